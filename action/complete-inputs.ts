@@ -1,12 +1,12 @@
 import type { PortError } from '../port/client/client.ts'
 import type { ClientPayload } from '../port/payload.ts'
-import type { RunState } from '../port/types.ts'
+import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
+import type { JsonObject, RunState } from '../port/types.ts'
 import type { RelayReporter } from './reporter/relay.ts'
 import type { Reporter } from './reporter/reporter.ts'
 import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
 import { help, type Runner } from './runner/runner.ts'
-import { type DecryptedInputs, decryptInputs } from './secrets/decrypt.ts'
 
 // The whole payload, and its secret inputs in clear text: for the outputs of main, and for what post has to redact.
 
@@ -88,12 +88,12 @@ async function fromRelay(
   } catch (error) {
     const { kind, message } = error as PortError
     const unasked = (names: string) => `The relay could not be asked for ${names}: ${message}`
-    return { ...nothing, withheld: encrypted, refusal: kind === 'ended' ? ended : unasked }
+    return { ...nothing, withheld: encrypted, refusal: kind === 'ended' ? noLonger : unasked }
   }
 }
 
 /** After a re-run, or if another job has finished the run in Port before this one starts. */
-const ended = (names: string) =>
+const noLonger = (names: string) =>
   `The relay no longer returns ${names}, since the delivery has finished: run the Port action again.`
 
 function describeMissing(
@@ -115,7 +115,7 @@ export interface KnownSecrets {
   /** Whether every clear text that a step may have seen is known. */
   all: boolean
   /** Whether the delivery has finished, so that the relay no longer returns them. */
-  ended?: boolean
+  finished?: boolean
 }
 
 /**
@@ -135,7 +135,7 @@ export async function knownSecrets(
   if (relay) {
     if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
     const given = await relay.inputs().catch((error: PortError) => error)
-    if (given instanceof Error) return { secrets: [], all: false, ended: given.kind === 'ended' }
+    if (given instanceof Error) return { secrets: [], all: false, finished: given.kind === 'ended' }
     const whole = { ...payload, port: { ...payload.port, ...given.payload } }
     return known(decryptInputs(whole, inputs, given.secrets), decrypted)
   }
@@ -150,3 +150,86 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
   secrets: masks,
   all: decrypted.every(name => secrets.has(name)),
 })
+
+interface DecryptedInputs {
+  /** All inputs, the secret ones in clear text; what could not be decrypted is missing. */
+  inputs: JsonObject
+  /** The clear texts, by the names of their inputs. */
+  secrets: Map<string, string>
+  /** What must be masked: the clear texts, and each value that can't be decrypted, since it may be clear text. */
+  masks: string[]
+  /** Inputs left encrypted, since there is no key, or the relay withholds them. */
+  encrypted: string[]
+  /** One sentence for each input that no key decrypts; it names the input and the settings, never a value. */
+  problems: string[]
+}
+
+/**
+ * Decrypts the secret inputs of a payload. Port doesn't name the scheme, so each available key is tried.
+ *
+ * @param decryptedByRelay the clear texts that the relay has decrypted, by the names of their inputs
+ * @param withheld inputs that the relay may be able to decrypt and does not give: no problem of the keys
+ */
+function decryptInputs(
+  { port }: ClientPayload,
+  settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
+  decryptedByRelay: Record<string, string> = {},
+  withheld: string[] = [],
+): DecryptedInputs {
+  const keys: SecretKey[] = []
+  if (settings.privateKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.privateKey })
+  if (settings.portClientSecret !== '')
+    keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
+
+  const result: DecryptedInputs = {
+    inputs: { ...port.inputs },
+    secrets: new Map(),
+    masks: [],
+    encrypted: [],
+    problems: [],
+  }
+  for (const name of port.encrypted) {
+    const value = Object.hasOwn(port.inputs, name) ? port.inputs[name] : null
+    if (value === undefined || value === null || value === '') continue
+    if (Object.hasOwn(decryptedByRelay, name)) {
+      result.inputs[name] = decryptedByRelay[name]!
+      result.secrets.set(name, decryptedByRelay[name]!)
+      continue
+    }
+    // Port's agent may have decrypted it on the way (`fieldsToDecryptPaths`).
+    if (typeof value !== 'string' || !isEncrypted(value)) {
+      result.secrets.set(name, typeof value === 'string' ? value : JSON.stringify(value))
+      continue
+    }
+    const clear = decryptSecretInput(value, keys)
+    if (clear !== null) {
+      result.inputs[name] = clear
+      result.secrets.set(name, clear)
+      continue
+    }
+    // Clear text may look like Base64.
+    result.masks.push(value)
+    if (keys.length === 0 || withheld.includes(name)) result.encrypted.push(name)
+    else {
+      delete result.inputs[name]
+      result.problems.push(problem(name, settings))
+    }
+  }
+  result.masks.push(...result.secrets.values())
+  return result
+}
+
+/** Whether it is Base64 of at least what a cipher adds: an IV and a tag. */
+const isEncrypted = (value: string) =>
+  value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
+
+function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>): string {
+  const state = (given: string) => (given === '' ? 'is not set' : 'does not fit')
+  return (
+    `The secret input "${name}" could not be decrypted. If the Port action encrypts it with aes256-gcm, ` +
+    'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +
+    `${state(settings.portClientSecret)}. If it was rotated in the meantime, run the action again. If it is encrypted with ` +
+    'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
+    `${state(settings.privateKey)}. If Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`
+  )
+}

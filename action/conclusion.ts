@@ -6,7 +6,7 @@ import type { Inputs, JobStatus } from './runner/inputs.ts'
 import { describeMistake, type Topic, type Workflow } from './runner/runner.ts'
 import type { State } from './runner/state.ts'
 import type { Redact } from './secrets/redact.ts'
-import { missingLine } from './steps/send-log.ts'
+import { missingLine } from './steps/send.ts'
 import type { Step } from './steps-of-job.ts'
 import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summary.ts'
 
@@ -68,7 +68,7 @@ export interface Facts {
   /** What steps have written. */
   rest: Remaining
   /** Whether all secrets are known that steps may have seen, and if not, whether the delivery has finished. */
-  secrets: { all: boolean; ended?: boolean }
+  secrets: { all: boolean; finished?: boolean }
   /** The results of the entities. */
   entities: { lines: LogLine[]; problems: string[] }
 }
@@ -102,7 +102,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const withheld = !secrets.all && hasTexts(rest, inputs)
   const unsent = [
     ...rest.problems,
-    ...(withheld && !secrets.ended ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
+    ...(withheld && !secrets.finished ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),
   ]
   const mistakes = [
     ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', redact)),
@@ -120,18 +120,25 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const status = failed ? 'failure' : inputs.jobStatus
   const needs = countedJobs(inputs.needs, facts.others)
   const { name, durationMs } = facts
-  const ends = [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
+  const results = [...needLines(needs), ...conclusionLines(written), jobLine({ name, status, durationMs })]
   const { problems = [], explained = false } = state
   const ownSummary = own.summary || (secrets.all ? inputs.summary : '')
   const summary =
     ownSummary ||
     summarize({
-      ...{ ends, problems: [...problems, ...entities.problems], payload, steps, url: workflow.url, redact },
+      ...{
+        results,
+        problems: [...problems, ...entities.problems],
+        payload,
+        steps,
+        url: workflow.url,
+        redact,
+      },
     })
   return {
     losses,
     mistakes,
-    withheldAfter: withheld && secrets.ended === true,
+    withheldAfter: withheld && secrets.finished === true,
     summary,
     lines: [
       ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
@@ -140,7 +147,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...steps.map(stepLine),
       ...entities.lines,
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),
-      ...ends,
+      ...results,
     ].filter(line => line.message.trim() !== ''),
     update: lastUpdate(job, { conclusion: conclude(status, needs, written), summary, ownSummary, links }),
   }

@@ -14,13 +14,12 @@ import { isUncertain, type Reporter } from './reporter/reporter.ts'
 import { reportFailure } from './reporter/warnings.ts'
 import { readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
-import { readPayload } from './runner/payload.ts'
-import { findRelay } from './runner/relay-access.ts'
+import { findRelay, readPayload } from './runner/payload.ts'
 import { help, isExplained, type Runner, readWorkflow } from './runner/runner.ts'
 import { loadState } from './runner/state.ts'
 import { createMasks, jobCredentials, type Masks } from './secrets/masks.ts'
 import { maskParts, type Redact } from './secrets/redact.ts'
-import { sendEntities } from './steps/send-entities.ts'
+import { sendEntities } from './steps/send.ts'
 import { readSteps } from './steps-of-job.ts'
 
 /** Everything that is left of a canceled job shares about 4 min 45 s; the final status may take half a minute more. */
@@ -63,10 +62,10 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
-    // Under the token of main. If the relay gave none, this run proves itself now.
+    // With the token of main. If main got none, this run proves itself now.
     const found = findRelay(payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
-    relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, ending: true })
+    relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
   }
   const reporter = createReporter(state.runId, inputs, runner, {
     relay,

@@ -9,8 +9,8 @@ export interface Outputs {
 }
 
 /**
- * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Secret inputs stand in clear text in those and in `inputs`,
- * and encrypted, as they came, in `payload`: the workflow that it is passed to decrypts them with its own key.
+ * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Those and `inputs` contain secret inputs in
+ * clear text; `payload` contains them encrypted, as they came: the workflow that it is passed to decrypts them with its own key.
  *
  * @param inputs with the secret ones decrypted
  */
@@ -65,7 +65,7 @@ export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
   ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),
 ])
 
-/** A name ends at `=`, at the first `<<`, which stands after it, and at the end of the line in the file of outputs. */
+/** A name ends at `=`, at the first `<<` after it, and at the end of the line in the file of outputs. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 
 function text(value: Json | undefined): string {

@@ -18,16 +18,16 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} has already ended (${state.status}), as after a re-run, or when somebody ended it by ` +
-        'hand. This job continues and is not reported.',
+        `Port's run ${runId} has already finished (${state.status}), as after a re-run, or because a user finished it. ` +
+        'This job continues and is not reported.',
     }
   }
   if (state.synchronized) {
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} is synchronous: Port takes the answer to its webhook as the result, so it learns ` +
-        'nothing of this job. To have it reported, turn the Port action\'s "Synchronous" setting off.',
+        `Port's run ${runId} is synchronous: Port takes the response to its webhook as the result, so this ` +
+        'job is not reported. To have it reported, turn the Port action\'s "Synchronous" setting off.',
     }
   }
   const other = state.externalRunId

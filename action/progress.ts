@@ -1,6 +1,6 @@
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { followJob, waitForEnd } from './progress/follow.ts'
+import { followJob, waitForStop } from './progress/follow.ts'
 import { type FollowedJob, progressFolder } from './progress/process.ts'
 import { createReporter } from './reporter/direct.ts'
 import { createRelayReporter } from './reporter/relay.ts'
@@ -13,7 +13,7 @@ if (given !== '') {
   const job: FollowedJob = JSON.parse(given)
   const folder = progressFolder(job.files.log)
   const masks = createMasks(job.secrets)
-  const { ended, close } = waitForEnd(folder, job.worker)
+  const { stopping, close } = waitForStop(folder, job.worker)
   const fetch = createFetch()
   const runner = { fetch, clock, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
@@ -23,8 +23,8 @@ if (given !== '') {
     budgetMs: 0,
     redact: masks.redact,
   })
-  const nap = (ms: number) => sleep(ms, undefined, { signal: ended.signal }).catch(() => {})
-  await followJob(job, { run, folder, masks, fetch, clock, sleep: nap, ended })
+  const nap = (ms: number) => sleep(ms, undefined, { signal: stopping.signal }).catch(() => {})
+  await followJob(job, { run, folder, masks, fetch, clock, sleep: nap, stopping })
   close()
   folder.done()
 }

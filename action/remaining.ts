@@ -39,7 +39,7 @@ export interface Remaining {
 }
 
 /**
- * Ends the progress reporter and reads what it has not sent. Never rejects: the final status does not wait for a file
+ * Stops the progress reporter and reads what it has not sent. Never rejects: the final status does not wait for a file
  * that a user has broken.
  */
 export async function readRemaining(
@@ -80,16 +80,16 @@ export async function readRemaining(
     },
   )
   await attempt('$PORT_RUN has no effect, since it could not be read', 'port-run', async () => {
-    remaining.run = readRunFile(files.run, { ended: true })
+    remaining.run = readRunFile(files.run, { final: true })
   })
   return remaining
 }
 
-/** Each of the two ends that are kept has at most a piece's bytes and these lines. */
+/** The first and the last part that are kept have at most a piece's bytes and this many lines each. */
 const MOST_LINES = 20_000
 
 /**
- * What a job has left in its log file from a byte on, and the masks that it names: in full where that is at most 1 MB; else its first and its
+ * What a job has left in its log file from a byte on, and the masks that it names: in full if that is at most 1 MB; otherwise its first and its
  * last megabyte, with a line between them that says how much is left out. The file is never read whole.
  *
  * @throws Error if it cannot be read, or isn't a file
@@ -99,11 +99,11 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   const head = readPiece(path, from, Math.min(size - from, PIECE), { rest: size - from <= PIECE })
   const first = head.slice(0, MOST_LINES)
   const end = first.at(-1)?.end ?? from
-  const { lines: last, start: begin } = readTail(path, Math.max(end, size - PIECE), size)
-  const gap = begin - end > 0 ? [leftOut(begin - end)] : []
+  const { lines: last, start: restart } = readTail(path, Math.max(end, size - PIECE), size)
+  const gap = restart - end > 0 ? [leftOut(restart - end)] : []
   const lines = [...first, ...last].map(({ text }) => text).toSpliced(first.length, 0, ...gap)
   const taken = takeMasks(lines, line => line)
-  return { lines: taken.lines, masks: [...findMasks(path, end, begin), ...taken.masks] }
+  return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
 /** The masks in a part of the file that is not sent: they hold for what is. */
@@ -119,7 +119,7 @@ function findMasks(path: string, from: number, to: number): string[] {
       if (bytes.length === 0) break
       if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
         masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-      // A line that goes on in the next piece is read there.
+      // A line that continues in the next piece is read there.
       const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
       at += lines || bytes.length
     }
@@ -172,7 +172,7 @@ const MOST_BYTES = 10_000_000
  *
  * @throws Error if the file cannot be read, or isn't a file
  */
-export function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
+function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
   const from = nextMark(path, sent).offset
   const size = sizeOf(path)
   const end = Math.min(size, from + MOST_BYTES)

@@ -18,7 +18,7 @@ export type JobSteps =
   | { job: string; steps: Step[]; earlier: string | null; others: Record<string, string>; problem: null }
   | { job: null; steps: null; others: Record<string, string>; problem: string }
 
-/** GitHub's view of a step that has just ended lags by about a second. */
+/** GitHub shows a finished step about a second late. */
 const LAG_MS = 1_000
 
 /**
@@ -60,7 +60,7 @@ export async function readSteps(
   }
 }
 
-/** Times are in whole seconds, so a step counts as earlier by its time only a second after its end. */
+/** Times are in whole seconds, so a step counts as earlier only if it was completed a second before. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(

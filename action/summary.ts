@@ -1,4 +1,5 @@
 import type { ClientPayload } from '../port/payload.ts'
+import { duration } from '../port/text.ts'
 import type { Json, LogLine } from '../port/types.ts'
 import type { JobStatus } from './runner/inputs.ts'
 import type { Redact } from './secrets/redact.ts'
@@ -53,16 +54,6 @@ export const conclusionLines = (written: JobStatus | null): LogLine[] =>
         },
       ]
 
-/** `42 s`, `1 min 3 s`, `2 h 5 min` */
-function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000)
-  if (seconds < 60) return `${seconds} s`
-  const minutes = Math.floor(seconds / 60)
-  return minutes < 60
-    ? `${minutes} min ${seconds % 60} s`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
-}
-
 /** More rows are hard to read; the rest is in the workflow run. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
@@ -74,7 +65,7 @@ const MAX_WIDTH = 40
 /** What happened in a job. */
 export interface JobResult {
   /** The results of the other jobs that count, then that of this job. */
-  ends: LogLine[]
+  results: LogLine[]
   /** Why. */
   problems: string[]
   payload: ClientPayload
@@ -88,7 +79,7 @@ export interface JobResult {
  * Markdown for Port's run and GitHub's job: the result of the job, its inputs, its steps, and the link. The tables are
  * padded, so that they also read well as plain text. A secret input is listed by its name only.
  */
-export function summarize({ ends, problems, payload, steps, url, redact }: JobResult): string {
+export function summarize({ results, problems, payload, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
   const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
   const valueCell = (value: Json) =>
@@ -101,7 +92,7 @@ export function summarize({ ends, problems, payload, steps, url, redact }: JobRe
   )
   const rows = steps.map(step => [cell(step.name), stepResult(step), time(step)])
   return [
-    ...[...ends.map(({ message }) => message), ...problems].map(text =>
+    ...[...results.map(({ message }) => message), ...problems].map(text =>
       markdownText(shorten(redact(text), MAX_PARAGRAPH)),
     ),
     ...table(['Input', 'Value'], [...values, ...left]),

@@ -32,3 +32,20 @@ export function parseJson(text: string): Json | undefined {
 /** Whether a host is this machine, so that requests to it never reach a network. @param hostname of a `URL` */
 export const isLoopback = (hostname: string): boolean =>
   /^(127\.[\d.]+|\[::1\]|(.+\.)?localhost)$/.test(hostname)
+
+/** A duration in milliseconds, for users: `0.4 s`, `42 s`, `1 min 3 s`, `2 h 5 min`; a second unit of zero is left out. */
+export function duration(ms: number): string {
+  if (ms < 950) return `${Math.round(ms / 100) / 10} s`
+  const seconds = Math.round(ms / 1000)
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  return minutes < 60
+    ? units([minutes, 'min'], [seconds % 60, 's'])
+    : units([Math.floor(minutes / 60), 'h'], [minutes % 60, 'min'])
+}
+
+const units = (...parts: [number, string][]) =>
+  parts
+    .filter(([count]) => count > 0)
+    .map(part => part.join(' '))
+    .join(' ')

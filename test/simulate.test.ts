@@ -6,8 +6,6 @@ import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
 import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-const LINK = 'http://github/you/your-repository/actions/runs/1/attempts/1'
-
 test('with an event alone it shows the outputs of the action, and what Port would show', async () => {
   const { startByNpm } = openSimulationFolder()
   const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
@@ -19,49 +17,7 @@ test('with an event alone it shows the outputs of the action, and what Port woul
     action: 'deploy_service',
     port: { kind: 'action_run', delivery: 'simulation', inputs: BODY.inputs },
   })
-  expect(lines).toEqual([
-    'Simulating a workflow that shows the outputs, started by repository_dispatch of type deploy_service',
-    '',
-    'Job simulation: success',
-    '  ✓ Run org/port-webhook-action@v1',
-    '  ✓ Show the outputs',
-    '      {',
-    '        "version": "1.4.2",',
-    '        "replicas": "2",',
-    `        "run-id": "${RUN_ID}",`,
-    '        "action": "deploy_service",',
-    '        "operation": "DAY-2",',
-    '        "blueprint": "service",',
-    '        "entity-id": "shop",',
-    '        "triggered-by": "ada@acme.example",',
-    '        "delivery": "simulation",',
-    String.raw`        "inputs": "{\"version\":\"1.4.2\",\"replicas\":2}",`,
-    String.raw`        "entity": "{\"identifier\":\"shop\"}",`,
-    '        "event": "null",',
-    String.raw`        "trigger": "{\"by\":{\"email\":\"ada@acme.example\",\"name\":null},\"origin\":\"UI\",\"at\":null}",`,
-    '      }',
-    '  ✓ Post Run org/port-webhook-action@v1',
-    'Workflow run: success',
-    '',
-    `Port shows run ${RUN_ID}`,
-    '  status   SUCCESS, "Succeeded"',
-    `  link     ${LINK}`,
-    `  log      Workflow run started: ${LINK}`,
-    '           ✓ Show the outputs (N s)',
-    '           ✓ Job simulation: success after N s',
-    '  summary  ✓ Job simulation: success after N s',
-    '',
-    '           | Input    | Value |',
-    '           | -------- | ----- |',
-    '           | version  | 1.4.2 |',
-    '           | replicas | 2     |',
-    '',
-    '           | Step             | Result    | Time |',
-    '           | ---------------- | --------- | ---- |',
-    '           | Show the outputs | ✓ success | N s  |',
-    '',
-    `           [Workflow run](${LINK})`,
-  ])
+  await expect(lines.join('\n')).toMatchFileSnapshot('fixtures/simulator/event-alone.txt')
   expect(code).toBe(0)
   expect(left).toEqual([])
 })

@@ -10,13 +10,13 @@ const LONGEST_NAME = 80
 /**
  * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`, and their links.
  *
- * @returns a look at `$PORT_RUN`, and what follows the steps until the job ends
+ * @returns a poll of `$PORT_RUN`, and a function that follows the steps until the job finishes
  */
 export function followLabel(following: Following): {
   poll: () => Promise<void>
   followSteps: () => Promise<void>
 } {
-  const { job, run, masks, fetch, clock, sleep, ended, send, soon } = following
+  const { job, run, masks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
   /** What steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[] } = { label: '', links: [] }
@@ -30,7 +30,7 @@ export function followLabel(following: Following): {
     const state = JSON.stringify([label, own.links])
     if (state === shown || clock() < following.pausedUntil()) return
     const before = shown
-    // At once: while it is being sent, the other of the two looks sends it no second time.
+    // At once, so that the other poll doesn't send it again while it is being sent.
     shown = state
     const error = await send(() => run.update(updateOf(label)))
     if (error?.temporary && shown === state) shown = before
@@ -46,7 +46,7 @@ export function followLabel(following: Following): {
   }
 
   async function poll(): Promise<void> {
-    const { statusLabel, links } = readRunFile(job.files.run, { ended: false })
+    const { statusLabel, links } = readRunFile(job.files.run, { final: false })
     own = { label: statusLabel, links }
     await show()
   }
@@ -55,8 +55,8 @@ export function followLabel(following: Following): {
     const list = createStepLister(job.workflow, github, { fetch, clock })
     let limitedUntil = 0
     for (let failures = 0; ; ) {
-      await sleep(Math.max(askAgainAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))
-      if (ended.signal.aborted) return
+      await sleep(Math.max(pollAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))
+      if (stopping.signal.aborted) return
       try {
         const steps = (await list())?.steps.filter(each => each.authors) ?? []
         failures = 0
@@ -77,14 +77,14 @@ export function followLabel(following: Following): {
  *
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
-export function askAgainAfter(age: number): number {
+function pollAfter(age: number): number {
   if (age < 600_000) return Math.min(Math.max(1_500, age / 10), 10_000)
   return age < 3_600_000 ? 20_000 : 60_000
 }
 
 /** `Build image (3/7)`; null if no step of the author's runs. */
-export function describeRunning(steps: ListedStep[], redact: Redact): string | null {
-  // GitHub may not yet show the step that has just begun as running: it is the first that has not ended.
+function describeRunning(steps: ListedStep[], redact: Redact): string | null {
+  // GitHub may not yet show the step that has just started as running: it is the first that isn't completed.
   const index = steps.findIndex(step => step.status !== 'completed')
   if (index < 0) return null
   const name = redact(steps[index]!.name)

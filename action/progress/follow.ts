@@ -2,29 +2,29 @@ import { type FSWatcher, watch } from 'node:fs'
 import type { PortError } from '../../port/client/client.ts'
 import { logBatches } from '../../port/client/messages.ts'
 import type { LogLine } from '../../port/types.ts'
-import { isAlive } from '../runner/processes.ts'
 import { describeMistake } from '../runner/runner.ts'
 import { takeMasks } from '../secrets/masks.ts'
 import { readEntities, splitDocuments } from '../steps/entities.ts'
 import { keepMarks, linesBefore, markAt, nextMark, readLogFile, sizeOf } from '../steps/log.ts'
-import { sendEntity } from '../steps/send-entities.ts'
+import { sendEntity } from '../steps/send.ts'
 import { followLabel } from './follow-label.ts'
 import type { FollowedJob, Following, ProgressFolder } from './process.ts'
+import { isAlive } from './process.ts'
 
 /** How often the files that steps append to are polled. */
-const LOOK_EVERY_MS = 2_000
-/** However far away a service wants to be asked again: a timer of more than 24 days would fire at once. */
+const POLL_EVERY_MS = 2_000
+/** The longest pause that a service can request. A timer of more than 24 days would fire at once. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Shows in Port the step that runs, and what steps append to their files, until `ended`. A request under way is
- * finished first. It never throws: what it does not manage is left to post.
+ * Shows the running step in Port, and what steps append to their files, until `stopping` is aborted. A request under way is
+ * finished first. It never throws: what it can't send is left to post.
  */
 export async function followJob(
   job: FollowedJob,
-  given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'ended'>,
+  given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'stopping'>,
 ): Promise<void> {
-  const { clock, ended } = given
+  const { clock, stopping } = given
   let pausedUntil = 0
   const soon = (at: number) => Math.min(at, clock() + LONGEST_PAUSE_MS)
   const following: Following = {
@@ -34,7 +34,7 @@ export async function followJob(
     pausedUntil: () => pausedUntil,
     failure(error) {
       if (error.temporary) pausedUntil = Math.max(pausedUntil, soon(error.retryAt ?? clock() + 5_000))
-      else if (error.kind !== 'refused') ended.abort()
+      else if (error.kind !== 'refused') stopping.abort()
     },
     async send(operation) {
       try {
@@ -53,10 +53,10 @@ export async function followJob(
   /** One after the other, so that Port shows what each poll found in this order. */
   async function followFiles(): Promise<void> {
     for (;;) {
-      await given.sleep(Math.max(LOOK_EVERY_MS, pausedUntil - clock()))
+      await given.sleep(Math.max(POLL_EVERY_MS, pausedUntil - clock()))
       for (const poll of polls) {
-        if (ended.signal.aborted) return
-        // A file that cannot be read or written to now may be later; else post reports it.
+        if (stopping.signal.aborted) return
+        // A file that can't be read or written now may work later; otherwise post reports it.
         await poll().catch(() => {})
       }
     }
@@ -68,7 +68,7 @@ export async function followJob(
  * it, or the file hasn't changed since the last poll. The results go to Port's log.
  */
 function followEntities(following: Following): () => Promise<void> {
-  const { job, run, folder, masks, clock, ended, send } = following
+  const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.entities
   let size = 0
   let linesRefused = false
@@ -85,7 +85,7 @@ function followEntities(following: Following): () => Promise<void> {
     size = sizeOf(file)
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
-    // A piece that ends before the file may cut its last document; one without an end of its last line is still written.
+    // A piece that is shorter than the file may cut its last document, and a last line without a line break is still being written.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -101,10 +101,10 @@ function followEntities(following: Following): () => Promise<void> {
         }
       } else {
         for (let index = folder.entities().done; index < entities.length; index++) {
-          if (ended.signal.aborted || clock() < following.pausedUntil()) return
+          if (stopping.signal.aborted || clock() < following.pausedUntil()) return
           const result = await sendEntity(entities[index]!, run)
           if (result.error) following.failure(result.error)
-          if (result.error?.temporary || ended.signal.aborted) return
+          if (result.error?.temporary || stopping.signal.aborted) return
           report(result)
           folder.setEntities({ ...folder.entities(), done: index + 1 })
         }
@@ -125,7 +125,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // Before, so that none is there twice when this process is killed meanwhile.
+    // Before sending, so that no line appears twice if this process is killed in between.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -135,27 +135,27 @@ function followEntities(following: Following): () => Promise<void> {
 
 const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** Requests with lines; Port's limit is one for the whole organization. A job that logs all the time needs no more. */
+/** Requests with lines; Port's limit is shared by the whole organization. */
 const MOST_A_MINUTE = 30
-/** Bytes that are read for one request, which takes about as many: this process is to stay small. */
+/** Bytes that are read for one request; small, to keep this process small. */
 const PIECE = 250_000
 
 /**
  * Polls `$PORT_LOG` and sends its new lines. Lines count as sent before the request starts, unless Port has certainly not accepted
- * it: when this process is killed at that moment, or the answer gets lost, a line may be missing, but is never there
- * twice. How many may be is left to post.
+ * it: if this process is killed at that moment, or the response is lost, a line may be missing, but it never appears
+ * twice. Post reports how many may be missing.
  */
 function followLog(following: Following): () => Promise<void> {
-  const { job, run, folder, masks, clock, ended, send } = following
+  const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.log
   /** When lines were sent, in the last minute. */
   const requests: number[] = []
   let refused = false
   return async () => {
-    while (!refused && (await sendLines())) if (ended.signal.aborted) return
+    while (!refused && (await sendLines())) if (stopping.signal.aborted) return
   }
 
-  /** One batch; false where there is no other to send now. */
+  /** One batch; false if there is no other to send now. */
   async function sendLines(): Promise<boolean> {
     while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
     if (requests.length >= MOST_A_MINUTE) return false
@@ -183,10 +183,10 @@ function followLog(following: Following): () => Promise<void> {
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    // Post reports what Port refuses, with the reason.
+    // Post reports what Port rejects, with the reason.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // Where nothing was sent, as without a token, nor was the line that counts those lost before.
+    // If nothing was sent, as without a token, the line that counts those lost before wasn't sent either.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -195,27 +195,27 @@ function followLog(following: Following): () => Promise<void> {
 
 const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', message: text })
 
-/** No job of GitHub's runs longer than five days. */
+/** No job on GitHub runs longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
 /**
- * Ends the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
+ * Stops the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
  *
  * @param worker the process id of the runner's worker; 0 if that cannot be known
  */
-export function waitForEnd(
+export function waitForStop(
   folder: Pick<ProgressFolder, 'path' | 'stopped'>,
   worker: number,
-): { ended: AbortController; close(): void } {
-  const ended = new AbortController()
+): { stopping: AbortController; close(): void } {
+  const stopping = new AbortController()
   const poll = () => {
-    if (folder.stopped() || (worker > 0 && !isAlive(worker))) ended.abort()
+    if (folder.stopped() || (worker > 0 && !isAlive(worker))) stopping.abort()
   }
-  const timers = [setInterval(poll, 500), setTimeout(() => ended.abort(), LONGEST_LIFE_MS)]
+  const timers = [setInterval(poll, 500), setTimeout(() => stopping.abort(), LONGEST_LIFE_MS)]
   const watcher = openWatcher(folder.path, poll)
   poll()
   return {
-    ended,
+    stopping,
     close() {
       for (const timer of timers) clearTimeout(timer)
       watcher?.close()
@@ -223,7 +223,7 @@ export function waitForEnd(
   }
 }
 
-/** Not every file system can be watched; the interval is enough then, and a little slower. */
+/** Not every file system can be watched; the interval is enough, and a little slower. */
 function openWatcher(path: string, poll: () => void): FSWatcher | null {
   try {
     return watch(path, poll).on('error', () => {})

@@ -5,8 +5,7 @@ import type { PortError, Token } from '../../port/client/client.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Reporter } from '../reporter/reporter.ts'
 import type { JobFiles } from '../runner/files.ts'
-import { birthOf, isAlive } from '../runner/processes.ts'
-import type { RelayAccess } from '../runner/relay-access.ts'
+import type { RelayAccess } from '../runner/payload.ts'
 import type { Runner, Workflow } from '../runner/runner.ts'
 import type { Masks } from '../secrets/masks.ts'
 import { type LogMark, START } from '../steps/log.ts'
@@ -19,7 +18,7 @@ import { type LogMark, START } from '../steps/log.ts'
  * - `sent`: how far Port has the log file, and how many lines it may not have
  * - `entities`: how far Port has those of `$PORT_ENTITIES`
  * - `masks`: what lines `::add-mask::` have named
- * - `stop`: post asks the progress reporter to end
+ * - `stop`: post asks the progress reporter to stop
  */
 export interface ProgressFolder {
   path: string
@@ -37,7 +36,7 @@ export interface ProgressFolder {
   masks(): string[]
   setMasks(masks: string[]): void
   stop(): void
-  /** Whether the progress reporter should go: post asks for it, or the job's temporary files are gone. */
+  /** Whether the progress reporter should stop: post asks for it, or the job's temporary files are gone. */
   stopped(): boolean
   remove(): void
 }
@@ -52,7 +51,7 @@ export const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
 /** What the progress reporter has sent of `$PORT_ENTITIES`. */
 export interface EntitiesSent extends LogMark {
-  /** How many entities of the document that begins at the mark are done. */
+  /** How many entities of the document at the mark are done. */
   done: number
   /** What became of entities, as far as Port's log does not show it. */
   lines: LogLine[]
@@ -70,7 +69,7 @@ export function progressFolder(logFile: string): ProgressFolder {
     const content = text(name)
     return content === '' ? otherwise : JSON.parse(content)
   }
-  // Whoever dies while writing leaves the old content, not half of the new one.
+  // A process that is killed while writing leaves the old content, not half of the new one.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)
     renameSync(file(`${name}.new`), file(name))
@@ -117,26 +116,26 @@ export interface FollowedJob {
   files: JobFiles
   /** Null if the label is the author's: then GitHub is not asked. */
   github: { token: string; checkRunId: string | null } | null
-  /** The process whose end is the job's; 0 if that cannot be known, as in a container. */
+  /** The process that exits when the job finishes; 0 if it can't be known, as in a container. */
   worker: number
 }
 
 /** What the followers of one job share. */
 export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
-  run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'handsOn'>
+  run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>
   masks: Masks
-  /** Also ends when `ended` does. */
+  /** Returns early when `stopping` is aborted. */
   sleep: (ms: number) => Promise<unknown>
-  ended: AbortController
+  stopping: AbortController
   /** When Port may be asked again, ms since the epoch. */
   pausedUntil(): number
-  /** Pauses the reports until Port may accept them, or ends them where it never will. */
+  /** Pauses the reports until Port may accept them, or stops them if it never will. */
   failure(error: PortError): void
-  /** Sends something to Port; an error is returned, not thrown, after `trouble`. */
+  /** Sends something to Port; an error is returned, not thrown, after `failure`. */
   send(operation: () => Promise<void>): Promise<PortError | null>
-  /** Not further away than an hour. */
+  /** At most an hour away. */
   soon(at: number): number
 }
 
@@ -145,10 +144,10 @@ const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter that shows the running step and new log lines while the job runs. It outlives main, and
- * post ends it; whatever else happens, it ends with the job.
+ * post stops it, and it stops with the job in any case.
  *
  * Keys go to it by its standard input: neither arguments nor files nor its environment, which other processes of
- * the machine can read, hold them. It keeps RUNNER_TRACKING_ID, so that the runner ends it with the job should all
+ * the machine can read, hold them. It keeps RUNNER_TRACKING_ID, so that the runner stops it with the job should all
  * else fail, and gives up the working directory, which Windows could not remove otherwise.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
@@ -163,7 +162,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
       Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
     ),
   })
-  // Without it there is no progress, and nothing else is lost.
+  // Without it, only the live updates are missing.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify(job))
@@ -176,7 +175,7 @@ const PATIENCE_MS = 12_000
 /** A process that is killed is gone at once, if it can be killed. */
 const KILL_MS = 1_000
 
-/** What the progress reporter has done when it has ended. */
+/** What the progress reporter has done by the time it stops. */
 export interface Progress {
   log: Sent
   entities: EntitiesSent
@@ -184,8 +183,8 @@ export interface Progress {
 }
 
 /**
- * Ends the progress reporter once what it was sending is sent. One that does not end is killed, where it is sure that the
- * process is no other of the same pid; else it is left, and Port refuses what it sends after the final status.
+ * Stops the progress reporter once what it was sending is sent. One that doesn't stop is killed if the process is certainly
+ * the progress reporter; otherwise it is left, and Port rejects what it sends after the final status.
  *
  * @returns what it has sent
  */
@@ -207,4 +206,43 @@ export async function stopProgress(
   const progress = { log: folder.sent(), entities: folder.entities(), masks: folder.masks() }
   folder.remove()
   return progress
+}
+
+/** Whether a process runs. One that has exited and hasn't been waited for (a container's first process may not do that) doesn't. */
+export function isAlive(pid: number): boolean {
+  if (pid <= 0) return false
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return true // Not Linux.
+  }
+}
+
+/**
+ * When a process started, in a unit of the system's own: two processes of one pid differ in it. Null for a process that
+ * has exited, and without /proc.
+ *
+ * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html (field 22)
+ */
+export function birthOf(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name of the program, in brackets, may hold anything.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The process that exits when the job finishes; 0 if it can't be known: in a container main's
+ * parent isn't a process of the runner, and what runs there stops with the container.
+ */
+export function findWorker(tempFolder: string): number {
+  return tempFolder.startsWith('/__w/') ? 0 : process.ppid
 }

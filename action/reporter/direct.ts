@@ -11,13 +11,12 @@ import {
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 import type { Redact } from '../secrets/redact.ts'
-import { createLogSender } from '../steps/send-log.ts'
+import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
-import { isUncertain, type Reporter } from './reporter.ts'
-import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
 /**
- * Why nothing will be reported; null where something will. A warning is about what its reader should change,
+ * Why nothing will be reported; null if something will. A warning is about what its reader should change,
  * a remark about what they have chosen.
  */
 export function whyNoReport(
@@ -75,7 +74,7 @@ export function createReporter(
         refuseSecret('identifier', identifier, redact)
         return relay.deleteEntity(blueprint, identifier)
       },
-      handsOn: true,
+      isDeferred: true,
       token: () => null,
     }
   }
@@ -99,14 +98,14 @@ export function createReporter(
   return {
     late,
     prepare: () => client.authorize().catch(() => {}),
-    // Once: the payload's rest and the question whose run it is are answered by one request.
+    // Once: one request returns the rest of the payload and shows whose run it is.
     read: () => (reading ??= retry(() => run.read())),
     update(update) {
       const shown = redactUpdate(update, redact)
       return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
     async log(lines) {
-      // Without a token no line is sent: that must not count as a response that got lost.
+      // Without a token no line is sent: that must not count as a lost response.
       await retry(() => client.authorize())
       await sendLog(lines)
     },
@@ -119,7 +118,7 @@ export function createReporter(
       refuseSecret('identifier', identifier, redact)
       return retry(() => client.deleteEntity(blueprint, identifier))
     },
-    handsOn: false,
+    isDeferred: false,
     token: client.token,
   }
 }
@@ -159,7 +158,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   return {
     ...update,
     // The first is that of the workflow run, which the owner's name in a secret must not break. Of another, a part leads
-    // nowhere, and is no URL for the relay where its beginning is the secret.
+    // nowhere, and the relay rejects it if its scheme or host is the secret.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),

@@ -7,7 +7,7 @@ import type { Runner } from '../runner/runner.ts'
 
 export interface RelayResponse {
   status: number
-  /** Empty if it was no object. */
+  /** Empty if it isn't an object. */
   body: JsonObject
   /** Whether it is a refusal in the relay's form, and not the page of a proxy or gateway in front of it. */
   isProblem: boolean
@@ -44,8 +44,8 @@ export async function requestJson(
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
     const { status, headers } = response
-    const answer = parseJson(await response.text())
-    const body = isObject(answer) ? answer : {}
+    const json = parseJson(await response.text())
+    const body = isObject(json) ? json : {}
     const type = headers.get('content-type') ?? ''
     const location = headers.get('location') ?? ''
     return {
@@ -59,7 +59,7 @@ export async function requestJson(
   } catch (cause) {
     throw new PortError(
       'unreachable',
-      `${who} did not answer at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine reaches it (proxy, firewall).`,
+      `${who} did not respond at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine reaches it (proxy, firewall).`,
       { cause },
     )
   }
@@ -75,9 +75,9 @@ export class QuotaError extends PortError {
   }
 }
 
-/** The body, or the error that the relay's response stands for. */
-export function readRelayResponse(what: string, answer: RelayResponse): JsonObject {
-  const { status, body, isProblem, retryAt } = answer
+/** The body, or the error that the relay's response describes. */
+export function readRelayResponse(what: string, response: RelayResponse): JsonObject {
+  const { status, body, isProblem, retryAt } = response
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
   const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
   const head = `the relay answered ${status} to ${what}${detail}`
@@ -85,18 +85,18 @@ export function readRelayResponse(what: string, answer: RelayResponse): JsonObje
     throw new PortError('unreachable', head, { status, retryAt })
   }
   // That a body is too large for a gateway stays true.
-  if (!isProblem && status !== 413) throw notTheRelay(what, answer)
+  if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
   if (status === 410) throw new PortError('ended', head, { status })
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** Something between here and the relay has answered, which says nothing about the report. */
+/** Something between this machine and the relay has responded, which says nothing about the report. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
       ? 'check RELAY_PUBLIC_URL of the relay, and the proxy on the way.'
-      : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address at which the relay itself answers.`
-  const head = `what answered ${status} to ${what} is not the relay`
+      : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address of the relay itself.`
+  const head = `the response ${status} to ${what} isn't the relay's`
   return new PortError('unreachable', `${head}: ${sentence}`, { status, retryAt })
 }

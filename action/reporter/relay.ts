@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { PortError } from '../../port/client/client.ts'
-import { logBatches, sendUpdate } from '../../port/client/messages.ts'
-import { UNREAD } from '../../port/client/run.ts'
+import { logBatches, sendUpdate, UNREAD } from '../../port/client/messages.ts'
 import type { ClientPayload } from '../../port/payload.ts'
 import {
   isObject,
@@ -11,11 +10,11 @@ import {
   type RunState,
   type RunUpdate,
 } from '../../port/types.ts'
-import type { RelayAccess } from '../runner/relay-access.ts'
+import type { RelayAccess } from '../runner/payload.ts'
 import type { Runner } from '../runner/runner.ts'
 import { notTheRelay, readRelayResponse, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter.ts'
-import { createRetry, FINAL_EXTRA_MS } from './retry.ts'
+import { createRetry, FINAL_EXTRA_MS } from './reporter.ts'
 
 /** What the relay gives to the run that a delivery is bound to. */
 interface RelayInputs {
@@ -25,7 +24,7 @@ interface RelayInputs {
   secrets: Record<string, string>
 }
 
-/** What the relay answers to the first report. */
+/** The relay's response to the first report. */
 interface RelayStart extends RelayInputs {
   run: RunState
   /** Another workflow run has the delivery: this one gets nothing. */
@@ -34,7 +33,7 @@ interface RelayStart extends RelayInputs {
   reports: boolean
 }
 
-export interface RelayReporter extends Omit<Reporter, 'late' | 'handsOn' | 'token'> {
+export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
   /** Proves this run to the relay, once. */
   start(): Promise<RelayStart>
   /** Asks again for the inputs that `start` gave, in another process of the same job. */
@@ -66,15 +65,15 @@ const MAX_MESSAGE = 210_000
  * messages go one after the other, and one whose response was lost is sent again under its number, which the relay
  * takes once. Of what the relay refuses, an update with a conclusion is sent again with less.
  *
- * @param options.ending whether the job is ending, so that the relay's watch looks more often
+ * @param options.finishing whether the job is finishing, so that the relay polls it at once
  */
 export function createRelayReporter(
   given: RelayAccess,
   { core, fetch, clock, sleep }: Deps,
-  options: { budgetMs: number; ending?: boolean },
+  options: { budgetMs: number; finishing?: boolean },
 ): RelayReporter {
   const retry = createRetry({ budgetMs: options.budgetMs, clock, sleep })
-  const { url, delivery, complete, ends } = given
+  const { url, delivery, complete, finishes } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
   let { token, idToken } = given
@@ -92,14 +91,14 @@ export function createRelayReporter(
   }
 
   async function trade(): Promise<RelayStart> {
-    const response = await post('/report/start', await proof(), { delivery, complete, ends }, hasStarted)
+    const response = await post('/report/start', await proof(), { delivery, complete, finishes }, hasStarted)
     if (response.duplicate === true) {
       const run = readRun({ external_run_id: String(response.github_run_id) })
       return { run, duplicate: true, reports: true, payload: null, secrets: {} }
     }
     keepToken(response.token)
     const run = readRun(isObject(response.run) ? response.run : {})
-    return { run, duplicate: false, reports: response.tells === true, ...readInputs(response) }
+    return { run, duplicate: false, reports: response.reports === true, ...readInputs(response) }
   }
 
   function keepToken(given: unknown): void {
@@ -108,7 +107,7 @@ export function createRelayReporter(
     core.setSecret(token)
   }
 
-  /** Does it under the report token. Where that has expired, as in a job of more than six hours, this run proves itself again. */
+  /** Uses the report token. If that has expired, as in a job of more than six hours, this run proves itself again. */
   async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
     const bearer = await reportToken()
     try {
@@ -137,7 +136,7 @@ export function createRelayReporter(
     if (typeof body.value !== 'string') {
       const head = `GitHub answered ${status} to the request for an OIDC token`
       if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
-      const sentence = `${head}, and not with one: it has trouble of its own, or a proxy on the way answers.`
+      const sentence = `${head}, without one: GitHub has an incident, or a proxy responded.`
       throw new PortError('unreachable', sentence, { status, retryAt })
     }
     core.setSecret(body.value)
@@ -173,7 +172,7 @@ export function createRelayReporter(
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)
       const reports = batch.map(({ report }) => report) as unknown as Json
-      const message = { delivery, sender, number: ++count, reports, ending: options.ending === true }
+      const message = { delivery, sender, number: ++count, reports, finishing: options.finishing === true }
       try {
         const final = batch.some(({ report }) => 'update' in report && report.update.conclusion)
         const taken = (response: JsonObject) => response.number === message.number
@@ -212,7 +211,7 @@ export function createRelayReporter(
         await underToken(bearer => retry(() => post('/report/inputs', bearer, asking, hasInputs))),
       )
     },
-    access: () => ({ url, delivery, complete, ends, idToken: token === null ? idToken : null, token }),
+    access: () => ({ url, delivery, complete, finishes, idToken: token === null ? idToken : null, token }),
     prepare: async () => {
       if (token === null) await start().catch(() => {})
     },
@@ -235,7 +234,7 @@ export function createRelayReporter(
   }
 }
 
-/** Whether nobody on the way can read what is sent: over HTTPS, or on this machine. */
+/** Whether no one on the way can read what is sent: over HTTPS, or on this machine. */
 const isPrivate = ({ protocol, hostname }: URL) =>
   protocol === 'https:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 

@@ -34,7 +34,7 @@ const UNTRUSTED = [
 function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
   if (!UNTRUSTED.includes(cause.code ?? '')) return null
   const message =
-    `its certificate is not trusted (${cause.code}); where it, or a proxy, has one of a private CA, set ` +
+    `its certificate is not trusted (${cause.code}); if it, or a proxy, uses a private CA, set ` +
     "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
   return new UntrustedCertificate(message)
 }
@@ -44,7 +44,7 @@ function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
  * `no_proxy`), which the global one does not without a flag. It follows no redirects.
  */
 export function createFetch(): Fetch {
-  // One each: a client hands out the agent that it made first, whatever the scheme is then.
+  // One client per scheme: a client returns the agent that it created first, for either scheme.
   const open = () => new HttpClient(undefined, undefined, { keepAlive: true })
   const plain = { client: open(), request: http.request }
   const secure = { client: open(), request: https.request }
@@ -69,6 +69,6 @@ export function createFetch(): Fetch {
     })
 }
 
-/** A network failure in short, with what helps where a certificate is not trusted. */
+/** A network failure in short, with the setting to change if a certificate isn't trusted. */
 export const whyNoResponse = (error: unknown): string =>
   errorChain(error).find(each => each instanceof UntrustedCertificate)?.message ?? describeNetworkError(error)

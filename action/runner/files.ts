@@ -45,7 +45,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    // Zero bytes and ANSI codes would hide a secret that they stand in. Not every database takes a zero byte in a text.
+    // Zero bytes and ANSI codes inside a secret would hide it from redaction. Some databases reject zero bytes in texts.
     const text = stripAnsiCodes(
       bytes
         .subarray(start, to)
@@ -64,7 +64,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
  * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
  * nothing: any program may print one. Nor does an LF alone: in UTF-16 it is half of a character such as U+4E0A.
  *
- * @param end of the next line in UTF-16, whatever stands before it; -1 if there is none
+ * @param end of the next line in UTF-16, whatever precedes it; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
@@ -72,7 +72,7 @@ function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
   // The second byte of an end may not be written yet.
   const to = end < 0 ? bytes.length - 1 : end
-  // An LF where no character of UTF-16 begins ends a line in UTF-8.
+  // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a line of UTF-8.
   while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
   if (lf !== to || (to - start) % 2 !== 0) return false
   if (to - start >= 2 && bytes.readUInt16LE(to - 2) === CR) return true

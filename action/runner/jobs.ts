@@ -8,7 +8,7 @@ export interface ListedStep {
   name: string
   status: string
   conclusion: string | null
-  /** ms epoch; NaN if GitHub names no time, as for a step that has not begun. */
+  /** ms epoch; NaN if GitHub names no time, as for a step that has not started. */
   startedAt: number
   completedAt: number
   /** Whether the author wrote it: not the runner's own, this action's, or the `pre` or `post` of another. */
@@ -21,11 +21,11 @@ export interface ListedStep {
 export interface ListedJob {
   name: string
   steps: ListedStep[]
-  /** The jobs that have ended, as far as they are listed with it or before it: name → conclusion. */
+  /** The completed jobs that are listed with it or before it: name → conclusion. */
   others: Record<string, string>
 }
 
-/** GitHub's response to a question that it does not answer with the job, as a sentence. */
+/** GitHub's response if it doesn't contain the job, as a sentence. */
 class GitHubError extends Error {
   /** Whether the token lacks a permission, so that no later response will be another. */
   readonly forbidden: boolean
@@ -71,7 +71,7 @@ export function createStepLister(
   const [owner, repo] = workflow.repository.split('/') as [string, string]
   const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
   let last: { page: number; etag: string; job: ListedJob } | null = null
-  const ended = new Map<string, string>()
+  const completed = new Map<string, string>()
 
   return async () => {
     // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
@@ -100,7 +100,7 @@ export function createStepLister(
       if (response.status === 304 && last) return last.job
       const jobs = readJobs(response.data)
       for (const { status, name, conclusion } of jobs)
-        if (status === 'completed') ended.set(String(name), String(conclusion))
+        if (status === 'completed') completed.set(String(name), String(conclusion))
       const own = jobs.find(job =>
         options.checkRunId === null
           ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
@@ -110,7 +110,7 @@ export function createStepLister(
         const job = {
           name: String(own.name ?? workflow.job),
           steps: readSteps(own, workflow.action),
-          others: Object.fromEntries(ended),
+          others: Object.fromEntries(completed),
         }
         const { etag } = response.headers
         last = etag ? { page, etag, job } : null
@@ -120,7 +120,7 @@ export function createStepLister(
     }
   }
 
-  /** A response that isn't a list: the unchanged one, or the error that it stands for. */
+  /** A response that isn't a list: an unchanged one, or an error. */
   function toResponse(error: unknown): Response {
     const { status, response } = error as { status?: number; response?: Response }
     if (!response) throw noResponse(whyNoResponse(error), error)
@@ -133,13 +133,13 @@ export function createStepLister(
   }
 
   function readJobs(data: unknown): JsonObject[] {
-    if (!isObject(data) || !Array.isArray(data.jobs)) throw noResponse('what came is no list of jobs')
+    if (!isObject(data) || !Array.isArray(data.jobs)) throw noResponse("the response isn't a list of jobs")
     return data.jobs.filter(isObject)
   }
 
   function noResponse(reason: string, cause?: unknown): Error {
     const { host } = new URL(workflow.apiUrl)
-    return new GitHubError(`GitHub's API at ${host} did not answer as it should: ${reason}.`, { cause })
+    return new GitHubError(`GitHub's API at ${host} did not respond as expected: ${reason}.`, { cause })
   }
 }
 

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import { type ClientPayload, readClientPayload } from '../../port/payload.ts'
-import { parseJson } from '../../port/text.ts'
+import { parseJson, trimEnd } from '../../port/text.ts'
 import { isObject, type Json, type RunState } from '../../port/types.ts'
+import type { Inputs } from './inputs.ts'
 import { help, type Runner } from './runner.ts'
 
 /**
@@ -36,7 +37,7 @@ export function readPayload(
 
 const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
 const PORT =
-  'The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.'
+  'The input "port" is not JSON: the relay fills it in; leave it empty if you start the workflow by hand.'
 
 /** Null if the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {
@@ -81,7 +82,7 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
  * Puts back what did not fit into GitHub's payload, from Port's run: its body as Port rendered it, else its
  * properties. The result is what the relay would have sent without a limit, to the order of the keys.
  *
- * @param readRun null if nobody can be asked
+ * @param readRun null if Port can't be asked
  * @throws Error with a sentence that names what is missing and the settings to give
  */
 export async function completePayload(
@@ -168,4 +169,49 @@ const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed
+}
+
+/** The way to Port through the relay, for a job without credentials of Port. */
+export interface RelayAccess {
+  /** Where reports go, and exactly the audience of the OIDC token. */
+  url: string
+  delivery: string
+  /** Whether the relay is asked for what did not fit the payload. */
+  complete: boolean
+  /** Whether the final status reaches Port only through the relay. */
+  finishes: boolean
+  /** Where the runner gives OIDC tokens; null if it gives none, or none is needed any more. */
+  idToken: { url: string; requestToken: string } | null
+  /** Given by the relay to this attempt of this workflow run. */
+  token: string | null
+}
+
+/**
+ * Null if the relay accepts no reports, or the job may not have OIDC tokens.
+ *
+ * @throws Error with a sentence if the payload names another relay than the author
+ */
+export function findRelay(
+  payload: ClientPayload,
+  { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,
+  env: Runner['env'],
+): RelayAccess | null {
+  const { relay, delivery, truncated } = payload.port
+  if (relay !== null && relayUrl !== '' && trimEnd(relay, '/') !== trimEnd(relayUrl, '/')) {
+    throw new Error(
+      `The payload names the relay ${relay}, and the input relay-url only accepts ${relayUrl}: if the relay has moved, change ` +
+        `relay-url; otherwise, another relay started this run.${help(env, 'payload')}`,
+    )
+  }
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env
+  if (relay === null || !url || !requestToken) return null
+  return {
+    ...{
+      url: relay,
+      delivery,
+      complete: truncated.length > 0,
+      finishes: report === 'job' || report === 'workflow',
+    },
+    ...{ idToken: { url, requestToken }, token: null },
+  }
 }

@@ -73,15 +73,15 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Wor
   }
 }
 
-/** `./` where the folder is not inside: the runner names no path of an action that a workflow uses by its path. */
+/** `./` if the folder is outside: the runner doesn't provide the path of an action that a workflow uses by path. */
 function pathWithin(workspace: string | undefined, folder: string): string {
   const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }
 
 /**
- * Whole ms epoch at this process's start and the time since: it goes on evenly, also where the machine's clock is set back
- * or forward meanwhile, as that of a machine that has just woken up.
+ * Whole ms epoch at this process's start and the time since: it advances evenly even if the machine's clock
+ * is set, as after a machine has woken up.
  */
 export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
 
@@ -107,8 +107,8 @@ const PAGE = 'docs/errors.md'
 
 /**
  * The end of a message that a user has to act on: where to read more. The page is that of the release in use;
- * where the action is used by path, it is in the same repository. On an Enterprise Server the runner does not show
- * whether it found the action there or on github.com, where each is that GitHub Connect brings; a copy made by
+ * if the action is used by path, it is in the same repository. On an Enterprise Server the runner does not show
+ * whether it found the action there or on github.com (GitHub Connect); a copy made by
  * actions-sync has the same name.
  */
 export function help(env: Runner['env'], topic: Topic): string {
@@ -135,7 +135,7 @@ const LONGEST = 60
 /**
  * `Line 3 of $PORT_RUN: link must be a URL: "pull/7".`
  *
- * @param redact goes over the value before it is cut: half a secret would be found by nobody
+ * @param redact goes over the value before it is cut: half a secret can't be found
  */
 export function describeMistake(
   { line, sentence, value }: Mistake,

@@ -1,6 +1,6 @@
 import type { Token } from '../../port/client/client.ts'
 import type { JobFiles } from './files.ts'
-import type { RelayAccess } from './relay-access.ts'
+import type { RelayAccess } from './payload.ts'
 import type { Runner } from './runner.ts'
 
 /** What main leaves for post. */
@@ -14,7 +14,7 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** Why main stopped reporting, as it has warned: post asks Port once more where that is doubtful. */
+  /** Why main stopped reporting, as it has warned: post asks Port once more if that is doubtful. */
   outlook?: 'doubtful' | 'lost'
   /** The secret inputs whose clear texts main gave to the job, by name. */
   decrypted?: string[]
@@ -24,7 +24,7 @@ export interface State {
   explained?: boolean
   /** Reports go through the relay. */
   relay?: RelayAccess
-  /** Port's token, where reports go to Port directly. */
+  /** Port's token, if reports go to Port directly. */
   portToken?: Token | null
 }
 

@@ -116,7 +116,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * All that must be masked of one secret: its lines, and where it is JSON, each text and number inside it.
+ * All that must be masked of one secret: its lines, and, if it is JSON, each text and number inside it.
  *
  * A text of several lines is not among them as a whole: the runner masks each line of what it is given, also a
  * line that holds no more than a bracket. So the runner does not know the Base64 of the whole either, as it does of a
@@ -130,12 +130,12 @@ export function maskParts(secret: string): string[] {
   const inside = valuesIn(secret)
   const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
   const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
-  // A secret of short lines alone is masked all the same, except for brackets and the like.
+  // A secret of short lines alone is masked nevertheless, except for brackets and the like.
   const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
   return [...new Set([...short, ...long, ...encoded])]
 }
 
-/** Of its forms those that others begin with, whatever comes after the text. */
+/** The forms that don't depend on what follows the text. */
 function encode(text: string): string[] {
   const forms = base64Forms(text.trim())
   return forms.filter(form => !forms.some(other => other !== form && form.startsWith(other)))
@@ -149,7 +149,7 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** The texts and numbers inside JSON; a number as it stands there, and as whoever reads it may print it. */
+/** The texts and numbers inside JSON; a number as it is written, and as a program may print it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
   const keep = (_: string, value: unknown) => {
@@ -161,7 +161,7 @@ function valuesIn(text: string): string[] {
   } catch {
     return []
   }
-  // As they stand there: what is parsed may have lost digits.
+  // As they are written: parsing can lose digits.
   const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
@@ -243,7 +243,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 const SHORTEST_BASE64 = 4
 
 /**
- * What Base64 makes of a text. It holds a text in three ways, by what stands before it (`base64(user:password)`). Its last
+ * What Base64 makes of a text. It holds a text in three ways, depending on what precedes it (`base64(user:password)`). Its last
  * digit depends on what follows, so each form is there with it and without.
  */
 function base64Forms(text: string): string[] {

@@ -60,7 +60,7 @@ export async function readEntities(
   }
 }
 
-/** @param as `written`: numbers and the like as the text that stands there */
+/** @param as `written`: numbers and the like as they are written */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
@@ -169,7 +169,7 @@ const isRelation = (value: Json): boolean =>
 /** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
-    // A large integer may be one that is kept whole all the same: 2 to the power of 54, or 1700000000000000000.
+    // Some large integers are exact nevertheless: 2 to the power of 54, or 1700000000000000000.
     const exact = Number.isInteger(value)
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)
@@ -200,8 +200,8 @@ export interface EntityDocument {
 
 /**
  * Splits what steps have appended to `$PORT_ENTITIES`. A document ends at `---`, at the end of a JSON value or flow
- * collection that started with its line (`{…}`, `[…]`), and where a line cannot belong to it: a key that it has
- * already, or one after a list. So steps may append documents with and without `---` between them.
+ * collection that started with its line (`{…}`, `[…]`), and at a line that can't belong to it: a key that it
+ * already has, or one after a list. So steps may append documents with and without `---` between them.
  *
  * @param lines whole ones
  * @param options.settled whether the last document is returned as well, although nothing follows it
@@ -268,7 +268,7 @@ function cannotFollow(line: string, { kind, keys }: Current): boolean {
   return key !== null && (kind === 'list' || keys.has(key))
 }
 
-/** The key of a line that begins with one. */
+/** The key at the start of a line. */
 function keyOf(line: string): string | null {
   return /^["']?([\w$-]+)["']?\s*:(?:\s|$)/.exec(line)?.[1] ?? null
 }

@@ -33,7 +33,7 @@ export interface FileLine {
 export const PIECE = 1_000_000
 
 /**
- * The whole lines from byte `offset` on, of a piece of the file and no more, whatever a step pours into it. A line
+ * The whole lines from byte `offset` on, from one piece of the file, however much a step writes. A line
  * still being written is left for later; of one that started before, an empty text is left.
  *
  * @throws Error if it cannot be read, or isn't a file
@@ -42,7 +42,7 @@ export function readLogFile(path: string, offset: number, most = PIECE): FileLin
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
 }
 
-/** A place in the file, and what stands before it. */
+/** A place in the file, and what precedes it. */
 export interface LogMark {
   /** In bytes. */
   offset: number
@@ -67,7 +67,7 @@ export function keepMarks(path: string, from: number, to: number): (offset: numb
   }
 }
 
-/** Where to go on in the file: one without what stood before the mark was written anew, and is read from its start. */
+/** Where to continue in the file. If the text before the mark has changed, the file was rewritten, and is read from its start. */
 export function nextMark(path: string, sent: LogMark): LogMark {
   if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
   return markAt(path, sent.offset).before === sent.before ? sent : START
@@ -104,8 +104,7 @@ export function readPiece(
 }
 
 /**
- * Where in a piece its first line begins. What is before that is left out: of a line that started before the piece
- * nobody knows whether it goes on with half a secret.
+ * Where the first line of a piece starts. What precedes it is left out: it may be the second half of a secret.
  */
 export function firstLine(path: string, from: number, bytes: Buffer): number {
   const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
@@ -126,11 +125,11 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Opens it for reading; fails on a symbolic link where the platform can tell, which Windows can't. */
+/** Opens it for reading; fails on a symbolic link, except on Windows, which can't detect one. */
 export const openFile = (path: string): number =>
   openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
 
-/** Fewer where the file ends. */
+/** Fewer at the end of the file. */
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   const file = openFile(path)

@@ -2,7 +2,7 @@ import { splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 import { readBytes, sizeOf } from './log.ts'
 
-/** What steps have written to `$PORT_RUN`; of what is written twice, the last counts. */
+/** What steps have written to `$PORT_RUN`; if an entry is written twice, the last one counts. */
 export interface RunFile {
   /** Empty if none is written: then the label is that of the running step. */
   statusLabel: string
@@ -21,29 +21,29 @@ const CONCLUSIONS: Record<string, Conclusion> = {
   ...{ cancelled: 'cancelled', canceled: 'cancelled' },
 }
 
-/** The relay takes ten links, and one of them is that of the workflow run. */
+/** The relay accepts ten links, and one of them is that of the workflow run. */
 const MOST_LINKS = 9
 /** Limits of a file that is read once, and of one that is read every two seconds. */
-const MOST_BYTES = { ended: 10_000_000, running: 1_000_000 }
+const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
  * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
  * `DELIMITER`. Whole lines only, so that an entry still being written is left for later.
  *
- * @param options.ended whether nothing more will be written
+ * @param options.final whether nothing more will be written
  * @throws Error if it cannot be read, or isn't a file
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
  */
-export function readRunFile(path: string, options: { ended: boolean }): RunFile {
+export function readRunFile(path: string, options: { final: boolean }): RunFile {
   const size = sizeOf(path)
-  const most = options.ended ? MOST_BYTES.ended : MOST_BYTES.running
-  const ended = options.ended && size <= most
-  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: ended })
+  const most = options.final ? MOST_BYTES.final : MOST_BYTES.running
+  const final = options.final && size <= most
+  const lines = size === 0 ? [] : splitLines(readBytes(path, 0, Math.min(size, most)), { rest: final })
   const file = parseRunFile(
     lines.map(({ text }) => text),
-    { ended },
+    { final },
   )
-  if (options.ended && !ended)
+  if (options.final && !final)
     file.problems.push({
       line: null,
       sentence: `what follows the first ${most / 1e6} MB has no effect`,
@@ -51,7 +51,7 @@ export function readRunFile(path: string, options: { ended: boolean }): RunFile 
   return file
 }
 
-function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
+function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   const file: RunFile = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!
@@ -71,10 +71,10 @@ function parseRunFile(lines: string[], options: { ended: boolean }): RunFile {
     }
     const end = lines.indexOf(rest!, at + 1)
     if (end < 0) {
-      if (!options.ended) break
+      if (!options.final) break
       file.problems.push({
         line: at + 1,
-        sentence: 'no line after it ends the entry with its delimiter',
+        sentence: 'no line after it consists of the delimiter',
         value: line,
       })
       // The lines after it can still say that the run failed.

@@ -10,9 +10,8 @@ import {
   runKind,
 } from '../types.ts'
 import { type Call, describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
-import { actionRunBody, nodeRunBody, sendUpdate } from './messages.ts'
+import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 import { createRateLimitPause } from './rate-limit-pause.ts'
-import { readNodeRun, readRun, UNREAD } from './run.ts'
 
 export { PortError } from './errors.ts'
 

@@ -1,3 +1,4 @@
+import { duration } from '../../port/text.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Transition } from './delivery.ts'
@@ -200,13 +201,6 @@ export const actionsPage = (serverUrl: string, repository: string) => `${serverU
 
 /** @param ms milliseconds since 1970 */
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
-
-/** A duration in milliseconds, for users. */
-export function duration(ms: number): string {
-  if (ms >= 36e5) return `${round(ms / 36e5)} h`
-  return ms >= 6e4 ? `${round(ms / 6e4)} min` : `${round(ms / 1e3)} s`
-}
-const round = (value: number) => Math.round(value * 10) / 10
 
 /**
  * The last state, and the messages to Port: the log before the final status.

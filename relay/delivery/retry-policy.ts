@@ -1,10 +1,10 @@
+import { duration } from '../../port/text.ts'
 import type { Change, Delivery, HistoryEntry, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import {
   answered,
   clockTime,
   describeDispatch,
-  duration,
   failed,
   finish,
   finishCancelled,

@@ -40,7 +40,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const { message, delivery } = await boundDelivery(bound, deps, () =>
       readMessage(c, reportMessage, LIMITS.reportBody.value, room),
     )
-    const { sender, number, reports, ending } = message
+    const { sender, number, reports, finishing } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
     // The first one finishes the delivery, so there is only one.
     const isExempt =
@@ -62,7 +62,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
-      const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending }, { receipt })
+      const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending: finishing }, { receipt })
       // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)

@@ -10,13 +10,13 @@ import { Problem } from '../http/problem.ts'
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
- * `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested; `ends` where
+ * `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested; `finishes` if
  * the job reports its end through the relay, or leaves it to the relay.
  */
 export const startMessage = z.object({
   delivery,
   complete: z.boolean().default(false),
-  ends: z.boolean().default(false),
+  finishes: z.boolean().default(false),
 })
 
 const logLine = z.object({
@@ -78,8 +78,8 @@ export const reportMessage = z.object({
   sender: z.string().regex(/^[\w-]{1,64}$/),
   number: z.int().min(1),
   reports: z.array(report).max(LIMITS.reportMessages.value),
-  /** The job is ending. */
-  ending: z.boolean().default(false),
+  /** Whether the job is finishing. */
+  finishing: z.boolean().default(false),
 })
 
 /**

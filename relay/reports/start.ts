@@ -88,8 +88,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       throw refuseOverRate(sentence, waitMs)
     }
     const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
-    const { delivery: id, complete, ends } = message
-    const delivery = await bind(id, claims, ends)
+    const { delivery: id, complete, finishes } = message
+    const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // If the response didn't list them, the action would treat nothing as secret.
@@ -101,7 +101,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return c.json({
       token,
       expires_at: new Date(expiresAt).toISOString(),
-      tells: port.canReport(delivery),
+      reports: port.canReport(delivery),
       run,
       ...given,
     })

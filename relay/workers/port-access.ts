@@ -1,5 +1,5 @@
 import { type PortClient, PortError } from '../../port/client/client.ts'
-import { UNREAD } from '../../port/client/run.ts'
+import { UNREAD } from '../../port/client/messages.ts'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { payloadFor, type System, startSystem } from './play.ts'
+import { type System, startSystem } from './play.ts'
 
 /** A job that ends with these entities; what it printed and the lines of Port's log about them. */
 async function endWith(
@@ -20,13 +20,6 @@ async function endWith(
 }
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
-
-test('entities of a run of a node are tied to nothing', async () => {
-  const system = await startSystem()
-  system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-  await endWith(system, { file: ONE, payload: payloadFor('wfnr_Zy98Xw76Vu54Ts32') })
-  expect(system.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
-})
 
 test('with a mistake nothing of its document is sent; the other documents are', async () => {
   const system = await startSystem()
@@ -83,17 +76,6 @@ test.each([
   const { printed } = await endWith(await startSystem(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
   expect(printed[0]).toContain(`: ${start}.`)
-})
-
-test('an entity is upserted though the run in Port has ended: it is not tied to it', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '', live: 'false' })
-  await job.run('main')
-  Object.assign(system.run, { status: 'FAILURE', finishedAt: new Date().toISOString() })
-  appendFileSync(JSON.parse(job.state().STATE_report!).files.entities, `${ONE}\n`)
-  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'success' })
-  expect(system.port.entities).toMatchObject([{ identifier: 'a', runId: undefined }])
-  expect(process.exitCode).not.toBe(1)
 })
 
 test('a secret does not change which entity or property is meant, nor the link of the workflow run', async () => {

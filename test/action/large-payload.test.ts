@@ -50,19 +50,6 @@ test('where the body does not hold an input, the properties of the run do', asyn
   expect(outputs).not.toHaveProperty('something')
 })
 
-test('thousands of inputs, which went as one, come back as well', async () => {
-  const system = await startSystem()
-  const inputs = Object.fromEntries(
-    Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),
-  )
-  system.run.payload.body = bodyFor(ID, inputs, { encrypted: [] })
-  const payload = payloadFor(ID, inputs)
-  expect(payload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
-  const { outputs } = await runMain(system, payload)
-  expect(JSON.parse(outputs.inputs!)).toEqual(inputs)
-  expect(outputs.input_3999).toBe('value 3999')
-})
-
 const TOO_LARGE = '::error::The payload was too large for GitHub, so "inputs.last" did not come with it'
 const NODE = 'wfnr_Zy98Xw76Vu54Ts32'
 

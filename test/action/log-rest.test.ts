@@ -1,22 +1,11 @@
 import { spawn } from 'node:child_process'
-import {
-  appendFileSync,
-  closeSync,
-  ftruncateSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { progressFolder, stopProgress } from '../../action/progress/process.ts'
-import { readLinesFrom, readRemaining } from '../../action/remaining.ts'
+import { birthOf, isAlive, progressFolder, stopProgress } from '../../action/progress/process.ts'
+import { readLinesFrom } from '../../action/remaining.ts'
 import { splitLines } from '../../action/runner/files.ts'
-import { birthOf, isAlive } from '../../action/runner/processes.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { claimReport, markAt, nextMark, readLogFile, START } from '../../action/steps/log.ts'
 
@@ -38,15 +27,7 @@ function openClock() {
 }
 
 const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
-const filesOf = (log: string) => ({ log, entities: `${log}.entities`, run: `${log}.run` })
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
-
-test('of a small log all that is left is sent, also a last line without an end', () => {
-  const path = openLog('one\ntwo\nthree')
-  expect(linesFrom(path, 4)).toEqual(['two', 'three'])
-  expect(linesFrom(path, 13)).toEqual([])
-  expect(linesFrom('/nowhere/log.txt', 0)).toEqual([])
-})
 
 test('of a large log the first and the last megabyte are sent, and how much is left out between whole lines', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
@@ -57,26 +38,6 @@ test('of a large log the first and the last megabyte are sent, and how much is l
   expect(shown.slice(gap + 1)).toEqual(lines.slice(-(shown.length - gap - 1)))
   for (const end of [gap, shown.length - gap - 1]) expect(end).toBeGreaterThan(4_000)
   expect(shown.join('\n').length).toBeLessThan(2_000_100)
-})
-
-test('of very many short lines twenty thousand are sent from each end', () => {
-  const shown = linesFrom(openLog(Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')), 0)
-  expect(shown).toHaveLength(40_001)
-  expect(shown.slice(19_999, 20_002)).toEqual(['19999', '… 60 KB of $PORT_LOG left out here', '30000'])
-})
-
-test('a line of 600 MB is not read whole', () => {
-  const path = openLog('y'.repeat(100))
-  const file = openSync(path, 'r+')
-  ftruncateSync(file, 600_000_000)
-  writeSync(file, '\nlast\n', 599_999_994)
-  closeSync(file)
-  const before = process.memoryUsage().rss
-  const shown = linesFrom(path, 0)
-  expect(shown).toHaveLength(3)
-  expect(shown[2]).toBe('last')
-  expect(shown[1]).toMatch(/^… 599,\d{3} KB/)
-  expect(process.memoryUsage().rss - before).toBeLessThan(100_000_000)
 })
 
 test('a log that was written anew is sent from its start, by the progress reporter and at the end', () => {
@@ -92,14 +53,6 @@ test('a log that was written anew is sent from its start, by the progress report
   appendFileSync(path, 'third\n')
   expect(nextMark(path, second)).toEqual(second)
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
-})
-
-test('a progress reporter that cannot be stopped is a sentence, and no end of the report', async () => {
-  const path = openLog('line\n')
-  writeFileSync(progressFolder(path).path, 'in the way of the folder')
-  const { lines, problems } = await readRemaining(filesOf(path), { clock: Date.now, sleep })
-  expect(lines).toEqual([])
-  expect(problems[0]!.sentence).toMatch(/^The rest of \$PORT_LOG is not sent to Port, .*ENOTDIR/)
 })
 
 test('the report is claimed by the first who reports, not by who creates the file', () => {
@@ -146,13 +99,6 @@ test('of a secret that lies across the ends of what is read at once no half is s
       .join('\n'),
   ).not.toMatch(halves)
   expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
-})
-
-test('a piece that begins with a line, or within the end of one in UTF-16, is sent from there', () => {
-  const path = openLog(Buffer.from('zwei\n一二\r\n', 'utf16le'))
-  expect(texts(readLogFile(path, 10))).toEqual(['一二'])
-  expect(texts(readLogFile(path, 9))).toEqual(['', '一二'])
-  expect(texts(readLogFile(path, 4))).toEqual(['', '一二'])
 })
 
 test('UTF-16 without a mark is known by its ends of line, also with no Latin letter, and when cut between two bytes', () => {

@@ -58,7 +58,7 @@ export function jobFor(
 export const follow = (
   job: FollowedJob,
   run: Partial<Following['run']> & Pick<Following['run'], 'update' | 'log'>,
-  tools: Pick<Following, 'clock' | 'sleep' | 'ended'>,
+  tools: Pick<Following, 'clock' | 'sleep' | 'stopping'>,
 ) =>
   followJob(job, {
     run: { ...NO_ENTITIES, ...run },
@@ -71,7 +71,7 @@ export const follow = (
 const NO_ENTITIES = {
   upsertEntity: async () => {},
   deleteEntity: async () => {},
-  handsOn: false,
+  isDeferred: false,
 }
 
 /** Follows with sleeps that only give way, until it is `over`. */
@@ -80,17 +80,17 @@ export async function followFast(
   over: (sleeps: number) => boolean,
   log: (lines: LogLine[]) => void = () => {},
 ) {
-  const ended = new AbortController()
+  const stopping = new AbortController()
   let sleeps = 0
   const sleep = async () => {
     await new Promise(done => setTimeout(done, 20))
-    if (over(++sleeps)) ended.abort()
+    if (over(++sleeps)) stopping.abort()
   }
   const labels: unknown[] = []
   const run = {
     update: async (update: RunUpdate) => void labels.push(update.statusLabel),
     log: async (lines: readonly LogLine[]) => log([...lines]),
   }
-  await follow(job, run, { clock: Date.now, sleep, ended })
+  await follow(job, run, { clock: Date.now, sleep, stopping })
   return labels
 }

@@ -37,18 +37,6 @@ test('a job that is cancelled ends the Port run as FAILURE with the label Cancel
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('a Port run that somebody ends while the job runs gets no further report, and the job stays green', async () => {
-  const system = await startSystem()
-  const simulated = await system.simulate({
-    onStep: ({ step }) => {
-      if (step.name === 'Build image' && step.status === 'completed')
-        system.port.endRun(system.run.id, 'FAILURE')
-    },
-  })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/ended-by-hand.yml')
-  expect(system.run.status).toBe('FAILURE')
-})
-
 test('legs of a matrix show progress, and a last job that needs them ends the Port run', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isAlive } from '../../action/runner/processes.ts'
+import { isAlive } from '../../action/progress/process.ts'
 import { startSystem } from './play.ts'
 
 /** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */

@@ -1,14 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { waitForEnd } from '../../action/progress/follow.ts'
-import { askAgainAfter, describeRunning } from '../../action/progress/follow-label.ts'
-import { NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
-import { readDocuments, readLinesFrom, readRemainingEntities } from '../../action/remaining.ts'
-import type { ListedStep } from '../../action/runner/jobs.ts'
-import { findWorker, isAlive } from '../../action/runner/processes.ts'
-import { createRedact } from '../../action/secrets/redact.ts'
-import { readLogFile } from '../../action/steps/log.ts'
+import { waitForStop } from '../../action/progress/follow.ts'
+import { isAlive, NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { PortError } from '../../port/client/client.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { follow, followFast, jobFor, openFolder } from './open-progress-reporter.ts'
@@ -34,7 +28,7 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
   writeFileSync(logFile, 'one\n')
   const labels: string[] = []
   const lines: string[] = []
-  const ended = new AbortController()
+  const stopping = new AbortController()
   const refuseFirst = async (shown: string[], more: string[]) => {
     shown.push(...more)
     if (shown.length === 1) throw new PortError('refused', 'No.', { status: 422 })
@@ -55,9 +49,9 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
         await new Promise(done => setTimeout(done, 5))
         const asked = system.github.requests.length
         if (asked >= 2) show('Test')
-        if (asked >= 5) ended.abort()
+        if (asked >= 5) stopping.abort()
       },
-      ended,
+      stopping,
     },
   )
   expect(labels).toEqual(['Build (1/1)', 'Test (1/1)'])
@@ -113,116 +107,22 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
-test('a job that GitHub does not list is asked for again and again, and a token that may not read is used once', async () => {
-  const system = await startSystem()
-  const { logFile } = openFolder()
-  system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
-  system.github.setJobs(16_000_000_042, 1, [{ id: 8, name: 'other', status: 'in_progress' }])
-  const { requests } = system.github
-  expect(await followFast(jobFor(system, logFile), () => requests.length > 2)).toEqual([])
-
-  system.github.clearRequests()
-  const token = system.github.createToken({ kind: 'integration', permissions: { actions: 'none' } })
-  let since = 0
-  const refused = () => requests[0]?.status === 403 && ++since > 10
-  await followFast(jobFor(system, logFile, { github: { token, checkRunId: '8' } }), refused)
-  expect(requests.map(({ status }) => status)).toEqual([403])
-})
-
-const step = (name: string, status: string): ListedStep => ({
-  name,
-  status,
-  conclusion: null,
-  startedAt: 0,
-  completedAt: 0,
-  authors: true,
-  own: false,
-})
-
-test('the label is the step that runs, or the next where GitHub shows none, and a long name is cut', () => {
-  const describe = (...steps: ReturnType<typeof step>[]) =>
-    describeRunning(steps, createRedact(['top secret']))
-  expect(describe(step('a', 'completed'), step('b', 'queued'))).toBe('b (2/2)')
-  expect(describe(step('a', 'completed'))).toBeNull()
-  expect(describe()).toBeNull()
-  expect(describe(step('x'.repeat(90), 'in_progress'))).toBe(`${'x'.repeat(79)}… (1/1)`)
-  expect(describe(step(`${'x'.repeat(74)} top secret`, 'in_progress'))).toBe(`${'x'.repeat(74)} *** (1/1)`)
-})
-
-test.each([
-  [0, 1_500],
-  [60_000, 6_000],
-  [300_000, 10_000],
-  [700_000, 20_000],
-  [4_000_000, 60_000],
-])('after %i ms GitHub is asked again in %i ms', (age, wait) => {
-  expect(askAgainAfter(age)).toBe(wait)
-})
-
-test('a line longer than a piece of the file is sent by its beginning, not kept back for ever', () => {
-  const { logFile } = openFolder()
-  writeFileSync(logFile, `${'y'.repeat(2_000_001)}\nnext\nlast`)
-  expect(readLogFile(logFile, 0).map(({ text, end }) => [text.length, end])).toEqual([[1_000_000, 1_000_000]])
-  // Its rest may be that of a secret.
-  expect(readLogFile(logFile, 1_000_000)).toEqual([{ text: '', end: 2_000_000 }])
-  expect(readLogFile(logFile, 2_000_000)).toEqual([
-    { text: '', end: 2_000_002 },
-    { text: 'next', end: 2_000_007 },
-  ])
-  expect(readLinesFrom(logFile, 2_000_000).lines).toEqual(['', 'next', 'last'])
-})
-
 // What the progress reporter does with services that are failing, and with a log that misbehaves, in this process.
 
-function endedWhen(condition: () => boolean): AbortController {
-  const ended = new AbortController()
+function stopWhen(condition: () => boolean): AbortController {
+  const stopping = new AbortController()
   const timer = setInterval(() => {
-    if (condition()) ended.abort()
+    if (condition()) stopping.abort()
   }, 2)
   onTestFinished(() => clearInterval(timer))
-  return ended
+  return stopping
 }
-
-test('a document of $PORT_ENTITIES that is longer than a piece of the file is left whole to post', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  const job = jobFor(system, logFile, { github: null })
-  const values = Array.from({ length: 1_500 }, (_, index) => `  key${index}: ${'x'.repeat(1_000)}`)
-  const long = ['blueprint: service', 'identifier: long', 'properties:', ...values].join('\n')
-  writeFileSync(job.files.entities, `blueprint: service\nidentifier: short\n---\n${long}\n`)
-  const sent: unknown[] = []
-  const ended = new AbortController()
-  let sleeps = 0
-  await follow(
-    job,
-    {
-      update: async () => {},
-      log: async () => {},
-      upsertEntity: async (_, { identifier }) => void sent.push(identifier),
-    },
-    {
-      clock: () => 0,
-      sleep: async () => {
-        await new Promise(done => setTimeout(done, 1))
-        if (++sleeps > 20) ended.abort()
-      },
-      ended,
-    },
-  )
-  expect(sent).toEqual(['short'])
-  const { documents } = readRemainingEntities(job.files.entities, folder.entities())
-  const { entities, problems } = await readDocuments(documents, text => text)
-  expect(problems).toEqual([])
-  expect(entities.map(({ identifier, body }) => [identifier, Object.keys(body.properties!).length])).toEqual([
-    ['long', 1_500],
-  ])
-})
 
 test('no more than thirty requests with lines go to Port in a minute, however fast a step writes', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
-  const ended = new AbortController()
+  const stopping = new AbortController()
   let now = 0
   const sent: number[] = []
   const run = { update: async () => {}, log: async () => void sent.push(now) }
@@ -230,9 +130,9 @@ test('no more than thirty requests with lines go to Port in a minute, however fa
     clock: () => now,
     sleep: async ms => {
       now += ms
-      if (now > 90_000) ended.abort()
+      if (now > 90_000) stopping.abort()
     },
-    ended,
+    stopping,
   })
   expect(sent.filter(at => at < 60_000)).toHaveLength(30)
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
@@ -300,42 +200,6 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-test('a log that is no file now costs its lines, and nothing else; a pause of years is one of an hour', async () => {
-  const system = await startSystem()
-  const { logFile } = openFolder()
-  const waits: number[] = []
-  const ended = new AbortController()
-  let now = 0
-  const errors = [new PortError('later', 'Wait.', { retryAt: 1e15 })]
-  const sent: number[] = []
-  const log = async () => {
-    sent.push(now)
-    const error = errors.shift()
-    if (error) throw error
-  }
-  rmSync(logFile)
-  mkdirSync(logFile)
-  await follow(
-    jobFor(system, logFile, { github: null }),
-    { update: async () => {}, log },
-    {
-      clock: () => now,
-      sleep: async ms => {
-        waits.push(ms)
-        now += ms
-        if (waits.length === 2) {
-          rmSync(logFile, { recursive: true })
-          writeFileSync(logFile, 'a line\n')
-        }
-        if (waits.length === 5) ended.abort()
-      },
-      ended,
-    },
-  )
-  expect(waits).toEqual([2_000, 2_000, 3_600_000, 2_000, 2_000])
-  expect(sent).toEqual([4_000, 3_604_000])
-})
-
 test("where GitHub's limit of requests is reached, it is asked again when that ends", async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
@@ -357,7 +221,7 @@ test("where GitHub's limit of requests is reached, it is asked again when that e
       waits.push(ms)
       now += ms
     },
-    ended: endedWhen(() => system.github.requests.length === 3),
+    stopping: stopWhen(() => system.github.requests.length === 3),
   })
   expect(waits).toEqual([1_500, 300_000, 3_600_000])
 })
@@ -416,27 +280,22 @@ test('a progress reporter that cannot be started costs the progress, and nothing
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('in a container of a job the parent of main is not the worker of the runner', () => {
-  expect(findWorker('/__w/_temp')).toBe(0)
-  expect(findWorker('/home/runner/work/_temp')).toBe(process.ppid)
-})
-
 test('the progress reporter lives no longer than five days, and without a file system that can be watched it looks itself', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   let stopped = false
   const folder = { path: '/nowhere', stopped: () => stopped }
-  const first = waitForEnd(folder, process.pid)
+  const first = waitForStop(folder, process.pid)
   vi.advanceTimersByTime(5 * 24 * 3_600_000 - 1)
-  expect(first.ended.signal.aborted).toBe(false)
+  expect(first.stopping.signal.aborted).toBe(false)
   vi.advanceTimersByTime(1)
-  expect(first.ended.signal.aborted).toBe(true)
+  expect(first.stopping.signal.aborted).toBe(true)
   first.close()
 
   vi.useFakeTimers({ toFake: ['setInterval'] })
-  const second = waitForEnd(folder, 0)
+  const second = waitForStop(folder, 0)
   stopped = true
-  expect(second.ended.signal.aborted).toBe(false)
+  expect(second.stopping.signal.aborted).toBe(false)
   vi.advanceTimersByTime(500)
-  expect(second.ended.signal.aborted).toBe(true)
+  expect(second.stopping.signal.aborted).toBe(true)
   second.close()
 })

@@ -39,15 +39,6 @@ describe.concurrent('while the job runs', () => {
     )
   })
 
-  test('with a status-label of its own GitHub is not asked, and the label stays', async ({
-    onTestFinished,
-  }) => {
-    const system = await startSystem({}, onTestFinished)
-    await system.simulate({ with: { 'status-label': 'Rolling out' }, steps: '- run: sleep 4' })
-    expect(sentMeanwhile(system)).toEqual([])
-    expect(system.github.requests).toHaveLength(1)
-  })
-
   test('with live: false nothing is sent before the end, and no process is started', async ({
     onTestFinished,
   }) => {

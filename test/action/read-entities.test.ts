@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { describeMistake } from '../../action/runner/runner.ts'
 import { readEntities as readDocument } from '../../action/steps/entities.ts'
-import { sendEntities } from '../../action/steps/send-entities.ts'
+import { sendEntities } from '../../action/steps/send.ts'
 import { PortError } from '../../port/client/client.ts'
 
 /** @throws Error with the mistakes, as they are shown */
@@ -53,7 +53,7 @@ test('entities are read from YAML and JSON, checked, and sent one after the othe
 const portThat = (
   upsertEntity: (blueprint: string, entity: object) => Promise<void>,
   late: () => boolean = () => false,
-) => ({ upsertEntity, deleteEntity: async () => {}, handsOn: false, late })
+) => ({ upsertEntity, deleteEntity: async () => {}, isDeferred: false, late })
 
 test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0x1F'], ['true']])(
   'an identifier %s without quotes is what is written',
@@ -67,19 +67,6 @@ test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0
     expect(await identifiers(`{ blueprint: release, identifier: ${written} }`)).toEqual([written])
   },
 )
-
-test('a number in JSON names what is written too, and other values stay what they are', async () => {
-  const text =
-    '[{"blueprint":7,"identifier":1.10,"properties":{"identifier":1.10,"blueprint":true,"none":null}}]'
-  expect(await readEntities(text)).toEqual([
-    {
-      operation: 'upsert',
-      blueprint: '7',
-      identifier: '1.10',
-      body: { identifier: '1.10', properties: { identifier: 1.1, blueprint: true, none: null } },
-    },
-  ])
-})
 
 test.each([
   ['n: 12345678901234567890', 'number in properties.n'],
@@ -143,20 +130,4 @@ test('with no time left, or with Port away, the rest of the entities are not tri
     'Entity x/a could not be upserted: Wait.',
     'The last 2 entities were not sent, since Port could not be reached.',
   ])
-})
-
-test('what Port may take beside the fields that are known is passed on, and an operation is checked', async () => {
-  expect(
-    await readEntities('{ blueprint: b, identifier: i, ownerTeams: [a], $createdBy: me, operation: delete }'),
-  ).toEqual([
-    {
-      operation: 'delete',
-      blueprint: 'b',
-      identifier: 'i',
-      body: { identifier: 'i', ownerTeams: ['a'], $createdBy: 'me' },
-    },
-  ])
-  await expect(readEntities('{ blueprint: b, identifier: i, operation: drop }')).rejects.toThrow(
-    'entity 1 (b/i) has an operation that is neither upsert nor delete: "drop".',
-  )
 })

@@ -1,15 +1,16 @@
 import { Hono, type MiddlewareHandler } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRelayReporter } from '../../action/reporter/relay.ts'
+import { QuotaError } from '../../action/reporter/relay-request.ts'
 import { createFetch } from '../../action/runner/fetch.ts'
-import type { RelayAccess } from '../../action/runner/relay-access.ts'
+import type { RelayAccess } from '../../action/runner/payload.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
 import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
 
 const STARTED: JsonObject = {
   token: 'report-token',
-  tells: true,
+  reports: true,
   run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
   payload: null,
   secrets: { password: 'clear' },
@@ -41,7 +42,7 @@ async function createRelay({ started = STARTED } = {}) {
     url: server.origin,
     delivery: 'd_1',
     complete: false,
-    ends: true,
+    finishes: true,
     idToken: { url: `${server.origin}/idtoken?api-version=2.0`, requestToken: 'request-token' },
     token: null,
   }
@@ -57,13 +58,15 @@ async function createRelay({ started = STARTED } = {}) {
       passed += ms
     },
   }
-  const report = (more: Partial<RelayAccess> = {}, options: { budgetMs?: number; ending?: boolean } = {}) =>
-    createRelayReporter({ ...access, ...more }, tools, { budgetMs: 60_000, ...options })
+  const report = (
+    more: Partial<RelayAccess> = {},
+    options: { budgetMs?: number; finishing?: boolean } = {},
+  ) => createRelayReporter({ ...access, ...more }, tools, { budgetMs: 60_000, ...options })
   return { ...server, access, masks, waits, tools, report }
 }
 
 const line = (message: string) => ({ level: 'INFO' as const, message })
-type Message = { number: number; sender: string; reports: JsonObject[]; ending: boolean }
+type Message = { number: number; sender: string; reports: JsonObject[]; finishing: boolean }
 const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
   requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
@@ -80,14 +83,14 @@ test('a run proves itself once, with a token for exactly the relay, and masks al
     ['GET', `/idtoken?api-version=2.0&audience=${encodeURIComponent(relay.origin)}`, 'Bearer request-token'],
     ['POST', '/report/start', `Bearer ${proof}`],
   ])
-  expect(relay.requests[1]!.body).toEqual({ delivery: 'd_1', complete: false, ends: true })
+  expect(relay.requests[1]!.body).toEqual({ delivery: 'd_1', complete: false, finishes: true })
   expect(relay.masks).toEqual(['request-token', proof, 'report-token'])
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
 test('what is reported together goes in one message, and what is too large for one in several, in order', async () => {
   const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token', idToken: null }, { ending: true })
+  const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()
   await Promise.all([
     reporter.update({ statusLabel: 'Running' }),
@@ -102,7 +105,7 @@ test('what is reported together goes in one message, and what is too large for o
     delivery: 'd_1',
     sender: expect.stringMatching(/^[\da-f-]{36}$/),
     number: 1,
-    ending: true,
+    finishing: true,
     reports: [
       { update: { statusLabel: 'Running' } },
       { log: [line('a')] },
@@ -118,7 +121,7 @@ test('what is reported together goes in one message, and what is too large for o
   expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
 })
 
-test('a message whose answer was lost is sent again under its number, after the relay is asked to wait', async () => {
+test('a message whose response was lost is sent again under its number, when the relay allows it', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
@@ -130,20 +133,26 @@ test('a message whose answer was lost is sent again under its number, after the 
   expect(relay.waits).toEqual([1_000, 7_000])
 })
 
-test('one report that the relay refuses does not cost the conclusion in the same message', async () => {
-  const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token' })
-  const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
-  relay.fail({ match: isBad, status: 400, times: Number.POSITIVE_INFINITY })
-  const ends = await Promise.allSettled([
-    reporter.deleteEntity('service', 'bad'),
-    reporter.update({ conclusion: 'failure', statusLabel: 'Failed' }),
-  ])
-  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
-  expect(messages(relay).at(-1)!.reports).toEqual([
-    { update: { conclusion: 'failure', statusLabel: 'Failed' } },
-  ])
-})
+test.each([400, 410, 413])(
+  'a report that the relay refuses with %i costs no other report of its message',
+  async status => {
+    const relay = await createRelay()
+    const reporter = relay.report({ token: 'report-token' })
+    const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
+    relay.fail({ match: isBad, status, times: Number.POSITIVE_INFINITY })
+    const results = await Promise.allSettled([
+      reporter.log([line('a')]),
+      reporter.deleteEntity('service', 'bad'),
+      reporter.update({ conclusion: 'failure' }),
+    ])
+    expect(results).toMatchObject([
+      { status: 'fulfilled' },
+      { reason: { kind: status === 410 ? 'ended' : 'refused', status } },
+      { status: 'fulfilled' },
+    ])
+    expect(messages(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
+  },
+)
 
 test.each([400, 413])(
   'a conclusion arrives without the summary that the relay refuses with %i',
@@ -154,7 +163,7 @@ test.each([400, 413])(
     relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
     expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
-    // Only what ends the run is sent again with less.
+    // Only a conclusion is sent again with less.
     await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
   },
 )
@@ -181,12 +190,11 @@ test('without a proof there is no report, and the error names the permission', a
 
 test.each<[number, Record<string, string>, JsonObject | string]>([
   [429, { 'retry-after': '3' }, {}],
-  [503, { 'retry-after': '3' }, {}],
   // Pages of a proxy.
   [200, {}, '<html>Please log in</html>'],
   [302, { location: 'https://proxy.test/login' }, ''],
 ])(
-  '%i from where OIDC tokens come is no lack of a permission, and asked again',
+  '%i instead of an OIDC token is not a missing permission, and the request is repeated',
   async (status, headers, body) => {
     const relay = await createRelay()
     const failure = {
@@ -203,47 +211,10 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
     await expect(relay.report().start()).rejects.toMatchObject({
       kind: 'unreachable',
       status,
-      message:
-        `GitHub answered ${status} to the request for an OIDC token, and not with one: it has trouble of its own, ` +
-        'or a proxy on the way answers.',
+      message: `GitHub answered ${status} to the request for an OIDC token, without one: GitHub has an incident, or a proxy responded.`,
     })
   },
 )
-
-test('too fast is waited for; beyond the quota lines are refused, and what else was in the message goes alone', async () => {
-  const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token' })
-  relay.fail({ match: ({ path }) => path === '/report', status: 429, headers: { 'retry-after': '7' } })
-  await reporter.log([line('a')])
-  expect(relay.waits).toEqual([7_000])
-  const hasLog = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"log"')
-  relay.fail({ match: hasLog, status: 413, times: Number.POSITIVE_INFINITY })
-  const ends = await Promise.allSettled([
-    reporter.log([line('b')]),
-    reporter.update({ conclusion: 'success' }),
-    reporter.update({ statusLabel: 'c' }),
-  ])
-  expect(ends.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
-  expect(ends[0]).toMatchObject({ reason: { kind: 'refused', status: 413 } })
-  expect(
-    messages(relay)
-      .slice(2)
-      .map(({ reports }) => reports),
-  ).toEqual([
-    [{ log: [line('b')] }, { update: { conclusion: 'success' } }, { update: { statusLabel: 'c' } }],
-    [{ log: [line('b')] }],
-    [{ update: { conclusion: 'success' } }],
-    [{ update: { statusLabel: 'c' } }],
-  ])
-})
-
-test('a start that failed can be tried again', async () => {
-  const relay = await createRelay()
-  const reporter = relay.report()
-  relay.fail({ match: ({ path }) => path === '/report/start', status: 403 })
-  await expect(reporter.start()).rejects.toMatchObject({ kind: 'credentials', status: 403 })
-  await expect(reporter.start()).resolves.toMatchObject({ reports: true, secrets: { password: 'clear' } })
-})
 
 test('another run has the delivery: its id is given, and no report goes', async () => {
   const relay = await createRelay({ started: { duplicate: true, github_run_id: 4711 } })
@@ -258,15 +229,11 @@ test('another run has the delivery: its id is given, and no report goes', async 
 })
 
 test.each([
-  ['/report/start', { hello: 'world' }],
   ['/report/start', { token: 't' }],
-  ['/report/start', '<html>Please log in</html>'],
   ['/report/inputs', '<html>Please log in</html>'],
-  ['/report', '<html>Please log in</html>'],
-  ['/report', ''],
   ['/report', { delivery: 'd_1', number: 7 }],
 ])(
-  'something else than the relay that answers POST %s with %j is named as such, and asked again',
+  "a response to POST %s that is not the relay's (%j) is named as such, and the request is repeated",
   async (path, body) => {
     const relay = await createRelay()
     const token = path === '/report/start' ? null : 'report-token'
@@ -282,26 +249,13 @@ test.each([
     })
     await expect(ask()).rejects.toMatchObject({
       kind: 'unreachable',
-      message: `what answered 200 to POST ${relay.origin}${path} is not the relay: check RELAY_PUBLIC_URL of the relay, and the proxy on the way.`,
+      message: `the response 200 to POST ${relay.origin}${path} isn't the relay's: check RELAY_PUBLIC_URL of the relay, and the proxy on the way.`,
     })
     expect(relay.waits).toEqual([1_000, 2_000, 4_000, 8_000])
     there()
     await expect(ask()).resolves.not.toThrow()
   },
 )
-
-test('once the delivery has finished, log lines arrive without the entity that was in their message', async () => {
-  const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token' })
-  relay.fail({
-    match: ({ body }) => JSON.stringify(body).includes('"entity"'),
-    status: 410,
-    times: Number.POSITIVE_INFINITY,
-  })
-  const ends = await Promise.allSettled([reporter.log([line('a')]), reporter.deleteEntity('service', 'b')])
-  expect(ends).toMatchObject([{ status: 'fulfilled' }, { status: 'rejected', reason: { kind: 'ended' } }])
-  expect(messages(relay).at(-2)!.reports).toEqual([{ log: [line('a')] }])
-})
 
 test('inputs come with the start, or by the token of an earlier process', async () => {
   const relay = await createRelay()
@@ -334,4 +288,67 @@ test('a token that has expired is followed by another proof, and one that the re
   expect(bearers()).toEqual(['Bearer half over', 'Bearer renewed'])
   expect(renewed.access().token).toBe('renewed')
   expect(relay.masks).toContain('renewed')
+})
+
+test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'ended', boolean]>([
+  [500, 'unreachable', true],
+  [429, 'unreachable', true],
+  [408, 'unreachable', true],
+  [401, 'credentials', false],
+  [403, 'credentials', false],
+  [404, 'refused', false],
+  [410, 'ended', false],
+  [413, 'refused', false],
+])(
+  'the response %i of the relay is %s; that of a gateway says nothing about the report',
+  async (status, kind, temporary) => {
+    const relay = await createRelay()
+    const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })
+    relay.fail({ status, headers: { ...PROBLEM_TYPE, 'retry-after': '7' }, body: { status, detail: 'Why.' } })
+    await expect(reporter().log([line('a')])).rejects.toMatchObject({
+      ...{ kind, temporary, status, retryAt: temporary ? 7_000 : null },
+      message: `the relay answered ${status} to POST ${relay.origin}/report (Why.)`,
+    })
+    relay.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>' })
+    const error = await reporter()
+      .log([line('a')])
+      .catch(reason => reason)
+    expect(error.kind).toBe(status === 413 ? 'refused' : 'unreachable')
+    expect(error).not.toBeInstanceOf(QuotaError)
+  },
+)
+
+test.each([
+  ['https://relay.acme.example:8443/report?x=1', 'it redirects to https://relay.acme.example:8443.'],
+  ['http://[', 'check RELAY_PUBLIC_URL'],
+])('a redirect to %s is named by its origin, and the variable to correct', async (location, sentence) => {
+  const relay = await createRelay()
+  relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
+  const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
+  await expect(report).rejects.toMatchObject({
+    ...{ kind: 'unreachable', status: 301 },
+    message: expect.stringMatching(/RELAY_PUBLIC_URL/),
+  })
+  await expect(report).rejects.toThrow(sentence)
+})
+
+test.each(['before', 'within'] as const)('a response that is cut (%s) names the address', async cut => {
+  const relay = await createRelay()
+  relay.fail({ cut })
+  await expect(relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])).rejects.toThrow(
+    /^The relay did not respond at 127\.0\.0\.1:\d+: .*\. Check whether this machine reaches it \(proxy, firewall\)\.$/,
+  )
+})
+
+test('all requests share one budget for their waits, and only a conclusion may wait longer', async () => {
+  const relay = await createRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  const later = (seconds: number, times: number) =>
+    relay.fail({ status: 429, headers: { 'retry-after': String(seconds) }, times })
+  later(25, 3)
+  await expect(reporter.log([line('a')])).rejects.toMatchObject({ status: 429 })
+  expect(relay.waits).toEqual([25_000, 25_000])
+  later(30, 1)
+  await reporter.update({ conclusion: 'success' })
+  expect(relay.waits).toEqual([25_000, 25_000, 30_000])
 })

@@ -25,16 +25,6 @@ const START = [`PATCH ${RUN_PATH}`, `POST ${RUN_PATH}/logs`]
 const sorted = (calls: string[]) => calls.toSorted()
 const READ = `GET ${RUN_PATH}?version=v2`
 
-test('report: job sends start, log and final status', async () => {
-  const system = await startSystem()
-  const { main, post, reported } = await runJob(system)
-  expect([main, post]).toEqual([[], []])
-  expect(reported[0]).toBe(READ)
-  expect(sorted(reported.slice(1, 3))).toEqual(START)
-  expect(reported.slice(3)).toEqual([`POST ${RUN_PATH}/logs`, `PATCH ${RUN_PATH}`])
-  expect(system.run).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', link: [system.runUrl()] })
-})
-
 test.each(['workflow', 'updates'])(
   'report: %s sends start and log, and never ends the Port run',
   async report => {
@@ -45,12 +35,6 @@ test.each(['workflow', 'updates'])(
     expect(system.run).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Deploying' })
   },
 )
-
-test("report: updates gives Port a summary of the author's own", async () => {
-  const system = await startSystem()
-  await runJob(system, { report: 'updates', summary: '**Half way**' })
-  expect(system.run).toMatchObject({ status: 'IN_PROGRESS', summary: '**Half way**' })
-})
 
 const NONE = {
   run_id: null,

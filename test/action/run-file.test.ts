@@ -5,19 +5,19 @@ import { expect, onTestFinished, test } from 'vitest'
 import { describeMistake } from '../../action/runner/runner.ts'
 import { readRunFile } from '../../action/steps/run.ts'
 
-function read(text: string | Buffer, ended = true) {
+function read(text: string | Buffer, final = true) {
   const folder = mkdtempSync(join(tmpdir(), 'run-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const path = join(folder, 'run')
   writeFileSync(path, text)
-  const { problems, ...file } = readRunFile(path, { ended })
+  const { problems, ...file } = readRunFile(path, { final })
   return { ...file, problems: problems.map(each => describeMistake(each, '$PORT_RUN', shown => shown)) }
 }
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
 
 test('values and texts of several lines are read; of what is written twice, the last counts, but links add up', () => {
-  expect(readRunFile('/nowhere', { ended: true })).toEqual(NOTHING)
+  expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
   const text = [
     'status-label=Rolling out = 1',
     'link=https://a.example/1',
@@ -61,7 +61,7 @@ test.each([
   ],
   [
     'summary<<END\ntext\n',
-    'Line 1 of $PORT_RUN: no line after it ends the entry with its delimiter: "summary<<END".',
+    'Line 1 of $PORT_RUN: no line after it consists of the delimiter: "summary<<END".',
   ],
 ])('%j is left out, and named', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
@@ -78,16 +78,6 @@ test.each([
   ['cancelled', ['CANCELLED', 'canceled']],
 ])('a conclusion is %s in the words of GitHub and of Port', (conclusion, words) => {
   for (const word of words) expect(read(`conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
-})
-
-test('a conclusion that nobody knows counts as a failure, and is named', () => {
-  const problem =
-    'Line 1 of $PORT_RUN: conclusion must be success, failure or cancelled, and counts as failure'
-  expect(read('conclusion=green')).toMatchObject({
-    conclusion: 'failure',
-    problems: [`${problem}: "green".`],
-  })
-  expect(read('conclusion=constructor')).toMatchObject({ conclusion: 'failure' })
 })
 
 test('of a file that is too large the beginning counts, and what follows is named', () => {

@@ -1,15 +1,12 @@
-import nock from 'nock'
-import { afterEach, expect, test } from 'vitest'
-import { createReporter } from '../../action/reporter/direct.ts'
+import { expect, test } from 'vitest'
 import { isUncertain } from '../../action/reporter/reporter.ts'
-import { createFetch } from '../../action/runner/fetch.ts'
-import { createLogSender } from '../../action/steps/send-log.ts'
+import { createLogSender } from '../../action/steps/send.ts'
 import { PortError } from '../../port/client/client.ts'
 import type { LogLine } from '../../port/types.ts'
 
 const line = (message: string): LogLine => ({ level: 'INFO', message })
 const lost = (count: number) =>
-  `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's answer to ${count === 1 ? 'it' : 'them'} got lost.`
+  `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's response to ${count === 1 ? 'it' : 'them'} was lost.`
 
 test.each<[string, unknown, boolean]>([
   ['a connection cut', cutBy('ECONNRESET'), true],
@@ -63,15 +60,6 @@ test('with nothing after it the line goes alone; where that is lost too, it goes
   expect(sent).toEqual([['a'], [lost(1)], [lost(1), 'b', 'c'], ['d', 'e'], [lost(2)]])
 })
 
-test('an error that is sure says how many lines need to be sent again', async () => {
-  const over = new PortError('ended', 'Over.')
-  const first = openSender([null, over])
-  await expect(first.send(BATCH)).rejects.toMatchObject({ message: 'Over.', linesSent: perBatch })
-  const after = openSender([cutBy('ECONNRESET'), over])
-  await expect(after.send(BATCH)).rejects.toMatchObject({ kind: 'unreachable', linesSent: perBatch })
-  await expect(openSender([new TypeError('odd')]).send(BATCH)).rejects.toThrow('odd')
-})
-
 test('a batch that Port refuses is left out, the others go, and the first error is sent at the end', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
@@ -106,44 +94,4 @@ test('when the time is over no further batch goes, and the error counts what is 
   await expect(away.send(BATCH)).rejects.toMatchObject({ message: 'x', linesSent: perBatch })
   expect([one.sent.length, away.sent.length]).toEqual([1, 1])
   await openSender([]).send([])
-})
-
-const PORT = 'https://api.port.example'
-const LOGS = '/v1/actions/runs/r_1/logs'
-const getToken = () => nock(PORT).post('/v1/auth/access_token')
-const TOKEN = { accessToken: 't', expiresIn: 10_800 }
-const sendLines = (message: string) => nock(PORT).post(LOGS, { message })
-const cut = () => Object.assign(new Error('x'), { code: 'ECONNRESET' })
-
-function openReporter() {
-  return createReporter(
-    'r_1',
-    { portApiUrl: PORT, portClientId: 'id', portClientSecret: 'secret' },
-    { fetch: createFetch(), clock: Date.now, sleep: async () => {}, core: { setSecret: () => {} } },
-    { budgetMs: 60_000, redact: text => text },
-  )
-}
-
-afterEach(() => {
-  const pending = nock.pendingMocks()
-  nock.cleanAll()
-  expect(pending).toEqual([])
-})
-
-test('Port that takes lines and cuts the connection shows them once', async () => {
-  getToken().reply(200, TOKEN)
-  sendLines('one\ntwo').replyWithError(cut())
-  sendLines(lost(2)).reply(201, {})
-  await expect(openReporter().log([line('one'), line('two')])).rejects.toThrow('Port did not answer POST')
-})
-
-test('after a 503 a line is sent again; without a token none is sent, and none counts as lost', async () => {
-  const reporter = openReporter()
-  for (let tries = 0; tries < 5; tries++) getToken().replyWithError(cut())
-  await expect(reporter.log([line('one')])).rejects.toMatchObject({ kind: 'unreachable', linesSent: 0 })
-  getToken().reply(200, TOKEN)
-  sendLines('one').reply(503, {})
-  await expect(reporter.log([line('one')])).rejects.toMatchObject({ status: 503, linesSent: 0 })
-  sendLines('one').reply(201, {})
-  await reporter.log([line('one')])
 })

@@ -64,37 +64,6 @@ test('a run that ends while main reports its start leaves nothing to post', asyn
   expect(job.state()).toEqual({})
 })
 
-test('where Port refuses the credentials, the end asks once more, warns of nothing new, and writes the summary of the job on GitHub', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '', 'port-client-secret': 'that-of-another' })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 401 .*region of their organization\. See /,
-    ),
-  ])
-  system.port.clearRequests()
-  const file = join(job.folder, 'summary.md')
-  expect(await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })).toEqual([
-    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
-  ])
-  expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
-  expect(system.port.requests.map(({ path }) => path)).toEqual(['/v1/auth/access_token'])
-})
-
-test('credentials that a gateway refuses at the start cost that alone: the end reports the whole job', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  system.port.fail({ status: 403, body: { ok: false, error: 'forbidden', message: 'no' } })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::warning::Reporting to Port failed: .* 403 .*region of their organization\. See /,
-    ),
-  ])
-  await job.run('post', job.state())
-  expect(linesOf(system)).toEqual([expect.stringMatching(/^✓ Job deploy: success/)])
-  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
-})
-
 test.each([
   [2, 'SUCCESS', []],
   [
@@ -166,21 +135,6 @@ test.each([
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
-test('who started it is the e-mail, else the name, else nobody', async () => {
-  const system = await startSystem()
-  const payload = payloadFor(system.run.id) as { port: { trigger: { by: { email: null } } | null } }
-  const triggeredBy = async () => {
-    const job = openRunner({ ...system, payload }, { report: 'off' })
-    await job.run('main')
-    return job.outputs()['triggered-by']
-  }
-  expect(await triggeredBy()).toBe('ada@acme.example')
-  payload.port.trigger!.by.email = null
-  expect(await triggeredBy()).toBe('Ada Lovelace')
-  payload.port.trigger = null
-  expect(await triggeredBy()).toBe('')
-})
-
 test('without an OIDC token and credentials the warning names both ways, OIDC first', async () => {
   const system = await startSystem()
   const none = { 'port-client-id': '', 'port-client-secret': '' }
@@ -221,40 +175,6 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
     expect.stringMatching(/^The secret input "password"/),
   ])
 })
-
-test('an input whose name and whose input-NAME are both taken is named as in the output inputs alone', async () => {
-  const system = await startSystem()
-  const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
-  const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
-    ),
-    expect.stringMatching(
-      /^::warning::"action", "delivery": not available as an output of its own, so read .*\['action'\]\. /,
-    ),
-  ])
-  expect(job.outputs()).toMatchObject({
-    ...{ action: 'deploy_service', 'input-action': 'of another' },
-    ...{ 'input-Delivery': '1', 'input-blueprint': 'b' },
-  })
-  expect(JSON.parse(job.outputs().inputs!)).toEqual(inputs)
-})
-
-test.each(['deploy it', '{"version": 1', 'r_1'])(
-  'the text %j, typed into the input port by hand, is named as such',
-  async port => {
-    const system = await startSystem()
-    const job = openRunner(system)
-    const event = join(job.folder, 'dispatch.json')
-    writeFileSync(event, JSON.stringify({ inputs: { port } }))
-    const env = { GITHUB_EVENT_NAME: 'workflow_dispatch', GITHUB_EVENT_PATH: event }
-    expect(await job.run('main', env)).toEqual([
-      '::error::The input "port" is not JSON: the relay fills it in; leave it empty where you start the workflow by hand.' +
-        seeAlso('payload'),
-    ])
-  },
-)
 
 test.each(['constructor', '__proto__'])('a large input named %s comes whole, as any other', async name => {
   const system = await startSystem()
@@ -336,15 +256,6 @@ test("what Port's agent has decrypted on the way is used as it is, and masked", 
   writeFileSync(JSON.parse(job.state().STATE_report!).files.log, 'clear-text clear-pass 4711\n')
   await job.run('post', job.state())
   expect(linesOf(system)).toContain('*** *** ***')
-})
-
-test('the payload of a workflow_dispatch is its input "port"', async () => {
-  const system = await startSystem()
-  const job = openRunner(system)
-  const event = { inputs: { port: JSON.stringify(payloadFor(system.run.id)), version: '2' } }
-  writeFileSync(join(job.folder, 'event.json'), JSON.stringify(event))
-  expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([])
-  expect(job.outputs()).toMatchObject({ 'run-id': system.run.id, version: '1.4.2' })
 })
 
 test('a workflow that a user starts on GitHub runs as it would without Port, with one notice', async () => {

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import nock from 'nock'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/runner/fetch.ts'
@@ -34,8 +33,8 @@ afterEach(() => {
 })
 
 test.each<[string, () => void, string]>([
-  ['a page', () => page(1).reply(200, '<html>Log in</html>'), 'what came is no list of jobs'],
-  ['nothing', () => page(1).reply(200), 'what came is no list of jobs'],
+  ['a page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
+  ['nothing', () => page(1).reply(200), "the response isn't a list of jobs"],
   [
     'a cut connection',
     () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
@@ -44,34 +43,8 @@ test.each<[string, () => void, string]>([
 ])('%s in place of the jobs is an error that names it', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
-    `GitHub's API at github.acme.example did not answer as it should: ${reason}.`,
+    `GitHub's API at github.acme.example did not respond as expected: ${reason}.`,
   )
-})
-
-test.each([
-  [100, 1],
-  [201, 3],
-  [undefined, 1],
-])('of %s jobs, none of them this one, %i pages are read, however full they are', async (total, pages) => {
-  const jobs = Array.from({ length: 100 }, (_, id) => ({ id: id + 100, status: 'completed' }))
-  for (let number = 1; number <= pages; number++) page(number).reply(200, { total_count: total, jobs })
-  expect(await openLister()()).toBeNull()
-})
-
-test('asked again, it sends the token and the ETag of the last answer, and takes "not modified" for the same job', async () => {
-  const list = openLister()
-  const job = { id: 7, name: 'deploy', steps: [{ number: 1, name: 'Build', status: 'in_progress' }] }
-  const headers = { authorization: 'token t', 'user-agent': /^port-webhook-action/ }
-  const ask = (options: nock.Options) => nock(GITHUB, options).get(JOBS).query(true)
-  ask({ reqheaders: headers, badheaders: ['if-none-match'] }).reply(
-    200,
-    { total_count: 1, jobs: [job] },
-    { etag: '"1"' },
-  )
-  ask({ reqheaders: { 'if-none-match': '"1"' } }).reply(304)
-  const first = await list()
-  expect(first).toMatchObject({ name: 'deploy', steps: [{ name: 'Build', authors: true }] })
-  expect(await list()).toEqual(first)
 })
 
 /** The names of the steps that count as the author's. */
@@ -111,23 +84,6 @@ test("an author's own first step stays the author's, though its name is like one
     expect(await authors(['Set up job', name, 'Build acme/scan@v1'])).toEqual([name, 'Build acme/scan@v1'])
   }
   expect(await authors(['Pull alpine'])).toEqual(['Pull alpine'])
-})
-
-test("GitHub's own examples of jobs have the steps of their authors", async () => {
-  const all = createRequire(import.meta.url)('@octokit/webhooks-examples/api.github.com/index.json') as {
-    examples: { workflow_job?: { steps: { number: number; name: string }[] } }[]
-  }[]
-  const jobs = all
-    .flatMap(({ examples }) => examples.flatMap(example => example.workflow_job ?? []))
-    .filter(({ steps }) => steps.some(({ name }) => name.startsWith('Post ')))
-  expect(jobs).toHaveLength(3)
-  for (const { steps } of jobs) {
-    page(1).reply(200, { total_count: 1, jobs: [{ id: 7, steps }] })
-    const found = (await openLister()())!.steps.filter(step => step.authors)
-    expect(found.map(({ name }) => name)).toEqual(
-      steps.map(({ name }) => name).filter(name => !/^(Set up|Complete) job$|^Post /.test(name)),
-    )
-  }
 })
 
 interface ShownStep {
@@ -235,22 +191,6 @@ test.each<[string, Fault, string]>([
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
   expect(system.run.status).toBe('SUCCESS')
-})
-
-test('a job that GitHub does not list, or no token to ask with, is a notice', async () => {
-  const system = await startSystem()
-  showJob(system, [])
-  const job = openRunner(system, { report: 'updates' })
-  await job.run('main')
-  const notice = (reason: string) => [
-    `::notice::The steps of this job are not reported to Port: ${reason}${seeAlso('steps')}`,
-  ]
-  expect(await job.run('post', { ...job.state(), RUNNER_NAME: 'another' })).toEqual(
-    notice('GitHub does not list it among the jobs of its run.'),
-  )
-  expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual(
-    notice(`github-token is empty${FORBIDDEN}`),
-  )
 })
 
 test('used by a path, it knows its own step, and no other', async () => {

@@ -2,18 +2,7 @@ import { expect, test } from 'vitest'
 import { createRedact } from '../../action/secrets/redact.ts'
 import { summarize } from '../../action/summary.ts'
 import { readClientPayload } from '../../port/payload.ts'
-import { payloadFor, startSystem } from './play.ts'
-import { transcript } from './transcript.ts'
-
-test("a summary of the author's own takes its place, in both", async () => {
-  const system = await startSystem()
-  const steps = '- { id: deploy, run: "echo url=https://shop.example >> $GITHUB_OUTPUT" }'
-  const simulated = await system.simulate({
-    with: { summary: 'Live at ${{ steps.deploy.outputs.url }}' },
-    steps,
-  })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/summary-own.yml')
-})
+import { payloadFor } from './play.ts'
 
 const summaryOf = (
   inputs: Parameters<typeof payloadFor>[1],
@@ -21,7 +10,7 @@ const summaryOf = (
   steps: string[] = [],
 ) =>
   summarize({
-    ends: [{ level: 'INFO', message: '✓ Job' }],
+    results: [{ level: 'INFO', message: '✓ Job' }],
     problems: [],
     payload: readClientPayload(payloadFor('r_1', inputs, more))!,
     steps: steps.map(name => ({ name, conclusion: 'success', durationMs: 1_000 })),
@@ -75,7 +64,7 @@ test('secrets, and what was too large for the payload, are named without a value
 
 test('what ended with the job and why are paragraphs before the tables, and a long value does not widen them', () => {
   const text = summarize({
-    ends: [
+    results: [
       { level: 'ERROR', message: '✗ Job build: failure' },
       { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
     ],
@@ -103,7 +92,7 @@ test('what ended with the job and why are paragraphs before the tables, and a lo
 
 test('a problem of a hundred thousand brackets holds nothing up, and is cut only after secrets are hidden in it', () => {
   const text = summarize({
-    ends: [],
+    results: [],
     problems: [`${'x'.repeat(1_990)} top_secret_ ${'[~'.repeat(50_000)}`, '['.repeat(100_000)],
     payload: readClientPayload(payloadFor('r_1', {}))!,
     steps: [],

@@ -223,7 +223,7 @@ function createNormalize({ options }: SimulatedRun, services: Services & Record<
     // In the state that main leaves for post.
     [/"(startedAt|expiresAt)":\d{13}\b/g, '"$1":<now>'],
     // In log lines and in the summary's table.
-    [/(?<=\(|after |\| )\d+ s\b/g, 'N s'],
+    [/(?<=\(|after |\| )[\d.]+ s\b/g, 'N s'],
     // When a rate limit ends.
     [/(?<=reached, until )[-\d]+T[:\d]+\.\d{3}Z/g, '<then>'],
   ]

@@ -136,13 +136,6 @@ test('what the second step is given and does not use is a warning that names it,
   expect(system.port.requests).toHaveLength(asked)
 })
 
-test("on Enterprise Server the URLs are that server's, and the job is found by its runner", async () => {
-  const system = await startSystem({ enterprise: true })
-  const simulated = await system.simulate({ checkRunId: false, runnerName: 'rack-7' })
-  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/enterprise-server.yml')
-  expect(system.run).toMatchObject({ status: 'SUCCESS', link: [system.runUrl()] })
-})
-
 test('one credential without the other, and every other wrong input, is an error at once', async () => {
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }

@@ -21,7 +21,7 @@ test('a run proves itself by GitHub’s token, and learns how Port’s run stand
   expect(answer.body).toEqual({
     token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
     expires_at: expect.stringMatching(/Z$/),
-    tells: true,
+    reports: true,
     run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
     payload: null,
     secrets: {},
@@ -227,7 +227,7 @@ test('a delivery without a run in Port is bound too; there is nothing to tell', 
   const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
     delivery: id,
   })
-  expect(answer.body).toMatchObject({ tells: false, run: { ended: false } })
+  expect(answer.body).toMatchObject({ reports: false, run: { ended: false } })
   const reports = [
     { log: [{ level: 'INFO', message: 'heard by nobody' }] },
     { update: { conclusion: 'success' } },

@@ -3,9 +3,6 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { checkWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
-import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateSteps } from './steps.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
@@ -126,62 +123,6 @@ describe('a JavaScript action', () => {
       })
       expect(step(name).log).not.toContain(oidc.requestToken)
     }
-  })
-
-  it('is found by its name, and turns the job red when its post fails', async () => {
-    const { job, step } = await simulateSteps(
-      '- uses: org/port-webhook-action@v1\n- uses: acme/other@v2\n  with: { post-exit-code: 1 }',
-      { actions: { 'org/port-webhook-action@v1': './echo-action', 'acme/other@*': './echo-action' } },
-    )
-    expect(seen(step('Run org/port-webhook-action@v1')).env).toMatchObject({
-      GITHUB_ACTION: '__org_port-webhook-action',
-      GITHUB_ACTION_REPOSITORY: 'org/port-webhook-action',
-      GITHUB_ACTION_REF: 'v1',
-    })
-    expect(step('Post Run acme/other@v2').conclusion).toBe('failure')
-    expect(job.conclusion).toBe('failure')
-    await expect(simulateSteps('- uses: actions/checkout@v5')).rejects.toThrow('"actions/checkout@v5"')
-    await expect(simulateSteps('- uses: ./nowhere')).rejects.toThrow('There is no action.yml')
-  })
-
-  it('may have a pre step, and a post step under a condition', async () => {
-    const actions = { 'acme/early@v1': './early-action' }
-    const green = await simulateSteps('- run: echo first\n- uses: acme/early@v1', { actions })
-    expect(green.job.steps.map(step => [step.name, step.stdout])).toEqual([
-      ['Set up job', ''],
-      ['Pre Run acme/early@v1', 'seen: nothing\n'],
-      ['Run echo first', 'first\n'],
-      ['Run acme/early@v1', 'seen: x\n'],
-      ['Post Run acme/early@v1', 'seen: xx\n'],
-      ['Complete job', ''],
-    ])
-    const red = await simulateSteps('- uses: acme/early@v1\n- run: exit 1', { actions })
-    expect(red.step('Post Run acme/early@v1').conclusion).toBe('skipped')
-  })
-})
-
-describe('a composite action', () => {
-  it('plays its steps inside, gives their outputs, and their posts at the end', async () => {
-    const { job, step } = await simulateSteps(
-      '- uses: ./composite-action\n  id: all\n  with: { who: me }\n- run: echo "${{ steps.all.outputs.greeting }}"\n  name: Say',
-    )
-    expect(step('Say').stdout).toBe('Hello me\n')
-    expect(step('Run ./composite-action').steps.map(inner => inner.kind)).toEqual(['run', 'run', 'main'])
-    expect(step('Run ./composite-action').log).toContain(
-      `inside ${join(fixtures, 'composite-action')} for me`,
-    )
-    expect(step('Run ./composite-action').stdout).toContain('\nfor me\n  and nobody else\n')
-    const post = step('Post Run ./composite-action')
-    expect(post.steps.map(inner => inner.name)).toEqual(['Post Run ./echo-action'])
-    expect(seen(post.steps[0]!).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me' })
-    expect(job.steps.map(({ name }) => name)).toEqual([
-      'Set up job',
-      'Run ./composite-action',
-      'Say',
-      'Post Run ./composite-action',
-      'Complete job',
-    ])
-    expect(job.conclusion).toBe('success')
   })
 })
 
@@ -441,43 +382,9 @@ describe('jobs', () => {
     const matrix = named(run.jobs[1]!, 'Look').stdout
     expect(JSON.parse(matrix)).toEqual({ os: 'linux', node: 24, extra: 1 })
   })
-
-  it('call a reusable workflow of the same repository', async () => {
-    const run = await simulate(
-      `jobs:
-  call:
-    uses: ./.github/workflows/called.yml
-    with: { version: v3 }
-    secrets: inherit
-  after:
-    needs: call
-    runs-on: ubuntu-latest
-    steps: [{ name: Look, run: 'echo "\${{ needs.call.outputs.result }}"' }]
-`,
-      { secrets: { DEPLOY_TOKEN: 'hunter2-hunter2' } },
-    )
-    expect(run.jobs.map(job => [job.name, job.conclusion])).toEqual([
-      ['call / work', 'success'],
-      ['after', 'success'],
-    ])
-    expect(named(run.jobs[1]!, 'Look').stdout).toBe('v3 dry=true\n')
-  })
 })
 
 describe('a run', () => {
-  it('has the title that run-name gives it, else its event type', async () => {
-    const options = {
-      file: join(fixtures, 'loop.yml'),
-      yaml: undefined,
-      actions: { 'org/*@v1': './echo-action' },
-    }
-    const run = await simulate('', options)
-    expect(run.title).toBe('deploy_service r_1234567890abcdef')
-    expect(run.conclusion).toBe('success')
-    expect(named(run.jobs[0]!, 'Run echo "deploying $VERSION"').stdout).toBe('deploying Hello v1.2.3\n')
-    expect((await simulateSteps('- run: echo')).run.title).toBe('deploy_service')
-  })
-
   it('leaves no process and no directory behind, also when it is refused midway', async () => {
     // A place of its own: others play at the same time.
     const place = mkdtempSync(join(tmpdir(), 'place-'))
@@ -501,113 +408,7 @@ describe('a run', () => {
   })
 })
 
-describe('the fake GitHub', () => {
-  it('shows the run, its finished steps while the job runs, and the log afterwards; and plays it again', async () => {
-    const github = await startGitHubApi()
-    try {
-      github.addRepository('acme/shop')
-      const headers = { authorization: `Bearer ${github.token}` }
-      const address =
-        '`${GITHUB_API_URL}/repos/${GITHUB_REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1/jobs`'
-      const { run, job, step } = await simulateSteps(
-        `- uses: ./echo-action
-- name: Look
-  shell: bash
-  env: { TOKEN: "\${{ github.token }}" }
-  run: |
-    cat > look.mjs <<'END'
-    const { GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_RUN_ID, TOKEN } = process.env
-    const answer = await fetch(${address}, { headers: { authorization: 'Bearer ' + TOKEN } })
-    console.log(await answer.text())
-    END
-    node look.mjs
-- run: exit 1`,
-        { github },
-      )
-      const [seenJob] = JSON.parse(step('Look').stdout).jobs
-      expect(seenJob).toMatchObject({
-        id: job.databaseId,
-        name: 'deploy',
-        status: 'in_progress',
-        conclusion: null,
-      })
-      const steps = seenJob.steps.map((one: Record<string, unknown>) => [
-        one.number,
-        one.name,
-        one.status,
-        one.conclusion,
-      ])
-      expect(steps).toEqual([
-        [1, 'Set up job', 'completed', 'success'],
-        [2, 'Run ./echo-action', 'completed', 'success'],
-        [3, 'Look', 'in_progress', null],
-        [4, 'Run exit 1', 'queued', null],
-        [8, 'Post Run ./echo-action', 'queued', null],
-        [9, 'Complete job', 'queued', null],
-      ])
-      expect(step('Look').log).not.toContain(github.token)
-      expect(github.runs).toMatchObject([
-        {
-          id: run.runId,
-          displayTitle: 'deploy_service',
-          status: 'completed',
-          conclusion: 'failure',
-          runAttempt: 1,
-        },
-      ])
-      const log = await fetch(`${github.url}/repos/acme/shop/actions/jobs/${job.databaseId}/logs`, {
-        headers,
-      })
-      expect(await log.text()).toMatch(/^\d{4}-\S+Z ##\[error\]Process completed with exit code 1\.$/m)
-
-      const again = await rerunWorkflow(run)
-      expect([again.runId, again.attempt]).toEqual([run.runId, 2])
-      const { env, event } = seen(named(again.jobs[0]!, 'Run ./echo-action'))
-      expect(env.GITHUB_RUN_ATTEMPT).toBe('2')
-      expect(event.client_payload).toEqual(clientPayload)
-      expect(github.runs).toMatchObject([{ id: run.runId, runAttempt: 2 }])
-    } finally {
-      await github.close()
-    }
-  })
-})
-
 describe('a refusal', () => {
-  it.each([
-    [
-      'a container',
-      'jobs: { a: { runs-on: x, container: node, steps: [{ run: echo }] } }',
-      '"container" in job a',
-    ],
-    [
-      'an environment',
-      'jobs: { a: { runs-on: x, environment: prod, steps: [{ run: echo }] } }',
-      '"environment"',
-    ],
-    ['another shell', 'jobs: { a: { runs-on: x, steps: [{ run: echo, shell: pwsh }] } }', 'the shell "pwsh"'],
-    [
-      'services',
-      'jobs: { a: { runs-on: x, services: { db: { image: postgres } }, steps: [{ run: echo }] } }',
-      '"services"',
-    ],
-    [
-      'another repository',
-      'jobs: { a: { uses: "a/b/.github/workflows/c.yml@v1" } }',
-      'a/b/.github/workflows/c.yml@v1',
-    ],
-  ])('names %s, which the simulator doesn’t support', async (_, jobs, message) => {
-    await expect(simulate(jobs)).rejects.toThrow(message)
-  })
-
-  it('gives the messages of GitHub’s parser for a workflow that does not parse', async () => {
-    const file = join(fixtures, 'broken.yml')
-    await expect(simulate('', { file, yaml: undefined })).rejects.toThrow(
-      /GitHub's parser refuses[\s\S]*Line: 7/,
-    )
-    expect((await checkWorkflow(file)).errors).toContainEqual(expect.stringContaining('Line: 7'))
-    expect(await checkWorkflow(join(fixtures, 'loop.yml'))).toEqual({ errors: [] })
-  })
-
   it('accepts each way to write the event, and no typo of it', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
@@ -616,12 +417,5 @@ describe('a refusal', () => {
       await expect(simulate('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
         /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
       )
-  })
-
-  it('names the event type to which the workflow does not listen to the event', async () => {
-    const other = { name: 'repository_dispatch', payload: { event_type: 'other', client_payload: {} } }
-    await expect(simulateSteps('- run: echo', { event: other })).rejects.toThrow(
-      'of type other, only to deploy_service',
-    )
   })
 })

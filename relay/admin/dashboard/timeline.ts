@@ -1,6 +1,7 @@
+import { duration } from '../../../port/text.ts'
 import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
-import { clockTime, duration } from '../../delivery/outcome.ts'
+import { clockTime } from '../../delivery/outcome.ts'
 import { boundRun } from '../../delivery/runs.ts'
 
 /** A point of a delivery's timeline. `at`: milliseconds since 1970, null for what is to come. */
