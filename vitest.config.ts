@@ -10,7 +10,7 @@ const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts
 
 /** They change what all of a process sees, such as its sockets and clocks: in processes of their own. */
 const ALONE = [
-  'test/action/{progress-reporter,relay-reporter,send-log,start,steps}.test.ts',
+  'test/action/{progress-reporter,start,steps}.test.ts',
   'test/github/{hostile-texts,workflow-dispatch}.test.ts',
   'test/operate/trouble.test.ts',
 ]
