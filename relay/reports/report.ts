@@ -62,7 +62,11 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
-      const applied = await apply(delivery, { type: 'reportReceived', messages, ends, ending: finishing }, { receipt })
+      const applied = await apply(
+        delivery,
+        { type: 'reportReceived', messages, ends, ending: finishing },
+        { receipt },
+      )
       // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
