@@ -371,6 +371,9 @@ test("another system's webhook becomes one to the relay without its headers, and
   const change = `Change the action's backend in Port to the webhook ${relayed.url}: --format json prints it.`
   expect(workflow.notes).toEqual([change, ...made.notes])
   expect((await actionOf(workflow.content, 'deploy.yml')).invocationMethod).toEqual(relayed)
+  const kafka = { ...onCreate, invocationMethod: { type: 'KAFKA', payload: {} } }
+  const ofKafka = await generated(kafka, 'a.json', ...args)
+  expect(ofKafka.notes).toEqual(["The action's backend was KAFKA: its settings were removed."])
   // The relay's own webhook keeps its address, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = 'https://r.acme.example/webhook?ref=main'

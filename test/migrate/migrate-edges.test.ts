@@ -165,7 +165,7 @@ test('--keep-logs keeps fixed text', async () => {
 test.each<[string, string, Given, object[]?]>([
   ['an input', '${{ inputs.port_run_id }}', {}],
   ['brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
-  ['a variable of the job', '${{ env.PORT_RUN_ID }}', { job: { env: { PORT_RUN_ID: RUN } } }],
+  ['a variable of the job', '${{ env.RUN }}', { job: { env: { RUN } } }],
   [
     'an output of a script',
     '${{ steps.context.outputs.runId }}',

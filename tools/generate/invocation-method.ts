@@ -88,7 +88,13 @@ export function relayMethod(
   if (isOwn) method.agent = old.agent === true
   if (keepsBody)
     method.body = isMoved ? withoutTarget(old.body!, options.event !== 'repository_dispatch') : old.body!
-  if (old.type !== 'WEBHOOK') return { method, notes: [] }
+  if (old.type !== 'WEBHOOK') {
+    const keepsAll = ['GITHUB', 'INTEGRATION_ACTION', undefined].some(type => type === old.type)
+    return {
+      method,
+      notes: keepsAll ? [] : [`The action's backend was ${old.type}: its settings were removed.`],
+    }
+  }
   const given = Object.entries(isObject(old.headers) ? old.headers : {})
   const read = keepsBody ? given.filter(([name]) => /^run_id$/i.test(name)) : []
   if (read.length > 0) method.headers = Object.fromEntries(read)

@@ -12,11 +12,12 @@ const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
 const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
 /** The id of the run in Port's context or payload, or an input with its name. */
 const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
-const REFERENCE = new RegExp(`^(?:env|(?:steps|needs)\\.([\\w-]+)\\.outputs)\\.(${NAME})$`, 'i')
+const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
+const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output that is named for
- * it counts as what the file gives it: such an expression, or a script that reads it from what Port sent.
+ * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output counts as what the
+ * file gives it: such an expression, or, if it is named for the id, a script that reads it from what Port sent.
  */
 export function isOwnRunId(template: string, { root, job, step }: Scope): boolean {
   const source = (onlyExpression(template) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')
@@ -28,6 +29,7 @@ export function isOwnRunId(template: string, { root, job, step }: Scope): boolea
   const given = id ? [nodeAt(needed, 'outputs')] : [step, job, root].map(each => nodeAt(each, 'env'))
   const text = given.map(each => textsOf(each).get(name.toLowerCase())).find(each => each !== undefined)
   if (text !== undefined) return !text.includes('needs.') && isOwnRunId(text, { root, job: needed })
+  if (!NAMED.test(name)) return false
   const scripts = listItems(nodeAt(job, 'steps')).filter(({ map }) =>
     id ? textAt(map, 'id') === id : new RegExp(`\\b${name}\\s*(=|<<)`).test(textAt(map, 'run') ?? ''),
   )
