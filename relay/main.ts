@@ -1,6 +1,7 @@
 import packageJson from '../package.json' with { type: 'json' }
 import { overview, runCommand } from './cli/command.ts'
 import { serve } from './cli/serve.ts'
+import { nearestName } from './config/values.ts'
 import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
@@ -14,10 +15,12 @@ if (command) {
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)
-} else if (name === '--help' || name === 'help') {
+} else if (['--help', '-h', 'help'].includes(name)) {
   console.log(overview(commands))
 } else {
-  const names = commands.map(each => each.name).join(', ')
-  console.error(`Unknown command ${JSON.stringify(name)}; commands: ${names}.`)
+  const names = commands.map(each => each.name)
+  const near = nearestName(name, names)
+  const hint = near === null ? '' : ` Did you mean ${near}?`
+  console.error(`Unknown command ${JSON.stringify(name)}; commands: ${names.join(', ')}.${hint}`)
   process.exit(2)
 }

@@ -34,6 +34,10 @@ export async function callAdmin(
   }
   const answer = (await response.json().catch(() => ({}))) as { detail?: string }
   if (response.status === 400 && answer.detail) throw new UsageError(answer.detail)
+  if (response.status === 401)
+    throw new Error(
+      `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the one that the relay was started with.`,
+    )
   if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
   return answer
 }

@@ -1,4 +1,5 @@
-import { parseArgs } from 'node:util'
+import { parseArgs, styleText } from 'node:util'
+import { nearestName } from '../config/values.ts'
 
 export type Env = Record<string, string | undefined>
 
@@ -6,6 +7,8 @@ export type Env = Record<string, string | undefined>
 export interface Option {
   type: 'string' | 'boolean'
   multiple?: boolean
+  /** One letter: `-h`. */
+  short?: string
   /** The placeholder of its value in the help: `--state STATE`. */
   value?: string
   help: string
@@ -27,7 +30,13 @@ interface Call<O extends Options = Options> {
   print: (line: string) => void
   /** A line on stderr: a sentence that isn't part of the data. */
   note: (line: string) => void
+  /** Text for stdout with a color, if stdout is a terminal. */
+  color: (color: Color, text: string) => string
+  /** Aborted when the command must stop. */
+  signal?: AbortSignal | undefined
 }
+
+export type Color = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
 /** A command of the relay, as `relay/main.ts` lists them. */
 export interface Command<O extends Options = Options> {
@@ -54,8 +63,13 @@ export function defineCommand<const O extends Options>(command: Command<O>): Com
   return command as unknown as Command
 }
 
-type Output = Pick<Call, 'print' | 'note'>
-const CONSOLE: Output = { print: line => console.log(line), note: line => console.error(line) }
+type Output = Pick<Call, 'print' | 'note' | 'color' | 'signal'>
+const CONSOLE: Output = {
+  print: line => console.log(line),
+  note: line => console.error(line),
+  // Honors NO_COLOR.
+  color: (color, text) => styleText(color, text, { stream: process.stdout }),
+}
 
 /**
  * Runs one command. `--help`, wrong arguments (exit code 2), and failures (1) work the same for all commands: one sentence
@@ -67,28 +81,28 @@ export async function runCommand(
   command: Command,
   env: Env,
   args: string[],
-  { print, note }: Output = CONSOLE,
+  output: Output = CONSOLE,
 ): Promise<number> {
   try {
     const { values, positionals } = readArguments(command, args)
     if (values.help) {
-      print(help(command))
+      output.print(help(command))
       return 0
     }
-    return (await command.run({ env, values, positionals, print, note })) ?? 0
+    return (await command.run({ env, values, positionals, ...output })) ?? 0
   } catch (error) {
-    note(error instanceof Error ? error.message : String(error))
+    output.note(error instanceof Error ? error.message : String(error))
     return error instanceof UsageError ? 2 : 1
   }
 }
 
-const HELP: Option = { type: 'boolean', help: 'print this' }
+const HELP: Option = { type: 'boolean', short: 'h', help: 'print this' }
 
 function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 'positionals'> {
   const options: Options = { ...command.options, help: HELP }
-  const config = Object.entries(options).map(([name, { type, multiple = false }]) => [
+  const config = Object.entries(options).map(([name, { type, multiple = false, short }]) => [
     name,
-    { type, multiple },
+    { type, multiple, ...(short && { short }) },
   ])
   const { values, positionals, tokens } = parseArgs({
     args,
@@ -102,7 +116,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     if (token.kind !== 'option') continue
     const { rawName, value, inlineValue } = token
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
-    if (!option) throw wrong(`${command.name} has no option ${rawName}`)
+    if (!option) throw wrong(`${command.name} has no option ${rawName}${didYouMean(rawName, options)}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
     // A value that starts with a dash is probably the next option, and the value was forgotten.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
@@ -115,9 +129,17 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
   return { values: values as Call['values'], positionals }
 }
 
+function didYouMean(rawName: string, options: Options): string {
+  const near = nearestName(
+    rawName,
+    Object.keys(options).map(name => `--${name}`),
+  )
+  return near === null ? '' : ` (did you mean ${near}?)`
+}
+
 function help({ name, summary, positionals = [], options, details }: Command): string {
-  const rows = Object.entries({ ...options, help: HELP }).map(([option, { type, value, multiple, help }]) => [
-    `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}`,
+  const rows = Object.entries({ ...options, help: HELP }).map(([option, { type, value, multiple, short, help }]) => [
+    `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}${short ? `, -${short}` : ''}`,
     multiple ? `${help}; may be repeated` : help,
   ])
   return [
@@ -137,7 +159,7 @@ export function overview(commands: Command[]): string {
     '',
     columns(commands.map(({ name, summary }) => [name, summary])),
     '',
-    'Without a command, `serve` runs the relay. COMMAND --help prints its options; --version prints the version.',
+    'Without a command, `serve` runs the relay. COMMAND --help (or -h) prints its options; --version prints the version.',
   ].join('\n')
 }
 

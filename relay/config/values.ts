@@ -141,12 +141,14 @@ function mayMatchRepository(pattern: string): boolean {
   return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
 }
 
-/** The name that a mistyped one was probably meant to be; null where none is near. */
+/** The name that a mistyped or shortened one was probably meant to be; null if none is close. */
 export function nearestName(name: string, names: readonly string[]): string | null {
   const near = names
     .map(each => ({ each, distance: editDistance(name, each) }))
-    .sort((a, b) => a.distance - b.distance)[0]
-  return near && near.distance <= Math.max(2, Math.floor(name.length / 4)) ? near.each : null
+    .sort((a, b) => a.distance - b.distance)
+  const [first] = near
+  if (first && first.distance <= Math.max(2, Math.floor(name.length / 4))) return first.each
+  return name.length < 4 ? null : (near.find(({ each }) => each.startsWith(name))?.each ?? null)
 }
 
 /** How many characters have to be inserted, removed or replaced (Levenshtein). */

@@ -30,6 +30,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
       stdout: '',
       stderr: `${name} has no option --nonsense; see ${name} --help.`,
     })
+    expect((await run(command, ['-h'])).stdout).toBe((await run(command, ['--help'])).stdout)
     if (command.positionals?.some(each => each.endsWith('…'))) return
     expect(await run(command, ['a', 'b', 'c'])).toEqual({
       code: 2,
@@ -50,6 +51,9 @@ test('an option that needs a value, and one that takes none, say so', async () =
   expect(await wrong('--json=yes')).toBe('--json takes no value; see deliveries --help.')
   expect(await wrong('-s')).toBe('deliveries has no option -s; see deliveries --help.')
   expect(await wrong('--constructor')).toBe('deliveries has no option --constructor; see deliveries --help.')
+  expect(await wrong('--stat', 'x')).toBe(
+    'deliveries has no option --stat (did you mean --state?); see deliveries --help.',
+  )
 })
 
 test('a command that fails prints its error as a sentence and ends with 1', async () => {
@@ -66,6 +70,7 @@ test('a command that fails prints its error as a sentence and ends with 1', asyn
   const output = {
     print: (line: string) => void lines.push(line),
     note: (line: string) => void lines.push(line),
+    color: (_: string, text: string) => text,
   }
   expect(await runCommand(failing, {}, ['a', 'b', 'c'], output)).toBe(1)
   expect(lines).toEqual(['The database took none of a, b, c.'])
@@ -81,12 +86,13 @@ test('the relay lists its commands, prints its version and names what it does no
     stdout: `${packageJson.version}\n`,
     stderr: '',
   })
-  for (const name of ['sned', 'constructor']) {
-    expect(await runRelay({}, [name])).toEqual({
-      code: 2,
-      stdout: '',
-      stderr: `Unknown command "${name}"; commands: ${commands.map(each => each.name).join(', ')}.\n`,
-    })
+  for (const [name, hint] of [
+    ['deliverys', ' Did you mean deliveries?'],
+    ['constructor', ''],
+  ] as const) {
+    const known = commands.map(each => each.name).join(', ')
+    const stderr = `Unknown command "${name}"; commands: ${known}.${hint}\n`
+    expect(await runRelay({}, [name])).toEqual({ code: 2, stdout: '', stderr })
   }
   expect(await runRelay({}, ['deliveries'])).toMatchObject({ code: 1, stdout: '' })
 })

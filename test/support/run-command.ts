@@ -5,11 +5,14 @@ export async function run(
   command: Command,
   args: string[] = [],
   env: Env = {},
+  signal?: AbortSignal,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const [out, err]: string[][] = [[], []]
   const code = await runCommand(command, env, args, {
     print: line => void out!.push(line),
     note: line => void err!.push(line),
+    color: (_, text) => text,
+    signal,
   })
   return { code, stdout: out!.join('\n'), stderr: err!.join('\n') }
 }
