@@ -138,10 +138,12 @@ function didYouMean(rawName: string, options: Options): string {
 }
 
 function help({ name, summary, positionals = [], options, details }: Command): string {
-  const rows = Object.entries({ ...options, help: HELP }).map(([option, { type, value, multiple, short, help }]) => [
-    `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}${short ? `, -${short}` : ''}`,
-    multiple ? `${help}; may be repeated` : help,
-  ])
+  const rows = Object.entries({ ...options, help: HELP }).map(
+    ([option, { type, value, multiple, short, help }]) => [
+      `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}${short ? `, -${short}` : ''}`,
+      multiple ? `${help}; may be repeated` : help,
+    ],
+  )
   return [
     `port-webhook-relay ${[name, ...positionals, '[OPTIONS]'].join(' ')}`,
     '',

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, readConfig } from '../config/config.ts'
-import { defineCommand, JSON_OPTION } from './command.ts'
+import { isRepository } from '../config/routes.ts'
+import { type Color, defineCommand, JSON_OPTION, UsageError } from './command.ts'
 import { type Check, type CheckDeps, type Finding, problem } from './doctor/check.ts'
 import { checkQuotes, configuration, database } from './doctor/configuration.ts'
-import { github } from './doctor/github.ts'
+import { github, port } from './doctor/credentials.ts'
 import { portActionCheck, recentDeliveries } from './doctor/inputs.ts'
-import { oidcIssuer, port, proxy, publicUrl } from './doctor/network.ts'
-import { repositoryChecks } from './doctor/repositories.ts'
+import { oidcIssuer, proxy, relay } from './doctor/network.ts'
+import { ANYTHING, readFailures, repositoryChecks } from './doctor/repositories.ts'
 
 type Named = Finding & { check: string }
 
@@ -14,6 +15,12 @@ export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Checks the configuration, and whether everything that the relay needs works.',
   options: {
+    repository: {
+      type: 'string',
+      multiple: true,
+      value: 'OWNER/NAME',
+      help: 'also check this repository',
+    },
     'port-action': {
       type: 'string',
       value: 'FILE',
@@ -22,11 +29,14 @@ export const doctor = defineCommand({
     json: JSON_OPTION,
   },
   details: 'The exit code is 1 if there is a problem, else 0, also with warnings.',
-  async run({ env, values, print }) {
-    const file = values['port-action']
+  async run({ env, values, print, color }) {
+    const { 'port-action': file, repository: repositories = [] } = values
+    const wrong = repositories.find(name => !isRepository(name))
+    if (wrong !== undefined)
+      throw new UsageError(`--repository must be OWNER/NAME, not ${JSON.stringify(wrong)}.`)
     const findings = await diagnose(
       { env, clock: Date.now, fetch, readFile: path => readFileSync(path, 'utf8') },
-      file === undefined ? [] : [portActionCheck(file)],
+      { repositories, checks: file === undefined ? [] : [portActionCheck(file)] },
     )
     const count = (status: Finding['status']) => findings.filter(each => each.status === status).length
     const [problems, warnings] = [count('problem'), count('warning')]
@@ -34,15 +44,24 @@ export const doctor = defineCommand({
     else {
       const width = Math.max(...findings.map(({ check }) => check.length))
       for (const { status, check, sentence } of findings)
-        print(`${status.padEnd(7)}  ${check.padEnd(width)}  ${sentence}`)
+        print(`${color(COLORS[status], status.padEnd(7))}  ${check.padEnd(width)}  ${sentence}`)
       print(problems + warnings === 0 ? 'Everything works.' : `Problems: ${problems}, warnings: ${warnings}.`)
     }
     return problems > 0 ? 1 : 0
   },
 })
 
-/** Runs all checks in sequence. An invalid configuration is reported without further checks. */
-export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = []): Promise<Named[]> {
+const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow', problem: 'red' }
+
+/**
+ * Runs all checks in sequence. An invalid configuration is reported without further checks.
+ *
+ * @param more repositories to check besides those of the configuration and of recent failures, and further checks
+ */
+export async function diagnose(
+  deps: Omit<CheckDeps, 'config'>,
+  more: { repositories: string[]; checks: Check[] } = { repositories: [], checks: [] },
+): Promise<Named[]> {
   const names = checkQuotes(deps.env)
   const found: Named[] = names.map(({ status, sentence }) => ({ check: 'configuration', status, sentence }))
   let config: Config
@@ -63,10 +82,13 @@ export async function diagnose(deps: Omit<CheckDeps, 'config'>, more: Check[] = 
     database,
     port,
     github,
-    ...repositoryChecks(config),
+    ...repositoryChecks(config, [
+      ...more.repositories.map(repository => ({ ...ANYTHING, repository })),
+      ...(await readFailures(config, deps.clock())),
+    ]),
     recentDeliveries,
-    ...more,
-    publicUrl,
+    ...more.checks,
+    relay,
     oidcIssuer,
   ]) {
     let findings: Finding[]

@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
 import { createStore } from './create-store.ts'
@@ -16,12 +17,17 @@ export async function openStore(database: Config['database'], dispatchRate: numb
   return createStore(await openBackend(database), dispatchRate)
 }
 
-/** Opens the store for a command that reads it while a relay may run on it. */
-export async function openStoreToRead(
+/**
+ * Opens the store for a command, also while a relay runs on it. A SQLite file must exist.
+ *
+ * @param mode `write` for {@link Store.ping}
+ */
+export async function openStoreBeside(
   database: Config['database'],
-): Promise<Pick<Store, 'list' | 'invocations' | 'close'>> {
+  mode: 'read' | 'write',
+): Promise<Pick<Store, 'list' | 'invocations' | 'ping' | 'close'>> {
   const backend =
-    database.kind === 'postgres' ? await openPostgres(database.url) : openSqliteReadOnly(database.path)
+    database.kind === 'postgres' ? await openPostgres(database.url) : openSqliteBeside(database.path, mode)
   return createStore(backend, 0)
 }
 
@@ -30,21 +36,25 @@ export function openBackend(database: Config['database']): Promise<Backend> {
   return database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 }
 
-/**
- * Opens a SQLite file to read it, also while a relay runs on it.
- *
- * @throws Error of Node's, where there is no such file
- */
-function openSqliteReadOnly(path: string): Backend {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 })
+/** @throws Error of Node's, if there is no such file */
+function openSqliteBeside(path: string, mode: 'read' | 'write'): Backend {
+  const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   const refuse = async () => {
-    throw new Error(`The database ${path} was opened to be read.`)
+    throw new Error(`The database ${path} was opened for a command.`)
   }
   return {
     dialect: sqlite,
     clock: createDatabaseClock(),
-    run: async statements =>
-      statements.map(({ sql, params }) => database.prepare(sql).all(...params) as Row[]),
+    async run(statements) {
+      database.exec(mode === 'read' ? 'BEGIN' : 'BEGIN IMMEDIATE')
+      try {
+        const rows = statements.map(({ sql, params }) => database.prepare(sql).all(...params) as Row[])
+        database.exec('COMMIT')
+        return rows
+      } finally {
+        if (database.isTransaction) database.exec('ROLLBACK')
+      }
+    },
     claim: refuse,
     insert: refuse,
     onWork() {},

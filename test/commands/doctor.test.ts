@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { repositoryChecks } from '../../relay/cli/doctor/repositories.ts'
@@ -12,9 +13,11 @@ import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/git
 import { type OidcIssuer, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { DeclaredInput } from '../../tools/simulator/github/types.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { placeDeliveries, REJECTED } from '../admin/place-deliveries.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 
 const PUBLIC_URL = 'https://relay.example.com'
 type Env = Record<string, string>
@@ -75,6 +78,8 @@ beforeAll(async () => {
     RELAY_DATABASE: `sqlite:${join(folder, 'doctor.db')}`,
     RELAY_PUBLIC_URL: PUBLIC_URL,
     RELAY_ADMIN_TOKEN: 'an-admin-token-of-some-length',
+    // Nothing listens there.
+    PORT: '2',
   }
   const config = readConfig({
     ...clean,
@@ -137,7 +142,7 @@ test('a clean configuration is ok, line by line', async () => {
       ['github', 'GitHub accepts GITHUB_TOKEN.'],
       ['acme/shop', "The relay's credential may dispatch to acme/shop."],
       ['acme/shop', 'acme/shop: deploy.yml listens to repository_dispatch.'],
-      ['public URL', `A relay responds at ${PUBLIC_URL}.`],
+      ['relay', `A relay responds at ${PUBLIC_URL}.`],
       ['OIDC issuer', `The OIDC issuer ${issuer.url} publishes its keys.`],
     ].map(([check, sentence]) => ({ check, status: 'ok', sentence })),
   )
@@ -192,7 +197,8 @@ RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an h
 RELAY_TOLERANCE=1s                  problem: RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.
 RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.
 PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.
-RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.
+RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.
+RELAY_REPO=acme/shop                problem: RELAY_REPO isn't known: did you mean RELAY_REPOSITORY?
 RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
 RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
 GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.
@@ -241,6 +247,16 @@ describe('a valid configuration that does not do what its author wants', () => {
       "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
       "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.",
     ])
+    const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)
+    expect(await server('https://git.acme.example')).toEqual([
+      "GITHUB_API_URL doesn't end with /api/v3, as the API of an Enterprise Server does: https://HOSTNAME/api/v3.",
+    ])
+    for (const url of [
+      'https://git.acme.example/api/v3',
+      'https://api.acme.ghe.com',
+      'https://api.github.com',
+    ])
+      expect(await server(url)).toEqual([])
   })
 })
 
@@ -260,20 +276,94 @@ const REPOSITORIES = `
 `
 
 describe('a service that does not respond, or not as it should', () => {
-  test('a database in a folder that is a file, and one that a relay uses', async () => {
+  test('a database in a folder that is a file, and one that is away', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
       `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
     ])
-    const used = join(folder, 'relay.db')
-    expect((await findings({ RELAY_DATABASE: `sqlite:${used}` }))[1]).toEqual({
-      check: 'database',
-      status: 'ok',
-      sentence: `The database ${used} is in use by a relay.`,
-    })
     expect(await wrong({ RELAY_DATABASE: `postgres://user@${nowhere}/relay` })).toEqual([
       `problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must name a server that this machine reaches, and a user who may create tables in that database.`,
     ])
+  })
+
+  test('a database that another process has locked, without a relay and under one', async () => {
+    const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
+    const ofDatabase = async (path: string) =>
+      (await findings({ RELAY_DATABASE: `sqlite:${path}` })).find(({ check }) => check === 'database')!
+        .sentence
+    expect(await ofDatabase(used)).toBe(`The database ${used} is in use by a relay, and writable.`)
+    expect(await ofDatabase(free)).toBe(`The database ${free} is writable.`)
+    const others = [free, used].map(path => new DatabaseSync(path))
+    for (const other of others) other.exec('BEGIN IMMEDIATE')
+    const found = await Promise.all([ofDatabase(free), ofDatabase(used)])
+    for (const other of others) other.close()
+    expect(found).toEqual([
+      `The database ${free} is locked by another process, which isn't a relay: stop it, such as a backup or a shell that has a transaction open.`,
+      `The database ${used} doesn't accept writes: it is locked (database is locked). Stop the process that has a transaction open, such as a backup or a shell.`,
+    ])
+  })
+
+  test('a full disk under a relay', async context => {
+    const path = join(folder, 'disk')
+    const disk = mountSmallDisk(path, '1m')
+    if (!disk) return context.skip('no permission to mount a disk')
+    const env = { ...clean, RELAY_DATABASE: `sqlite:${join(path, 'relay.db')}` }
+    const running = await createRelay(
+      readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' }),
+      pino({ level: 'silent' }),
+    )
+    disk.fill()
+    const found = await wrong(env)
+    disk.free()
+    await running.stop()
+    disk.unmount()
+    expect(found).toEqual([
+      `problem: The database ${path}/relay.db doesn't accept writes: the disk is full (database or disk is full). Free space on it.`,
+    ])
+  })
+
+  test('a running relay that reports something itself', async () => {
+    const detail = 'The database (RELAY_DATABASE) is unavailable or read-only.'
+    const body = { ok: false, checks: { database: { ok: false, detail }, github: { ok: true } } }
+    const found = await diagnose({
+      ...{ env: { ...clean, RELAY_PUBLIC_URL: undefined }, clock: Date.now, readFile: () => '' },
+      fetch: async (url, init) =>
+        String(url) === 'http://127.0.0.1:2/readyz' ? Response.json(body, { status: 503 }) : fetch(url, init),
+    })
+    expect(found.filter(({ check }) => check === 'relay')).toEqual([
+      { check: 'relay', status: 'ok', sentence: 'A relay responds at http://127.0.0.1:2.' },
+      { check: 'relay', status: 'problem', sentence: `The running relay: ${detail}` },
+    ])
+  })
+
+  test('the repositories of recent failures, and those that are named', async () => {
+    const path = join(folder, 'failures.db')
+    const events = REJECTED
+    await placeDeliveries(path, [
+      { runId: 'r_1', repository: 'acme/bare', eventType: null, workflow: 'gone.yml', events },
+      { runId: 'r_2', repository: 'acme/listed', eventType: 'deploy', events },
+      { runId: 'r_3', repository: 'other/forbidden', events },
+      { runId: 'r_4', repository: 'acme/bare', events, receivedAt: Date.now() - 2 * 864e5 },
+    ])
+    const env = { ...clean, RELAY_DATABASE: `sqlite:${path}`, RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
+    const named = ['--repository', 'acme/none', '--repository', 'other/shop']
+    const { stdout } = await run(doctor, ['--json', ...named], env)
+    const all = JSON.parse(stdout).findings as { check: string; sentence: string }[]
+    expect(all.filter(({ check }) => check.includes('/')).map(({ sentence }) => sentence)).toEqual([
+      "The relay's credential may dispatch to acme/shop.",
+      'acme/shop: deploy.yml listens to repository_dispatch.',
+      'GitHub cannot see acme/none: it does not exist, or the credential has no access to it.',
+      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      'GitHub cannot see other/shop: it does not exist, or the credential has no access to it.',
+      "The relay's credential may dispatch to acme/listed.",
+      'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
+      "The relay's credential can read acme/bare; to start a workflow it needs the permission Actions: write.",
+      'acme/bare has no workflow gone.yml.',
+    ])
+    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({
+      code: 2,
+      stderr: '--repository must be OWNER/NAME, not "shop".',
+    })
   })
 
   test("Port: wrong credentials, another's address, nothing there, a clock that is off", async () => {
@@ -450,7 +540,7 @@ describe('a service that does not respond, or not as it should', () => {
 
   test('a public URL where no relay answers, or that is this machine itself', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
-      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/healthz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
     expect(await wrong({ RELAY_PUBLIC_URL: 'http://localhost:8080' })).toEqual([
       "warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.",

@@ -1,6 +1,7 @@
+import { isLoopback } from '../../../port/text.ts'
 import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
-import { openStore } from '../../store/open.ts'
+import { openStore, openStoreBeside } from '../../store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -22,6 +23,12 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
     problem("GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default."),
+  ],
+  [
+    ({ github }) => isServerWithoutPath(new URL(github.apiUrl)),
+    warning(
+      "GITHUB_API_URL doesn't end with /api/v3, as the API of an Enterprise Server does: https://HOSTNAME/api/v3.",
+    ),
   ],
   [
     ({ targets }) => targets.allowed.length === 0,
@@ -66,8 +73,16 @@ const RULES: [(config: Config) => boolean, Finding][] = [
     warning('PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.'),
   ],
   [
-    ({ adminToken }) => adminToken === null,
-    warning('RELAY_ADMIN_TOKEN is not set: the admin API and the commands that use it are closed.'),
+    ({ adminToken, viewToken }) => adminToken === null && viewToken === null,
+    warning(
+      'RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.',
+    ),
+  ],
+  [
+    ({ adminToken, viewToken }) => adminToken === null && viewToken !== null,
+    warning(
+      'RELAY_ADMIN_TOKEN is not set: the dashboard changes nothing, and the commands that use the admin API are off.',
+    ),
   ],
   [
     ({ publicUrl }) => publicUrl === null,
@@ -86,6 +101,10 @@ const RULES: [(config: Config) => boolean, Finding][] = [
     ),
   ],
 ]
+
+/** GitHub.com and GHE.com have their API on a host of its own, and on loopback is a fake. */
+const isServerWithoutPath = ({ hostname, pathname }: URL) =>
+  !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 
 export const configuration: Check = {
   name: 'configuration',
@@ -106,22 +125,34 @@ function unusedRoutes({ targets: { routes } }: Config): Finding[] {
   return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
 }
 
-/** Opens the database like the relay, which creates its tables. */
+/** Opens the database like the relay, which creates its tables, and writes to it. */
 export const database: Check = {
   name: 'database',
   async run({ config }) {
     const name =
       config.database.kind === 'sqlite' ? `The database ${config.database.path}` : 'The PostgreSQL database'
-    try {
-      const store = await openStore(config.database, 0)
-      await store.ping()
-      await store.close()
-      return [ok(`${name} is writable.`)]
-    } catch (error) {
-      // If a relay uses it, it works.
-      if (/^Another relay is running/.test((error as Error).message))
-        return [ok(`${name} is in use by a relay.`)]
+    let isInUse = false
+    const store = await openStore(config.database, 0).catch(error => {
+      isInUse = /^Another relay is running/.test(error.message)
+      if (isInUse) return openStoreBeside(config.database, 'write')
       throw error
+    })
+    try {
+      await store.ping()
+      return [ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`)]
+    } catch (error) {
+      return [problem(`${name} doesn't accept writes: ${whyNotWritable((error as Error).message)}`)]
+    } finally {
+      await store.close()
     }
   },
+}
+
+/** @param message of SQLite or PostgreSQL */
+function whyNotWritable(message: string): string {
+  if (/full|no space/i.test(message)) return `the disk is full (${message}). Free space on it.`
+  if (/locked|timeout/i.test(message))
+    return `it is locked (${message}). Stop the process that has a transaction open, such as a backup or a shell.`
+  if (/read.?only/i.test(message)) return `it is read-only (${message}). Mount its disk for writing.`
+  return `${message}.`
 }

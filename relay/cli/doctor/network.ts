@@ -1,50 +1,46 @@
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { createPortClient } from '../../../port/client/client.ts'
 import { isLoopback } from '../../../port/text.ts'
+import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
 import { proxiesOf } from '../../http/outgoing.ts'
-import {
-  type Check,
-  compareClock,
-  type Finding,
-  ok,
-  problem,
-  TIMEOUT_MS,
-  warning,
-  whyUnreachable,
-} from './check.ts'
+import { relayAddress } from '../admin-client.ts'
+import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** Whether a relay responds at the public URL. */
-export const publicUrl: Check = {
-  name: 'public URL',
-  async run({ config, fetch }) {
-    const url = config.publicUrl
-    if (url === null) return []
-    if (isLoopback(new URL(url).hostname))
-      return [
-        warning(
-          `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`,
-        ),
-      ]
-    const reason = await whyNoRelay(fetch, url)
-    if (reason === null) return [ok(`A relay responds at ${url}.`)]
+/** What a running relay says of itself, at the public URL, or else on this machine. */
+export const relay: Check = {
+  name: 'relay',
+  async run({ env, config, fetch }) {
+    const [url, own] = [config.publicUrl, relayAddress({ PORT: env.PORT })]
+    const atUrl = url === null ? '' : await readReadiness(fetch, url)
+    const found = isObject(atUrl) ? atUrl : await readReadiness(fetch, own)
+    const findings: Finding[] = []
+    if (url !== null && isLoopback(new URL(url).hostname)) findings.push(warning(ofThisMachine(url)))
+    else if (url !== null && !isObject(atUrl)) findings.push(warning(unreachable(url, atUrl)))
+    if (!isObject(found)) return findings
+    const failed = Object.values(found).filter(check => isObject(check) && check.ok !== true) as JsonObject[]
     return [
-      warning(
-        `No relay responds at ${url} (${reason}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
-      ),
+      ...findings,
+      ok(`A relay responds at ${isObject(atUrl) ? url : own}.`),
+      ...failed.map(({ detail }) => problem(`The running relay: ${detail}`)),
     ]
   },
 }
 
-async function whyNoRelay(fetch: typeof globalThis.fetch, url: string): Promise<string | null> {
+const ofThisMachine = (url: string) =>
+  `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`
+const unreachable = (url: string, why: string) =>
+  `No relay responds at ${url} (${why}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`
+
+/** The checks in `/readyz`, or why there are none. */
+async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
-    const response = await fetch(`${url}/healthz`, {
+    const response = await fetch(`${url}/readyz`, {
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     })
-    const answer = (await response.json().catch(() => null)) as { ok?: unknown } | null
-    return response.status === 200 && answer?.ok === true ? null : `/healthz responds with ${response.status}`
+    const body = (await response.json().catch(() => null)) as Json
+    return isObject(body) && isObject(body.checks) ? body.checks : `/readyz responds with ${response.status}`
   } catch (error) {
     return whyUnreachable(error)
   }
@@ -114,37 +110,4 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
     if (blocks.length > 0) return ok(`NODE_EXTRA_CA_CERTS: ${path} holds certificates.`)
   } catch {}
   return problem(`NODE_EXTRA_CA_CERTS: ${path} must hold certificates in PEM form.`)
-}
-
-/** Gets a token with the client id and secret, and compares Port's clock. */
-export const port: Check = {
-  name: 'port',
-  async run({ config, clock, fetch }) {
-    const { clientId, apiUrl } = config.port
-    if (clientId === null) return []
-    let date: string | null = null
-    const client = createPortClient({
-      ...config.port,
-      clientId,
-      clock,
-      timeoutMs: TIMEOUT_MS,
-      fetch: async (url, init) => {
-        const response = await fetch(url, { ...init, redirect: 'manual' })
-        date = response.headers.get('date')
-        return response
-      },
-    })
-    await client.authorize()
-    const { tolerance } = config.webhook
-    return [
-      ok(`Port (${new URL(apiUrl).host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`),
-      ...compareClock(
-        "Port's",
-        date,
-        clock(),
-        tolerance,
-        `webhooks are refused beyond RELAY_TOLERANCE (${tolerance / 1000} s).`,
-      ),
-    ]
-  },
 }

@@ -3,10 +3,11 @@ import type { Octokit } from '@octokit/rest'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import { isOwnPort } from '../../../tools/generate/github-input.ts'
 import type { Config } from '../../config/config.ts'
-import { isRepository, type Route } from '../../config/routes.ts'
+import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
 import { declaredInputs, OFFERED_INPUTS, readEvents as parseEvents } from '../../github/workflow-inputs.ts'
 import { namesOf } from '../../github/workflow-refusal.ts'
+import { openStoreBeside } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
 /** Why something can't be read; empty if the check of the credential has already reported it. */
@@ -31,39 +32,80 @@ export function refusal(error: unknown, name: string): Finding[] {
   return [problem(`${name} cannot be read: GitHub answered ${status}.`)]
 }
 
-/** What a route starts in a repository; all null if only the repository is known. */
+/** What starts in a repository. */
 interface Wanted {
   eventType: string | null
   workflow: string | null
   ref: string | null
 }
+type WantedIn = Wanted & { repository: string }
 
-/** One check per repository in the configuration. */
-export function repositoryChecks(config: Config): Check[] {
+/** If only the repository is known. */
+export const ANYTHING: Wanted = { eventType: null, workflow: null, ref: null }
+
+/** How old a failure can be, how many are read, and how many targets are checked. */
+const RECENT_MS = 24 * 3_600_000
+const MAX_READ = 200
+const MAX_CHECKED = 20
+
+/** The targets of recent failures, newest first; none if the database can't be read, which its own check reports. */
+export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
+  const store = await openStoreBeside(database, 'read').catch(() => null)
+  if (!store) return []
+  try {
+    const found = await store.list({ state: 'failed', since: now - RECENT_MS }, { limit: MAX_READ })
+    const isAllowed = matcher(targets.allowed)
+    const wanted = found
+      .filter(({ repository }) => isAllowed(repository))
+      .map(({ repository, eventType, workflow, ref }) => ({ repository, eventType, workflow, ref }))
+    return [...new Map(wanted.map(each => [JSON.stringify(each), each])).values()].slice(0, MAX_CHECKED)
+  } finally {
+    await store.close()
+  }
+}
+
+/**
+ * One check per repository in the configuration, and per other one.
+ *
+ * @param more what else is checked
+ */
+export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[] {
   const { repository, routes, allowed } = config.targets
   const names = [repository, ...routes.map(route => route.repository), ...allowed].filter(
     (name): name is string => name !== null && isRepository(name),
   )
-  return [...new Set(names.map(name => name.toLowerCase()))].map(name => ({
+  const all = [...names, ...more.map(each => each.repository)].map(name => name.toLowerCase())
+  const isAllowed = matcher(allowed)
+  return [...new Set(all)].map(name => ({
     name,
     async run({ config, clock }) {
       const credential = createCredential(config.github, clock)
+      const forbidden = isAllowed(name)
+        ? []
+        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`)]
+      const wanted = wantedOf([...routes.map(ofRoute), ...more], name)
       try {
-        return await credential.use(name, octokit => checkRepository(octokit, name, wantedOf(routes, name)))
+        return [
+          ...forbidden,
+          ...(await credential.use(name, octokit => checkRepository(octokit, name, wanted))),
+        ]
       } catch (error) {
-        return refusal(error, name)
+        return [...forbidden, ...refusal(error, name)]
       }
     },
   }))
 }
 
-function wantedOf(routes: (Route & { workflow?: string; ref?: string })[], name: string): Wanted[] {
-  const own = routes.filter(({ repository }) => repository.toLowerCase() === name)
-  if (own.length === 0) return [{ eventType: null, workflow: null, ref: null }]
-  return own.map(({ match, event_type, workflow = null, ref = null }) => {
-    const action = match.action !== undefined && /^[\w-]+$/.test(match.action) ? match.action : null
-    return { eventType: event_type ?? action, workflow, ref }
-  })
+function ofRoute({ match, repository, event_type, workflow, ref }: Route): WantedIn {
+  const action = match.action !== undefined && /^[\w-]+$/.test(match.action) ? match.action : null
+  return { repository, eventType: event_type ?? action, workflow: workflow ?? null, ref: ref ?? null }
+}
+
+function wantedOf(all: WantedIn[], name: string): Wanted[] {
+  const own = all
+    .filter(({ repository }) => repository.toLowerCase() === name)
+    .map(({ repository: _, ...wanted }) => JSON.stringify(wanted))
+  return own.length === 0 ? [ANYTHING] : [...new Set(own)].map(each => JSON.parse(each) as Wanted)
 }
 
 async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[]): Promise<Finding[]> {

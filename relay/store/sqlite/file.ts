@@ -83,10 +83,21 @@ function makeFolder(path: string): void {
   mkdirSync(path)
 }
 
+/** Another relay has the file. */
+class InUse extends Error {}
+
+/** @see https://www.sqlite.org/rescode.html#busy */
+const BUSY = 5
+
 /** A lock that the kernel releases when the process dies, whatever kills it. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
-  owner.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  try {
+    owner.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  } catch (cause) {
+    owner.close()
+    throw (cause as { errcode?: number }).errcode === BUSY ? new InUse('in use', { cause }) : cause
+  }
   return owner
 }
 
@@ -161,7 +172,9 @@ function failed({ inserts, requests }: Batch, message: string): Responses {
 
 function sentence(error: unknown, path: string): string {
   const { code, message, errcode } = error as { code?: string; message: string; errcode?: number }
-  if (errcode === 5)
+  if (error instanceof InUse)
     return `Another relay is running on ${path}: stop it first, or give each relay its own file.`
+  if (errcode === BUSY)
+    return `The database ${path} is locked by another process, which isn't a relay: stop it, such as a backup or a shell that has a transaction open.`
   return `The database ${path} cannot be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must name a file in a folder that the relay may write to.`
 }

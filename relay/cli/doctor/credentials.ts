@@ -1,6 +1,7 @@
 import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
+import { createPortClient } from '../../../port/client/client.ts'
 import { octokitOptions } from '../../github/octokit.ts'
 import {
   type Check,
@@ -134,4 +135,37 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
     return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.`
   }
   return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`
+}
+
+/** Gets a token with the client id and secret, and compares Port's clock. */
+export const port: Check = {
+  name: 'port',
+  async run({ config, clock, fetch }) {
+    const { clientId, apiUrl } = config.port
+    if (clientId === null) return []
+    let date: string | null = null
+    const client = createPortClient({
+      ...config.port,
+      clientId,
+      clock,
+      timeoutMs: TIMEOUT_MS,
+      fetch: async (url, init) => {
+        const response = await fetch(url, { ...init, redirect: 'manual' })
+        date = response.headers.get('date')
+        return response
+      },
+    })
+    await client.authorize()
+    const { tolerance } = config.webhook
+    return [
+      ok(`Port (${new URL(apiUrl).host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`),
+      ...compareClock(
+        "Port's",
+        date,
+        clock(),
+        tolerance,
+        `webhooks are refused beyond RELAY_TOLERANCE (${tolerance / 1000} s).`,
+      ),
+    ]
+  },
 }
