@@ -1,203 +1,207 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { Command } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
+import { doctor } from '../../relay/cli/doctor.ts'
+import { generate } from '../../relay/cli/generate.ts'
+import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
+import { send } from '../../relay/cli/send.ts'
+import { serve } from '../../relay/cli/serve.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
-import { send } from '../support/send.ts'
-
-afterEach(() => vi.restoreAllMocks())
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-test('deliveries lists a failed one with its reason, and redeliver queues it again', async () => {
-  const github = await startGitHubApi()
-  const relay = await openRelayHere(
-    relayEnv({ RELAY_ADMIN_TOKEN, GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }),
-  )
-  const env = { RELAY_ADMIN_TOKEN, PORT: new URL(relay.url).port }
-  const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: { who: 'Jane' } } })
-  const filter = ['--state', 'failed', '--repository', 'acme/shop', '--limit', '5']
-  let listed = { code: 0, stdout: '', stderr: '' }
-  await until(async () => {
-    listed = await run(deliveries, filter, env)
-    return listed.stdout.includes(String(body.delivery))
-  }, 'it has failed')
-  expect(listed.stdout).toMatch(
-    new RegExp(
-      `^\\d{4}-\\d\\d-\\d\\dT[\\d:]+  ${body.delivery}  failed      r_1  acme/shop  port_action  GitHub cannot see acme/shop`,
-    ),
-  )
-  github.addRepository('acme/shop')
-  expect(await run(redeliver, [String(body.delivery)], env)).toEqual({
-    code: 0,
-    stdout: `Delivery ${body.delivery} is queued again.`,
-    stderr: '',
-  })
-  await until(() => github.dispatches.length === 1, 'it is dispatched')
-  await relay.stop()
-  await github.close()
-  expect(await run(deliveries, [], env)).toMatchObject({
-    code: 1,
-    stderr: `No relay responds at http://127.0.0.1:${env.PORT}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`,
-  })
-})
+let env: Record<string, string>
+let folder: string
+let url: string
+/** Deliveries: one that failed, one whose workflow run is known, and one that is queued. */
+let ids: string[]
 
-test('cancel ends a queued delivery at once, and a running one with its workflow run', {
-  timeout: 120_000,
-}, async () => {
-  const github = await startGitHubApi({ autoRun: true })
-  onTestFinished(() => github.close())
-  github.addRepository('acme/shop', {
-    workflows: [
-      {
-        path: '.github/workflows/deploy.yml',
-        name: 'Deploy',
-        eventTypes: ['port_action'],
-        runName: ({ run_id }) => `deploy ${run_id}`,
-      },
-    ],
-  })
-  const relay = await openRelayHere(
-    relayEnv({ RELAY_ADMIN_TOKEN, GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }),
-  )
-  const env = { RELAY_ADMIN_TOKEN, PORT: new URL(relay.url).port }
-  const deliver = async (runId: string) =>
-    String((await send(relay.url, { body: { run: { id: runId }, inputs: {} } })).body.delivery)
-  const reaches = (id: string, state: string) =>
-    until(
-      async () => (await run(deliveries, ['--state', state], env)).stdout.includes(id),
-      `it is ${state}`,
-      60_000,
-    )
-
-  const running = await deliver('r_1')
-  await reaches(running, 'running')
-  expect(await run(cancel, [running], env)).toEqual({
-    code: 0,
-    stdout: `Delivery ${running} is being cancelled: the relay cancels its workflow run on GitHub.`,
-    stderr: '',
-  })
-  await reaches(running, 'cancelled')
-  expect(github.cancellations).toHaveLength(1)
-
-  const endLimit = github.failures.tooMany(1, { times: Number.POSITIVE_INFINITY })
-  await deliver('r_2')
-  // GitHub's answer to the dispatch of r_2 is awaited; r_3 waits behind it.
-  const behind = await deliver('r_3')
-  const { stdout } = await run(cancel, [behind, '--json'], env)
-  expect(JSON.parse(stdout)).toEqual({ delivery: behind, state: 'cancelled' })
-  endLimit()
-  await until(() => github.dispatches.length === 2, 'the first of them is dispatched')
-  const dispatched = github.dispatches.map(({ clientPayload }) => clientPayload.run_id)
-  expect(dispatched).toEqual(['r_1', 'r_2'])
-
-  for (const id of [running, behind]) {
-    expect(await run(cancel, [id], env)).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: `Delivery ${id} is cancelled: only open deliveries can be canceled.`,
-    })
-  }
-  expect(await run(cancel, ['none'], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/^Delivery none does not exist/),
-  })
-  expect(await run(cancel, [], env)).toMatchObject({
-    code: 2,
-    stderr: 'Name the delivery: cancel ID; `deliveries` lists them.',
-  })
-})
-
-test('the admin API cancels with RELAY_ADMIN_TOKEN alone', async () => {
-  const RELAY_VIEW_TOKEN = 'a view token of some length'
+beforeEach(async () => {
+  folder = temporaryFolder()
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
-  github.addRepository('acme/shop')
   // Nothing is dispatched, and GitHub says so.
   github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
+  const path = join(folder, 'relay.db')
+  ids = await placeDeliveries(path, [
+    { runId: 'r_1', events: REJECTED },
+    { runId: 'r_2', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(42) },
+    { runId: 'r_3', repository: 'acme/web' },
+  ])
   const relay = await openRelayHere(
     relayEnv({
-      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN },
+      ...{ RELAY_ADMIN_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
       ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
     }),
   )
-  const { body } = await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
-  const ask = async (token?: string, id = body.delivery) => {
-    const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
-    const response = await fetch(`${relay.url}/api/deliveries/${id}/cancel`, { method: 'POST', headers })
-    return response.status
+  url = relay.url
+  env = { RELAY_ADMIN_TOKEN, PORT: new URL(url).port, PORT_CLIENT_SECRET: 'a secret of Port' }
+  writeFileSync(
+    join(folder, 'a.yml'),
+    'on: workflow_dispatch\njobs:\n  a:\n    runs-on: x\n    steps: [{ run: ls }]\n',
+  )
+})
+afterEach(() => vi.restoreAllMocks())
+
+/** Wrong arguments, each with the sentence about them. */
+const WRONG: [Command, string[], string][] = [
+  [serve, ['now'], 'serve does not take the argument "now"; see serve --help.'],
+  [doctor, ['--json=yes'], '--json takes no value; see doctor --help.'],
+  [send, [], 'send needs either FILE or --action NAME.'],
+  [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
+  [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
+  [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
+  [deliveries, ['ID', '--limit', '1'], 'One delivery takes no filter: name an ID, or filter the list.'],
+  [redeliver, [], 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
+  [redeliver, ['ID', '--state', 'x'], 'Name deliveries by their IDs or by a filter, not both.'],
+  [redeliver, ['--since', '1h'], 'A filter needs --state failed or --state cancelled.'],
+  [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
+  [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
+  [generate, [], 'Name the file: generate FILE, a workflow or a Port action.'],
+  [generate, ['FILE', '--format', 'toml'], '--format must be one of json, port-workflow, workflow.'],
+  [migrate, [], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.'],
+]
+/** Arguments with which a command prints JSON, and a part of it. */
+const JSON_OF: [Command, string[], object][] = [
+  [doctor, ['--json'], { ok: false, findings: expect.any(Array) }],
+  [send, ['--action', 'deploy', '--curl', '--json'], { command: expect.stringContaining('curl') }],
+  [deliveries, ['--json', '--limit', '1'], { deliveries: [expect.any(Object)], next: 3 }],
+  [redeliver, ['--state', 'failed', '--dry-run', '--json'], { dry_run: true, redelivered: 0, more: false }],
+  [cancel, ['ID', '--json'], { delivery: expect.any(String), state: 'running' }],
+  [generate, ['FILE', '--json'], { format: 'json', content: expect.any(String), notes: expect.any(Array) }],
+  [migrate, ['FILE', '--json'], { files: [expect.any(Object)] }],
+]
+/** Arguments that match nothing, and what says so. */
+const NOTHING: [Command, string[], RegExp][] = [
+  [deliveries, ['--state', 'cancelled', '--action', 'a', '--since', '1h'], /^No delivery matches\.$/],
+  [redeliver, ['--state', 'cancelled', '--repository', 'acme/shop'], /^No delivery matches\.$/],
+  [cancel, ['none'], /^Delivery none does not exist/],
+  [deliveries, ['none'], /^Delivery none does not exist/],
+  [migrate, ['FILE'], /nothing|no step/i],
+]
+
+/** `ID` and `FILE` stand for those of this test. */
+const args = (given: string[]) =>
+  given.map(each => (each === 'ID' ? ids[1]! : each === 'FILE' ? join(folder, 'a.yml') : each))
+
+test('commands refuse wrong arguments with one sentence and exit code 2, print JSON, and say when nothing is found', async () => {
+  for (const [command, given, stderr] of WRONG)
+    expect(await run(command, args(given), env)).toEqual({ code: 2, stdout: '', stderr })
+  for (const [command, given, part] of JSON_OF)
+    expect(JSON.parse((await run(command, args(given), env)).stdout)).toMatchObject(part)
+  for (const [command, given, sentence] of NOTHING) {
+    const { stdout, stderr } = await run(command, args(given), env)
+    expect(stdout + stderr).toMatch(sentence)
   }
-  expect(await ask()).toBe(401)
-  expect(await ask(RELAY_VIEW_TOKEN)).toBe(403)
-  expect(await ask(RELAY_ADMIN_TOKEN, 'none')).toBe(404)
-  const read = { headers: { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` } }
-  const shown = async () =>
-    (await (await fetch(`${relay.url}/api/deliveries/${body.delivery}`, read)).json()) as {
-      cancel_requested_at: string | null
-      state: string
-    }
-  expect(await shown()).toMatchObject({ state: 'queued', cancel_requested_at: null })
-  expect(await ask(RELAY_ADMIN_TOKEN)).toBe(202)
-  await until(async () => (await shown()).state === 'cancelled', 'it is cancelled')
-  expect(await ask(RELAY_ADMIN_TOKEN)).toBe(409)
 })
 
-test('the commands say what they need', async () => {
-  expect(await run(deliveries)).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('RELAY_ADMIN_TOKEN is needed'),
+test('deliveries shows the target of each, and of one its history', async () => {
+  const [failed, bound, queued] = ids
+  const { stdout } = await run(deliveries, [], env)
+  expect(stdout.split('\n').map(line => line.slice(21).trimEnd())).toEqual([
+    `${queued}  queued      r_3  acme/web  deploy`,
+    `${bound}  running     r_2  acme/shop  deploy.yml@main`,
+    `${failed}  failed      r_1  acme/shop  deploy  GitHub rejected the dispatch: no such repository.`,
+  ])
+  const one = await run(deliveries, [bound!], env)
+  expect(one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])).toEqual([
+    bound,
+    'accepted',
+    'dispatchAccepted',
+    'runBound',
+  ])
+  expect(one.stdout).toContain('runBound  github_run_id=42  evidence="title"')
+  expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
+})
+
+test('redeliver shows in a dry run what a filter would queue, and queues it, or deliveries by their ids', async () => {
+  const [failed] = ids
+  const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
+  const dry = await run(redeliver, [...filter, '--dry-run'], env)
+  expect(dry.stdout).toMatch(new RegExp(`^\\S+  ${failed}  failed .*\n1 delivery would be queued again\\.$`))
+  const named = await run(redeliver, [failed!, '--dry-run'], env)
+  expect(named.stdout).toBe(`Delivery ${failed} would be queued again.`)
+  const done = await run(redeliver, filter, env)
+  expect(done.stdout).toMatch(new RegExp(`^\\S+  ${failed}  queued .*\n1 delivery queued again\\.$`))
+  expect(await run(redeliver, [failed!, 'none', '--dry-run'], env)).toMatchObject({
+    ...{ code: 1, stdout: '' },
+    stderr: expect.stringMatching(
+      /^Delivery \S+ is queued: only failed or cancelled deliveries can be redelivered\.\nDelivery none does not exist/,
+    ),
   })
 })
 
-test('the commands read their variables as the relay does: an empty one is unset, a file may hold the token', async () => {
-  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
-  const file = join(temporaryFolder(), 'token')
+test('cancel cancels a queued delivery at once, and a running one with its workflow run', async () => {
+  const [, bound, queued] = ids
+  expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is cancelled.`)
+  expect((await run(cancel, [bound!], env)).stdout).toBe(
+    `Delivery ${bound} is being cancelled: the relay cancels its workflow run on GitHub.`,
+  )
+  expect((await run(redeliver, [queued!], env)).stdout).toBe(`Delivery ${queued} is queued again.`)
+  expect(await run(cancel, [ids[0]!], env)).toMatchObject({
+    code: 1,
+    stderr: `Delivery ${ids[0]} is failed: only open deliveries can be canceled.`,
+  })
+})
+
+test('the commands read their variables as the relay does, and say what they need', async () => {
+  const of = async (more: Record<string, string>) =>
+    await run(deliveries, ['--limit', '1'], { ...env, ...more })
+  const file = join(folder, 'token')
   writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
-  const env = { PORT: new URL(relay.url).port, RELAY_PUBLIC_URL: '' }
-  const listed = await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: file })
-  expect(listed).toEqual({ code: 0, stdout: 'No delivery matches.', stderr: '' })
-  expect(await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN_FILE: '/missing' })).toMatchObject({
-    code: 1,
-    stderr: 'RELAY_ADMIN_TOKEN_FILE: /missing cannot be read (ENOENT).',
-  })
-  expect(await run(deliveries, [], { ...env, RELAY_ADMIN_TOKEN: ' ' })).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('RELAY_ADMIN_TOKEN is needed'),
-  })
-})
-
-test('an empty PORT is the default one', async () => {
+  const fromFile = { RELAY_ADMIN_TOKEN: '', RELAY_PUBLIC_URL: '', RELAY_ADMIN_TOKEN_FILE: file }
+  expect(await of(fromFile)).toMatchObject({ code: 0, stderr: '' })
+  const base = `http://127.0.0.1:${env.PORT}`
+  for (const [more, sentence] of [
+    [
+      { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' },
+      /_FILE: \/missing cannot be read \(ENOENT\)\.$/,
+    ],
+    [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is needed/],
+    [
+      { RELAY_ADMIN_TOKEN: 'wrong' },
+      new RegExp(`^The relay at ${base} doesn't accept this token: RELAY_ADMIN_`),
+    ],
+    [
+      { PORT: '2' },
+      /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/,
+    ],
+  ] as const)
+    expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })
   const asked = vi.spyOn(globalThis, 'fetch').mockResolvedValue(Response.json({ deliveries: [] }))
-  await run(deliveries, [], { RELAY_ADMIN_TOKEN, PORT: '' })
+  await of({ PORT: '' })
   expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
 })
 
-test('the admin API says what a query must be, and takes each address by its method alone', async () => {
-  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
-  const ask = async (path: string, method = 'GET') => {
-    const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
-    const response = await fetch(`${relay.url}/api/deliveries${path}`, { method, headers })
+test('the admin API says what a query must be, takes each address by its method alone, and its token as Bearer', async () => {
+  const ask = async (path: string, method = 'GET', authorization = `Bearer ${RELAY_ADMIN_TOKEN}`) => {
+    const response = await fetch(`${url}/api/deliveries${path}`, { method, headers: { authorization } })
     const { detail } = (await response.json()) as { detail?: string }
     return [response.status, response.headers.get('allow') ?? detail]
   }
   const before = 'before must be a whole number above 0, from "next" in the previous response.'
   const limit = 'limit must be a whole number from 1 to 200.'
-  for (const text of ['abc', '', '-1', '1e3', '0', '9007199254740992']) {
+  for (const text of ['abc', '', '-1', '1e3', '0', '9007199254740992'])
     expect(await ask(`?before=${text}`), text).toEqual([400, before])
-  }
-  for (const text of ['abc', '', '0', '201', '1.5']) {
+  for (const text of ['abc', '', '0', '201', '1.5'])
     expect(await ask(`?limit=${text}`), text).toEqual([400, limit])
-  }
-  expect(await ask('?repository=shop')).toEqual([400, 'repository must be owner/name.'])
+  expect(await ask('?state=lost')).toEqual([400, expect.stringMatching(/^state must be one of queued, /)])
+  expect(await ask('?since=soon')).toEqual([400, expect.stringMatching(/^since must be a time such as /)])
   expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
   expect(await ask('', 'DELETE')).toEqual([405, 'GET, HEAD'])
   expect(await ask('/d', 'PUT')).toEqual([405, 'GET, HEAD'])
   expect(await ask('/d/redeliver')).toEqual([405, 'POST'])
   expect(await ask('/d/cancel')).toEqual([405, 'POST'])
+  const wrong = [RELAY_ADMIN_TOKEN, `Basic ${RELAY_ADMIN_TOKEN}`, `Bearer  ${RELAY_ADMIN_TOKEN}`, 'Bearer']
+  for (const given of [...wrong, `Bearer ${RELAY_ADMIN_TOKEN}x`])
+    expect((await ask('', 'GET', given))[0], given).toBe(401)
+  expect((await ask('', 'GET', `bearer ${RELAY_ADMIN_TOKEN}`))[0]).toBe(200)
 })
 
 test('an admin API without a token is closed', async () => {
@@ -206,38 +210,5 @@ test('an admin API without a token is closed', async () => {
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({
     detail: 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.',
-  })
-})
-
-test('the admin API takes its token as Bearer alone, and compares it whole', async () => {
-  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN }))
-  const ask = async (authorization?: string) => {
-    const headers = authorization === undefined ? {} : { authorization }
-    return (await fetch(`${relay.url}/api/deliveries`, { headers })).status
-  }
-  for (const scheme of ['Bearer', 'bearer']) expect(await ask(`${scheme} ${RELAY_ADMIN_TOKEN}`)).toBe(200)
-  for (const given of [
-    undefined,
-    RELAY_ADMIN_TOKEN,
-    `Basic ${RELAY_ADMIN_TOKEN}`,
-    `Bearer  ${RELAY_ADMIN_TOKEN}`,
-    `Bearer ${RELAY_ADMIN_TOKEN}x`,
-    `Bearer ${RELAY_ADMIN_TOKEN.slice(0, -1)}`,
-    'Bearer',
-  ]) {
-    expect(await ask(given), given).toBe(401)
-  }
-})
-
-test('RELAY_VIEW_TOKEN reads and changes nothing', async () => {
-  const RELAY_VIEW_TOKEN = 'a view token of some length'
-  const relay = await openRelayHere(relayEnv({ RELAY_VIEW_TOKEN }))
-  const headers = { authorization: `Bearer ${RELAY_VIEW_TOKEN}` }
-  expect((await fetch(`${relay.url}/api/deliveries`, { headers })).status).toBe(200)
-  expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
-  const change = await fetch(`${relay.url}/api/deliveries/d/redeliver`, { method: 'POST', headers })
-  expect(change.status).toBe(403)
-  expect(await change.json()).toMatchObject({
-    detail: 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.',
   })
 })
