@@ -12,7 +12,7 @@ const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts
 const ALONE = [
   'test/action/{progress-reporter,start,steps}.test.ts',
   'test/github/{hostile-texts,workflow-dispatch}.test.ts',
-  'test/operate/trouble.test.ts',
+  'test/operate/repeated-errors.test.ts',
 ]
 
 /** They wait for clocks for most of a minute: begun last, they would run alone. */

@@ -3,18 +3,19 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
-import { createPortClient, type Fetch } from '../port/client/client.ts'
+import { createPortClient, type Fetch, type PortClient, type PortError } from '../port/client/client.ts'
 import { createRoles } from './admin/auth.ts'
-import { createReadiness, createTally } from './admin/health.ts'
+import { createDatabaseCheck, createReadiness, createTally } from './admin/health.ts'
 import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
 import { createAdmin } from './admin/routes.ts'
+import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import type { Config } from './config/config.ts'
 import { matcher } from './config/routes.ts'
 import { createGitHub } from './github/client.ts'
 import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
 import { fetchLimited } from './http/outgoing.ts'
-import { type ResponseOutcome, responseOutcome } from './http/problem.ts'
+import { type OnResponse, responseOutcome } from './http/problem.ts'
 import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
 import { createThrottledLog, type ThrottledLog } from './log.ts'
@@ -23,8 +24,11 @@ import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
 import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
-import type { Worker } from './workers/worker.ts'
+import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
+
+/** How often it's determined which credentials to check. */
+const CHECK_SIDES_MS = 5_000
 
 /** How long a stop waits for requests and steps under way. */
 const STOP_MS = 20_000
@@ -75,7 +79,7 @@ export async function assembleRelay(
     const { reason, pausedUntil } = closed
     const fields = { reason, until: new Date(pausedUntil).toISOString() }
     if (cause === 'limit') throttled.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
-    else throttled.error(fields, "GitHub rejects the relay's credential: deliveries wait")
+    else throttled.error(fields, GITHUB_REJECTS)
     store
       .savePause(closed)
       .catch(error => throttled.error({ err: error }, 'a closed gate could not be persisted'))
@@ -83,12 +87,21 @@ export async function assembleRelay(
   pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
   const secrets = [...config.organizations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const sides = createSides({
+    ...{ config, clock, pauses, throttled },
+    checks: () => [
+      { side: 'github', credential: '', check: github.checkCredential },
+      ...[...clients].map(([credential, { check }]) => ({ side: 'port' as const, credential, check })),
+    ],
+  })
   const github = createGitHub(config.github, clock, pauses, {
     ...{ isAllowed, secrets },
-    onResponse: response => metrics.request('github', responseOutcome(response)),
+    onResponse(response, error) {
+      metrics.request('github', responseOutcome(response))
+      sides.observeGitHub(response, error)
+    },
   })
-  const portResponses = observePort(outcome => metrics.request('port', outcome))
-  const clients = new Map(
+  const clients: ReadonlyMap<string, PortClient> = new Map(
     config.organizations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
       const { apiUrl } = config.port
       const options = {
@@ -98,7 +111,8 @@ export async function assembleRelay(
         timeoutMs: PORT_TIMEOUT_MS,
         readNodeRuns: true,
         clock,
-        fetch: portResponses.fetchFor(id),
+        fetch: fetchPort(response => metrics.request('port', responseOutcome(response))),
+        onResult: (error: PortError | null) => sides.observePort(id, error),
       }
       return clientId === null ? [] : [[id, createPortClient(options)] as const]
     }),
@@ -119,11 +133,8 @@ export async function assembleRelay(
     onAttempt: metrics.attempt,
   })
   const { apply, port } = engine
-  const portSide = {
-    pausedUntil: port.pausedUntil,
-    isAccepted: portResponses.isAccepted,
-  }
   const roles = createRoles(config)
+  const checkDatabase = createDatabaseCheck(store, throttled)
   const app = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
@@ -138,17 +149,15 @@ export async function assembleRelay(
       log,
       throttled,
     }),
-    readinessRoute: createReadiness({
-      ...{ store, github, pauses, clients, throttled },
-      isPortAccepted: portResponses.isAccepted,
-    }),
+    readinessRoute: createReadiness({ checkDatabase, sides }),
     metricsRoute: createMetricsRoute({
-      ...{ metrics, store, github, pauses, throttled },
-      roles,
-      port: portSide,
+      ...{ metrics, roles, store, github, port, pauses, sides, throttled },
       clock: Date.now,
     }),
-    admin: createAdmin({ config, roles, store, apply, port, portSide, github, pauses, clock: Date.now, log }),
+    admin: createAdmin({
+      ...{ config, roles, store, apply, port, sides, checkDatabase, github, log },
+      clock: Date.now,
+    }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
@@ -160,7 +169,10 @@ export async function assembleRelay(
   })
   return {
     ...{ app, throttled },
-    startWorkers: () => startWorkers({ config, store, github, engine, pauses, log, throttled }),
+    startWorkers: () => [
+      ...startWorkers({ config, store, github, engine, pauses, log, throttled }),
+      repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
+    ],
     async flush() {
       throttled.flush()
       await tally.flush()
@@ -172,6 +184,18 @@ export async function assembleRelay(
     },
   }
 }
+
+/** The `fetch` of Port's client. */
+export const fetchPort =
+  (onResponse: OnResponse): Fetch =>
+  async (url, init) => {
+    const response = await fetchLimited(url, { ...init, redirect: 'manual' }).catch(error => {
+      onResponse(null, error)
+      throw error
+    })
+    onResponse(response)
+    return response
+  }
 
 /**
  * Assembles the relay and listens.
@@ -228,31 +252,5 @@ async function whenCalm(): Promise<void> {
     const before = performance.eventLoopUtilization()
     await sleep(LOOK_MS)
     if (performance.eventLoopUtilization(before).utilization < 0.7) return
-  }
-}
-
-/** What Port's answers say of the credentials of all organizations. */
-export interface PortResponses {
-  /** The `fetch` for the client of an organization. */
-  fetchFor(organization: string): Fetch
-  /** Whether Port accepted the credentials of each organization in its last answer; null before the first. */
-  isAccepted(): boolean | null
-}
-
-/** @param onRequest called with the outcome of each request */
-export function observePort(onRequest: (outcome: ResponseOutcome) => void): PortResponses {
-  const accepted = new Map<string, boolean>()
-  return {
-    fetchFor: organization => async (url, init) => {
-      const response = await fetchLimited(url, { ...init, redirect: 'manual' }).catch(error => {
-        onRequest(responseOutcome(null))
-        throw error
-      })
-      onRequest(responseOutcome(response))
-      if (response.status === 401) accepted.set(organization, false)
-      else if (response.ok) accepted.set(organization, true)
-      return response
-    },
-    isAccepted: () => (accepted.size === 0 ? null : [...accepted.values()].every(isOk => isOk)),
   }
 }

@@ -54,14 +54,18 @@ export interface PortClientOptions {
   redact?: (text: string) => string
   /** The names of the caller's settings, for error messages. */
   settings?: Call['settings']
+  /** Called with the result of each call: null, or its error. */
+  onResult?: (error: PortError | null) => void
 }
 
 export interface PortClient {
   run(id: string): PortRun
   /** When Port accepts requests again after it limited one, ms epoch; until then, every call throws without a request. */
   pausedUntil(): number
-  /** Gets a token now, which shows whether the credentials are valid. */
+  /** Gets a token, which shows whether the credentials are valid. */
   authorize(): Promise<void>
+  /** The same with a request, also if there is a valid token. */
+  check(): Promise<void>
   /** The token in use; null before there is one. */
   token(): Token | null
   /**
@@ -81,6 +85,7 @@ export interface PortClient {
  */
 export function createPortClient(options: PortClientOptions): PortClient {
   const { clientId, clientSecret, onToken, redact = text => text, timeoutMs = 15_000 } = options
+  const { onResult = () => {} } = options
   const {
     clock = Date.now,
     settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' },
@@ -100,7 +105,26 @@ export function createPortClient(options: PortClientOptions): PortClient {
     return { value, expiresAt: clock() + seconds * 1000 }
   }
 
-  async function call(method: string, path: string, runId: string | null, body?: JsonObject): Promise<Json> {
+  const call = (method: string, path: string, runId: string | null, body?: JsonObject): Promise<Json> =>
+    observed(() => authorizedRequest(method, path, runId, body))
+
+  async function observed<T>(send: () => Promise<T>): Promise<T> {
+    try {
+      const result = await send()
+      onResult(null)
+      return result
+    } catch (error) {
+      if (error instanceof PortError) onResult(error)
+      throw error
+    }
+  }
+
+  async function authorizedRequest(
+    method: string,
+    path: string,
+    runId: string | null,
+    body: JsonObject | undefined,
+  ): Promise<Json> {
     const token = await tokens.get()
     try {
       return await request(method, path, runId, body, token)
@@ -215,6 +239,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     async authorize() {
       await tokens.get()
     },
+    check: () => observed(tokens.renew),
     token: tokens.current,
     async upsertEntity(blueprint, entity, runId) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
@@ -278,6 +303,9 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
   }
 
   return {
+    async renew(): Promise<void> {
+      await start()
+    },
     /** The one that was minted last; null before that. */
     current: () => latest,
     async get(): Promise<string> {

@@ -3,11 +3,10 @@ import { bodyLimit } from 'hono/body-limit'
 import { z } from 'zod'
 import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
-import { LIMITS } from '../config/limits.ts'
 import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
-import type { Refusal, Refusals } from '../http/refusals.ts'
+import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
 import type { Roles } from './auth.ts'
 import { FILTERS, type GivenFilter, MAX_LISTED, readBulkFilter, readFilter, readWhole } from './filter.ts'
@@ -89,7 +88,7 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
   app.get('/refused', c => {
-    const limit = readWhole('limit', c.req.query('limit'), LIMITS.refused.value) ?? 100
+    const limit = readWhole('limit', c.req.query('limit'), MOST_LISTED) ?? 100
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']

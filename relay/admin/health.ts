@@ -1,76 +1,28 @@
 import type { Context } from 'hono'
-import type { PortClient } from '../../port/client/client.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
-import type { GitHub } from '../github/client.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createTokenBuckets } from '../http/rate-limit.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
+import { plainText, type Side, type Sides } from './sides.ts'
 
 interface Check {
   ok: boolean
   detail?: string
 }
 
-export interface ReadinessDeps {
-  store: Pick<Store, 'ping'>
-  github: Pick<GitHub, 'facts' | 'checkCredential'>
-  pauses: Pick<RateLimitPauses, 'isRejected'>
-  /** One for each organization that has credentials of Port. */
-  clients: ReadonlyMap<string, Pick<PortClient, 'authorize'>>
-  /** Null before Port's first response. */
-  isPortAccepted: () => boolean | null
-  throttled: Pick<ThrottledLog, 'error'>
-}
-
-/** How often reading `/readyz` checks the credentials. */
-const CHECK_MS = 300_000
-const UNKNOWN = 'not checked yet'
-
 /**
- * `GET /readyz`: whether webhooks can be accepted. Only the database decides, since Port doesn't send webhooks again.
- * The body lists other failed checks. Reading it checks the credentials in the background.
+ * Whether the database accepts writes. One write at a time, with a rate limit; in between, the last result is returned.
  */
-export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Response> {
-  const { store, github, pauses, clients, isPortAccepted, throttled } = deps
-  let checkedAt = Number.NEGATIVE_INFINITY
+export function createDatabaseCheck(
+  store: Pick<Store, 'ping'>,
+  throttled: Pick<ThrottledLog, 'error'>,
+): () => Promise<Check> {
   const pace = createTokenBuckets(LIMITS.databaseChecks.value)
   let lastCheck: Promise<Check> | null = null
   let isChecking = false
 
-  function checkCredentials(): void {
-    if (performance.now() - checkedAt < CHECK_MS) return
-    checkedAt = performance.now()
-    // The results are in `facts` and `isPortAccepted`; an unreachable server is noticed when it is needed.
-    for (const check of [github.checkCredential(), ...[...clients.values()].map(each => each.authorize())]) {
-      check.catch(() => {})
-    }
-  }
-
-  function ofGitHub(): Check {
-    const isAccepted = pauses.isRejected() ? false : github.facts.isAccepted()
-    if (isAccepted === null) return { ok: true, detail: UNKNOWN }
-    if (isAccepted) return { ok: true }
-    const detail =
-      'GitHub rejects the credential: deliveries are waiting. Renew GITHUB_TOKEN, or GITHUB_APP_PRIVATE_KEY.'
-    return { ok: false, detail }
-  }
-
-  function ofPort(): Check {
-    if (clients.size === 0)
-      return { ok: true, detail: 'PORT_CLIENT_ID is not set: the relay sends nothing to Port.' }
-    const isAccepted = isPortAccepted()
-    if (isAccepted === null) return { ok: true, detail: UNKNOWN }
-    if (isAccepted) return { ok: true }
-    return {
-      ok: false,
-      detail: 'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET: messages to Port are waiting.',
-    }
-  }
-
-  /** One write at a time, with a rate limit; in between, the last result is returned. */
-  function ofDatabase(): Promise<Check> {
+  return () => {
     if (lastCheck && (isChecking || pace.take('') > 0)) return lastCheck
     isChecking = true
     lastCheck = store
@@ -87,11 +39,35 @@ export function createReadiness(deps: ReadinessDeps): (c: Context) => Promise<Re
       })
     return lastCheck
   }
+}
+
+/**
+ * `GET /readyz`: whether webhooks can be accepted. Only the database decides, since Port doesn't send webhooks again.
+ * The body also has what is wrong with GitHub and Port.
+ */
+export function createReadiness(deps: {
+  checkDatabase: () => Promise<Check>
+  sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
+}): (c: Context) => Promise<Response> {
+  const { checkDatabase, sides } = deps
+
+  function ofSide(side: Side): Check & { last_success: string | null } {
+    const found = sides.problems().filter(each => each.side === side)
+    const last = sides.lastSuccess(side)
+    const detail =
+      found.map(({ text }) => plainText(text)).join(' ') ||
+      (!sides.isUsed(side) && 'PORT_CLIENT_ID is not set: the relay sends nothing to Port.') ||
+      (!sides.isKnown(side) && 'not checked yet')
+    return {
+      ok: found.length === 0,
+      ...(detail && { detail }),
+      last_success: last === null ? null : new Date(last).toISOString(),
+    }
+  }
 
   return async c => {
-    checkCredentials()
-    const database = await ofDatabase()
-    const checks = { database, github: ofGitHub(), port: ofPort() }
+    const database = await checkDatabase()
+    const checks = { database, github: ofSide('github'), port: ofSide('port') }
     if (!database.ok) c.header('retry-after', '5')
     return c.json({ ok: database.ok, checks }, database.ok ? 200 : 503)
   }

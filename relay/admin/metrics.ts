@@ -9,7 +9,9 @@ import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { PROBLEM_STATUSES, Problem, RESPONSE_OUTCOMES, type ResponseOutcome } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
+import type { PortAccess } from '../workers/port-access.ts'
 import type { Roles } from './auth.ts'
+import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
 const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
@@ -30,7 +32,9 @@ interface ScrapeValues {
   clockOffset: number | null
   pausedUntil: { github: number | null; port: number | null }
   /** Null if unknown or not set. */
-  credentialOk: { github: boolean | null; port: boolean | null }
+  credentialOk: Record<Side, boolean | null>
+  /** 0 if there was none; null if nothing is sent there. */
+  lastSuccess: Record<Side, number | null>
 }
 
 export interface Metrics {
@@ -138,6 +142,11 @@ export function createMetrics(): Metrics {
     "1 where the last answer accepted the relay's credential, 0 where it is rejected; absent before the first answer",
     ['side'],
   )
+  const lastSuccess = gauge(
+    'last_success_timestamp_seconds',
+    'When the last request there succeeded; 0 before the first success',
+    ['side'],
+  )
   const reports = counter(
     'reports_total',
     "The action's reports: accepted, or the status with which it was refused",
@@ -159,6 +168,7 @@ export function createMetrics(): Metrics {
     deliveries.reset()
     oldestDue.reset()
     credentialOk.reset()
+    lastSuccess.reset()
     for (const [state, amount] of Object.entries(stored?.counts ?? {})) deliveries.set({ state }, amount)
     const age = (since: number | null) =>
       stored && since !== null ? Math.max(0, stored.now - since) / 1000 : 0
@@ -170,10 +180,12 @@ export function createMetrics(): Metrics {
     remaining.set(now.rateLimitRemaining ?? Number.NaN)
     tokenExpiry.set((now.tokenExpiresAt ?? Number.NaN) / 1000)
     clockOffset.set((now.clockOffset ?? Number.NaN) / 1000)
-    for (const side of ['github', 'port'] as const) {
+    for (const side of SIDES) {
       pausedUntil.set({ side }, (now.pausedUntil[side] ?? 0) / 1000)
       const isOk = now.credentialOk[side]
       if (isOk !== null) credentialOk.set({ side }, Number(isOk))
+      const last = now.lastSuccess[side]
+      if (last !== null) lastSuccess.set({ side }, last / 1000)
     }
   }
 
@@ -216,13 +228,9 @@ export interface MetricsRouteDeps {
   roles: Roles
   store: Pick<Store, 'counts' | 'backlog' | 'clock'>
   github: Pick<GitHub, 'facts' | 'clockOffset'>
-  pauses: Pick<RateLimitPauses, 'allPaused' | 'isRejected' | 'shared'>
-  port: {
-    /** Until when nothing is sent to Port, milliseconds since 1970 by the store's clock; 0 for not paused. */
-    pausedUntil(): number
-    /** Null where no organization has credentials, or Port has not answered yet. */
-    isAccepted(): boolean | null
-  }
+  pauses: Pick<RateLimitPauses, 'allPaused'>
+  port: Pick<PortAccess, 'pausedUntil'>
+  sides: Pick<Sides, 'isUsed' | 'isAccepted' | 'lastSuccess'>
   /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
   clock: () => number
   throttled: Pick<ThrottledLog, 'error'>
@@ -248,12 +256,15 @@ async function read({
   github,
   pauses,
   port,
+  sides,
   clock,
   throttled,
 }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
   /** From the store's clock to the wall clock. */
-  const onWall = (time: number) => (time > now ? time - now + clock() : null)
+  const onWall = (time: number) => time - now + clock()
+  const ahead = (time: number) => (time > now ? onWall(time) : null)
+  const ofSides = <T>(read: (side: Side) => T) => ({ github: read('github'), port: read('port') })
   const { facts } = github
   return {
     stored: await readStored(),
@@ -261,15 +272,20 @@ async function read({
     tokenExpiresAt: facts.tokenExpiresAt(),
     clockOffset: github.clockOffset(),
     pausedUntil: {
-      github: onWall(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
-      port: onWall(port.pausedUntil()),
+      github: ahead(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
+      port: ahead(port.pausedUntil()),
     },
-    credentialOk: { github: pauses.isRejected() ? false : facts.isAccepted(), port: port.isAccepted() },
+    credentialOk: ofSides(sides.isAccepted),
+    lastSuccess: ofSides(side => {
+      if (!sides.isUsed(side)) return null
+      const last = sides.lastSuccess(side)
+      return last === null ? 0 : onWall(last)
+    }),
   }
 
   async function readStored(): Promise<ScrapeValues['stored']> {
     try {
-      const reading = Promise.all([store.counts(), store.backlog(now, pauses.shared)])
+      const reading = Promise.all([store.counts(), store.backlog(now)])
       const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
       if (!read) throw new Error(`no response within ${READ_MS} ms`)
       const [counts, backlog] = read

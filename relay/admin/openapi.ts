@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { LIMITS } from '../config/limits.ts'
 import { REDELIVERABLE, STATES } from '../delivery/delivery.ts'
+import { MOST_LISTED } from '../http/refusals.ts'
 import { MAX_LISTED } from './filter.ts'
 import { MAX_REDELIVERED } from './redelivery.ts'
 
@@ -156,9 +156,7 @@ export const openApi = {
     '/api/refused': {
       get: {
         summary: 'Webhooks that this relay has refused since it was started, newest first',
-        parameters: [
-          query('limit', { type: 'integer', minimum: 1, maximum: LIMITS.refused.value, default: 100 }),
-        ],
+        parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
         responses: { 200: json('What was refused', ref('Refused')), ...problems(400) },
       },
     },

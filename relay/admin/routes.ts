@@ -6,7 +6,6 @@ import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createTokenBuckets } from '../http/rate-limit.ts'
 import { createRefusals, type Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
@@ -16,18 +15,18 @@ import { createAdminApi } from './api.ts'
 import { createSessions, type Roles } from './auth.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
-import type { MetricsRouteDeps } from './metrics.ts'
 import { createRedelivery } from './redelivery.ts'
+import type { Sides } from './sides.ts'
 
 export interface AdminDeps {
   config: Config
   roles: Roles
   store: Store
   apply: ApplyEvent
-  port: Pick<PortAccess, 'canReport' | 'read'>
-  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
-  portSide: MetricsRouteDeps['port']
-  pauses: Pick<RateLimitPauses, 'shared'>
+  port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
+  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts' | 'clockOffset'>
+  sides: Pick<Sides, 'problems' | 'isRejectedPause'>
+  checkDatabase: () => Promise<{ ok: boolean }>
   /** The wall clock; milliseconds since 1970. */
   clock: () => number
   log: { info: (fields: object, message: string) => void }
@@ -49,9 +48,9 @@ export function createAdmin({
   store,
   apply,
   port,
-  portSide,
   github,
-  pauses,
+  sides,
+  checkDatabase,
   clock,
   log,
 }: AdminDeps): Admin {
@@ -70,17 +69,21 @@ export function createAdmin({
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
-        const [active, { queued }, backlog] = await Promise.all([
+        const [active, { queued }, backlog, database] = await Promise.all([
           store.activePauses(now),
           store.counts(),
-          store.backlog(now, pauses.shared),
+          store.backlog(now),
+          checkDatabase(),
         ])
         return {
-          ...{ pauses: active, queued, dispatchDueSince: backlog.dueSince.dispatch },
-          oldestMessage: backlog.oldestMessage,
-          portPausedUntil: portSide.pausedUntil(),
-          portAccepts: portSide.isAccepted(),
+          problems: sides.problems(),
+          isDatabaseOk: database.ok,
+          limits: active.filter(pause => !sides.isRejectedPause(pause)),
+          ...{ queued, queuedSince: backlog.dueSince.dispatch, oldestMessage: backlog.oldestMessage },
+          portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
+          clockOffset: github.clockOffset(),
+          refused: refusals.recent(),
         }
       },
       steps: createSteps(github),

@@ -113,9 +113,14 @@ export const LIMITS = {
     'not read; the message names no declared input',
   ),
   logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),
+  refusalReasons: amount(
+    'reasons of refused webhooks that are kept',
+    50,
+    'the reason that occurred longest ago is forgotten',
+  ),
   refused: amount(
-    'refused webhooks that are kept; the same again counts once',
-    1_000,
+    'refused webhooks that are kept for each reason; the same again counts once',
+    100,
     'the oldest are forgotten',
   ),
   listed: amount(

@@ -20,8 +20,8 @@ export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader
   /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
   clockOffset(): number | null
   /** What its responses say about the credential. */
-  facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt' | 'isAccepted'>
-  /** Asks GitHub whether it accepts the credential, which `facts` then show. */
+  facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt'>
+  /** Asks GitHub whether it accepts the credential: `onResponse` gets the response. */
   checkCredential(): Promise<void>
   /**
    * Sends one dispatch. It isn't idempotent: if it may have started a workflow, it's never repeated.
@@ -60,8 +60,8 @@ export function createGitHub(
 ): GitHub {
   const offset = createClockOffset(clock)
   const facts = createResponseFacts(clock)
-  const direct = createCredential(config, clock, (response, sentAt) => {
-    onResponse(response)
+  const direct = createCredential(config, clock, (response, sentAt, error) => {
+    onResponse(response, error)
     // A response of a proxy has the time of the proxy's clock, and other headers.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
@@ -122,13 +122,11 @@ export function createGitHub(
 /** What GitHub's answers show of the relay's credential. */
 interface ResponseFacts {
   /** @param response GitHub's own */
-  observe(response: Pick<Response, 'status' | 'headers'>): void
+  observe(response: Pick<Response, 'headers'>): void
   /** The smallest number of requests that GitHub leaves until a window ends; null if no window is open. */
   rateLimitRemaining(): number | null
   /** When the token expires, milliseconds since 1970; null if it doesn't, or belongs to an App. */
   tokenExpiresAt(): number | null
-  /** Whether GitHub accepted the credential in its last response; null before the first. */
-  isAccepted(): boolean | null
 }
 
 /** An App has a window for each installation. */
@@ -139,16 +137,13 @@ function createResponseFacts(clock: () => number): ResponseFacts {
   /** By the time at which a window ends. */
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
-  let accepted: boolean | null = null
 
   function forgetFinished(): void {
     for (const end of windows.keys()) if (end <= clock()) windows.delete(end)
   }
 
   return {
-    observe({ status, headers }) {
-      if (status === 401) accepted = false
-      else if (status < 400) accepted = true
+    observe({ headers }) {
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry
       const end = Number(headers.get('x-ratelimit-reset')) * 1000
@@ -164,7 +159,6 @@ function createResponseFacts(clock: () => number): ResponseFacts {
       return windows.size === 0 ? null : Math.min(...windows.values())
     },
     tokenExpiresAt: () => expiresAt,
-    isAccepted: () => accepted,
   }
 }
 

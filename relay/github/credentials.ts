@@ -44,16 +44,16 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/** @param onResponse called with each response, or null if there was none, and when its request was sent by `performance.now()` */
+/** @param onResponse called with each response, or null and the error if there was none, and when its request was sent by `performance.now()` */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
-  onResponse: (response: Response | null, sentAt: number) => void = () => {},
+  onResponse: (response: Response | null, sentAt: number, error?: unknown) => void = () => {},
 ): Credential & CredentialCheck {
   const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
     const response = await fetchInTime(url, init).catch(error => {
-      onResponse(null, sentAt)
+      onResponse(null, sentAt, error)
       throw error
     })
     onResponse(response, sentAt)

@@ -215,10 +215,10 @@ type System = CredentialError['system'] | null
 /** Why GitHub rejects the relay's own credential, as a clause; null if the refusal has another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (status === 401 && system) {
-    return `GitHub does not know the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
+    return `GitHub rejects the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
   }
   if (status === 401) {
-    return `GitHub does not know the relay's credential (401: ${message}): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment`
+    return `GitHub rejects GITHUB_TOKEN (401: ${message}): it is wrong, has expired, or was revoked; set a new one in the relay's environment`
   }
   if (status === 403 && system) {
     return `GitHub gives the relay's App no token (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`

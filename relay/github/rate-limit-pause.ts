@@ -23,8 +23,8 @@ export interface RateLimitPauses {
   resume(repository: string): void
   /** All pauses that apply now. */
   allPaused(): RateLimitPause[]
-  /** Whether GitHub has rejected the credential since it last responded to a dispatch. */
-  isRejected(): boolean
+  /** The pauses, also past ones, whose credential GitHub has rejected and hasn't accepted for a dispatch since. */
+  rejected(): RateLimitPause[]
 }
 
 /** GitHub limits requests, or rejects the credential. */
@@ -76,9 +76,9 @@ export function createRateLimitPauses(
 
   function toPauses(key: string): RateLimitPause | null {
     const entry = entryOf(key)
-    if (!entry || entry.until <= clock()) return null
-    return { scope: key, pausedUntil: entry.until, reason: entry.reason }
+    return entry && entry.until > clock() ? shown(key, entry) : null
   }
+  const shown = (scope: string, { until: pausedUntil, reason }: Entry) => ({ scope, pausedUntil, reason })
 
   return {
     shared,
@@ -101,7 +101,11 @@ export function createRateLimitPauses(
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    isRejected: () => [...entries.keys()].some(key => entryOf(key)?.cause === 'credential'),
+    rejected: () =>
+      [...entries.keys()].flatMap(key => {
+        const entry = entryOf(key)
+        return entry?.cause === 'credential' ? [shown(key, entry)] : []
+      }),
   }
 }
 

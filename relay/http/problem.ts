@@ -82,8 +82,8 @@ export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
   'unreachable',
 ]
 
-/** Called with each response; null if there was none. */
-export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null) => void
+/** Called with each response, or with null and the error if there was none. */
+export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
 
 /**
  * - `unauthorized`: the credential was rejected (401)

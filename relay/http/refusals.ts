@@ -26,22 +26,55 @@ export interface Refusals {
   note(c: Context, problem: Problem): void
   /** The newest first. */
   list(limit: number): Refusal[]
+  /** Those of the last hour that a sender or an operator has to change something about. */
+  recent(): RecentRefusals
 }
+
+export interface RecentRefusals {
+  count: number
+  /** The statuses, such as `12 × 401`. */
+  statuses: string[]
+  /** The sentence of the newest one; empty without one. */
+  reason: string
+}
+
+/** How many one list has at most. */
+export const MOST_LISTED = 1_000
+/** A wrong secret, a repository that isn't allowed, a body that is too large, too many requests. */
+const SHOWN = [401, 403, 413, 429]
+const MINUTE_MS = 60_000
+const HOUR = 60
 
 const MAX_REASON = 400
 
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
-  // In the order of `lastAt`.
-  const kept = new BoundedMap<string, Refusal>(LIMITS.refused.value)
+  // In the order of `lastAt`, for each reason: bots that are refused for one reason displace no one with another.
+  const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons.value)
+  /** Status → minute → how many. */
+  const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
+  const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
+  const list = (limit: number) =>
+    [...byReason.values()]
+      .flatMap(refused => [...refused.values()])
+      .reverse()
+      .toSorted((a, b) => b.lastAt - a.lastAt)
+      .slice(0, limit)
+
   return {
     since: clock(),
     note(c, { status, message }) {
       const sender = senderAddress(c, trustedProxies)
       const repository = c.req.path.split('/').slice(2).join('/')
       const reason = message.slice(0, MAX_REASON)
-      const key = `${status} ${sender} ${repository.slice(0, 200)} ${reason}`
       const now = clock()
+      const minutes = counts.get(status)
+      minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
+      // The sentence of a 404 names the path, which anyone can vary.
+      const why = status === 404 ? '404' : `${status} ${reason}`
+      const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused.value)
+      byReason.set(why, kept)
+      const key = `${sender} ${repository.slice(0, 200)} ${reason}`
       const known = kept.get(key)
       if (known) {
         known.lastAt = now
@@ -52,7 +85,20 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const named = isRepository(repository) ? repository : null
       kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
     },
-    list: limit => [...kept.values()].slice(-limit).reverse(),
+    list,
+    recent() {
+      const since = minuteOf(clock()) - HOUR
+      const amounts = [...counts].map(([status, minutes]) => ({
+        status,
+        amount: [...minutes].reduce((sum, [minute, amount]) => (minute > since ? sum + amount : sum), 0),
+      }))
+      const shown = amounts.filter(({ amount }) => amount > 0)
+      return {
+        count: shown.reduce((sum, { amount }) => sum + amount, 0),
+        statuses: shown.map(({ status, amount }) => `${amount} × ${status}`),
+        reason: list(Number.POSITIVE_INFINITY).find(({ status }) => SHOWN.includes(status))?.reason ?? '',
+      }
+    },
   }
 }
 

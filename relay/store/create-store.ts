@@ -243,8 +243,8 @@ export function createStore(db: Backend, dispatchRate: number): Store {
         ReturnType<Store['counts']>
       >
     },
-    async backlog(now, scope) {
-      const [row = {}] = await one(claims.backlog(dialect, { now, scope }))
+    async backlog(now) {
+      const [row = {}] = await one(claims.backlog(now))
       const time = (value: unknown) => (value === null ? null : Number(value))
       return {
         dueSince: { dispatch: time(row.dispatch), watch: time(row.watch), outbox: time(row.outbox) },

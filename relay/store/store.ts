@@ -79,7 +79,10 @@ export interface OutboxPage {
 
 /** What waits. Times are milliseconds since 1970, null where nothing is due or waits. */
 export interface Backlog {
-  /** Since when the oldest work of each kind may be claimed. */
+  /**
+   * Since when the oldest delivery has been queued, whatever it waits for; since when the oldest poll and the oldest
+   * outbox may be claimed.
+   */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** Messages that wait for Port, counted up to 10,000. */
   messages: number
@@ -251,8 +254,7 @@ export interface Store {
    * counted.
    */
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
-  /** @param scope as of {@link claimQueued} */
-  backlog(now: number, scope: string | null): Promise<Backlog>
+  backlog(now: number): Promise<Backlog>
   /**
    * Where such a list has to go on that found fewer than it was to: what is before this `seq` was not looked at.
    * Null where nothing more can be found.

@@ -42,9 +42,9 @@ export async function purge(
 }
 
 const DAY_MS = 24 * 3_600_000
-const SOON_MS = 14 * DAY_MS
+export const SOON_MS = 14 * DAY_MS
 /** An App's tokens are refused where the clocks are a minute apart; below this, only times in the log are wrong. */
-const FAR_MS = 30_000
+export const FAR_MS = 30_000
 
 /**
  * Warns, once a day each, of what will stop the relay: a token that expires within two weeks, a clock that is far from

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { banner, type Health } from '../../relay/admin/dashboard/pages.ts'
+import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
 import { createTally } from '../../relay/admin/health.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { aDelivery } from '../store/place.ts'
@@ -8,31 +8,47 @@ import { temporaryFolder } from '../support/relay.ts'
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ pauses: [], queued: 3, dispatchDueSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
-  ...{ portPausedUntil: 0, portAccepts: true, tokenExpiresAt: NOW + 30 * 1440 * MINUTE },
+  ...{ problems: [], isDatabaseOk: true, limits: [] },
+  ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
+  ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clockOffset: -29_000 },
+  refused: { count: 0, statuses: [], reason: '' },
 }
+const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: NOW - 25 * MINUTE }
 
 test.each<[string, Partial<Health>, RegExp[]]>([
   ['nothing', {}, []],
-  ['nothing that is not known', { portAccepts: null, tokenExpiresAt: null }, []],
+  ['nothing that is not known', { tokenExpiresAt: null, clockOffset: null }, []],
   [
-    'a limit of GitHub, or a credential that it rejects',
-    { pauses: [{ scope: 'owner:acme', pausedUntil: NOW + MINUTE, reason: 'GitHub rejects the credential' }] },
+    'what is wrong with GitHub and Port, and what waits for them',
+    {
+      ...BEHIND,
+      problems: [
+        { type: 'unreachable', side: 'github', text: ['GitHub unreachable since ', NOW, ': refused.'] },
+        { type: 'credential_rejected', side: 'port', text: ['Port rejects PORT_CLIENT_ID (401).'] },
+      ],
+    },
     [
-      /Requests to GitHub for acme are paused until .*2026-03-01 12:01:00 UTC.*GitHub rejects the credential\. 3 queued/,
+      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* 10,000\+ queued\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* The oldest message waits for 25 min\./,
     ],
   ],
-  ['credentials that Port rejects', { portAccepts: false }, [/Port rejects the relay's credentials/]],
+  ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],
+  [
+    'a rate limit of GitHub',
+    { limits: [{ scope: 'owner:acme', pausedUntil: NOW + MINUTE, reason: 'GitHub limits it' }] },
+    [/GitHub limits it \(acme\)\..* Next request at .*2026-03-01 12:01:00 UTC.* 3 queued/],
+  ],
   ['a limit of Port', { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
   [
-    'messages that wait',
-    { oldestMessage: NOW - 25 * MINUTE },
-    [/Messages to Port wait:.* the oldest for 25 min/],
+    'a backlog that nothing else explains',
+    BEHIND,
+    [/Messages to Port are delayed.* 25 min/, /Dispatches are behind.* 10,000\+ queued.* 1 h/],
   ],
+  ['a clock that is far off', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub's/]],
   [
-    'a backlog',
-    { dispatchDueSince: NOW - 90 * MINUTE, queued: 10_000 },
-    [/Dispatches are behind:.* 10,000\+ queued.* 1 h/],
+    'refused webhooks',
+    { refused: { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' } },
+    [/3 webhooks were refused.* \(2 × 401, 1 × 413\)\. The secret is wrong\. <a href="\/refused">/],
   ],
   [
     'a token that expires, or has expired',

@@ -420,7 +420,7 @@ test('the pages follow what happens by themselves, and keep the focus; refused w
   await follow(page, page.getByRole('link', { name: 'fresh' }))
   expect(await page.evaluate('document.activeElement.textContent')).toBe('first')
   expect(await page.getByLabel('Action').inputValue()).toBe('typed')
-  await follow(page, page.locator('.banner').getByText('Requests to GitHub'))
+  await follow(page, page.locator('.banner').getByText('GitHub limits how fast'))
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('script').count()).toBe(0)
 

@@ -7,8 +7,10 @@ import { send } from '../support/send.ts'
 
 interface Ready {
   ok: boolean
-  checks: Record<'database' | 'github' | 'port', { ok: boolean; detail?: string }>
+  checks: Record<'database' | 'github' | 'port', { ok: boolean; detail?: string; last_success?: string }>
 }
+
+const TIME = expect.stringMatching(/^2\d{3}-.*Z$/)
 
 async function open(env: Record<string, string> = {}) {
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
@@ -26,33 +28,71 @@ async function open(env: Record<string, string> = {}) {
     const response = await fetch(`${relay.url}/readyz`)
     return { status: response.status, ...((await response.json()) as Ready) }
   }
-  return { relay, ready }
+  const shows = (what: string, check: (checks: Ready['checks']) => boolean) =>
+    until(async () => check((await ready()).checks), what, 60_000)
+  return { port, github, relay, ready, shows }
 }
 
-test('credentials that are accepted: reading /readyz has them checked', async () => {
-  const { ready } = await open()
-  expect((await ready()).status).toBe(200)
-  await until(async () => {
-    const { checks } = await ready()
-    return !checks.github.detail && !checks.port.detail
-  }, 'both were checked')
+test('an idle relay checks GitHub and Port: /readyz shows that both go down, why, and that they respond again', async () => {
+  const { port, github, relay, ready, shows } = await open()
   expect(await ready()).toEqual({
-    status: 200,
-    ok: true,
-    checks: { database: { ok: true }, github: { ok: true }, port: { ok: true } },
+    ...{ status: 200, ok: true },
+    checks: {
+      database: { ok: true },
+      github: { ok: true, detail: 'not checked yet', last_success: null },
+      port: { ok: true, detail: 'not checked yet', last_success: null },
+    },
   })
+  await shows('both were checked', checks => !checks.github.detail && !checks.port.detail)
+  const well = {
+    ...{ status: 200, ok: true },
+    checks: {
+      database: { ok: true },
+      github: { ok: true, last_success: TIME },
+      port: { ok: true, last_success: TIME },
+    },
+  }
+  expect(await ready()).toEqual(well)
+
+  await Promise.all([github.stop(), port.stop()])
+  // Traffic shows it before the next check does.
+  await send(relay.url, { secret: port.clientSecret, body: { run: { id: port.createRun().id } } })
+  await shows('both are down', checks => !checks.github.ok && !checks.port.ok)
+  const { checks, ...others } = await ready()
+  expect(others).toEqual({ status: 200, ok: true })
+  expect(checks.github).toEqual({
+    ...{ ok: false, last_success: TIME },
+    detail: expect.stringMatching(/^GitHub unreachable since 2\S+Z: connection refused \(ECONNREFUSED\)\.$/),
+  })
+  expect(checks.port.detail).toMatch(/^Port unreachable since 2\S+Z: connection refused \(ECONNREFUSED\)\.$/)
+  for (const name of ['GitHub', 'Port']) {
+    const lines = relay.log().filter(({ msg }) => msg === `a request to ${name} failed`)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatchObject({ level: 40, reason: 'connection refused (ECONNREFUSED)', since: TIME })
+  }
+
+  await Promise.all([github.start(), port.start()])
+  await shows('both respond again', ({ github, port }) => github.ok && port.ok)
+  expect(await ready()).toEqual(well)
 })
 
-test('invented credentials: /readyz names both with what to change, and stays 200, since webhooks are accepted', async () => {
+test('/readyz names wrong credentials and what to change, and stays 200, since webhooks are accepted', async () => {
   const secret = 'invented-secret-of-port'
-  const { relay, ready } = await open({ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret })
-  await until(async () => {
-    const { checks } = await ready()
-    return !checks.github.ok && !checks.port.ok
-  }, 'both are rejected')
+  const { relay, ready, shows } = await open({
+    ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },
+    PORT_ORGANIZATIONS: 'another-client:another-secret',
+  })
+  await shows('both are rejected', checks => !checks.github.ok && !checks.port.ok)
   const { status, ok, checks } = await ready()
   expect({ status, ok, database: checks.database }).toEqual({ status: 200, ok: true, database: { ok: true } })
-  expect(checks.github.detail).toContain('GITHUB_TOKEN')
-  expect(checks.port.detail).toContain('PORT_CLIENT_SECRET')
+  expect(checks.github).toEqual({
+    ok: false,
+    detail: 'GitHub rejects GITHUB_TOKEN (401).',
+    last_success: null,
+  })
+  expect(checks.port.detail).toBe(
+    'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET (401). Port rejects the entry of another-client in PORT_ORGANIZATIONS (401).',
+  )
   expect((await send(relay.url, { secret, body: { n: 1 } })).status).toBe(202)
+  await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
+import { MOST_LISTED } from '../../relay/http/refusals.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -65,16 +66,19 @@ test('the same refusal again is counted, and a sender with many makes others not
   ])
 })
 
-test(`at most ${LIMITS.refused.value} are kept, and names of any length or kind are no repository`, async () => {
+test(`at most ${LIMITS.refused.value} of each reason are kept, so that bots displace no sender with another one`, async () => {
   const relay = await open()
+  await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
   const amount = LIMITS.refused.value + 20
-  for (let from = 0; from < amount; from += 50) {
-    const some = Array.from({ length: 50 }, (_, i) => `/webhook/acme/r${from + i}`)
-    await Promise.all(some.map(path => fetch(relay.url + path, { method: 'POST' })))
-  }
-  const before = await relay.refused(LIMITS.refused.value)
-  expect(before.refused).toHaveLength(LIMITS.refused.value)
+  for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/r${i}`, { method: 'POST' })
+  for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/shop/${i}`, { method: 'POST' })
   await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
-  const [last] = (await relay.refused(1)).refused
-  expect(last).toMatchObject({ repository: null, count: 1 })
+  const { refused } = await relay.refused(MOST_LISTED)
+  const of = (start: string) => refused.filter(({ reason }) => reason.startsWith(start)).length
+  expect(refused[0]).toMatchObject({ repository: null, count: 1 })
+  expect([
+    of('The signature does not match'),
+    of('The header x-port-timestamp'),
+    of('There is nothing'),
+  ]).toEqual([1, LIMITS.refused.value, LIMITS.refused.value])
 })

@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
 import { LIMITS } from '../../relay/config/limits.ts'
 import { createGitHub } from '../../relay/github/client.ts'
-import { observePort } from '../../relay/relay.ts'
+import { fetchPort } from '../../relay/relay.ts'
 import { createIssuerKeys } from '../../relay/reports/oidc.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
@@ -55,7 +55,7 @@ function endless(response: ServerResponse): Promise<number> {
 
 const readPort = (url: string) =>
   createPortClient({
-    ...{ apiUrl: url, clientId: 'c', clientSecret: 's', fetch: observePort(() => {}).fetchFor('default') },
+    ...{ apiUrl: url, clientId: 'c', clientSecret: 's', fetch: fetchPort(() => {}) },
   })
     .run('r_1')
     .read()

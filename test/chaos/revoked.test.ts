@@ -37,6 +37,6 @@ test('a token is revoked for ten minutes under load: no delivery fails, all are 
   }
   for (const runId of runIds) {
     const lines = system.port.run(runId).logs.flatMap(({ message }) => message.split('\n'))
-    expect(lines.filter(line => line.includes('renew GITHUB_TOKEN'))).toHaveLength(1)
+    expect(lines.filter(line => line.includes('GitHub rejects GITHUB_TOKEN'))).toHaveLength(1)
   }
 }, 60_000)

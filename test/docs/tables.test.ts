@@ -96,9 +96,9 @@ test("the relay's routes are those of the HTTP API's page", () => {
     store,
     roles: nothing,
     port: nothing,
-    portSide: nothing,
     github: nothing,
-    pauses: nothing,
+    sides: nothing,
+    checkDatabase: nothing,
   })
   const app = createApp({
     ...deps,

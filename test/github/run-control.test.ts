@@ -34,7 +34,7 @@ test('a credential that GitHub no longer knows is an outage, and no missing perm
   expect(readFailure(error, { repository: 'acme/shop', now: 1_000, tries: 0 })).toEqual({
     kind: 'later',
     at: 61_000,
-    reason: expect.stringContaining("GitHub does not know the relay's credential (401: Bad credentials)"),
+    reason: expect.stringContaining('GitHub rejects GITHUB_TOKEN (401: Bad credentials)'),
   })
 })
 

@@ -13,57 +13,57 @@ function openLog() {
   return { lines, log: { warn: write, error: write } }
 }
 
-describe('trouble that repeats itself', () => {
+describe('a repeated error', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  test('is a line at once, then one a minute with the last fields and how often it was', () => {
+  test('is logged at once, then once a minute with the latest fields and a count', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     for (let i = 0; i < 180; i++) {
-      throttled.warn({ i }, 'Port is away')
+      throttled.warn({ i }, 'Port is down')
       vi.advanceTimersByTime(1_000)
     }
     expect(lines).toEqual([
-      { i: 0, count: 1, message: 'Port is away' },
-      { i: 59, count: 59, message: 'Port is away' },
-      { i: 119, count: 60, message: 'Port is away' },
-      { i: 179, count: 60, message: 'Port is away' },
+      { i: 0, count: 1, message: 'Port is down' },
+      { i: 59, count: 59, message: 'Port is down' },
+      { i: 119, count: 60, message: 'Port is down' },
+      { i: 179, count: 60, message: 'Port is down' },
     ])
   })
 
-  test('that ends and begins again is a line at once again; each sentence has its own', () => {
+  test('that stops and occurs again is logged at once again; each message has its own lines', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
-    throttled.warn({}, 'Port is away')
-    throttled.error({}, 'the database is away')
+    throttled.warn({}, 'Port is down')
+    throttled.error({}, 'the database is down')
     vi.advanceTimersByTime(2 * MINUTE)
-    throttled.warn({}, 'Port is away')
+    throttled.warn({}, 'Port is down')
     expect(lines.map(({ message, count }) => [message, count])).toEqual([
-      ['Port is away', 1],
-      ['the database is away', 1],
-      ['Port is away', 1],
+      ['Port is down', 1],
+      ['the database is down', 1],
+      ['Port is down', 1],
     ])
     expect(vi.getTimerCount()).toBe(1)
   })
 
-  test('is counted to the end when the relay stops', () => {
+  test('is counted until the relay stops', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
-    for (let i = 0; i < 5; i++) throttled.error({ i }, 'the database is away')
+    for (let i = 0; i < 5; i++) throttled.error({ i }, 'the database is down')
     throttled.flush()
     throttled.flush()
     expect(lines.map(({ count }) => count)).toEqual([1, 4])
   })
 })
 
-test('what stops the relay soon is warned of once a day: a token that expires, a clock that is far off', () => {
+test('the log warns once a day of a token that expires soon, and of a clock that is far off', () => {
   const { lines, log } = openLog()
   const day = 24 * 60 * MINUTE
   let now = Date.UTC(2026, 0, 1)
   let offset = 0
   const expiresAt = now + 15 * day
-  const facts = { tokenExpiresAt: () => expiresAt, rateLimitRemaining: () => null, isAccepted: () => true }
+  const facts = { tokenExpiresAt: () => expiresAt, rateLimitRemaining: () => null }
   const remind = createReminders({ facts, clockOffset: () => offset }, { clock: () => now, log })
   const pass = (ms: number) => {
     for (const end = now + ms; now < end; now += MINUTE) remind()
@@ -82,7 +82,7 @@ test('what stops the relay soon is warned of once a day: a token that expires, a
   ])
 })
 
-test('an error is logged without what its client has sent and got, and with its causes', () => {
+test('an error is logged with its causes, but without the request and the response of its client', () => {
   let printed = ''
   const log = createLog('info', {
     write(line) {
@@ -98,13 +98,13 @@ test('an error is logged without what its client has sent and got, and with its 
     },
   })
   log.error(
-    { err: Object.assign(new Error('no luck', { cause }), { code: 'EX', parameters: ['hunter2'] }) },
+    { err: Object.assign(new Error('failed twice', { cause }), { code: 'EX', parameters: ['hunter2'] }) },
     'failed',
   )
   expect(printed).not.toContain('hunter2')
   const { err } = JSON.parse(printed)
-  expect(err).toMatchObject({ type: 'Error', message: 'no luck', code: 'EX' })
-  expect(err.stack).toMatch(/^ +at .*trouble\.test\.ts/)
+  expect(err).toMatchObject({ type: 'Error', message: 'failed twice', code: 'EX' })
+  expect(err.stack).toMatch(/^ +at .*repeated-errors\.test\.ts/)
   expect(err.cause).toMatchObject({ type: 'HttpError', message: 'the response was 422' })
   log.error({ err: 'hunter2' }, 'failed')
   expect(printed).not.toContain('hunter2')

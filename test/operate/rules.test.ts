@@ -52,6 +52,7 @@ async function known(): Promise<Map<string, string[]>> {
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
     pausedUntil: { github: 1, port: 1 },
     credentialOk: { github: true, port: true },
+    lastSuccess: { github: 1, port: 1 },
   })
   const names = [...declaredIn(text)].flatMap(([name, type]) =>
     type === 'histogram' ? ['_bucket', '_sum', '_count'].map(end => name + end) : [name],

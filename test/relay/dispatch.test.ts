@@ -184,7 +184,7 @@ test('where GitHub does not accept the credential, the delivery waits until it d
   await relay.send()
   expect(logs(relay, 'r_1')).toEqual([
     expect.stringContaining(
-      "GitHub does not know the relay's credential (401: Bad credentials): it is wrong or has expired; renew GITHUB_TOKEN, or the App's key, in the relay's environment",
+      "GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, has expired, or was revoked; set a new one in the relay's environment",
     ),
   ])
   relay.advance(60_000)

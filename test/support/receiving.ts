@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JsonObject } from '../../port/types.ts'
-import { createReadiness } from '../../relay/admin/health.ts'
+import { createDatabaseCheck, createReadiness } from '../../relay/admin/health.ts'
 import { readConfig } from '../../relay/config/config.ts'
 import type { Transition } from '../../relay/delivery/delivery.ts'
 import { createApp } from '../../relay/http/app.ts'
@@ -21,8 +21,6 @@ export interface Receiving {
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
-
-const NO_FACTS = { rateLimitRemaining: () => null, tokenExpiresAt: () => null, isAccepted: () => null }
 
 /** Opens the intake for one test. `env` overrides the minimal environment. */
 export async function openReceiving(
@@ -51,12 +49,8 @@ export async function openReceiving(
     log: { info: note, error: note },
     throttled: { error: note },
     readinessRoute: createReadiness({
-      store,
-      github: { facts: NO_FACTS, checkCredential: async () => {} },
-      pauses: { isRejected: () => false },
-      clients: new Map(),
-      isPortAccepted: () => null,
-      throttled: { error: note },
+      checkDatabase: createDatabaseCheck(store, { error: note }),
+      sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

@@ -3,15 +3,16 @@ import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
-import type { Refusal, Refusals } from '../../http/refusals.ts'
-import type { Filter, RateLimitPause, Store } from '../../store/store.ts'
+import { MOST_LISTED, type Refusal, type Refusals } from '../../http/refusals.ts'
+import type { Filter, Store } from '../../store/store.ts'
 import type { PortAccess } from '../../workers/port-access.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED } from '../redelivery.ts'
+import { banner, type Health } from './banner.ts'
 import { addChanges, type ChangesDeps } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
-import { ago, at, counted, type Html, span } from './format.ts'
+import { ago, at, type Html } from './format.ts'
 import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
 import { ICON, layout, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
@@ -120,7 +121,12 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
   })
   get('/refused', 'view', (c, session) => {
     const { since } = refusals
-    return refusedPage(session, { refused: refusals.list(1_000), since, now: store.clock(), live: isLive(c) })
+    return refusedPage(session, {
+      refused: refusals.list(MOST_LISTED),
+      since,
+      now: store.clock(),
+      live: isLive(c),
+    })
   })
 
   /** @returns the filter, or what is wrong with it */
@@ -171,51 +177,3 @@ const refusedPage = (
           )}</ol>`
     }</section>`,
   })
-
-/** The state of the connections to GitHub and Port. Times are milliseconds since 1970. */
-export interface Health {
-  /** Until when requests to GitHub are paused, and why. */
-  pauses: RateLimitPause[]
-  queued: number
-  /** Since when the oldest due dispatch has been waiting. */
-  dispatchDueSince: number | null
-  /** When the oldest waiting message to Port was written. */
-  oldestMessage: number | null
-  /** Until when messages to Port are paused; 0 if they aren't. */
-  portPausedUntil: number
-  /** Whether Port accepts the relay's credentials; null if unknown or not set. */
-  portAccepts: boolean | null
-  /** When GITHUB_TOKEN expires, if GitHub says so. */
-  tokenExpiresAt: number | null
-}
-
-const BACKLOG_MS = 60_000
-const PORT_AWAY_MS = 120_000
-const EXPIRY_MS = 14 * 86_400_000
-
-/** The current problems: a rate limit, a credential, an unreachable Port, a backlog. Empty without problems. */
-export function banner(health: Health, now: number) {
-  const { pauses, queued, dispatchDueSince, oldestMessage, portPausedUntil, portAccepts, tokenExpiresAt } =
-    health
-  const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
-  const problems = [
-    ...pauses.map(
-      ({ scope, reason, pausedUntil }) =>
-        html`<strong>Requests to GitHub${scope.startsWith('owner:') && ` for ${scope.slice('owner:'.length)}`} are paused until ${at(pausedUntil)}:</strong> ${reason}. ${counted(queued)} queued.`,
-    ),
-    portAccepts === false &&
-      html`<strong>Port rejects the relay's credentials:</strong> correct PORT_CLIENT_ID and PORT_CLIENT_SECRET. Messages to Port wait.`,
-    portPausedUntil > now &&
-      html`<strong>Port is rate limiting the relay:</strong> the next message is sent at ${at(portPausedUntil)}.`,
-    tokenExpiresAt !== null &&
-      tokenExpiresAt - now < EXPIRY_MS &&
-      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}:</strong> give the relay a new one.`,
-    waits(oldestMessage, PORT_AWAY_MS) &&
-      html`<strong>Messages to Port wait:</strong> the oldest for ${span(now - oldestMessage!)}. Port is unreachable or rate limiting; the relay's log shows its responses.`,
-    pauses.length === 0 &&
-      waits(dispatchDueSince, BACKLOG_MS) &&
-      html`<strong>Dispatches are behind:</strong> ${counted(queued)} queued, the oldest that could be sent for ${span(now - dispatchDueSince!)}. RELAY_DISPATCH_RATE may be too low, or GitHub slow.`,
-  ].filter(problem => problem !== false)
-  if (problems.length === 0) return html``
-  return html`<ul class="banner" aria-label="Problems">${problems.map(problem => html`<li>${problem}</li>`)}</ul>`
-}

@@ -23,11 +23,6 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
     WHERE rate_limit_pauses.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
       AND rate_limit_pauses.paused_until > ${now})`
 
-/** Whether the oldest delivery of a repository, `head`, may be claimed now, `?1`. */
-const headIsDue = (sql: Dialect, scope: string) =>
-  `head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-   AND NOT ${isPaused(sql, scope, '?1', 'head')}`
-
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
 /** The repository that was last dispatched to longest ago comes first: a long queue of one holds up no other. */
@@ -37,7 +32,8 @@ export function claimQueued(
 ): Statement {
   const due = `
     ${HEADS('head.seq')}
-    WHERE ${headIsDue(sql, '?4')}
+    WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+      AND NOT ${isPaused(sql, '?4', '?1', 'head')}
     ORDER BY (
       SELECT max(attempted_at) FROM deliveries attempted
       WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
@@ -83,19 +79,19 @@ export function claimPolls(
 /** What is counted is counted up to this number, so that its cost has a bound. */
 export const MOST_COUNTED = 10_000
 
-/** Since when the oldest work of each kind is due, and what waits for Port. */
-export function backlog(sql: Dialect, { now, scope }: { now: number; scope: string | null }): Statement {
+/** Since when the oldest work of each kind waits, and what waits for Port. */
+export function backlog(now: number): Statement {
   const oldest = (table: string, where: string) =>
     `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
   return {
     sql: `
       SELECT
-        (SELECT min(due_at) FROM (${HEADS('head.due_at')} WHERE ${headIsDue(sql, '?2')}) AS due) AS dispatch,
+        (SELECT min(queued_at) FROM (${HEADS('head.queued_at')}) AS waiting) AS dispatch,
         ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
         ${oldest('outboxes', '')} AS outbox,
         (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
         (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS oldest_message`,
-    params: [now, scope],
+    params: [now],
   }
 }
 

@@ -177,7 +177,7 @@ async function callEverything(store: Store): Promise<void> {
     listedTo: () => store.listedTo({ since: 5 }),
     invocations: () => store.invocations([id, 'finished5'], 1000),
     counts: () => store.counts(),
-    backlog: () => store.backlog(now, null),
+    backlog: () => store.backlog(now),
     revokeSession: () => store.revokeSession('session', now),
     isSessionRevoked: () => store.isSessionRevoked('session'),
     ping: () => store.ping(),

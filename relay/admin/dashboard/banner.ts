@@ -1,0 +1,76 @@
+import { html } from 'hono/html'
+import type { RecentRefusals } from '../../http/refusals.ts'
+import type { RateLimitPause } from '../../store/store.ts'
+import { FAR_MS, SOON_MS } from '../../workers/maintenance.ts'
+import type { SideProblem, Text } from '../sides.ts'
+import { at, counted, type Html, span } from './format.ts'
+
+/** What the banner is made of. Times are milliseconds since 1970 by the store's clock. */
+export interface Health {
+  problems: readonly SideProblem[]
+  isDatabaseOk: boolean
+  /** GitHub's rate limits. */
+  limits: readonly RateLimitPause[]
+  queued: number
+  /** Since when the oldest queued delivery waits; null if none does. */
+  queuedSince: number | null
+  /** When the oldest waiting message to Port was written; null if none waits. */
+  oldestMessage: number | null
+  /** Until when messages to Port are paused; 0 if they aren't. */
+  portPausedUntil: number
+  /** When GITHUB_TOKEN expires, if GitHub says so. */
+  tokenExpiresAt: number | null
+  /** GitHub's clock minus this machine's; null if unknown. */
+  clockOffset: number | null
+  refused: RecentRefusals
+}
+
+const BACKLOG_MS = 60_000
+const MESSAGES_MS = 120_000
+
+/** What is wrong now, and what to change. Empty without problems. */
+export function banner(health: Health, now: number): Html {
+  const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
+  const { tokenExpiresAt, clockOffset, refused } = health
+  const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
+  const isExplained = {
+    github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
+    port: portPausedUntil > now || problems.some(({ side }) => side === 'port'),
+  }
+  const inQueue = queued > 0 && html` ${counted(queued)} queued.`
+  const items = [
+    !health.isDatabaseOk &&
+      html`<strong>The database (RELAY_DATABASE) doesn't accept writes.</strong> Webhooks are refused with 503.`,
+    ...problems.map(
+      ({ side, text }) => html`<strong>${show(text)}</strong>${side === 'github' ? inQueue : oldest()}`,
+    ),
+    ...limits.map(
+      ({ scope, reason, pausedUntil }) =>
+        html`<strong>${reason}${scope.startsWith('owner:') && ` (${scope.slice('owner:'.length)})`}.</strong> Next request at ${at(pausedUntil)}.${inQueue}`,
+    ),
+    portPausedUntil > now &&
+      html`<strong>Port is rate limiting the relay.</strong> Next message at ${at(portPausedUntil)}.`,
+    tokenExpiresAt !== null &&
+      tokenExpiresAt - now < SOON_MS &&
+      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new one.`,
+    clockOffset !== null &&
+      Math.abs(clockOffset) > FAR_MS &&
+      html`<strong>This machine's clock is ${span(Math.abs(clockOffset))} ${clockOffset > 0 ? 'behind' : 'ahead of'} GitHub's.</strong> Correct it (NTP).`,
+    !isExplained.port &&
+      waits(oldestMessage, MESSAGES_MS) &&
+      html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
+    !isExplained.github &&
+      waits(queuedSince, BACKLOG_MS) &&
+      html`<strong>Dispatches are behind.</strong>${inQueue} The oldest has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or fails, or RELAY_DISPATCH_RATE is too low.`,
+    refused.count > 0 &&
+      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.reason} <a href="/refused">Refused webhooks</a>`,
+  ].filter(item => item !== false)
+  if (items.length === 0) return html``
+  return html`<ul class="banner" aria-label="Problems">${items.map(item => html`<li>${item}</li>`)}</ul>`
+
+  function oldest() {
+    return oldestMessage !== null && html` The oldest message waits for ${span(now - oldestMessage)}.`
+  }
+}
+
+const show = (text: Text) => text.map(part => (typeof part === 'string' ? part : at(part)))

@@ -1,0 +1,228 @@
+import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
+import type { Config } from '../config/config.ts'
+import { DEFAULT_ORGANIZATION } from '../config/organizations.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
+import { foreignReason } from '../github/response.ts'
+import type { ThrottledLog } from '../log.ts'
+import type { RateLimitPause } from '../store/store.ts'
+
+/** The services that the relay needs. */
+export const SIDES = ['github', 'port'] as const
+export type Side = (typeof SIDES)[number]
+const NAMES = { github: 'GitHub', port: 'Port' }
+
+/** A text for operators; a number is a time in it, milliseconds since 1970 by the store's clock. */
+export type Text = readonly (string | number)[]
+
+export const plainText = (text: Text): string =>
+  text.map(part => (typeof part === 'string' ? part : new Date(part).toISOString())).join('')
+
+/** Why one side doesn't do what the relay needs. */
+export interface SideProblem {
+  type: 'unreachable' | 'credential_rejected'
+  side: Side
+  text: Text
+}
+
+/** What one request has shown. */
+type Observed =
+  | { kind: 'succeeded' }
+  /** Refused for another reason than the credential: the side is reachable. */
+  | { kind: 'refused' }
+  | { kind: 'rejected'; status: number }
+  /** No response of the side itself, or a 5xx; `cause`: a clause. */
+  | { kind: 'failed'; cause: string }
+
+/** What the requests to both sides have shown. Times are milliseconds since 1970 by the store's clock. */
+export interface Sides {
+  /** @param response null if there was none, because of the error */
+  observeGitHub(response: Pick<Response, 'status' | 'headers'> | null, error?: unknown): void
+  /** @param error null if the call succeeded */
+  observePort(organization: string, error: PortError | null): void
+  /** Whether the relay sends requests there: Port only gets some with PORT_CLIENT_ID. */
+  isUsed(side: Side): boolean
+  /** When the last request succeeded; null before. */
+  lastSuccess(side: Side): number | null
+  /** Whether the last request with each credential was accepted; null before the first response. */
+  isAccepted(side: Side): boolean | null
+  /** Whether a request has shown anything yet. */
+  isKnown(side: Side): boolean
+  problems(): SideProblem[]
+  /** Whether a pause is because of a rejected credential, which is one of the problems, and not because of a rate limit. */
+  isRejectedPause(pause: Pick<RateLimitPause, 'scope'>): boolean
+  /** Sends a cheap request with each credential that hasn't been used for a minute, or to a side that doesn't respond. */
+  check(): Promise<void>
+}
+
+/** How often an idle credential is checked, and a side that doesn't respond. */
+const IDLE_MS = 60_000
+const RETRY_MS = 10_000
+/** A dispatch is retried when its pause is over; until it has failed again, the credential still counts as rejected. */
+const RETRIED_MS = 10_000
+
+export interface SidesDeps {
+  config: Pick<Config, 'github' | 'organizations'>
+  clock: () => number
+  pauses: Pick<RateLimitPauses, 'rejected'>
+  throttled: Pick<ThrottledLog, 'warn' | 'error'>
+  /** One cheap request for each credential; its result is observed like that of any other request. */
+  checks: () => { side: Side; credential: string; check: () => Promise<void> }[]
+}
+
+/** Records the last success and the last throttled of both sides, and says what is wrong with them. */
+export function createSides({ config, clock, pauses, throttled, checks }: SidesDeps): Sides {
+  const records = { github: createRecord(clock), port: createRecord(clock) }
+
+  function observe(side: Side, credential: string, observed: Observed): void {
+    const record = records[side]
+    record.observe(credential, observed)
+    const name = NAMES[side]
+    if (observed.kind === 'failed') {
+      const since = new Date(record.unreachable()?.since ?? clock()).toISOString()
+      throttled.warn({ reason: observed.cause, since }, `a request to ${name} failed`)
+    } else if (observed.kind === 'rejected') {
+      throttled.error({ reason: rejection(side, credential, observed.status) }, REJECTED[side])
+    }
+  }
+
+  function rejections(side: Side): Text[] {
+    const now = clock()
+    const paused = side === 'github' ? pauses.rejected() : []
+    const retried = paused.filter(each => each.pausedUntil > now - RETRIED_MS)
+    if (retried.length > 0)
+      return retried.map(({ reason, pausedUntil }) => [
+        `${reason}. Next attempt at `,
+        Math.max(now, pausedUntil),
+        '.',
+      ])
+    return records[side].rejected().map(([credential, status]) => [`${rejection(side, credential, status)}.`])
+  }
+
+  /** As a clause. */
+  function rejection(side: Side, credential: string, status: number): string {
+    const settings = side === 'github' ? githubCredential(config) : portCredential(credential)
+    return `${NAMES[side]} rejects ${settings} (${status})`
+  }
+
+  function problems(): SideProblem[] {
+    return SIDES.flatMap(side => {
+      const unreachable = records[side].unreachable()
+      return [
+        ...rejections(side).map((text): SideProblem => ({ type: 'credential_rejected', side, text })),
+        ...(unreachable
+          ? [
+              {
+                type: 'unreachable' as const,
+                side,
+                text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
+              },
+            ]
+          : []),
+      ]
+    })
+  }
+
+  return {
+    observeGitHub: (response, error) => observe('github', '', readGitHub(response, error)),
+    observePort(organization, error) {
+      const observed = readPort(error)
+      if (observed) observe('port', organization, observed)
+    },
+    isUsed: side => side === 'github' || config.organizations.some(({ clientId }) => clientId !== null),
+    lastSuccess: side => records[side].lastSuccess(),
+    isAccepted: side => (rejections(side).length > 0 ? false : records[side].isAccepted()),
+    isKnown: side => records[side].isKnown(),
+    problems,
+    isRejectedPause: ({ scope }) => pauses.rejected().some(each => each.scope === scope),
+    async check() {
+      const due = checks().filter(({ side, credential }) => {
+        const record = records[side]
+        return clock() - record.usedAt(credential) >= (record.unreachable() ? RETRY_MS : IDLE_MS)
+      })
+      // What they show is observed.
+      await Promise.allSettled(due.map(({ check }) => check()))
+    },
+  }
+}
+
+export const GITHUB_REJECTS = "GitHub rejects the relay's credential: deliveries wait"
+const REJECTED = {
+  github: GITHUB_REJECTS,
+  port: "Port rejects the relay's credentials: messages to Port wait",
+}
+
+const githubCredential = ({ github: { auth } }: SidesDeps['config']) =>
+  'token' in auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
+
+const portCredential = (organization: string) =>
+  organization === DEFAULT_ORGANIZATION
+    ? 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
+    : `the entry of ${organization} in PORT_ORGANIZATIONS`
+
+function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): Observed {
+  if (!response) return { kind: 'failed', cause: describeOutage(error) }
+  const { status, headers } = response
+  // A proxy's response has no such header.
+  if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
+  if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
+  if (status === 401) return { kind: 'rejected', status }
+  return { kind: status < 400 ? 'succeeded' : 'refused' }
+}
+
+/** @returns null if nothing was sent, or if it isn't known who responded */
+function readPort(error: PortError | null): Observed | null {
+  if (!error) return { kind: 'succeeded' }
+  const { kind, status } = error
+  if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
+  if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
+  if (status === null) return { kind: 'failed', cause: describeOutage(error) }
+  if (status === 404 || status === 409) return null
+  return { kind: 'failed', cause: `PORT_API_URL responded with ${status}` }
+}
+
+const CAUSES: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'unknown host',
+  EAI_AGAIN: 'name resolution failed',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_SOCKET: 'connection closed',
+}
+
+function describeOutage(error: unknown): string {
+  const code = describeNetworkError(error)
+  return CAUSES[code] ? `${CAUSES[code]} (${code})` : code
+}
+
+/** What the requests to one side have shown. */
+function createRecord(clock: () => number) {
+  let lastSuccess: number | null = null
+  let unreachable: { since: number; cause: string } | null = null
+  const usedAt = new Map<string, number>()
+  /** Credential → the status with which it is rejected; null if it is accepted. */
+  const credentials = new Map<string, number | null>()
+  const rejected = () => [...credentials].filter((each): each is [string, number] => each[1] !== null)
+
+  return {
+    observe(credential: string, observed: Observed): void {
+      const now = clock()
+      usedAt.set(credential, now)
+      if (observed.kind === 'failed') {
+        unreachable = { since: unreachable?.since ?? now, cause: observed.cause }
+        return
+      }
+      unreachable = null
+      if (observed.kind === 'rejected') credentials.set(credential, observed.status)
+      else lastSuccess = now
+      if (observed.kind === 'succeeded') credentials.set(credential, null)
+    },
+    lastSuccess: () => lastSuccess,
+    unreachable: () => unreachable,
+    rejected,
+    isAccepted: () => (credentials.size === 0 ? null : rejected().length === 0),
+    isKnown: () => usedAt.size > 0,
+    usedAt: (credential: string) => usedAt.get(credential) ?? Number.NEGATIVE_INFINITY,
+  }
+}
