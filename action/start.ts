@@ -61,6 +61,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
+    if (sent.port.traceparent) core.exportVariable('TRACEPARENT', sent.port.traceparent)
     const complete = await completeInputs(sent, inputs, { relay, readRun }, env)
     const { decrypted, payload, problems } = complete
     mask(runner, decrypted.masks)

@@ -29,6 +29,8 @@ export type ClientPayload = {
     trigger: Trigger | null
     /** Where reports go, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
+    /** The trace of the delivery (W3C), if the relay traces. */
+    traceparent?: string
     /** The parts that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]
   }
@@ -40,7 +42,7 @@ export type ClientPayload = {
  */
 export function packClientPayload(
   invocation: Invocation,
-  options: { delivery: string; relay: string | null },
+  options: { delivery: string; relay: string | null; traceparent?: string },
   maxBytes = MAX_PAYLOAD_BYTES,
 ): ClientPayload {
   const payload: ClientPayload = {
@@ -58,6 +60,7 @@ export function packClientPayload(
       event: invocation.event,
       trigger: invocation.trigger,
       relay: options.relay,
+      ...(options.traceparent && { traceparent: options.traceparent }),
       truncated: [],
     },
   }
@@ -131,6 +134,7 @@ export function readClientPayload(value: unknown): ClientPayload | null {
     )
   }
   if (typeof port.delivery !== 'string' || !isObject(port.inputs)) return null
+  const traceparent = text(port.traceparent)
   const trigger = isObject(port.trigger) ? (port.trigger as unknown as Trigger) : null
   return {
     run_id: text(value.run_id),
@@ -147,10 +151,14 @@ export function readClientPayload(value: unknown): ClientPayload | null {
       event: port.event ?? null,
       trigger,
       relay: text(port.relay),
+      ...(traceparent && TRACEPARENT.test(traceparent) && { traceparent }),
       truncated: texts(port.truncated),
     },
   }
 }
+
+/** @see https://www.w3.org/TR/trace-context/#traceparent-header */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)

@@ -118,13 +118,14 @@ export async function assembleRelay(
     }),
   )
   const { startTimeout, runTimeout, publicUrl } = config
+  const traced = config.tracing !== null
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
   const organizations = config.organizations.map(({ id }) => id)
   const findByTitle = createFindByTitle(store, organizations)
   const clockOffset = () => github.clockOffset() ?? 0
   const findOwners = createFindOwners({ store, findByTitle, organizations, clockOffset, startTimeout })
   const engine = createEngine({
-    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, log, throttled },
+    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, traced, log, throttled },
     retention: Math.max(config.retention, runTimeout),
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
@@ -161,7 +162,7 @@ export async function assembleRelay(
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
-      ...{ store, apply, findOwners, throttled },
+      ...{ store, apply, findOwners, traced, throttled },
       clockOffset: github.clockOffset,
       startTimeout,
     }),

@@ -10,6 +10,7 @@ import {
   blueprintGlobs,
   duration,
   globs,
+  headers,
   inHeader,
   list,
   nearestName,
@@ -48,6 +49,8 @@ export interface Config {
   /** Dispatches a minute; 0 = as fast as GitHub allows. */
   dispatchRate: number
   retention: number
+  /** The collector of traces, and the headers of requests to it; null without tracing. */
+  tracing: { endpoint: string; headers: Record<string, string> } | null
   listen: { host: string; port: number }
   logLevel: string
 }
@@ -65,6 +68,7 @@ const SECRETS = [
   'RELAY_ADMIN_TOKEN',
   'RELAY_VIEW_TOKEN',
   'RELAY_DATABASE',
+  'OTEL_EXPORTER_OTLP_HEADERS',
 ]
 
 /** Every problem of the environment, one sentence each; never a secret's value. */
@@ -117,6 +121,8 @@ const variables = z.object({
   RELAY_MAX_BODY: size.default(1024 ** 2),
   RELAY_DISPATCH_RATE: whole('must be a whole number of dispatches a minute, or 0', 0, 1e6).default(60),
   RELAY_RETENTION: duration.default(2592e6),
+  OTEL_EXPORTER_OTLP_ENDPOINT: address.optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: headers.default({}),
   HOST: z.string().default('0.0.0.0'),
   PORT: whole('must be a port number, 0 to 65535', 0, 65535).default(8080),
   LOG_LEVEL: z
@@ -200,6 +206,9 @@ export function readConfig(
     runTimeout: v.RELAY_RUN_TIMEOUT,
     dispatchRate: v.RELAY_DISPATCH_RATE,
     retention: v.RELAY_RETENTION,
+    tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? { endpoint: v.OTEL_EXPORTER_OTLP_ENDPOINT, headers: v.OTEL_EXPORTER_OTLP_HEADERS }
+      : null,
     listen: { host: v.HOST, port: v.PORT },
     logLevel: v.LOG_LEVEL,
   }

@@ -36,6 +36,20 @@ export const inHeader = z
 
 export const accessToken = inHeader.min(16, 'must have at least 16 characters')
 
+/** `name=value`, separated by commas; values are percent-encoded. As OpenTelemetry reads it. */
+export const headers = z.string().transform((text, ctx) => {
+  const pairs = items(text.split(','), ctx).map(pair => {
+    const [name = '', ...value] = pair.split('=')
+    return [name.trim(), value.join('=').trim()] as const
+  })
+  try {
+    if (pairs.every(([name]) => /^[!#$%&'*+.^_`|~\w-]+$/.test(name)))
+      return Object.fromEntries(pairs.map(([name, value]) => [name, decodeURIComponent(value)]))
+  } catch {}
+  ctx.addIssue('must be name=value, separated by commas; in a value, write % as %25 and a comma as %2C')
+  return z.NEVER
+})
+
 /** Separated by commas or line breaks. */
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 

@@ -170,6 +170,7 @@ export type HistoryType =
   | 'runNotFound'
   | 'runBound'
   | 'runReported'
+  | 'jobFinished'
   | 'reportReceived'
   | 'runFinished'
   | 'finishedInPort'
@@ -201,4 +202,6 @@ export interface Transition {
   requeue?: boolean
   /** The relay that claimed the delivery keeps its lease. */
   keepLease?: boolean
+  /** When its trace is to be exported; only with tracing. Milliseconds since 1970. */
+  traceAt?: number
 }

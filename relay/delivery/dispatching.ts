@@ -1,6 +1,6 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { DeliveryEvent, Event, Policy } from './events.ts'
-import { actionsPage, answered, describeDispatch } from './outcome.ts'
+import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 import { FIRST_POLL_MS } from './runs.ts'
 
 /** Persisted before the dispatch is sent: if the relay is killed in between, its run is searched for. */
@@ -20,10 +20,11 @@ export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: numbe
 
 export function accept(
   delivery: Delivery,
-  { attempt, run, response: answer }: Event<'dispatchAccepted'>,
+  event: Event<'dispatchAccepted'>,
   now: number,
   { serverUrl, startTimeout }: Policy,
 ): Transition {
+  const { run } = event
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
   const bound = run && runOfResponse(run)
   return {
@@ -42,17 +43,17 @@ export function accept(
     ],
     history: {
       type: 'dispatchAccepted',
-      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id, evidence: 'response' }) },
+      details: {
+        ...attempted(delivery, event, now),
+        ...(run && { github_run_id: run.id, evidence: 'response' }),
+      },
     },
   }
 }
 
 /** Its run reported before the response was recorded, or it finished in the meantime. */
-export function noteAccepted(
-  delivery: Delivery,
-  { attempt, run, response: answer }: Event<'dispatchAccepted'>,
-  now: number,
-): Transition {
+export function noteAccepted(delivery: Delivery, event: Event<'dispatchAccepted'>, now: number): Transition {
+  const { run } = event
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
   return {
     change: {
@@ -64,7 +65,7 @@ export function noteAccepted(
     messages: [],
     history: {
       type: 'dispatchAccepted',
-      details: { attempt, ...answered(answer), ...(run && { github_run_id: run.id }) },
+      details: { ...attempted(delivery, event, now), ...(run && { github_run_id: run.id }) },
     },
   }
 }

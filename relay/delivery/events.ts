@@ -3,6 +3,14 @@ import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Job } from '../github/jobs.ts'
 import type { DeliveryRun, Message } from './delivery.ts'
 
+/** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
+export interface FinishedJob {
+  id: number
+  conclusion: string | null
+  startedAt: number
+  finishedAt: number
+}
+
 /** What GitHub shows of the jobs of a finished run. */
 export interface JobsFound {
   /** Null if they couldn't be read. */
@@ -38,6 +46,8 @@ export type DeliveryEvent =
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number }
   /** The action reported, authenticated by OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
+  /** A job of its workflow run finished. */
+  | { type: 'jobFinished'; runId: number; job: FinishedJob }
   /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }

@@ -1,5 +1,5 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
-import type { Event, Policy } from './events.ts'
+import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
 import { CANCELLED, finish, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
 import { FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
@@ -51,6 +51,23 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   }
 }
 
+/** For the trace: GitHub's webhook about a job may come after the report that finished the delivery. */
+export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'>): Transition {
+  const details = { github_run_id: runId, ...jobDetails(job) }
+  return { change: {}, messages: [], history: { type: 'jobFinished', details } }
+}
+
+/** The jobs of a run that failed, as a poll found them. */
+function foundJobs(found: JobsFound | null) {
+  return (found?.jobs ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
+    startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
+  )
+}
+
+const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => ({
+  ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
+})
+
 /** Messages of the action for Port; one with the conclusion finishes the delivery. */
 export function report(
   delivery: Delivery,
@@ -81,7 +98,11 @@ export function end(
 ): Transition {
   const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
   const ending = isCancelled ? CANCELLED : outcomeOfRun(run, found?.jobs ?? null, delivery.repository)
-  const details = { github_run_id: run.id, conclusion: run.conclusion }
+  const jobs = foundJobs(found)
+  const details = {
+    ...{ github_run_id: run.id, conclusion: run.conclusion },
+    ...(jobs.length > 0 && { jobs }),
+  }
   const ended = finish({ ...delivery, runs }, ending, { type: 'runFinished', details }, policy, {
     run,
     more: found?.lines,

@@ -67,6 +67,10 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     log: 'the workflow run reported',
     timeline: d => timelineText('The action reported', 'good', run(d)),
   },
+  jobFinished: {
+    log: 'a job of the workflow run finished',
+    timeline: d => timelineText('A job finished', toneOf(d), conclusion(d)),
+  },
   reportReceived: {
     log: 'the delivery finished: its workflow run reported the conclusion',
     timeline: d => timelineText('The action reported the conclusion', toneOf(d), conclusion(d)),

@@ -2,7 +2,7 @@ import { duration } from '../../port/text.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Transition } from './delivery.ts'
-import type { NoRun, Policy } from './events.ts'
+import type { Event, NoRun, Policy } from './events.ts'
 import { boundRun } from './runs.ts'
 
 /** The result of a delivery, for users. */
@@ -189,12 +189,17 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** GitHub's response, as the history and the log name it. */
-export const answered = (response: { status: number; requestId: string | null } | undefined) =>
-  response && {
-    status: response.status,
-    ...(response.requestId !== null && { github_request_id: response.requestId }),
-  }
+/** An attempt and GitHub's response, as the history and the log name them. No duration if nothing was sent. */
+export const attempted = (
+  { awaitingResponseSince, attemptedAt }: Delivery,
+  { attempt, response }: Pick<Event<'dispatchDeferred'>, 'attempt' | 'response'>,
+  now: number,
+) => ({
+  attempt,
+  ...(awaitingResponseSince !== null && attemptedAt !== null && { duration_ms: now - attemptedAt }),
+  ...(response && { status: response.status }),
+  ...(response && response.requestId !== null && { github_request_id: response.requestId }),
+})
 
 /** The page of a repository's workflow runs. */
 export const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`

@@ -2,7 +2,7 @@ import { duration } from '../../port/text.ts'
 import type { Change, Delivery, HistoryEntry, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import {
-  answered,
+  attempted,
   clockTime,
   describeDispatch,
   failed,
@@ -24,27 +24,29 @@ const MAX_BACKOFF_MS = 60_000
 
 export function reject(
   delivery: Delivery,
-  { attempt, reason, response: answer }: Event<'dispatchRejected'>,
-  _now: number,
+  event: Event<'dispatchRejected'>,
+  now: number,
   policy: Policy,
 ): Transition | null {
+  const { attempt, reason } = event
   if (attempt !== delivery.attempts) return null
-  const details = { attempt, ...answered(answer), reason }
+  const details = { ...attempted(delivery, event, now), reason }
   return fail(delivery, { type: 'dispatchRejected', details }, reason, policy)
 }
 
 export function defer(
   delivery: Delivery,
-  { attempt, reason, until, response: answer }: Event<'dispatchDeferred'>,
+  event: Event<'dispatchDeferred'>,
   now: number,
   policy: Policy,
 ): Transition | null {
+  const { attempt, reason, until } = event
   if (attempt !== delivery.attempts) return null
+  const details = { ...attempted(delivery, event, now), reason }
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
-    const details = { attempt, ...answered(answer), reason }
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
@@ -52,24 +54,22 @@ export function defer(
   return {
     change: { dueAt, awaitingResponseSince: null, waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
-    history: {
-      type: 'dispatchDeferred',
-      details: { attempt, ...answered(answer), reason, until: dueAt },
-    },
+    history: { type: 'dispatchDeferred', details: { ...details, until: dueAt } },
   }
 }
 
 export function loseResponse(
   delivery: Delivery,
-  { attempt, reason, response: answer }: Event<'responseLost'>,
+  event: Event<'responseLost'>,
   now: number,
   policy: Policy,
 ): Transition | null {
+  const { attempt, reason } = event
   if (attempt !== delivery.attempts) return null
   return {
     change: { dueAt: now + nextPoll(0, policy), awaitingResponseSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; looking for its workflow run`),
-    history: { type: 'responseLost', details: { attempt, ...answered(answer), reason } },
+    history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
 }
 

@@ -43,6 +43,14 @@ const TABLE: { [T in EventType]: Row<T> } = {
   waitingNotified: only({ queued: retrying.notifyWaiting }),
   runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
   runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
+  jobFinished: {
+    queued: null,
+    dispatched: null,
+    running: following.noteJob,
+    finished: following.noteJob,
+    failed: following.noteJob,
+    cancelled: following.noteJob,
+  },
   reportReceived: {
     queued: null,
     dispatched: null,

@@ -17,6 +17,9 @@ export interface Job {
   conclusion: string | null
   /** Whether a runner started it. */
   started: boolean
+  /** Milliseconds since 1970, by GitHub's clock; null if it didn't start or finish. */
+  startedAt: number | null
+  finishedAt: number | null
   steps: Step[]
 }
 
@@ -44,12 +47,14 @@ export function createJobReader(credential: Credential): JobReader {
           id: job.id,
           name: cleanText(job.name),
           conclusion: job.conclusion,
+          startedAt: timeOf(job.started_at),
+          finishedAt: timeOf(job.completed_at),
           started: Boolean(job.runner_name) || (job.steps?.length ?? 0) > 0,
           steps: (job.steps ?? []).map(step => ({
             name: cleanText(step.name),
             number: step.number,
             conclusion: step.conclusion,
-            finishedAt: Date.parse(step.completed_at ?? '') || null,
+            finishedAt: timeOf(step.completed_at),
           })),
         }))
         return { jobs, total: data.total_count }
@@ -78,6 +83,8 @@ export function createJobReader(credential: Credential): JobReader {
       }),
   }
 }
+
+const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || null
 
 /** Far more than a hundred lines need. */
 const KEPT_BYTES = 512 * 1024

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { FinishedJob } from '../delivery/events.ts'
 import { readReviewers } from '../github/approvals.ts'
 import { cleanText } from '../github/response.ts'
 import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
@@ -12,6 +13,8 @@ export type WebhookEvent =
       runId: number
       /** `waiting`: for the protection rules of an environment. GitHub adds values. */
       status: string
+      /** Null until it has finished. */
+      finished: FinishedJob | null
     }
   | {
       kind: 'deployment_review'
@@ -67,8 +70,12 @@ const EVENTS = {
     .object({
       repository,
       workflow_job: z.object({
+        id: whole,
         run_id: id,
         status: text,
+        conclusion: text,
+        started_at: text,
+        completed_at: text,
       }),
     })
     .transform(
@@ -77,6 +84,7 @@ const EVENTS = {
         repository: body.repository.full_name,
         runId: job.run_id,
         status: job.status ?? 'unknown',
+        finished: readFinished(job),
       }),
     ),
   deployment_review: z
@@ -108,6 +116,21 @@ const EVENTS = {
         comment: cleanText(body.comment ?? ''),
       }
     }),
+}
+
+interface GivenJob {
+  id?: number | null
+  status?: string | null
+  conclusion?: string | null
+  started_at?: string | null
+  completed_at?: string | null
+}
+
+function readFinished({ id, status, conclusion = null, ...job }: GivenJob): FinishedJob | null {
+  const [startedAt, finishedAt] = [Date.parse(job.started_at ?? ''), Date.parse(job.completed_at ?? '')]
+  return id && status === 'completed' && startedAt && finishedAt
+    ? { id, conclusion, startedAt, finishedAt }
+    : null
 }
 
 /**

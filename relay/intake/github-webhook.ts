@@ -18,6 +18,8 @@ import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
 export interface GitHubWebhookDeps {
   /** GITHUB_WEBHOOK_SECRET; null closes the route. */
   secret: string | null
+  /** Whether deliveries are traced. */
+  traced?: boolean
   /** As in the configuration. */
   trustedProxies: number
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
@@ -40,6 +42,7 @@ export interface GitHubWebhookDeps {
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
   const {
     secret,
+    traced,
     trustedProxies,
     store,
     apply,
@@ -109,9 +112,15 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return unbound.length
   }
 
-  /** A job that waits, or continues: the next poll reads what its run waits for. */
-  async function takeJob({ repository, runId, status }: Received<'workflow_job'>): Promise<number> {
+  /** A job that waits, or continues: the next poll reads what its run waits for. One that finished is part of the trace. */
+  async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
+    if (delivery && traced && finished) {
+      const offset = clockOffset() ?? 0
+      const { startedAt, finishedAt } = finished
+      const job = { ...finished, startedAt: startedAt - offset, finishedAt: finishedAt - offset }
+      await apply(delivery, { type: 'jobFinished', runId, job })
+    }
     if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
     const runs = delivery.runs.map(run =>
       run.id === runId && status === 'waiting' ? { ...run, status } : run,

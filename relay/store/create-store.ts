@@ -9,6 +9,7 @@ import * as intake from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
+import * as traces from './sql/traces.ts'
 import {
   type Accepted,
   type Attempted,
@@ -19,6 +20,7 @@ import {
   SignatureUsed,
   type Store,
   StoreBusy,
+  type TracedDelivery,
   type WaitingMessages,
   type Work,
 } from './store.ts'
@@ -191,7 +193,17 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       }))
     },
     async settleOutbox(page, sent, retryAt, now) {
-      return (await db.run(outbox.settle(page, sent, retryAt, now)))[0]?.length === 1
+      const noted = sent.traced ? [traces.noteNotified(page.delivery, now)] : []
+      const rows = await db.run([...noted, ...outbox.settle(page, sent, retryAt, now)])
+      return rows[noted.length]?.length === 1
+    },
+
+    async claimTraces(now, leaseMs, limit) {
+      const rows = await db.claim(traces.claimTraces(dialect, { now, until: now + leaseMs, limit }))
+      return rows.map(row => toDelivery<TracedDelivery>(row))
+    },
+    async settleTraces(claimed) {
+      await db.run(claimed.map(traces.settleTrace))
     },
 
     async savePause(pauses) {

@@ -62,6 +62,14 @@ export interface ReportUsage {
   lastNumber: number
 }
 
+/** A finished delivery whose trace is due. */
+export interface TracedDelivery extends Delivery {
+  /** Identifies the claim. */
+  traceDueAt: number
+  /** When Port had all messages; null if there were none. */
+  notifiedAt: number | null
+}
+
 /** The messages of a delivery that wait for Port, claimed together: the first ones, as many as fit a page. */
 export interface OutboxPage {
   delivery: string
@@ -96,6 +104,8 @@ export interface Sent {
   done: number[]
   /** What is left of the next message, where a part of its lines is settled. */
   rest?: { seq: number; message: Message } | null
+  /** The delivery's trace needs the time. */
+  traced?: boolean
 }
 
 /** The messages of a delivery that wait for Port. */
@@ -224,6 +234,11 @@ export interface Store {
     retryAt: number | null,
     now: number,
   ): Promise<boolean>
+
+  /** Claims finished deliveries whose trace is due, and whose messages Port has. */
+  claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]>
+  /** These were exported. */
+  settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void>
 
   /** Persists that a gate is closed; the later of two times stays. */
   savePause(pauses: RateLimitPause): Promise<void>

@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
+import {
+  type Delivery,
+  type HistoryEntry,
+  type HistoryType,
+  OPEN_STATES,
+  type Transition,
+} from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/messages.ts'
@@ -9,6 +15,8 @@ import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
   policy: Policy
+  /** Whether finished deliveries are traced. */
+  traced?: boolean
   /** Whether the delivery has a run in Port, and its organization has credentials to report to it. */
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
@@ -46,7 +54,7 @@ export type ApplyEvent = (
  * change came first, by this relay or another. Every change of a state is made and logged here.
  */
 export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
-  const { store, policy, canReport, log, onTransition } = deps
+  const { store, policy, canReport, log, onTransition, traced } = deps
   return async (delivery, event, options = {}) => {
     const { receipt, token, strict, patienceMs = 0, stopping } = options
     let current = delivery
@@ -56,9 +64,11 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
       if (!next) return { outcome: 'ignored', delivery: current }
       const messages = canReport(current) ? joinLogs(next.messages) : []
       const decided = current
+      const state = next.change.state ?? current.state
+      const traceAt = traced && next.history && !OPEN_STATES.includes(state) ? now + TRACE_DELAY_MS : null
       if (
         await keepTrying(
-          () => store.apply(decided, { ...next, messages }, now, receipt, token),
+          () => store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, receipt, token),
           patienceMs,
           stopping,
         )
@@ -80,6 +90,9 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   }
 }
 
+/** GitHub's webhooks about the jobs arrive later than the report that finishes the delivery. */
+const TRACE_DELAY_MS = 5_000
+
 /** During an outage every delivery waits: the log has one line about the outage instead of one for each. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
 /** The reason names jobs and steps of the workflow run, which may contain inputs. */
@@ -88,7 +101,7 @@ const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
   const { id, runId, repository, eventType, workflow } = delivery
   const target = workflow === null ? { event_type: eventType } : { workflow }
-  const { reason, ...others } = details
+  const { reason, jobs: _, ...others } = details
   const fields = {
     ...{ delivery: id, run: runId, repository, ...target, ...others },
     ...(reason !== undefined && !QUOTES_WORKFLOW.includes(type) && { reason }),

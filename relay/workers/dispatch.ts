@@ -4,6 +4,7 @@ import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent } from '../delivery/events.ts'
 import type { Found } from '../delivery/observation.ts'
 import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/runs.ts'
+import { traceparent } from '../delivery/trace-context.ts'
 import type { GitHub } from '../github/client.ts'
 import { CREDENTIAL_RETRY_MS, type DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
@@ -20,6 +21,8 @@ export interface DispatchDeps {
   findRuns: FindRuns
   apply: ApplyEvent
   publicUrl: string | null
+  /** Whether deliveries are traced. */
+  traced?: boolean
   /** Called with the outcome of each attempt. */
   onAttempt: (outcome: DispatchOutcome['kind']) => void
 }
@@ -39,7 +42,7 @@ const FRESH_MS = 1_000
 export function createDispatch(
   deps: DispatchDeps,
 ): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
-  const { store, github, pauses, apply, publicUrl, onAttempt } = deps
+  const { store, github, pauses, apply, publicUrl, traced, onAttempt } = deps
   // If it fails, the permit is lost, which costs a moment; what is to be recorded must not be lost with it.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
 
@@ -61,7 +64,10 @@ export function createDispatch(
     if (started.outcome !== 'applied') return returnPermit()
     const attempt = started.delivery.attempts
     const invocation = JSON.parse(claimed.invocation) as Invocation
-    const payload = packClientPayload(invocation, { delivery: claimed.id, relay: publicUrl })
+    const payload = packClientPayload(invocation, {
+      ...{ delivery: claimed.id, relay: publicUrl },
+      ...(traced && { traceparent: traceparent(claimed) }),
+    })
     const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
     onAttempt(outcome.kind)
     if (outcome.kind === 'deferred' && outcome.cause === 'credential') {

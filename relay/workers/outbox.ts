@@ -21,6 +21,8 @@ export interface OutboxDeps {
   client: (organization: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
+  /** Whether finished deliveries are traced. */
+  traced?: boolean
   /** How long a message may wait, milliseconds. */
   retention: number
 }
@@ -95,7 +97,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     batches.shift()
   }
   // A message that Port accepted and that is not recorded as sent would be sent again.
-  const sent = settledOf(page.messages, batches)
+  const sent = { ...settledOf(page.messages, batches), ...(deps.traced && { traced: true }) }
   const now = store.clock()
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)

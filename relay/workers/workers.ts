@@ -15,6 +15,7 @@ import { createReminders, forgetSignatures, purge } from './maintenance.ts'
 import { createOutbox, OUTBOX_LEASE_MS, type OutboxDeps } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import { createPortAccess, type PortAccess } from './port-access.ts'
+import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
@@ -54,6 +55,7 @@ interface EngineDeps {
   findOwners: FindOwners
   policy: Policy
   publicUrl: string | null
+  traced?: boolean
   /** How long a message to Port may wait, milliseconds. */
   retention: number
   log: ApplyDeps['log'] & OutboxDeps['log']
@@ -102,6 +104,7 @@ const MAINTENANCE_MS = 60_000
 /** How soon a relay learns of a pause that another relay persisted. */
 const PAUSES_MS = 2_000
 const NOTIFY_MS = 500
+const TRACES_MS = 2_000
 
 interface WorkersDeps {
   config: Config
@@ -116,6 +119,7 @@ interface WorkersDeps {
 /** Starts everything that advances deliveries: dispatch, poll, outbox, and periodic work. */
 export function startWorkers(deps: WorkersDeps): Worker[] {
   const { config, store, github, engine, pauses, log, throttled } = deps
+  const { tracing } = config
   const byWork: Record<Work, Worker> = {
     dispatch: startWorker(
       {
@@ -170,6 +174,16 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     // New work doesn't wake it: it runs at an interval, no matter how many deliveries arrive.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     repeat('pauses', PAUSES_MS, throttled, async () => pauses.add(await store.activePauses(store.clock()))),
+    ...(tracing
+      ? [
+          repeat(
+            'traces',
+            TRACES_MS,
+            throttled,
+            createTraces({ tracing, github: config.github, store, throttled }),
+          ),
+        ]
+      : []),
     repeat('maintenance', MAINTENANCE_MS, throttled, async stopped => {
       remind()
       const now = store.clock()

@@ -53,6 +53,22 @@ test('why main failed is in the log at the end, where Port did not take it at th
   expect(linesOf(system)).toEqual([WHY, FAILED])
 })
 
+test.each([
+  [`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, true],
+  ['anything\nelse', false],
+])('the job continues the trace of the payload: TRACEPARENT (%j: %s)', async (traceparent, isExported) => {
+  const system = await startSystem()
+  const payload = payloadFor(system.run.id)
+  const job = openRunner({
+    ...system,
+    payload: { ...payload, port: { ...(payload.port as object), traceparent } },
+  })
+  await job.run('main')
+  const exported = readFileSync(join(job.folder, 'env'), 'utf8')
+  expect(exported.includes('TRACEPARENT')).toBe(isExported)
+  if (isExported) expect(exported).toContain(traceparent)
+})
+
 test('a run that ends while main reports its start leaves nothing to post', async () => {
   const system = await startSystem()
   const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }

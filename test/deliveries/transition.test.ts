@@ -50,6 +50,10 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   },
   runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], pollAt: NOW + 5_000 },
   runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
+  jobFinished: {
+    ...{ type: 'jobFinished', runId: 7 },
+    job: { id: 1, conclusion: 'success', startedAt: NOW, finishedAt: NOW },
+  },
   reportReceived: {
     type: 'reportReceived',
     messages: [{ update: { conclusion: 'success' } }],
@@ -101,6 +105,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
     dispatched: 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0',
     running: 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0',
   },
+  jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
   reportReceived: {
     running: 'state=finished reason dueAt · 1',
   },

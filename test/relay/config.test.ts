@@ -48,6 +48,7 @@ test('two variables are enough; every other has a default', () => {
     runTimeout: 86_400_000,
     dispatchRate: 60,
     retention: 2_592_000_000,
+    tracing: null,
     listen: { host: '0.0.0.0', port: 8080 },
     logLevel: 'info',
   })
@@ -89,6 +90,8 @@ test('every variable is read', () => {
     RELAY_MAX_BODY: '512KB',
     RELAY_DISPATCH_RATE: '0',
     RELAY_RETENTION: '7d',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://otel.acme.example/',
+    OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%2Ckey, x-team = shop',
     HOST: '::1',
     PORT: '0',
     LOG_LEVEL: 'debug',
@@ -122,6 +125,10 @@ test('every variable is read', () => {
     runTimeout: 7_200_000,
     dispatchRate: 0,
     retention: 604_800_000,
+    tracing: {
+      endpoint: 'https://otel.acme.example',
+      headers: { 'api-key': 'a,key', 'x-team': 'shop' },
+    },
     listen: { host: '::1', port: 0 },
     logLevel: 'debug',
   })
@@ -323,6 +330,10 @@ describe('a problem names its variable:', () => {
       ['HTTPS_PROXY', 'http_proxy'].map((name): [Env, string] => [{ [name]: text }, `${name} ${proxy}`]),
     ),
     [{ PORT: '65536' }, 'PORT must be a port number, 0 to 65535'],
+    [
+      { OTEL_EXPORTER_OTLP_HEADERS: 'Bearer 100%' },
+      'OTEL_EXPORTER_OTLP_HEADERS must be name=value, separated by commas; in a value, write % as %25 and a comma as %2C',
+    ],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent'],
   ]
   test.each(rows)('%j', (env, problem) => {

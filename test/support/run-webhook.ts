@@ -7,7 +7,7 @@ export async function sendRunWebhook(
   run: GitHubRun,
   { github, secret }: { github: Pick<GitHubApi, 'serverUrl'>; secret: string },
 ): Promise<unknown> {
-  const body = JSON.stringify({
+  const webhook = {
     action: run.status === 'completed' ? 'completed' : 'in_progress',
     repository: { full_name: run.repository },
     workflow_run: {
@@ -16,9 +16,19 @@ export async function sendRunWebhook(
       html_url: `${github.serverUrl}/${run.repository}/actions/runs/${run.id}`,
       ...{ created_at: run.createdAt, updated_at: run.updatedAt },
     },
-  })
+  }
+  return sendGitHubWebhook(relayUrl, 'workflow_run', webhook, secret)
+}
+
+export async function sendGitHubWebhook(
+  relayUrl: string,
+  event: string,
+  webhook: object,
+  secret: string,
+): Promise<unknown> {
+  const body = JSON.stringify(webhook)
   const signature = createHmac('sha256', secret).update(body).digest('hex')
-  const headers = { 'x-github-event': 'workflow_run', 'x-hub-signature-256': `sha256=${signature}` }
+  const headers = { 'x-github-event': event, 'x-hub-signature-256': `sha256=${signature}` }
   const response = await fetch(`${relayUrl}/github`, { method: 'POST', body, headers })
   return response.json()
 }

@@ -53,7 +53,12 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
       [
         'dispatchAccepted',
         {
-          ...{ attempt: 1, status: 200, github_request_id: expect.any(String) },
+          ...{
+            attempt: 1,
+            status: 200,
+            duration_ms: expect.any(Number),
+            github_request_id: expect.any(String),
+          },
           ...{ github_run_id: dispatch.runId, evidence: 'response' },
         },
       ],

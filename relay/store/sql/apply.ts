@@ -57,7 +57,7 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
 }
 
 function update(sql: Dialect, { delivery, changeId, transition, now, receipt, token }: Applied): Statement {
-  const { change, history, requeue, keepLease } = transition
+  const { change, history, requeue, keepLease, traceAt } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
   const set = ['change_id = ?2']
@@ -73,6 +73,7 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt, to
   }
   if (requeue) set.push(`seq = ${sql.nextSeq}`, 'report_lines = 0', 'report_bytes = 0')
   if (history) set.push('events = events + 1')
+  if (traceAt !== undefined) set.push(`trace_due_at = ${parameter(traceAt)}`)
   if (receipt) {
     set.push(`report_lines = report_lines + ${parameter(receipt.lines)}`)
     set.push(`report_bytes = report_bytes + ${parameter(receipt.bytes)}`)

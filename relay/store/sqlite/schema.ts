@@ -41,6 +41,8 @@ export const SCHEMA = `
     events INTEGER NOT NULL DEFAULT 0,
     report_lines INTEGER NOT NULL DEFAULT 0,
     report_bytes INTEGER NOT NULL DEFAULT 0,
+    trace_due_at INTEGER,
+    notified_at INTEGER,
     invocation TEXT NOT NULL
   ) STRICT;
   -- claimQueued, findUnnotified, takePermits, list
@@ -57,6 +59,9 @@ export const SCHEMA = `
   CREATE INDEX deliveries_repository ON deliveries (repository, state, seq) WHERE state <> 'queued';
   -- purge
   CREATE INDEX deliveries_finished ON deliveries (updated_at) WHERE state IN ('finished', 'failed', 'cancelled');
+
+  -- claimTraces
+  CREATE INDEX deliveries_traced ON deliveries (trace_due_at) WHERE trace_due_at IS NOT NULL;
 
   CREATE TABLE runs (
     repository TEXT NOT NULL,

@@ -147,6 +147,8 @@ async function callEverything(store: Store): Promise<void> {
     attemptedBetween: () => store.attemptedBetween('acme/1', 1, 1000, id),
     findUnbound: () => store.findUnbound('acme/1'),
     reportUsage: () => store.reportUsage(id, 's'),
+    claimTraces: () => store.claimTraces(now, 1, 5),
+    settleTraces: () => store.settleTraces([{ id, traceDueAt: now }]),
     claimOutboxes: () => store.claimOutboxes(now, 1, 5),
     settleOutbox: () => store.settleOutbox(page, { done: [1] }, null, now),
     savePause: async () => {

@@ -1,0 +1,42 @@
+import type { Config } from '../config/config.ts'
+import type { ThrottledLog } from '../log.ts'
+import type { Store } from '../store/store.ts'
+
+export interface TracesDeps {
+  tracing: NonNullable<Config['tracing']>
+  github: { apiUrl: string }
+  store: Pick<Store, 'claimTraces' | 'settleTraces' | 'history' | 'clock'>
+  throttled: Pick<ThrottledLog, 'warn'>
+}
+
+const AT_ONCE = 50
+/** Longer than an export may take. */
+const LEASE_MS = 60_000
+const FAILED =
+  'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; they are retried'
+
+/**
+ * Exports the traces of finished deliveries. The exporter is loaded with the first one. What fails is due again when its
+ * claim expires; a relay that is killed before it records an export leaves a trace that is exported again, with the same ids.
+ *
+ * @returns to be called now and then
+ */
+export function createTraces(deps: TracesDeps): (stopped: () => boolean) => Promise<void> {
+  const { tracing, github, store, throttled } = deps
+  let loading: Promise<import('./trace-exporter.ts').TraceExporter> | undefined
+  const load = async () => (await import('./trace-exporter.ts')).createTraceExporter(tracing, github.apiUrl)
+
+  return async stopped => {
+    let claimed: Awaited<ReturnType<Store['claimTraces']>>
+    do {
+      claimed = await store.claimTraces(store.clock(), LEASE_MS, AT_ONCE)
+      if (claimed.length === 0) return
+      loading ??= load()
+      const exporter = await loading
+      const histories = await Promise.all(claimed.map(({ id }) => store.history(id)))
+      const error = await exporter.send(claimed.map((delivery, i) => [delivery, histories[i] ?? []]))
+      if (error) return throttled.warn({ err: error }, FAILED)
+      await store.settleTraces(claimed)
+    } while (claimed.length === AT_ONCE && !stopped())
+  }
+}
