@@ -19,11 +19,7 @@ const PARTS = ['emptyNode', 'onlyCore', 'main', 'post', 'progress', 'relayListen
 type Part = (typeof PARTS)[number]
 
 /** Wall time in milliseconds, and in that of an empty Node of the same round. */
-export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
-  /** Wall time in that of the bundle of `@actions/core` alone, same round. */
-  mainOfCore: Spread
-  postOfCore: Spread
-}
+export type Starts = Record<Part, { ms: Spread; ratio: Spread }>
 
 /**
  * Wall time of the action's main and post (with the fakes on loopback), of its progress reporter until it is loaded,
@@ -73,8 +69,7 @@ export async function starts(): Promise<Starts> {
   } finally {
     await Promise.all([port.close(), github.close()])
   }
-  const ofCore = (part: Part) => spread(rounds.map(round => round[part] / round.onlyCore))
-  const parts = Object.fromEntries(
+  return Object.fromEntries(
     PARTS.map(part => [
       part,
       {
@@ -82,8 +77,7 @@ export async function starts(): Promise<Starts> {
         ratio: spread(rounds.map(round => round[part] / round.emptyNode)),
       },
     ]),
-  ) as Record<Part, { ms: Spread; ratio: Spread }>
-  return { ...parts, mainOfCore: ofCore('main'), postOfCore: ofCore('post') }
+  ) as Starts
 }
 
 /** Without a job on its input, a progress reporter exits as soon as it is loaded. */

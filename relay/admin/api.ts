@@ -84,7 +84,12 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
       return c.json({ dry_run: true, deliveries: shown, redelivered: 0, more })
     }
     const redelivered = await redelivery.redeliverAll(deliveries)
-    const shown = redelivered.map(each => ({ ...showDelivery(each), state: 'queued', reason: null }))
+    const shown = redelivered.map(each => ({
+      ...showDelivery(each),
+      state: 'queued',
+      outcome: null,
+      reason: null,
+    }))
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
   app.get('/refused', c => {
@@ -147,6 +152,7 @@ function showDelivery(d: Delivery) {
     delivery: d.id,
     seq: d.seq,
     state: d.state,
+    outcome: d.outcome || null,
     reason: d.reason,
     run_id: d.runId,
     action: d.action,

@@ -1,12 +1,12 @@
 import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
-import { REDELIVERABLE, STATES, type State } from '../delivery/delivery.ts'
+import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/sql/intake.ts'
 import type { Filter } from '../store/store.ts'
 
 /** The filters of lists and of bulk redelivery, as named in URLs, bodies, and forms. */
-export const FILTERS = ['state', 'repository', 'action', 'run_id', 'since'] as const
+export const FILTERS = ['state', 'outcome', 'repository', 'action', 'run_id', 'since'] as const
 
 /** The maximum number of deliveries in one response. */
 export const MAX_LISTED = 200
@@ -20,13 +20,16 @@ export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefi
  * @throws Problem 400 with what a filter must be
  */
 export function readFilter(given: GivenFilter, organizations: readonly string[], now: number): Filter {
-  const { state, repository, action, run_id: runId, since } = given
+  const { state, outcome, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
     throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
+  if (outcome !== undefined && !OUTCOMES.includes(outcome as Outcome))
+    throw new Problem(400, `outcome must be one of ${OUTCOMES.join(', ')}.`)
   if (repository !== undefined && !isRepository(repository))
     throw new Problem(400, 'repository must be owner/name.')
   return {
     ...(state && { state: state as State }),
+    ...(outcome && { outcome: outcome as Outcome }),
     ...(repository && { repository }),
     ...(action && { action }),
     ...(runId && { dedupeKeys: organizations.map(organization => runKey(organization, runId)) }),

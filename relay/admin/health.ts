@@ -76,12 +76,13 @@ export function createReadiness(deps: {
 const HOUR_MS = 3_600_000
 const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
+const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
 /** Counts per hour for the dashboard's chart, in memory; added to the database every few seconds. */
 export interface Tally {
   /** The store, which counts accepted deliveries. */
   store: Store
-  /** Counts a final state. */
+  /** Counts an outcome. */
   transition(applied: Transition): void
   /** Adds the counts to the database. */
   flush(): Promise<void>
@@ -95,7 +96,7 @@ export function createTally(store: Store, log: { error: (fields: object, message
 
   function count(what: Exclude<keyof Hour, 'hour'>): void {
     const hour = Math.floor(store.clock() / HOUR_MS) * HOUR_MS
-    const row = counted.get(hour) ?? { hour, accepted: 0, finished: 0, failed: 0, cancelled: 0 }
+    const row = counted.get(hour) ?? { hour, accepted: 0, ...NONE }
     row[what]++
     counted.set(hour, row)
   }
@@ -119,8 +120,8 @@ export function createTally(store: Store, log: { error: (fields: object, message
       },
     },
     transition(applied) {
-      const { state } = applied.change
-      if (state === 'finished' || state === 'failed' || state === 'cancelled') count(state)
+      const { outcome } = applied.change
+      if (outcome) count(outcome)
     },
     flush,
     async stop() {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
-import { type Delivery, type Evidence, OPEN_STATES, type Transition } from '../delivery/delivery.ts'
+import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
@@ -14,7 +14,6 @@ import type { Roles } from './auth.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
-const CONCLUSIONS = ['success', 'failure', 'cancelled', 'unknown'] as const
 const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
 
@@ -104,12 +103,7 @@ export function createMetrics(): Metrics {
     'From the acceptance of a delivery, or its redelivery, until its workflow run was bound',
     SLOW,
   )
-  const ended = counter(
-    'deliveries_ended_total',
-    'Deliveries that ended, by what their runs in Port show',
-    'conclusion',
-    CONCLUSIONS,
-  )
+  const ended = counter('deliveries_ended_total', 'Deliveries that finished, by outcome', 'outcome', OUTCOMES)
   const bound = counter(
     'runs_bound_total',
     'Workflow runs bound to deliveries, by evidence',
@@ -193,8 +187,7 @@ export function createMetrics(): Metrics {
     webhook: result => webhooks(String(result)),
     webhookDuration: seconds => webhookDuration.observe(seconds),
     attempt: attempts,
-    transition(before, applied, now) {
-      const { change } = applied
+    transition(before, { change }, now) {
       const state = change.state ?? before.state
       const waited = (now - before.queuedAt) / 1000
       if (before.state === 'queued' && (state === 'dispatched' || state === 'running')) {
@@ -204,7 +197,7 @@ export function createMetrics(): Metrics {
       for (const run of change.runs ?? []) {
         if (!before.runs.some(each => each.id === run.id)) bound(run.evidence)
       }
-      if (before.state !== state && !OPEN_STATES.includes(state)) ended(conclusionOf(applied))
+      if (change.outcome) ended(change.outcome)
     },
     request: (side, outcome) => requests[side](outcome),
     report: status => reports(status < 300 ? 'accepted' : String(status)),
@@ -214,13 +207,6 @@ export function createMetrics(): Metrics {
     },
     contentType: registry.contentType,
   }
-}
-
-/** The conclusion that is sent to Port, or that Port already shows. */
-function conclusionOf({ messages, history }: Transition): string {
-  const sent = messages.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : []))
-  const conclusion = sent.at(-1) ?? history?.details.conclusion
-  return CONCLUSIONS.find(each => each === conclusion) ?? 'unknown'
 }
 
 export interface MetricsRouteDeps {

@@ -1,5 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { REDELIVERABLE, STATES } from '../delivery/delivery.ts'
+import { OUTCOMES, REDELIVERABLE, STATES } from '../delivery/delivery.ts'
 import { MOST_LISTED } from '../http/refusals.ts'
 import { MAX_LISTED } from './filter.ts'
 import { MAX_REDELIVERED } from './redelivery.ts'
@@ -24,6 +24,7 @@ const delivery = {
   delivery: described('its id', text),
   seq: described('order of acceptance; pass it as `before` to get older deliveries', whole),
   state: { type: 'string', enum: STATES },
+  outcome: described('how it went; null while it is open', { enum: [...OUTCOMES, null] }),
   reason: described('why it failed', orNull(text)),
   run_id: described('the run in Port', orNull(text)),
   action: orNull(text),
@@ -51,6 +52,7 @@ const portRunEnded = described(
 
 const filters = {
   state: { type: 'string', enum: STATES },
+  outcome: { type: 'string', enum: OUTCOMES },
   repository: described('owner/name', text),
   action: described('identifier of the Port action', text),
   run_id: described('id of the run in Port', text),

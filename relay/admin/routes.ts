@@ -139,4 +139,4 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
 }
 
 const outcome = (conclusion: string | null, started: boolean) =>
-  html`<span class="state ${conclusion === 'failure' ? 'failed' : conclusion === 'success' ? 'finished' : 'queued'}">${conclusion ?? (started ? 'running' : 'waiting')}</span>`
+  html`<span class="state ${conclusion === 'failure' ? 'failed' : conclusion === 'success' ? 'succeeded' : 'queued'}">${conclusion ?? (started ? 'running' : 'waiting')}</span>`

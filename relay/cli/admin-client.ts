@@ -54,6 +54,11 @@ export const noRelay = (base: string, cause: unknown) =>
 
 /** The filters of `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
+  outcome: {
+    type: 'string',
+    value: 'OUTCOME',
+    help: 'those that went so: succeeded, failed, cancelled, not_started or unknown',
+  },
   repository: { type: 'string', value: 'OWNER/NAME', help: 'those for this repository' },
   action: { type: 'string', value: 'NAME', help: 'those of this Port action' },
   'run-id': { type: 'string', value: 'ID', help: 'those of this run in Port' },

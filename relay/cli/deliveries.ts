@@ -4,6 +4,7 @@ import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
 export interface Shown {
   delivery: string
   state: string
+  outcome: string | null
   reason: string | null
   run_id: string | null
   action: string | null
@@ -75,6 +76,7 @@ export const line = (d: Shown) =>
     d.received_at.slice(0, 19),
     d.delivery,
     d.state.padEnd(10),
+    (d.outcome ?? '-').padEnd(11),
     d.run_id ?? '-',
     d.repository,
     target(d),

@@ -11,6 +11,11 @@ export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'fin
 /** The delivery isn't finished. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
+/** How a delivery went: what people ask, whatever its state. */
+export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'unknown'
+
+export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
+
 /** A user may redeliver it. */
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
@@ -58,6 +63,8 @@ export interface Delivery extends Target {
   /** The organization in Port whose secret verified the webhook: only its credentials decrypt and send to Port. */
   organization: string
   state: State
+  /** Empty while it is open. */
+  outcome: Outcome | ''
   /** Why it failed. */
   reason: string | null
   receivedAt: number
@@ -128,6 +135,7 @@ export type Change = Partial<
   Pick<
     Delivery,
     | 'state'
+    | 'outcome'
     | 'reason'
     | 'queuedAt'
     | 'dueAt'

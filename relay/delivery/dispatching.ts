@@ -90,6 +90,7 @@ export function redeliver(
   return {
     change: {
       state: 'queued',
+      outcome: '',
       reason: null,
       queuedAt: now,
       dueAt: now,

@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
-import { CANCELLED, finish, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
-import { FIRST_POLL_MS, mergeRuns } from './runs.ts'
+import { CANCELLED, finish, outcomeInPort, outcomeOf, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
+import { boundRun, FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
 export function see(
@@ -79,7 +79,10 @@ export function report(
   const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
   const state = isCancelled ? 'cancelled' : 'finished'
   return {
-    change: { state, reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
+    change: {
+      ...{ state, outcome: isCancelled ? 'cancelled' : outcomeOf(conclusion) },
+      ...{ reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
+    },
     messages,
     history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
   }
@@ -117,7 +120,10 @@ export function finishInPort(
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   return {
-    change: { state: 'finished', reason: null, dueAt: null, awaitingResponseSince: null, runs },
+    change: {
+      ...{ state: 'finished', outcome: outcomeInPort(conclusion, boundRun({ runs })), reason: null },
+      ...{ dueAt: null, awaitingResponseSince: null, runs },
+    },
     messages: [],
     history: { type: 'finishedInPort', details: { conclusion, state: 'finished' } },
   }

@@ -1,14 +1,41 @@
 import { duration } from '../../port/text.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Job } from '../github/jobs.ts'
-import type { Delivery, DeliveryRun, HistoryEntry, Transition } from './delivery.ts'
+import type { Delivery, DeliveryRun, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import type { Event, NoRun, Policy } from './events.ts'
 import { boundRun } from './runs.ts'
+
+const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
+  ['success', 'succeeded'],
+  ['neutral', 'succeeded'],
+  ['failure', 'failed'],
+  ['timed_out', 'failed'],
+  ['action_required', 'failed'],
+  ['startup_failure', 'failed'],
+  ['stale', 'failed'],
+  ['cancelled', 'cancelled'],
+  ['skipped', 'not_started'],
+])
+
+/** The outcome of a conclusion: of a workflow run, or as the action reports it. */
+export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
+  OF_CONCLUSION.get(conclusion) ?? 'unknown'
+
+/**
+ * The outcome of a run that finished in Port, which shows canceled runs as failed, and of node runs nothing.
+ *
+ * @param run the workflow run, if it is known
+ */
+export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
+  const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
+  return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
+}
 
 /** The result of a delivery, for users. */
 interface Ending {
   /** `failed`: the workflow didn't do its work, so a user may redeliver it. */
   state: 'finished' | 'failed' | 'cancelled'
+  outcome: Outcome
   conclusion: 'success' | 'failure' | 'cancelled'
   label: string
   /** The cause, and what to do next. */
@@ -18,6 +45,7 @@ interface Ending {
 /** The result if a user canceled the delivery. */
 export const CANCELLED: Ending = {
   state: 'cancelled',
+  outcome: 'cancelled',
   conclusion: 'cancelled',
   label: 'Cancelled',
   sentence: 'A person cancelled it: its run in Port was ended, or the relay was asked to cancel it.',
@@ -27,14 +55,9 @@ const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }}
 const NAME_BY_INPUT =
   "Declare the input port in the workflow, and set run-name: ${{ fromJSON(inputs.port || '{}').run_id }} there"
 
-const ended = (
-  state: Ending['state'],
-  conclusion: Ending['conclusion'],
-  label: string,
-  sentence: string,
-): Ending => ({ state, conclusion, label, sentence })
-export const failed = (label: string, sentence: string) => ended('failed', 'failure', label, sentence)
-const succeeded = (label: string, sentence: string) => ended('finished', 'success', label, sentence)
+export const failed = (outcome: Outcome, label: string, sentence: string): Ending => ({
+  ...{ state: 'failed', outcome, conclusion: 'failure', label, sentence },
+})
 
 /** What makes the run of a delivery known. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
@@ -47,36 +70,43 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   switch (cause.why) {
     case 'nothing listens':
       return failed(
+        'not_started',
         'Not started',
         workflow === null ? nothingListens(cause, repository, eventType) : noRunOfWorkflow(delivery),
       )
     case 'not seen':
       return failed(
+        'not_started',
         'Not started',
         `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
       )
     case 'unidentified':
       return failed(
+        'unknown',
         'Not identified',
         `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
       )
     case 'deleted':
       return failed(
+        'unknown',
         'Deleted',
         `The workflow run was deleted on GitHub before it reported how it ended. Run the Port action again if its work is still wanted.`,
       )
     case 'too long':
       return failed(
+        'unknown',
         'Not followed further',
         `The workflow run in ${repository} has not ended within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
       )
     case 'end not seen':
       return failed(
+        'unknown',
         'Not followed further',
         `Nothing reported within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay cannot look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
       )
     case 'unknown':
       return failed(
+        'unknown',
         'Unknown',
         `Within ${duration(cause.runTimeout)} the relay could not find out what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
       )
@@ -110,6 +140,11 @@ export function outcomeOfRun(
   repository: string,
 ): Ending {
   const { conclusion } = run
+  const outcome = outcomeOf(conclusion)
+  const failedAs = (label: string, sentence: string) => failed(outcome, label, sentence)
+  const succeeded = (label: string, sentence: string): Ending => ({
+    ...{ state: 'finished', outcome, conclusion: 'success', label, sentence },
+  })
   switch (conclusion) {
     case 'success':
       return succeeded('Succeeded', `The workflow run in ${repository} ended with success.`)
@@ -119,36 +154,36 @@ export function outcomeOfRun(
         `The workflow run in ${repository} ended neutral, which GitHub counts as passed.`,
       )
     case 'failure':
-      return ended('finished', 'failure', 'Failed', failure(jobs, repository))
+      return { ...failedAs('Failed', failure(jobs, repository)), state: 'finished' }
     case 'cancelled':
-      return ended('failed', 'cancelled', 'Cancelled', cancelled(jobs, repository))
+      return { ...failedAs('Cancelled', cancelled(jobs, repository)), conclusion: 'cancelled' }
     case 'timed_out':
-      return failed(
+      return failedAs(
         'Timed out',
         `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
       )
     case 'startup_failure':
-      return failed(
+      return failedAs(
         'Not started',
         `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.`,
       )
     case 'skipped':
-      return failed(
+      return failedAs(
         'Skipped',
         `Every job of the workflow run in ${repository} was skipped, so nothing was done: check the "if" of its jobs.`,
       )
     case 'action_required':
-      return failed(
+      return failedAs(
         'Needs approval',
         `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
       )
     case 'stale':
-      return failed(
+      return failedAs(
         'Stale',
         `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
       )
     default:
-      return failed(
+      return failedAs(
         'Ended',
         `The workflow run in ${repository} ended with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay does not know`}: look at the run's page.`,
       )
@@ -214,7 +249,7 @@ export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 
  */
 export function finish(
   delivery: Delivery,
-  { state, conclusion, label, sentence }: Ending,
+  { state, outcome, conclusion, label, sentence }: Ending,
   history: HistoryEntry,
   { serverUrl }: Policy,
   shown: { run?: DeliveryRun; lines?: LogLine[]; more?: LogLine[] | undefined } = {},
@@ -227,6 +262,7 @@ export function finish(
   return {
     change: {
       state,
+      outcome,
       reason,
       dueAt: null,
       ...(delivery.awaitingResponseSince !== null && { awaitingResponseSince: null }),

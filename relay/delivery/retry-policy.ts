@@ -1,5 +1,5 @@
 import { duration } from '../../port/text.ts'
-import type { Change, Delivery, HistoryEntry, Message, Transition } from './delivery.ts'
+import type { Change, Delivery, HistoryEntry, Message, Outcome, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import {
   attempted,
@@ -95,7 +95,10 @@ export function pollAgainOrRetry(
   if (list === 'empty' && !isOld && mayRetry) return retry(delivery, 'no workflow run appeared', now, policy)
   if (isLate) {
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
-    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, 'Unknown')
+    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, [
+      'unknown',
+      'Unknown',
+    ])
   }
   if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
   const decideAt = since + policy.startTimeout
@@ -106,7 +109,10 @@ export function pollAgainOrRetry(
       : 'Redeliver the delivery if no workflow run started.'
   const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
   const label = list === 'ambiguous' ? 'Not identified' : 'Unknown'
-  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, label)
+  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, [
+    'unknown',
+    label,
+  ])
 }
 
 /** A rate-limit pause: nothing was tried, and nothing is due before it is over. */
@@ -141,11 +147,13 @@ function fail(
   history: HistoryEntry,
   sentence: string,
   policy: Policy,
-  label = 'Not started',
+  [outcome, label]: [Outcome, label: string] = ['not_started', 'Not started'],
 ): Transition {
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const message = delivery.waitingNotified ? sentence : `${sentence} (Delivery ${delivery.id}.)`
-  return finish(delivery, failed(label, sentence), history, policy, { lines: [{ level: 'ERROR', message }] })
+  return finish(delivery, failed(outcome, label, sentence), history, policy, {
+    lines: [{ level: 'ERROR', message }],
+  })
 }
 
 /** A line for Port's log that the delivery waits: only one since it was queued. */

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import type { FirstUse, HistoryType, Transition } from '../delivery/delivery.ts'
+import type { FirstUse, HistoryType, Outcome, Transition } from '../delivery/delivery.ts'
 import type { Backend, Row, Statement } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
@@ -253,6 +253,13 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const rows = await one<{ state: string; amount: number }>(lookups.counts())
       return Object.fromEntries(rows.map(({ state, amount }) => [state, amount])) as Awaited<
         ReturnType<Store['counts']>
+      >
+    },
+    async outcomes() {
+      const rows = await one<{ outcome: Outcome; amount: number }>(lookups.outcomes())
+      return Object.fromEntries(rows.map(({ outcome, amount }) => [outcome, amount])) as Record<
+        Outcome,
+        number
       >
     },
     async backlog(now) {

@@ -5,6 +5,7 @@ import type {
   HistoryEntry,
   Message,
   NewDelivery,
+  Outcome,
   SignatureUse,
   State,
   Target,
@@ -116,13 +117,11 @@ export interface WaitingMessages {
   dueAt: number
 }
 
-/** What happened to deliveries in one hour; `hour`: its begin, milliseconds since 1970. */
-export interface Hour {
+/** What happened to deliveries in one hour: how many were accepted, and how many finished with each outcome. */
+export interface Hour extends Record<Outcome, number> {
+  /** When it starts, milliseconds since 1970. */
   hour: number
   accepted: number
-  finished: number
-  failed: number
-  cancelled: number
 }
 
 /** What is claimed: queued deliveries, dispatched and running ones, outboxes. */
@@ -131,6 +130,7 @@ export type Work = 'dispatch' | 'watch' | 'outbox'
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
+  outcome?: Outcome
   repository?: string
   action?: string
   dedupeKeys?: string[]
@@ -269,6 +269,8 @@ export interface Store {
    * counted.
    */
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
+  /** How many finished with each outcome, each counted up to 10,000. */
+  outcomes(): Promise<Record<Outcome, number>>
   backlog(now: number): Promise<Backlog>
   /**
    * Where such a list has to go on that found fewer than it was to: what is before this `seq` was not looked at.

@@ -221,7 +221,7 @@ test('a bulk redelivery that is not asked for exactly is refused', async () => {
   expect(await detail({})).toBe(state)
   expect(await detail({ state: 'finished' })).toBe(state)
   expect(await detail({ state: 'failed', repo: 'acme/shop' })).toBe(
-    'The body has the unknown field "repo": the known fields are state, repository, action, run_id, since, limit, dry_run.',
+    'The body has the unknown field "repo": the known fields are state, outcome, repository, action, run_id, since, limit, dry_run.',
   )
   expect(await detail({ state: 'failed', action: 1 })).toBe('action must be a string.')
   expect(await detail({ state: 'failed', dry_run: 'yes' })).toBe('dry_run must be true or false.')

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
 import { createTally } from '../../relay/admin/health.ts'
 import { openStore } from '../../relay/store/open.ts'
-import { aDelivery } from '../store/place.ts'
+import { aDelivery, NO_OUTCOME } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const NOW = Date.parse('2026-03-01T12:00:00Z')
@@ -73,12 +73,12 @@ test('what happens is counted by the hour, and kept for two days', async () => {
   await store.accept(aDelivery())
   now += 60 * MINUTE
   const applied = { messages: [], history: null }
-  tally.transition({ ...applied, change: { state: 'failed', reason: 'no' } })
+  tally.transition({ ...applied, change: { state: 'failed', outcome: 'not_started', reason: 'no' } })
   tally.transition({ ...applied, change: { state: 'queued' } })
   await tally.flush()
-  const none = { accepted: 0, finished: 0, failed: 0, cancelled: 0 }
+  const none = { accepted: 0, ...NO_OUTCOME }
   const first = { ...none, hour: NOW, accepted: 2 }
-  expect(await store.hours(0)).toEqual([first, { ...none, hour: NOW + 60 * MINUTE, failed: 1 }])
+  expect(await store.hours(0)).toEqual([first, { ...none, hour: NOW + 60 * MINUTE, not_started: 1 }])
   now += 49 * 60 * MINUTE
   await store.accept(aDelivery())
   await tally.stop()

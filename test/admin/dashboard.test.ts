@@ -214,7 +214,7 @@ test('the list shows who and when, and is filtered by its address, with and with
   await page.waitForURL(/before=/)
   expect(await rows(page).count()).toBe(3)
   expect(await rows(page).nth(2).textContent()).toMatch(
-    /failed\s+deploy\s+acme\/shop deploy\s+by\s+Jane Doe\s+\d+ s ago\s+GitHub rejected the dispatch/,
+    /not started\s+deploy\s+acme\/shop deploy\s+by\s+Jane Doe\s+\d+ s ago\s+GitHub rejected the dispatch/,
   )
   expect(await rows(page).nth(0).textContent()).toMatch(/running\s+deploy\s+acme\/shop deploy.yml@main/)
   await page.getByRole('link', { name: 'Newest' }).click()
@@ -222,7 +222,7 @@ test('the list shows who and when, and is filtered by its address, with and with
   await page.getByLabel('State', { exact: true }).selectOption('running')
   await page.getByLabel('Received').selectOption('1h')
   await page.getByRole('button', { name: 'Filter' }).click()
-  await page.waitForURL(/state=running&repository=acme%2Fweb/)
+  await page.waitForURL(/state=running&outcome=&repository=acme%2Fweb/)
   expect(await rows(page).allInnerTexts()).toHaveLength(1)
   expect(await page.getByLabel('Repository').inputValue()).toBe('acme/web')
   await page.getByLabel('Repository').fill('nonsense')
@@ -265,25 +265,25 @@ const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
 
 /** How a delivery may end, or where it may be: what happened, its state and its timeline. */
 const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
-  ['succeeded', endedWith('success'), 'finished', [...wasBound, 'The workflow run finished']],
-  ['cancelled on GitHub', endedWith('cancelled'), 'failed', [...wasBound, 'The workflow run finished']],
-  ['rejected', REJECTED, 'failed', [...started, 'Attempt 1: GitHub rejected the dispatch']],
+  ['succeeded', endedWith('success'), 'succeeded', [...wasBound, 'The workflow run finished']],
+  ['cancelled on GitHub', endedWith('cancelled'), 'cancelled', [...wasBound, 'The workflow run finished']],
+  ['rejected', REJECTED, 'not started', [...started, 'Attempt 1: GitHub rejected the dispatch']],
   [
     'not started',
     [...dispatched, { type: 'startTimedOut', cause: NOTHING }],
-    'failed',
+    'not started',
     [...accepted, 'No workflow run started in time'],
   ],
   [
     'deleted',
     [...bound, { type: 'runDeleted', cause: { why: 'deleted' } }],
-    'failed',
+    'unknown',
     [...wasBound, 'The workflow run was deleted'],
   ],
   [
     'ended in Port',
     [...bound, { type: 'finishedInPort', runs: [RUN] }],
-    'finished',
+    'succeeded',
     [...wasBound, 'The run in Port finished'],
   ],
   [

@@ -2,6 +2,7 @@ import type { DeliveryRun, NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { deliveryId } from '../../relay/intake/parse.ts'
 import { openStore } from '../../relay/store/open.ts'
+import type { Hour } from '../../relay/store/store.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 
 const HOUR = 3_600_000
@@ -72,11 +73,13 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...accepted,
     [600_000, { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: 3 } }],
   ]
-  const hours = new Map<number, { accepted: number; finished: number; failed: number; cancelled: number }>()
+  const hours = new Map<number, Omit<Hour, 'hour'>>()
   for (let i = 24; i > 0; i--) {
     const accepted = Math.round(14 + 12 * Math.sin((i - 3) / 3.2) + (i % 4))
     const failed = i === 7 ? 9 : i % 6 === 0 ? 2 : 0
-    hours.set(i, { accepted, finished: accepted - failed, failed, cancelled: i % 9 === 0 ? 1 : 0 })
+    const cancelled = i % 9 === 0 ? 1 : 0
+    const [succeeded, rest] = [accepted - failed - cancelled, { not_started: 0, unknown: 0 }]
+    hours.set(i, { accepted, succeeded, failed, cancelled, ...rest })
   }
   for (let i = 0; i < 12; i++)
     await place(5 * HOUR - i * 600_000, {}, ended(16_100_000_000 + i, i % 5 === 3 ? 'failure' : 'success'))

@@ -2,7 +2,7 @@ import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
-import { aDelivery } from '../store/place.ts'
+import { type Address, aDelivery } from '../store/place.ts'
 
 export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
@@ -34,8 +34,11 @@ export const running = (runId: number): DeliveryEvent[] => [
 ]
 
 /** Writes deliveries into a database that no relay has open, each with what happened to it. Their ids. */
-export async function placeDeliveries(path: string, placed: Placed[]): Promise<string[]> {
-  const store = await openStore({ kind: 'sqlite', path }, 0)
+export async function placeDeliveries(database: string | Address, placed: Placed[]): Promise<string[]> {
+  const store = await openStore(
+    typeof database === 'string' ? { kind: 'sqlite', path: database } : database,
+    0,
+  )
   const log = { info() {}, debug() {} }
   const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, onTransition() {}, log })
   const ids: string[] = []

@@ -106,8 +106,8 @@ test('deliveries shows the target of each, and of one its history', async () => 
   const { stdout } = await run(deliveries, [], env)
   expect(stdout.split('\n').map(line => line.slice(21).trimEnd())).toEqual([
     `${queued}  queued      r_3  acme/web  deploy`,
-    `${bound}  running     r_2  acme/shop  deploy.yml@main`,
-    `${failed}  failed      r_1  acme/shop  deploy  GitHub rejected the dispatch: no such repository.`,
+    `${bound}  running     -            r_2  acme/shop  deploy.yml@main`,
+    `${failed}  failed      not_started  r_1  acme/shop  deploy  GitHub rejected the dispatch: no such repository.`,
   ])
   const one = await run(deliveries, [bound!], env)
   expect(one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])).toEqual([

@@ -1,7 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Delivery, type DeliveryRun, STATES, type State } from '../../relay/delivery/delivery.ts'
+import {
+  type Delivery,
+  type DeliveryRun,
+  OPEN_STATES,
+  STATES,
+  type State,
+} from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/events.ts'
 import { HISTORY } from '../../relay/delivery/history.ts'
 import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
@@ -23,7 +29,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
   return {
     ...{ seq: 1, id: 'd-1', dedupeKey: 'run:r_1', runId: 'r_1', kind: 'action_run', action: 'deploy' },
     ...{ organization: 'default', repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
-    ...{ state, reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
+    ...{ state, outcome: '', reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
     ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingNotified: false },
@@ -91,7 +97,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
     queued: 'state=dispatched dispatchedAt awaitingResponseSince dueAt · 2',
     ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
   },
-  dispatchRejected: { queued: 'state=failed reason dueAt awaitingResponseSince · 2' },
+  dispatchRejected: { queued: 'state=failed outcome reason dueAt awaitingResponseSince · 2' },
   dispatchDeferred: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
   responseLost: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
   runNotFound: { queued: 'dueAt waitingNotified · 1' },
@@ -107,24 +113,27 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
   reportReceived: {
-    running: 'state=finished reason dueAt · 1',
+    running: 'state=finished outcome reason dueAt · 1',
   },
-  runFinished: { running: 'state=finished reason dueAt runs · 2' },
+  runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: {
-    queued: 'state=finished reason dueAt awaitingResponseSince runs · 0',
-    dispatched: 'state=finished reason dueAt awaitingResponseSince runs · 0',
-    running: 'state=finished reason dueAt awaitingResponseSince runs · 0',
+    queued: 'state=finished outcome reason dueAt awaitingResponseSince runs · 0',
+    dispatched: 'state=finished outcome reason dueAt awaitingResponseSince runs · 0',
+    running: 'state=finished outcome reason dueAt awaitingResponseSince runs · 0',
   },
-  startTimedOut: { dispatched: 'state=failed reason dueAt · 2' },
-  runTimedOut: { dispatched: 'state=failed reason dueAt · 2', running: 'state=failed reason dueAt · 2' },
-  runUnidentified: { dispatched: 'state=failed reason dueAt · 2' },
-  runDeleted: { running: 'state=failed reason dueAt · 2' },
+  startTimedOut: { dispatched: 'state=failed outcome reason dueAt · 2' },
+  runTimedOut: {
+    dispatched: 'state=failed outcome reason dueAt · 2',
+    running: 'state=failed outcome reason dueAt · 2',
+  },
+  runUnidentified: { dispatched: 'state=failed outcome reason dueAt · 2' },
+  runDeleted: { running: 'state=failed outcome reason dueAt · 2' },
   waitingNotified: { queued: 'waitingNotified · 1' },
   redelivered: {
     failed:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
     cancelled:
-      'state=queued reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
   },
   cancelRequested: {
     queued: 'cancelRequestedAt · 0',
@@ -147,6 +156,8 @@ describe.each(Object.keys(EVENTS) as EventType[])('%s', type => {
     expect(next ? `${fields.join(' ')} · ${next.messages.length}` : '-').toBe(TABLE[type][state] ?? '-')
     expect(delivery, 'transition() is pure').toEqual(before)
     if (next?.change.state && next.change.state !== state) {
+      const isOpen = OPEN_STATES.includes(next.change.state)
+      expect(Boolean(next.change.outcome), 'what is finished has an outcome').toBe(!isOpen)
       const entry = type === 'runsSeen' ? 'runBound' : type
       expect(next.history?.type, 'a change of state is in the history').toBe(entry)
     }
@@ -209,6 +220,7 @@ describe('a dispatch', () => {
       expect(warnings).toBe(1)
       const decided = delivery.state === 'failed' ? 'failed' : 'sent again'
       expect(decided).toBe(list === 'empty' ? 'sent again' : 'failed')
+      expect(delivery.outcome).toBe(list === 'empty' ? '' : 'unknown')
       const after = {
         empty: LOST_RESPONSE_GRACE_MS,
         ambiguous: POLICY.startTimeout,

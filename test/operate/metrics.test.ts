@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { NO_OUTCOME } from '../store/place.ts'
 import { type Env, openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
@@ -22,7 +23,7 @@ const NAMED = {
   dispatch_attempts_total: 'outcome',
   accept_to_dispatch_seconds: '',
   accept_to_run_seconds: '',
-  deliveries_ended_total: 'conclusion',
+  deliveries_ended_total: 'outcome',
   runs_bound_total: 'evidence',
   outbox_messages: '',
   outbox_oldest_age_seconds: '',
@@ -137,7 +138,7 @@ describe('GET /metrics', () => {
     expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, response_lost: 0 })
     expect(now.runs_bound_total).toEqual({ response: 0, report: 0, port: 0, title: 1, candidate: 0 })
     expect(now.deliveries).toEqual({ queued: 0, dispatched: 0, running: 1, failed: 1 })
-    expect(now.deliveries_ended_total).toEqual({ success: 0, failure: 1, cancelled: 0, unknown: 0 })
+    expect(now.deliveries_ended_total).toEqual({ ...NO_OUTCOME, not_started: 1 })
     expect(now.accept_to_dispatch_seconds_count).toEqual({ '': 1 })
     expect(now.accept_to_run_seconds_count).toEqual({ '': 1 })
     expect(now.reports_total).toMatchObject({ accepted: 0, 404: 1 })

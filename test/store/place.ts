@@ -72,6 +72,9 @@ export function usePlace(kind: Address['kind']): Place {
   return place
 }
 
+/** Of an hour in which nothing finished. */
+export const NO_OUTCOME = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
+
 let count = 0
 
 /** A delivery unlike every other, received at 1000. */
@@ -164,6 +167,11 @@ export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}
 /** A delivery that failed at `at`. */
 export async function aFailed(store: Store, at = 2000, given: Partial<NewDelivery> = {}): Promise<string> {
   const id = await aDispatched(store, given)
-  await applyTo(store, id, { change: { state: 'failed', reason: 'No workflow', dueAt: null } }, at)
+  await applyTo(
+    store,
+    id,
+    { change: { state: 'failed', outcome: 'not_started', reason: 'No workflow', dueAt: null } },
+    at,
+  )
   return id
 }

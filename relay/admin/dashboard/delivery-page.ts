@@ -54,6 +54,7 @@ function facts({ delivery: d, who, messages, isReported, portUrl, serverUrl, now
 ${d.reason !== null && html`<p class="reason ${d.state}">${d.reason}</p>`}
 <dl>
 ${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
+${fact('State', d.outcome === '' ? null : d.state)}
 ${fact('Started by', who)}
 ${fact('Run in Port', d.runId === null ? 'none' : link(portUrl, d.runId))}
 ${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}

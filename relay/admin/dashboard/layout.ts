@@ -122,10 +122,10 @@ button.quiet:hover { color: var(--text); }
 .banner { list-style: none; margin: 0 0 1rem; padding: 0; display: grid; gap: 0.5rem; }
 .banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.6rem 1rem; }
 .overview { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 1rem 2.5rem; align-items: start; }
-.counts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(2, auto); gap: 0.6rem 1.8rem; }
+.counts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(4, auto); gap: 0.6rem 1.8rem; }
 .count { display: block; text-decoration: none; color: var(--quiet); border-radius: 6px; }
 .count strong { display: block; font-size: 1.5rem; line-height: 1.2; color: var(--text); font-variant-numeric: tabular-nums; }
-.count.failed strong { color: var(--red); }
+.count.failed strong, .count.not_started strong { color: var(--red); }
 .count:hover, .count[aria-current] { text-decoration: underline; }
 .chart { margin: 0; }
 figcaption { font-size: 0.9rem; color: var(--quiet); margin-bottom: 0.4rem; }
@@ -157,8 +157,8 @@ th:first-child { text-align: left; }
 .cancelled .reason, .reason.cancelled { color: var(--quiet); }
 .state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
 .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
-.state.finished { background: var(--green-back); color: var(--green); }
-.state.failed { background: var(--red-back); color: var(--red); }
+.state.succeeded { background: var(--green-back); color: var(--green); }
+.state.failed, .state.not_started { background: var(--red-back); color: var(--red); }
 .state.cancelled { background: var(--amber-back); color: var(--amber); }
 .empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }

@@ -1,5 +1,12 @@
 import { html } from 'hono/html'
-import { type Delivery, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
+import {
+  type Delivery,
+  OPEN_STATES,
+  OUTCOMES,
+  type Outcome,
+  REDELIVERABLE,
+  STATES,
+} from '../../delivery/delivery.ts'
 import type { Hour } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import type { GivenFilter } from '../filter.ts'
@@ -18,6 +25,7 @@ export interface ListPage {
   banner: Html
   chart: Html
   counts: Record<string, number>
+  outcomes: Record<Outcome, number>
   deliveries: Delivery[]
   /** Who started each, by id. */
   users: ReadonlyMap<string, string>
@@ -48,11 +56,16 @@ ${filters(page)}
 
 export const amount = (number: number) => (number === 1 ? '1 delivery' : `${number} deliveries`)
 
-const counts = ({ counts, given }: ListPage) =>
-  html`<ul class="counts">${['queued', 'dispatched', 'running', 'failed'].map(
-    state =>
-      html`<li><a id="count-${state}" href="/${query({ state })}" class="count ${state}" ${given.state === state ? html`aria-current="true"` : ''}><strong>${counted(counts[state] ?? 0)}</strong> ${state}</a></li>`,
-  )}</ul>`
+/** What an outcome is called on the pages. */
+const outcomeText = (outcome: Outcome) => outcome.replace('_', ' ')
+
+const counts = ({ counts, outcomes, given }: ListPage) => {
+  const tab = (name: 'state' | 'outcome', value: string, amount: number) =>
+    html`<li><a id="${name}-${value}" href="/${query({ [name]: value })}" class="count ${value}" ${given[name] === value ? html`aria-current="true"` : ''}><strong>${counted(amount)}</strong> ${value.replace('_', ' ')}</a></li>`
+  return html`<ul class="counts">
+${OPEN_STATES.map(state => tab('state', state, counts[state] ?? 0))}
+${OUTCOMES.map(outcome => tab('outcome', outcome, outcomes[outcome]))}</ul>`
+}
 
 function filters({ given, problem, session, live }: ListPage) {
   const value = (name: keyof GivenFilter) => given[name] ?? ''
@@ -66,6 +79,10 @@ function filters({ given, problem, session, live }: ListPage) {
 ${problem && html`<p class="problem" role="alert">${problem}</p>`}
 <div><label for="state">State</label><select id="state" name="state"><option value="">any</option>${STATES.map(
     state => html`<option ${given.state === state ? html`selected` : ''}>${state}</option>`,
+  )}</select></div>
+<div><label for="outcome">Outcome</label><select id="outcome" name="outcome"><option value="">any</option>${OUTCOMES.map(
+    outcome =>
+      html`<option value="${outcome}" ${given.outcome === outcome ? html`selected` : ''}>${outcomeText(outcome)}</option>`,
   )}</select></div>
 <div><label for="repository">Repository</label><input id="repository" name="repository" value="${value('repository')}" placeholder="owner/name" autocapitalize="off" spellcheck="false"></div>
 <div><label for="action">Action</label><input id="action" name="action" value="${value('action')}" autocapitalize="off" spellcheck="false"></div>
@@ -102,11 +119,12 @@ ${badge(d)}
 ${d.reason !== null && html`<p class="reason">${d.reason}</p>`}
 </li>`
 
-/** The state, in words. */
-export const badge = ({ state, waitingFor, cancelRequestedAt }: Delivery) =>
-  html`<span class="state ${state}">${state}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && state !== 'cancelled' && ', cancelling'}</span>`
+/** The outcome, or the state while it is open. */
+export const badge = ({ state, outcome, waitingFor, cancelRequestedAt }: Delivery) =>
+  html`<span class="state ${outcome || state}">${outcome ? outcomeText(outcome) : state}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', cancelling'}</span>`
 
 const HOURS = 24
+const NOTHING = { accepted: 0, succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 const HOUR_MS = 3_600_000
 const [WIDTH, HEIGHT] = [480, 72]
 const STEP = WIDTH / HOURS
@@ -116,23 +134,16 @@ export function chart(given: readonly Hour[], now: number) {
   const last = Math.floor(now / HOUR_MS)
   const hours = Array.from({ length: HOURS }, (_, i) => {
     const hour = (last - HOURS + 1 + i) * HOUR_MS
-    const {
-      accepted = 0,
-      finished = 0,
-      failed = 0,
-      cancelled = 0,
-    } = given.find(each => each.hour === hour) ?? {}
-    return { hour, accepted, finished, failed, cancelled }
+    return given.find(each => each.hour === hour) ?? { hour, ...NOTHING }
   })
-  const sum = (of: 'accepted' | 'finished' | 'failed' | 'cancelled') =>
-    hours.reduce((all, each) => all + each[of], 0)
+  const sum = (of: 'accepted' | Outcome) => hours.reduce((all, each) => all + each[of], 0)
   const most = Math.max(1, ...hours.map(({ accepted, failed }) => Math.max(accepted, failed)))
   const high = (amount: number) => (amount === 0 ? 0 : Math.max(2, (amount / most) * (HEIGHT - 4)))
   const bar = (kind: string, i: number, amount: number, inset: number) => {
     const height = high(amount)
     return html`<rect class="${kind}" x="${(i * STEP + inset).toFixed(1)}" y="${(HEIGHT - height).toFixed(1)}" width="${(STEP - 2 * inset).toFixed(1)}" height="${height.toFixed(1)}" rx="1.5"></rect>`
   }
-  const summary = `Last 24 hours: ${sum('accepted')} accepted, ${sum('finished')} finished, ${sum('failed')} failed, ${sum('cancelled')} cancelled.`
+  const summary = `Last 24 hours: ${sum('accepted')} accepted, ${OUTCOMES.map(each => `${sum(each)} ${outcomeText(each)}`).join(', ')}.`
   return html`<figure class="chart">
 <figcaption>${summary}</figcaption>
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true" focusable="false">
@@ -142,12 +153,12 @@ ${hours.map(({ accepted, failed }, i) => html`${bar('accepted', i, accepted, 2.5
 <p class="legend"><span class="key accepted"></span> accepted <span class="key failed"></span> failed <span class="axis">from 24 h ago to now</span></p>
 <details><summary>Each hour</summary>
 <table><caption class="away">Deliveries of the last 24 hours, by hour</caption>
-<thead><tr><th scope="col">Hour (UTC)</th><th scope="col">Accepted</th><th scope="col">Finished</th><th scope="col">Failed</th><th scope="col">Cancelled</th></tr></thead>
+<thead><tr><th scope="col">Hour (UTC)</th><th scope="col">accepted</th>${OUTCOMES.map(each => html`<th scope="col">${outcomeText(each)}</th>`)}</tr></thead>
 <tbody>${hours
     .toReversed()
     .map(
       each =>
-        html`<tr><th scope="row">${new Date(each.hour).toISOString().slice(0, 13).replace('T', ' ')}:00</th><td>${each.accepted}</td><td>${each.finished}</td><td>${each.failed}</td><td>${each.cancelled}</td></tr>`,
+        html`<tr><th scope="row">${new Date(each.hour).toISOString().slice(0, 13).replace('T', ' ')}:00</th><td>${each.accepted}</td>${OUTCOMES.map(of => html`<td>${each[of]}</td>`)}</tr>`,
     )}</tbody></table></details>
 </figure>`
 }

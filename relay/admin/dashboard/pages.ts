@@ -30,6 +30,7 @@ interface PagesDeps {
     | 'invocation'
     | 'invocations'
     | 'counts'
+    | 'outcomes'
     | 'hours'
     | 'waitingMessages'
   >
@@ -77,10 +78,11 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     const options = { ...(before !== undefined && { before }), limit: PAGE }
     const deliveries = filter ? await store.list(filter, options) : []
     const isFull = deliveries.length === PAGE
-    const [health, hours, counts, invocations, continued] = await Promise.all([
+    const [health, hours, counts, outcomes, invocations, continued] = await Promise.all([
       deps.health(),
       store.hours(now - DAY_MS),
       store.counts(),
+      store.outcomes(),
       store.invocations(
         deliveries.map(({ id }) => id),
         MAX_INVOCATION,
@@ -89,7 +91,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     ])
     const users = [...invocations].map(([id, text]) => [id, whoIn(parse(text))] as const)
     return listPage({
-      ...{ session, given, problem, before, counts, deliveries, now },
+      ...{ session, given, problem, before, counts, outcomes, deliveries, now },
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
       banner: banner(health, now),

@@ -10,7 +10,18 @@ export const named = (...fields: string[]) =>
 
 const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository', 'eventType'],
-  ...['workflow', 'ref', 'state', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt', 'version'],
+  ...[
+    'workflow',
+    'ref',
+    'state',
+    'outcome',
+    'reason',
+    'receivedAt',
+    'queuedAt',
+    'updatedAt',
+    'dueAt',
+    'version',
+  ],
   ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'waitingNotified'],
   ...['dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced', 'waitingFor', 'decisions'],
 )

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../config/limits.ts'
-import { STATES, type State } from '../../delivery/delivery.ts'
+import { OUTCOMES, type Outcome, STATES, type State } from '../../delivery/delivery.ts'
 import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
@@ -103,11 +103,11 @@ interface ListOptions {
 
 /**
  * Newest first. Queued deliveries and all others are in indexes of their own, so that intake pays for no index
- * that only a person looks through; of a repository, each state is a stretch of an index. No index holds actions: they
- * are looked for in the newest ones alone, see {@link edge}.
+ * that only a person looks through; of a repository, each state is a stretch of an index. Those of one outcome are
+ * narrowed within its index. No index holds actions: they are looked for in the newest ones alone, see {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
-  const { state, repository, action, dedupeKeys, since } = filter
+  const { state, outcome, repository, action, dedupeKeys, since } = filter
   const params: Statement['params'] = [before ?? Number.MAX_SAFE_INTEGER, limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
   const rest = [
@@ -118,18 +118,22 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
   ]
   const newest = (...where: string[]) =>
     `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')} ORDER BY seq DESC LIMIT ?2) AS newest`
-  const named = repository === undefined ? null : `repository = ${parameter(repository.toLowerCase())}`
+  const name = repository === undefined ? null : parameter(repository.toLowerCase())
+  const named = name && `repository = ${name}`
   const states = state ? [state] : STATES
+  const ofState = state ? [stateIs(`'${state}'`)] : []
   const found = dedupeKeys
-    ? newest(...(named ? [named] : []), ...(state ? [stateIs(`'${state}'`)] : []))
-    : named
-      ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
-      : state === 'queued'
-        ? `SELECT seq FROM (
+    ? newest(...(named ? [named] : []), ...ofState, ...(outcome ? [`outcome || '' = '${outcome}'`] : []))
+    : outcome
+      ? newest(isOutcome(outcome), ...ofState, ...(name ? [`repository || '' = ${name}`] : []))
+      : named
+        ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
+        : state === 'queued'
+          ? `SELECT seq FROM (
                WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
                SELECT seq FROM deliveries WHERE seq IN (SELECT seq FROM queue) AND ${rest.join(' AND ')}
                ORDER BY seq DESC LIMIT ?2) AS newest`
-        : newest(...(state ? [isState(state)] : []))
+          : newest(...(state ? [isState(state)] : []))
   return {
     sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found)} ORDER BY seq DESC LIMIT ?2`,
     params,
@@ -158,20 +162,29 @@ export function firstFrom(seq: number): Statement {
 export const lastSeq: Statement = { sql: 'SELECT max(seq) AS seq FROM deliveries', params: [] }
 
 /** Written so that SQLite, too, sees which index holds it. */
+const isOutcome = (outcome: Outcome) => `outcome = '${outcome}' AND outcome <> ''`
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
 
-const amountOf = (state: State) =>
-  `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${isState(state)} LIMIT ${MOST_COUNTED}) AS counted)`
+const amountOf = (where: string) =>
+  `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${where} LIMIT ${MOST_COUNTED}) AS counted)`
 
 /** Each up to {@link MOST_COUNTED}. */
 export function counts(): Statement {
   return {
     sql: `
-      SELECT 'queued' AS state, ${amountOf('queued')} AS amount
+      SELECT 'queued' AS state, ${amountOf(isState('queued'))} AS amount
       ${(['dispatched', 'running', 'failed'] as const)
-        .map(state => `UNION ALL SELECT '${state}', ${amountOf(state)}`)
+        .map(state => `UNION ALL SELECT '${state}', ${amountOf(isState(state))}`)
         .join(' ')}`,
     params: [],
   }
+}
+
+/** Each up to {@link MOST_COUNTED}. */
+export function outcomes(): Statement {
+  const amounts = OUTCOMES.map(
+    outcome => `SELECT '${outcome}' AS outcome, ${amountOf(isOutcome(outcome))} AS amount`,
+  )
+  return { sql: amounts.join(' UNION ALL '), params: [] }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { NewDelivery } from '../../delivery/delivery.ts'
+import { type NewDelivery, OUTCOMES } from '../../delivery/delivery.ts'
 import type { Dialect, Statement } from '../database.ts'
 import type { Hour, RateLimitPause } from '../store.ts'
 import { named } from './columns.ts'
@@ -100,13 +100,12 @@ export function forgetPauses(before: number): Statement {
 }
 
 /** One row per hour for all relays, so no statement has to count deliveries. */
-export function addHour({ hour, accepted, finished, failed, cancelled }: Hour): Statement {
+export function addHour(counted: Hour): Statement {
+  const amounts = ['accepted', ...OUTCOMES] as const
   return {
-    sql: `INSERT INTO hours (hour, accepted, finished, failed, cancelled) VALUES (?1, ?2, ?3, ?4, ?5)
-          ON CONFLICT (hour) DO UPDATE SET accepted = hours.accepted + excluded.accepted,
-            finished = hours.finished + excluded.finished, failed = hours.failed + excluded.failed,
-            cancelled = hours.cancelled + excluded.cancelled`,
-    params: [hour, accepted, finished, failed, cancelled],
+    sql: `INSERT INTO hours (hour, ${amounts.join(', ')}) VALUES (?1, ${amounts.map((_, i) => `?${i + 2}`).join(', ')})
+          ON CONFLICT (hour) DO UPDATE SET ${amounts.map(each => `${each} = hours.${each} + excluded.${each}`).join(', ')}`,
+    params: [counted.hour, ...amounts.map(each => counted[each])],
   }
 }
 

@@ -2,7 +2,7 @@
  * The version of the schema that this relay reads and writes: `user_version` in SQLite, the table `relay_schema` in
  * PostgreSQL. A database with another version is refused.
  */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** SQLite's schema. The partial indexes hold open work only, so finished deliveries cost the hot path nothing. */
 export const SCHEMA = `
@@ -19,6 +19,7 @@ export const SCHEMA = `
     workflow TEXT,
     ref TEXT,
     state TEXT NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',
     reason TEXT,
     received_at INTEGER NOT NULL,
     queued_at INTEGER NOT NULL,
@@ -55,6 +56,8 @@ export const SCHEMA = `
   CREATE INDEX deliveries_attempted ON deliveries (repository, attempted_at) WHERE attempted_at IS NOT NULL;
   -- list, counts
   CREATE INDEX deliveries_state ON deliveries (state, seq) WHERE state <> 'queued';
+  -- list, outcomes; state and repository are compared within the index
+  CREATE INDEX deliveries_outcome ON deliveries (outcome, seq, state, repository) WHERE outcome <> '';
   -- list
   CREATE INDEX deliveries_repository ON deliveries (repository, state, seq) WHERE state <> 'queued';
   -- purge
@@ -146,9 +149,11 @@ export const SCHEMA = `
   CREATE TABLE hours (
     hour INTEGER PRIMARY KEY,
     accepted INTEGER NOT NULL,
-    finished INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
     failed INTEGER NOT NULL,
-    cancelled INTEGER NOT NULL
+    cancelled INTEGER NOT NULL,
+    not_started INTEGER NOT NULL,
+    unknown INTEGER NOT NULL
   ) STRICT;
 
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;

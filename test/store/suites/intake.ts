@@ -22,6 +22,7 @@ export function intakeTests(place: Place): void {
       ...fields,
       seq: 1,
       state: 'queued',
+      outcome: '',
       reason: null,
       queuedAt: given.receivedAt,
       updatedAt: given.receivedAt,

@@ -3,7 +3,17 @@ import { LIMITS } from '../../../relay/config/limits.ts'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend } from '../../../relay/store/open.ts'
 import type { Filter } from '../../../relay/store/store.ts'
-import { acceptAll, aDispatched, aFailed, aLine, applyTo, aRun, get, type Place } from '../place.ts'
+import {
+  acceptAll,
+  aDispatched,
+  aFailed,
+  aLine,
+  applyTo,
+  aRun,
+  get,
+  NO_OUTCOME,
+  type Place,
+} from '../place.ts'
 
 export function lookupTests(place: Place): void {
   test('runs are found by their ids with the delivery they belong to, however the repository is written', async () => {
@@ -95,6 +105,11 @@ export function lookupTests(place: Place): void {
       [{ state: 'failed' }, [0, 1]],
       [{ state: 'queued' }, [3, 4, 5]],
       [{ state: 'finished' }, []],
+      [{ outcome: 'not_started' }, [0, 1]],
+      [{ outcome: 'failed' }, []],
+      [{ state: 'queued', outcome: 'not_started' }, []],
+      [{ outcome: 'not_started', repository: 'acme/b' }, [1]],
+      [{ outcome: 'not_started', state: 'failed', since: 2000, action: 'deploy' }, [1]],
       [{ repository: 'Acme/B' }, [1, 2, 3]],
       [{ repository: 'acme/b', state: 'dispatched' }, [2]],
       [{ repository: 'acme/b', state: 'queued' }, [3]],
@@ -104,6 +119,7 @@ export function lookupTests(place: Place): void {
       [{ since: 4000, repository: 'acme/b' }, [3]],
       [{ dedupeKeys: ['run:r_listed', 'run:labs:r_listed'] }, [3]],
       [{ dedupeKeys: ['run:r_listed'], state: 'failed' }, []],
+      [{ dedupeKeys: ['run:r_listed'], outcome: 'failed' }, []],
       [
         { dedupeKeys: ['run:r_listed'], repository: 'acme/b', state: 'queued', action: 'deploy', since: 1 },
         [3],
@@ -173,7 +189,7 @@ export function lookupTests(place: Place): void {
 
   test('hours add up, and are forgotten', async () => {
     const store = await place.open()
-    const none = { accepted: 0, finished: 0, failed: 0, cancelled: 0 }
+    const none = { accepted: 0, ...NO_OUTCOME }
     await store.countHours(
       [
         { ...none, hour: 10, accepted: 2 },
@@ -181,10 +197,10 @@ export function lookupTests(place: Place): void {
       ],
       0,
     )
-    await store.countHours([{ ...none, hour: 20, failed: 2, cancelled: 1, finished: 4 }], 10)
+    await store.countHours([{ ...none, hour: 20, failed: 2, cancelled: 1, unknown: 4 }], 10)
     expect(await store.hours(10)).toEqual([
       { ...none, hour: 10, accepted: 2 },
-      { ...none, hour: 20, failed: 3, cancelled: 1, finished: 4 },
+      { ...none, hour: 20, failed: 3, cancelled: 1, unknown: 4 },
     ])
     expect(await store.hours(11)).toHaveLength(1)
     await store.countHours([], 20)
@@ -204,10 +220,11 @@ export function lookupTests(place: Place): void {
     expect(await store.counts()).toEqual({ queued: 0, dispatched: 0, running: 0, failed: 0 })
     await aFailed(store)
     await applyTo(store, await aDispatched(store), { change: { state: 'running' } })
-    await applyTo(store, await aDispatched(store), { change: { state: 'finished' } })
+    await applyTo(store, await aDispatched(store), { change: { state: 'finished', outcome: 'failed' } })
     await aDispatched(store)
     await acceptAll(store, {}, {})
     expect(await store.counts()).toEqual({ queued: 2, dispatched: 1, running: 1, failed: 1 })
+    expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
   test('what waits is known with its age: due work of each kind, and messages', async () => {

@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { expect, test } from 'vitest'
+import { SCHEMA_VERSION } from '../../../relay/store/sqlite/schema.ts'
 import {
   type Address,
   acceptAll,
@@ -24,13 +25,13 @@ export function maintenanceTests(place: Place): void {
     const second = await place.open(address)
     expect((await second.get(id!))?.id).toBe(id)
     await second.close()
-    for (const version of [2, 1000]) {
+    for (const version of [1, 1000]) {
       await setVersion(address, version)
       await expect(place.open(address)).rejects.toThrow(
-        `cannot be opened (it has schema version ${version}, and this relay needs version 1: start the relay that made it, or name an empty database)`,
+        `cannot be opened (it has schema version ${version}, and this relay needs version ${SCHEMA_VERSION}: start the relay that made it, or name an empty database)`,
       )
     }
-    await setVersion(address, 1)
+    await setVersion(address, SCHEMA_VERSION)
     await expect(place.open(address)).resolves.toBeTruthy()
   })
 
