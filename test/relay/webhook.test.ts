@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
-import { StoreBusy } from '../../relay/store/store.ts'
+import { type Store, StoreBusy } from '../../relay/store/store.ts'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { openReceiving, type Receiving } from '../support/receiving.ts'
 import type { Webhook } from '../support/send.ts'
@@ -18,17 +18,24 @@ const context = (more: object = {}) => ({
   ...more,
 })
 
-/** The refusal as it is to be answered, whole. */
-const problem = (status: number, title: string, detail: string) => ({
-  status,
-  body: { type: 'about:blank', title, status, detail },
-})
-
+/** The status and the sentence of a refusal that persisted nothing, in problem details. */
 async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving['post']>>) {
-  expect(response.headers.get('content-type')).toBe('application/problem+json')
-  expect(JSON.stringify(response.body)).not.toContain(SECRET)
+  const { status, body, headers } = response
+  expect(headers.get('content-type')).toBe('application/problem+json')
+  expect(body).toEqual({ type: 'about:blank', title: expect.any(String), status, detail: expect.any(String) })
+  expect(JSON.stringify(body)).not.toContain(SECRET)
   expect(await relay.written()).toEqual([])
-  return { status: response.status, body: response.body }
+  return [status, body.detail]
+}
+
+/** The intake in front of a store that accepts everything. */
+async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) {
+  const accepted: NewDelivery[] = []
+  const accept: Store['accept'] = async delivery => {
+    accepted.push(delivery)
+    return { ...delivery, state: 'queued', duplicate: false }
+  }
+  return { relay: await openReceiving({ ...options, store: { accept } }), accepted }
 }
 
 describe('the address of a webhook', () => {
@@ -80,51 +87,16 @@ describe('a webhook that is accepted', () => {
     })
   })
 
-  test.each(['POST', 'PUT', 'PATCH', 'DELETE'])('may come as %s, on both paths', async method => {
-    const relay = await openReceiving()
-    for (const path of ['/webhook', '/webhook/acme/shop']) {
-      const response = await relay.post({ method, path, body: { n: path } })
-      expect(response.status).toBe(202)
-    }
-  })
-
   test.each(fixtureNames)('may have the shape of %s', async name => {
     const relay = await openReceiving()
     const { headers, body } = readFixture(name)
     expect((await relay.post({ headers, body })).status).toBe(202)
   })
 
-  test("may come through Port's agent, which signs the text without the spaces that it sends", async () => {
-    const relay = await openReceiving()
-    const timestamp = String(Math.floor(Date.now() / 1000))
-    const body = Buffer.from('{"port_context": {"runId": "r_2"}, "name": "Zo\\u00eb and  Bob"}')
-    const signature = sign(timestamp, '{"port_context":{"runId":"r_2"},"name":"Zo\\u00eb and  Bob"}')
-    const headers = { 'x-port-signature': signature }
-    expect((await relay.post({ body, timestamp, headers })).body.run_id).toBe('r_2')
-    expect(JSON.parse((await relay.written())[0]!.invocation).inputs).toEqual({ name: 'Zoë and  Bob' })
-  })
-
-  test('may be signed with any of the secrets', async () => {
-    const relay = await openReceiving({
-      env: { PORT_PREVIOUS_SECRETS: 'the-second-secret, the-third-secret' },
-    })
-    for (const secret of [SECRET, 'the-second-secret', 'the-third-secret']) {
-      expect((await relay.post({ secret, body: { secret: secret.length } })).status).toBe(202)
-    }
-    expect((await relay.post({ secret: 'fourth' })).status).toBe(401)
-  })
-
   test('belongs to the organization whose secret has signed it, and takes no run of another one', async () => {
     const [old, theirs] = ['our-older-secret', 'secret-of-theirs']
-    const accepted: NewDelivery[] = []
-    const relay = await openReceiving({
+    const { relay, accepted } = await openAccepting({
       env: { PORT_PREVIOUS_SECRETS: old, PORT_ORGANIZATIONS: `their-client-id:${theirs}` },
-      store: {
-        async accept(delivery) {
-          accepted.push(delivery)
-          return { ...delivery, state: 'queued', duplicate: false }
-        },
-      },
     })
     for (const secret of [SECRET, old, theirs])
       expect((await relay.post({ secret, body: context() })).status).toBe(202)
@@ -139,21 +111,6 @@ describe('a webhook that is accepted', () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
     expect(response.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
-  })
-
-  test.each([
-    'application/json',
-    'application/json; charset=utf-8',
-    'Application/JSON;charset="UTF-8"',
-    'application/cloudevents+json',
-    'application/json;',
-    'application/json;charset=utf8',
-    'application/json; charset=utf-8; a=b',
-    'application/json; a="b; charset=utf-16"',
-    '',
-  ])('may be of the type %s', async type => {
-    const relay = await openReceiving()
-    expect((await relay.post({ headers: { 'content-type': type } })).status).toBe(202)
   })
 })
 
@@ -210,20 +167,6 @@ describe('the same delivery again', () => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('with its header taken away, or given to one that came without, is the same all the same', async () => {
-    for (const [first, second, status] of [
-      [{ RUN_ID: 'r_1' }, {}, 200],
-      [{}, { RUN_ID: 'r_1' }, 409],
-    ] as [Record<string, string>, Record<string, string>, number][]) {
-      const relay = await openReceiving()
-      const timestamp = String(Math.floor(Date.now() / 1000))
-      await relay.post({ body: { a: 1 }, timestamp, headers: first })
-      const again = await relay.post({ body: { a: 1 }, timestamp, headers: second })
-      expect(again.status).toBe(status)
-      expect(await relay.written(), JSON.stringify([first, second])).toHaveLength(1)
-    }
-  })
-
   test('with its header twice, as a proxy may write it, has the run id that both say', async () => {
     const relay = await openReceiving()
     const twice = await relay.post({ body: { a: 1 }, headers: { RUN_ID: 'r_1, r_1' } })
@@ -243,95 +186,137 @@ describe('the same delivery again', () => {
 })
 
 describe('a webhook is refused', () => {
-  test.each([
-    ['that is not JSON', 'not json'],
-    ['that ends in the middle', '{"a":1'],
-    ['that is not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
-    ['with a byte order mark and nothing else', Buffer.from([0xef, 0xbb, 0xbf])],
-  ])('with 400 for a body %s', async (_, text) => {
-    const relay = await openReceiving()
-    expect(await refused(relay, await relay.post({ body: Buffer.from(text) }))).toEqual(
-      problem(
-        400,
-        'Bad Request',
-        'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.',
-      ),
-    )
+  const notJson = 'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.'
+  const wrongType =
+    'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.'
+  const unsigned =
+    'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.'
+  const notTime = 'x-port-timestamp must be a number of seconds or milliseconds since 1970.'
+  const missing = (name: string) =>
+    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`
+  const infinite = (at: string) =>
+    `The number${at} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`
+  const notEventType = (shown: string) =>
+    `${shown} cannot be an event type: it must be 1 to 100 characters on one line, and not blank.`
+  const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
+  const keys = (count: number) => ({
+    port_payload: Object.fromEntries(Array.from({ length: count / 2 }, (_, n) => [n, ':'])),
+    port_context: Object.fromEntries(Array.from({ length: count / 2 - 2 }, (_, n) => [n, '":'])),
   })
+  const header = (name: string, value: string | null): Webhook => ({ headers: { [name]: value } })
+  const [long, shown] = ['x'.repeat(101), `"${'x'.repeat(60)}…"`]
+  const bom = Buffer.from([0xef, 0xbb, 0xbf])
 
-  test('with 400 for a body nested deeper than GitHub reads', async () => {
-    const relay = await openReceiving()
-    const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
-    expect(await refused(relay, await relay.post({ body: nested(91) }))).toEqual(
-      problem(
-        400,
-        'Bad Request',
-        'The body is nested more than 90 levels deep: GitHub accepts no deeper JSON.',
-      ),
-    )
-    expect((await relay.post({ body: nested(90) })).status).toBe(202)
-  })
-
-  test('with 422 for a body with more keys than the relay reads, wherever they are', async () => {
-    const relay = await openReceiving()
-    const keys = (count: number) => ({
-      port_payload: Object.fromEntries(Array.from({ length: count / 2 }, (_, n) => [n, ':'])),
-      port_context: Object.fromEntries(Array.from({ length: count / 2 - 2 }, (_, n) => [n, '":'])),
-    })
-    expect(await refused(relay, await relay.post({ body: keys(20_002) }))).toEqual(
-      problem(
+  const rows: [status: number, detail: string, ...webhooks: Webhook[]][] = [
+    [400, notJson, ...['not json', '{"a":1'].map(text => ({ body: Buffer.from(text) }))],
+    [400, notJson, { body: Buffer.from([0x22, 0xff, 0x22]) }, { body: bom }],
+    [
+      400,
+      'The body is nested more than 90 levels deep: GitHub accepts no deeper JSON.',
+      { body: nested(91) },
+    ],
+    [400, infinite(' at "replicas"'), { body: Buffer.from('{"inputs":{"replicas":1e400}}') }],
+    [400, infinite(' at "1"'), { body: Buffer.from('{"a": [1, -1.5E+0309]}') }],
+    [400, infinite(' at "a"'), { body: Buffer.from(`{"a":\n${'9'.repeat(310)}}`) }],
+    [400, infinite(' at "a"'), { body: Buffer.from(`{"a":1${'0'.repeat(250)}e+99}`) }],
+    [400, infinite(''), { body: Buffer.from('1e999') }],
+    [401, missing('x-port-timestamp'), ...[null, '', ' '].map(value => header('x-port-timestamp', value))],
+    [401, missing('x-port-signature'), ...[null, ''].map(value => header('x-port-signature', value))],
+    [401, notTime, ...['yesterday', '-1', '1e9', '1713277889.5', '0x1'].map(timestamp => ({ timestamp }))],
+    [401, notTime, { timestamp: '9'.repeat(16) }],
+    [401, unsigned, { secret: 'wrong' }],
+    [401, unsigned, ...['nonsense', sign('1', '{}')].map(value => header('x-port-signature', value))],
+    [
+      403,
+      'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      { path: '/webhook/acme/other' },
+    ],
+    ...['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook'].map(
+      (path): (typeof rows)[0] => [
+        404,
+        `There is nothing at ${path}: Port's webhooks go to /webhook.`,
+        { path },
+      ],
+    ),
+    [
+      ...([415, wrongType] as const),
+      ...['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-16']
+        .concat(['application/json; a=b; charset=latin1', 'json', 'application/jsonx'])
+        .concat(['multipart/form-data; boundary=application/json'])
+        .map(type => header('content-type', type)),
+    ],
+    [
+      415,
+      'The body must not be compressed: Port signs it as plain JSON.',
+      header('content-encoding', 'gzip'),
+    ],
+    [422, 'The body has more than 20000 keys: send fewer, or a part of it as text.', { body: keys(20_002) }],
+    ...[
+      'shop',
+      'acme/',
+      '/shop',
+      'acme/shop/x',
+      '../shop',
+      'acme/..',
+      'acme/sh op',
+      '-acme/shop',
+      'ac.me/shop',
+    ]
+      .concat(['acme/other\n', ' '])
+      .map((repository): (typeof rows)[0] => [
         422,
-        'Unprocessable Content',
-        'The body has more than 20000 keys: send fewer, or a part of it as text.',
-      ),
-    )
-    expect((await relay.post({ body: keys(20_000) })).status).toBe(202)
-  })
+        `${JSON.stringify(repository)} is not a repository: it must be owner/name.`,
+        { body: { github: { repository } } },
+      ]),
+    [
+      422,
+      `${notEventType(shown)} Change the action's identifier, or add ?event_type= to the webhook URL.`,
+      { body: context({ action: { identifier: long } }) },
+    ],
+    [
+      422,
+      notEventType(shown),
+      { path: `/webhook?event_type=${long}` },
+      { body: { github: { event_type: long } } },
+    ],
+    [422, notEventType('"a\\nb"'), { path: '/webhook?event_type=a%0Ab' }],
+  ]
 
-  test.each(['x-port-timestamp', 'x-port-signature'])('with 401 without %s', async name => {
+  test('with a status, and a sentence that names what to change', async () => {
     const relay = await openReceiving()
-    const expected = problem(
-      401,
-      'Unauthorized',
-      `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`,
-    )
-    for (const value of [null, '']) {
-      expect(await refused(relay, await relay.post({ headers: { [name]: value } }))).toEqual(expected)
+    for (const [status, detail, ...webhooks] of rows) {
+      for (const webhook of webhooks) {
+        const reason = JSON.stringify(webhook).slice(0, 200)
+        expect(await refused(relay, await relay.post(webhook)), reason).toEqual([status, detail])
+      }
     }
   })
 
-  test('with 401 for a wrong signature', async () => {
+  test('not if it is within every limit', async () => {
     const relay = await openReceiving()
-    const expected = problem(
-      401,
-      'Unauthorized',
-      'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
-    )
+    const types = [
+      'application/json',
+      'application/json; charset=utf-8',
+      'Application/JSON;charset="UTF-8"',
+      '',
+    ]
+      .concat(['application/cloudevents+json', 'application/json;', 'application/json;charset=utf8'])
+      .concat(['application/json; charset=utf-8; a=b', 'application/json; a="b; charset=utf-16"'])
     for (const webhook of [
-      { secret: 'wrong' },
-      { headers: { 'x-port-signature': 'nonsense' } },
-      { headers: { 'x-port-signature': sign('1', '{}') } },
-    ]) {
-      expect(await refused(relay, await relay.post(webhook))).toEqual(expected)
-    }
+      { body: nested(90) },
+      { body: keys(20_000) },
+      { body: { text: '1e999', number: 1.7e308 } },
+      { path: `/webhook?event_type=${'x'.repeat(100)}` },
+      ...types.map(type => header('content-type', type)),
+      ...['identity', ''].map(plain => header('content-encoding', plain)),
+      ...['POST', 'PUT', 'PATCH', 'DELETE'].flatMap(method =>
+        ['/webhook', '/webhook/acme/shop'].map(path => ({ method, path })),
+      ),
+    ])
+      expect((await relay.post(webhook)).status, JSON.stringify(webhook).slice(0, 200)).toBe(202)
   })
 
-  test.each(['yesterday', '-1', '1e9', '1713277889.5', '0x1', ' ', '9'.repeat(16)])(
-    'with 401 for the timestamp %j',
-    async timestamp => {
-      const relay = await openReceiving()
-      const response = await relay.post({ timestamp })
-      expect(response.status).toBe(401)
-      const missing = timestamp.trim() === ''
-      expect(response.body.detail).toBe(
-        missing
-          ? "The header x-port-timestamp is missing: only Port's webhooks are accepted, and a proxy in between must pass it."
-          : 'x-port-timestamp must be a number of seconds or milliseconds since 1970.',
-      )
-    },
-  )
-
-  test('with 401 when it is older or newer than the tolerance, in seconds as in milliseconds', async () => {
+  test('with 401 if it is older or newer than the tolerance, in seconds as in milliseconds', async () => {
     const now = 1_713_277_889_000
     const relay = await openReceiving({ clock: () => now })
     const detail = (word: string) =>
@@ -344,7 +329,7 @@ describe('a webhook is refused', () => {
       [now + 300_001, 'newer'],
       [0, 'older'],
     ] as const) {
-      expect(await refused(relay, await send(at))).toEqual(problem(401, 'Unauthorized', detail(word)))
+      expect(await refused(relay, await send(at))).toEqual([401, detail(word)])
     }
     for (const at of [now / 1000 - 300, now / 1000 + 300, now - 300_000, now + 300_000]) {
       expect((await send(at)).status).toBe(202)
@@ -354,189 +339,66 @@ describe('a webhook is refused', () => {
     expect((await strict.post({ timestamp: String(now - 10_000) })).status).toBe(202)
   })
 
-  test('with 403 for a repository outside the allow-list', async () => {
-    const relay = await openReceiving()
-    expect(await refused(relay, await relay.post({ path: '/webhook/acme/other' }))).toEqual(
-      problem(
-        403,
-        'Forbidden',
-        'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
-      ),
-    )
-  })
-
-  test.each(['GET', 'OPTIONS'])('with 405 when it comes as %s', async method => {
+  test.each(['GET', 'OPTIONS'])('with 405 if it comes as %s', async method => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.request(path, { method })
-      expect(response.headers.get('allow')).toBe('POST, PUT, PATCH, DELETE')
-      expect({ status: response.status, body: await response.json() }).toEqual(
-        problem(
-          405,
-          'Method Not Allowed',
-          "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
-        ),
-      )
+      expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
+      expect(await response.json()).toMatchObject({
+        detail: "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+      })
     }
   })
 
-  test('with 413 when it is larger than RELAY_MAX_BODY, to the byte', async () => {
+  test('with 413 if it is larger than RELAY_MAX_BODY, to the byte', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '100b' } })
     const body = (length: number) => Buffer.from(JSON.stringify('x'.repeat(length - 2)))
     expect((await relay.post({ body: body(100) })).status).toBe(202)
     await relay.written()
-    const expected = problem(
-      413,
-      'Content Too Large',
-      'The body is larger than RELAY_MAX_BODY allows (100 bytes).',
-    )
+    const expected = [413, 'The body is larger than RELAY_MAX_BODY allows (100 bytes).']
     expect(await refused(relay, await relay.post({ body: body(101) }))).toEqual(expected)
     const declared = await relay.post({ body: body(50), headers: { 'content-length': '101' } })
     expect(await refused(relay, declared)).toEqual(expected)
   })
 
-  test.each([
-    'text/plain',
-    'application/x-www-form-urlencoded',
-    'application/json; charset=utf-16',
-    'application/json; a=b; charset=latin1',
-    'json',
-    'application/jsonx',
-    'multipart/form-data; boundary=application/json',
-  ])('with 415 when it is of the type %s', async type => {
-    const relay = await openReceiving()
-    expect(await refused(relay, await relay.post({ headers: { 'content-type': type } }))).toEqual(
-      problem(
-        415,
-        'Unsupported Media Type',
-        'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.',
-      ),
-    )
-  })
-
-  test('with 415 when it is compressed', async () => {
-    const relay = await openReceiving()
-    expect(await refused(relay, await relay.post({ headers: { 'content-encoding': 'gzip' } }))).toEqual(
-      problem(415, 'Unsupported Media Type', 'The body must not be compressed: Port signs it as plain JSON.'),
-    )
-    for (const plain of ['identity', '']) {
-      const response = await relay.post({ body: { plain }, headers: { 'content-encoding': plain } })
-      expect(response.status).toBe(202)
-    }
-  })
-
-  test.each([
-    ['{"run":{"id":"r_1"},"inputs":{"replicas":1e400}}', ' at "replicas"'],
-    ['{"a": [1, -1.5E+0309]}', ' at "1"'],
-    [`{"a":\n${'9'.repeat(310)}}`, ' at "a"'],
-    [`{"a":1${'0'.repeat(250)}e+99}`, ' at "a"'],
-    ['1e999', ''],
-  ])('with 400 when a number of it would become null: %s', async (body, where) => {
-    const relay = await openReceiving()
-    expect(await refused(relay, await relay.post({ body: Buffer.from(body) }))).toEqual(
-      problem(
-        400,
-        'Bad Request',
-        `The number${where} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`,
-      ),
-    )
-    const text = JSON.stringify({ text: body, number: 1.7e308 })
-    expect((await relay.post({ body: Buffer.from(text) })).status).toBe(202)
-  })
-
-  test('with 422 when nothing says where it goes', async () => {
+  test('with 422 if nothing names a repository', async () => {
     const relay = await openReceiving({ env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/*' } })
-    expect(await refused(relay, await relay.post())).toEqual(
-      problem(
-        422,
-        'Unprocessable Content',
-        'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
-      ),
-    )
-  })
-
-  test.each([
-    'shop',
-    'acme/',
-    '/shop',
-    'acme/shop/x',
-    '../shop',
-    'acme/..',
-    'acme/sh op',
-    '-acme/shop',
-    'ac.me/shop',
-  ])('with 422 for the repository %j', async repository => {
-    const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: '**' } })
-    expect(await refused(relay, await relay.post({ body: { github: { repository } } }))).toEqual(
-      problem(
-        422,
-        'Unprocessable Content',
-        `${JSON.stringify(repository)} is not a repository: it must be owner/name.`,
-      ),
-    )
-  })
-
-  test('with 422 for an event type that GitHub does not take', async () => {
-    const relay = await openReceiving()
-    const long = 'x'.repeat(101)
-    const rule = 'cannot be an event type: it must be 1 to 100 characters on one line, and not blank.'
-    const cure = " Change the action's identifier, or add ?event_type= to the webhook URL."
-    const rows: [Webhook, string, string][] = [
-      [{ body: context({ action: { identifier: long } }) }, `"${'x'.repeat(60)}…"`, cure],
-      [{ path: `/webhook?event_type=${long}` }, `"${'x'.repeat(60)}…"`, ''],
-      [{ path: '/webhook?event_type=a%0Ab' }, '"a\\nb"', ''],
-      [{ body: { github: { event_type: long } } }, `"${'x'.repeat(60)}…"`, ''],
-    ]
-    for (const [webhook, shown, more] of rows) {
-      expect(await refused(relay, await relay.post(webhook))).toEqual(
-        problem(422, 'Unprocessable Content', `${shown} ${rule}${more}`),
-      )
-    }
-    expect((await relay.post({ path: `/webhook?event_type=${'x'.repeat(100)}` })).status).toBe(202)
-  })
-
-  test('with 503 when it cannot be written, and the log says why', async () => {
-    const accept = () => Promise.reject(new Error('disk full'))
-    const relay = await openReceiving({ store: { accept } })
-    const response = await relay.post()
-    expect(response.headers.get('retry-after')).toBe('10')
-    expect(await refused(relay, response)).toEqual(
-      problem(
-        503,
-        'Service Unavailable',
-        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
-      ),
-    )
-    expect(relay.logged).toEqual([
-      {
-        fields: { err: new Error('disk full') },
-        message: 'a delivery could not be persisted, or the response of the database was lost',
-      },
-      expect.objectContaining({ message: 'a webhook of Port is refused' }),
+    expect(await refused(relay, await relay.post())).toEqual([
+      422,
+      'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
     ])
   })
 
-  test('with 503 when more arrive than can be written', async () => {
-    const relay = await openReceiving({ store: { accept: () => Promise.reject(new StoreBusy()) } })
-    const response = await relay.post()
-    expect(response.headers.get('retry-after')).toBe('1')
-    expect(await refused(relay, response)).toEqual(
-      problem(
-        503,
-        'Service Unavailable',
-        'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
-      ),
-    )
-  })
-
-  test('with 404 on any other path', async () => {
-    const relay = await openReceiving()
-    for (const path of ['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook']) {
-      expect(await refused(relay, await relay.post({ path }))).toEqual(
-        problem(404, 'Not Found', `There is nothing at ${path}: Port's webhooks go to /webhook.`),
-      )
-    }
-  })
+  const full = new Error('disk full')
+  test.each([
+    [
+      full,
+      '10',
+      "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+      [
+        {
+          message: 'a delivery could not be persisted, or the response of the database was lost',
+          fields: { err: full },
+        },
+      ],
+    ],
+    [
+      new StoreBusy(),
+      '1',
+      'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
+      [],
+    ],
+  ])(
+    'with 503 if it cannot be persisted, and the log says why: %s',
+    async (error, retryAfter, detail, logged) => {
+      const relay = await openReceiving({ store: { accept: () => Promise.reject(error) } })
+      const response = await relay.post()
+      expect(response.headers.get('retry-after')).toBe(retryAfter)
+      expect(await refused(relay, response)).toEqual([503, detail])
+      const refusal = expect.objectContaining({ message: 'a webhook of Port is refused' })
+      expect(relay.logged).toEqual([...logged, refusal])
+    },
+  )
 })
 
 describe('the checks come in order', () => {
@@ -651,21 +513,11 @@ describe('where a delivery goes', () => {
   workflow: 4711
 - repository: acme/rest
 `
-    /** The intake before a store that takes workflows. */
-    const openWorkflows = async () => {
-      const accepted: NewDelivery[] = []
-      const relay = await openReceiving({
+    const openWorkflows = () =>
+      openAccepting({
         env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
         files: { 'routes.yml': workflows },
-        store: {
-          async accept(delivery) {
-            accepted.push(delivery)
-            return { ...delivery, state: 'queued', duplicate: false }
-          },
-        },
       })
-      return { relay, accepted }
-    }
     const rows: [path: string, github: object | undefined, action: string, expected: string][] = [
       ['', { workflow: 'ci.yml', ref: 'main' }, 'x', 'acme/rest ci.yml main'],
       ['', { repository: 'acme/body', workflow: 17 }, 'x', 'acme/body 17 null'],
@@ -729,15 +581,6 @@ describe('where a delivery goes', () => {
     })
   })
 
-  test('is within the allow-list, whoever names it', async () => {
-    const relay = await open({ RELAY_ALLOWED_REPOSITORIES: 'acme/{first,second,rest}, acme/shop' })
-    expect(await target(relay, { path: '/webhook/acme/url' })).toBe(403)
-    expect(await target(relay, { body: { github: { repository: 'evil/repo' } } })).toBe(403)
-    expect(await target(relay, { path: '/webhook/acme/second', body: { b: 1 } })).toBe(
-      'acme/second port_action',
-    )
-  })
-
   test('is closed by default: only what the configuration names is allowed', async () => {
     const relay = await openReceiving()
     expect(await target(relay, { path: '/webhook/acme/shop' })).toBe('acme/shop port_action')
@@ -745,23 +588,6 @@ describe('where a delivery goes', () => {
     const none = await openReceiving({ env: { RELAY_REPOSITORY: '' } })
     expect(await target(none, { path: '/webhook/acme/shop' })).toBe(403)
     expect(await target(none, { body: { github: { repository: 'acme/shop' } } })).toBe(403)
-  })
-
-  test('is compared with globs as GitHub compares names, without regard to case', async () => {
-    const relay = await openReceiving({
-      env: {
-        RELAY_REPOSITORY: '',
-        RELAY_ALLOWED_REPOSITORIES: 'Acme/*, *-corp/Infra, !acme/x, acme/.github',
-      },
-    })
-    let n = 0
-    const get = (repository: string) => target(relay, { body: { n: n++, github: { repository } } })
-    expect(await get('acme/Shop')).toBe('acme/shop port_action')
-    expect(await get('ACME/.github')).toBe('acme/.github port_action')
-    expect(await get('big-CORP/infra')).toBe('big-corp/infra port_action')
-    expect(await get('big-corp/other')).toBe(403)
-    expect(await get('acme2/shop')).toBe(403)
-    expect(await get('acme/X')).toBe(403)
   })
 })
 
@@ -797,13 +623,10 @@ describe('what is logged', () => {
       },
     })
     const response = await relay.post()
-    expect(await refused(relay, response)).toEqual(
-      problem(
-        500,
-        'Internal Server Error',
-        'Something failed inside the relay; its log shows the error. Nothing was accepted.',
-      ),
-    )
+    expect(await refused(relay, response)).toEqual([
+      500,
+      'Something failed inside the relay; its log shows the error. Nothing was accepted.',
+    ])
     expect(relay.logged).toEqual([
       { message: 'a request failed', fields: { err: new Error('the clock stands still') } },
       expect.objectContaining({ message: 'a webhook of Port is refused' }),
