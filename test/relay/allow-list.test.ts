@@ -2,13 +2,21 @@ import { expect, test } from 'vitest'
 import { ConfigError, readConfig } from '../../relay/config/config.ts'
 import { openReceiving } from '../support/receiving.ts'
 
-test('a class of characters with ! leaves out those that it names, as with ^', async () => {
-  for (const glob of ['acme/[!s]*', 'acme/[^s]*']) {
-    const env = { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: glob }
-    const relay = await openReceiving({ env })
-    const status = async (repository: string) =>
-      (await relay.post({ body: { glob, github: { repository } } })).status
-    expect([await status('acme/secret'), await status('acme/web')], glob).toEqual([403, 202])
+test.each<[list: string, allowed: string[], refused: string[]]>([
+  ['acme/[!s]*', ['acme/web'], ['acme/secret']],
+  ['acme/[^s]*', ['acme/web'], ['acme/secret']],
+  // As GitHub compares names: without regard to case.
+  [
+    'Acme/*, *-corp/Infra, !acme/x, acme/.github',
+    ['acme/Shop', 'ACME/.github', 'big-CORP/infra'],
+    ['big-corp/other', 'acme2/shop', 'acme/X'],
+  ],
+])('RELAY_ALLOWED_REPOSITORIES=%s allows %j, and not %j', async (list, allowed, refused) => {
+  const env = { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: list }
+  const relay = await openReceiving({ env })
+  for (const repository of [...allowed, ...refused]) {
+    const { status } = await relay.post({ body: { list, github: { repository } } })
+    expect([repository, status]).toEqual([repository, allowed.includes(repository) ? 202 : 403])
   }
 })
 
