@@ -83,20 +83,6 @@ test('what a run waits for, and what was decided, is read', async () => {
   ])
 })
 
-test('a new run is shown to nobody for a while, then in any order', async () => {
-  const order = <T>(runs: T[]) => runs.toReversed()
-  const { api, github, run } = await open({ shownAfterMs: 3_600_000, order })
-  expect((await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data).toEqual([])
-  await expect(github.run('acme/shop', run.id, null)).rejects.toMatchObject({ status: 404 })
-  const ids = [2, 3].map(hours => {
-    const createdAt = new Date(Date.now() - hours * 3_600_000).toISOString()
-    return api.createRun({ repository: 'acme/shop', createdAt }).id
-  })
-  expect(
-    (await github.runsPage('acme/shop', 1, null, 'repository_dispatch')).data?.map(({ id }) => id),
-  ).toEqual(ids.toReversed())
-})
-
 test.each([-90_000, 0, 3_600_000])("GitHub's clock is %i ms ahead: its answers tell", async skew => {
   const { github, run } = await open({ clockSkewMs: skew })
   expect(github.clockOffset()).toBeNull()

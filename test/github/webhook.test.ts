@@ -156,15 +156,6 @@ describe('what is done with a run', () => {
     },
   )
 
-  test('name, actor and branch may be null, and the title absent', async () => {
-    const relay = await open()
-    await relay.delivery('acme/shop')
-    const nulls = { name: null, actor: null, head_branch: null, html_url: null, run_attempt: null }
-    expect((await relay.send(event(nulls))).body).toEqual({ scheduled: 1 })
-    const other = { ...nulls, id: 78, display_title: undefined }
-    expect((await relay.send(event(other))).body).toEqual({ scheduled: 0 })
-  })
-
   test('its title must name the delivery, in its own repository, whatever the case of its letters', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
@@ -191,13 +182,6 @@ describe('what is done with a run', () => {
     const id = await relay.delivery('acme/shop')
     expect((await relay.send(event({}))).body).toEqual({ scheduled: 1 })
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
-  })
-
-  test('its title may be long', async () => {
-    const relay = await open()
-    await relay.delivery('acme/shop')
-    const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
-    expect((await relay.send(event({ display_title: `${words} ${RUN}` }))).body).toEqual({ scheduled: 1 })
   })
 
   test('a delivery that has ended is not woken', async () => {

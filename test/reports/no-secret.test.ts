@@ -115,22 +115,6 @@ test('a second run of the delivery stops before any step of its author', async (
   expect(portRun!.logs).toHaveLength(logs)
 })
 
-test('without permission for tokens the warning names it, and the job goes on', async () => {
-  const system = await startSystem()
-  const { dispatch, portRun } = await system.deliver()
-  const run = await simulate(system, dispatch, workflow('- run: echo one', { permission: 'actions: read' }))
-  expect(run.conclusion).toBe('success')
-  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
-    {
-      level: 'warning',
-      message: expect.stringMatching(
-        /^This job is not reported to Port: give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret, or report: off\./,
-      ),
-    },
-  ])
-  expect(portRun!.status).toBe('IN_PROGRESS')
-})
-
 test('while the job runs, the progress reporter shows its step and its log through the relay', async () => {
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
@@ -142,59 +126,6 @@ test('while the job runs, the progress reporter shows its step and its log throu
   expect((await playing).jobs[0]!.orphans).toEqual([])
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
   expect(portRun!.logs.filter(log => log.message.includes('early'))).toHaveLength(1)
-})
-
-test('a run that could not prove itself at its start does so at its end', async () => {
-  const system = await startSystem()
-  const { dispatch, portRun } = await system.deliver()
-  system.issuer.fail({
-    match: ({ path }) => path.startsWith('/runner/'),
-    status: 503,
-    headers: { 'retry-after': '60' },
-  })
-  const run = await simulate(system, dispatch, workflow('- run: echo one'))
-  expect(run.conclusion).toBe('success')
-  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
-    {
-      level: 'warning',
-      message: expect.stringMatching(
-        /^Reporting to Port failed: GitHub answered 503 to the request for an OIDC token/,
-      ),
-    },
-  ])
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-  expect(portRun!.externalRunId).toBe(String(GITHUB_RUN_ID))
-})
-
-test('a relay without credentials of Port opens secrets all the same, and the warning says what it lacks', async () => {
-  const scheme = vectors['aes256-gcm']
-  const system = await startSystem({
-    PORT_CLIENT_ID: '',
-    PORT_PREVIOUS_SECRETS: scheme.clientSecret,
-  })
-  const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
-  const inputs = { password: scheme.cases[0]!.encrypted }
-  const { dispatch } = await system.deliver({ body: { inputs, action } })
-  const test = `- { run: test "$P" = "${scheme.cases[0]!.plaintext}", env: { P: "\${{ steps.port.outputs.password }}" } }`
-  const run = await simulate(system, dispatch, workflow(test))
-  expect(run.conclusion).toBe('success')
-  expect(run.jobs[0]!.steps[1]!.annotations).toMatchObject([
-    {
-      level: 'warning',
-      message: expect.stringMatching(/^Reporting to Port failed: the relay has no credentials of Port/),
-    },
-  ])
-})
-
-test('what only the relay has cannot be fetched: the job stops, and says so', async () => {
-  const system = await startSystem()
-  const { dispatch } = await system.deliver({ body: { inputs: { large: 'x'.repeat(70_000) } } })
-  const oidc = system.issuer.runner(system.run({ eventName: 'workflow_dispatch' }))
-  const run = await simulate(system, dispatch, workflow('- run: echo one'), { oidc })
-  expect(run.conclusion).toBe('failure')
-  expect(run.jobs[0]!.steps[1]!.annotations[0]!.message).toMatch(
-    /^The relay could not be asked for "inputs.large": the relay answered 403 to POST .*\/report\/start \(This workflow run may not report/,
-  )
 })
 
 test('report: workflow leaves the end to the relay', async () => {
