@@ -184,6 +184,17 @@ describe('what is done with a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
+  test('its title may be long, and name, actor, branch, and attempt may be null', async () => {
+    const relay = await open()
+    await relay.delivery('acme/shop')
+    const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
+    const nulls = { name: null, actor: null, head_branch: null, html_url: null, run_attempt: null }
+    const long = event({ ...nulls, display_title: `${words} ${RUN}` })
+    expect((await relay.send(long)).body).toEqual({ scheduled: 1 })
+    const untitled = event({ ...nulls, id: 78, display_title: undefined })
+    expect((await relay.send(untitled)).body).toEqual({ scheduled: 0 })
+  })
+
   test('a delivery that has ended is not woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop', RUN, 77)
