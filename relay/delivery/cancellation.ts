@@ -57,7 +57,7 @@ export function noteRejected(
   { reason, pollAt: lookAt }: Event<'cancelRejected'>,
   now: number,
 ): Transition {
-  const sentence = `The workflow run cannot be cancelled: ${reason}.`
+  const sentence = `The workflow run can't be canceled: ${reason}.`
   return {
     change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: lookAt },
     messages: [{ log: [{ level: 'WARN', message: sentence }] }],

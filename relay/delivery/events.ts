@@ -53,6 +53,8 @@ export type DeliveryEvent =
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** Its run in Port has finished, whoever finished it; `conclusion`: as Port shows it. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
+  /** No workflow file of the default branch listens to the dispatch; `hasFiles`: there are others. */
+  | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }

@@ -1,6 +1,7 @@
-import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
+import { duration } from '../../port/text.ts'
+import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
-import { CANCELLED, finish, outcomeInPort, outcomeOf, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
+import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
@@ -14,16 +15,19 @@ export function see(
   const first = runs[delivery.runs.length]
   if (!first) return { change, messages: [], history: null }
   return {
-    change: {
-      ...change,
-      state: 'running',
-      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
-      awaitingResponseSince: null,
-    },
+    change: { ...change, ...bound(delivery, now) },
     messages: linkTo(first, runs),
     history: { type: 'runBound', details: { github_run_id: first.id, evidence: first.evidence } },
   }
 }
+
+const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Change => ({
+  state: 'running',
+  dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
+  awaitingResponseSince: null,
+  // A workflow listened after all.
+  ...(reason !== null && { reason: null }),
+})
 
 /** The action has reported from this run, which is the delivery's run from now on. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
@@ -38,9 +42,7 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
-      state: 'running',
-      dispatchedAt: delivery.dispatchedAt ?? delivery.attemptedAt ?? now,
-      awaitingResponseSince: null,
+      ...bound(delivery, now),
       dueAt: now + FIRST_POLL_MS,
       runs: [...others, { ...run, ...kept, evidence: 'report', attempt }],
     },
@@ -126,6 +128,23 @@ export function finishInPort(
     },
     messages: [],
     history: { type: 'finishedInPort', details: { conclusion, state: 'finished' } },
+  }
+}
+
+/** Nothing has started yet, and no workflow file listens: Port shows it long before the start timeout is over. */
+export function warn(
+  delivery: Delivery,
+  { hasFiles, pollAt }: Event<'listenerMissing'>,
+  _now: number,
+  { startTimeout }: Policy,
+): Transition {
+  const cause = { disabled: [], workflows: hasFiles ? null : 0 }
+  const reason = nothingListens(cause, delivery.repository, delivery.eventType)
+  const message = `${reason} The relay waits for a run until RELAY_START_TIMEOUT (${duration(startTimeout)}) is over.`
+  return {
+    change: { reason, dueAt: pollAt },
+    messages: [{ log: [{ level: 'WARN', message }] }],
+    history: { type: 'listenerMissing', details: { reason } },
   }
 }
 

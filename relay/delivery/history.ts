@@ -83,6 +83,10 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     log: 'the delivery finished: its run in Port has finished',
     timeline: d => timelineText('The run in Port finished', 'plain', conclusion(d)),
   },
+  listenerMissing: {
+    log: 'no workflow listens to the dispatch',
+    timeline: d => timelineText('No workflow listens to the dispatch', 'bad', text(d.reason)),
+  },
   startTimedOut: {
     log: 'the delivery finished without a workflow run',
     timeline: d => timelineText('No workflow run started in time', 'bad', text(d.reason)),

@@ -148,17 +148,17 @@ export function replacement(message: Message, { status }: PortFailure): Message 
       : 'entity' in message
         ? 'an entity'
         : 'a status label or a link'
-  const sentence = `… ${what} may be missing here: Port keeps answering ${status}.`
+  const sentence = `… ${what} may be missing here: Port keeps responding with ${status}.`
   return { log: [{ level: 'WARN', message: sentence }] }
 }
 
 const KINDS: Record<PortFailure['kind'], string> = {
-  ended: 'the run has ended',
+  ended: 'the run has finished',
   synchronized: 'the run is synchronous',
-  unknown_run: "Port knows no such run: PORT_CLIENT_ID may be another organization's",
-  credentials: "Port does not accept the organization's credentials",
+  unknown_run: "Port doesn't know the run: PORT_CLIENT_ID may belong to another organization",
+  credentials: "Port rejects the organization's credentials",
   later: "Port limits the organization's requests",
-  unreachable: 'Port has trouble of its own, or something before it has answered',
+  unreachable: 'Port, or a proxy in front of it, returned an error',
   refused: 'Port rejects the request',
 }
 
@@ -166,7 +166,7 @@ const KINDS: Record<PortFailure['kind'], string> = {
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   return {
-    reason: kind === 'unreachable' ? `Port did not answer (${describeNetworkError(cause)})` : KINDS[kind],
+    reason: kind === 'unreachable' ? `Port didn't respond (${describeNetworkError(cause)})` : KINDS[kind],
   }
 }
 

@@ -48,7 +48,7 @@ export const CANCELLED: Ending = {
   outcome: 'cancelled',
   conclusion: 'cancelled',
   label: 'Cancelled',
-  sentence: 'A person cancelled it: its run in Port was ended, or the relay was asked to cancel it.',
+  sentence: 'Canceled by a user in Port or through the relay.',
 }
 
 const NAME_BY_PAYLOAD = 'Set run-name: ${{ github.event.client_payload.run_id }} in the workflow'
@@ -78,59 +78,59 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
       return failed(
         'not_started',
         'Not started',
-        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it does not use the action. The relay cannot look, since ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
+        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
       )
     case 'unidentified':
       return failed(
         'unknown',
         'Not identified',
-        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it cannot be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it can't be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
       )
     case 'deleted':
       return failed(
         'unknown',
         'Deleted',
-        `The workflow run was deleted on GitHub before it reported how it ended. Run the Port action again if its work is still wanted.`,
+        `The workflow run was deleted on GitHub before it reported its result. Run the Port action again if its work is still wanted.`,
       )
     case 'too long':
       return failed(
         'unknown',
         'Not followed further',
-        `The workflow run in ${repository} has not ended within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
+        `The workflow run in ${repository} hasn't finished within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay no longer follows it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
       )
     case 'end not seen':
       return failed(
         'unknown',
         'Not followed further',
-        `Nothing reported within ${duration(cause.runTimeout)} how the workflow run in ${repository} ended, and the relay cannot look, since ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
+        `The workflow run in ${repository} reported no result within ${duration(cause.runTimeout)}, and the relay can't read it: ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
       )
     case 'unknown':
       return failed(
         'unknown',
         'Unknown',
-        `Within ${duration(cause.runTimeout)} the relay could not find out what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
+        `The relay couldn't find out within ${duration(cause.runTimeout)} what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
       )
   }
 }
 
-function nothingListens(
+export function nothingListens(
   { disabled, workflows }: { disabled: string[]; workflows: number | null },
   repository: string,
   eventType: string | null,
 ): string {
   const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
   if (workflows === 0)
-    return `${listens}: it has no workflow at all. Add one with "on: repository_dispatch: types: [${eventType}]" to the default branch, and see that Actions are enabled in the repository's settings.`
+    return `${listens}: it has no workflow at all. Add one with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
   if (disabled.length > 0 && disabled.length === workflows)
     return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right one on the repository's Actions page.`
-  const also = disabled.length > 0 ? ` These are disabled, and listen to nothing: ${names(disabled)}.` : ''
+  const also = disabled.length > 0 ? ` Disabled workflows don't listen: ${names(disabled)}.` : ''
   return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
 }
 
 function noRunOfWorkflow(delivery: Delivery): string {
   const { ref } = delivery
   const where = ref === null ? 'the default branch' : `"${ref}"`
-  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, and shows no run of it. See that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
+  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run of it. Check that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
 /** The result if the workflow run has finished and nothing reported it. */
@@ -147,11 +147,11 @@ export function outcomeOfRun(
   })
   switch (conclusion) {
     case 'success':
-      return succeeded('Succeeded', `The workflow run in ${repository} ended with success.`)
+      return succeeded('Succeeded', `The workflow run in ${repository} succeeded.`)
     case 'neutral':
       return succeeded(
-        'Ended neutral',
-        `The workflow run in ${repository} ended neutral, which GitHub counts as passed.`,
+        'Neutral',
+        `The workflow run in ${repository} finished as neutral, which GitHub counts as passed.`,
       )
     case 'failure':
       return { ...failedAs('Failed', failure(jobs, repository)), state: 'finished' }
@@ -165,7 +165,7 @@ export function outcomeOfRun(
     case 'startup_failure':
       return failedAs(
         'Not started',
-        `The workflow in ${repository} could not start: its file has an error, or asks for a permission or an action that the repository does not allow. The run's page shows which.`,
+        `The workflow in ${repository} couldn't start: its file has an error, or it uses a permission or an action that the repository doesn't allow. The run's page shows which.`,
       )
     case 'skipped':
       return failedAs(
@@ -175,17 +175,17 @@ export function outcomeOfRun(
     case 'action_required':
       return failedAs(
         'Needs approval',
-        `GitHub holds the workflow run in ${repository} back until a person approves it: approve it on the run's page; no further updates are sent to Port.`,
+        `The workflow run in ${repository} waits for approval on GitHub: approve it on the run's page. Port gets no further updates.`,
       )
     case 'stale':
       return failedAs(
         'Stale',
-        `GitHub ended the workflow run in ${repository} because it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
+        `GitHub stopped the workflow run in ${repository}, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
       )
     default:
       return failedAs(
-        'Ended',
-        `The workflow run in ${repository} ended with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay does not know`}: look at the run's page.`,
+        'Finished',
+        `The workflow run in ${repository} finished with ${conclusion === null ? 'no conclusion' : `the conclusion "${conclusion}", which this relay doesn't know`}: see the run's page.`,
       )
   }
 }
@@ -194,12 +194,12 @@ function failure(jobs: Job[] | null, repository: string): string {
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
   const [job] = failed
   if (jobs?.length === 0)
-    return `The workflow run in ${repository} failed before any of its jobs began: its file may have an error; the run's page shows which.`
+    return `The workflow run in ${repository} failed before any of its jobs started: its file may have an error. See the run's page.`
   if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)
   if (step?.name === 'Set up job')
-    return `Job "${job.name}" could not be set up${more}: an action that it uses does not exist or may not be used, or its runner is not ready. The run's page shows which.`
+    return `Job "${job.name}" couldn't be set up${more}: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows which.`
   if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
   const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
   return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
@@ -207,8 +207,8 @@ function failure(jobs: Job[] | null, repository: string): string {
 
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
-    return `The workflow run in ${repository} was cancelled while it was queued, before a runner took it: by a person, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
-  return `The workflow run in ${repository} was cancelled, or reached timeout-minutes, and could not report it. The run's page shows who or what ended it.`
+    return `The workflow run in ${repository} was canceled before a runner picked it up: by a user, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
+  return `The workflow run in ${repository} was canceled, or reached timeout-minutes, and couldn't report it. The run's page shows who or what stopped it.`
 }
 
 /** The step that a job failed at; null if none did, for example if its runner was lost. */
@@ -286,7 +286,7 @@ export function finish(
 
 /** The delivery finishes without a workflow run. A run that a user finished in Port keeps its status. */
 export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
-  const message = `Delivery ${delivery.id} was cancelled before a workflow run started.`
+  const message = `Delivery ${delivery.id} was canceled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }
   return finish(delivery, CANCELLED, history, policy, { lines: [{ level: 'INFO', message }] })
 }

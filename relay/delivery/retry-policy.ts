@@ -68,7 +68,7 @@ export function loseResponse(
   if (attempt !== delivery.attempts) return null
   return {
     change: { dueAt: now + nextPoll(0, policy), awaitingResponseSince: now, waitingNotified: true },
-    messages: once(delivery, `${reason}; looking for its workflow run`),
+    messages: once(delivery, `${reason}; searching for its workflow run`),
     history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
 }
@@ -127,7 +127,10 @@ export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'wait
 
 function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   const change: Change = { dueAt, waitingNotified: true }
-  const messages = once(delivery, reason ?? `GitHub's answer was not recorded; looking for its workflow run`)
+  const messages = once(
+    delivery,
+    reason ?? `GitHub's response wasn't recorded; searching for its workflow run`,
+  )
   return { change, messages, history: null }
 }
 

@@ -65,6 +65,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
     dispatched: following.finishInPort,
     running: following.finishInPort,
   }),
+  listenerMissing: only({ dispatched: following.warn }),
   startTimedOut: only({ dispatched: following.giveUp }),
   runTimedOut: only({ dispatched: following.giveUp, running: following.giveUp }),
   runUnidentified: only({ dispatched: following.giveUp }),

@@ -12,9 +12,16 @@ import { createRateLimitPauses } from './rate-limit-pause.ts'
 import { createRepositoryReader, type RepositoryReader } from './repository.ts'
 import { createRunControl, createRunReader, type RunControl, type RunReader } from './runs.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
+import { createWorkflowFileReader, type WorkflowFileReader } from './workflow-files.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
-export interface GitHub extends RunReader, RunControl, ApprovalReader, JobReader, RepositoryReader {
+export interface GitHub
+  extends RunReader,
+    RunControl,
+    ApprovalReader,
+    JobReader,
+    RepositoryReader,
+    WorkflowFileReader {
   /** The address of GitHub's pages: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
   /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
@@ -81,6 +88,7 @@ export function createGitHub(
     ...createRunControl(credential, { mayPost() {}, isAllowed }),
     ...createApprovalReader(credential),
     ...createJobReader(credential),
+    ...createWorkflowFileReader(credential),
     ...repositories,
     async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {
       const eventType = type ?? ''

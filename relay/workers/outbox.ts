@@ -129,7 +129,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
       const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
       const line: LogLine =
         isDelete && error.status === 404
-          ? { level: 'INFO', message: `The entity ${name} was not deleted: Port knows no such entity.` }
+          ? { level: 'INFO', message: `The entity ${name} wasn't deleted: Port doesn't know it.` }
           : {
               level: 'ERROR',
               message: `The entity ${name} was not ${isDelete ? 'deleted' : 'written'}: ${error.message}`,

@@ -1,17 +1,18 @@
 import { BoundedMap } from '../cache.ts'
-import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
-import type { DeliveryEvent, JobsFound, NoRun, Policy } from '../delivery/events.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import {
-  askInterval,
-  type Found,
   isFinished,
-  judge,
+  nextStep,
   type Observation,
+  type PollStep,
   pollInterval,
+  portInterval,
 } from '../delivery/observation.ts'
 import { decisiveRuns, toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RequestBudget } from '../github/request-budget.ts'
+import type { FindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
@@ -25,12 +26,13 @@ export interface PollDeps {
     'jobs' | 'jobLog' | 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
   >
   findRuns: FindRuns
+  findListeners: FindListeners
   apply: ApplyEvent
   port: PortAccess
   policy: Policy
   /** GitHub's clock minus the store's, milliseconds. */
   clockOffset: () => number
-  /** Requests for jobs, their logs and workflows. */
+  /** Requests for jobs, their logs, and workflows. */
   details: RequestBudget
   /** Requests for whom runs wait for, and who decided. */
   approvals: RequestBudget
@@ -40,29 +42,24 @@ export interface PollDeps {
 interface Note {
   /** When the delivery was queued: a redelivered one has a new note. */
   queuedAt: number
-  /** When it first saw the runs finished. */
+  /** When a poll first showed the runs finished. */
   finishedAt: number | null
   /** When Port's run is to be read again. */
-  askAt: number
-  /** When GitHub is to be asked again whom a run waits for, although Port shows it. */
+  portAt: number
+  /** When GitHub is to be read again for whom a run waits, although Port shows it. */
   approvalsAt: number
 }
 
-/** Details wait for the budget no longer than this after the run's end, as GitHub dates it: a restart doesn't extend it. */
-const DETAILS_MS = 60_000
 /** If there are several environments, one may be approved while the run still waits. */
 const APPROVALS_MS = 300_000
-/** A limit, because another relay may finish a delivery. */
 const MAX_NOTES = 20_000
-/** Conclusions that need no details. */
-const WITHOUT_DETAILS = ['success', 'neutral', 'skipped', 'startup_failure']
 
 /**
- * Each step polls one dispatched or running delivery, and advances it if its workflow run was seen, has finished, or has
- * timed out.
+ * Each call polls one dispatched or running delivery: it reads what `nextStep` asks for, one thing after the other, and
+ * applies the event that `nextStep` decides on in the end.
  */
 export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void> {
-  const { store, findRuns, port, policy, clockOffset, details, approvals } = deps
+  const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
   /** Only on the version that was polled: if another change came first, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
@@ -70,83 +67,73 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
   return async delivery => {
     const known = note(delivery)
     const maxAge = pollInterval(delivery, store.clock())
-    let found = await findRuns(delivery, { maxAge, externalRunId: null })
-    let state: Observation['port'] = port.canReport(delivery) ? 'unasked' : NO_PORT_RUN
-    let verdict = judge(delivery, observe(), policy)
-    if (verdict.kind === 'ask Port') {
-      state = await port.read(delivery)
-      known.askAt = Math.max(
-        store.clock() + askInterval(delivery, store.clock()),
-        port.freeAt(delivery.organization),
-      )
-      const externalRunId = toGithubRunId(typeof state === 'object' ? state.externalRunId : null)
-      if (externalRunId !== null) found = await findRuns(delivery, { maxAge, externalRunId })
-      verdict = judge(delivery, observe(), policy)
+    const canReport = port.canReport(delivery)
+    let seen: Observation = {
+      found: await findRuns(delivery, { maxAge, externalRunId: null }),
+      ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read', workflows: 'not read' },
+      ...{ listeners: 'not read', approvals: 'not due', cancelTried: false },
+      ...{ now: 0, portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0 },
     }
-
-    const { runs } = found
-    const open = runs.filter(run => !run.past && run.status !== 'completed')
-    if (verdict.kind === 'look again' && delivery.cancelRequestedAt !== null && open.length > 0) {
-      const event = await cancelRuns(delivery, open, { github: deps.github, now: store.clock() })
-      if (event) {
-        const seen = await apply(delivery, { type: 'runsSeen', runs, pollAt: Math.ceil(verdict.at) })
-        // GitHub has accepted the request, whatever else has happened.
-        await deps.apply(seen.delivery, event)
+    for (;;) {
+      seen = atPresent(seen)
+      const step = nextStep(delivery, seen, policy)
+      if (step.do === 'apply') {
+        await apply(delivery, step.event)
         return
       }
+      const more = await take(step)
+      if (more === 'done') return
+      seen = { ...seen, ...more }
     }
-    // A run that is new to the delivery is bound first, so that its history shows by which evidence.
-    const isNew = runs.some(run => !delivery.runs.some(each => each.id === run.id))
-    if (isNew && verdict.kind !== 'ended in Port') {
-      const pollAt = verdict.kind === 'look again' ? verdict.at : store.clock()
-      await apply(delivery, { type: 'runsSeen', runs, pollAt })
-      return
-    }
-    const waits = open.some(run => run.status === 'waiting')
-    const isShown = delivery.waitingFor !== null
-    const isDue = waits !== isShown || (waits && store.clock() >= known.approvalsAt)
-    if (isDue && verdict.kind !== 'ended in Port') {
-      const event = await readApprovals(delivery, runs, { github: deps.github, budget: approvals })
-      const outcome = event && (await apply(delivery, event)).outcome
-      if (outcome === 'applied' || (outcome === 'ignored' && isShown)) {
-        known.approvalsAt = store.clock() + APPROVALS_MS
-      }
-      // The next poll does the rest.
-      if (outcome !== null && outcome !== 'ignored') return
-    }
-    switch (verdict.kind) {
-      case 'ask Port':
-        return
-      case 'look again':
-        await apply(delivery, { type: 'runsSeen', runs, pollAt: verdict.at })
-        return
-      case 'cancelled in Port':
-        await apply(delivery, { type: 'cancelRequested', by: 'port' })
-        return
-      case 'ended in Port':
-        await apply(delivery, {
-          type: 'finishedInPort',
-          runs,
-          conclusion: typeof state === 'object' ? state.status : 'unknown',
-        })
-        break
-      case 'run ended':
-        return end(delivery, verdict.run, found)
-      default:
-        await apply(delivery, {
-          type: verdict.kind,
-          cause: await explain(verdict.cause, delivery.repository),
-        })
-    }
-    notes.delete(delivery.id)
 
-    function observe(): Observation {
+    function atPresent(before: Observation): Observation {
       const now = store.clock()
-      known.finishedAt = isFinished(decisiveRuns(found.runs)) ? (known.finishedAt ?? now) : null
+      known.finishedAt = isFinished(decisiveRuns(before.found.runs)) ? (known.finishedAt ?? now) : null
       return {
-        ...{ now, found, port: state, portDue: now >= known.askAt },
+        ...before,
+        ...{ now, portDue: now >= known.portAt, finishedSince: known.finishedAt, clockOffset: clockOffset() },
         portFreeAt: port.freeAt(delivery.organization),
-        finishedFor: now - (known.finishedAt ?? now),
+        approvals: before.approvals === 'not due' && now >= known.approvalsAt ? 'due' : before.approvals,
+      }
+    }
+
+    /** @returns what it has shown, or that it has changed the delivery: the next poll does the rest */
+    async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
+      const { repository, eventType } = delivery
+      const { runs } = seen.found
+      switch (step.do) {
+        case 'read Port': {
+          const run = await port.read(delivery)
+          const now = store.clock()
+          known.portAt = Math.max(now + portInterval(delivery, now), port.freeAt(delivery.organization))
+          const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
+          if (externalRunId === null) return { port: run }
+          return { port: run, found: await findRuns(delivery, { maxAge, externalRunId }) }
+        }
+        case 'read approvals': {
+          const event = await readApprovals(delivery, runs, { github, budget: approvals })
+          const outcome = event && (await apply(delivery, event)).outcome
+          if (outcome === 'applied' || (outcome === 'ignored' && delivery.waitingFor !== null)) {
+            known.approvalsAt = store.clock() + APPROVALS_MS
+          }
+          return outcome === null || outcome === 'ignored' ? { approvals: 'read' } : 'done'
+        }
+        case 'read jobs': {
+          const jobs = await findFailedJobs(repository, step.run, { github, budget: details })
+          return { jobs: jobs ?? details.freeAt() }
+        }
+        case 'read listeners':
+          return { listeners: await findListeners(repository, eventType ?? '') }
+        case 'read workflows':
+          return { workflows: await readWorkflows(repository) }
+        case 'cancel runs': {
+          const event = await cancelRuns(delivery, step.runs, { github, now: store.clock() })
+          if (!event) return { cancelTried: true }
+          const { delivery: current } = await apply(delivery, { type: 'runsSeen', runs, pollAt: step.pollAt })
+          // GitHub has accepted the request, whatever else has happened.
+          await deps.apply(current, event)
+          return 'done'
+        }
       }
     }
   }
@@ -154,37 +141,23 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
     const known =
-      before?.queuedAt === queuedAt ? before : { queuedAt, finishedAt: null, askAt: 0, approvalsAt: 0 }
+      before?.queuedAt === queuedAt ? before : { queuedAt, finishedAt: null, portAt: 0, approvalsAt: 0 }
     notes.set(id, known)
     return known
   }
 
-  async function end(delivery: Delivery, run: DeliveryRun, { runs, snapshot }: Found): Promise<void> {
-    let found: JobsFound | null = null
-    if (port.canReport(delivery) && !WITHOUT_DETAILS.includes(run.conclusion ?? '')) {
-      found = await findFailedJobs(delivery.repository, run, { github: deps.github, budget: details })
-      const now = store.clock()
-      const shown = snapshot.runs.get(run.id)
-      const finishedAt = shown ? shown.updatedAt - clockOffset() : (note(delivery).finishedAt ?? now)
-      const pollAt = Math.max(now + 1_000, details.freeAt())
-      if (!found && pollAt < finishedAt + DETAILS_MS) {
-        await apply(delivery, { type: 'runsSeen', runs, pollAt })
-        return
-      }
-    }
-    await apply(delivery, { type: 'runFinished', run, runs, found })
-    notes.delete(delivery.id)
-  }
-
-  /** Adds what else is known of a repository in which nothing listens. */
-  async function explain(cause: NoRun, repository: string): Promise<NoRun> {
-    if (cause.why !== 'nothing listens' || !details.take()) return cause
+  /** What else is known of a repository in which no workflow listens. */
+  async function readWorkflows(
+    repository: string,
+  ): Promise<{ disabled: string[]; workflows: number | null }> {
+    const nothing = { disabled: [], workflows: null }
+    if (!details.take()) return nothing
     try {
-      const workflows = await deps.github.workflows(repository)
+      const workflows = await github.workflows(repository)
       const disabled = workflows.filter(each => each.state.startsWith('disabled')).map(each => each.name)
-      return { ...cause, disabled, workflows: workflows.length }
+      return { disabled, workflows: workflows.length }
     } catch {
-      return cause
+      return nothing
     }
   }
 }

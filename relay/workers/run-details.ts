@@ -28,7 +28,7 @@ export async function findFailedJobs(
   try {
     found = await github.jobs(repository, run.id, run.attempt)
   } catch {
-    const message = 'GitHub did not show which of its jobs failed; the run on GitHub does.'
+    const message = "GitHub didn't show which jobs failed; the run on GitHub does."
     return { jobs: null, lines: [{ level: 'WARN', message }] }
   }
   const { jobs, total } = found
@@ -44,7 +44,7 @@ export async function findFailedJobs(
   if (unnamed > 0 && bad.length > 0) {
     lines.push({
       level: 'WARN',
-      message: 'The run has more jobs than are named here; the run on GitHub shows all.',
+      message: 'The run has more jobs than are listed here; the run on GitHub shows all of them.',
     })
   }
   return { jobs, lines }
@@ -53,17 +53,16 @@ export async function findFailedJobs(
     const missing = (why: string): LogLine[] => [
       { level: 'WARN', message: `The log of job "${job.name}" ${why}; the run on GitHub may show more.` },
     ]
-    if (!budget.take(1, LEFT_BY_LOGS))
-      return missing('was not fetched, since GitHub may be asked only so often')
+    if (!budget.take(1, LEFT_BY_LOGS)) return missing("wasn't fetched, to save requests to GitHub")
     try {
       const text = await github.jobLog(repository, job.id)
-      if (text === null) return missing('is not there, as after a lost runner')
+      if (text === null) return missing("doesn't exist, for example because the runner was lost")
       const tail = cleanLog(text, failedStep(job)?.finishedAt ?? null)
       if (tail.length === 0) return missing('is empty')
       const head: LogLine = { level: 'INFO', message: `The last lines of the log of job "${job.name}":` }
       return [head, ...tail.map((message): LogLine => ({ level: 'INFO', message }))]
     } catch {
-      return missing('could not be fetched')
+      return missing("couldn't be fetched")
     }
   }
 }
@@ -73,7 +72,7 @@ function describe(job: Job): string {
   const how = job.conclusion ?? 'no conclusion'
   return step
     ? `Job "${job.name}": ${how} at step ${step.number} "${step.name}".`
-    : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner took it'}.`
+    : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
 /**

@@ -6,6 +6,7 @@ import type { GitHub } from '../github/client.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRequestBudget } from '../github/request-budget.ts'
 import { createRunCache } from '../github/run-cache.ts'
+import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store, Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
@@ -24,7 +25,9 @@ import { repeat, startWorker, type Worker } from './worker.ts'
  */
 const LISTS = 36
 const BY_ID = 8
+/** Jobs, their logs, and workflow files, which leave some for the jobs of other runs. */
 const DETAILS = 10
+const LEFT_BY_FILES = 1
 /** For whom runs wait. With GitHub's webhooks, it shows at once. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
@@ -77,6 +80,7 @@ export function createEngine(deps: EngineDeps): Engine {
     })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }
+  const details = budget(DETAILS)
   return {
     apply,
     port,
@@ -87,7 +91,8 @@ export function createEngine(deps: EngineDeps): Engine {
     poll: createPoll({
       ...{ store, github, apply, port, policy, clockOffset },
       findRuns: finder(LISTS, PLANNED),
-      details: budget(DETAILS),
+      details,
+      findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
       approvals: budget(APPROVALS),
     }),
     outbox: createOutbox({ ...deps, client: port.client }),

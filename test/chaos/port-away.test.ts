@@ -41,7 +41,7 @@ test(`Port is down for an hour, at ${SCALE} times the speed: the log has at most
   expect(lines.length).toBeLessThanOrEqual(100)
   // The first is logged at once, each other one a minute after the previous one.
   expect(retries().length).toBeLessThanOrEqual(62)
-  expect(retries()[0]).toMatchObject({ level: 40, count: 1, reason: 'Port did not answer (ECONNREFUSED)' })
+  expect(retries()[0]).toMatchObject({ level: 40, count: 1, reason: "Port didn't respond (ECONNREFUSED)" })
   const counted = retries().reduce((sum, line) => sum + Number(line.count), 0)
   expect(counted).toBeGreaterThan(10 * DELIVERIES)
 

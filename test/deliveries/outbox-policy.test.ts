@@ -20,7 +20,7 @@ const failure = (kind: PortFailure['kind'], status: number | null): PortFailure 
 
 /** The fates of a log line, a label and an entity; then of a conclusion. Each: at once, after 16 minutes. */
 const FATES: [answer: string, PortFailure, others: [NextStep, NextStep], end: [NextStep, NextStep]][] = [
-  ['the run has ended', failure('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['the run has finished', failure('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['400, refused', failure('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
   ['413, refused', failure('refused', 413), ['drop', 'drop'], ['retry', 'replace']],
@@ -57,7 +57,7 @@ test('what is sent in place of a message holds nothing of it but the conclusion'
   expect(replacement(END, response)).toEqual({ update: { conclusion: 'failure' } })
   for (const message of [LOG, LABEL, ENTITY]) {
     const text = JSON.stringify(replacement(message, response))
-    expect(text).toMatch(/may be missing here: Port keeps answering 500\./)
+    expect(text).toMatch(/may be missing here: Port keeps responding with 500\./)
     expect(text).not.toMatch(/a line|Waiting for GitHub|shop/)
   }
 })

@@ -71,6 +71,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
     runs: [run({ status: 'completed', conclusion: 'success' })],
   },
   finishedInPort: { type: 'finishedInPort', runs: [] },
+  listenerMissing: { type: 'listenerMissing', hasFiles: true, pollAt: NOW + 1 },
   startTimedOut: { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: null } },
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
@@ -121,6 +122,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
     dispatched: 'state=finished outcome reason dueAt awaitingResponseSince runs · 0',
     running: 'state=finished outcome reason dueAt awaitingResponseSince runs · 0',
   },
+  listenerMissing: { dispatched: 'reason dueAt · 1' },
   startTimedOut: { dispatched: 'state=failed outcome reason dueAt · 2' },
   runTimedOut: {
     dispatched: 'state=failed outcome reason dueAt · 2',
@@ -317,17 +319,17 @@ describe('no other file of relay/ writes a state:', () => {
 test.each<[NoRun, string]>([
   [
     { why: 'nothing listens', disabled: [], workflows: null },
-    `GitHub accepted the dispatch of workflow release.yml to acme/shop on next, and shows no run of it. See that its file has "workflow_dispatch:" in its "on:" on "next", and that the workflow is enabled on the repository's Actions page.`,
+    `GitHub accepted the dispatch of workflow release.yml to acme/shop on next, but shows no run of it. Check that its file has "workflow_dispatch:" in its "on:" on "next", and that the workflow is enabled on the repository's Actions page.`,
   ],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
-    `Nothing reported from acme/shop within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or its run still waits for a runner, or it does not use the action. The relay cannot look, since GitHub refuses: give it Actions: read, and look at the repository's Actions page.`,
+    `Nothing reported from acme/shop within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: GitHub refuses: give it Actions: read, and look at the repository's Actions page.`,
   ],
   [
     { why: 'unidentified', amount: 2 },
-    `2 workflow runs started in acme/shop around the dispatch of workflow release.yml to acme/shop on next, and which one belongs to it cannot be identified. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
+    `2 workflow runs started in acme/shop around the dispatch of workflow release.yml to acme/shop on next, and which one belongs to it can't be identified. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
   ],
-])('a workflow that was dispatched by its name is named where its run is missing: %j', (cause, reason) => {
+])('a workflow that was dispatched by its name is named if its run is missing: %j', (cause, reason) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
   const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
   expect(next?.change).toMatchObject({ state: 'failed', reason })

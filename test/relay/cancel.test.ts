@@ -105,39 +105,6 @@ test('a body that names the run cancels it as well, and Port gets the end of the
   expect(scene.github.cancellations).toHaveLength(1)
 })
 
-test('a delivery that is queued is not dispatched, and those behind it are', async () => {
-  const scene = await open()
-  const endLimit = scene.github.failures.tooMany(1, {
-    match: ({ path }) => path.endsWith('/dispatches'),
-    times: Number.POSITIVE_INFINITY,
-  })
-  const [head, middle, last] = [await scene.deliver(), await scene.deliver(), await scene.deliver()]
-  await until(async () => {
-    const { events } = await scene.shown(head.run.id)
-    return events.some(({ type }) => type === 'dispatchDeferred')
-  }, 'GitHub has deferred the first dispatch')
-  expect(await cancel(scene, runUpdated(middle.run))).toMatchObject({
-    status: 202,
-    body: { state: 'cancelled' },
-  })
-  endLimit()
-  await reaches(scene, last.run, 'running')
-  expect(scene.github.dispatches.map(({ clientPayload }) => clientPayload.run_id)).toEqual([
-    head.run.id,
-    last.run.id,
-  ])
-  expect(await scene.shown(middle.run.id)).toMatchObject({ state: 'cancelled', github_run_id: null })
-})
-
-test('a workflow run that GitHub does not show yet is cancelled once it does', async () => {
-  const scene = await open({ github: { shownAfterMs: 6_000 } })
-  const { run, workflowRun } = await running(scene)
-  expect(await cancel(scene, runUpdated(run))).toMatchObject({ status: 202 })
-  const { events } = await reaches(scene, run, 'cancelled')
-  expect(scene.github.cancellations).toEqual([{ runId: workflowRun.id, isForced: false }])
-  expect(events.map(({ type }) => type)).not.toContain('cancelRejected')
-})
-
 test('what is not a cancel of a person cancels nothing, and the answer says why', async () => {
   const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)

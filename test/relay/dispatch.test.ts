@@ -81,15 +81,6 @@ test('a node run of a Port workflow is updated in its own way', async () => {
   )
 })
 
-test('a delivery without a run in Port is dispatched, and nothing is sent to Port', async () => {
-  const relay = await startSystem({ blind: true })
-  relay.github.addRepository('acme/shop')
-  await relay.accept('r_1')
-  await relay.step()
-  expect(relay.github.dispatches).toHaveLength(1)
-  expect(await relay.send()).toBe(0)
-})
-
 test('"Waiting for GitHub" said late does not undo what the action has said since', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop')
@@ -235,50 +226,6 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
     await relay.send()
     expect(logs(relay, 'r_1')).toHaveLength(2)
   })
-
-  test('asked to wait again and again, it waits longer, and says so only once', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    relay.github.fail({ status: 429, times: 3 })
-    const id = await relay.accept('r_1')
-    const waits: number[] = []
-    for (let i = 0; i < 3; i++) {
-      await relay.step()
-      const wait = (await relay.delivery(id)).dueAt! - relay.now()
-      waits.push(Math.round(wait / 60_000))
-      relay.advance(wait + 100)
-    }
-    expect(waits).toEqual([1, 2, 4])
-    await relay.step()
-    await relay.send()
-    expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
-  })
-
-  test('one repository that waits holds its own order, and holds up no other', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/other')
-    const never = await relay.accept('r_1', 'acme/gone')
-    const next = await relay.accept('r_2', 'acme/gone')
-    const other = await relay.accept('r_3', 'acme/other')
-    await relay.step()
-    expect((await relay.delivery(never)).state).toBe('failed')
-    expect((await relay.delivery(other)).state).toBe('dispatched')
-    expect((await relay.delivery(next)).state).toBe('queued')
-  })
-
-  test('after RELAY_RUN_TIMEOUT it gives up, and Port shows it', async () => {
-    const relay = await open({ runTimeout: 3_600_000 })
-    relay.github.addRepository('acme/shop')
-    relay.github.fail({ status: 429, times: 2 })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    relay.advance(3_700_000)
-    await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'failed',
-      reason: expect.stringMatching(/^Gave up after 1 h: GitHub limits how fast/),
-    })
-  })
 })
 
 describe('where the answer of GitHub was lost', () => {
@@ -392,22 +339,6 @@ describe('where the answer of GitHub was lost', () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('for as long as RELAY_RUN_TIMEOUT, it fails, and Port shows it', async () => {
-    const relay = await open({ runTimeout: 120_000 })
-    relay.github.addRepository('acme/shop')
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
-    relay.advance(121_000)
-    await relay.step()
-    await relay.send()
-    const reason =
-      'The outcome of the dispatch stayed unknown for 2 min, and no workflow run was found in acme/shop.'
-    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
-    expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: reason })
-  })
-
   test('since a relay died before it could record anything, and for a day no other ran, it is sent again', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
@@ -417,24 +348,6 @@ describe('where the answer of GitHub was lost', () => {
     await relay.step()
     await relay.step()
     expect((await relay.delivery(id)).state).toBe('dispatched')
-  })
-
-  test('since a relay died before it could record anything, it fails all the same', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    const id = await relay.accept('r_1')
-    await dieInDispatch(relay)
-    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
-    relay.advance(DAY - 60_000)
-    await relay.step()
-    expect((await relay.delivery(id)).state).toBe('queued')
-    await relay.send()
-    expect(logs(relay, 'r_1')).toEqual([
-      'Waiting to dispatch "deploy" to acme/shop: GitHub\'s answer was not recorded; looking for its workflow run.',
-    ])
-    relay.advance(DAY)
-    await relay.step()
-    expect((await relay.delivery(id)).state).toBe('failed')
   })
 
   test.each<[string, (relay: System) => unknown]>([
@@ -487,7 +400,7 @@ describe('where the answer of GitHub was lost', () => {
     }
     await relay.send()
     const looking =
-      'Waiting to dispatch "deploy" to acme/shop: GitHub responded with 502 to the dispatch to acme/shop; looking for its workflow run.'
+      'Waiting to dispatch "deploy" to acme/shop: GitHub responded with 502 to the dispatch to acme/shop; searching for its workflow run.'
     expect(logs(relay, 'r_1')).toEqual([looking])
     failure()
     relay.github.failures.tooMany(3_000, { match })
@@ -514,61 +427,6 @@ describe('where the answer of GitHub was lost', () => {
   })
 })
 
-describe('where Port cannot be updated', () => {
-  test('messages wait, and arrive in order once it answers', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    relay.github.failures.tooMany(1)
-    await relay.accept('r_1')
-    relay.port.fail({ status: 503, times: 2 })
-    await relay.step()
-    await relay.send()
-    relay.advance(1100)
-    await relay.step()
-    await relay.send()
-    expect(relay.warned.every(({ message }) => message === 'messages to Port are retried')).toBe(true)
-    for (let i = 0; i < 4; i++) {
-      relay.advance(8000)
-      await relay.send()
-    }
-    expect(logs(relay, 'r_1').map(line => line.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
-    expect(relay.port.run('r_1').statusLabel).toBe('Waiting for GitHub')
-  })
-
-  test('a 429 is waited out as Port asks', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    await relay.accept('r_1')
-    await relay.step()
-    relay.port.failures.rateLimit({ retryAfter: 20 })
-    await relay.send()
-    relay.advance(19_000)
-    expect(await relay.send()).toBe(0)
-    relay.advance(1500)
-    expect(await relay.send()).toBe(1)
-    expect(logs(relay, 'r_1')).toHaveLength(1)
-  })
-
-  test('since the run is unknown or has ended, messages are dropped, and the dispatch stands', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    const ended = await relay.accept('r_1')
-    const unknown = await relay.accept('r_2')
-    relay.port.endRun('r_1', 'SUCCESS')
-    relay.port.run('r_2').id = 'r_2'
-    relay.port.fail({ match: ({ path }) => path.includes('/r_2'), status: 404, times: 9 })
-    while ((await relay.step()) > 0);
-    while ((await relay.send()) > 0);
-    for (const id of [ended, unknown]) expect((await relay.delivery(id)).state).toBe('dispatched')
-    expect(relay.warned).not.toEqual([])
-    expect(relay.warned.every(({ fields }) => 'run' in fields && fields.run === 'r_2')).toBe(true)
-    relay.advance(3_600_000)
-    relay.port.fail({ match: ({ path }) => path.includes('/r_2'), status: 404, times: 9 })
-    expect(await relay.send()).toBe(1)
-    expect(await relay.send()).toBe(0)
-  })
-})
-
 describe('a relay with its outside world going down', () => {
   const open = async (env: Record<string, string> = {}) => {
     const [port, github] = await Promise.all([
@@ -590,41 +448,6 @@ describe('a relay with its outside world going down', () => {
   }
   const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
 
-  test('GitHub down and up again: nothing is lost, and Port says what it waits for', async () => {
-    const { port, github, relay } = await open()
-    const run = port.createRun({ id: 'r_1' })
-    await github.failures.down()
-    expect((await send(relay.url, { body: body('r_1') })).status).toBe(202)
-    await until(() => run.logs.length === 1, 'Port shows that it waits')
-    expect(withoutDelivery(run.logs[0]!.message)).toMatch(
-      /^Waiting to dispatch "deploy" to acme\/shop: GitHub could not be reached \(ECONNREFUSED\); next attempt at /,
-    )
-    await github.start()
-    await until(() => run.logs.length === 2, 'it is dispatched')
-    expect(github.dispatches).toHaveLength(1)
-  })
-
-  test('Port down and up again: the dispatch is not held up, and the words arrive in order', async () => {
-    const { port, github, relay } = await open()
-    const run = port.createRun({ id: 'r_1' })
-    await port.failures.down()
-    github.failures.tooMany(1)
-    await send(relay.url, { body: body('r_1') })
-    await until(() => github.dispatches.length === 1, 'it is dispatched')
-    expect(run.logs).toEqual([])
-    await port.start()
-    await until(() => run.logs.length === 2, 'Port is updated')
-    expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
-    expect(
-      relay
-        .log()
-        .some(
-          ({ msg, reason }) =>
-            msg === 'messages to Port are retried' && reason === 'Port did not answer (ECONNREFUSED)',
-        ),
-    ).toBe(true)
-  })
-
   test('a wait survives a restart of the relay, and so do the words for Port', async () => {
     const { port, github, env, relay } = await open()
     const run = port.createRun({ id: 'r_1' })
@@ -642,28 +465,4 @@ describe('a relay with its outside world going down', () => {
     expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
     expect(github.dispatches).toHaveLength(1)
   })
-})
-
-test('a GitHub App finds its installation, and dispatches with a token of it', async () => {
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => {
-    await Promise.all([port.close(), github.close()])
-  })
-  github.addRepository('acme/shop')
-  const app = github.createApp()
-  const { GITHUB_TOKEN: _, ...env } = relayEnv({
-    GITHUB_API_URL: github.url,
-    GITHUB_APP_ID: String(app.id),
-    GITHUB_APP_PRIVATE_KEY: app.privateKey.replaceAll('\n', '\\n'),
-  })
-  const relay = await startRelay(env)
-  for (const id of ['r_1', 'r_2']) await send(relay.url, { body: { run: { id }, inputs: {} } })
-  await until(() => github.dispatches.length === 2, 'both are dispatched')
-  expect(github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
-    'GET /repos/acme/shop/installation',
-    `POST /app/installations/${app.installationId}/access_tokens`,
-    'POST /repos/acme/shop/dispatches',
-    'POST /repos/acme/shop/dispatches',
-  ])
-  expect(github.dispatches[0]!.authorization).toMatch(/^token ghs_/)
 })

@@ -177,7 +177,7 @@ describe('a dispatch whose answer was lost', () => {
       expect(posts(relay)).toBe(1)
       await relay.send()
       expect(relay.port.run('r_1').logs.flatMap(({ message }) => message.split('\n'))).toEqual([
-        expect.stringContaining('; looking for its workflow run.'),
+        expect.stringContaining('; searching for its workflow run.'),
       ])
       await waitUntil(relay, attemptedAt + 620_000)
       expect(posts(relay)).toBe(1)

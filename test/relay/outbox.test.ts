@@ -76,7 +76,7 @@ describe('the end of a run reaches Port,', () => {
     await relay.send()
     relay.advance(DAY + 1)
     await relay.send()
-    const reason = 'Port has trouble of its own, or something before it has answered'
+    const reason = 'Port, or a proxy in front of it, returned an error'
     const fields = { delivery: 'd_1', run: 'r_1', repository: 'acme/shop', status: 503, reason }
     expect(relay.warned[0]).toEqual({ fields, message: 'messages to Port are retried' })
     expect(relay.warned.at(-1)).toEqual({ fields, message: 'a message to Port was dropped' })
@@ -151,7 +151,7 @@ describe('what is never taken does not keep the end back:', () => {
         relay.advance(60_000)
         await relay.send()
       }
-      const note = `… 1 line may be missing here: Port keeps answering ${failure.status}.`
+      const note = `… 1 line may be missing here: Port keeps responding with ${failure.status}.`
       expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
       expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
       expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
@@ -170,7 +170,7 @@ describe('what is never taken does not keep the end back:', () => {
     let requests = 0
     relay.port.fail({ status: 503, match: () => [12, 30].includes(++requests), times: 2 })
     await sendUntilTaken(relay)
-    const note = '… 1 line may be missing here: Port keeps answering 500.'
+    const note = '… 1 line may be missing here: Port keeps responding with 500.'
     expect(lines(relay)).toEqual(log.map(({ message }) => (message.endsWith('poison') ? note : message)))
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
     expect(relay.port.requests.length).toBeLessThan(70)
@@ -194,7 +194,7 @@ describe('what is never taken does not keep the end back:', () => {
     const relay = await open([{ entity }, END])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     await sendUntilTaken(relay)
-    expect(messages(relay)).toEqual(['… an entity may be missing here: Port keeps answering 500.'])
+    expect(messages(relay)).toEqual(['… an entity may be missing here: Port keeps responding with 500.'])
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
   })
 

@@ -1,14 +1,12 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
-import { openRelayHere, relayEnv, startRelay } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { startSystem } from '../support/system.ts'
 
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const DELIVERIES = 30
@@ -82,35 +80,4 @@ test('with three relays on one PostgreSQL, the end that a webhook of GitHub repo
   console.log(`three relays: an end reached Port after ${Math.round(p95)} ms (p95)`)
   // Wanted are 3 s; a poll of GitHub's list would take longer than what a busy machine is given here.
   expect(p95).toBeLessThan(10_000)
-}, 90_000)
-
-test('what a killed relay has claimed to send to Port, another sends within 60 s', async () => {
-  const system = await startSystem()
-  await system.accept('r_1')
-  await system.step()
-  const claimed = await system.store.claimOutboxes(system.now(), OUTBOX_LEASE_MS, 10)
-  expect(claimed).toHaveLength(1)
-  system.restart()
-  expect(await system.send()).toBe(0)
-  system.advance(60_000)
-  expect(await system.send()).toBe(1)
-  expect(system.port.run('r_1').logs).toHaveLength(1)
-})
-
-test('SIGTERM ends a relay in time while GitHub and Port are slow to answer', async () => {
-  const { port, github, env } = await openServices()
-  const relay = await startRelay(env)
-  const slow = { times: Number.POSITIVE_INFINITY, delayMs: 120_000 }
-  port.createRun({ id: 'r_1' })
-  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} }, secret: port.clientSecret })
-  port.fail(slow)
-  await until(() => port.requests.length > 0, 'Port is asked')
-  github.fail(slow)
-  port.createRun({ id: 'r_2' })
-  await send(relay.url, { body: { run: { id: 'r_2' }, inputs: {} }, secret: port.clientSecret })
-  await until(() => github.requests.length > 1, 'GitHub is asked again')
-  const began = performance.now()
-  expect(await relay.stop()).toBe(0)
-  // 25 s are promised; a little is left for a busy machine.
-  expect(performance.now() - began).toBeLessThan(32_000)
 }, 90_000)

@@ -81,19 +81,6 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
   })
 })
 
-test('a webhook with a flipped bit is answered 401, and nothing of it is written', async () => {
-  const relay = await openReceiving({ clock: () => Number(TIMESTAMP) * 1000 })
-  await fc.assert(
-    fc.asyncProperty(fc.nat(BODY.length * 8 - 1), async bit => {
-      const headers = { 'x-port-timestamp': TIMESTAMP, 'x-port-signature': SIGNATURE }
-      const response = await relay.request('/webhook', { method: 'POST', headers, body: flip(BODY, bit) })
-      expect(response.status).toBe(401)
-    }),
-    { numRuns: 100 },
-  )
-  expect(await relay.written()).toEqual([])
-})
-
 describe('the signature header', () => {
   const check = (header: string, secrets = [SECRET]) =>
     verifySignature([{ id: 'default', secrets }], header, TIMESTAMP, BODY)?.signature ?? null

@@ -109,22 +109,6 @@ test.each([-90_000, 90_000])(
   },
 )
 
-test.each([-90_000, 90_000])(
-  "GitHub's clock is %i ms from the relay's: a 502 that took effect is not dispatched twice",
-  async clockOffset => {
-    for (const title of [`deploy ${RUN}`, 'deploy']) {
-      const system = await startSystem({ clockOffset, startTimeout: 600_000 })
-      system.github.failures.serverError({ create: false, status: 502 })
-      const id = await system.accept(RUN)
-      await system.step()
-      const run = system.run(title)
-      await system.pass(120_000)
-      expect(system.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
-      expect((await system.runs(id)).map(([runId]) => runId)).toEqual([run.id])
-    }
-  },
-)
-
 test('what a webhook of GitHub says is persisted: whichever relay looks next acts on it, without asking GitHub', async () => {
   const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)

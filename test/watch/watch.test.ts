@@ -47,8 +47,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({
       status: 'FAILURE',
       statusLabel: 'Not followed further',
-      summary:
-        'The workflow run in acme/shop has not ended within 5 min (it is "in_progress" on GitHub), and the relay stops watching it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.',
+      summary: expect.stringMatching(/^The workflow run in acme\/shop hasn't finished within 5 min/),
     })
     expect((await system.delivery(id)).state).toBe('failed')
   })
@@ -183,62 +182,6 @@ describe('without run-name', () => {
     }
   })
 
-  test('where the first dispatch started nothing, it does not get the run of the second', async () => {
-    const system = await startSystem()
-    await system.dispatch(FIRST)
-    await system.pass(20_000)
-    await system.dispatch(SECOND)
-    await system.pass(1_000)
-    const run = system.run('deploy')
-    await system.pass(5_000)
-    system.end(run, 'success')
-    await system.pass(RUN_TIMEOUT)
-    for (const id of [FIRST, SECOND]) expect(system.port.run(id).statusLabel).toBe('Not identified')
-  })
-
-  test('each of two deliveries gets the run that the action reports from', async () => {
-    const system = await startSystem()
-    const ids = [await system.dispatch(FIRST), await system.dispatch(SECOND)]
-    const [a, b] = [system.run('deploy'), system.run('deploy')]
-    system.port.run(FIRST).externalRunId = String(b.id)
-    expect(await system.bind(ids[1]!, a.id)).toBe(true)
-    await system.pass(30_000)
-    system.end(a, 'failure')
-    await system.pass(30_000)
-    system.end(b, 'success')
-    await system.pass(30_000)
-    expect(statuses(system)).toEqual(['SUCCESS', 'FAILURE'])
-  })
-
-  test('a run whose title names another delivery is no candidate', async () => {
-    const system = await startSystem()
-    await system.dispatch(FIRST)
-    const second = await system.dispatch(SECOND)
-    const run = system.run(`deploy ${SECOND}`, { status: 'in_progress' })
-    await system.pass(START_TIMEOUT + 30_000)
-    expect(await system.runs(second)).toEqual([[run.id, 'title']])
-    expect(system.port.run(FIRST).summary).toMatch(/^No workflow in acme\/shop listens/)
-  })
-
-  test('a run whose title holds the id of a Port run that this relay does not know is that of another relay', async () => {
-    const system = await startSystem()
-    await system.dispatch(FIRST)
-    system.run(`deploy ${SECOND}`, { status: 'in_progress' })
-    await system.pass(START_TIMEOUT + 30_000)
-    expect(system.port.run(FIRST).summary).toMatch(/^No workflow in acme\/shop listens/)
-  })
-
-  test('a run whose title holds a UUID that no delivery has is neither overlooked nor taken', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(FIRST)
-    const run = system.run('order 01930a5c-5f2b-7c1d-8e2f-0123456789ab', { status: 'in_progress' })
-    await system.pass(START_TIMEOUT + 30_000)
-    expect([system.port.run(FIRST).status, await system.runs(id)]).toEqual(['IN_PROGRESS', []])
-    system.end(run, 'success')
-    await system.pass(60_000)
-    expect(system.port.run(FIRST)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not identified' })
-  })
-
   test('a run is bound to none where two deliveries of its type were dispatched, a hundred of others between them', async () => {
     const system = await startSystem({ startTimeout: 600_000 })
     const id = await system.dispatch(RUN)
@@ -294,19 +237,6 @@ describe('when a service does not answer', () => {
     await system.port.start()
     await system.pass(120_000)
     expect(system.port.run(RUN).status).toBe('FAILURE')
-  })
-
-  test("GitHub's own limit is waited out", async () => {
-    const system = await startSystem()
-    await system.dispatch(RUN)
-    system.github.failures.secondaryLimit(40, { match: ({ method }) => method === 'GET' })
-    const run = system.run(`deploy ${RUN}`)
-    system.end(run, 'success')
-    system.github.clearRequests()
-    await system.pass(40_000)
-    expect(system.github.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
-    await system.pass(60_000)
-    expect(system.port.run(RUN).status).toBe('SUCCESS')
   })
 })
 

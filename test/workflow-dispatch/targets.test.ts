@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+import { openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 const INPUTS = { service: 'web', replicas: 3, dry_run: false, tags: ['a'], note: null }
 const DECLARED = { service: {}, replicas: {}, dry_run: {}, tags: {}, note: { default: 'none' }, port: {} }
@@ -64,47 +64,5 @@ describe('a webhook that names a workflow starts it with its inputs by name, and
       ],
     ])
     expect(run.link).toEqual(link)
-  })
-})
-
-describe('a server that does not name the run is asked for it once, and no more:', () => {
-  const BODY = { message: 'Invalid request.\n\n"return_run_details" is not a permitted key.' }
-  test.each<['ignored' | 'refused', number, number]>([
-    ['ignored', 204, 1],
-    ['refused', 400, 2],
-    ['refused', 422, 2],
-  ])('where it is %s with %i', async (runDetails, status, requests) => {
-    const scene = await openScene({ github: { runDetails } })
-    const { github } = scene
-    github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
-    if (status === 400) {
-      const asks = ({ body }: { body: unknown }) =>
-        (body as JsonObject | undefined)?.return_run_details === true
-      github.fail({ match: asks, status, body: BODY, times: Number.POSITIVE_INFINITY })
-    }
-    for (const times of [requests, 1]) {
-      const { run } = await scene.deliver({ path: '/webhook?workflow=deploy.yml' })
-      await scene.dispatchOf(run)
-      await until(() => run.logs.length > 0, 'Port is updated')
-      expect(scene.sent()).toHaveLength(times)
-      const { events } = await scene.shown(run.id)
-      expect(events[1]).toMatchObject({ type: 'dispatchAccepted', details: { attempt: 1 } })
-      expect(events[1]!.details).not.toHaveProperty('github_run_id')
-    }
-  })
-
-  test('and the title of the run binds it', async () => {
-    const scene = await openScene({ github: { runDetails: 'ignored' } })
-    const titled = workflow(OFFERED, ({ port }) => `Deploy ${JSON.parse(port as string).run_id}`)
-    scene.github.addRepository(REPOSITORY, { workflows: [titled] })
-    const path = '/webhook?workflow=deploy.yml'
-    const delivered = [await scene.deliver({ path }), await scene.deliver({ path })]
-    for (const { run } of delivered) {
-      const { runId } = await scene.dispatchOf(run)
-      await until(() => run.link?.[0] === scene.page(runId), 'Port has the link')
-      const shown = await scene.shown(run.id)
-      expect(shown).toMatchObject({ state: 'running', github_run_id: runId, evidence: 'title' })
-      expect(shown.events.at(-1)).toMatchObject({ type: 'runBound', details: { evidence: 'title' } })
-    }
   })
 })

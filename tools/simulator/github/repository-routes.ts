@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { Hono } from 'hono'
 import type { RouteSchemas } from '../route-schemas.ts'
 import {
@@ -13,7 +13,9 @@ import {
 import { createRun, later, startListening } from './runs.ts'
 import { shower } from './shown.ts'
 import type { GitHubState } from './state.ts'
-import type { DeclaredInput } from './types.ts'
+import type { DeclaredInput, Repository } from './types.ts'
+
+type Workflow = Repository['workflows'][number]
 
 const DISPATCH = 'POST /repos/{owner}/{repo}/dispatches'
 const MAX_PAYLOAD = 65_535
@@ -50,16 +52,22 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     return c.json(body)
   })
 
-  // As `application/vnd.github.raw+json` has it: the file alone.
+  // Workflow files and their folder; with `application/vnd.github.raw+json`, the file alone.
   app.get('/:owner/:repo/contents/:path{.+}', c => {
     const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
     const repository = openRepository(state, c.var.grant, fullName, ['contents', 'read'])
     if (repository instanceof Response) return repository
-    const workflow = repository.workflows.find(({ path }) => path === c.req.param('path'))
-    if (!workflow) return refuse(404, 'Not Found')
-    const { eventTypes: types, dispatch } = workflow
-    const on = { repository_dispatch: { types }, ...(dispatch && { workflow_dispatch: dispatch }) }
-    return c.text(workflow.content ?? `on: ${JSON.stringify(on)}\n`)
+    const path = c.req.param('path')
+    const { workflows } = repository
+    const entries = workflows
+      .filter(each => dirname(each.path) === path)
+      .map(each => entryOf(each, repository))
+    if (entries.length > 0) return c.json(entries)
+    const file = workflows.find(each => each.path === path)
+    if (!file) return refuse(404, 'Not Found')
+    if (c.req.header('accept')?.includes('raw')) return c.text(textOf(file))
+    const content = Buffer.from(textOf(file)).toString('base64')
+    return c.json({ ...entryOf(file, repository), encoding: 'base64', content })
   })
 
   app.post('/:owner/:repo/dispatches', c => {
@@ -97,6 +105,22 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     return c.body(null, 204)
   })
   return app
+}
+
+/** A file as a folder lists it. */
+function entryOf(workflow: Workflow, { fullName }: Repository) {
+  const { path } = workflow
+  const text = textOf(workflow)
+  const sha = createHash('sha1')
+    .update(`blob ${Buffer.byteLength(text)}\0${text}`)
+    .digest('hex')
+  const url = `/repos/${fullName}/contents/${path}`
+  return { type: 'file', name: basename(path), path, sha, size: Buffer.byteLength(text), url }
+}
+
+function textOf({ eventTypes: types, dispatch, content }: Workflow): string {
+  const on = { repository_dispatch: { types }, ...(dispatch && { workflow_dispatch: dispatch }) }
+  return content ?? `on: ${JSON.stringify(on)}\n`
 }
 
 /** A response with the ETag of its body, or 304 if the client has it already. */

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
-import { judge, type Observation } from '../../relay/delivery/observation.ts'
+import { nextStep, type Observation } from '../../relay/delivery/observation.ts'
 
 const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** Looks at a bound run of which GitHub says that there is none, or at its run in Port as given. */
+/** The event after a poll in which GitHub responds with 404 for a bound run, or in which Port's run is as given. */
 function poll(
   evidence: Evidence,
   after: number,
@@ -18,7 +18,7 @@ function poll(
   const about = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
   const run = { ...about, ...runMore }
   const delivery = {
-    ...{ cancelRequestedAt: null, cancelSentAt: null, kind: 'action_run', ...more },
+    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', ...more },
     ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery
@@ -40,45 +40,48 @@ function poll(
       ...{ synchronized: false, properties: null, body: null },
       ...port,
     },
-    ...{ portDue: false, portFreeAt: 0, finishedFor: 0 },
+    ...{ portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0, canReport: true },
+    ...{ jobs: 'not read', workflows: 'not read', listeners: 'not read', approvals: 'not due' },
+    cancelTried: false,
   }
-  return judge(delivery, observation, POLICY).kind
+  const step = nextStep(delivery, observation, POLICY)
+  return step.do === 'apply' ? step.event.type : step.do
 }
 
-test("a run that GitHub's answer named, and that GitHub does not show yet, is waited for until the start timeout", () => {
-  expect(poll('response', 20_000)).toBe('look again')
-  expect(poll('response', START_TIMEOUT - 1)).toBe('look again')
+test("a run that GitHub's response named is waited for until the start timeout, even if GitHub responds with 404", () => {
+  expect(poll('response', 20_000)).toBe('runsSeen')
+  expect(poll('response', START_TIMEOUT - 1)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
 })
 
 test.each<Evidence>(['report', 'title', 'candidate'])(
-  'a run that was seen before (%s) was deleted when GitHub shows it no more',
+  'a run that was seen before (%s) counts as deleted a minute after the dispatch',
   evidence => {
-    expect(poll(evidence, 59_999)).toBe('look again')
+    expect(poll(evidence, 59_999)).toBe('runsSeen')
     expect(poll(evidence, 60_000)).toBe('runDeleted')
   },
 )
 
 test.each([
   [
-    'of a run whose action reports its end through the relay is a cancellation',
+    'of a run whose action reports the conclusion through the relay is a cancellation',
     { reportsConclusion: true },
     {},
-    'cancelled in Port',
+    'cancelRequested',
   ],
-  ['of a run whose end others report is theirs', {}, {}, 'ended in Port'],
+  ['of a run whose action reports to Port directly is its result', {}, {}, 'finishedInPort'],
   [
-    'of a synchronous run came with the answer to its webhook',
+    'of a synchronous run came with the response to its webhook',
     { reportsConclusion: true },
     { synchronized: true },
-    'ended in Port',
+    'finishedInPort',
   ],
-])('an end in Port %s', (_, runMore, portMore, verdict) => {
+])('a result in Port %s', (_, runMore, portMore, verdict) => {
   expect(poll('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
 })
 
-test('a node run is cancelled where Port is cancelling its workflow, and not where it is completed', () => {
+test('a node run is canceled if Port is canceling its workflow, and not if it is completed', () => {
   const node = { kind: 'node_run' as const }
-  expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelled in Port')
-  expect(poll('response', 20_000, {}, { ended: true }, node)).toBe('ended in Port')
+  expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelRequested')
+  expect(poll('response', 20_000, {}, { ended: true }, node)).toBe('finishedInPort')
 })

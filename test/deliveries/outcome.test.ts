@@ -1,0 +1,183 @@
+import { expect, test } from 'vitest'
+import type { Delivery } from '../../relay/delivery/delivery.ts'
+import type { NoRun } from '../../relay/delivery/events.ts'
+import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
+import type { Job } from '../../relay/github/jobs.ts'
+
+const job = (
+  conclusion: string,
+  steps: [name: string, conclusion: string | null][],
+  started = true,
+): Job[] => [
+  {
+    ...{ id: 1, name: 'deploy', conclusion, started },
+    steps: steps.map(([name, result], n) => ({ name, number: n + 1, conclusion: result, finishedAt: null })),
+  },
+]
+const LOST = "couldn't report it. The run's page shows who or what stopped it."
+
+test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
+  ['success', null, 'finished success', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
+  [
+    'neutral',
+    null,
+    'finished success',
+    'Neutral',
+    'The workflow run in acme/shop finished as neutral, which GitHub counts as passed.',
+  ],
+  [
+    'failure',
+    null,
+    'finished failure',
+    'Failed',
+    "The workflow run in acme/shop failed. The run's page shows where.",
+  ],
+  [
+    'failure',
+    [],
+    'finished failure',
+    'Failed',
+    "The workflow run in acme/shop failed before any of its jobs started: its file may have an error. See the run's page.",
+  ],
+  [
+    'failure',
+    job('failure', [['Set up job', 'failure']]),
+    'finished failure',
+    'Failed',
+    "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows which.",
+  ],
+  [
+    'failure',
+    [
+      ...job('failure', [
+        ['Set up job', 'success'],
+        ['Run it', 'failure'],
+      ]),
+      ...job('failure', []),
+    ],
+    'finished failure',
+    'Failed',
+    'Job "deploy" failed at step 2 "Run it" (and 1 more failed). See its log.',
+  ],
+  [
+    'failure',
+    job('failure', [['Run it', null]]),
+    'finished failure',
+    'Failed',
+    'The runner of job "deploy" was lost while step 1 "Run it" ran: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
+  ],
+  [
+    'cancelled',
+    job('cancelled', [], false),
+    'failed cancelled',
+    'Cancelled',
+    "The workflow run in acme/shop was canceled before a runner picked it up: by a user, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
+  ],
+  [
+    'cancelled',
+    job('cancelled', []),
+    'failed cancelled',
+    'Cancelled',
+    `The workflow run in acme/shop was canceled, or reached timeout-minutes, and ${LOST}`,
+  ],
+  [
+    'timed_out',
+    null,
+    'failed failure',
+    'Timed out',
+    'The workflow run in acme/shop timed out: raise timeout-minutes of its job, or find out which step hangs.',
+  ],
+  [
+    'startup_failure',
+    null,
+    'failed failure',
+    'Not started',
+    "The workflow in acme/shop couldn't start: its file has an error, or it uses a permission or an action that the repository doesn't allow. The run's page shows which.",
+  ],
+  [
+    'skipped',
+    null,
+    'failed failure',
+    'Skipped',
+    'Every job of the workflow run in acme/shop was skipped, so nothing was done: check the "if" of its jobs.',
+  ],
+  [
+    'action_required',
+    null,
+    'failed failure',
+    'Needs approval',
+    "The workflow run in acme/shop waits for approval on GitHub: approve it on the run's page. Port gets no further updates.",
+  ],
+  [
+    'stale',
+    null,
+    'failed failure',
+    'Stale',
+    'GitHub stopped the workflow run in acme/shop, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.',
+  ],
+  [
+    'exploded',
+    null,
+    'failed failure',
+    'Finished',
+    'The workflow run in acme/shop finished with the conclusion "exploded", which this relay doesn\'t know: see the run\'s page.',
+  ],
+  [
+    null,
+    null,
+    'failed failure',
+    'Finished',
+    "The workflow run in acme/shop finished with no conclusion: see the run's page.",
+  ],
+])('a run that finished with %j and the jobs %j is %s', (conclusion, jobs, state, label, sentence) => {
+  const outcome = outcomeOfRun({ conclusion }, jobs, 'acme/shop')
+  expect({ ...outcome, state: `${outcome.state} ${outcome.conclusion}` }).toEqual({
+    ...{ state, label, sentence, conclusion: state.split(' ')[1] },
+  })
+})
+
+const LISTENS = 'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch'
+const ADD = 'Add "on: repository_dispatch: types: [deploy]" to the workflow there, or correct the event type.'
+const reason = 'its token lacks Actions: read'
+
+test.each<[cause: NoRun, label: string, sentence: string]>([
+  [{ why: 'nothing listens', disabled: [], workflows: 2 }, 'Not started', `${LISTENS}. ${ADD}`],
+  [
+    { why: 'nothing listens', disabled: ['A'], workflows: 2 },
+    'Not started',
+    `${LISTENS}. ${ADD} Disabled workflows don't listen: A.`,
+  ],
+  [
+    { why: 'nothing listens', disabled: ['A', 'B'], workflows: 2 },
+    'Not started',
+    `${LISTENS}: all of its workflows are disabled (A, B). Enable the right one on the repository's Actions page.`,
+  ],
+  [
+    { why: 'nothing listens', disabled: [], workflows: 0 },
+    'Not started',
+    `${LISTENS}: it has no workflow at all. Add one with "on: repository_dispatch: types: [deploy]" to the default branch, and check that Actions are enabled in the repository's settings.`,
+  ],
+  [
+    { why: 'not seen', reason, startTimeout: 60_000 },
+    'Not started',
+    `Nothing reported from acme/shop within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: ${reason}: give it Actions: read, and look at the repository's Actions page.`,
+  ],
+  [
+    { why: 'end not seen', reason, runTimeout: 300_000 },
+    'Not followed further',
+    `The workflow run in acme/shop reported no result within 5 min, and the relay can't read it: ${reason}. Look at the run on GitHub, and give the relay Actions: read.`,
+  ],
+  [
+    { why: 'unknown', reason, runTimeout: 300_000 },
+    'Unknown',
+    `The relay couldn't find out within 5 min what became of the dispatch of "deploy" to acme/shop: ${reason}. Look at the repository's Actions page.`,
+  ],
+])('without a run, because of %j, it is %s', (cause, label, sentence) => {
+  const delivery = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null } as Delivery
+  expect(outcomeWithoutRun(cause, delivery)).toEqual({
+    state: 'failed',
+    conclusion: 'failure',
+    label,
+    sentence,
+  })
+})

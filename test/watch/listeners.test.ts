@@ -1,0 +1,124 @@
+import { expect, test } from 'vitest'
+import { type System, startSystem } from '../support/system.ts'
+
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+const OTHER = 'on: { repository_dispatch: { types: [other] } }\n'
+const MINUTE = 60_000
+const WARNING =
+  /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a run until RELAY_START_TIMEOUT \(10 min\) is over\.$/
+
+/** A repository with these workflow files. */
+async function start(...files: string[]): Promise<System> {
+  const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 60 * MINUTE })
+  system.workflows([])
+  system.github.addRepository('acme/shop', {
+    permissions: { contents: 'write', metadata: 'read', actions: 'read' },
+    workflows: files.map((content, n) => ({
+      ...{ path: `.github/workflows/${n}.yml`, name: `workflow ${n}`, eventTypes: [], content },
+    })),
+  })
+  return system
+}
+const reads = (system: System) =>
+  system.github.requests.filter(({ path }) => path.includes('/contents/')).length
+const warnings = (system: System, id = RUN) =>
+  system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
+
+test('Port shows within a minute that no workflow listens to a dispatch, and the delivery fails when the start timeout is over', async () => {
+  const system = await start(OTHER, 'on: push\n')
+  const id = await system.dispatch(RUN)
+  await system.pass(29_000)
+  expect([reads(system), warnings(system)]).toEqual([0, []])
+  await system.pass(5_000)
+  expect(warnings(system)).toMatchObject([{ message: expect.stringMatching(WARNING) }])
+  expect(await system.delivery(id)).toMatchObject({
+    state: 'dispatched',
+    reason: expect.stringMatching(/^No workflow in acme\/shop listens/),
+  })
+  expect(await system.history(id)).toEqual(['dispatchAccepted', 'listenerMissing'])
+  expect(reads(system)).toBe(3)
+  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
+  await system.pass(10 * MINUTE)
+  expect([await system.delivery(id), system.port.run(RUN)]).toMatchObject([
+    { state: 'failed' },
+    { status: 'FAILURE' },
+  ])
+  expect([reads(system), warnings(system).length]).toEqual([3, 2])
+})
+
+test('the files of a repository are read once in five minutes, and once as long as they stay the same', async () => {
+  const system = await start(OTHER, 'on: push\n')
+  const ids = Array.from({ length: 4 }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
+  for (const id of ids.slice(0, 3)) await system.dispatch(id)
+  await system.pass(MINUTE)
+  expect(reads(system)).toBe(3)
+  await system.pass(5 * MINUTE)
+  await system.dispatch(ids[3] as string)
+  await system.pass(MINUTE)
+  expect(reads(system)).toBe(4)
+  for (const id of ids) expect(warnings(system, id)).toHaveLength(1)
+})
+
+test('a run that starts after all takes the warning back', async () => {
+  const system = await start()
+  const id = await system.dispatch(RUN)
+  await system.pass(40_000)
+  expect((await system.delivery(id)).reason).toMatch(/it has no workflow at all/)
+  system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  await system.pass(MINUTE)
+  expect(await system.delivery(id)).toMatchObject({ state: 'running', reason: null })
+})
+
+test.each([
+  ['its type in a list', 'on: { repository_dispatch: { types: [other, deploy] } }'],
+  ['its type alone', '"on":\n  repository_dispatch:\n    types: deploy'],
+  ['all types', 'on:\n  repository_dispatch:\n  push:'],
+  ['all types, as one event of a list', 'on: [push, repository_dispatch]'],
+  ['all types, as the only event', 'on: repository_dispatch'],
+  [
+    'its type, between other keys',
+    'name: x\non:\n# today\n  repository_dispatch: { types: [deploy] }\njobs: [}',
+  ],
+  ['what the relay cannot parse', 'on: [repository_dispatch'],
+  ['what would take a parser minutes', `on:\n${'  ? '.repeat(900)}`],
+  ['what the relay does not read, since it is too long', `on:\n  push:\n${'# \n'.repeat(2_000)}`],
+  ['what the relay does not read, since the file is too large', `on: push\n${'#'.repeat(250_000)}`],
+])('a workflow that listens to %s gives no warning', async (_, content) => {
+  const system = await start(OTHER, content)
+  await system.dispatch(RUN)
+  await system.pass(5 * MINUTE)
+  expect(warnings(system)).toEqual([])
+  expect(reads(system)).toBeGreaterThan(0)
+})
+
+test.each([
+  ['without permission to read the files', 3, { status: 403 }],
+  ['while GitHub fails', 3, { status: 500 }],
+  ['with more than 20 files', 21, null],
+])('%s, nothing is concluded, and nothing is read again for five minutes', async (_, amount, fault) => {
+  const system = await start(...Array.from({ length: amount }, (_, n) => `${OTHER}# ${n}\n`))
+  if (fault) {
+    system.github.fail({
+      match: ({ path }) => path.includes('/contents/'),
+      times: Number.POSITIVE_INFINITY,
+      ...fault,
+    })
+  }
+  await system.dispatch(RUN)
+  await system.pass(5 * MINUTE)
+  expect([warnings(system), system.port.run(RUN).status]).toEqual([[], 'IN_PROGRESS'])
+  expect(reads(system)).toBeLessThanOrEqual(1)
+})
+
+test('many files are read within the request budget: at most ten requests a minute', async () => {
+  const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
+  await system.dispatch(RUN)
+  const perMinute: number[] = []
+  for (let minute = 0, before = 0; minute < 5; minute++) {
+    await system.pass(MINUTE)
+    perMinute.push(reads(system) - before)
+    before = reads(system)
+  }
+  expect(Math.max(...perMinute)).toBeLessThanOrEqual(10)
+  expect(warnings(system)).toHaveLength(1)
+})

@@ -1,0 +1,91 @@
+import { describe, expect, test } from 'vitest'
+import { RUN_TIMEOUT, startSystem } from '../support/system.ts'
+
+const RUN = 'r_A1b2C3d4E5f6G7h8'
+/** What the action did: nothing; its start alone, as if its post step never ran; or all that it does. */
+type Action = 'nothing' | 'its start' | 'start and result'
+const FAILED = { state: 'finished', status: 'FAILURE', label: 'Failed' }
+const NOT_FOLLOWED = { state: 'failed', status: 'FAILURE', label: 'Not followed further' }
+const NOT_STARTED = { state: 'failed', status: 'FAILURE', label: 'Not started' }
+const SUCCEEDED = { state: 'finished', status: 'SUCCESS', label: 'Succeeded' }
+
+describe.each([
+  ['failure', FAILED],
+  ['success', SUCCEEDED],
+] as const)('a workflow run that finishes with %s', (conclusion, seen) => {
+  test.each<[Action, webhook: boolean, actions: 'read' | 'none', expected: typeof FAILED]>([
+    ['nothing', true, 'read', seen],
+    ['nothing', false, 'read', seen],
+    ['nothing', true, 'none', seen],
+    ['nothing', false, 'none', NOT_STARTED],
+    ['its start', true, 'read', seen],
+    ['its start', false, 'read', seen],
+    ['its start', true, 'none', seen],
+    ['its start', false, 'none', NOT_FOLLOWED],
+    ['start and result', true, 'read', FAILED],
+    ['start and result', false, 'none', FAILED],
+  ])(
+    'and whose action reported %s reaches Port: webhook %s, Actions: %s',
+    async (action, webhook, actions, expected) => {
+      const system = await startSystem({ actions })
+      const id = await system.dispatch(RUN)
+      const run = system.run(`deploy ${RUN}`)
+      const page = `${system.github.serverUrl}/acme/shop/actions`
+      await system.pass(10_000)
+      system.github.setRun(run.id, { status: 'in_progress' })
+      if (action !== 'nothing') {
+        const link = [`${page}/runs/${run.id}`]
+        Object.assign(system.port.run(RUN), { externalRunId: String(run.id), statusLabel: 'Running', link })
+      }
+      await system.pass(20_000)
+      expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
+      if (action === 'start and result') {
+        Object.assign(system.port.run(RUN), { statusLabel: 'Failed', summary: 'by the action' })
+        system.port.endRun(RUN, 'FAILURE')
+      }
+      system.github.setJobs(run.id, 1, [
+        { name: 'deploy', status: 'completed', conclusion, runner_name: null, steps: [] },
+      ])
+      system.end(run, conclusion)
+      if (webhook) await system.webhook(run)
+      await system.pass(webhook ? 2_000 : 60_000)
+      const isSeen = webhook || actions === 'read'
+      if (isSeen) expect((await system.delivery(id)).state, 'known in time').toBe(expected.state)
+      await system.pass(RUN_TIMEOUT + 60_000)
+
+      const { state, reason, dueAt } = await system.delivery(id)
+      const { status, statusLabel: label, summary, logs, link } = system.port.run(RUN)
+      expect({ state, status, label, dueAt }).toEqual({ ...expected, dueAt: null })
+      if (action === 'start and result') {
+        expect([summary, logs.flatMap(({ message }) => message.split('\n'))]).toEqual([
+          'by the action',
+          [expect.stringMatching(/^Dispatched /)],
+        ])
+        return
+      }
+      if (status === 'FAILURE') expect(summary).toBe(reason)
+      expect([link].flat()[0]).toMatch(
+        new RegExp(`/acme/shop/actions${expected === NOT_STARTED ? '' : `/runs/${run.id}`}$`),
+      )
+    },
+  )
+})
+
+test.each([
+  [
+    'is disabled',
+    [{ name: 'Deploy', state: 'disabled_manually' as const }],
+    'all of its workflows are disabled (Deploy)',
+  ],
+  ['exists', [], 'it has no workflow at all'],
+])(
+  'a dispatch for which no workflow listens fails with what is known of the workflows: one %s',
+  async (_, workflows, known) => {
+    const system = await startSystem()
+    const id = await system.dispatch(RUN)
+    system.workflows(workflows)
+    await system.pass(RUN_TIMEOUT)
+    expect((await system.delivery(id)).reason).toContain(known)
+    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
+  },
+)
