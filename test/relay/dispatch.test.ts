@@ -384,7 +384,7 @@ describe('where the answer of GitHub was lost', () => {
     relay.advance(20_000)
     await relay.step()
     const reason =
-      'The outcome of the dispatch stayed unknown for 10.2 min, and no workflow run was found in acme/shop.'
+      'The outcome of the dispatch stayed unknown for 10 min 10 s, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
   })
 
