@@ -17,32 +17,32 @@ const job = (
 const LOST = "couldn't report it. The run's page shows who or what stopped it."
 
 test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
-  ['success', null, 'finished success', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
+  ['success', null, 'finished success succeeded', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
   [
     'neutral',
     null,
-    'finished success',
+    'finished success succeeded',
     'Neutral',
     'The workflow run in acme/shop finished as neutral, which GitHub counts as passed.',
   ],
   [
     'failure',
     null,
-    'finished failure',
+    'finished failure failed',
     'Failed',
     "The workflow run in acme/shop failed. The run's page shows where.",
   ],
   [
     'failure',
     [],
-    'finished failure',
+    'finished failure failed',
     'Failed',
     "The workflow run in acme/shop failed before any of its jobs started: its file may have an error. See the run's page.",
   ],
   [
     'failure',
     job('failure', [['Set up job', 'failure']]),
-    'finished failure',
+    'finished failure failed',
     'Failed',
     "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows which.",
   ],
@@ -55,85 +55,84 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
       ]),
       ...job('failure', []),
     ],
-    'finished failure',
+    'finished failure failed',
     'Failed',
     'Job "deploy" failed at step 2 "Run it" (and 1 more failed). See its log.',
   ],
   [
     'failure',
     job('failure', [['Run it', null]]),
-    'finished failure',
+    'finished failure failed',
     'Failed',
     'The runner of job "deploy" was lost while step 1 "Run it" ran: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
   ],
   [
     'cancelled',
     job('cancelled', [], false),
-    'failed cancelled',
+    'failed cancelled cancelled',
     'Cancelled',
     "The workflow run in acme/shop was canceled before a runner picked it up: by a user, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
   ],
   [
     'cancelled',
     job('cancelled', []),
-    'failed cancelled',
+    'failed cancelled cancelled',
     'Cancelled',
     `The workflow run in acme/shop was canceled, or reached timeout-minutes, and ${LOST}`,
   ],
   [
     'timed_out',
     null,
-    'failed failure',
+    'failed failure failed',
     'Timed out',
     'The workflow run in acme/shop timed out: raise timeout-minutes of its job, or find out which step hangs.',
   ],
   [
     'startup_failure',
     null,
-    'failed failure',
+    'failed failure failed',
     'Not started',
     "The workflow in acme/shop couldn't start: its file has an error, or it uses a permission or an action that the repository doesn't allow. The run's page shows which.",
   ],
   [
     'skipped',
     null,
-    'failed failure',
+    'failed failure not_started',
     'Skipped',
     'Every job of the workflow run in acme/shop was skipped, so nothing was done: check the "if" of its jobs.',
   ],
   [
     'action_required',
     null,
-    'failed failure',
+    'failed failure failed',
     'Needs approval',
     "The workflow run in acme/shop waits for approval on GitHub: approve it on the run's page. Port gets no further updates.",
   ],
   [
     'stale',
     null,
-    'failed failure',
+    'failed failure failed',
     'Stale',
     'GitHub stopped the workflow run in acme/shop, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.',
   ],
   [
     'exploded',
     null,
-    'failed failure',
+    'failed failure unknown',
     'Finished',
     'The workflow run in acme/shop finished with the conclusion "exploded", which this relay doesn\'t know: see the run\'s page.',
   ],
   [
     null,
     null,
-    'failed failure',
+    'failed failure unknown',
     'Finished',
     "The workflow run in acme/shop finished with no conclusion: see the run's page.",
   ],
 ])('a run that finished with %j and the jobs %j is %s', (conclusion, jobs, state, label, sentence) => {
   const outcome = outcomeOfRun({ conclusion }, jobs, 'acme/shop')
-  expect({ ...outcome, state: `${outcome.state} ${outcome.conclusion}` }).toEqual({
-    ...{ state, label, sentence, conclusion: state.split(' ')[1] },
-  })
+  const { outcome: how, conclusion: status, ...rest } = outcome
+  expect({ ...rest, state: `${rest.state} ${status} ${how}` }).toEqual({ state, label, sentence })
 })
 
 const LISTENS = 'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch'
@@ -174,10 +173,8 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
   ],
 ])('without a run, because of %j, it is %s', (cause, label, sentence) => {
   const delivery = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null } as Delivery
+  const outcome = label === 'Not started' ? 'not_started' : 'unknown'
   expect(outcomeWithoutRun(cause, delivery)).toEqual({
-    state: 'failed',
-    conclusion: 'failure',
-    label,
-    sentence,
+    ...{ state: 'failed', conclusion: 'failure', outcome, label, sentence },
   })
 })
