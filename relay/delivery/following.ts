@@ -1,7 +1,15 @@
 import { duration } from '../../port/text.ts'
 import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
-import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf, outcomeOfRun, outcomeWithoutRun } from './outcome.ts'
+import {
+  CANCELLED,
+  finish,
+  nothingListens,
+  outcomeInPort,
+  outcomeOf,
+  outcomeOfRun,
+  outcomeWithoutRun,
+} from './outcome.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
 /** Workflow runs of the delivery were seen: those that are new to it bind it. */
