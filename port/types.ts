@@ -60,17 +60,6 @@ export interface ForWorkflow {
   inside?: string[]
 }
 
-/** The parts of an invocation that don't identify its run or its target. */
-export type Asked = Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow'> & {
-  /** The inputs that a user entered. */
-  entered: JsonObject
-  /** The inputs next to the form in the body. */
-  own: JsonObject
-}
-
-/** The parts that a shape has, and the rest of the body, which its author added. */
-export type ShapeRead = Partial<Asked> & { inputs: JsonObject; rest: JsonObject }
-
 /** A line of a run's log in Port. */
 export interface LogLine {
   level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'

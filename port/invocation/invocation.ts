@@ -1,5 +1,4 @@
 import {
-  type Asked,
   contextRunId,
   type ForWorkflow,
   type Invocation,
@@ -8,31 +7,44 @@ import {
   type JsonObject,
   runKind,
 } from '../types.ts'
-import { isChangeLog, readShape, unwrapAgent } from './shape.ts'
-import { cleanTriggers, contextsOf, object, spreadsInputs, withContextsRead, without } from './values.ts'
+import { type Asked, isChangeLog, readShape, unwrapAgent } from './shape.ts'
+import {
+  assign,
+  cleanField,
+  cleanTriggers,
+  contextsOf,
+  object,
+  spreadsInputs,
+  withContextsRead,
+  without,
+} from './values.ts'
 
 /**
  * Reads an invocation from any JSON body that Port may send: full context, legacy, the UI's default, flat, automation,
  * change log, workflow node, or an unknown shape. No key is lost: a key that isn't part of the shape is an input,
  * unless the form has an input with that name. A body that came through Port's agent reads as its author wrote it.
  *
- * @param given the parsed body; arrays and scalars become the one input `body`
+ * @param sent the parsed body; arrays and scalars become the one input `body`
  * @param runIdHeader the unsigned `RUN_ID` header, trusted least
  */
-export function readInvocation(given: unknown, runIdHeader?: string | null): Invocation {
-  const ofAuthor = unwrapAgent(given)
+export function readInvocation(sent: unknown, runIdHeader?: string | null): Invocation {
+  const ofAuthor = unwrapAgent(sent)
   const body = withContextsRead(ofAuthor)
-  const whole = ofAuthor === given ? body : withContextsRead(given)
+  const whole = ofAuthor === sent ? body : withContextsRead(sent)
   const inBody = isObject(whole) ? findRunId(whole) : null
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
-  const { entered, own, ...asked } = readBody(body)
+  const { inputs: given, entered, own, ...asked } = readBody(body)
+  const inputs: JsonObject = {}
+  for (const fields of given)
+    for (const [name, value] of fields) assign(inputs, name, cleanField(name, value))
   return {
     ...asked,
+    inputs,
     runId,
     runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
     kind: runKind(runId),
-    forWorkflow: forWorkflow(contextsOf(ofAuthor, body), { inputs: asked.inputs, entered, own, runId }),
+    forWorkflow: forWorkflow(contextsOf(ofAuthor, body), { inputs: given, entered, own, runId }),
   }
 }
 
@@ -67,17 +79,20 @@ function forWorkflow(
   contexts: ForWorkflow,
   { inputs, entered, own, runId }: Pick<Asked, 'inputs' | 'entered' | 'own'> & { runId: string | null },
 ): ForWorkflow | undefined {
-  const names = Object.keys(inputs)
-  // No user knows the id of the run that the form starts.
-  const isEntered = (name: string) =>
-    Object.hasOwn(entered, name) && (runId === null || entered[name] !== runId)
-  const isBeside = (name: string) => Object.hasOwn(own, name) || Object.hasOwn(entered, name)
-  const others = names.filter(name => !isEntered(name))
-  const [notEntered, inside] = [others.filter(isBeside), others.filter(name => !isBeside(name))]
+  const [notEntered, inside] = [new Set<string>(), new Set<string>()]
+  for (const fields of inputs) {
+    for (const name of fields.keys()) {
+      const form = entered.findLast(each => each.has(name))
+      // No user knows the id of the run that the form starts.
+      if (form && (runId === null || form.get(name) !== runId)) continue
+      if (form || own.some(each => each.has(name))) notEntered.add(name)
+      else inside.add(name)
+    }
+  }
   const read: ForWorkflow = {
     ...contexts,
-    ...(notEntered.length > 0 && { notEntered }),
-    ...(inside.length > 0 && { inside }),
+    ...(notEntered.size > 0 && { notEntered: [...notEntered] }),
+    ...(inside.size > 0 && { inside: [...inside] }),
   }
   return Object.keys(read).length > 0 ? read : undefined
 }
@@ -88,7 +103,7 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
   const github = readBodyTarget(place.github)
   const rest = github ? without(place, 'github') : place
   const asked = readShape(place === given ? rest : { ...given, port_context: rest })
-  return { ...asked, inputs: cleanTriggers(asked.inputs), event: cleanTriggers(asked.event), github }
+  return { ...asked, event: cleanTriggers(asked.event), github }
 }
 
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']

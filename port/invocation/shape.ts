@@ -1,13 +1,8 @@
+import { contextRunId, type Invocation, isObject, type Json, type JsonObject, runKind } from '../types.ts'
 import {
-  type Asked,
-  contextRunId,
-  isObject,
-  type Json,
-  type JsonObject,
-  runKind,
-  type ShapeRead,
-} from '../types.ts'
-import {
+  type Fields,
+  field,
+  fieldsOf,
   identifier,
   isAny,
   isEmpty,
@@ -15,7 +10,6 @@ import {
   isObjectOrNull,
   isText,
   type Known,
-  merge,
   object,
   readEntity,
   readTrigger,
@@ -25,6 +19,20 @@ import {
   unknownFields,
   without,
 } from './values.ts'
+
+/** The parts of an invocation that don't identify its run or its target. */
+export interface Asked
+  extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
+  /** In the order of precedence: later ones win. */
+  inputs: Fields[]
+  /** The inputs that a user entered, in the same order. */
+  entered: Fields[]
+  /** The inputs next to the form in the body. */
+  own: Fields[]
+}
+
+/** The parts that a shape has, and the rest of the body, which its author added. */
+type ShapeRead = Partial<Asked> & { inputs: Fields[]; rest: Fields }
 
 const LEGACY: Known = {
   action: isText,
@@ -56,15 +64,15 @@ function readLegacy(body: JsonObject): ShapeRead | null {
   const payload = object(body.payload)
   const action = object(payload.action)
   const entity = readEntity(payload.entity) ?? readEntity(context.entity)
-  const entered = object(payload.properties)
-  const own = { ...unknownFields(context, RUN_CONTEXT), ...unknownFields(payload, PAYLOAD) }
+  const entered = [fieldsOf(object(payload.properties))]
+  const own = [unknownFields(context, RUN_CONTEXT), unknownFields(payload, PAYLOAD)]
   return {
     action: text(body.action) ?? text(action.identifier),
     operation: text(action.trigger),
     blueprint:
       text(context.blueprint) ?? text(action.blueprint) ?? text(entity?.blueprint) ?? text(body.blueprint),
     entity,
-    inputs: { ...own, ...entered },
+    inputs: [...own, ...entered],
     entered,
     own,
     encrypted: texts(payload.censoredProperties),
@@ -98,6 +106,7 @@ function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
   const entity = readEntity(body.entity)
+  const inputs = [fieldsOf(object(body.inputs))]
   return {
     action: text(action.identifier) ?? identifier(body.action),
     operation: text(object(body.trigger).operation),
@@ -107,8 +116,8 @@ function readContext(body: JsonObject): ShapeRead | null {
       text(object(object(body.event).context).blueprintIdentifier) ??
       text(body.blueprint),
     entity,
-    inputs: object(body.inputs),
-    entered: object(body.inputs),
+    inputs,
+    entered: inputs,
     encrypted: texts(action.encryptedProperties),
     event: body.event ?? null,
     trigger: readTrigger(body.trigger),
@@ -125,17 +134,18 @@ function isContext(body: JsonObject): boolean {
 
 /** Reads the shape of a body, and the keys that its author added. */
 export function readShape(body: JsonObject): Asked {
-  const shape = knownShape(body)
-  if (!shape) return readFlat(body)
-  const beside = isEmpty(shape.rest) ? NOTHING : readFlat(shape.rest)
+  const isSpread = spreadsInputs(body)
+  const shape = knownShape(body, isSpread)
+  if (!shape) return readFlat(body, isSpread)
+  const beside = shape.rest.size === 0 ? NOTHING : readFlat(shape.rest, isSpread)
   return {
     action: shape.action ?? beside.action,
     operation: shape.operation ?? beside.operation,
     blueprint: shape.blueprint ?? beside.blueprint,
     entity: shape.entity ?? beside.entity,
-    inputs: merge(beside.inputs, shape.inputs),
-    entered: shape.entered ?? (spreadsInputs(body) ? beside.entered : {}),
-    own: merge(shape.own ?? {}, beside.own, beside.entered),
+    inputs: [...beside.inputs, ...shape.inputs],
+    entered: shape.entered ?? (isSpread ? beside.entered : []),
+    own: [...(shape.own ?? []), ...beside.own, ...beside.entered],
     encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
     event: shape.event ?? beside.event,
     trigger: shape.trigger ?? beside.trigger,
@@ -143,10 +153,10 @@ export function readShape(body: JsonObject): Asked {
 }
 
 /** If inputs can be next to Port's own context, an automation may have spread its event there; neither names the action. */
-function knownShape(body: JsonObject): ShapeRead | null {
+function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
+  if (!isSpread) return readContext(body) ?? readLegacy(body) ?? readChangeLog(body)
   const changeLog = readChangeLog(body)
-  if (spreadsInputs(body)) return changeLog && { ...changeLog, action: null }
-  return readContext(body) ?? readLegacy(body) ?? changeLog
+  return changeLog && { ...changeLog, action: null }
 }
 
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
@@ -168,24 +178,29 @@ const PORT_CONTEXT: Known = {
   trigger: hasBy,
 }
 
-/** Everything else: the author's own keys, next to those of Port. */
-function readFlat(body: JsonObject): Asked {
+/**
+ * Everything else: the author's own keys, next to those of Port.
+ *
+ * @param isSpread whether they may be inputs that a user entered
+ */
+function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
+  const [given, runGiven] = [field(body, 'port_payload'), field(body, 'context')]
   // Port's agent may have wrapped these, too.
-  const payload = object(unwrapAgent(body.port_payload) as Json)
-  const portContext = object(unwrapAgent(body.port_context) as Json)
-  const portPayload = isObject(body.port_payload) ? readPortPayload(payload) : NOTHING
-  const inRun = isRunContext(body.context)
-  const context = runContext(body.context)
+  const payload = object(unwrapAgent(given) as Json)
+  const portContext = object(unwrapAgent(field(body, 'port_context')) as Json)
+  const portPayload = isObject(given) ? readPortPayload(payload) : NOTHING
+  const inRun = isRunContext(runGiven)
+  const context = runContext(runGiven)
   const action = readAction(portContext.action)
-  const ownAction = readAction(spreadsInputs(body) ? null : body.action)
-  const trigger = [portContext.trigger, body.trigger].find(hasBy)
+  const ownAction = readAction(isSpread ? null : field(body, 'action'))
+  const trigger = [portContext.trigger, field(body, 'trigger')].find(hasBy)
   const entity = readEntity(portContext.entity) ?? portPayload.entity
-  const own = unknownFields(context, RUN_CONTEXT)
-  const entered = merge(
+  const own = [unknownFields(context, RUN_CONTEXT)]
+  const entered = [
     // A workflow's node has the author's keys in its payload.
-    inRun ? object(body.payload) : {},
+    ...(inRun ? [fieldsOf(object(field(body, 'payload')))] : []),
     unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
-  )
+  ]
   return {
     action: action.identifier ?? portPayload.action ?? ownAction.identifier,
     operation: portPayload.operation ?? text(object(trigger).operation),
@@ -197,13 +212,13 @@ function readFlat(body: JsonObject): Asked {
       action.blueprint ??
       ownAction.blueprint,
     entity: entity ?? readEntity(context.entity),
-    inputs: merge(
-      portPayload.inputs,
+    inputs: [
+      ...portPayload.inputs,
       unknownFields(runContext(portContext.context), RUN_CONTEXT),
       unknownFields(portContext, PORT_CONTEXT),
-      own,
-      entered,
-    ),
+      ...own,
+      ...entered,
+    ],
     entered,
     own,
     encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
@@ -217,7 +232,7 @@ function readPortPayload(payload: JsonObject): Asked {
   const { port_payload: own } = payload
   if (own === undefined) return readShape(payload)
   const asked = readShape(without(payload, 'port_payload'))
-  return { ...asked, inputs: { ...asked.inputs, port_payload: own } }
+  return { ...asked, inputs: [...asked.inputs, new Map([['port_payload', own]])] }
 }
 
 const NOTHING: Asked = {
@@ -225,9 +240,9 @@ const NOTHING: Asked = {
   operation: null,
   blueprint: null,
   entity: null,
-  inputs: {},
-  entered: {},
-  own: {},
+  inputs: [],
+  entered: [],
+  own: [],
   encrypted: [],
   event: null,
   trigger: null,
@@ -262,21 +277,17 @@ const CHANGE_LOG: Known = {
 function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)
-  const rest = unknownFields(body, CHANGE_LOG)
+  const event: JsonObject = {}
+  const rest = unknownFields(body, CHANGE_LOG, event)
   return {
     action: text(body.action),
     blueprint: text(context.blueprint) ?? text(context.blueprintIdentifier),
     entity: readEntity(context.entity),
-    inputs: {},
-    event: eventOf(body),
+    inputs: [],
+    event: without(event, 'headers', 'changelogDestination'),
     trigger: readTrigger(body.trigger),
     rest,
   }
-}
-
-function eventOf(body: JsonObject): JsonObject {
-  const { headers: _, changelogDestination: __, ...known } = CHANGE_LOG
-  return Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(known, name)))
 }
 
 /** It describes a change and starts no run, even if the change is to a run, whose id is in its `context`. */
@@ -317,4 +328,4 @@ export function unwrapAgent(body: unknown): unknown {
 }
 
 /** Entity and blueprint next to a run id: the author put the run id there, so the context isn't an input. */
-const isOfPort = (context: JsonObject) => isEmpty(unknownFields(context, RUN_CONTEXT))
+const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0

@@ -99,7 +99,6 @@ function readUser(value: Json | undefined): Trigger['by'] {
  * Removes personal data from every `trigger.by.user` in an event or among an author's own keys: Port puts the user's
  * phone number, picture, and more there, and only name and e-mail are passed.
  */
-export function cleanTriggers<T extends Json>(value: T): T
 export function cleanTriggers(value: Json): Json {
   if (Array.isArray(value)) {
     const items = value.map(item => cleanTriggers(item))
@@ -108,9 +107,8 @@ export function cleanTriggers(value: Json): Json {
   if (!isObject(value)) return value
   let cleaned: JsonObject | undefined
   for (const name of Object.keys(value)) {
-    const item = value[name] as Json
-    const clean = cleanTriggers(name === 'trigger' && isObject(item) ? cleanTrigger(item) : item)
-    if (clean === item) continue
+    const clean = cleanField(name, value[name] as Json)
+    if (clean === value[name]) continue
     // Copied only if needed: copying a body with many keys takes time.
     cleaned ??= { ...value }
     cleaned[name] = clean
@@ -118,11 +116,21 @@ export function cleanTriggers(value: Json): Json {
   return cleaned ?? value
 }
 
+/** The same for one field. */
+export const cleanField = (name: string, value: Json): Json =>
+  cleanTriggers(name === 'trigger' && isObject(value) ? cleanTrigger(value) : value)
+
 function cleanTrigger(trigger: JsonObject): JsonObject {
   if (!isObject(trigger.by) || !isObject(trigger.by.user)) return trigger
   const person = readUser(trigger.by.user)
   return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
 }
+
+/**
+ * Fields by name. Listing the names of an object with many keys and copying it take milliseconds, so each object of a body
+ * is listed once, and its fields are passed in a Map.
+ */
+export type Fields = ReadonlyMap<string, Json>
 
 /** The fields of a shape, by name. A value that its test refuses belongs to the author, not to the shape. */
 export type Known = Record<string, (value: Json) => boolean>
@@ -132,28 +140,36 @@ export const isText = (value: Json) => value === null || text(value) !== null
 export const isObjectOrNull = (value: Json) => value === null || isObject(value)
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
-/** The fields that the author of the body added to the known ones. */
-export function unknownFields(value: JsonObject, known: Known): JsonObject {
-  const taken = Object.keys(known).filter(
-    name => Object.hasOwn(value, name) && known[name]?.(value[name] as Json),
-  )
-  return taken.length > 0 ? without(value, ...taken) : value
+/**
+ * The fields that the author of the body added to the known ones.
+ *
+ * @param taken gets the known ones
+ */
+export function unknownFields(value: JsonObject | Fields, known: Known, taken: JsonObject = {}): Fields {
+  const fields = new Map<string, Json>()
+  for (const name of value instanceof Map ? value.keys() : Object.keys(value)) {
+    const item = field(value, name) as Json
+    if (Object.hasOwn(known, name) && known[name]?.(item)) taken[name] = item
+    else fields.set(name, item)
+  }
+  return fields
 }
 
-/** All objects in one; later ones win. Copying many keys takes time, so a single object with keys is returned as it is. */
-export function merge(...objects: JsonObject[]): JsonObject {
-  const filled = objects.filter(each => !isEmpty(each))
-  if (filled.length <= 1) return filled[0] ?? {}
-  // An assignment would lose a key `__proto__`.
-  return filled.some(each => Object.hasOwn(each, '__proto__'))
-    ? Object.fromEntries(filled.flatMap(each => Object.entries(each)))
-    : Object.assign({}, ...filled)
+export const fieldsOf = (value: JsonObject): Fields => unknownFields(value, {})
+
+export const field = (value: JsonObject | Fields, name: string): Json | undefined =>
+  value instanceof Map ? value.get(name) : (value as JsonObject)[name]
+
+/** Assigns, also a key `__proto__`. */
+export function assign(target: JsonObject, name: string, value: Json): void {
+  if (name !== '__proto__') target[name] = value
+  else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
 export const isEmpty = (value: JsonObject) => Object.keys(value).length === 0
 
 export function without(value: JsonObject, ...names: string[]): JsonObject {
-  const left = { ...value }
-  for (const name of names) delete left[name]
+  const left: JsonObject = {}
+  for (const name of Object.keys(value)) if (!names.includes(name)) assign(left, name, value[name] as Json)
   return left
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Config } from '../config/config.ts'
@@ -27,6 +27,9 @@ export interface ReceiveDeps {
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
+/** Bytes. Smaller bodies are read in well under a millisecond. */
+const LARGE = 64 * 1024
+
 /**
  * Accepts a webhook of Port: verify → parse → target → persist → respond. It responds with success only after the
  * delivery is on disk.
@@ -54,7 +57,7 @@ export function createReceive({
 
   async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
     // A function of its own, so that nothing that was parsed is kept while the database is awaited.
-    const { delivery, wait } = parse(c, webhook)
+    const { delivery, wait } = await parse(c, webhook)
     const accepted = await persist(delivery, webhook.use)
     webhook.reservation.release()
     // The header isn't signed: another one starts nothing, and Port learns that its run wasn't started.
@@ -76,11 +79,16 @@ export function createReceive({
     return c.json({ ...response, state: reached }, reached === 'queued' ? 202 : 200)
   }
 
-  function parse(
+  async function parse(
     c: Context,
     { organization, use, body }: VerifiedWebhook,
-  ): { delivery: NewDelivery; wait: boolean } {
-    const invocation = readInvocation(parseBody(body), runIdHeader(c))
+  ): Promise<{ delivery: NewDelivery; wait: boolean }> {
+    const json = parseBody(body)
+    // A megabyte with 20,000 keys takes tens of milliseconds, so other requests get a turn between the steps.
+    const isLarge = body.length > LARGE
+    if (isLarge) await nextTurn()
+    const invocation = readInvocation(json, runIdHeader(c))
+    if (isLarge) await nextTurn()
     const limit = LIMITS.encryptedInputs.value
     if (invocation.encrypted.length > limit) {
       const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
