@@ -67,7 +67,7 @@ export function createHandler(
       // The sender of any other request waits for the response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // A refused request brings no work, and anybody can send one.
+      // A refused request brings no work, and any sender can send one.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))

@@ -82,7 +82,7 @@ export async function assembleRelay(
     else throttled.error(fields, GITHUB_REJECTS)
     store
       .savePause(closed)
-      .catch(error => throttled.error({ err: error }, 'a closed gate could not be persisted'))
+      .catch(error => throttled.error({ err: error }, 'a rate-limit pause could not be persisted'))
   })
   pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)

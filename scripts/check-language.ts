@@ -23,12 +23,11 @@ const RULES: Rule[] = [
   [/\bcompanion\b/i, '"progress reporter"'],
   [/\bstraight to\b/i, '"directly to"'],
   [/\bhonoured\b|\brecognis|\bcolour|\bbehaviour|\bmisspelt\b|\borganis/i, 'the American spelling'],
-]
-
-/** The same, in pages only. */
-const PAGE_RULES: Rule[] = [
   [/\bbut for (?!(?:the|a|an|each|every|all|both) \w+(?:\.|,)? (?:only|alone))/i, '"except for"'],
-  [/\b(?:is|are) no (?!longer|more|less|different|later|sooner|earlier|match)/i, '"isn\'t a", "doesn\'t"'],
+  [
+    /(?<!there )\b(?:is|are) no (?!longer|more|less|different|later|sooner|earlier|match)/i,
+    '"isn\'t a", "doesn\'t"',
+  ],
   [/\bstands? in (?!for)/i, '"is in"'],
   [/\bbeside\b/i, '"next to", "besides"'],
   [/\b(?:some|no|any)body\b/i, '"a user", "an operator", "nobody" without "where"'],
@@ -72,7 +71,7 @@ const files =
 let count = 0
 for (const file of files.toSorted()) {
   for (const [line, prose] of proseOf(file)) {
-    for (const [pattern, instead] of file.endsWith('.md') ? [...RULES, ...PAGE_RULES] : RULES) {
+    for (const [pattern, instead] of RULES) {
       if (!pattern.test(prose)) continue
       console.error(`${file}:${line}: ${prose.trim().slice(0, 120)}\n  write ${instead}`)
       count++

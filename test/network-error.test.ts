@@ -58,9 +58,9 @@ test('where no answer comes in time, it may have been taken', async () => {
   const port = await listen(() => {})
   const error = await failure(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(50) })
   expect(wasNotSent(error)).toBe(false)
-  expect(describeNetworkError(error)).toBe('no answer in time')
+  expect(describeNetworkError(error)).toBe('no response in time')
 })
 
 test('of what is no error nothing is known', () => {
-  expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no answer'])
+  expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
 })

@@ -119,8 +119,8 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
       'https://eu.port.test/base/v1/auth/access_token?x=1',
       'correct PORT_API_URL to https://eu.port.test/base.',
     ],
-    ['another page', 'https://sso.test/login', "this is not Port's own answer; check PORT_API_URL"],
-    ['nowhere', null, "this is not Port's own answer; check PORT_API_URL"],
+    ['another page', 'https://sso.test/login', "this isn't Port's own response; check PORT_API_URL"],
+    ['nowhere', null, "this isn't Port's own response; check PORT_API_URL"],
   ])('a redirect to %s is not followed', async (_, location, sentence) => {
     const { port, client } = await openPort()
     port.fail({ status: 301, body: {}, headers: location === null ? {} : { location } })
@@ -140,12 +140,12 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     })
     port.fail({ delayMs: 500 })
     const slow = await failure(client.authorize())
-    expect(slow.message).toContain('no answer in time')
+    expect(slow.message).toContain('no response in time')
     expect(slow.cause).toBeInstanceOf(Error)
     await port.stop()
     const down = await failure(client.authorize())
     expect(down.message).toContain(
-      `Port did not answer POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`,
+      `Port did not respond to POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`,
     )
   })
 

@@ -80,7 +80,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   const { status, body, isProblem, retryAt } = response
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
   const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
-  const head = `the relay answered ${status} to ${what}${detail}`
+  const head = `the relay responded with ${status} to ${what}${detail}`
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }

@@ -134,7 +134,7 @@ export function createRelayReporter(
     const request = { method: 'GET', url: `${idToken.url}&audience=${audience}`, token: idToken.requestToken }
     const { status, body, retryAt } = await requestJson('GitHub', request, { fetch, clock })
     if (typeof body.value !== 'string') {
-      const head = `GitHub answered ${status} to the request for an OIDC token`
+      const head = `GitHub responded with ${status} to the request for an OIDC token`
       if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
       const sentence = `${head}, without one: GitHub has an incident, or a proxy responded.`
       throw new PortError('unreachable', sentence, { status, retryAt })

@@ -128,7 +128,7 @@ export function createStepLister(
     const retryAt = readLimitEnd(response, clock())
     const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
     const reason = retryAt === null ? `.${forbidden ? ` ${PERMISSION_HINT}` : ''}` : `: ${LIMITED}`
-    const message = `GitHub answered ${response.status} to GET ${path}${reason}`
+    const message = `GitHub responded with ${response.status} to GET ${path}${reason}`
     throw new GitHubError(message, { forbidden, retryAt, cause: error })
   }
 

@@ -162,7 +162,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     } catch (cause) {
       throw new PortError(
         'unreachable',
-        `Port did not answer ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
+        `Port did not respond to ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
           'machine reaches it (proxy, firewall).',
         { cause },
       )
@@ -189,7 +189,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const notPort = (what: string, status: number | null = null) =>
     new PortError(
       'unreachable',
-      `${base} answered ${what} with something that is not Port's: check ${settings.apiUrl}.`,
+      `${base} responded with ${what} with something that is not Port's: check ${settings.apiUrl}.`,
       { status },
     )
 
@@ -255,7 +255,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     async deleteEntity(blueprint, identifier) {
       // Dots alone would change the path, and no identifier would name the entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
-        throw new PortError('refused', `${JSON.stringify(identifier)} is no identifier of an entity.`)
+        throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
       }
       const [of, id] = [blueprint, identifier].map(encodeURIComponent)
       await call('DELETE', `/v1/blueprints/${of}/entities/${id}?delete_dependents=false`, null)

@@ -86,7 +86,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
     .join(': ')
-  const head = `Port (${call.host}) answered ${status} to ${call.what}${detail && ` (${detail})`}`
+  const head = `Port (${call.host}) responded with ${status} to ${call.what}${detail && ` (${detail})`}`
   const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
     new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
 
@@ -98,7 +98,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425) {
     return error(
       'unreachable',
-      'Port has trouble of its own.',
+      'Port has an internal error.',
       readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
@@ -108,7 +108,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
-      `this is not Port's own answer; check ${call.settings.apiUrl} and the proxy on the way.`,
+      `this isn't Port's own response; check ${call.settings.apiUrl} and the proxy on the way.`,
       readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
@@ -145,7 +145,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     if (code === 'run_synchronized_error') {
       return error(
         'synchronized',
-        `run ${call.runId} is synchronous, so Port takes the answer to its webhook as the ` +
+        `run ${call.runId} is synchronous, so Port takes the response to its webhook as the ` +
           `result; turn the action's "Synchronous" setting off to have it reported.`,
       )
     }
@@ -213,7 +213,7 @@ export function describeNetworkError(error: unknown): string {
   // The message of a TypeError may quote a header.
   const last = errors.at(-1)
   const isTimeout = errors.some(({ name }) => name === 'TimeoutError' || name === 'AbortError')
-  return isTimeout ? 'no answer in time' : (code ?? (last?.name === 'Error' ? last.message : 'no answer'))
+  return isTimeout ? 'no response in time' : (code ?? (last?.name === 'Error' ? last.message : 'no response'))
 }
 
 /**

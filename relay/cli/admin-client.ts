@@ -38,7 +38,7 @@ export async function callAdmin(
     throw new Error(
       `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the one that the relay was started with.`,
     )
-  if (!response.ok) throw new Error(answer.detail ?? `${base}${path} answered ${response.status}.`)
+  if (!response.ok) throw new Error(answer.detail ?? `${base}${path} responded with ${response.status}.`)
   return answer
 }
 

@@ -1,13 +1,13 @@
 /**
- * A bound on what others can fill. docs/limits.md shows all of them in one table, which a test compares with
+ * A limit on what others can fill. docs/limits.md shows all of them in one table, which a test compares with
  * this registry; code reads the values from here and has none of its own.
  */
 export interface Limit {
-  /** What is bounded: the first column of the table. */
+  /** What is limited: the first column of the table. */
   what: string
   value: number
   unit: 'bytes' | 'bytes a second' | 'ms' | '× RELAY_MAX_BODY' | ''
-  /** What happens beyond it: the last column. */
+  /** What happens beyond the limit: the last column. */
   beyond: string
 }
 
@@ -33,16 +33,12 @@ export const LIMITS = {
     4_000,
     'the oldest idle one of the address with the most is closed',
   ),
-  requestsAtOnce: amount(
-    'requests of one connection that are under way at once',
-    1,
-    'the connection is closed',
-  ),
+  requestsAtOnce: amount('concurrent requests of one connection', 1, 'the connection is closed'),
   headersTime: ms('time for the headers of a request to arrive', 10_000, '408'),
   requestTime: ms('time for a whole request to arrive', 30_000, '408'),
-  stalledTime: ms('time in which a response under way makes no progress', 60_000, 'the connection is closed'),
+  stalledTime: ms('time without progress of a response', 60_000, 'the connection is closed'),
   bodyRate: rate('average rate at which a body arrives, at least', 8 * KB, '408'),
-  bodyRateGrace: ms('time after which that rate is demanded', 3_000, '–'),
+  bodyRateGrace: ms('time after which that rate is required', 3_000, '–'),
   /** A packet has far more; each piece costs as much as a thousand bytes. */
   bodyPiece: bytes(
     'average size of the pieces in which a body arrives, at least, after the first 200',
@@ -66,30 +62,30 @@ export const LIMITS = {
   ),
   githubProcessing: bytes('memory for GitHub webhooks that are being processed', 32 * MB, '503'),
   databaseChecks: amount(
-    'writes a minute by which `/readyz` checks the database',
+    'writes per minute with which `/readyz` checks the database',
     60,
-    'the last result is given',
+    'the last result is returned',
   ),
   reportBody: bytes('body of `POST /report`', 256 * KB, '413'),
   reportStartBody: bytes('body of `POST /report/start` and `/report/inputs`', 4 * KB, '413'),
   reportArriving: bytes('memory for reports that are arriving', 8 * MB, 'the slowest is dropped with 503'),
   reportProcessing: bytes('memory for reports that are being persisted', 16 * MB, '503'),
-  reportRate: amount('reports a minute of one workflow run', 1_200, '429'),
+  reportRate: amount('reports per minute of one workflow run', 1_200, '429'),
   /** Each job of a run starts: a matrix has up to 256. */
-  reportStartRate: amount('starts of reports a minute of one workflow run', 300, '429'),
+  reportStartRate: amount('starts of reports per minute of one workflow run', 300, '429'),
   /** Each job of a run asks once, in its post step. */
-  reportInputsRate: amount('requests for inputs a minute of one workflow run', 300, '429'),
+  reportInputsRate: amount('requests for inputs per minute of one workflow run', 300, '429'),
   inputsKept: bytes(
-    'memory for decrypted inputs, which are kept for 10 minutes',
+    'memory for decrypted inputs, which are cached for 10 minutes',
     16 * MB,
     'the oldest are decrypted again',
   ),
-  /** Each job of a run waits for its answer before it sends the next: a matrix has up to 256. */
-  reportsWaiting: amount('reports of one delivery that are under way at once', 300, '429'),
-  reportsWaitingInAll: amount('reports that are under way at once', 600, '503'),
+  /** Each job of a run waits for the response before it sends the next: a matrix has up to 256. */
+  reportsWaiting: amount('concurrent reports of one delivery', 300, '429'),
+  reportsWaitingInAll: amount('concurrent reports', 600, '503'),
   reportMessages: amount('log messages, updates and entities of one report', 500, '400'),
   reportLines: amount(
-    'log lines, updates and entities that the reports of one delivery may hold',
+    'log lines, updates and entities in the reports of one delivery',
     100_000,
     '413; a conclusion is accepted',
   ),
@@ -100,12 +96,16 @@ export const LIMITS = {
     6 * 3_600_000,
     '401; renewed by each report after half of it',
   ),
-  signInRate: amount('tries to sign in, and requests with a wrong token, a minute of one sender', 5, '429'),
+  signInRate: amount(
+    'attempts to sign in, and requests with a wrong token, per minute of one sender',
+    5,
+    '429',
+  ),
   events: amount("entries of a delivery's history", 200, 'the first 50 and the last 150 are kept'),
   response: bytes(
-    "an answer of Port, of GitHub or of GitHub's OIDC issuer",
+    "a response of Port, GitHub, or GitHub's OIDC issuer",
     16 * MB,
-    'not read; treated as no answer',
+    'not read; treated as no response',
   ),
   workflowFile: bytes(
     'workflow file that is read to name the inputs that it declares',
@@ -124,9 +124,9 @@ export const LIMITS = {
     'the oldest are forgotten',
   ),
   listed: amount(
-    'deliveries that one list looks through for an action',
+    'deliveries that one list reads to find those of an action',
     10_000,
-    '`next` in the answer continues the list',
+    '`next` in the response continues the list',
   ),
   signatures: amount(
     'signatures of webhooks that are remembered until they have expired',

@@ -182,7 +182,7 @@ type Env = Record<string, string | undefined>
 
 /**
  * The environment with its secrets, each from its variable or its file. Empty variables count as unset. A byte
- * order mark in front and line breaks at the end come from an editor or a shell, and are no part of a secret.
+ * order mark in front and line breaks at the end come from an editor or a shell, and aren't part of a secret.
  *
  * @param names of the secrets that may come from a file, `NAME_FILE`
  * @param problems what is wrong goes here, a sentence each

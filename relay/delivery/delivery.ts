@@ -11,7 +11,7 @@ export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'fin
 /** The delivery isn't finished. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
-/** How a delivery went: what people ask, whatever its state. */
+/** How a delivery went, in any state. */
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'unknown'
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
@@ -35,7 +35,7 @@ export interface DeliveryRun {
   conclusion: string | null
   /** Empty until the run was read. */
   url: string
-  /** Whether its action reports the run's end through the relay: another end in Port is a person's. */
+  /** Whether its action reports the run's end through the relay: another result in Port is that of a user. */
   reportsConclusion?: boolean
 }
 
@@ -85,7 +85,7 @@ export interface Delivery extends Target {
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingNotified: boolean
   dispatchedAt: number | null
-  /** When a user canceled it; null if nobody did. */
+  /** When a user canceled it, or null. */
   cancelRequestedAt: number | null
   /** When GitHub was asked to cancel its runs. */
   cancelSentAt: number | null

@@ -161,7 +161,7 @@ export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'run
   return contains(title, runId) || contains(title, id)
 }
 
-/** The id of a delivery, a UUID of version 7. One of another version is somebody else's, such as an entity's. */
+/** The id of a delivery, a UUID of version 7. One of another version is the id of something else, such as an entity. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
 /** The id of a Port run: 16 characters of chance. `run_deployment` is none, nor is `run_20261130T120000Z`. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/

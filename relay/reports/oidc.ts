@@ -222,7 +222,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),
       })
-      if (response.status !== 200) throw new Error(`it answered ${response.status}`)
+      if (response.status !== 200) throw new Error(`it responded with ${response.status}`)
       const given = (await response.json()) as { keys: object[] }
       const keys = createLocalJWKSet(given)
       if (given.keys.length === 0) throw new Error('its set has no keys')

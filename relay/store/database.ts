@@ -19,7 +19,7 @@ export interface Backend {
   run(statements: Statement[]): Promise<Row[][]>
   /**
    * Runs a statement that claims work, and resolves with its rows without waiting for the disk: a claim that is lost
-   * with the machine is a lease that nobody has. It is safe with the next change that is, such as a recorded attempt.
+   * with the machine is a lease that no relay has. It is safe with the next change that is, such as a recorded attempt.
    */
   claim(statement: Statement): Promise<Row[]>
   /**
@@ -63,7 +63,7 @@ export interface Dialect {
   greatest: string
   /** Ends a SELECT of rows to claim: rows that another relay is claiming right now are passed over. */
   skipLocked: string
-  /** Keeps others that lock the number `?1` waiting until the transaction ends; null where nothing runs beside it. */
+  /** Keeps others that lock the number `?1` waiting until the transaction ends; null if nothing runs next to it. */
   lockNumber: string | null
   /** A column is one of what a SELECT finds. The SELECT runs once, so that its LIMIT holds. */
   among(column: string, select: string): string

@@ -28,7 +28,7 @@ export interface RateLimitPause {
   /** The credential: a digest of the token, or the owner whose installation of the App it is. */
   scope: string
   pausedUntil: number
-  /** A clause for people. */
+  /** A clause for users. */
   reason: string
 }
 
@@ -186,7 +186,7 @@ export interface Store {
    * @param scope of the gates; null where each owner has its own, `owner:<owner>`
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
-  /** Queued deliveries behind a closed gate whose waiting is not announced in Port's log; those with a `seq` above `after`. */
+  /** Queued deliveries of a paused credential whose waiting isn't shown in Port's log; those with a `seq` above `after`. */
   findUnnotified(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
   /** Claims dispatched and running deliveries that are due. */
   claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
@@ -240,7 +240,7 @@ export interface Store {
   /** These were exported. */
   settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void>
 
-  /** Persists that a gate is closed; the later of two times stays. */
+  /** Persists a rate-limit pause; the later of two times stays. */
   savePause(pauses: RateLimitPause): Promise<void>
   activePauses(now: number): Promise<RateLimitPause[]>
 
@@ -255,7 +255,7 @@ export interface Store {
   get(id: string): Promise<Delivery | null>
   /** The invocation as JSON text. */
   invocation(id: string): Promise<string | null>
-  /** The invocations of these deliveries as JSON text, by their ids, but for those that are larger. */
+  /** The invocations of these deliveries as JSON text, by their ids, except for those that are larger. */
   invocations(ids: string[], maxBytes: number): Promise<Map<string, string>>
   /** Oldest first; at most 200 entries are kept. */
   history(id: string): Promise<(HistoryEntry & { at: number })[]>

@@ -206,7 +206,7 @@ test('the final status waits longer than all before it, when Port asks for that'
   limit('80', path => path.endsWith('/logs'))
   limit('2', path => path.includes('/runs/') && !path.endsWith('/logs'))
   expect((await job.run('post', job.state())).slice(1)).toEqual([
-    expect.stringMatching(/^::warning::Port did not accept all of the log: .*answered 429/),
+    expect.stringMatching(/^::warning::Port did not accept all of the log: .*responded with 429/),
   ])
   expect(system.run.status).toBe('SUCCESS')
 })
@@ -260,7 +260,7 @@ test('Port being away for a whole job is one warning of main and one of post, an
   await system.port.failures.down()
   const job = openRunner(system, { 'github-token': '' })
   const away = expect.stringMatching(
-    /^::warning::Reporting to Port failed: Port did not answer .*ECONNREFUSED/,
+    /^::warning::Reporting to Port failed: Port did not respond to .*ECONNREFUSED/,
   )
   expect(await job.run('main')).toEqual([away])
   const file = join(job.folder, 'summary.md')
@@ -377,7 +377,7 @@ test('when the relay accepts no further lines, one warning counts those left out
   const shown = await job.run('post', job.state())
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
-      /^::warning::\d+ lines of the log left out: the relay answered 413 .*The run has sent 1,000 lines/,
+      /^::warning::\d+ lines of the log left out: the relay responded with 413 .*The run has sent 1,000 lines/,
     ),
   ])
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
@@ -393,7 +393,7 @@ test('after the end of the delivery one notice says that nothing more is sent, a
   const shown = await job.run('post', job.state())
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
-      /^::notice::No further updates are sent to Port: the relay answered 410 .*The delivery has ended/,
+      /^::notice::No further updates are sent to Port: the relay responded with 410 .*The delivery has ended/,
     ),
   ])
   expect(process.exitCode).not.toBe(1)

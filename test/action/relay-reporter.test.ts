@@ -175,7 +175,7 @@ test('without a proof there is no report, and the error names the permission', a
     relay.fail({ status })
     await expect(relay.report().start()).rejects.toMatchObject({
       kind: 'credentials',
-      message: `GitHub answered ${status} to the request for an OIDC token. ${hint}`,
+      message: `GitHub responded with ${status} to the request for an OIDC token. ${hint}`,
     })
   }
   expect(relay.waits).toEqual([])
@@ -211,7 +211,7 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
     await expect(relay.report().start()).rejects.toMatchObject({
       kind: 'unreachable',
       status,
-      message: `GitHub answered ${status} to the request for an OIDC token, without one: GitHub has an incident, or a proxy responded.`,
+      message: `GitHub responded with ${status} to the request for an OIDC token, without one: GitHub has an incident, or a proxy responded.`,
     })
   },
 )
@@ -307,7 +307,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'ended', boolean]
     relay.fail({ status, headers: { ...PROBLEM_TYPE, 'retry-after': '7' }, body: { status, detail: 'Why.' } })
     await expect(reporter().log([line('a')])).rejects.toMatchObject({
       ...{ kind, temporary, status, retryAt: temporary ? 7_000 : null },
-      message: `the relay answered ${status} to POST ${relay.origin}/report (Why.)`,
+      message: `the relay responded with ${status} to POST ${relay.origin}/report (Why.)`,
     })
     relay.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>' })
     const error = await reporter()

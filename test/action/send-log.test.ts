@@ -10,7 +10,7 @@ const lost = (count: number) =>
 
 test.each<[string, unknown, boolean]>([
   ['a connection cut', cutBy('ECONNRESET'), true],
-  ['no answer in time', cutBy(undefined), true],
+  ['no response in time', cutBy(undefined), true],
   ['no connection', cutBy('ECONNREFUSED'), false],
   ['no such host', cutBy('ENOTFOUND'), false],
   ['a 500', new PortError('unreachable', 'x', { status: 500 }), true],

@@ -48,7 +48,7 @@ test('why main failed is in the log at the end, where Port did not take it at th
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
   expect(error).toMatch(/^::error::The secret input "token" could not be decrypted/)
-  expect(warning).toMatch(/answered 400 .*\. The post step of this job retries\. See /)
+  expect(warning).toMatch(/responded with 400 .*\. The post step of this job retries\. See /)
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
   expect(linesOf(system)).toEqual([WHY, FAILED])
 })

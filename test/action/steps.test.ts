@@ -187,7 +187,7 @@ test.each<[string, Fault, string]>([
   await job.run('main')
   system.github.fail(failure)
   expect(await job.run('post', job.state())).toEqual([
-    `::notice::The steps of this job are not reported to Port: GitHub answered ${failure.status} to GET ` +
+    `::notice::The steps of this job are not reported to Port: GitHub responded with ${failure.status} to GET ` +
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
   expect(system.run.status).toBe('SUCCESS')

@@ -179,10 +179,10 @@ export async function simulate(options: {
     async dispatch(_, { payload }) {
       const one = cases.get(String(payload.run_id)) as Case
       const dice = random()
-      if (dice < 0.02) return { kind: 'response_lost', reason: 'GitHub answered 502' }
+      if (dice < 0.02) return { kind: 'response_lost', reason: 'GitHub responded with 502' }
       if (dice > 0.06) takeEffect(one, false)
       else takeEffect(one, true)
-      if (dice < 0.05) return { kind: 'response_lost', reason: 'GitHub answered 502' }
+      if (dice < 0.05) return { kind: 'response_lost', reason: 'GitHub responded with 502' }
       // The relay is killed before it has recorded the response.
       if (dice < 0.06) throw new Error('killed')
       return { kind: 'accepted', run: null }

@@ -371,12 +371,12 @@ describe('a service that does not respond, or not as it should', () => {
     expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^problem: Port \\(${host}\\) answered 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
+          `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
         ),
       ),
     ])
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
-      `problem: Port did not answer POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
+      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
     ])
     const off = (seconds: number) => wrong({}, () => Date.now() + seconds * 1000)
     for (const [seconds, status, side] of [

@@ -47,7 +47,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   dispatchAccepted: { type: 'dispatchAccepted', attempt: 1, run: null },
   dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot see acme/shop.' },
   dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
-  responseLost: { type: 'responseLost', attempt: 1, reason: 'GitHub answered 502' },
+  responseLost: { type: 'responseLost', attempt: 1, reason: 'GitHub responded with 502' },
   runNotFound: {
     type: 'runNotFound',
     list: 'empty',

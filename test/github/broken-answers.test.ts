@@ -80,7 +80,7 @@ test('a time-out is one, whatever secrets are hidden in errors', async () => {
   const error = await github.repository('acme/shop').catch(thrown => thrown)
   expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 })).toMatchObject({
     kind: 'later',
-    reason: 'GitHub could not be reached (no answer in time)',
+    reason: 'GitHub could not be reached (no response in time)',
   })
   expect(error.message).not.toContain('No response in time')
 }, 30_000)

@@ -27,7 +27,7 @@ test('a store that can be read again in time says what became of it', async () =
   expect(relay.logged.map(each => each.message)).toEqual(['the delivery is accepted'])
 })
 
-test('GitHub took it, though its workflow run failed later: a replay is answered 200', async () => {
+test('GitHub took it, though its workflow run failed later: a replay gets 200', async () => {
   const get = async () => delivery({ state: 'failed', reason: 'The run was cancelled', dispatchedAt: 1 })
   const relay = await openReceiving({ store: { get } })
   await relay.post(webhook)

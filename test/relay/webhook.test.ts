@@ -59,7 +59,7 @@ describe('the address of a webhook', () => {
 })
 
 describe('a webhook that is accepted', () => {
-  test('is written, and answered 202 with what becomes of it', async () => {
+  test('is written, and responded with 202 with what becomes of it', async () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: context() })
     expect(response.status).toBe(202)
@@ -115,7 +115,7 @@ describe('a webhook that is accepted', () => {
 })
 
 describe('the same delivery again', () => {
-  test('is answered 200 with the same delivery, and changes nothing', async () => {
+  test('gets 200 with the same delivery, and changes nothing', async () => {
     const relay = await openReceiving()
     const first = await relay.post({ body: context() })
     const again = await relay.post({
@@ -616,7 +616,7 @@ describe('what is logged', () => {
     ])
   })
 
-  test('a fault inside is answered 500 without its details, which are logged', async () => {
+  test('a fault inside gets 500 without its details, which are logged', async () => {
     const relay = await openReceiving({
       clock: () => {
         throw new Error('the clock stands still')
@@ -682,7 +682,7 @@ describe('health', () => {
   })
 })
 
-test('any bytes whatever, rightly signed, are answered 202 or 400 and never 500', async () => {
+test('any bytes whatever, rightly signed, get 202 or 400 and never 500', async () => {
   const relay = await openReceiving()
   const text = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),

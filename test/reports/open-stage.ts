@@ -176,6 +176,6 @@ export async function startReport(
   const answer = await system.post('/report/start', system.issuer.token(system.run(more), system.url), {
     delivery,
   })
-  if (answer.status !== 200) throw new Error(`The start was answered ${answer.status}: ${answer.body.detail}`)
+  if (answer.status !== 200) throw new Error(`The start got ${answer.status}: ${answer.body.detail}`)
   return String(answer.body.token)
 }

@@ -72,7 +72,7 @@ test('an entity that Port will not take is reported in the run’s log', async (
   await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
   expect(portRun!.logs.at(-1)!.message).toMatch(
-    /^The entity service "shop" was not written: Port .* answered 404/,
+    /^The entity service "shop" was not written: Port .* responded with 404/,
   )
 })
 

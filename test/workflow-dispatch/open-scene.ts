@@ -88,7 +88,7 @@ export async function openScene(
         ...(path && { path }),
         body: { run: { id: run.id }, action, inputs, trigger: { operation: 'CREATE' }, ...body },
       })
-      if (status !== 202) throw new Error(`The relay answered ${status}: ${response.detail}`)
+      if (status !== 202) throw new Error(`The relay responded with ${status}: ${response.detail}`)
       return { run, response }
     },
     dispatchOf: run =>

@@ -55,7 +55,7 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
     if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES has no "${flag}".`)
   const text = template.writeJson(readEntity(operation, get))
   if (operation === 'DELETE')
-    remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity is no failure.`)
+    remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity isn't a failure.`)
   if (/"blueprint": "_/.test(text)) remark('RELAY_REPORT_BLUEPRINTS of the relay must allow its blueprint.')
   if (runId === '')
     remark('the entity was of no Port run: now it is of this run, and is written only if Port started it.')

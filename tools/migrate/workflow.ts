@@ -274,7 +274,7 @@ function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): st
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
   const unlessEmpty = mayBeEmpty ? `[ -z "$${name}" ] || ` : ''
-  // Nobody knew the delimiter when the value was entered.
+  // No user knew the delimiter when the value was entered.
   const end = 'END="end-$GITHUB_RUN_ID-$(date +%s)-$$"'
   const summary = `${end}; printf 'summary<<%s\\n%s\\n%s\\n' "$END" "$${name}" "$END"`
   const entry = kind === 'summary' ? summary : onOneLine(`${kind}=%s`, name)

@@ -47,7 +47,7 @@ export function readEvent(file: string): SimulationEvent {
   }
   if (isObject(event.invocationMethod)) {
     throw new Error(
-      `${file} is the definition of an action in Port. --event takes the body that Port sends when somebody runs that ` +
+      `${file} is the definition of an action in Port. --event takes the body that Port sends when a user runs that ` +
         'action: docs/action.md shows one.',
     )
   }

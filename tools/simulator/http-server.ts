@@ -21,7 +21,7 @@ export type ReceivedRequest = {
 
 /** What goes wrong with the requests that match. */
 export type Fault = {
-  /** Which requests; all of them when absent. Asked once for each request that no earlier trouble took. */
+  /** Which requests; all of them when absent. Asked once for each request that no earlier failure took. */
   match?: (request: ReceivedRequest) => boolean
   /** How many matching requests; 1 when absent, Infinity until cleared. */
   times?: number
@@ -34,7 +34,7 @@ export type Fault = {
   cut?: 'before' | 'after' | 'within'
   /** The answer comes this much later. */
   delayMs?: number
-  /** The request does its work before the trouble begins (a 500 after the run was created, a late answer). */
+  /** The request does its work before it fails (a 500 after the run was created, a late response). */
   takesEffect?: boolean
 }
 

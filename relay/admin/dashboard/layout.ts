@@ -205,7 +205,7 @@ dd { margin: 0; }
 
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 
-/** Replaces the regions of the page that have changed, unless a person is reading or selecting in them. */
+/** Replaces the regions of the page that have changed, unless the user is reading or selecting in them. */
 export const SCRIPT = `setInterval(async () => {
   if (document.hidden) return
   try {

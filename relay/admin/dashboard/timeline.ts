@@ -53,7 +53,7 @@ function toCome(delivery: Delivery): TimelineText[] {
   ]
 }
 
-/** How long a delivery took from its acceptance to its workflow run, and to its end, for people. */
+/** How long a delivery took from its acceptance to its workflow run, and to its result, as text. */
 export function durations(delivery: Delivery): string | null {
   const { queuedAt, dispatchedAt, updatedAt, state } = delivery
   const parts = [

@@ -29,7 +29,7 @@ export function refusal(error: unknown, name: string): Finding[] {
   }
   if (status === 404)
     return [problem(`GitHub cannot see ${name}: it does not exist, or the credential has no access to it.`)]
-  return [problem(`${name} cannot be read: GitHub answered ${status}.`)]
+  return [problem(`${name} cannot be read: GitHub responded with ${status}.`)]
 }
 
 /** What starts in a repository. */

@@ -225,6 +225,6 @@ const inTime = (query: Promise<unknown>) =>
   Promise.race([
     query,
     sleep(POOLER_RESPONSE_MS, undefined, { ref: false }).then(() =>
-      Promise.reject(new NoResponse('no answer')),
+      Promise.reject(new NoResponse('no response')),
     ),
   ])

@@ -17,7 +17,7 @@ const HEADS = (column: string) => `
   )
   SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
-/** Whether the gate of a delivery is closed. @param scope the parameter that names the scope, null for each owner's own */
+/** Whether the credential of a delivery is paused. @param scope the parameter that names the scope, null for each owner's own */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE rate_limit_pauses.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})

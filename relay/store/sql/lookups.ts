@@ -103,7 +103,7 @@ interface ListOptions {
 
 /**
  * Newest first. Queued deliveries and all others are in indexes of their own, so that intake pays for no index
- * that only a person looks through; of a repository, each state is a stretch of an index. Those of one outcome are
+ * that only a user reads; of a repository, each state is a stretch of an index. Those of one outcome are
  * narrowed within its index. No index holds actions: they are looked for in the newest ones alone, see {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {

@@ -7,8 +7,8 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
  * The thread that moves commits from SQLite's log into the file. It delays no commit: it moves pages that no
  * writer uses, and leaves the rest. https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
- * The log lies beside the file, by its name. While the name is that of no file, or of another one, such as a backup
- * that is put in its place, the log must be left alone: SQLite would delete it beside a new file.
+ * The log is next to the file, by its name. If the name is missing or that of another file, such as a backup
+ * that was put in its place, the log must be left alone: SQLite would delete it next to a new file.
  */
 const port = parentPort as MessagePort
 const { path, ino } = workerData as { path: string; ino: number }

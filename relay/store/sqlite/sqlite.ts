@@ -36,7 +36,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 export async function openSqlite(path: string): Promise<Backend> {
   // A size on the command line is for the main thread: in the others it would outweigh their limits.
   setFlagsFromString('--max-semi-space-size=0')
-  // Beside this file in the sources, beside the bundle when bundled.
+  // Next to this file in the sources, or to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
   await new Promise<void>((resolve, reject) => {
@@ -148,7 +148,7 @@ const RESTS = 4
 const LONGEST_REST_MS = 1_000
 
 /**
- * Moves what was committed from SQLite's log into the file, beside the commits. A commit that has to do it writes
+ * Moves what was committed from SQLite's log into the file, next to the commits. A commit that has to do it writes
  * to all the places that run ids are sorted into: with a million deliveries, that took a quarter of the intake.
  */
 interface Checkpoints {
@@ -167,7 +167,7 @@ function startCheckpoints(path: string): Checkpoints {
   let rest = REST_MS
 
   const start = () => {
-    // Beside this file in the sources, beside the bundle when bundled.
+    // Next to this file in the sources, or to the bundle.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
     const started = new Worker(new URL(file, import.meta.url), {
       workerData: { path, ino },
