@@ -1,7 +1,8 @@
 /**
  * `npm run docs [-- PAGE…]`: runs the commands of every page in a clean clone of the last commit, against a fake Port
  * and a fake GitHub. A block below `<!-- not run: WHY -->` is skipped; for one below `<!-- first: COMMAND -->`, that command
- * runs first. Each webhook body on a page is passed to `send --dry-run`, which must read the documented values from it.
+ * runs first. A block of YAML whose first line is a comment with a path is written to that file for the commands below it.
+ * Each webhook body on a page is passed to `send --dry-run`, which must read the documented values from it.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -72,7 +73,11 @@ try {
   const asked = process.argv.slice(2)
   for (const page of pages.filter(each => asked.length === 0 || asked.includes(each))) {
     for (const body of bodies(page)) tryBody(page, body)
-    for (const block of shellBlocks(page)) await tryBlock(page, block)
+    const files: Record<string, string> = {}
+    for (const block of shellBlocks(page)) {
+      if ('path' in block) files[block.path] = block.content
+      else await tryBlock(page, block, files)
+    }
   }
 } finally {
   await relay.stop()
@@ -142,17 +147,23 @@ interface ShellBlock {
   first?: string
 }
 
-function shellBlocks(page: string): ShellBlock[] {
+/** The commands of a page, and the files that they need, in the page's order. */
+function shellBlocks(page: string): (ShellBlock | { path: string; content: string })[] {
   const found = text(page).matchAll(
-    /(?:^ *<!-- (not run|first): (.*) -->\n\n)?^( *)```sh\n([\s\S]*?)^ *```$/gm,
+    /(?:^ *<!-- (not run|first): (.*) -->\n\n)?^( *)```(?:sh|yaml\n# (\S+\.yml))\n([\s\S]*?)^ *```$/gm,
   )
-  return [...found].map(([, kind, what, indent, block]) => ({
-    commands: block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
-    ...(kind && { [kind === 'first' ? 'first' : 'skipped']: what }),
-  }))
+  return [...found].map(([, kind, what, indent, path, block]) => {
+    const content = block!.replaceAll(new RegExp(`^${indent}`, 'gm'), '')
+    if (path) return { path, content }
+    return { commands: content, ...(kind && { [kind === 'first' ? 'first' : 'skipped']: what }) }
+  })
 }
 
-async function tryBlock(page: string, { commands, skipped, first = '' }: ShellBlock): Promise<void> {
+async function tryBlock(
+  page: string,
+  { commands, skipped, first = '' }: ShellBlock,
+  files: Record<string, string>,
+): Promise<void> {
   const title = `${page}: ${commands.split('\n')[0]!.replace(/ +#.*/, '')}`
   if (skipped) {
     say(`– ${title} (${skipped})`)
@@ -160,9 +171,12 @@ async function tryBlock(page: string, { commands, skipped, first = '' }: ShellBl
   }
   const place = mkdtempSync(join(folder, 'block-'))
   cpSync(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
-  // What installs its own packages begins without any.
+  for (const [path, content] of Object.entries(files)) writeFileSync(join(place, path), content)
+  // What installs its own packages starts without any.
   if (!/^npm ci/m.test(commands)) symlinkSync(join(clone, 'node_modules'), join(place, 'node_modules'))
-  let script = commands.replaceAll('https://relay.example.com', relayUrl).replaceAll(/^export \w+=.*\n/gm, '')
+  let script = commands
+    .replaceAll('https://relay.example.com', relayUrl)
+    .replaceAll(/^export \w+=….*\n/gm, '')
   if (/\bID\b|[\da-f]{8}-[\da-f]{4}-/.test(script)) {
     const id = await failedDelivery()
     script = script.replaceAll(/\bID\b|[\da-f]{8}-[\da-f-]{27}/g, id)
