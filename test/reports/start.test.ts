@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { RepositoryFacts } from '../../relay/github/repository.ts'
 import { createRepositoryFacts } from '../../relay/reports/repository-facts.ts'
 import { createHandOut } from '../../relay/reports/start.ts'
@@ -219,6 +219,29 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
   expect(all).toEqual([null, invocation, null].map(payload => ({ payload, secrets: { password: 'clear' } })))
   await ask(true)
   expect(reads).toBe(2)
+})
+
+test('decrypted inputs are kept up to a limit: beyond it the oldest are forgotten, with their timers', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
+  const reads: string[] = []
+  const shareInputs = createHandOut({
+    secrets: () => [],
+    store: {
+      async invocation(id) {
+        reads.push(id)
+        return JSON.stringify(invocation)
+      },
+    },
+  })
+  for (const id of ['1', '2', '3', '4', '5', '5', '3', '1']) {
+    await shareInputs({ id, organization: 'default' }, false)
+  }
+  expect(reads).toEqual(['1', '2', '3', '4', '5', '1'])
+  expect(vi.getTimerCount()).toBe(3)
+  vi.advanceTimersByTime(600_000)
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('a delivery without a run in Port is bound too; there is nothing to tell', async () => {

@@ -5,6 +5,7 @@ import type { Change } from '../../../relay/delivery/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { until } from '../../../tools/simulator/http-server.ts'
 import {
+  type Address,
   acceptAll,
   aDelivery,
   aDispatched,
@@ -175,6 +176,52 @@ export function sharedTests(place: Place): void {
       expect(right.filter(each => !each)).toHaveLength(0)
     },
   )
+
+  /** Holds the lock of a query until it is released; `waiting` waits until others wait for it. */
+  async function held(address: Address, sql: string) {
+    const client = new pg.Client((address as { url: string }).url)
+    await client.connect()
+    onTestFinished(() => client.end())
+    await client.query('BEGIN')
+    await client.query(sql)
+    const waiting = (amount: number) =>
+      until(async () => {
+        const { rows } = await client.query(
+          `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        )
+        return rows.length >= amount
+      }, `${amount} wait for a lock`)
+    return { waiting, release: () => client.query('COMMIT') }
+  }
+
+  test('a report that two relays get at once is applied once', async () => {
+    const address = await place.empty()
+    const stores = [await place.open(address), await place.open(address)]
+    const id = await aDispatched(stores[0]!)
+    const { waiting, release } = await held(address, `SELECT 1 FROM deliveries WHERE id = '${id}' FOR UPDATE`)
+    const receipt = { sender: 'a', number: 1, lines: 1, bytes: 10 }
+    const applied = stores.map(store => applyTo(store, id, { messages: [aLine('one')] }, 2000, receipt))
+    await waiting(2)
+    await release()
+    await Promise.all(applied)
+    const [page] = await stores[0]!.claimOutboxes(2000, 10, 10)
+    expect(page?.messages).toHaveLength(1)
+  })
+
+  test('a redelivery and the sending of its old messages do not wait for each other', async () => {
+    const address = await place.empty()
+    const [one, other] = [await place.open(address), await place.open(address)]
+    const id = await aFailed(one)
+    await applyTo(one, id, { messages: [aLine('old')] })
+    const [page] = await one.claimOutboxes(2000, 10_000, 10)
+    const { waiting, release } = await held(address, 'SELECT 1 FROM outbox FOR UPDATE')
+    const redelivered = applyTo(other, id, { change: { state: 'queued' }, requeue: true }, 3000)
+    await waiting(1)
+    const settled = one.settleOutbox(page!, { done: page!.messages.map(({ seq }) => seq) }, null, 3000)
+    await waiting(2)
+    await release()
+    expect(await Promise.all([redelivered, settled])).toEqual([true, false])
+  })
 
   test('the time of all relays is the time of the database, whatever their own clocks say', async () => {
     const { url } = (await place.empty()) as { url: string }
