@@ -43,7 +43,7 @@ export function joinLogs(messages: readonly Message[]): Message[] {
 /** Consecutive log lines are sent in one request, as many as fit: Port limits requests. */
 export function coalesce(messages: readonly Part[]): Batch[] {
   const groups: Part[][] = []
-  /** Of the last group, where it takes more lines. */
+  /** The size of the last group, if it can have more lines. */
   let open: number | null = null
   for (const part of messages) {
     const bytes: number | null = 'log' in part.message ? sizeOf(part.message.log) : null
@@ -59,7 +59,7 @@ export function coalesce(messages: readonly Part[]): Batch[] {
 }
 
 /** The two halves of a batch; null for a single line, and for anything but log lines. */
-export function halve({ parts, message }: Batch): [Batch, Batch] | null {
+function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const [first, second] = parts
   if (!first) return null
@@ -75,7 +75,7 @@ export function halve({ parts, message }: Batch): [Batch, Batch] | null {
   return [toBatch([{ ...first, message: { log: before } }]), toBatch([{ ...first, message: { log: after } }])]
 }
 
-/** What of a page is settled where these batches of it are left. */
+/** What of a page is settled if these batches of it are left. */
 export function settledOf(messages: OutboxPage['messages'], left: readonly Batch[]): Sent {
   const parts = left.flatMap(batch => batch.parts)
   const [first] = parts
@@ -98,31 +98,55 @@ function toBatch(parts: Part[]): Batch {
 const sizeOf = (lines: readonly LogLine[]) =>
   lines.reduce((sum, line) => sum + Buffer.byteLength(JSON.stringify(line)) + 1, 0)
 
-/**
- * What happens to a message, by Port's response:
- *
- * | answer | log, label, entity | conclusion |
- * |---|---|---|
- * | accepted | done | done |
- * | the run has ended, or is synchronous | dropped | dropped |
- * | Port rejects the content of this message | dropped, with a warning in the relay's log; log lines are replaced by a line about it | sent again with less, then retried |
- * | Port knows no such run | retried, dropped after 15 minutes | as below |
- * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
- *
- * A message is given up for good when the retention is over.
- */
-export type NextStep = 'done' | 'drop' | 'retry' | 'replace'
-
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** After this time, the message itself may be why Port does not accept it. */
-const STUCK_MS = 900_000
+/** What follows from Port's response to a batch. `replace`: with `by`, and what to do if Port rejects that as well. */
+export type NextStep =
+  | { do: 'done' | 'drop' | 'retry' }
+  | { do: 'split'; halves: [Batch, Batch] }
+  | { do: 'replace'; by: Message; otherwise: 'drop' | 'retry' }
 
 /**
+ * Decides what to do after Port's response to a batch. Pure.
+ *
+ * | response | log, label, entity | conclusion |
+ * |---|---|---|
+ * | accepted | done | done |
+ * | the run has finished, or is synchronous | dropped | dropped |
+ * | Port rejects the content of this message | dropped, with a warning in the relay's log; log lines are replaced by a line about it | sent again with less, then retried |
+ * | Port doesn't know the run | retried, dropped after 15 minutes | as below |
+ * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
+ *
+ * A message is given up for good when the retention is over. If one line of a batch may be why, its halves are sent.
+ *
+ * @param failure null if Port accepted it
  * @param age since the message was written, milliseconds
  * @param retention how long a message may wait, milliseconds
  */
-export function nextStepOf(message: Message, failure: PortFailure, age: number, retention: number): NextStep {
+export function nextStep(
+  batch: Batch,
+  failure: PortFailure | null,
+  { age, retention, maySplit }: { age: number; retention: number; maySplit: boolean },
+): NextStep {
+  if (!failure) return { do: 'done' }
+  const { message } = batch
+  const fate = fateOf(message, failure, age, retention)
+  const isRejected = fate === 'replace' || (fate === 'drop' && failure.kind === 'refused')
+  if (!isRejected) return { do: fate }
+  const halves = maySplit ? halve(batch) : null
+  if (halves) return { do: 'split', halves }
+  if (fate === 'drop' && !('log' in message)) return { do: 'drop' }
+  return {
+    do: 'replace',
+    by: replacement(message, failure),
+    otherwise: fate === 'replace' ? 'retry' : 'drop',
+  }
+}
+
+/** After this time, the message itself may be why Port doesn't accept it. */
+const STUCK_MS = 900_000
+
+function fateOf(message: Message, failure: PortFailure, age: number, retention: number) {
   const { kind, status } = failure
   if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
   if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
@@ -133,12 +157,12 @@ export function nextStepOf(message: Message, failure: PortFailure, age: number, 
 /** Statuses with which a request is rejected for its content. */
 const CONTENT = [400, 404, 413, 422]
 
-/** Whether a message ends the run in Port: it is never dropped while the run is open. */
+/** Whether a message finishes the run in Port: it is never dropped while the run is open. */
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
 /** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
-export function replacement(message: Message, { status }: PortFailure): Message {
+function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
   }

@@ -86,33 +86,39 @@ export function pollAgainOrRetry(
 ): Transition {
   const since = delivery.awaitingResponseSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
-  if (now < since + grace(policy)) return wait(delivery, since + nextPoll(now - since, policy))
-  // A run may have appeared after the list was read.
-  const isOld = list !== 'forbidden' && readAt < since + grace(policy)
+  const decidedFrom = since + grace(policy)
+  if (now < decidedFrom) return wait(delivery, since + nextPoll(now - since, policy))
   const isLate = now >= giveUpAt(delivery, now, policy)
-  // After the only attempt the time may have passed while no relay ran.
-  const mayRetry = !isLate || delivery.attempts === 1
-  if (list === 'empty' && !isOld && mayRetry) return retry(delivery, 'no workflow run appeared', now, policy)
-  if (isLate) {
+  const history: HistoryEntry = { type: 'runNotFound', details: { list, reason } }
+  const giveUp = () => {
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
-    return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, [
-      'unknown',
-      'Unknown',
-    ])
+    return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  if (list === 'unavailable' || isOld) return wait(delivery, now + LOOK_MS)
-  const decideAt = since + policy.startTimeout
-  if (now < decideAt) return wait(delivery, Math.min(now + LOOK_MS, decideAt), reason)
-  const cure =
-    list === 'ambiguous'
-      ? `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`
-      : 'Redeliver the delivery if no workflow run started.'
-  const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
-  const label = list === 'ambiguous' ? 'Not identified' : 'Unknown'
-  return fail(delivery, { type: 'runNotFound', details: { list, reason } }, sentence, policy, [
-    'unknown',
-    label,
-  ])
+  // A run may have appeared after the list was read.
+  const isOld = list !== 'forbidden' && readAt < decidedFrom
+  switch (isOld ? 'unavailable' : list) {
+    case 'empty':
+      // After the only attempt the time may have passed while no relay ran.
+      if (isLate && delivery.attempts > 1) return giveUp()
+      return retry(delivery, 'no workflow run appeared', now, policy)
+    case 'unavailable':
+      return isLate ? giveUp() : wait(delivery, now + LOOK_MS)
+    case 'ambiguous':
+    case 'forbidden': {
+      if (isLate) return giveUp()
+      const failAt = since + policy.startTimeout
+      if (now < failAt) return wait(delivery, Math.min(now + LOOK_MS, failAt), reason)
+      const [label, cure] =
+        list === 'ambiguous'
+          ? [
+              'Not identified',
+              `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`,
+            ]
+          : ['Unknown', 'Redeliver the delivery if no workflow run started.']
+      const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
+      return fail(delivery, history, sentence, policy, ['unknown', label])
+    }
+  }
 }
 
 /** A rate-limit pause: nothing was tried, and nothing is due before it is over. */

@@ -4,11 +4,9 @@ import type { EntityMessage, Message } from '../delivery/delivery.ts'
 import {
   coalesce,
   describeFailure,
-  halve,
   nextAttempt,
-  nextStepOf,
+  nextStep,
   type PortFailure,
-  replacement,
   settledOf,
 } from '../delivery/messages.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -61,39 +59,26 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     const { message, createdAt } = batch
     const now = store.clock()
     if (now - began > WORK_MS || stopping.aborted || pausedUntil() > now) break
-    const failure = client
-      ? await attempt(message, createdAt)
-      : {
-          kind: 'credentials' as const,
-          status: null,
-          retryAt: null,
-          message: 'The organization has no credentials.',
-        }
-    const fate = failure ? nextStepOf(message, failure, store.clock() - createdAt, retention) : 'done'
-    const isRefused = fate === 'replace' || (fate === 'drop' && failure?.kind === 'refused')
-    const halves = isRefused && searches < MAX_SEARCHES ? halve(batch) : null
-    if (halves) {
-      // One of the lines may be why: the others are sent.
+    const failure = await attempt(message, createdAt)
+    const age = store.clock() - createdAt
+    const step = nextStep(batch, failure, { age, retention, maySplit: searches < MAX_SEARCHES })
+    if (step.do === 'split') {
       searches++
-      batches.splice(0, 1, ...halves)
+      batches.splice(0, 1, ...step.halves)
       continue
     }
-    const isReplaced =
-      failure &&
-      isRefused &&
-      (fate === 'replace' || 'log' in message) &&
-      !(await attempt(replacement(message, failure), createdAt))
-    if (failure && (fate === 'retry' || (fate === 'replace' && !isReplaced))) {
+    const isReplaced = step.do === 'replace' && (await attempt(step.by, createdAt)) === null
+    const outcome = step.do === 'replace' ? (isReplaced ? 'done' : step.otherwise) : step.do
+    if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
       deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
-    if (failure && failure.kind !== 'ended')
-      log.warn(
-        { ...about, ...describeFailure(failure) },
-        `a message to Port was ${isReplaced ? 'replaced' : 'dropped'}`,
-      )
+    if (failure && failure.kind !== 'ended') {
+      const what = isReplaced ? 'replaced' : 'dropped'
+      log.warn({ ...about, ...describeFailure(failure) }, `a message to Port was ${what}`)
+    }
     batches.shift()
   }
   // A message that Port accepted and that is not recorded as sent would be sent again.
@@ -102,13 +87,20 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** @returns null where Port accepted it */
+  /** @returns null if Port accepted it */
   async function attempt(message: Message, createdAt: number): Promise<PortFailure | null> {
-    const port = client as PortClient
+    if (!client) {
+      return {
+        kind: 'credentials',
+        status: null,
+        retryAt: null,
+        message: 'The organization has no credentials.',
+      }
+    }
     try {
-      const run = port.run(runId)
+      const run = client.run(runId)
       if ('log' in message) await run.log(message.log)
-      else if ('entity' in message) await writeEntity(port, run, message.entity)
+      else if ('entity' in message) await writeEntity(client, run, message.entity)
       else if (!(await isPast(run, message, createdAt))) await run.update(message.update)
       return null
     } catch (error) {

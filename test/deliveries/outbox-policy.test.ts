@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
 import {
+  coalesce,
   type NextStep,
   nextAttempt,
-  nextStepOf,
+  nextStep,
   type PortFailure,
-  replacement,
 } from '../../relay/delivery/messages.ts'
 
 const MINUTE = 60_000
@@ -15,11 +15,25 @@ const LABEL: Message = { update: { statusLabel: 'Waiting for GitHub' } }
 const ENTITY: Message = { entity: { blueprint: 'service', properties: { identifier: 'shop' } } }
 const END: Message = { update: { conclusion: 'failure', summary: 'It failed.' } }
 const failure = (kind: PortFailure['kind'], status: number | null): PortFailure => ({
-  ...{ kind, status, message: 'Port does not take it.', retryAt: null },
+  ...{ kind, status, message: 'Port rejects it.', retryAt: null },
 })
 
+type Fate = 'drop' | 'retry' | 'replace'
+
+function step(message: Message, response: PortFailure, age: number): NextStep {
+  const [batch] = coalesce([{ seq: 1, message, createdAt: 0 }])
+  return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
+}
+
+/** What happens to a message; log lines that Port rejects are replaced by a line about them. */
+function fate(message: Message, response: PortFailure, age: number): Fate {
+  const next = step(message, response, age)
+  if (next.do === 'replace') return next.otherwise === 'drop' ? 'drop' : 'replace'
+  return next.do as Fate
+}
+
 /** The fates of a log line, a label and an entity; then of a conclusion. Each: at once, after 16 minutes. */
-const FATES: [answer: string, PortFailure, others: [NextStep, NextStep], end: [NextStep, NextStep]][] = [
+const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has finished', failure('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['400, refused', failure('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
@@ -35,28 +49,27 @@ const FATES: [answer: string, PortFailure, others: [NextStep, NextStep], end: [N
   ['429', failure('later', 429), ['retry', 'retry'], ['retry', 'retry']],
 ]
 
-describe.each(FATES)('Port answers: %s', (_, response, others, end) => {
+describe.each(FATES)('Port responds: %s', (_, response, others, end) => {
   test('what becomes of a log line, a label, an entity and a conclusion, at once and after 15 minutes', () => {
-    const fates = (message: Message) => [
-      nextStepOf(message, response, 0, RETENTION),
-      nextStepOf(message, response, 16 * MINUTE, RETENTION),
-    ]
+    const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
   })
 
   test('after the retention, everything is dropped', () => {
     for (const message of [LOG, LABEL, ENTITY, END]) {
-      expect(nextStepOf(message, response, RETENTION + 1, RETENTION)).toBe('drop')
+      expect(fate(message, response, RETENTION + 1)).toBe('drop')
     }
   })
 })
 
 test('what is sent in place of a message holds nothing of it but the conclusion', () => {
   const response = failure('unreachable', 500)
-  expect(replacement(END, response)).toEqual({ update: { conclusion: 'failure' } })
+  const replaced = (message: Message) => step(message, response, 16 * MINUTE)
+  const [by, otherwise] = [{ update: { conclusion: 'failure' } }, 'retry']
+  expect(replaced(END)).toEqual({ do: 'replace', by, otherwise })
   for (const message of [LOG, LABEL, ENTITY]) {
-    const text = JSON.stringify(replacement(message, response))
+    const text = JSON.stringify(replaced(message))
     expect(text).toMatch(/may be missing here: Port keeps responding with 500\./)
     expect(text).not.toMatch(/a line|Waiting for GitHub|shop/)
   }

@@ -73,16 +73,6 @@ test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
   },
 )
 
-test('what is wrong with the list shows beside all else that is wrong', () => {
-  expect(
-    problemsOf({ RELAY_ALLOWED_REPOSITORIES: '!,acme', PORT: 'x', RELAY_REPOSITORY: 'acme/shop' }),
-  ).toEqual([
-    `RELAY_ALLOWED_REPOSITORIES "!" ${nowhere}`,
-    `RELAY_ALLOWED_REPOSITORIES "acme" ${nowhere}`,
-    'PORT must be a port number, 0 to 65535',
-  ])
-})
-
 const lists: [string, string[]][] = [
   ['acme/{shop,{a,b}}, other/*', ['acme/{shop,{a,b}}', 'other/*']],
   ['acme/shop\nacme/web\r\n', ['acme/shop', 'acme/web']],

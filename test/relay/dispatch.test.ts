@@ -339,37 +339,6 @@ describe('where the answer of GitHub was lost', () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('since a relay died before it could record anything, and for a day no other ran, it is sent again', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop')
-    const id = await relay.accept('r_1')
-    await dieInDispatch(relay)
-    relay.advance(DAY + 60_000)
-    await relay.step()
-    await relay.step()
-    expect((await relay.delivery(id)).state).toBe('dispatched')
-  })
-
-  test.each<[string, (relay: System) => unknown]>([
-    ['a 500', ({ github }) => github.failures.serverError({ create: false })],
-    ['a refused connection', ({ github }) => github.failures.down()],
-  ])('%s at the first try after more than RELAY_RUN_TIMEOUT: it is tried again', async (_, failure) => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop', workflow())
-    const id = await relay.accept('r_1')
-    relay.advance(DAY + 3_600_000)
-    await failure(relay)
-    await relay.step()
-    relay.advance(2_100)
-    await relay.step()
-    expect((await relay.delivery(id)).state).toBe('queued')
-    await relay.github.start()
-    relay.advance(120_000)
-    while ((await relay.step()) > 0);
-    expect((await relay.delivery(id)).state).toBe('dispatched')
-    expect(relay.github.dispatches).toHaveLength(1)
-  })
-
   test('and none for as long as a run may take to appear: then it fails, and the reason says for how long', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
@@ -386,44 +355,6 @@ describe('where the answer of GitHub was lost', () => {
     const reason =
       'The outcome of the dispatch stayed unknown for 10 min 10 s, and no workflow run was found in acme/shop.'
     expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
-  })
-
-  test('for an hour, and a limit that follows: Port shows once that the delivery waits', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop', workflow())
-    const match = ({ method }: { method: string }) => method === 'POST'
-    const failure = relay.github.fail({ status: 502, match, times: Number.POSITIVE_INFINITY })
-    const id = await relay.accept('r_1')
-    for (let waited = 0; waited < 3_600_000; waited += 10_000) {
-      await relay.step()
-      relay.advance(10_000)
-    }
-    await relay.send()
-    const looking =
-      'Waiting to dispatch "deploy" to acme/shop: GitHub responded with 502 to the dispatch to acme/shop; searching for its workflow run.'
-    expect(logs(relay, 'r_1')).toEqual([looking])
-    failure()
-    relay.github.failures.tooMany(3_000, { match })
-    while ((await relay.delivery(id)).awaitingResponseSince !== null) {
-      relay.advance(10_000)
-      await relay.step()
-    }
-    await relay.step()
-    await relay.send()
-    expect((await relay.history(id)).at(-1)).toBe('dispatchDeferred')
-    expect(logs(relay, 'r_1')).toEqual([looking])
-  })
-
-  test('the wait is no longer than RELAY_START_TIMEOUT', async () => {
-    const relay = await open({ startTimeout: 1000 })
-    relay.github.addRepository('acme/shop', workflow())
-    relay.github.failures.serverError({ create: false })
-    await relay.accept('r_1')
-    await relay.step()
-    relay.advance(1100)
-    await relay.step()
-    await relay.step()
-    expect(relay.github.dispatches).toHaveLength(1)
   })
 })
 

@@ -278,18 +278,6 @@ describe('when Port asks to wait', () => {
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 32].map(seconds => seconds * 1_000))
   })
-
-  test('all deliveries wait, not each finding out for itself', async () => {
-    const relay = await open()
-    for (const run of ['r_2', 'r_3']) await relay.report(await relay.accept(run), FAILED)
-    relay.port.fail({ ...ALWAYS, status: 429, headers: { 'retry-after': '300' } })
-    expect(await relay.send()).toBe(3)
-    expect(relay.port.requests).toHaveLength(1)
-    relay.port.clearFailures()
-    relay.advance(301_000)
-    await relay.send()
-    for (const run of ['r_1', 'r_2', 'r_3']) expect(relay.port.run(run).status).toBe('FAILURE')
-  })
 })
 
 describe('nothing is sent twice', () => {
@@ -338,38 +326,6 @@ test('a page that takes long is gone on with under a new lease, which outlives a
   // What a killed relay has claimed, another takes over within a minute.
   expect(OUTBOX_LEASE_MS).toBeGreaterThan(10_000 + 4 * PORT_TIMEOUT_MS)
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
-})
-
-/** Port or a gateway before it answers so for 25 s. */
-const RESPONSES: [string, Fault][] = [
-  ['404 in JSON', { status: 404, body: { message: 'Not Found' } }],
-  ['400 in JSON', { status: 400, body: { message: 'Bad Request' } }],
-  ['410 in JSON', { status: 410, body: { message: 'Gone' } }],
-  ['422 in JSON', { status: 422, body: { ok: false, error: 'invalid_request', message: 'Not now' } }],
-  ['502', { status: 502, body: { message: 'Bad Gateway' } }],
-  [
-    'a page with 404',
-    { status: 404, headers: { 'content-type': 'text/html' }, body: '<html>Not Found</html>' },
-  ],
-]
-
-describe.each(['r_A1b2C3d4E5f6G7h8', 'wfnr_A1b2C3d4E5f6G7h8'])('around the end of run %s', runId => {
-  test.each(RESPONSES)('%s for 25 s does not lose the end', async (_, failure) => {
-    const system = await startSystem()
-    const id = await system.dispatch(runId)
-    const run = system.run(`deploy ${runId}`, { status: 'in_progress' })
-    await system.pass(20_000)
-    const over = system.port.fail({ ...ALWAYS, ...failure })
-    await system.pass(5_000)
-    system.end(run, 'failure')
-    await system.pass(20_000)
-    over()
-    await system.pass(120_000)
-    expect((await system.delivery(id)).state).toBe('finished')
-    expect(runId.startsWith('wfnr_') ? system.port.nodeRun(runId) : system.port.run(runId)).toMatchObject(
-      runId.startsWith('wfnr_') ? { status: 'COMPLETED', result: 'FAILED' } : { status: 'FAILURE' },
-    )
-  })
 })
 
 test('messages of a relay that was away do not undo what the action has reported since', async () => {

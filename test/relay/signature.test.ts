@@ -34,22 +34,6 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  // None of these vectors has a bit that turns one kind of white space into another: 0x20 is more than one
-  // bit away from 0x09, 0x0a and 0x0d, and there are no others outside of strings.
-  test('is refused with any one bit of the body, the timestamp or the signature flipped', () => {
-    const passed: string[] = []
-    for (let bit = 0; bit < body.length * 8; bit++) {
-      if (verify({ body: flip(body, bit) })) passed.push(`body, bit ${bit}`)
-    }
-    for (const part of ['timestamp', 'signature'] as const) {
-      const text = Buffer.from(vector[part])
-      for (let bit = 0; bit < text.length * 8; bit++) {
-        if (verify({ [part]: flip(text, bit).toString('latin1') })) passed.push(`${part}, bit ${bit}`)
-      }
-    }
-    expect(passed).toEqual([])
-  })
-
   test('is refused after any mutation that changes more than the white space outside of strings', () => {
     const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
     const mutation = fc.record({
@@ -173,12 +157,6 @@ describe('the white space outside of strings', () => {
     )
   })
 })
-
-function flip(bytes: Uint8Array, bit: number): Buffer<ArrayBuffer> {
-  const flipped = Buffer.from(bytes)
-  flipped[bit >> 3]! ^= 1 << (bit & 7)
-  return flipped
-}
 
 /** Written anew, so that the product's own cannot vouch for itself. */
 function compact(json: Uint8Array): string {

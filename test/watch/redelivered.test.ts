@@ -4,22 +4,6 @@ import { START_TIMEOUT, startSystem } from '../support/system.ts'
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
-test('nothing listens to a redelivered delivery either: it fails again, and may be redelivered again', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  await system.pass(100_000)
-  const shown = structuredClone(system.port.run(RUN))
-  await system.redeliver(id)
-  await system.pass(400_000)
-  expect(await system.delivery(id)).toMatchObject({
-    state: 'failed',
-    reason: expect.stringMatching(/^No workflow in acme\/shop listens/),
-  })
-  expect(system.port.run(RUN)).toEqual(shown)
-  await system.redeliver(id)
-  expect((await system.delivery(id)).state).toBe('dispatched')
-})
-
 test('the run of before a redelivery is not taken for that of after it, whoever names it', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)

@@ -52,19 +52,6 @@ describe('a run in progress', () => {
     expect((await system.delivery(id)).state).toBe('failed')
   })
 
-  test('that a person ended in Port is sent nothing, whatever becomes of it', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
-    await system.pass(20_000)
-    system.port.endRun(RUN, 'SUCCESS')
-    const before = structuredClone(system.port.run(RUN))
-    system.end(run, 'failure')
-    await system.pass(60_000)
-    expect(system.port.run(RUN)).toEqual(before)
-    expect((await system.delivery(id)).state).toBe('finished')
-  })
-
   test('that was deleted on GitHub ends the Port run, whether or not the action had named it', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
       const system = await startSystem()
@@ -224,19 +211,6 @@ describe('when a service does not answer', () => {
     await system.github.start()
     await system.pass(120_000)
     expect(system.port.run(RUN).summary).toMatch(/^No workflow in acme\/shop listens/)
-  })
-
-  test('Port gets the end when it is back', async () => {
-    const system = await startSystem()
-    await system.dispatch(RUN)
-    const run = system.run(`deploy ${RUN}`)
-    await system.pass(20_000)
-    await system.port.stop()
-    system.end(run, 'failure')
-    await system.pass(60_000)
-    await system.port.start()
-    await system.pass(120_000)
-    expect(system.port.run(RUN).status).toBe('FAILURE')
   })
 })
 

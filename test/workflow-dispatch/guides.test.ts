@@ -9,7 +9,6 @@ import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { openRelayHere, temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
-import { newDatabase } from '../support/shared-postgres.ts'
 import { ADMIN_TOKEN, OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')
@@ -150,14 +149,8 @@ test('twelve workflows in the style of the guides are there, and none of them ha
   for (const name of files) expect(readFileSync(fileOf(name), 'utf8')).not.toContain('port-webhook-action')
 })
 
-describe.each(['sqlite', 'postgres'] as const)('on %s', store => {
-  const open = async () =>
-    openScene({
-      env: {
-        GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
-        ...(store === 'postgres' && { RELAY_DATABASE: await newDatabase() }),
-      },
-    })
+describe('the workflows', () => {
+  const open = () => openScene({ env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET } })
 
   test('each of them starts unchanged, reads its inputs, and reports as before', {
     timeout: 180_000,
