@@ -138,7 +138,7 @@ function expectGitHub({ github, response, simulated }: Loop, inputs: JsonObject)
   ])
 }
 
-/** The requests to Port, in order: from the relay, from the action's start, from its end. */
+/** The requests to Port, in order: from the relay, from the action's start, from its end. On a slow machine, a poll reads the finished run. */
 function expectPort(
   { port, serverUrl, page, simulated }: Loop,
   end: { status: string; label: string; steps: string[]; log: string[]; job: string },
@@ -158,13 +158,16 @@ function expectPort(
   const summary = new RegExp(
     `^${end.job}\\n[^]*${STEPS.map(step => `\\b${step}\\b[^]*`).join('')}\\[Workflow run\\]\\(${page}\\)$`,
   )
-  expect(calls(port)).toEqual([
+  const made = calls(port)
+  const read = { call: `GET /v1/actions/runs/${RUN_ID}?version=v2`, status: 200 }
+  while (JSON.stringify(made.at(-1)) === JSON.stringify(read)) made.pop()
+  expect(made).toEqual([
     token,
     change({ statusLabel: 'Waiting for GitHub', link: [`${serverUrl}/acme/shop/actions`] }),
     log('Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.'),
 
     token,
-    { call: `GET /v1/actions/runs/${RUN_ID}?version=v2`, status: 200 },
+    read,
     change({ statusLabel: 'Running', link: [page], externalRunId: String(simulated.runId) }),
     log(`Workflow run started: ${page}`),
 

@@ -37,7 +37,7 @@ const files = {
 }
 /** Arguments, and the error; `…` is for any text. */
 const MISTAKES = `
---evnt x                                                    simulate has no option --evnt; see simulate --help.
+--evnt x                                                    simulate has no option --evnt (did you mean --event?); see simulate --help.
 --json                                                      simulate needs --event FILE, the body that Port sends; see simulate --help.
 --event event.json --secret hunter2                         --secret takes NAME=VALUE; see simulate --help.
 --event event.json --output version=1                       --output takes STEP.NAME=VALUE, with the id of a step; see simulate --help.
