@@ -7,6 +7,10 @@ export interface Act {
   action: string
   /** What the person typed in Port. */
   inputs: JsonObject
+  /** Of the action that runs on it. */
+  entity?: string
+  /** Entities that Port should show for the run: blueprint, title, relations. */
+  reports?: string[]
   /** Added to the webhook's address. */
   query?: Record<string, string>
   /** Variables that the relay is started again with. */
@@ -47,7 +51,17 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act two: a step fails, and Port shows which step and why',
+    title: 'Act two: a deployment that reports a new entity, without a secret of Port in the repository',
+    action: 'report-deployment/port-action.json',
+    inputs: { version: '1.4.2', environment: 'staging' },
+    entity: 'shop',
+    status: 'SUCCESS',
+    label: 'Succeeded',
+    log: ['shop 1.4.2 is up in staging', '✓ Report the deployment', '✓ Job deploy: success'],
+    reports: ['deployment 1.4.2, of service shop, environment staging'],
+  },
+  {
+    title: 'Act three: a step fails, and Port shows which step and why',
     action: DEPLOY,
     inputs: { service: 'shop', version: 'latest', environment: 'production', replicas: 2 },
     status: 'FAILURE',
@@ -61,20 +75,20 @@ export const acts: Act[] = [
   },
   {
     title:
-      'Act three: a workflow that was there before, on the branch “release”; GitHub names its run at once',
+      'Act four: a workflow that was there before, on the branch “release”; GitHub names its run at once',
     ...RELEASE,
     status: 'SUCCESS',
     label: 'Succeeded',
   },
   {
-    title: 'Act four: a person ends the run in Port, and its workflow run on GitHub is cancelled',
+    title: 'Act five: a person ends the run in Port, and its workflow run on GitHub is cancelled',
     ...RELEASE,
     isCancelled: true,
     status: 'FAILURE',
     label: 'Canceled',
   },
   {
-    title: 'Act five: the address in Port has a typo, so no workflow listens, and Port shows it',
+    title: 'Act six: the address in Port has a typo, so no workflow listens, and Port shows it',
     action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     query: { event_type: 'deploy_servise' },

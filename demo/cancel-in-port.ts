@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonObject } from '../port/types.ts'
-import { send } from '../test/support/send.ts'
 import { renderBody } from '../tools/generate/render-body.ts'
 import type { PortRun } from '../tools/simulator/port/port.ts'
+import { postSigned } from '../tools/simulator/port/webhook.ts'
 import type { System } from './open-system.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -39,9 +39,8 @@ export async function cancelInPort(
   const { method, url, body } = invocationMethod
   const path = new URL(url).pathname
   note('Port', run.id, `runs the automation “${title}”:\n${method} ${path}, signed with the client secret`)
-  const response = await send(relay.url, {
-    ...{ path, method, body: renderBody(body, context(run)), secret: port.clientSecret },
-  })
+  const rendered = renderBody(body, context(run))
+  const response = await postSigned(relay.url + path, method, rendered, port.clientSecret)
   const delivery = String(response.body.delivery ?? '').slice(0, 18)
   if (response.status !== 202)
     throw new Error(`The relay responded with ${response.status}: ${response.body.detail}`)

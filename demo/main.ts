@@ -2,17 +2,20 @@
  * `npm run demo`: the whole loop on this machine. Port and GitHub are fakes; the relay, the action, and the
  * workflow are real, each in processes of their own.
  */
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { acts } from './acts.ts'
-import { REPOSITORY, startSystem } from './open-system.ts'
-import { runAct } from './run-act.ts'
+import { REPOSITORY, type System, startSystem } from './open-system.ts'
+import { readAction, runAct } from './run-act.ts'
+import { simulateDispatch } from './simulate-dispatch.ts'
 import type { LogLine } from './start-relay.ts'
 import { createTimeline } from './timeline.ts'
 
-const USAGE = `npm run demo [-- [--oidc] [--relay NAME=VALUE …]]
+const USAGE = `npm run demo [-- [--oidc] [--open] [--relay NAME=VALUE …]]
 
-  --oidc               the workflow has no secret of Port: it reports through the relay, authenticated by
+  --oidc               no workflow has a secret of Port: all report through the relay, authenticated by
                        GitHub's OIDC token
+  --open               keeps the relay, its dashboard, and the fake Port running for your browser
   --relay NAME=VALUE   set a variable of the relay, for example to a wrong value:
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
@@ -24,7 +27,7 @@ const BINDINGS: Record<string, (run: number) => string> = {
   candidate: run => `binds run ${run}, the only one that can be meant`,
 }
 
-const { oidc, settings } = readArguments()
+const { oidc, open, settings } = readArguments()
 const interrupted = new AbortController()
 // Repeatedly: npm sends its children the signals that the terminal has sent them already.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -49,15 +52,16 @@ async function simulate(): Promise<boolean> {
       `  Port    ${system.port.url}  a fake of Port's API`,
       `  relay   ${system.relay.url}  relay/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
       `  GitHub  ${system.github.url}  a fake of GitHub's API, with the repository ${REPOSITORY}`,
-      `  runner  ${system.workflows.deploy} and ${system.workflows.release},`,
-      '          with the built action, action/dist',
+      `  runner  ${system.workflows.deploy}, ${system.workflows.report},`,
+      `          and ${system.workflows.release}, with the built action, action/dist`,
       oidc
-        ? '          It has no secret of Port: it reports through the relay, authenticated by OIDC'
-        : "          It reports directly to Port, with the organization's client secret",
+        ? '          No workflow has a secret of Port: all report through the relay, authenticated by OIDC'
+        : '          They report directly to Port, with the client secret; that of act two through the relay, by OIDC',
     ])
     for (const act of acts) {
       problems.push(...(await runAct(act, system, timeline, interrupted.signal)))
     }
+    if (open) await keepOpen(system)
   } finally {
     await system.close()
   }
@@ -71,6 +75,26 @@ async function simulate(): Promise<boolean> {
   return problems.length === 0
 }
 
+/** Lets a user run the actions of the acts in a browser, until they interrupt the demo. */
+async function keepOpen(system: System): Promise<void> {
+  await system.restartRelay({})
+  const { port, relay, adminToken } = system
+  const buttons = acts.filter(act => !act.query || act.query.ref)
+  // The first act of each action.
+  const byAction = new Map(buttons.toReversed().map(act => [act.action, act]))
+  port.openPage({
+    buttons: await Promise.all(
+      [...byAction.values()].toReversed().map(async act => ({ ...act, action: await readAction(act) })),
+    ),
+    relay: () => system.relay.url,
+  })
+  timeline.start('In your browser, until you press Ctrl-C')
+  timeline.print([`  Port       ${port.url}`, `  Dashboard  ${relay.url}  the token is ${adminToken}`, ''])
+  const playing = simulateDispatch(system, timeline, interrupted.signal, true)
+  if (!interrupted.signal.aborted) await once(interrupted.signal, 'abort')
+  await playing.end().catch(() => {})
+}
+
 /** Puts on the timeline which workflow run the relay binds to a delivery, and by which evidence. */
 function onLog({ time, delivery = '', github_run_id, evidence }: LogLine): void {
   const how = evidence && BINDINGS[evidence]
@@ -79,11 +103,12 @@ function onLog({ time, delivery = '', github_run_id, evidence }: LogLine): void 
   timeline.add({ at: time, who: 'relay', id: delivery.slice(0, 18), what })
 }
 
-function readArguments(): { oidc: boolean; settings: Record<string, string> } {
+function readArguments(): { oidc: boolean; open: boolean; settings: Record<string, string> } {
   try {
     const { values } = parseArgs({
       options: {
         oidc: { type: 'boolean', default: false },
+        open: { type: 'boolean', default: false },
         relay: { type: 'string', multiple: true, default: [] },
       },
     })
@@ -94,7 +119,7 @@ function readArguments(): { oidc: boolean; settings: Record<string, string> } {
         return [name, value!]
       }),
     )
-    return { oidc: values.oidc, settings }
+    return { oidc: values.oidc, open: values.open, settings }
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`)
     process.exit(1)

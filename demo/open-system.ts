@@ -6,20 +6,24 @@ import { parse } from 'yaml'
 import { freePort } from '../test/support/free-port.ts'
 import { type GitHubApi, startGitHubApi } from '../tools/simulator/github/github.ts'
 import { type OidcIssuer, startOidcIssuer } from '../tools/simulator/github/oidc-issuer.ts'
-import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
+import { type PortWithPage, startPortApi } from '../tools/simulator/port/port.ts'
 import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 
 export const REPOSITORY = 'acme/shop'
+const BLUEPRINT = join(import.meta.dirname, '../examples/report-deployment/blueprint.json')
 
 /** Every part of the loop. */
 export interface System {
-  port: PortApi
+  port: PortWithPage
   github: GitHubApi
-  /** GitHub's issuer of OIDC tokens; null if the workflow reports directly to Port, with a secret. */
-  issuer: OidcIssuer | null
+  issuer: OidcIssuer
+  /** As in the options. */
+  oidc: boolean
+  /** RELAY_ADMIN_TOKEN */
+  adminToken: string
   repositoryId: number
   /** The workflows of the repository, from the project's root. */
-  workflows: { deploy: string; release: string }
+  workflows: { deploy: string; report: string; release: string }
   /** GITHUB_WEBHOOK_SECRET */
   webhookSecret: string
   /** The deliveries to which the relay has bound a workflow run. */
@@ -35,7 +39,7 @@ export interface System {
 }
 
 export interface SystemOptions {
-  /** Reports go through the relay, by OIDC, and the workflow has no secret of Port. */
+  /** No workflow has a secret of Port: all report through the relay, by OIDC. Without it, only that of act two does. */
   oidc: boolean
   /** Laid over the relay's environment. */
   settings: Record<string, string>
@@ -49,17 +53,20 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
   const bound = new Set<string>()
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
+    report: 'examples/report-deployment/deploy.yml',
     release: `examples/existing-workflow/${oidc ? 'release-reporting' : 'release'}.yml`,
   }
   const read = async (file: string) => parse(await readFile(join(import.meta.dirname, '..', file), 'utf8'))
-  const [deploy, release] = await Promise.all([read(workflows.deploy), read(workflows.release)])
-  const webhookSecret = randomBytes(24).toString('hex')
+  const [deploy, release, report] = await Promise.all(
+    [workflows.deploy, workflows.release, workflows.report].map(read),
+  )
+  const [webhookSecret, adminToken] = [1, 2].map(() => randomBytes(24).toString('hex')) as [string, string]
   const folder = await mkdtemp(join(tmpdir(), 'port-webhook-demo-'))
   const [port, github, issuer, listen] = await Promise.all([
     startPortApi(),
     startGitHubApi({ autoRun: true }),
-    oidc ? startOidcIssuer() : null,
-    oidc ? freePort() : 0,
+    startOidcIssuer(),
+    freePort(),
   ])
   const { id: repositoryId } = github.addRepository(REPOSITORY, {
     refs: ['release'],
@@ -71,6 +78,12 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
         runName: ({ action, run_id }) => `${action} ${run_id}`,
       },
       {
+        path: '.github/workflows/deploy-and-report.yml',
+        name: report.name,
+        eventTypes: report.on.repository_dispatch.types,
+        runName: ({ action, run_id }) => `${action} ${run_id}`,
+      },
+      {
         path: '.github/workflows/release.yml',
         name: release.name,
         eventTypes: [],
@@ -78,8 +91,10 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
       },
     ],
   })
+  const blueprint = JSON.parse(await readFile(BLUEPRINT, 'utf8'))
+  port.declareBlueprint(blueprint.identifier, { type: 'object', ...blueprint.schema })
   const clear = async () => {
-    await Promise.all([port.close(), github.close(), issuer?.close()])
+    await Promise.all([port.close(), github.close(), issuer.close()])
     await rm(folder, { recursive: true, force: true })
   }
   const env = {
@@ -89,11 +104,13 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
     GITHUB_API_URL: github.url,
     GITHUB_TOKEN: github.token,
     GITHUB_WEBHOOK_SECRET: webhookSecret,
+    RELAY_ADMIN_TOKEN: adminToken,
     RELAY_REPOSITORY: REPOSITORY,
     RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
     HOST: '127.0.0.1',
     PORT: String(listen),
-    ...(issuer && { GITHUB_OIDC_ISSUER: issuer.url, RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}` }),
+    GITHUB_OIDC_ISSUER: issuer.url,
+    RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}`,
   }
   const hear = (line: LogLine) => {
     onLog(line)
@@ -109,6 +126,8 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
       port,
       github,
       issuer,
+      oidc,
+      adminToken,
       repositoryId,
       workflows,
       webhookSecret,

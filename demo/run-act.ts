@@ -1,10 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { JsonObject } from '../port/types.ts'
-import { send } from '../test/support/send.ts'
-import { renderBody } from '../tools/generate/render-body.ts'
-import type { PortRun } from '../tools/simulator/port/port.ts'
+import type { PortApi, PortRun } from '../tools/simulator/port/port.ts'
+import { type PortAction, sendWebhook } from '../tools/simulator/port/webhook.ts'
 import type { Act } from './acts.ts'
 import { cancelInPort } from './cancel-in-port.ts'
 import type { System } from './open-system.ts'
@@ -15,14 +13,6 @@ import { watchPort } from './watch-port.ts'
 const EXAMPLES = join(import.meta.dirname, '../examples')
 /** An act takes a second, or, where nothing listens, a few more than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
-
-/** What `runAct` reads of an action's definition in Port. */
-interface Definition {
-  identifier: string
-  title: string
-  trigger: { operation: string }
-  invocationMethod: { url: string; method: string; body: string }
-}
 
 /**
  * Runs the act's action in Port, and follows it until its run has finished there.
@@ -38,9 +28,10 @@ export async function runAct(
   const { port } = system
   if (act.relay) await system.restartRelay(act.relay)
   timeline.start(act.title)
-  const definition = JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as Definition
+  const definition = await readAction(act)
   const { method } = definition.invocationMethod
-  const run = port.createRun({ action: definition.identifier, properties: act.inputs })
+  const { identifier: action } = definition
+  const run = port.createRun({ action, properties: act.inputs, ...(act.entity && { entity: act.entity }) })
   const note = (who: 'Port' | 'relay', id: string, what: string) =>
     timeline.add({ at: Date.now(), who, id, what })
 
@@ -51,16 +42,13 @@ export async function runAct(
   const stopWatching = watchPort(port, run.id, timeline)
   const playing = simulateDispatch(system, timeline, signal, !act.isCancelled)
   try {
+    const on = act.entity ? ` on ${act.entity}` : ''
     const inputs = Object.entries(act.inputs).map(([name, value]) => `${name} ${value}`)
-    note('Port', run.id, `Ada Lovelace runs “${definition.title}”:\n${inputs.join(', ')}`)
-    const body = renderBody(definition.invocationMethod.body, context(definition, run))
+    note('Port', run.id, `Ada Lovelace runs “${definition.title}”${on}:\n${inputs.join(', ')}`)
     const path = addressOf(definition, act)
     note('Port', run.id, `sends the webhook, ${method} ${path}, signed with the client secret`)
-    const { status, body: response } = await send(system.relay.url, {
-      path,
-      method,
-      body,
-      secret: port.clientSecret,
+    const { status, body: response } = await sendWebhook(definition, run, {
+      ...{ relay: system.relay.url, path, secret: port.clientSecret },
     })
     const delivery = String(response.delivery ?? '').slice(0, 18)
     if (status !== 202) {
@@ -72,32 +60,22 @@ export async function runAct(
     const isOver = () =>
       run.status !== 'IN_PROGRESS' && (act.startsNothing || system.bound.has(String(response.delivery)))
     await waitFor(isOver, signal)
-    return judge(act, run)
+    return judge(act, run, reportsOf(port, run))
   } finally {
     await playing.end().finally(stopWatching)
-    timeline.print(['', ...portPage(run).map(line => `  ${line}`)])
+    timeline.print(['', ...portPage(run, reportsOf(port, run)).map(line => `  ${line}`)])
   }
 }
 
+/** The definition of the act's action, from `examples/`. */
+export const readAction = async (act: Act) =>
+  JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as PortAction
+
 /** The webhook's address without its origin, with what the act adds to it. */
-function addressOf({ invocationMethod }: Definition, { query = {} }: Act): string {
+function addressOf({ invocationMethod }: PortAction, { query = {} }: Act): string {
   const url = new URL(invocationMethod.url)
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return url.pathname + url.search
-}
-
-/** The context that Port renders bodies with, for an action without an entity. */
-function context({ identifier, trigger }: Definition, run: PortRun): JsonObject {
-  const user = { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' }
-  const at = new Date().toISOString()
-  return {
-    inputs: run.properties as JsonObject,
-    trigger: { by: { user }, origin: 'UI', at, operation: trigger.operation },
-    event: null,
-    entity: {},
-    action: { identifier, blueprint: null, encryptedProperties: [] },
-    run: { id: run.id },
-  }
 }
 
 async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void> {
@@ -106,26 +84,44 @@ async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void
 }
 
 /** Where the run in Port differs from how the act should end, a sentence each. */
-export function judge(act: Act, run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>): string[] {
+export function judge(
+  act: Act,
+  run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>,
+  reports: string[] = [],
+): string[] {
   if (run.status !== act.status) return [`${act.title}: Port shows ${run.status} instead of ${act.status}.`]
   if (run.statusLabel !== act.label) {
     return [`${act.title}: Port shows “${run.statusLabel}” instead of “${act.label}”.`]
   }
   const lines = logLines(run)
-  return act.log
-    .filter(line => !lines.some(each => each.startsWith(line)))
-    .map(line => `${act.title}: Port's log lacks “${line}”.`)
+  const missing = act.reports?.filter(report => !reports.includes(report)) ?? []
+  return [
+    ...act.log
+      .filter(line => !lines.some(each => each.startsWith(line)))
+      .map(line => `${act.title}: Port's log lacks “${line}”.`),
+    ...missing.map(report => `${act.title}: Port lacks the entity “${report}”.`),
+  ]
 }
 
 /** What a person sees when they open the run in Port. */
-function portPage(run: PortRun): string[] {
+function portPage(run: PortRun, reports: string[]): string[] {
   const rows = [
     ['Run', `${run.id}  ${run.action}`],
     ['Status', [run.status, run.statusLabel].filter(Boolean).join(' · ')],
     ['Link', [run.link ?? '–'].flat().join(' ')],
+    ...reports.map(report => ['Entity', report]),
     ...logLines(run).map((line, index) => [index === 0 ? 'Log' : '', line]),
   ]
   return ['In Port', ...rows.map(([name, text]) => `  ${name!.padEnd(8)}${text}`)]
 }
+
+/** The entities that Port ties to the run. */
+const reportsOf = (port: PortApi, run: PortRun) =>
+  port.entities
+    .filter(({ runId }) => runId === run.id)
+    .map(({ blueprint, identifier, title = identifier, relations }) => {
+      const targets = Object.entries(relations).map(([name, target]) => `${name} ${target}`)
+      return `${blueprint} ${title}, of ${targets.join(', ')}`
+    })
 
 const logLines = (run: Pick<PortRun, 'logs'>) => run.logs.flatMap(({ message }) => message.split('\n'))

@@ -38,7 +38,7 @@ export function simulateDispatch(
   signal: AbortSignal,
   hasRunner: boolean,
 ): { end(): Promise<void> } {
-  const { github, issuer, port, repositoryId, workflows } = system
+  const { github, issuer, oidc, port, repositoryId, workflows } = system
   const started: Promise<unknown>[] = []
   const note = (id: string, what: string, at = Date.now()) => timeline.add({ at, who: 'GitHub', id, what })
   const notifyWaiting = (run: GitHubRun) =>
@@ -63,17 +63,14 @@ export function simulateDispatch(
       runId,
       signal,
       onLeftOut: () => {},
-      ...(issuer
-        ? {
-            oidc: issuer.runner({
-              ...{ repository: REPOSITORY, repositoryId, runId, ref },
-              ...{ eventName: event.name, workflow: name },
-            }),
-          }
-        : {
-            vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-            secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-          }),
+      oidc: issuer.runner({
+        ...{ repository: REPOSITORY, repositoryId, runId, ref },
+        ...{ eventName: event.name, workflow: name },
+      }),
+      ...(!oidc && {
+        vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+        secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+      }),
       onStep: ({ job, step }) => {
         if (!isSeen) {
           isSeen = true
@@ -101,7 +98,8 @@ export function simulateDispatch(
       const id = String(clientPayload.run_id)
       note(id, `accepts repository_dispatch “${eventType}” for ${REPOSITORY}`, at)
       start({
-        ...{ id, file: workflows.deploy, name: 'deploy.yml', ref: 'refs/heads/main' },
+        ...{ id, name: 'deploy.yml', ref: 'refs/heads/main' },
+        file: eventType === 'deploy' ? workflows.report : workflows.deploy,
         event: {
           name: 'repository_dispatch',
           payload: { event_type: eventType, client_payload: clientPayload },

@@ -52,7 +52,8 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
       start = Date.now()
     },
     add(entry) {
-      waiting.push(entry)
+      // What comes late belongs to an act that is over.
+      if (entry.at >= start) waiting.push(entry)
     },
     print(lines) {
       flush(Number.POSITIVE_INFINITY)

@@ -17,7 +17,7 @@ const BUDGET = {
   files: 260,
   sourceLines: 28_500,
   /** The goal is 30,500; this is where it stands. */
-  testLines: 33_428,
+  testLines: 33_457,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 85,
   largestFile: 350,

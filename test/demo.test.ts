@@ -5,13 +5,19 @@ import { join } from 'node:path'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
 import { judge } from '../demo/run-act.ts'
+import { until } from '../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from './support/compile-cache.ts'
 import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** Runs the demo with a folder for temporary files of its own; `interruptAt` ends it at the first line that holds this. */
-async function demo({ onTestFinished }: TestContext, args: string[] = [], interruptAt?: string) {
+/** Runs the demo with a folder for temporary files of its own; `interruptAt` ends it at the first line that holds this, after `before`. */
+async function demo(
+  { onTestFinished }: TestContext,
+  args: string[] = [],
+  interruptAt?: string,
+  before?: (output: string) => Promise<unknown>,
+) {
   const folder = mkdtempSync(join(tmpdir(), 'demo-test-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const child = spawn(process.execPath, ['demo/main.ts', ...args], {
@@ -22,9 +28,10 @@ async function demo({ onTestFinished }: TestContext, args: string[] = [], interr
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      const before = interruptAt && output.includes(interruptAt)
+      const isPast = interruptAt && output.includes(interruptAt)
       output += text
-      if (interruptAt && !before && output.includes(interruptAt)) child.kill('SIGINT')
+      if (!interruptAt || isPast || !output.includes(interruptAt)) return
+      void Promise.resolve(before?.(output)).finally(() => child.kill('SIGINT'))
     })
   }
   const exitCode = await new Promise(resolve => child.on('close', resolve))
@@ -98,16 +105,31 @@ const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its repor
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
   test('plays a deployment that goes well, one that fails, a workflow on a branch, a cancel, and what nothing listens to', async context => {
-    const { exitCode, lines, output, relays, left } = await demo(context)
-    expect(output).toContain('5 of 5 runs ended in Port as expected.')
+    let page = ''
+    /** A user clicks "Deploy" in the browser. */
+    const click = async (output: string) => {
+      const [, url] = /^ +Port +(http\S+)\n +Dashboard/m.exec(output)!
+      const read = async (path: string) => (await fetch(`${url}${path}`)).text()
+      const index = (await read('/')).split('<form').findIndex(form => form.includes('<h3>Deploy</h3>')) - 1
+      const body = new URLSearchParams({ entity: 'shop', version: '<2>', environment: 'staging' })
+      const { url: shown } = await fetch(`${url}/run/${index}`, { method: 'POST', body })
+      await until(async () => {
+        page = await read(new URL(shown).pathname)
+        return page.includes('SUCCESS · Succeeded')
+      }, 'the page shows the result')
+      page += await (await fetch(/<a href="(http\S+)"/.exec(page)![1]!)).text()
+    }
+    const { exitCode, lines, output, relays, left } = await demo(context, ['--open'], 'the token is', click)
+    expect(page).toMatch(/&lt;2&gt; is up in staging.*<b>service<\/b> shop.*<li>Roll out: success/s)
+    expect(output).toContain('6 of 6 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
     expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
-    expect(story(lines).filter(line => OIDC.test(line))).toEqual([])
-    expect(evidences(lines)).toEqual(['title', 'title', 'response', 'response'])
+    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(2)
     expect(lines.map(line => line.trim())).toEqual(
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
         'Status  FAILURE · Failed',
+        'Entity  deployment 1.4.2, of service shop, environment staging',
         'Status  FAILURE · Canceled',
         'Status  FAILURE · Not started',
         'There is no release "latest": a version looks like 1.4.2',
@@ -132,12 +154,13 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
 
   test('plays the same with --oidc, without a secret of Port in the workflow', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context, ['--oidc'])
-    expect(output).toContain('5 of 5 runs ended in Port as expected.')
+    expect(output).toContain('6 of 6 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
-    expect(output).toContain('runner  examples/deploy-oidc/deploy.yml and')
+    expect(output).toContain('runner  examples/deploy-oidc/deploy.yml,')
     expect(story(lines)).toEqual(expect.arrayContaining([...LOOP, ...RELEASE, ...CANCEL, ...TYPO]))
-    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(3)
-    expect(evidences(lines)).toEqual(['title', 'report', 'title', 'report', 'response', 'report', 'response'])
+    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(4)
+    const direct = ['title', 'report']
+    expect(evidences(lines)).toEqual([...direct, ...direct, ...direct, 'response', 'report', 'response'])
     expect(relays).toHaveLength(2)
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])

@@ -27,6 +27,7 @@ test('there are examples of each body that Port sends', () => {
     'examples/deploy/port-action.full-context.json',
     'examples/deploy/port-action.legacy-body.json',
     'examples/existing-workflow/port-action.json',
+    'examples/report-deployment/port-action.json',
     'examples/restart/port-action.json',
     'examples/scaffold/port-action.json',
   ])
@@ -35,6 +36,7 @@ test('there are examples of each body that Port sends', () => {
     'examples/deploy/deploy.yml',
     'examples/existing-workflow/release-reporting.yml',
     'examples/existing-workflow/release.yml',
+    'examples/report-deployment/deploy.yml',
     'examples/restart/restart.yml',
     'examples/scaffold/scaffold.yml',
   ])

@@ -10,7 +10,9 @@ import { definitionProblems } from './support/definition-problems.ts'
 
 /** What a page or an example shows to be pasted into Port. */
 const definitions = [
-  ...globSync('examples/**/*.json', { cwd: root }).map(file => [file, text(file)] as const),
+  ...globSync('examples/**/{port-action*,automation}.json', { cwd: root }).map(
+    file => [file, text(file)] as const,
+  ),
   ...pages.flatMap(page =>
     blocks(page)
       .filter(({ language, content }) => language === 'json' && /"invocationMethod"|"nodes"/.test(content))
@@ -111,7 +113,7 @@ describe('the recommended body', () => {
   test('is what the page on routing and the examples show', () => {
     const shown = blocks('docs/routing.md').filter(({ language }) => language === 'json')
     expect(shown.map(({ content }) => JSON.parse(content))).toContainEqual(RECOMMENDED_BODY)
-    for (const name of ['restart', 'scaffold', 'existing-workflow']) {
+    for (const name of ['restart', 'scaffold', 'existing-workflow', 'report-deployment']) {
       const { invocationMethod } = JSON.parse(text(`examples/${name}/port-action.json`))
       expect(invocationMethod.body).toEqual(RECOMMENDED_BODY)
     }

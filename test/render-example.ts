@@ -41,6 +41,7 @@ export const typed: Record<string, JsonObject> = {
     ...{ service: 'shop', version: '1.4.2', target: 'staging', strategy: 'blue-green' },
     ...{ replicas: 2, dry_run: false, notes: null },
   },
+  deploy: { version: '1.4.2', environment: 'staging' },
   restart_service: { reason: 'it leaks' },
   scaffold_service: { name: 'cart', template: 'template-node', about: 'Keeps the cart' },
 }

@@ -64,7 +64,7 @@ export function createApp(deps: AppDeps): Hono {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(
       405,
-      "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+      "Port's webhooks come as POST, PUT, PATCH or DELETE: choose one of them in the Port action or node.",
       { allow: METHODS.join(', ') },
     )
   }

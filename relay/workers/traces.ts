@@ -9,7 +9,7 @@ export interface TracesDeps {
   throttled: Pick<ThrottledLog, 'warn'>
 }
 
-const AT_ONCE = 50
+const AT_ONCE = 20
 /** Longer than an export may take. */
 const LEASE_MS = 60_000
 const FAILED =

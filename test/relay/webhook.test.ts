@@ -345,7 +345,8 @@ describe('a webhook is refused', () => {
       const response = await relay.request(path, { method })
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
       expect(await response.json()).toMatchObject({
-        detail: "Port's webhooks come as POST, PUT, PATCH or DELETE: change the method of the Port action.",
+        detail:
+          "Port's webhooks come as POST, PUT, PATCH or DELETE: choose one of them in the Port action or node.",
       })
     }
   })

@@ -3,6 +3,7 @@ import { type ReceivedRequest, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
+import { pageRoutes } from './page.ts'
 import { repositoryRoutes, workflowDispatchRoute } from './repository-routes.ts'
 import { awaitReview, blobRoutes, review, runControlRoutes, runRoutes } from './run-routes.ts'
 import { createRun, findRun, seconds, setJobs } from './runs.ts'
@@ -82,6 +83,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const app = new Hono<GitHubEnv>()
   app.route('/', blobRoutes(state))
+  app.route('/', pageRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
   const server = await startFakeServer(app, status => {
     const { body, headers } = failureResponse(status)

@@ -10,7 +10,7 @@ type Given = Partial<PortEntity>
 /** Entities: created, replaced (`upsert`) or merged (`upsert` and `merge`), tied to a run by `run_id`; read and deleted. */
 export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  const ajv = new Ajv({ strict: false })
+  const ajv = new Ajv({ strict: false, validateFormats: false })
 
   app.post('/:blueprint/entities', c => {
     const { body } = c.var.request

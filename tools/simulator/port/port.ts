@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import { type FakeServerEnv, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { entityRoutes, searchRoutes } from './entity-routes.ts'
+import { type PortPage, pageRoutes } from './page.ts'
 import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
 import {
   currentToken,
@@ -18,16 +19,24 @@ import {
 
 export type { PortApi, PortRun } from './state.ts'
 
+/** `openPage`: from now on, `/` shows buttons and runs to a browser. */
+export type PortWithPage = PortApi & { openPage(page: PortPage): void }
+
 const MAX_BODY = 1024 * 1024
 
 /**
  * The fake Port: the routes of Port's API that receive reports, with Port's own refusals, on a free port. Bodies are
  * checked by the schemas of Port's OpenAPI description; methods read and set the state, and inject failures.
  */
-export async function startPortApi(options: PortApiOptions = {}): Promise<PortApi> {
+export async function startPortApi(options: PortApiOptions = {}): Promise<PortWithPage> {
   const state = newPortState(options)
   const schemas = openRouteSchemas('port')
   const app = new Hono<FakeServerEnv>()
+  let page: PortPage | null = null
+  app.route(
+    '/',
+    pageRoutes(state, () => page),
+  )
 
   app.use('*', async (c, next) => {
     if (c.var.bytes > MAX_BODY) return refuse('bodyTooLarge')
@@ -89,6 +98,9 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortAp
     endRun: (id, status, statusLabel) =>
       updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
     entities: state.entities,
+    openPage: opened => {
+      page = opened
+    },
     declareBlueprint: (identifier, properties = {}) => {
       state.blueprints ??= new Map()
       state.blueprints.set(identifier, properties)

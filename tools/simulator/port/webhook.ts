@@ -1,0 +1,85 @@
+import { createHmac } from 'node:crypto'
+import type { Json, JsonObject } from '../../../port/types.ts'
+import { renderBody } from '../../generate/render-body.ts'
+import type { PortRun } from './state.ts'
+
+/** What the fake Port reads of an action's definition. */
+export interface PortAction {
+  identifier: string
+  title: string
+  description?: string
+  trigger: {
+    operation: string
+    blueprintIdentifier?: string
+    userInputs: { properties: Record<string, InputDefinition>; required?: string[]; order?: string[] }
+  }
+  invocationMethod: { url: string; method: string; body: Json }
+}
+
+interface InputDefinition {
+  type: string
+  title?: string
+  description?: string
+  enum?: string[]
+  default?: Json
+  /** `entity`: the identifier of one, of `blueprint`. */
+  format?: string
+  blueprint?: string
+}
+
+interface WebhookResponse {
+  status: number
+  body: JsonObject
+}
+
+/**
+ * Sends the webhook that Port sends when a user runs an action: its body rendered, and signed with the client secret.
+ *
+ * @param run its `properties` are the inputs
+ * @param relay the origin of the relay, instead of that of the definition
+ * @param path instead of the definition's
+ */
+export async function sendWebhook(
+  { identifier, trigger, invocationMethod }: PortAction,
+  run: PortRun,
+  { relay, path = pathOf(invocationMethod), secret }: { relay: string; path?: string; secret: string },
+): Promise<WebhookResponse> {
+  const blueprint = trigger.blueprintIdentifier ?? null
+  const context: JsonObject = {
+    inputs: run.properties as JsonObject,
+    trigger: {
+      by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } },
+      ...{ origin: 'UI', at: new Date().toISOString(), operation: trigger.operation },
+    },
+    event: null,
+    entity: run.entity
+      ? { identifier: run.entity, title: run.entity, blueprint, properties: {}, relations: {} }
+      : {},
+    action: { identifier, blueprint, encryptedProperties: [] },
+    run: { id: run.id },
+  }
+  return postSigned(relay + path, invocationMethod.method, renderBody(invocationMethod.body, context), secret)
+}
+
+/** Sends a webhook with Port's headers. */
+export async function postSigned(
+  url: string,
+  method: string,
+  content: Json,
+  secret: string,
+): Promise<WebhookResponse> {
+  const body = JSON.stringify(content)
+  const timestamp = String(Date.now())
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('base64')
+  const headers = {
+    ...{ 'content-type': 'application/json', 'x-port-timestamp': timestamp },
+    'x-port-signature': `v1,${signature}`,
+  }
+  const response = await fetch(url, { method, headers, body })
+  return { status: response.status, body: (await response.json()) as JsonObject }
+}
+
+function pathOf({ url }: { url: string }): string {
+  const { pathname, search } = new URL(url)
+  return pathname + search
+}
