@@ -1,11 +1,13 @@
+import { describeLeftOut } from '../port/outputs.ts'
 import type { ClientPayload } from '../port/payload.ts'
-import type { LogLine, RunUpdate } from '../port/types.ts'
+import type { JsonObject, LogLine, RunUpdate } from '../port/types.ts'
 import type { Remaining } from './remaining.ts'
-import { linksOf } from './reporter/reporter.ts'
+import { allOutputs, linksOf, outputOf } from './reporter/reporter.ts'
 import type { Inputs, JobStatus } from './runner/inputs.ts'
 import { describeMistake, type Topic, type Workflow } from './runner/runner.ts'
 import type { State } from './runner/state.ts'
 import type { Redact } from './secrets/redact.ts'
+import { EMPTY_RUN_FILE } from './steps/run.ts'
 import { missingLine } from './steps/send.ts'
 import type { Step } from './steps-of-job.ts'
 import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summary.ts'
@@ -97,7 +99,8 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const { state, inputs, workflow, payload } = job
   const { ours, rest, secrets, entities, steps } = facts
   const written = inputs.report === 'job' ? rest.run.conclusion : null
-  const own = secrets.all ? rest.run : { links: [], summary: '' }
+  const own = secrets.all ? rest.run : EMPTY_RUN_FILE
+  const { outputs, left } = allOutputs(own.outputs, secrets.all ? inputs.needsOutputs : {})
   const links = own.links.filter(link => redact(link) === link)
   const withheld = !secrets.all && hasTexts(rest, inputs)
   const unsent = [
@@ -107,6 +110,8 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const mistakes = [
     ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', redact)),
     ...(links.length < own.links.length ? [SECRET_LINK] : []),
+    ...(Object.keys(outputs).some(name => redact(name) !== name) ? [SECRET_NAME] : []),
+    ...(left.length > 0 ? [describeLeftOut(left)] : []),
     ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
   ]
   const losses: Loss[] = [
@@ -130,6 +135,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
         results,
         problems: [...problems, ...entities.problems],
         payload,
+        outputs: state.kind === 'node_run' ? {} : outputs,
         steps,
         url: workflow.url,
         redact,
@@ -149,7 +155,10 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),
       ...results,
     ].filter(line => line.message.trim() !== ''),
-    update: lastUpdate(job, { conclusion: conclude(status, needs, written), summary, ownSummary, links }),
+    update: lastUpdate(job, {
+      conclusion: conclude(status, needs, written),
+      ...{ summary, ownSummary, links, outputs },
+    }),
   }
 }
 
@@ -162,18 +171,29 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
-  end: { conclusion: JobStatus; summary: string; ownSummary: string; links: string[] },
+  end: {
+    conclusion: JobStatus
+    summary: string
+    ownSummary: string
+    links: string[]
+    outputs: JsonObject
+  },
 ): RunUpdate {
   // Each update replaces the link of a node run.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}
     : { link: linksOf(workflow.url, end.links, state.kind), externalRunId: workflow.runId }
+  const output = outputOf(state.kind, end.outputs)
   if (inputs.report !== 'job') {
     const linkMissing = !state.linked || end.links.length > 0
-    return { ...(linkMissing && link), ...(end.ownSummary && { summary: end.ownSummary, ...link }) }
+    return {
+      ...((linkMissing || output.output) && { ...link, ...output }),
+      ...(end.ownSummary && { summary: end.ownSummary, ...link }),
+    }
   }
-  return { conclusion: end.conclusion, statusLabel: LABEL[end.conclusion], summary: end.summary, ...link }
+  const { conclusion, summary } = end
+  return { conclusion, statusLabel: LABEL[conclusion], summary, ...link, ...output }
 }
 
 /** Whether steps or the author have left texts for Port that can contain a secret. */
@@ -182,19 +202,23 @@ const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean 
   entities.documents.length > 0 ||
   run.summary !== '' ||
   run.links.length > 0 ||
+  Object.keys(run.outputs).length > 0 ||
   inputs.summary !== ''
 
 const SECRET_LINK =
   'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
 
+const SECRET_NAME =
+  'The name of an output contains a secret, and secrets are not sent to Port: the output is left out.'
+
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 
 const WITHHELD =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the secret inputs, which must ' +
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the secret inputs, which must ' +
   'not be in them, could not be decrypted again.'
 
 export const WITHHELD_AFTER =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the delivery has finished, and ' +
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the delivery has finished, and ' +
   'the relay no longer returns the secret inputs, which must not be in them.'
 
 export const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)

@@ -23,7 +23,7 @@ import {
   readPiece,
   sizeOf,
 } from './steps/log.ts'
-import { type RunFile, readRunFile } from './steps/run.ts'
+import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 
 /** What steps have appended to their files, as far as Port does not have it. */
 export interface Remaining {
@@ -51,7 +51,7 @@ export async function readRemaining(
     lost: 0,
     masks: [],
     entities: { documents: [], lines: [], problems: [] },
-    run: { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] },
+    run: EMPTY_RUN_FILE,
     problems: [],
   }
   const attempt = async (sentence: string, topic: Topic, work: () => Promise<void>) => {

@@ -9,7 +9,7 @@ import { checkRun } from './ownership.ts'
 import { type FollowedJob, findWorker, startProgress } from './progress/process.ts'
 import { createReporter, OIDC, whyNoReport } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
-import type { Reporter } from './reporter/reporter.ts'
+import { allOutputs, outputOf, type Reporter } from './reporter/reporter.ts'
 import { reportDuplicate, reportFailure, reportSecondUse } from './reporter/warnings.ts'
 import { type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
@@ -243,6 +243,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       statusLabel: labelOf(inputs),
       link: [workflow.url],
       externalRunId: workflow.runId,
+      ...outputOf(kind, allOutputs({}, inputs.needsOutputs).outputs),
     }),
     reporter.log([
       { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },
@@ -278,6 +279,7 @@ function follow(
     secrets: [...secrets, ...jobCredentials(inputs, env, access?.token ?? token?.value)],
     workflow,
     statusLabel: labelOf(inputs),
+    needsOutputs: inputs.needsOutputs,
     files: state.files,
     github: statusLabel === '' && githubToken !== '' ? { token: githubToken, checkRunId } : null,
     worker: findWorker(workflow.tempFolder),

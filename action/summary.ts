@@ -1,6 +1,6 @@
 import type { ClientPayload } from '../port/payload.ts'
 import { duration } from '../port/text.ts'
-import type { Json, LogLine } from '../port/types.ts'
+import type { Json, JsonObject, LogLine } from '../port/types.ts'
 import type { JobStatus } from './runner/inputs.ts'
 import type { Redact } from './secrets/redact.ts'
 import type { Step } from './steps-of-job.ts'
@@ -69,6 +69,8 @@ export interface JobResult {
   /** Why. */
   problems: string[]
   payload: ClientPayload
+  /** What steps have written, and those of other jobs by job. */
+  outputs: JsonObject
   steps: Step[]
   url: string
   /** Each text is redacted before it is cut or escaped: afterwards a secret would not be found. */
@@ -79,7 +81,7 @@ export interface JobResult {
  * Markdown for Port's run and GitHub's job: the result of the job, its inputs, its steps, and the link. The tables are
  * padded, so that they also read well as plain text. A secret input is listed by its name only.
  */
-export function summarize({ results, problems, payload, steps, url, redact }: JobResult): string {
+export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
   const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
   const valueCell = (value: Json) =>
@@ -96,6 +98,10 @@ export function summarize({ results, problems, payload, steps, url, redact }: Jo
       markdownText(shorten(redact(text), MAX_PARAGRAPH)),
     ),
     ...table(['Input', 'Value'], [...values, ...left]),
+    ...table(
+      ['Output', 'Value'],
+      Object.entries(outputs).map(([name, value]) => [cell(name), valueCell(value)]),
+    ),
     ...table(['Step', 'Result', 'Time'], rows),
     `[Workflow run](${url})`,
   ].join('\n\n')

@@ -75,6 +75,8 @@ export interface RunUpdate {
   summary?: string
   /** The GitHub run id, in decimal. */
   externalRunId?: string
+  /** Of a node run: replaces all that Port has. At most 64 KB. */
+  output?: JsonObject
   /** Finishes the run. */
   conclusion?: 'success' | 'failure' | 'cancelled'
 }

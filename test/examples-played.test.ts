@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
@@ -68,6 +69,22 @@ test('the scaffold example ends in failure when its first job does', async () =>
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Create the repository: failure')
   expect(log).toContain('– Delete branches once they are merged: skipped')
+})
+
+test('the preview example reports what the next node of its Port workflow reads', async () => {
+  const { nodes } = JSON.parse(readFileSync(join(root, 'examples/preview/port-workflow.json'), 'utf8'))
+  const body = { ...nodes[1].config.body, run: { id: 'wfnr_Zy98Xw76Vu54Ts32' }, inputs: { pull_request: 7 } }
+  const file = join(root, 'examples/preview/preview.yml')
+  const { node } = await simulateForPort(
+    { yaml: onFakes(readFileSync(file, 'utf8')) },
+    readInvocation(body),
+    [],
+  )
+  const read = JSON.stringify(nodes[2].config.mapping).matchAll(/\.outputs\[\\"preview\\"\]\.([\w.]+)/g)
+  const values = [...read].map(([, path]) =>
+    path!.split('.').reduce((at: unknown, name) => (at as JsonObject)[name], node.output),
+  )
+  expect(values).toEqual(['https://pr-7.shop.example', expect.stringMatching(/^sha256:[\da-f]{64}$/)])
 })
 
 describe('the workflow that was there before, started by the relay,', () => {

@@ -36,6 +36,7 @@ test('there are examples of each body that Port sends', () => {
     'examples/deploy/deploy.yml',
     'examples/existing-workflow/release-reporting.yml',
     'examples/existing-workflow/release.yml',
+    'examples/preview/preview.yml',
     'examples/report-deployment/deploy.yml',
     'examples/restart/restart.yml',
     'examples/scaffold/scaffold.yml',

@@ -1,5 +1,5 @@
-import type { RunUpdate } from '../../port/types.ts'
-import { linksOf } from '../reporter/reporter.ts'
+import type { JsonObject, RunUpdate } from '../../port/types.ts'
+import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'
 import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
 import type { Redact } from '../secrets/redact.ts'
 import { readRunFile } from '../steps/run.ts'
@@ -8,7 +8,7 @@ import type { FollowedJob, Following } from './process.ts'
 const LONGEST_NAME = 80
 
 /**
- * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`, and their links.
+ * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`, and their links and outputs.
  *
  * @returns a poll of `$PORT_RUN`, and a function that follows the steps until the job finishes
  */
@@ -19,15 +19,15 @@ export function followLabel(following: Following): {
   const { job, run, masks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
   /** What steps have written to `$PORT_RUN`. */
-  let own: { label: string; links: string[] } = { label: '', links: [] }
+  let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
   /** What Port shows. */
-  let shown = JSON.stringify([step, own.links])
+  let shown = JSON.stringify([step, own.links, own.outputs])
   return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
 
   async function show(): Promise<void> {
     const label = own.label || step
-    const state = JSON.stringify([label, own.links])
+    const state = JSON.stringify([label, own.links, own.outputs])
     if (state === shown || clock() < following.pausedUntil()) return
     const before = shown
     // At once, so that the other poll doesn't send it again while it is being sent.
@@ -42,12 +42,13 @@ export function followLabel(following: Following): {
       statusLabel,
       link: linksOf(job.workflow.url, own.links, job.kind),
       externalRunId: job.workflow.runId,
+      ...outputOf(job.kind, allOutputs(own.outputs, job.needsOutputs).outputs),
     }
   }
 
   async function poll(): Promise<void> {
-    const { statusLabel, links } = readRunFile(job.files.run, { final: false })
-    own = { label: statusLabel, links }
+    const { statusLabel, links, outputs } = readRunFile(job.files.run, { final: false })
+    own = { label: statusLabel, links, outputs: job.kind === 'node_run' ? outputs : {} }
     await show()
   }
 

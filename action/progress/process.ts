@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, parse } from 'node:path'
 import type { PortError, Token } from '../../port/client/client.ts'
-import type { LogLine } from '../../port/types.ts'
+import type { JsonObject, LogLine } from '../../port/types.ts'
 import type { Reporter } from '../reporter/reporter.ts'
 import type { JobFiles } from '../runner/files.ts'
 import type { RelayAccess } from '../runner/payload.ts'
@@ -113,6 +113,8 @@ export interface FollowedJob {
   workflow: Workflow
   /** What main has set. */
   statusLabel: string
+  /** The outputs of the jobs before this one. */
+  needsOutputs: JsonObject
   files: JobFiles
   /** Null if the label is the author's: then GitHub is not asked. */
   github: { token: string; checkRunId: string | null } | null

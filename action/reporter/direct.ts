@@ -154,7 +154,7 @@ function redactTexts(value: Json, redact: Redact): Json {
 }
 
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
-  const { statusLabel, summary, link } = update
+  const { statusLabel, summary, link, output } = update
   return {
     ...update,
     // The first is that of the workflow run, which the owner's name in a secret must not break. Of another, a part leads
@@ -162,5 +162,20 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
+    ...(output !== undefined && { output: redactOutputs(output, redact) }),
   }
+}
+
+/** Names as well as values, and numbers: what is left of JSON is still JSON. An output whose name has a secret is left out. */
+function redactOutputs(outputs: JsonObject, redact: Redact): JsonObject {
+  const hide = (value: Json): Json => {
+    if (Array.isArray(value)) return value.map(hide)
+    if (isObject(value))
+      return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), hide(each)]))
+    const text = String(value)
+    return typeof value === 'string' || redact(text) !== text ? redact(text) : value
+  }
+  return Object.fromEntries(
+    Object.entries(outputs).flatMap(([name, value]) => (redact(name) === name ? [[name, hide(value)]] : [])),
+  )
 }

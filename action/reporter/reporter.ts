@@ -1,6 +1,7 @@
 import { PortError, type PortRun, type Token } from '../../port/client/client.ts'
 import { wasNotSent } from '../../port/client/errors.ts'
-import type { JsonObject, LogLine } from '../../port/types.ts'
+import { mergeOutputs } from '../../port/outputs.ts'
+import type { JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
 import { UntrustedCertificate } from '../runner/fetch.ts'
 
 /** Reports one run to Port, and retries. Its methods throw PortError once they have given up. */
@@ -29,6 +30,18 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
   const links = [workflowRun, ...own.filter(link => link !== workflowRun)]
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
+
+/** The outputs that steps have written, and those of the jobs before this one under the ids of these jobs, as far as they fit. */
+export function allOutputs(own: JsonObject, needs: JsonObject): ReturnType<typeof mergeOutputs> {
+  const mine = mergeOutputs({}, own)
+  const others = Object.entries(needs).filter(([job]) => !Object.hasOwn(own, job))
+  const all = mergeOutputs(mine.outputs, Object.fromEntries(others))
+  return { outputs: all.outputs, left: [...mine.left, ...all.left] }
+}
+
+/** The outputs for an update: only a node run has any, and Port replaces them with each update. */
+export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
+  kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
  * Whether the request may have been processed nevertheless: the response was lost, or doesn't show

@@ -7,7 +7,7 @@ export interface JobFiles {
   log: string
   /** `$PORT_ENTITIES`: entities, as YAML documents or lines of JSON. */
   entities: string
-  /** `$PORT_RUN`: label, links, summary and conclusion, as in GitHub's environment files. */
+  /** `$PORT_RUN`: label, links, summary, conclusion, and outputs, as in GitHub's environment files. */
   run: string
 }
 

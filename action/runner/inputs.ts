@@ -21,6 +21,8 @@ export interface Inputs {
   report: (typeof REPORT)[number]
   /** The results of the jobs before this one, by job id. */
   needs: Record<string, string>
+  /** The outputs of these jobs, by job id; jobs without outputs are left out. */
+  needsOutputs: JsonObject
   summary: string
   /** Values to hide from Port, besides those that the action knows. */
   mask: string[]
@@ -70,6 +72,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     return null
   }
 
+  const needs = object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}
   const inputs: Inputs = {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
@@ -77,7 +80,8 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
     privateKey: get('private-key'),
     report: oneOf('report', REPORT),
-    needs: results(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
+    needs: results(needs),
+    needsOutputs: outputsOf(needs),
     summary: get('summary'),
     mask: readMask(get('mask')),
     statusLabel: get('status-label'),
@@ -145,6 +149,16 @@ function areJobs(needs: JsonObject): boolean {
 function results(needs: JsonObject): Record<string, string> {
   return Object.fromEntries(
     Object.entries(needs).map(([job, value]) => [job, String((value as JsonObject).result)]),
+  )
+}
+
+/** `{ build: { result: 'success', outputs: { url: '…' } } }` → `{ build: { url: '…' } }` */
+function outputsOf(needs: JsonObject): JsonObject {
+  const all = Object.entries(needs).map(([job, value]) => [job, (value as JsonObject).outputs] as const)
+  return Object.fromEntries(
+    all.flatMap(([job, outputs]) =>
+      isObject(outputs) && Object.keys(outputs).length > 0 ? [[job, outputs]] : [],
+    ),
   )
 }
 

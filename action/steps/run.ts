@@ -1,3 +1,6 @@
+import { OUTPUTS } from '../../port/outputs.ts'
+import { parseJson } from '../../port/text.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 import { readBytes, sizeOf } from './log.ts'
@@ -10,6 +13,8 @@ export interface RunFile {
   links: string[]
   summary: string
   conclusion: Conclusion | null
+  /** By name; text, or what was written as JSON. */
+  outputs: JsonObject
   /** The entries that are wrong; the others count. */
   problems: Mistake[]
 }
@@ -51,8 +56,14 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   return file
 }
 
+/** If no step has written anything. */
+export const EMPTY_RUN_FILE: RunFile = {
+  ...{ statusLabel: '', links: [], summary: '', conclusion: null },
+  ...{ outputs: {}, problems: [] },
+}
+
 function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
-  const file: RunFile = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
+  const file: RunFile = { ...EMPTY_RUN_FILE, links: [], problems: [] }
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!
     if (line.trim() === '') continue
@@ -89,12 +100,16 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   return file
 }
 
-/** In any case, like the words of a conclusion. */
-const nameOf = (text: string) => text.trim().toLowerCase()
+/** In any case, like the words of a conclusion; the name of an output keeps its own. */
+function nameOf(text: string): string {
+  const name = text.trim()
+  return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()
+}
 
 function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
   const refuse = (hint: string) =>
     file.problems.push({ line, sentence: `${name} must be ${hint}`, value: value.trim() })
+  if (name.startsWith('output.')) return setOutput(file, { line, name: name.slice('output.'.length), value })
   switch (name) {
     case 'status-label':
       file.statusLabel = value.trim()
@@ -123,8 +138,22 @@ function set(file: RunFile, { line, name, value }: { line: number; name: string;
     default:
       file.problems.push({
         line,
-        sentence: 'unknown name; the names are status-label, link, summary and conclusion',
+        sentence: 'unknown name; the names are status-label, link, summary, conclusion and output.NAME',
         value: name,
       })
   }
+}
+
+/** `NAME` takes the value as text, `NAME:json` as JSON. */
+function setOutput(file: RunFile, entry: { line: number; name: string; value: string }): void {
+  const { line, value } = entry
+  const name = entry.name.replace(/:json$/i, '')
+  const isJson = name !== entry.name
+  const parsed = isJson ? parseJson(value) : value
+  if (!OUTPUTS.name.test(name)) {
+    const sentence = 'the name of an output consists of letters, digits, _ and -'
+    file.problems.push({ line, sentence, value: name })
+  } else if (parsed === undefined)
+    file.problems.push({ line, sentence: `output.${name}:json must be JSON`, value })
+  else file.outputs = { ...file.outputs, [name]: parsed }
 }

@@ -21,10 +21,11 @@ export async function sendUpdate(
   send: (update: RunUpdate) => Promise<unknown>,
 ): Promise<void> {
   const shown = cutTexts(update)
-  const { conclusion, summary } = shown
+  const { conclusion, summary, output } = shown
+  const kept = output && { output }
   const forms = [shown]
   if (conclusion !== undefined) {
-    for (const less of [{ conclusion, summary }, { conclusion }]) {
+    for (const less of [{ conclusion, summary, ...kept }, { conclusion, ...kept }, { conclusion }]) {
       if (size(less) < size(forms.at(-1) as RunUpdate)) forms.push(less)
     }
   }
@@ -40,8 +41,8 @@ export async function sendUpdate(
   }
 }
 
-/** As JSON; a report through the relay has 256 KB at most. */
-const MOST_SUMMARY_BYTES = 200_000
+/** As JSON. A report through the relay has 256 KB at most, and 64 KB of outputs may be in it. */
+const MOST_SUMMARY_BYTES = 180_000
 /** The relay accepts no longer one. */
 const MOST_LABEL = 1_000
 
@@ -96,8 +97,8 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 
 /**
  * The body of `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in
- * `output`, which later nodes of the Port workflow can read. Port replaces `output` with each call: give the link and the
- * external run id again with the conclusion.
+ * `output`, which later nodes of the Port workflow can read, next to the outputs of the steps, which win. Port replaces
+ * `output` with each call: give the outputs, the link, and the external run id again with the conclusion.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -106,6 +107,7 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
     ...(externalRunId !== undefined && { workflowRunId: number(externalRunId) }),
     ...(statusLabel !== undefined && { statusLabel }),
     ...(summary !== undefined && { summary }),
+    ...update.output,
   }
   return {
     status: conclusion ? 'COMPLETED' : 'IN_PROGRESS',

@@ -1,3 +1,4 @@
+import { OUTPUTS } from '../../port/outputs.ts'
 /**
  * A limit on what others can fill. docs/limits.md shows all of them in one table, which a test compares with
  * this registry; code reads the values from here and has none of its own.
@@ -90,6 +91,11 @@ export const LIMITS = {
     '413; a conclusion is accepted',
   ),
   reportBytes: bytes('size of all reports of one delivery', 20 * MB, '413; a conclusion is accepted'),
+  outputs: bytes(
+    'outputs of one node run',
+    OUTPUTS.maxBytes,
+    '400; of several jobs, those beyond it are left out, with a line in the log',
+  ),
   reportGrace: ms('time after a delivery has finished in which it accepts log lines', 60_000, '410'),
   reportToken: ms(
     'lifetime of a report token',

@@ -95,6 +95,8 @@ export interface Delivery extends Target {
   waitingFor: string | null
   /** The decisions of reviewers that Port's log shows: `production:approved`, separated by line breaks. */
   decisions: string
+  /** What its node run has as outputs, as JSON text; empty for none. Port replaces them with each update. */
+  outputs: string
   runs: DeliveryRun[]
 }
 
@@ -150,6 +152,7 @@ export type Change = Partial<
     | 'cancelForced'
     | 'waitingFor'
     | 'decisions'
+    | 'outputs'
     /** All runs, including unchanged ones. */
     | 'runs'
   >

@@ -105,6 +105,7 @@ export function redeliver(
       cancelForced: false,
       waitingFor: null,
       decisions: '',
+      outputs: '',
       runs: delivery.runs.map(run => ({ ...run, past: true })),
     },
     messages: [],

@@ -1,4 +1,6 @@
+import { describeLeftOut, mergeOutputs } from '../../port/outputs.ts'
 import { duration } from '../../port/text.ts'
+import type { JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
 import {
@@ -84,18 +86,43 @@ export function report(
   { messages, ends, ending }: Event<'reportReceived'>,
   now: number,
 ): Transition {
-  if (!ends) return { change: ending ? { dueAt: now } : {}, messages, history: null }
+  const { outputs, sent, left } = takeOutputs(delivery, messages)
+  const change = outputs === delivery.outputs ? {} : { outputs }
+  // Every report of a job has all of its outputs: the last one says what is left out.
+  const all: Message[] =
+    left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
+  if (!ends) return { change: { ...change, ...(ending && { dueAt: now }) }, messages: all, history: null }
   const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
   const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
   const state = isCancelled ? 'cancelled' : 'finished'
   return {
     change: {
+      ...change,
       ...{ state, outcome: isCancelled ? 'cancelled' : outcomeOf(conclusion) },
       ...{ reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
     },
-    messages,
+    messages: all,
     history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
   }
+}
+
+/** The delivery keeps the outputs, and each update gets them when it is sent. */
+function takeOutputs(
+  delivery: Delivery,
+  messages: Message[],
+): { outputs: string; sent: Message[]; left: string[] } {
+  let outputs: JsonObject = delivery.outputs === '' ? {} : JSON.parse(delivery.outputs)
+  const left = new Set<string>()
+  const sent = messages.map(message => {
+    if (!('update' in message) || !message.update.output) return message
+    const { output, ...update } = message.update
+    const merged = mergeOutputs(outputs, output)
+    outputs = merged.outputs
+    for (const name of merged.left) left.add(name)
+    return { ...message, update }
+  })
+  const text = Object.keys(outputs).length === 0 ? '' : JSON.stringify(outputs)
+  return { outputs: text, sent, left: [...left] }
 }
 
 /** The last log lines of a run whose delivery has just finished; nothing else is accepted then. */

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { OUTPUTS } from '../../port/outputs.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 import { readBody } from '../http/body.ts'
@@ -26,6 +27,10 @@ const logLine = z.object({
 /** Up to the first that is none: a hundred thousand issues would take half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
+const isOutputs = (value: unknown) =>
+  isObject(value) &&
+  Object.keys(value).every(name => OUTPUTS.name.test(name)) &&
+  Buffer.byteLength(JSON.stringify(value)) <= LIMITS.outputs.value
 const runUpdate = z.object({
   statusLabel: z.string().max(1_000).optional(),
   link: z
@@ -35,6 +40,12 @@ const runUpdate = z.object({
   summary: z.string().optional(),
   externalRunId: z.string().max(200).optional(),
   conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
+  output: z
+    .custom<JsonObject>(
+      isOutputs,
+      `must be an object whose names consist of letters, digits, _ and -, of ${LIMITS.outputs.value / 1024} KB at most`,
+    )
+    .optional(),
 })
 /** Port's pattern for identifiers of blueprints: with any other character, Port might see another blueprint than the allow-list. */
 const blueprint = z

@@ -77,6 +77,8 @@ export interface OutboxPage {
   runId: string
   repository: string
   organization: string
+  /** The outputs of the node run, as JSON text; empty for none. */
+  outputs: string
   /** Whether the action has reported through the relay. */
   reported: boolean
   /** The fencing number. */

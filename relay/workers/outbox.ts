@@ -1,5 +1,5 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
-import { type LogLine, runKind } from '../../port/types.ts'
+import { type JsonObject, type LogLine, runKind } from '../../port/types.ts'
 import type { EntityMessage, Message } from '../delivery/delivery.ts'
 import {
   coalesce,
@@ -51,6 +51,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   const pausedUntil = () => client?.pausedUntil() ?? 0
   let retryAt: number | null = null
   const about = { delivery, run: runId, repository }
+  const outputs = page.outputs === '' ? {} : { output: JSON.parse(page.outputs) as JsonObject }
   const began = store.clock()
 
   const batches = coalesce(page.messages)
@@ -101,7 +102,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
       const run = client.run(runId)
       if ('log' in message) await run.log(message.log)
       else if ('entity' in message) await writeEntity(client, run, message.entity)
-      else if (!(await isPast(run, message, createdAt))) await run.update(message.update)
+      else if (!(await isPast(run, message, createdAt))) await run.update({ ...message.update, ...outputs })
       return null
     } catch (error) {
       if (error instanceof PortError) return error

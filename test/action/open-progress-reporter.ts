@@ -36,6 +36,7 @@ export function jobFor(
     github: { token: github.token, checkRunId: '7' },
     relay: null,
     statusLabel: 'Running',
+    needsOutputs: {},
     worker: process.pid,
     workflow: {
       repository: REPOSITORY,

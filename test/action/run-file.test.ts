@@ -14,7 +14,7 @@ function read(text: string | Buffer, final = true) {
   return { ...file, problems: problems.map(each => describeMistake(each, '$PORT_RUN', shown => shown)) }
 }
 
-const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, problems: [] }
+const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, outputs: {}, problems: [] }
 
 test('values and texts of several lines are read; of what is written twice, the last counts, but links add up', () => {
   expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
@@ -36,6 +36,7 @@ test('values and texts of several lines are read; of what is written twice, the 
     links: ['https://a.example/1', 'https://a.example/2?x=y<<z'],
     summary: '# First\na=b<<c',
     conclusion: 'failure',
+    outputs: {},
     problems: [],
   }
   const ofWindows = `${text.join('\r\n')}\r\n`
@@ -52,7 +53,7 @@ test('what is still being written is left for later', () => {
 test.each([
   [
     'status-lable=x',
-    'Line 1 of $PORT_RUN: unknown name; the names are status-label, link, summary and conclusion: "status-lable".',
+    'Line 1 of $PORT_RUN: unknown name; the names are status-label, link, summary, conclusion and output.NAME: "status-lable".',
   ],
   ['no entry', 'Line 1 of $PORT_RUN: neither name=value nor name<<DELIMITER: "no entry".'],
   [

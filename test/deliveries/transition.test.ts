@@ -35,7 +35,14 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingNotified: false },
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
-    ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false, waitingFor: null, decisions: '' },
+    ...{
+      cancelRequestedAt: null,
+      cancelSentAt: null,
+      cancelForced: false,
+      waitingFor: null,
+      decisions: '',
+      outputs: '',
+    },
     runs: state === 'running' ? [run()] : [],
     ...more,
   } as Delivery
@@ -133,9 +140,9 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   waitingNotified: { queued: 'waitingNotified · 1' },
   redelivered: {
     failed:
-      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0',
     cancelled:
-      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions runs · 0',
+      'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0',
   },
   cancelRequested: {
     queued: 'cancelRequestedAt · 0',

@@ -40,6 +40,7 @@ export async function simulateForPort(
     chmodSync(join(bin, command), 0o755)
   }
   const run = port.createRun({ id: invocation.runId! })
+  const node = port.createNodeRun({ id: invocation.runId! })
   const simulated = await runWorkflow({
     ...workflow,
     event: inputs
@@ -65,6 +66,7 @@ export async function simulateForPort(
   })
   return {
     run,
+    node,
     played: simulated,
     log: run.logs.map(({ message }) => message).join('\n'),
     calls: readFileSync(calls, 'utf8').split('\n'),

@@ -23,7 +23,15 @@ const DELIVERY = named(
     'version',
   ],
   ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'waitingNotified'],
-  ...['dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced', 'waitingFor', 'decisions'],
+  ...[
+    'dispatchedAt',
+    'cancelRequestedAt',
+    'cancelSentAt',
+    'cancelForced',
+    'waitingFor',
+    'decisions',
+    'outputs',
+  ],
 )
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']

@@ -46,7 +46,7 @@ export function claim(
   return {
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
-      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organization')},
+      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organization')}, ${of('outputs')},
         (SELECT count(*) FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
     params: [now, until, limit],
   }

@@ -39,6 +39,7 @@ export const SCHEMA = `
     cancel_forced INTEGER NOT NULL DEFAULT 0,
     waiting_for TEXT,
     decisions TEXT NOT NULL DEFAULT '',
+    outputs TEXT NOT NULL DEFAULT '',
     events INTEGER NOT NULL DEFAULT 0,
     report_lines INTEGER NOT NULL DEFAULT 0,
     report_bytes INTEGER NOT NULL DEFAULT 0,

@@ -33,6 +33,7 @@ export function applyTests(place: Place): void {
       cancelForced: true,
       waitingFor: 'production',
       decisions: 'staging:approved',
+      outputs: '{"url":"https://a.example"}',
     } as const
     const history = { type: 'dispatchAccepted' as const, details: { attempt: 2 } }
     const messages = [aLine('one'), { update: { statusLabel: 'Waiting' }, unlessStarted: true }]
@@ -41,6 +42,7 @@ export function applyTests(place: Place): void {
     expect(await store.history(id!)).toEqual([{ at: 1100, ...history }])
     const [page] = await store.claimOutboxes(1100, 10, 10)
     expect(page?.messages.map(({ message }) => message)).toEqual(messages)
+    expect(page?.outputs).toBe(change.outputs)
     expect(calls).toBe(1)
   })
 

@@ -39,6 +39,7 @@ export function intakeTests(place: Place): void {
       cancelForced: false,
       waitingFor: null,
       decisions: '',
+      outputs: '',
       runs: [],
     })
     expect(await store.invocation(given.id)).toBe(invocation)

@@ -1,0 +1,149 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { mergeOutputs } from '../../port/outputs.ts'
+import { until } from '../../tools/simulator/http-server.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from '../reports/open-stage.ts'
+import { startRelay } from '../support/relay.ts'
+
+const SECRET = 'hunter2-secret'
+const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
+
+/** Three steps write outputs; the second waits for a file, so that a test can act between the first and the others. */
+const workflow = (pause: string, credentials: string) => `
+on: { repository_dispatch: { types: [deploy_service] } }
+permissions: { id-token: write, actions: read }
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: ./
+        with:
+          mask: ${SECRET}
+          needs: '${JSON.stringify(NEEDS)}'
+          ${credentials}
+      - run: echo "output.URL=https://preview.acme.example/7" >> "$PORT_RUN"
+      - run: |
+          until test -e ${pause}; do sleep 0.1; done
+          printf 'Output.notes<<EOF\\nfirst\\nwith ${SECRET}\\nEOF\\n' >> "$PORT_RUN"
+      - run: |
+          echo 'output.image:json={"tags": ["1.4", "${SECRET}"], "size": 3, "pull": true}' >> "$PORT_RUN"
+          printf 'output.broken:json={"a"\\noutput.two words=x\\n' >> "$PORT_RUN"
+`
+
+/** Two jobs that leave the result to the relay. */
+const TWO_JOBS = `
+on: { repository_dispatch: { types: [deploy_service] } }
+permissions: { id-token: write, actions: read }
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - { uses: ./, with: { report: workflow, live: "false" } }
+      - run: printf 'output.digest=sha256:1\\noutput.env=build\\n' >> "$PORT_RUN"
+  deploy:
+    needs: build
+    runs-on: ubuntu-latest
+    steps:
+      - { uses: ./, with: { report: workflow, live: "false" } }
+      - run: |
+          printf 'output.env=prod\\noutput.large=%s\\n' "$(head -c 65500 /dev/zero | tr '\\0' x)" >> "$PORT_RUN"
+          exit 1
+`
+
+const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
+          port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
+          port-api-url: \${{ vars.PORT_API_URL }}`
+
+/** Runs a workflow for a node of a Port workflow. */
+async function runNode(system: System, yaml: string) {
+  const { port, github, repositoryId } = system
+  const node = port.createNodeRun()
+  const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
+  const running = runWorkflow({
+    yaml,
+    event: {
+      name: 'repository_dispatch',
+      payload: { event_type: dispatch.eventType, client_payload: dispatch.clientPayload },
+    },
+    ...{ repository: REPOSITORY, repositoryId, github, runId: GITHUB_RUN_ID },
+    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+    secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+    oidc: system.issuer.runner(system.run()),
+  })
+  return { node, running }
+}
+
+test.each(['directly', 'through a relay that is killed in between'])(
+  'outputs of three steps reach a node run %s, with every PATCH from then on',
+  { timeout: 120_000 },
+  async way => {
+    const isDirect = way === 'directly'
+    const folder = mkdtempSync(join(tmpdir(), 'pause-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const system = await startSystem({}, isDirect ? undefined : startRelay)
+    const { port } = system
+    const { node, running } = await runNode(
+      system,
+      workflow(join(folder, 'go'), isDirect ? CREDENTIALS : 'live: "true"'),
+    )
+    await until(() => node.output.URL !== undefined, 'Port shows the first output while the job runs')
+    if (!isDirect) {
+      await system.relay.kill()
+      await system.restart()
+    }
+    writeFileSync(join(folder, 'go'), '')
+    const simulated = await running
+    await until(() => node.finishedAt !== undefined, 'Port shows the result')
+
+    const own = {
+      URL: 'https://preview.acme.example/7',
+      notes: 'first\nwith ***',
+      image: { tags: ['1.4', '***'], size: 3, pull: true },
+      build: { digest: 'sha256:1', note: '***' },
+    }
+    expect(node).toMatchObject({ status: 'COMPLETED', result: 'SUCCESS' })
+    expect(node.output).toMatchObject({ ...own, statusLabel: 'Succeeded', workflowRunId: GITHUB_RUN_ID })
+    expect(node.output).not.toHaveProperty('broken')
+    const patches = port.requests
+      .filter(({ method, path }) => method === 'PATCH' && path.includes(node.id))
+      .map(({ body }) => (body as { output?: object }).output ?? {})
+    const first = patches.findIndex(output => 'URL' in output)
+    expect(patches.length - first).toBeGreaterThan(1)
+    for (const output of patches.slice(first))
+      expect(output).toMatchObject({ URL: own.URL, build: own.build })
+    const warnings = simulated.jobs[0]!.steps.flatMap(step => step.annotations.map(({ message }) => message))
+    expect(warnings).toEqual([
+      expect.stringMatching(/^Line 7 of \$PORT_RUN: output\.broken:json must be JSON: /),
+      expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output consists of .*: "two words"\./),
+    ])
+    expect(JSON.stringify(port.requests)).not.toContain(SECRET)
+  },
+)
+
+test('through the relay, outputs of two jobs are merged, and the result that the relay sends has them', async () => {
+  const system = await startSystem()
+  const { node, running } = await runNode(system, TWO_JOBS)
+  await running
+  await until(() => node.finishedAt !== undefined, 'Port shows the result')
+  expect(node).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
+  expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
+  expect(node.output).not.toHaveProperty('large')
+  const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
+  expect(lines).toContain('WARN The outputs of a run may hold 64 KB, and these are left out: large.')
+})
+
+test('outputs that do not fit 64 KB are left out by name, and the others stay', () => {
+  const large = 'x'.repeat(40_000)
+  const { outputs, left } = mergeOutputs(
+    { a: large, b: 1 },
+    { c: large, b: { d: [2] }, a: 'small', e: large },
+  )
+  expect(left).toEqual(['c'])
+  expect(outputs).toEqual({ a: 'small', b: { d: [2] }, e: large })
+  expect(mergeOutputs({ a: 1 }, { a: 'x'.repeat(65_600) })).toEqual({ outputs: { a: 1 }, left: ['a'] })
+  const exact = mergeOutputs({}, { a: 'x'.repeat(65_536 - '{"a":""}'.length - 1), b: '' })
+  expect(exact.left).toEqual(['b'])
+})
