@@ -109,7 +109,10 @@ function nameOf(text: string): string {
 function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
   const refuse = (hint: string) =>
     file.problems.push({ line, sentence: `${name} must be ${hint}`, value: value.trim() })
-  if (name.startsWith('output.')) return setOutput(file, { line, name: name.slice('output.'.length), value })
+  if (name.startsWith('output.')) {
+    setOutput(file, { line, name: name.slice('output.'.length), value })
+    return
+  }
   switch (name) {
     case 'status-label':
       file.statusLabel = value.trim()
