@@ -1,3 +1,4 @@
+import { type Annotation, annotationLines } from '../port/annotations.ts'
 import { describeLeftOut } from '../port/outputs.ts'
 import type { ClientPayload } from '../port/payload.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../port/types.ts'
@@ -67,6 +68,8 @@ export interface Facts {
   steps: Step[]
   /** The conclusions of other jobs of the workflow run. */
   others: Record<string, string>
+  /** Those of the failed jobs: why they failed. */
+  annotations: Annotation[]
   /** What steps have written. */
   rest: Remaining
   /** Whether all secrets are known that steps may have seen, and if not, whether the delivery has finished. */
@@ -150,6 +153,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
       ...toLines('INFO', secrets.all ? rest.lines : []),
       ...toLines('ERROR', explained ? [] : problems),
+      ...annotationLines(facts.annotations, text => text),
       ...steps.map(stepLine),
       ...entities.lines,
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),

@@ -86,7 +86,14 @@ async function gather(
   const { state, inputs, workflow, payload } = job
   const { core, env, clock } = runner
   const { githubToken: token, checkRunId } = inputs
-  const reading = readSteps(workflow, { token, checkRunId, startedAt: state.startedAt }, runner)
+  const reading = readSteps(
+    workflow,
+    {
+      ...{ token, checkRunId, startedAt: state.startedAt },
+      ...{ isFailed: inputs.jobStatus === 'failure', hasNeeds: Object.keys(inputs.needs).length > 0 },
+    },
+    runner,
+  )
   const owner = await findOwner(state, reporter, workflow, core, error =>
     reportFailure(error, runner, inputs),
   )
@@ -111,6 +118,7 @@ async function gather(
     name: read.job ?? jobName(workflow.job, inputs.matrix),
     steps: read.steps ?? [],
     others: read.others,
+    annotations: read.annotations,
     rest,
     secrets: known,
     entities: ours && known.all ? await sendAll(rest.entities, reporter, masks.redact) : NO_ENTITIES,

@@ -1,4 +1,11 @@
-import { createStepLister, type ListedStep, PERMISSION_HINT } from './runner/jobs.ts'
+import type { Annotation } from '../port/annotations.ts'
+import {
+  createStepLister,
+  type ListedJob,
+  type ListedStep,
+  listAnnotations,
+  PERMISSION_HINT,
+} from './runner/jobs.ts'
 import type { Runner, Workflow } from './runner/runner.ts'
 
 /** A step of this job, as GitHub's API shows it. */
@@ -15,9 +22,18 @@ export interface Step {
  * `others` are the conclusions of other jobs.
  */
 export type JobSteps =
-  | { job: string; steps: Step[]; earlier: string | null; others: Record<string, string>; problem: null }
-  | { job: null; steps: null; others: Record<string, string>; problem: string }
+  | {
+      job: string
+      steps: Step[]
+      earlier: string | null
+      others: Record<string, string>
+      annotations: Annotation[]
+      problem: null
+    }
+  | { job: null; steps: null; others: Record<string, string>; annotations: Annotation[]; problem: string }
 
+/** Failed jobs whose annotations are read. */
+const MOST_JOBS = 5
 /** GitHub shows a finished step about a second late. */
 const LAG_MS = 1_000
 
@@ -25,20 +41,34 @@ const LAG_MS = 1_000
  * The author's steps of this job, in order: without the runner's own, this action's, and posts. `earlier` is the
  * name of one that ran before this action.
  *
+ * @param options.isFailed whether this job failed, so that its annotations say why; those of other jobs are read if the job has
+ *   `needs`
  * @param options.startedAt when this action's main started, ms epoch
  */
 export async function readSteps(
   workflow: Workflow,
-  options: { token: string; checkRunId: string | null; startedAt: number },
+  options: {
+    token: string
+    checkRunId: string | null
+    startedAt: number
+    isFailed: boolean
+    hasNeeds: boolean
+  },
   { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
 ): Promise<JobSteps> {
   const no = (reason: string): JobSteps => ({
     job: null,
     steps: null,
     others: {},
+    annotations: [],
     problem: `The steps of this job are not reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
+  const annotationsOf = async ({ id, failed }: ListedJob) => {
+    const others = options.hasNeeds ? failed.filter(other => other !== id) : []
+    const jobs = [...(options.isFailed ? [id] : []), ...others].slice(0, MOST_JOBS)
+    return jobs.length > 0 ? listAnnotations(workflow, jobs, options.token, fetch) : []
+  }
   const list = createStepLister(workflow, options, { fetch, clock })
   try {
     let job = await list()
@@ -53,6 +83,7 @@ export async function readSteps(
       steps: steps.filter(step => step.authors).map(toStep),
       earlier: findEarlier(steps, options),
       others,
+      annotations: await annotationsOf(job),
       problem: null,
     }
   } catch (error) {

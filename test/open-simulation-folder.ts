@@ -89,5 +89,5 @@ const steady = (text: string) =>
   text
     .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, 'http://github')
     .replaceAll(/runs\/\d+/g, 'runs/1')
-    .replaceAll(/\b\d+ s\b/g, 'N s')
+    .replaceAll(/\b[\d.]+ s\b/g, 'N s')
     .trimEnd()

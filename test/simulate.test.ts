@@ -240,7 +240,7 @@ test('--type sets the type where the relay’s configuration does, and a run tha
     '',
     'The relay ends the run, since the action did not',
     '  status   SUCCESS, "Succeeded"',
-    '  log      The workflow run in you/your-repository ended with success.',
+    '  log      The workflow run in you/your-repository succeeded.',
   ])
   expect(code).toBe(0)
 })

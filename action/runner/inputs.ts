@@ -72,7 +72,6 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     return null
   }
 
-  const needs = object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}
   const inputs: Inputs = {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
@@ -80,8 +79,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
     privateKey: get('private-key'),
     report: oneOf('report', REPORT),
-    needs: results(needs),
-    needsOutputs: outputsOf(needs),
+    ...readNeeds(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     summary: get('summary'),
     mask: readMask(get('mask')),
     statusLabel: get('status-label'),
@@ -145,21 +143,16 @@ function areJobs(needs: JsonObject): boolean {
   return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 }
 
-/** `{ build: { result: 'success', outputs: {} } }` → `{ build: 'success' }` */
-function results(needs: JsonObject): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(needs).map(([job, value]) => [job, String((value as JsonObject).result)]),
+/** `{ build: { result: 'success', outputs: { url: '…' } } }` → `{ build: 'success' }` and `{ build: { url: '…' } }` */
+function readNeeds(needs: JsonObject): Pick<Inputs, 'needs' | 'needsOutputs'> {
+  const jobs = Object.entries(needs).map(([job, value]) => [job, value as JsonObject] as const)
+  const outputs = jobs.flatMap(([job, { outputs }]) =>
+    isObject(outputs) && Object.keys(outputs).length > 0 ? [[job, outputs] as const] : [],
   )
-}
-
-/** `{ build: { result: 'success', outputs: { url: '…' } } }` → `{ build: { url: '…' } }` */
-function outputsOf(needs: JsonObject): JsonObject {
-  const all = Object.entries(needs).map(([job, value]) => [job, (value as JsonObject).outputs] as const)
-  return Object.fromEntries(
-    all.flatMap(([job, outputs]) =>
-      isObject(outputs) && Object.keys(outputs).length > 0 ? [[job, outputs]] : [],
-    ),
-  )
+  return {
+    needs: Object.fromEntries(jobs.map(([job, { result }]) => [job, String(result)])),
+    needsOutputs: Object.fromEntries(outputs),
+  }
 }
 
 /** The values of `${{ toJSON(secrets) }}` or of another object or list in JSON; else one text a line. */

@@ -1,3 +1,4 @@
+import { type Annotation, readAnnotations } from '../../port/annotations.ts'
 import { readRetryAt } from '../../port/client/errors.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { whyNoResponse } from './fetch.ts'
@@ -23,6 +24,9 @@ export interface ListedJob {
   steps: ListedStep[]
   /** The completed jobs that are listed with it or before it: name → conclusion. */
   others: Record<string, string>
+  /** The ids of those that failed. */
+  failed: number[]
+  id: number
 }
 
 /** GitHub's response if it doesn't contain the job, as a sentence. */
@@ -72,6 +76,7 @@ export function createStepLister(
   const path = `/repos/${workflow.repository}/actions/runs/${workflow.runId}/attempts/${workflow.attempt}/jobs`
   let last: { page: number; etag: string; job: ListedJob } | null = null
   const completed = new Map<string, string>()
+  const failed = new Set<number>()
 
   return async () => {
     // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
@@ -99,8 +104,10 @@ export function createStepLister(
         .catch(toResponse)
       if (response.status === 304 && last) return last.job
       const jobs = readJobs(response.data)
-      for (const { status, name, conclusion } of jobs)
+      for (const { id, status, name, conclusion } of jobs) {
         if (status === 'completed') completed.set(String(name), String(conclusion))
+        if (conclusion === 'failure') failed.add(Number(id))
+      }
       const own = jobs.find(job =>
         options.checkRunId === null
           ? job.status === 'in_progress' && job.runner_name === workflow.runnerName
@@ -111,6 +118,7 @@ export function createStepLister(
           name: String(own.name ?? workflow.job),
           steps: readSteps(own, workflow.action),
           others: Object.fromEntries(completed),
+          ...{ id: Number(own.id), failed: [...failed] },
         }
         const { etag } = response.headers
         last = etag ? { page, etag, job } : null
@@ -141,6 +149,33 @@ export function createStepLister(
     const { host } = new URL(workflow.apiUrl)
     return new GitHubError(`GitHub's API at ${host} did not respond as expected: ${reason}.`, { cause })
   }
+}
+
+/**
+ * The annotations of these jobs; none if GitHub doesn't show them, for example without the permission.
+ *
+ * @see https://docs.github.com/rest/checks/runs#list-check-run-annotations
+ */
+export async function listAnnotations(
+  { repository, apiUrl }: Workflow,
+  jobs: readonly number[],
+  token: string,
+  fetch: Runner['fetch'],
+): Promise<Annotation[]> {
+  const [owner, repo] = repository.split('/') as [string, string]
+  const { getOctokit } = await import('@actions/github')
+  const octokit = getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
+  const request = { signal: AbortSignal.timeout(TIMEOUT_MS) }
+  const headers = { 'x-github-api-version': API_VERSION }
+  const found = await Promise.all(
+    jobs.map(check_run_id =>
+      octokit.rest.checks
+        .listAnnotations({ owner, repo, check_run_id, per_page: 100, headers, request })
+        .then(({ data }) => readAnnotations(data))
+        .catch(() => []),
+    ),
+  )
+  return found.flat()
 }
 
 /** What Octokit makes of an HTTP response. */

@@ -108,14 +108,15 @@ export function createGitHub(
         outcome = dispatchFailure(error, {
           repository,
           now: clock(),
-          refusal: (status, message) =>
+          refusal: (status, message, documentation) =>
             workflow === null
-              ? repositoryDispatchRefusal(status, message, { repository, eventType })
+              ? repositoryDispatchRefusal(status, message, { repository, eventType }, documentation)
               : workflowRefusal(
                   status,
                   message,
                   { repository, workflow, ref: ref ?? 'the default branch' },
                   {},
+                  documentation,
                 ),
         })
       }

@@ -6,7 +6,9 @@ import {
   type DispatchOutcome,
   deferred,
   forbiddenHint,
+  isProtection,
   lost,
+  PROTECTION_HINT,
   PreparationError,
   RejectedError,
 } from './errors.ts'
@@ -37,16 +39,20 @@ export function repositoryDispatchRefusal(
   status: number,
   message: string,
   { repository, eventType }: { repository: string; eventType: string },
+  documentation = '',
 ): string {
+  if (isProtection(message)) {
+    return `GitHub does not let the relay start workflows in ${repository} (${status}): ${PROTECTION_HINT}.`
+  }
   switch (status) {
     case 403:
       return `GitHub does not let the relay dispatch to ${repository} (403: ${message}): ${forbiddenHint(message, 'Contents: write')}.`
     case 404:
       return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
-      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${withoutQuotes(message)}).`
+      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${withoutQuotes(message)}).${documentation}`
     default:
-      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${withoutQuotes(message)}).`
+      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${withoutQuotes(message)}).${documentation}`
   }
 }
 

@@ -6,6 +6,7 @@ import {
   foreignReason,
   isForeign,
   type ResponseId,
+  readDocumentation,
   readMessage,
   responseId,
 } from './response.ts'
@@ -82,7 +83,7 @@ type Failure =
   /** The App gets no token for this repository; `reason`: a sentence. */
   | { kind: 'no_token'; status: number; message: string; reason: string }
   /** Any other 4xx. */
-  | { kind: 'refused'; status: number; message: string }
+  | { kind: 'refused'; status: number; message: string; documentation: string }
 
 /** @param tries how often in a row GitHub asked to wait before */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
@@ -106,7 +107,7 @@ function classify(error: unknown, repository: string, now: number, tries: number
     const reason = noTokenSentence(system, status, message, repository)
     return { kind: 'no_token', status, message, reason }
   }
-  return { kind: 'refused', status, message }
+  return { kind: 'refused', status, message, documentation: readDocumentation(data) }
 }
 
 /**
@@ -124,7 +125,8 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
 interface DispatchContext {
   repository: string
   now: number
-  refusal: (status: number, message: string) => string
+  /** @param documentation the page that GitHub names, in parentheses; empty if none */
+  refusal: (status: number, message: string, documentation: string) => string
 }
 
 function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext): DispatchOutcome {
@@ -155,7 +157,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
     case 'no_token':
       return { kind: 'rejected', reason: failure.reason }
     case 'refused':
-      return { kind: 'rejected', reason: refusal(failure.status, failure.message) }
+      return { kind: 'rejected', reason: refusal(failure.status, failure.message, failure.documentation) }
   }
 }
 
@@ -241,8 +243,22 @@ function noTokenSentence(
     : `GitHub gives the relay's App no token for ${repository} (${status}: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
+/**
+ * Whether a workflow execution protection blocks a run, by GitHub's message about it: in a refusal, or as an annotation of the
+ * run.
+ *
+ * @see https://docs.github.com/actions/concepts/about-actions-policies
+ */
+export const isProtection = (message: string): boolean =>
+  /is not allowed to trigger Actions workflows/i.test(message)
+
+/** What to change if a workflow execution protection blocks a run. */
+export const PROTECTION_HINT =
+  "a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN"
+
 /** What to change after a 403, by GitHub's message. */
 export function forbiddenHint(message: string, permission: string): string {
+  if (isProtection(message)) return PROTECTION_HINT
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)"
   if (/IP allow list/i.test(message)) return "add the relay's address to the organization's IP allow list"
   if (/archived/i.test(message)) return 'the repository is archived; unarchive it'

@@ -1,3 +1,4 @@
+import { type Annotation, readAnnotations } from '../../port/annotations.ts'
 import { stripAnsiCodes, trimEnd } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
 import { cleanText } from './response.ts'
@@ -29,6 +30,8 @@ export interface JobReader {
   jobs(repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }>
   /** The end of a finished job's log; null if GitHub has none, for example because the runner was lost. */
   jobLog(repository: string, jobId: number): Promise<string | null>
+  /** The first 100 annotations of a job, whose id is that of its check run. Needs Checks: read. */
+  annotations(repository: string, jobId: number): Promise<Annotation[]>
 }
 
 const LOG_TIMEOUT_MS = 10_000
@@ -58,6 +61,11 @@ export function createJobReader(credential: Credential): JobReader {
           })),
         }))
         return { jobs, total: data.total_count }
+      }),
+    annotations: (repository, jobId) =>
+      credential.use(repository, async (octokit, at) => {
+        const { data } = await octokit.checks.listAnnotations({ ...at, check_run_id: jobId, per_page: 100 })
+        return readAnnotations(data)
       }),
     jobLog: (repository, jobId) =>
       credential.use(repository, async (octokit, at) => {

@@ -23,6 +23,12 @@ export function rawMessage(data: unknown): string {
   return typeof text === 'string' ? text : ''
 }
 
+/** The page that GitHub names for a refusal, in parentheses; empty if it names none. */
+export function readDocumentation(data: unknown): string {
+  const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
+  return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
+}
+
 /** Identifies one of GitHub's responses: GitHub's support can find the request by it. */
 export interface ResponseId {
   status: number

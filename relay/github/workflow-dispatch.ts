@@ -7,7 +7,7 @@ import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, type DispatchResponse, postDispatch } from './dispatch.ts'
 import { type DispatchOutcome, deferred, lost, PreparationError, RejectedError } from './errors.ts'
 import type { RepositoryReader } from './repository.ts'
-import { foreignReason, rawMessage } from './response.ts'
+import { findResponse, foreignReason, rawMessage, readDocumentation } from './response.ts'
 import { fitInputs, type Offer, offeredNames, offerInputs, readDeclaredInputs } from './workflow-inputs.ts'
 import {
   type Dispatched,
@@ -110,7 +110,16 @@ export function createWorkflowDispatcher(
           learned = null
           defaultBranches.delete(repository.toLowerCase())
         } else if (!(isAboutField || names) || requests === MAX_REQUESTS) {
-          throw new RejectedError(workflowRefusal(status, message, dispatched, inputs), error)
+          throw new RejectedError(
+            workflowRefusal(
+              status,
+              message,
+              dispatched,
+              inputs,
+              readDocumentation(findResponse(error)?.data),
+            ),
+            error,
+          )
         }
       }
     }

@@ -1,6 +1,6 @@
 import { parseJson } from '../../port/text.ts'
 import { nearestName } from '../config/values.ts'
-import { forbiddenHint } from './errors.ts'
+import { forbiddenHint, isProtection, PROTECTION_HINT } from './errors.ts'
 import { cleanText } from './response.ts'
 
 /** What was dispatched; `ref`: branch or tag. */
@@ -121,6 +121,7 @@ export function tooLargeSentence(
 /**
  * Why GitHub rejected a `workflow_dispatch`, as a sentence.
  *
+ * @param documentation `readDocumentation` of GitHub's response
  * @param sent the inputs: what GitHub quotes of their values is left out of the sentence
  */
 export function workflowRefusal(
@@ -128,8 +129,12 @@ export function workflowRefusal(
   message: string,
   dispatched: Dispatched,
   sent: Record<string, string>,
+  documentation = '',
 ): string {
   const { repository, workflow, ref } = dispatched
+  if (isProtection(message)) {
+    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (${status}): ${PROTECTION_HINT}.`
+  }
   if (status === 403) {
     return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write')}.`
   }
@@ -143,7 +148,7 @@ export function workflowRefusal(
     }
   }
   const shown = cleanText(withoutValues(message, sent)) || 'no reason given'
-  return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).`
+  return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).${documentation}`
 }
 
 /** Values may be secret. */

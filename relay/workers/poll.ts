@@ -23,7 +23,14 @@ export interface PollDeps {
   store: Pick<Store, 'clock'>
   github: Pick<
     GitHub,
-    'jobs' | 'jobLog' | 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'
+    | 'jobs'
+    | 'jobLog'
+    | 'annotations'
+    | 'workflows'
+    | 'cancelRun'
+    | 'forceCancelRun'
+    | 'pendingDeployments'
+    | 'approvals'
   >
   findRuns: FindRuns
   findListeners: FindListeners

@@ -1,15 +1,20 @@
+import { type Annotation, annotationLines } from '../../port/annotations.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
 import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
 import { failedStep } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
-import { readFailure } from '../github/errors.ts'
+import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/request-budget.ts'
+import { cleanText } from '../github/response.ts'
 
 /** Logs that are fetched; further failed jobs are named only. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
+const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
+/** Characters of an annotation. */
+const MAX_ANNOTATION = 1_000
 /** Requests that logs leave in the budget for the jobs of other runs, whose results wait for them. */
 const LEFT_BY_LOGS = 5
 
@@ -33,13 +38,20 @@ export async function findFailedJobs(
   }
   const { jobs, total } = found
   const bad = jobs.filter(job => job.conclusion !== 'success' && job.conclusion !== 'skipped')
-  const logs = await Promise.all(
-    bad.map((job, i) => (i < MAX_LOGS && job.conclusion === 'failure' ? readLog(job) : null)),
+  const isRead = (job: Job, i: number) => i < MAX_LOGS && job.conclusion === 'failure'
+  const [logs, annotations] = await Promise.all([
+    Promise.all(bad.map((job, i) => (isRead(job, i) ? readLog(job) : null))),
+    Promise.all(bad.filter(isRead).map(readAnnotations)),
+  ])
+  const shown = annotationLines(annotations.flat(), text =>
+    cleanText(text.replaceAll(/\*{3,}/g, '[masked]'), MAX_ANNOTATION),
   )
   const lines = bad.slice(0, MAX_NAMED).flatMap((job, i): LogLine[] => {
     const log = logs[i]
     return [{ level: 'ERROR', message: describe(job) }, ...(log ?? [])]
   })
+  const isBlocked = annotations.flat().some(({ message }) => isProtection(message))
+  lines.unshift(...shown, ...(isBlocked ? [BLOCKED] : []))
   const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
   if (unnamed > 0 && bad.length > 0) {
     lines.push({
@@ -48,6 +60,12 @@ export async function findFailedJobs(
     })
   }
   return { jobs, lines }
+
+  /** Without the permission, or if GitHub fails, the log has to be enough. */
+  async function readAnnotations(job: Job): Promise<Annotation[]> {
+    if (!budget.take(1, LEFT_BY_LOGS)) return []
+    return github.annotations(repository, job.id).catch(() => [])
+  }
 
   async function readLog(job: Job): Promise<LogLine[]> {
     const missing = (why: string): LogLine[] => [

@@ -118,7 +118,7 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
     ...{ name, conclusion },
     status: 'completed' as const,
   }))
-  github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
+  return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
 test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
@@ -161,6 +161,39 @@ test('a step that GitHub still shows as running is asked for once more, and then
   await job.run('post', job.state())
   expect(system.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
   expect(system.github.requests).toHaveLength(3)
+})
+
+test.each([
+  ['with', 'read' as const],
+  ['without', 'none' as const],
+])('the log says why the job and those before it failed, %s Checks: read', async (_, checks) => {
+  const system = await startSystem()
+  const jobs = showJob(system, [{ name: OWN }, { name: 'Deploy', conclusion: 'failure' }], {
+    build: 'failure',
+    lint: 'success',
+  })
+  const at = { path: 'deploy.sh', start_line: 3, annotation_level: 'failure' as const }
+  system.github.setAnnotations(jobs.find(({ name }) => name === 'build')!.id, [
+    { ...at, message: 'no such image' },
+  ])
+  system.github.setAnnotations(jobs.find(({ name }) => name === 'deploy')!.id, [
+    { ...at, annotation_level: 'notice', message: 'done' },
+    { ...at, path: '.github', message: 'Process completed with exit code 1.' },
+    ...Array.from({ length: 9 }, () => ({ ...at, message: 'no such release: hunter2' })),
+  ])
+  const token = system.github.createToken({ kind: 'integration', permissions: { actions: 'read', checks } })
+  const needs = '{"build":{"result":"failure"}}'
+  const job = openRunner(system, { 'github-token': token, mask: 'hunter2', needs })
+  await job.run('main')
+  const end = { 'INPUT_JOB-STATUS': 'failure' }
+  expect(await job.run('post', { ...job.state(), ...end })).toEqual([])
+  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+    ...(checks === 'read'
+      ? [...Array(9).fill('deploy.sh:3: no such release: ***'), 'deploy.sh:3: no such image']
+      : []),
+    '✗ Deploy: failure (7 s)',
+    '✗ Job build: failure',
+  ])
 })
 
 const LIMITED =

@@ -115,6 +115,22 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
       'GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Contents: write on it.',
     ],
     [
+      'a workflow execution protection blocks the event',
+      ({ github }) => {
+        const message = "Event 'repository_dispatch' is not allowed to trigger Actions workflows."
+        github.fail({ status: 403, body: { message } })
+      },
+      "GitHub does not let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN.",
+    ],
+    [
+      'for a reason that the relay does not know',
+      ({ github }) => {
+        const documentation_url = 'https://docs.github.com/rest/repos#dispatch'
+        github.fail({ status: 418, body: { message: 'A new rule.', documentation_url } })
+      },
+      'GitHub rejected the dispatch of "deploy" to acme/shop (418: A new rule.). See https://docs.github.com/rest/repos#dispatch',
+    ],
+    [
       'the payload is refused',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',

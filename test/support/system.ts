@@ -129,7 +129,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     reader.close()
     await Promise.all([port.close(), github.close(), file.close()])
   })
-  const permissions = { contents: 'write', metadata: 'read', actions: options.actions ?? 'read' } as const
+  const permissions = {
+    checks: 'read',
+    contents: 'write',
+    metadata: 'read',
+    actions: options.actions ?? 'read',
+  } as const
   const deploy = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 

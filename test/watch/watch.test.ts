@@ -242,6 +242,10 @@ test('a re-run of a run whose Port run has ended changes nothing', async () => {
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
+/** The example of GitHub's documentation. */
+const PROTECTED =
+  "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
+
 test('report: workflow: the end of all jobs, with the failed step and the last 100 lines of its log', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
@@ -268,6 +272,13 @@ test('report: workflow: the end of all jobs, with the failed step and the last 1
   const login = `${at(finishedAt - 1000)} \u001b[36;1mlogin with ***\u001b[0m`
   const error = `${at(finishedAt - 500)} ##[error]Process completed with exit code 1.`
   const mask = `${at(finishedAt - 700)} ::add-mask::hunter2`
+  const annotation = { path: 'test/cart.ts', start_line: 7, annotation_level: 'failure' as const }
+  system.github.setAnnotations(tests!.id, [
+    { ...annotation, annotation_level: 'warning', message: 'slow' },
+    { ...annotation, path: '.github', message: PROTECTED },
+    { ...annotation, path: '.github', message: 'Process completed with exit code 1.' },
+    ...Array.from({ length: 12 }, (_, i) => ({ ...annotation, message: `expected *** to be ${i}` })),
+  ])
   system.github.setJobLog(tests!.id, `\uFEFF${[...body, login, mask, error, clean].join('\n')}\n`)
   await system.pass(20_000)
   system.end(run, 'failure')
@@ -278,8 +289,13 @@ test('report: workflow: the end of all jobs, with the failed step and the last 1
     summary: 'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
   })
   const log = lines(system)
-  expect(log.slice(-103)).toEqual([
+  expect(log.slice(-114)).toEqual([
     'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
+    ...[PROTECTED],
+    ...Array.from({ length: 9 }, (_, i) => `test/cart.ts:7: expected [masked] to be ${i}`),
+    expect.stringMatching(
+      /^What to change: a workflow execution protection .*allow the event repository_dispatch/,
+    ),
     'Job "test (node 24)": failure at step 2 "Run ./test.sh".',
     'The last lines of the log of job "test (node 24)":',
     ...Array.from({ length: 98 }, (_, i) => `line ${i + 52}`),

@@ -24,7 +24,10 @@ export function permissionsIn(grant: Grant, repository: Repository): Required<Pe
     const here = grant.kind === 'personal' ? (repository.permissions[name] ?? 'none') : 'write'
     return RANK[theirs] < RANK[here] ? theirs : here
   }
-  return { actions: lower('actions'), contents: lower('contents'), metadata: 'read' }
+  return {
+    ...{ actions: lower('actions'), checks: lower('checks') },
+    ...{ contents: lower('contents'), metadata: 'read' },
+  }
 }
 
 /** The repository, if the grant sees it and may do what `needs` says; else GitHub's 404 or 403. */
@@ -32,7 +35,7 @@ export function openRepository(
   state: GitHubState,
   grant: Grant,
   fullName: string,
-  needs?: ['actions' | 'contents', Access],
+  needs?: ['actions' | 'checks' | 'contents', Access],
 ): Repository | Response {
   const repository = state.repositories.get(fullName.toLowerCase())
   const listed =

@@ -120,6 +120,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     review: (runId, decision) => review(state, runId, decision),
     setJobs: (runId, attempt, jobs) => setJobs(state, runId, attempt, jobs),
     setJobLog: (jobId, text) => void state.jobLogs.set(jobId, text),
+    setAnnotations: (jobId, annotations) => void state.annotations.set(jobId, annotations),
     failures: {
       secondaryLimit: (wait, when) => {
         const id = requestId()

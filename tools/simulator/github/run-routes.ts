@@ -75,6 +75,17 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     jobs(c, `${RUNS}/{run_id}/attempts/{attempt_number}/jobs`, Number(c.req.param('attempt'))),
   )
 
+  app.get('/:owner/:repo/check-runs/:job{[0-9]+}/annotations', c => {
+    const name = `${c.req.param('owner')}/${c.req.param('repo')}`
+    const repository = openRepository(state, c.var.grant, name, ['checks', 'read'])
+    if (repository instanceof Response) return repository
+    const { page, link } = paginate(c, state.annotations.get(Number(c.req.param('job'))) ?? [])
+    const body = page.map(each => ({
+      ...{ end_line: each.start_line, start_column: null, end_column: null, title: null, raw_details: null },
+      ...{ blob_href: '', ...each },
+    }))
+    return tagged(body, c.req.header('if-none-match'), link)
+  })
   app.get('/:owner/:repo/actions/jobs/:job{[0-9]+}/logs', c => {
     const repository = open(c)
     if (repository instanceof Response) return repository

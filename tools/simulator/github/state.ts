@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import type {
+  CheckAnnotation,
   Dispatch,
   GitHubApiOptions,
   GitHubApp,
@@ -46,6 +47,8 @@ export type GitHubState = {
   /** By `run id/attempt`. */
   jobs: Map<string, GitHubJob[]>
   jobLogs: Map<number, string>
+  /** By the id of the job, which is that of its check run. */
+  annotations: Map<number, CheckAnnotation[]>
   timers: Set<NodeJS.Timeout>
   /** When the primary limit resets, epoch seconds. */
   resetAt: number
@@ -54,7 +57,7 @@ export type GitHubState = {
   now(): number
 }
 
-const FULL: Permissions = { actions: 'write', contents: 'write', metadata: 'read' }
+const FULL: Permissions = { actions: 'write', checks: 'write', contents: 'write', metadata: 'read' }
 
 export function newGitHubState(options: GitHubApiOptions): GitHubState {
   let id = 19_000_000_000 + Math.floor(Math.random() * 1_000_000_000)
@@ -79,6 +82,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     runNumbers: new Map(),
     jobs: new Map(),
     jobLogs: new Map(),
+    annotations: new Map(),
     timers: new Set(),
     resetAt: Math.floor(Date.now() / 1000) + 3600,
     now: () => Date.now() + (options.clockSkewMs ?? 0),

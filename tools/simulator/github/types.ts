@@ -1,7 +1,7 @@
 import type { FakeServer, Fault } from '../http-server.ts'
 
 export type Access = 'none' | 'read' | 'write'
-export type Permissions = { actions?: Access; contents?: Access; metadata?: Access }
+export type Permissions = { actions?: Access; checks?: Access; contents?: Access; metadata?: Access }
 
 type DeclaredWorkflow = {
   path: string
@@ -50,6 +50,14 @@ export type Repository = {
   workflows: (DeclaredWorkflow & { id: number })[]
   permissions: Permissions
   createdAt: string
+}
+
+/** An annotation of a check run. */
+export type CheckAnnotation = {
+  path: string
+  start_line: number
+  annotation_level: 'notice' | 'warning' | 'failure'
+  message: string
 }
 
 /** An accepted dispatch. */
@@ -221,6 +229,7 @@ export type GitHubApi = FakeServer & {
   review(runId: number, decision: Review): void
   setJobs(runId: number, attempt: number, jobs: NewGitHubJob[]): GitHubJob[]
   setJobLog(jobId: number, text: string): void
+  setAnnotations(jobId: number, annotations: CheckAnnotation[]): void
   /** Ready-made failures; by default, limits match every request, and `serverError` and `cut` match dispatches. */
   readonly failures: {
     secondaryLimit(seconds: number, when?: When): () => void

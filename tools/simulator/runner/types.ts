@@ -75,7 +75,7 @@ export type SimulatedRun = {
 /** The part of the fake GitHub on which the simulator shows the run and its jobs. */
 export type GitHubForSimulator = Pick<
   GitHubApi,
-  'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog'
+  'url' | 'serverUrl' | 'token' | 'runs' | 'createRun' | 'setRun' | 'setJobs' | 'setJobLog' | 'setAnnotations'
 >
 
 export type RunOptions = {

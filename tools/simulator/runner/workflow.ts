@@ -6,7 +6,7 @@ import type { RunState } from './job-state.ts'
 import { playJobs, workflowInputs } from './jobs.ts'
 import { readWorkflow, type Workflow } from './read-workflow.ts'
 import { refuse } from './template.ts'
-import type { GitHubForSimulator, RunOptions, SimulatedJob, SimulatedRun } from './types.ts'
+import type { Annotation, GitHubForSimulator, RunOptions, SimulatedJob, SimulatedRun } from './types.ts'
 
 const projectRoot = resolve(import.meta.dirname, '../../..')
 
@@ -159,8 +159,23 @@ function publishRun(
       })),
     })),
   )
-  for (const job of run.jobs) if (job.status === 'completed') github.setJobLog(job.databaseId, jobLog(job))
+  for (const job of run.jobs) {
+    if (job.status === 'completed') github.setJobLog(job.databaseId, jobLog(job))
+    github.setAnnotations(
+      job.databaseId,
+      job.steps.flatMap(({ annotations }) => annotations.map(toCheckAnnotation)),
+    )
+  }
 }
+
+const LEVELS = { error: 'failure', warning: 'warning', notice: 'notice' } as const
+
+const toCheckAnnotation = ({ level, message, properties }: Annotation) => ({
+  path: properties.file ?? '.github',
+  start_line: Number(properties.line ?? 1),
+  annotation_level: LEVELS[level],
+  message,
+})
 
 /** A job's complete log, each line with the time of its step, as it can be downloaded from GitHub. */
 function jobLog(job: SimulatedJob): string {

@@ -1,0 +1,42 @@
+import { isObject, type LogLine } from './types.ts'
+
+/** An annotation of a job, as GitHub's API shows it. */
+export interface Annotation {
+  path: string
+  line: number
+  level: string
+  message: string
+}
+
+/** Annotations of the failed jobs of a run that Port's log shows. */
+export const MOST_ANNOTATIONS = 10
+
+/** GitHub's own path for what concerns no file, and what the runner says of every step that fails. */
+const NO_FILE = '.github'
+const EXIT_CODE = /^Process completed with exit code \d+\.$/
+
+/** @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
+export function readAnnotations(data: unknown): Annotation[] {
+  if (!Array.isArray(data)) return []
+  return data.filter(isObject).flatMap(({ path, start_line: line, annotation_level: level, message }) => {
+    const text = typeof message === 'string' ? message.trim() : ''
+    if (text === '' || EXIT_CODE.test(text)) return []
+    return [{ path: String(path), line: Number(line), level: String(level), message: text }]
+  })
+}
+
+/** Log lines such as `deploy.sh:3: no such release`, errors first, ten at most. */
+export function annotationLines(
+  annotations: readonly Annotation[],
+  clean: (text: string) => string,
+): LogLine[] {
+  return annotations
+    .toSorted((a, b) => RANK.indexOf(a.level) - RANK.indexOf(b.level))
+    .slice(0, MOST_ANNOTATIONS)
+    .map(({ path, line, level, message }) => ({
+      level: level === 'failure' ? 'ERROR' : level === 'warning' ? 'WARN' : 'INFO',
+      message: clean(path === NO_FILE || path === '' ? message : `${path}:${line}: ${message}`),
+    }))
+}
+
+const RANK = ['failure', 'warning', 'notice']
