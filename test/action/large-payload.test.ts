@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
+import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
 import { bodyFor, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
@@ -97,3 +98,17 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     expect(process.exitCode).toBe(1)
   },
 )
+
+test('thousands of inputs, which went as one, come back as well', async () => {
+  const system = await startSystem()
+  const inputs = Object.fromEntries(
+    Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),
+  )
+  const sealed = { ...inputs, input_7: encryptWith(system.port.clientSecret, 'clear text') }
+  system.run.payload.body = bodyFor(ID, sealed, { encrypted: ['input_7'] })
+  const payload = payloadFor(ID, sealed, { encrypted: ['input_7'] })
+  expect(payload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
+  const { outputs } = await runMain(system, payload)
+  expect(JSON.parse(outputs.inputs!)).toEqual({ ...inputs, input_7: 'clear text' })
+  expect(outputs.input_3999).toBe('value 3999')
+})

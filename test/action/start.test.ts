@@ -330,3 +330,22 @@ test('a certificate that is not trusted is named at once, with the setting', asy
     ),
   ])
 })
+
+test('an input whose name and whose input-NAME are both taken is named as in the output inputs alone', async () => {
+  const system = await startSystem()
+  const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
+  const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(
+      /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
+    ),
+    expect.stringMatching(
+      /^::warning::"action", "delivery": not available as an output of its own, so read .*\['action'\]\. /,
+    ),
+  ])
+  expect(job.outputs()).toMatchObject({
+    ...{ action: 'deploy_service', 'input-action': 'of another' },
+    ...{ 'input-Delivery': '1', 'input-blueprint': 'b' },
+  })
+  expect(JSON.parse(job.outputs().inputs!)).toEqual(inputs)
+})

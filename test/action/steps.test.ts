@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs'
 import nock from 'nock'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createFetch } from '../../action/runner/fetch.ts'
@@ -137,6 +138,10 @@ test('the log shows each step of the author with its end and time; the job may b
   ])
   const job = openRunner(system)
   expect(await job.run('main')).toEqual([])
+  appendFileSync(
+    JSON.parse(job.state().STATE_report!).files.entities,
+    '{"blueprint":"service","identifier":"shop"}\n',
+  )
   expect(await job.run('post', job.state())).toEqual([])
   expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
     '✓ Build (7 s)',
@@ -146,6 +151,7 @@ test('the log shows each step of the author with its end and time; the job may b
     '– New: neutral (7 s)',
     '✓ Post to the channel (7 s)',
     '– Clean up: not run',
+    '✓ Entity service/shop',
   ])
   expect(system.github.requests.map(({ path }) => path.split('?')[1])).toEqual([
     'per_page=100&page=1',
