@@ -9,7 +9,7 @@ export interface Annotation {
 }
 
 /** Annotations of the failed jobs of a run that Port's log shows. */
-export const MOST_ANNOTATIONS = 10
+const MOST_ANNOTATIONS = 10
 
 /** GitHub's own path for what concerns no file, and what the runner says of every step that fails. */
 const NO_FILE = '.github'
