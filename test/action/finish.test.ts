@@ -15,7 +15,7 @@ import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary and links, are not sent to Port: the secret inputs, which must ' +
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the secret inputs, which must ' +
   'not be in them, could not be decrypted again.'
 
 /** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
