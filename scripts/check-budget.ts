@@ -15,9 +15,9 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 260,
-  sourceLines: 28_500,
+  sourceLines: 28_860,
   /** The goal is 30,500; this is where it stands. */
-  testLines: 33_457,
+  testLines: 33_760,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 85,
   largestFile: 350,
