@@ -42,7 +42,7 @@ export function noteSent(
   now: number,
 ): Transition {
   const sentence = forced
-    ? 'The workflow run did not end within two minutes; GitHub was asked to cancel it at once.'
+    ? "The workflow run didn't finish within two minutes; GitHub was asked to cancel it at once."
     : 'GitHub was asked to cancel the workflow run.'
   return {
     change: { cancelSentAt: now, cancelForced: forced, dueAt: lookAt },

@@ -80,7 +80,7 @@ export interface Delivery extends Target {
   firstAttemptAt: number | null
   /** When the latest dispatch was sent. Recorded before it is sent. */
   attemptedAt: number | null
-  /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null where none is. */
+  /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null if none is. */
   awaitingResponseSince: number | null
   /** Whether Port's log shows, since it was queued, that it waits. */
   waitingNotified: boolean

@@ -12,7 +12,7 @@ import type {
   Transition,
 } from '../delivery/delivery.ts'
 
-/** What intake answers with. */
+/** What intake responds with. */
 export interface Accepted extends Target {
   id: string
   state: State
@@ -88,7 +88,7 @@ export interface OutboxPage {
   messages: { seq: number; message: Message; createdAt: number }[]
 }
 
-/** What waits. Times are milliseconds since 1970, null where nothing is due or waits. */
+/** What waits. Times are milliseconds since 1970, null if nothing is due or waits. */
 export interface Backlog {
   /**
    * Since when the oldest delivery has been queued, whatever it waits for; since when the oldest poll and the oldest
@@ -105,7 +105,7 @@ export interface Backlog {
 export interface Sent {
   /** The first messages, by their `seq`. */
   done: number[]
-  /** What is left of the next message, where a part of its lines is settled. */
+  /** What is left of the next message, if a part of its lines is settled. */
   rest?: { seq: number; message: Message } | null
   /** The delivery's trace needs the time. */
   traced?: boolean
@@ -159,7 +159,7 @@ export interface Store {
   /** The first use of a signature that is remembered. */
   firstUse(digest: string): Promise<FirstUse | null>
   /**
-   * Remembers how a signature was answered that started no delivery.
+   * Remembers the response to a signature that started no delivery.
    *
    * @returns its first use, if it was used before: then nothing is written
    * @throws StoreBusy as `accept`
@@ -182,10 +182,10 @@ export interface Store {
   /** Returns permits that no dispatch used. */
   returnPermits(amount: number): Promise<void>
   /**
-   * Claims the oldest queued delivery of each repository, where it is due and its gate is open. A repository whose
+   * Claims the oldest queued delivery of each repository, if it is due and its credential isn't paused. A repository whose
    * oldest delivery is not due waits as a whole, which keeps its order.
    *
-   * @param scope of the gates; null where each owner has its own, `owner:<owner>`
+   * @param scope of the rate-limit pauses; null if each owner has its own, `owner:<owner>`
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
   /** Queued deliveries of a paused credential whose waiting isn't shown in Port's log; those with a `seq` above `after`. */
@@ -199,7 +199,7 @@ export interface Store {
    *
    * @param receipt of the report that brought it: a repetition of an earlier one writes nothing, and counts as applied
    * @param token that allows it: for another delivery it allows nothing from then on
-   * @returns false, and nothing is written, where the delivery has another version by now, or another delivery has
+   * @returns false, and nothing is written, if the delivery has another version by now, or another delivery has
    *   one of its runs or has used the token
    */
   apply(
@@ -228,7 +228,7 @@ export interface Store {
    * Removes the messages that are settled, and releases the outbox.
    *
    * @param retryAt when to try again; null to continue at once with the rest
-   * @returns false where the lease was lost
+   * @returns false if the lease was lost
    */
   settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
@@ -247,8 +247,8 @@ export interface Store {
   activePauses(now: number): Promise<RateLimitPause[]>
 
   /**
-   * Deletes at most `limit` ended deliveries last changed before then, none with messages that wait; gates that
-   * were open by then; and used tokens and revoked sessions that have expired.
+   * Deletes at most `limit` finished deliveries last changed before then, none with messages that wait; rate-limit pauses
+   * that were over by then; and used tokens and revoked sessions that have expired.
    */
   purge(before: number, limit: number): Promise<number>
   /** Makes work due now that is due further ahead than any step schedules, as after a clock was set back. */
@@ -262,7 +262,7 @@ export interface Store {
   /** Oldest first; at most 200 entries are kept. */
   history(id: string): Promise<(HistoryEntry & { at: number })[]>
   /**
-   * Newest first, those before `before` (a `seq`) where given. With an action, which no index holds, it looks at a
+   * Newest first, those before `before` (a `seq`) if given. With an action, which no index holds, it looks at a
    * bounded number of deliveries, see {@link Store.listedTo}.
    */
   list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
@@ -276,19 +276,19 @@ export interface Store {
   backlog(now: number): Promise<Backlog>
   /**
    * Where such a list has to go on that found fewer than it was to: what is before this `seq` was not looked at.
-   * Null where nothing more can be found.
+   * Null if nothing more can be found.
    */
   listedTo(filter: Filter, before?: number): Promise<number | null>
-  /** Null where none wait. */
+  /** Null if none wait. */
   waitingMessages(id: string): Promise<WaitingMessages | null>
   /** Adds to what was counted in these hours, and forgets those before `forget`. */
   countHours(counted: Hour[], forget: number): Promise<void>
   /** The hours that something happened in, from a time on. */
   hours(from: number): Promise<Hour[]>
-  /** A session of the dashboard is over, for every relay on this database. @param expiresAt milliseconds since 1970, by the wall clock */
+  /** A session of the dashboard has ended, for every relay on this database. @param expiresAt milliseconds since 1970, by the wall clock */
   revokeSession(id: string, expiresAt: number): Promise<void>
   isSessionRevoked(id: string): Promise<boolean>
-  /** @throws when the database cannot be reached, or takes no writes */
+  /** @throws if the database can't be reached, or doesn't accept writes */
   ping(): Promise<void>
   /** Finishes the statements under way. */
   close(): Promise<void>

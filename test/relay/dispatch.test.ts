@@ -101,7 +101,7 @@ test('"Waiting for GitHub" said late does not undo what the action has said sinc
   expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
 
-describe('where GitHub says never, the Port run fails with a sentence to act on:', () => {
+describe('if GitHub rejects the dispatch, the Port run fails with a sentence to act on:', () => {
   const cases: [string, (relay: System) => void, string][] = [
     [
       'no such repository, or no access',
@@ -178,7 +178,7 @@ describe('where GitHub says never, the Port run fails with a sentence to act on:
   })
 })
 
-test('where GitHub does not accept the credential, the delivery waits until it does', async () => {
+test('if GitHub does not accept the credential, the delivery waits until it does', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   relay.github.fail({ status: 401, body: { message: 'Bad credentials' } })
@@ -199,7 +199,7 @@ test('where GitHub does not accept the credential, the delivery waits until it d
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
-describe('where GitHub says later, the delivery waits, Port shows that once, and then it is dispatched:', () => {
+describe('if GitHub limits the relay, the delivery waits, Port shows that once, and then it is dispatched:', () => {
   const cases: [string, (relay: System) => void, number][] = [
     ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
     ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
@@ -244,7 +244,7 @@ describe('where GitHub says later, the delivery waits, Port shows that once, and
   })
 })
 
-describe('where the answer of GitHub was lost', () => {
+describe("if GitHub's response was lost", () => {
   const failures: [string, (relay: System, create: boolean) => void][] = [
     ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
     ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],

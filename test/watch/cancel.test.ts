@@ -19,8 +19,8 @@ async function running(system: System) {
   return { id, run }
 }
 
-describe('a cancelled delivery', () => {
-  test('that is queued is never dispatched, and its run in Port ends', async () => {
+describe('a canceled delivery', () => {
+  test('that is queued is never dispatched, and its run in Port finishes', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     expect(await cancel(system, id)).toBe('applied')
@@ -30,7 +30,7 @@ describe('a cancelled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   })
 
-  test('that is queued and ended in Port by a person keeps that end', async () => {
+  test('that is queued and finished in Port by a user keeps that result', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.port.endRun(RUN, 'SUCCESS')
@@ -61,7 +61,7 @@ describe('a cancelled delivery', () => {
     )
   })
 
-  test('whose run does not end is cancelled by force after two minutes, once', async () => {
+  test('whose run does not finish is canceled by force after two minutes, once', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.github.setUnstoppable(run.id)
@@ -85,7 +85,7 @@ describe('a cancelled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('that is dispatched and starts nothing ends as cancelled', async () => {
+  test('that is dispatched and starts nothing is canceled after the start timeout', async () => {
     const system = await open()
     const id = await system.dispatch(RUN)
     await cancel(system, id)
@@ -170,7 +170,7 @@ describe('a cancelled delivery', () => {
   })
 })
 
-describe('a person who ends the run in Port, without the automation', () => {
+describe('a user who finishes the run in Port, without the automation', () => {
   test('cancels a run whose action reports through the relay', async () => {
     const system = await open()
     const { id, run } = await running(system)
@@ -181,7 +181,7 @@ describe('a person who ends the run in Port, without the automation', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('cancels nothing where the action may report directly: the end may be its own', async () => {
+  test('cancels nothing where the action may report directly: the result may be its own', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.port.run(RUN).externalRunId = String(run.id)

@@ -37,7 +37,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
   })
 
-  test('that never ends is followed until RELAY_RUN_TIMEOUT, and then Port shows that', async () => {
+  test('that never finishes is followed until RELAY_RUN_TIMEOUT, and then Port shows that', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -201,7 +201,7 @@ describe('without run-name', () => {
   })
 })
 
-describe('when a service does not answer', () => {
+describe('while a service does not respond', () => {
   test('nothing is concluded while GitHub is down', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
@@ -214,7 +214,7 @@ describe('when a service does not answer', () => {
   })
 })
 
-test('the end of a node run, which Port does not show, is reported', async () => {
+test('the result of a node run, which Port does not show, is reported', async () => {
   const system = await startSystem()
   const id = 'wfnr_A1b2C3d4E5f6G7h8'
   await system.dispatch(id)
