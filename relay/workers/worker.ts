@@ -27,8 +27,22 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-/** How often expired leases and due times are checked. */
+/** How often expired leases and due times are checked, and how often if there was no work for a minute. */
 const POLL_MS = 500
+const QUIET_POLL_MS = 2_000
+const QUIET_MS = 60_000
+
+/**
+ * How long to wait before the next check. All workers check at the same moments, so that SQLite gets their claims as one
+ * batch.
+ *
+ * @param now and when work was last found or expected; `performance.now()`
+ */
+export function pollDelay(now: number, lastWorkAt: number): number {
+  const interval = now - lastWorkAt < QUIET_MS ? POLL_MS : QUIET_POLL_MS
+  return interval - (now % interval)
+}
+
 /**
  * How long to rest after finding nothing: a millisecond more each time in a row, up to this. Unnecessary wake-ups
  * don't become a busy loop, and the first work after a quiet time doesn't wait.
@@ -52,7 +66,11 @@ export function startWorker<Claim>(
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
-  const wake = () => signal.resolve()
+  let lastWorkAt = performance.now()
+  const wake = () => {
+    lastWorkAt = performance.now()
+    signal.resolve()
+  }
 
   let busyAt = performance.now()
   let idleAt = 0
@@ -83,11 +101,11 @@ export function startWorker<Claim>(
     let emptyClaims = 0
     const poll = () => {
       emptyClaims = 0
-      wake()
+      signal.resolve()
     }
     while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
-      const timer = setTimeout(poll, POLL_MS)
+      const timer = setTimeout(poll, pollDelay(performance.now(), lastWorkAt))
       const free = work.concurrency - active.size
       const looksAt = performance.now()
       try {

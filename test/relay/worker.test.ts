@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { startWorker } from '../../relay/workers/worker.ts'
+import { pollDelay, startWorker } from '../../relay/workers/worker.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 
 interface Claim {
@@ -90,4 +90,12 @@ test('a step under way hears that the worker is to stop, and the stop waits for 
   expect((await heard.promise).aborted).toBe(false)
   await worker.stop()
   expect(ended).toEqual([true])
+})
+
+test('due work is checked at the same moments by all workers, and less often after a minute without work', () => {
+  const next = (now: number, lastWorkAt: number) => now + pollDelay(now, lastWorkAt)
+  expect([10_100, 10_499].map(now => next(now, 10_000))).toEqual([10_500, 10_500])
+  expect(next(10_500, 10_000)).toBe(11_000)
+  expect(next(69_999, 10_000)).toBe(70_000)
+  expect([70_000, 71_999].map(now => next(now, 10_000))).toEqual([72_000, 72_000])
 })

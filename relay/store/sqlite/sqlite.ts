@@ -72,9 +72,10 @@ export async function openSqlite(path: string): Promise<Backend> {
     setImmediate(flush)
   }
   thread.on('message', ({ inserted, rows }: Responses) => {
-    const { inserts, requests } = writing as Collected
+    const { batch, inserts, requests } = writing as Collected
     writing = null
-    checkpoints.written()
+    // Claims that find nothing write nothing, as most of an idle relay's.
+    if (!batch.claims || rows.some(isResult)) checkpoints.written()
     flush()
     settle(inserts, inserted)
     settle(requests, rows)
@@ -130,6 +131,10 @@ const nothing = (): Collected => ({
   inserts: [],
   requests: [],
 })
+
+/** Whether the rows of a request aren't empty, or are an error. */
+const isResult = (rows: Responses['rows'][number]) =>
+  typeof rows === 'string' || rows.some(({ length }) => length > 0)
 
 function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {
