@@ -14,7 +14,7 @@ export interface Organization {
 export const DEFAULT_ORGANIZATION = 'default'
 /** An incomplete entry or a comment must not become a key, because others could guess it. */
 const SECRET = /^[^\s:#]+$/
-const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S(?:.*\S)?)$/s
+const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S.*)$/s
 
 /** Reads the organizations. Problems go into `problems`, without any part of a secret. */
 export function readOrganizations(
