@@ -80,7 +80,6 @@ const attributesOf = ({ attributes }: Span) =>
 
 test('a delivery that a killed relay left to another is one tree, sent through the proxy and without inputs', async () => {
   const { port, github, env, deliver, runOf } = await open()
-  // The collector is its own proxy.
   const collector = await startCollector()
   const traced = {
     ...{ ...env, RELAY_DATABASE: await newDatabase(), HTTP_PROXY: collector.url },
@@ -145,7 +144,6 @@ test('a collector that is unreachable costs one line a minute; its traces come l
 
   const collector = await startCollector(collectorPort)
   await until(() => collector.spans().length > 0, 'the trace is exported', 60_000)
-  expect(treeOf(collector.spans())).toContain('delivery > queue')
   port.createRun({ id: 'r_1' })
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
   await fetch(`${relay.url}/api/deliveries/${delivery}/redeliver`, { method: 'POST', headers })
