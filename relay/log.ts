@@ -1,8 +1,33 @@
+import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** The relay's log: JSON lines. */
+/** The relay's log: JSON lines, which {@link forTerminal} turns into lines for people. */
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
+}
+
+const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
+  error: 'red',
+  fatal: 'red',
+  warn: 'yellow',
+  debug: 'dim',
+}
+
+/** Lines for people: `12:03:04 WARN  database unavailable; retrying  count=3`. With color, unless `NO_COLOR` is set. */
+export const forTerminal = (destination: LogDestination): LogDestination => ({
+  ...destination,
+  write: line => destination.write(readable(line)),
+})
+
+function readable(line: string): string {
+  const { level, time, msg = '', pid: _, hostname: __, err, ...fields } = JSON.parse(line)
+  const name = pino.levels.labels[level] ?? String(level)
+  const label = styleText(COLORS[name] ?? 'green', name.toUpperCase().padEnd(5), { stream: process.stdout })
+  const values = Object.entries(fields).map(([field, value]) => `${field}=${JSON.stringify(value)}`)
+  const { type, message, stack } = err ?? {}
+  const error = err === undefined ? [] : [`  ${type}: ${message}`, ...(stack ? [stack] : [])]
+  const first = [`${new Date(time).toTimeString().slice(0, 8)} ${label} ${msg}`, ...values].join('  ')
+  return [first, ...error, ''].join('\n')
 }
 
 const LONGEST = 2_000

@@ -22,7 +22,7 @@ type Value<O extends Option> = O['type'] extends 'boolean'
     : string
 
 /** How a command was called. */
-interface Call<O extends Options = Options> {
+export interface Call<O extends Options = Options> {
   env: Env
   values: { [K in keyof O]?: Value<O[K]> }
   positionals: string[]

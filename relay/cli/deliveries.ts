@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { type Call, type Color, defineCommand, JSON_OPTION, UsageError } from './command.ts'
 
 export interface Shown {
   delivery: string
@@ -12,12 +13,17 @@ export interface Shown {
   event_type: string | null
   workflow: string | null
   ref: string | null
+  attempts: number
+  waiting_for: string | null
+  cancel_requested_at: string | null
+  due_at: string | null
   received_at: string
 }
 type Event = { time: string; type: string; details: Record<string, unknown> }
 type Page = { deliveries: Shown[]; next: number | null }
 
 const DEFAULT_LIMIT = 50
+const WATCH_MS = 2_000
 
 export const deliveries = defineCommand({
   name: 'deliveries',
@@ -31,16 +37,20 @@ export const deliveries = defineCommand({
     },
     ...FILTER_OPTIONS,
     limit: { type: 'string', value: 'NUMBER', help: `the maximum number; ${DEFAULT_LIMIT} by default` },
+    watch: { type: 'boolean', help: 'keep running, and print what is new or changes' },
     json: JSON_OPTION,
   },
-  async run({ env, values: { json, limit, ...filter }, positionals: [id], print }) {
+  async run(call) {
+    const { env, values, positionals, print, note, color, signal } = call
+    const { json, limit, watch = false, ...filter } = values
+    const [id] = positionals
     if (id !== undefined) {
-      if (limit !== undefined || Object.keys(filter).length > 0)
+      if (limit !== undefined || watch || Object.keys(filter).length > 0)
         throw new UsageError('One delivery takes no filter: name an ID, or filter the list.')
       const path = `/api/deliveries/${encodeURIComponent(id)}`
       const shown = (await callAdmin(env, 'GET', path)) as Shown & { events: Event[] }
       if (json) return void print(JSON.stringify(shown))
-      print(line(shown))
+      for (const line of table([shown], color)) print(line)
       for (const { time, type, details } of shown.events)
         print(
           ['', time.slice(0, 19), type, ...Object.keys(details).map(key => pair(key, details[key]))].join(
@@ -49,13 +59,27 @@ export const deliveries = defineCommand({
         )
       return
     }
-    const response = await readList(query => callAdmin(env, 'GET', `/api/deliveries?${query}`), {
-      ...toFilter(filter),
-      ...(limit !== undefined && { limit }),
-    })
-    if (json) return void print(JSON.stringify(response))
-    for (const delivery of response.deliveries) print(line(delivery))
-    if (response.deliveries.length === 0) print('No delivery matches.')
+    const read = () =>
+      readList(query => callAdmin(env, 'GET', `/api/deliveries?${query}`), {
+        ...toFilter(filter),
+        ...(limit !== undefined && { limit }),
+      })
+    const response = await read()
+    if (json && !watch) return void print(JSON.stringify(response))
+    const printAll = (rows: Shown[], isFirst = false) => {
+      const lines = json ? rows.map(row => JSON.stringify(row)) : table(rows, color).slice(isFirst ? 0 : 1)
+      for (const line of lines) print(line)
+    }
+    if (response.deliveries.length > 0 || watch) printAll(response.deliveries, true)
+    else print('No delivery matches.')
+    if (!watch) return
+    const known = new Map(response.deliveries.map(row => [row.delivery, JSON.stringify(row)]))
+    while (await sleep(WATCH_MS, true, { signal }).catch(() => false)) {
+      const page = await read().catch(error => void note(error.message))
+      const changed = (page?.deliveries ?? []).filter(row => known.get(row.delivery) !== JSON.stringify(row))
+      for (const row of changed) known.set(row.delivery, JSON.stringify(row))
+      if (changed.length > 0) printAll(changed.toReversed())
+    }
   },
 })
 
@@ -70,20 +94,50 @@ async function readList(
   return page
 }
 
-/** A delivery on one line. */
-export const line = (d: Shown) =>
-  [
-    d.received_at.slice(0, 19),
-    d.delivery,
-    d.state.padEnd(10),
-    (d.outcome ?? '-').padEnd(11),
-    d.run_id ?? '-',
-    d.repository,
-    target(d),
-    d.reason ?? '',
-  ]
-    .join('  ')
-    .trimEnd()
+const COLUMNS: [title: string, text: (delivery: Shown) => string][] = [
+  ['RECEIVED', d => d.received_at.slice(0, 19)],
+  ['DELIVERY', d => d.delivery],
+  ['STATE', d => d.state],
+  ['OUTCOME', d => d.outcome ?? '-'],
+  ['RUN', d => d.run_id ?? '-'],
+  ['REPOSITORY', d => d.repository],
+  ['TARGET', d => target(d) ?? '-'],
+  ['REASON', d => d.reason ?? whyWaiting(d)],
+]
+/** Of an outcome, or of the state without one. */
+const COLORS: Record<string, Color> = {
+  ...{ queued: 'yellow', dispatched: 'cyan', running: 'cyan' },
+  ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
+}
+
+/** A line with the titles of the columns, and a line for each delivery. */
+export function table(rows: Shown[], color: Call['color']): string[] {
+  const cells = [COLUMNS.map(([title]) => title), ...rows.map(row => COLUMNS.map(([, text]) => text(row)))]
+  const widths = COLUMNS.map((_, at) => Math.max(...cells.map(each => each[at]!.length)))
+  return cells.map((each, index) => {
+    const padded = each.map((text, at) => text.padEnd(at === each.length - 1 ? 0 : widths[at]!))
+    if (index === 0) return color('bold', padded.join('  ').trimEnd())
+    const { state, outcome } = rows[index - 1]!
+    return padded
+      .map((text, at) =>
+        COLUMNS[at]![0] === (outcome ? 'OUTCOME' : 'STATE')
+          ? color(COLORS[outcome ?? state] ?? 'dim', text)
+          : text,
+      )
+      .join('  ')
+      .trimEnd()
+  })
+}
+
+/** What an open delivery waits for; empty if nothing holds it up. */
+function whyWaiting({ state, attempts, waiting_for, cancel_requested_at, due_at }: Shown): string {
+  if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
+  if (waiting_for !== null) return `waits for an approval: ${waiting_for}`
+  if (state !== 'queued') return ''
+  return attempts === 0 || due_at === null
+    ? 'waits for its turn in the repository, or for GitHub'
+    : `attempt ${attempts + 1} at ${due_at.slice(11, 19)} UTC`
+}
 
 const target = ({ event_type, workflow, ref }: Shown) =>
   workflow === null ? event_type : `${workflow}${ref === null ? '' : `@${ref}`}`

@@ -1,6 +1,6 @@
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
 import { defineCommand, type Env, JSON_OPTION, UsageError } from './command.ts'
-import { line, type Shown } from './deliveries.ts'
+import { type Shown, table } from './deliveries.ts'
 
 type Bulk = {
   deliveries: (Shown & { port_run_ended?: boolean | null })[]
@@ -21,7 +21,14 @@ export const redeliver = defineCommand({
     json: JSON_OPTION,
   },
   details: '`deliveries --state failed` lists those that can be redelivered. They are queued oldest first.',
-  async run({ env, values: { json, 'dry-run': isDry = false, ...filter }, positionals: ids, print, note }) {
+  async run({
+    env,
+    values: { json, 'dry-run': isDry = false, ...filter },
+    positionals: ids,
+    print,
+    note,
+    color,
+  }) {
     const isFiltered = Object.keys(filter).length > 0
     if (ids.length > 0 && isFiltered)
       throw new UsageError('Name deliveries by their IDs or by a filter, not both.')
@@ -36,9 +43,13 @@ export const redeliver = defineCommand({
     const body = { ...toFilter(rest), ...(limit && { limit: Number(limit) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
     if (json) return void print(JSON.stringify(response))
-    for (const each of response.deliveries) {
-      print(line(each))
-      if (each.port_run_ended) print(`  ${ENDED}`)
+    if (response.deliveries.length > 0) {
+      const [titles, ...lines] = table(response.deliveries, color)
+      print(titles!)
+      for (const [index, { port_run_ended }] of response.deliveries.entries()) {
+        print(lines[index]!)
+        if (port_run_ended) print(`  ${ENDED}`)
+      }
     }
     print(summary(response, isDry))
     if (response.more) print('Older deliveries match as well: repeat the command.')

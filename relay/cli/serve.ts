@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import { batchedByTurn, createLog } from '../log.ts'
+import { batchedByTurn, createLog, forTerminal } from '../log.ts'
 import { openStore } from '../store/open.ts'
 import { defineCommand, type Env } from './command.ts'
 
@@ -15,12 +15,10 @@ export const serve = defineCommand({
 
 async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
-  const log = createLog(
-    config.logLevel,
-    batchedByTurn(
-      pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: LIMITS.logWaiting.value }),
-    ),
+  const destination = batchedByTurn(
+    pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: LIMITS.logWaiting.value }),
   )
+  const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
   setInterval(() => log.flush(), 100).unref()
   // The database opens in its own thread while the rest is loaded.
   const opening = openStore(config.database, config.dispatchRate)

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import type { Command } from '../../relay/cli/command.ts'
+import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { generate } from '../../relay/cli/generate.ts'
@@ -10,6 +10,7 @@ import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
 import { serve } from '../../relay/cli/serve.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
@@ -104,13 +105,33 @@ test('commands refuse wrong arguments with one sentence and exit code 2, print J
 test('deliveries shows the target of each, and of one its history', async () => {
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
-  expect(stdout.split('\n').map(line => line.slice(21).trimEnd())).toEqual([
-    `${queued}  queued      r_3  acme/web  deploy`,
-    `${bound}  running     -            r_2  acme/shop  deploy.yml@main`,
-    `${failed}  failed      not_started  r_1  acme/shop  deploy  GitHub rejected the dispatch: no such repository.`,
+  expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
+    ['DELIVERY', 'STATE', 'OUTCOME', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],
+    [
+      queued,
+      'queued',
+      '-',
+      'r_3',
+      'acme/web',
+      'deploy',
+      expect.stringMatching(/^(attempt \d+ at|waits for its turn)/),
+    ],
+    [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
+    [
+      failed,
+      'failed',
+      'not_started',
+      'r_1',
+      'acme/shop',
+      'deploy',
+      'GitHub rejected the dispatch: no such repository.',
+    ],
   ])
+  const starts = stdout.split('\n').map(line => line.search(/acme|REPOSITORY/))
+  expect(new Set(starts).size).toBe(1)
   const one = await run(deliveries, [bound!], env)
   expect(one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])).toEqual([
+    'DELIVERY',
     bound,
     'accepted',
     'dispatchAccepted',
@@ -120,15 +141,31 @@ test('deliveries shows the target of each, and of one its history', async () => 
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
 })
 
+test('deliveries --watch prints what is new or has changed, until it is stopped', async () => {
+  const [stop, lines]: [AbortController, string[]] = [new AbortController(), []]
+  const [print, color] = [(line: string) => void lines.push(line), (_: string, text: string) => text]
+  const args = ['--watch', '--repository', 'acme/web']
+  const output = { print, note: print, color, signal: stop.signal }
+  const watching = runCommand(deliveries, env, args, output)
+  await until(() => lines.length > 1, 'the list is printed')
+  expect((await run(cancel, [ids[2]!], env)).code).toBe(0)
+  await until(() => lines.some(line => line.includes('  cancelled  ')), 'the change is printed')
+  stop.abort()
+  expect(await watching).toBe(0)
+  expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
+})
+
 test('redeliver shows in a dry run what a filter would queue, and queues it, or deliveries by their ids', async () => {
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
-  expect(dry.stdout).toMatch(new RegExp(`^\\S+  ${failed}  failed .*\n1 delivery would be queued again\\.$`))
+  expect(dry.stdout).toMatch(
+    new RegExp(`\n\\S+ +${failed} +failed +not_started .*\n1 delivery would be queued again\\.$`),
+  )
   const named = await run(redeliver, [failed!, '--dry-run'], env)
   expect(named.stdout).toBe(`Delivery ${failed} would be queued again.`)
   const done = await run(redeliver, filter, env)
-  expect(done.stdout).toMatch(new RegExp(`^\\S+  ${failed}  queued .*\n1 delivery queued again\\.$`))
+  expect(done.stdout).toMatch(new RegExp(`\n\\S+ +${failed} +queued .*\n1 delivery queued again\\.$`))
   expect(await run(redeliver, [failed!, 'none', '--dry-run'], env)).toMatchObject({
     ...{ code: 1, stdout: '' },
     stderr: expect.stringMatching(

@@ -9,6 +9,7 @@ import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
 import { serve } from '../../relay/cli/serve.ts'
 import { simulate } from '../../relay/cli/simulate.ts'
+import { createLog, forTerminal } from '../../relay/log.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
@@ -74,6 +75,17 @@ test('a command that fails prints its error as a sentence and ends with 1', asyn
   }
   expect(await runCommand(failing, {}, ['a', 'b', 'c'], output)).toBe(1)
   expect(lines).toEqual(['The database took none of a, b, c.'])
+})
+
+test('the log is readable on a terminal, with level names', () => {
+  const lines: string[] = []
+  const write = (line: string) => void lines.push(line)
+  const log = createLog('info', forTerminal({ write, flush() {}, flushSync() {} }))
+  log.warn({ count: 3, repository: 'acme/shop' }, 'GitHub is unreachable')
+  log.error({ err: new TypeError('no') }, 'failed')
+  expect(lines.join('').replace(/^ +at .*\n/gm, '')).toMatch(
+    /^[\d:]{8} WARN {2}GitHub is unreachable {2}count=3 {2}repository="acme\/shop"\n[\d:]{8} ERROR failed\n {2}TypeError: no\n$/,
+  )
 })
 
 test('the relay lists its commands, prints its version and names what it does not know', async () => {
