@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** The relay's log: JSON lines, which {@link forTerminal} turns into lines for people. */
+/** The relay's log: JSON lines, which {@link forTerminal} turns into readable lines. */
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
 }
@@ -13,7 +13,7 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
   debug: 'dim',
 }
 
-/** Lines for people: `12:03:04 WARN  database unavailable; retrying  count=3`. With color, unless `NO_COLOR` is set. */
+/** Readable lines: `12:03:04 WARN  database unavailable; retrying  count=3`. With color, unless `NO_COLOR` is set. */
 export const forTerminal = (destination: LogDestination): LogDestination => ({
   ...destination,
   write: line => destination.write(readable(line)),
