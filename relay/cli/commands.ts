@@ -6,6 +6,7 @@ import { migrate } from './migrate.ts'
 import { cancel, redeliver } from './redeliver.ts'
 import { send } from './send.ts'
 import { serve } from './serve.ts'
+import { setup } from './setup.ts'
 import { simulate } from './simulate.ts'
 
 /** Every command, in the order of the help. */
@@ -16,6 +17,7 @@ export const commands: Command[] = [
   deliveries,
   redeliver,
   cancel,
+  setup,
   generate,
   migrate,
   simulate,

@@ -8,12 +8,13 @@ import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
 import { serve } from '../../relay/cli/serve.ts'
+import { setup } from '../../relay/cli/setup.ts'
 import { simulate } from '../../relay/cli/simulate.ts'
 import { createLog, forTerminal } from '../../relay/log.ts'
 import { runRelay } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const commands = [serve, doctor, send, deliveries, redeliver, cancel, generate, migrate, simulate]
+const commands = [serve, doctor, send, deliveries, redeliver, cancel, setup, generate, migrate, simulate]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
   test('prints its summary and each of its options for --help', async () => {

@@ -3,14 +3,17 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../port/payload.ts'
+import type { JsonObject } from '../../port/types.ts'
 import { generate } from '../../relay/cli/generate.ts'
 import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { encryptWith } from '../action/encrypt.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
+
+type PortRun = ReturnType<PortApi['createRun']>
 
 const properties = {
   service: { type: 'string' },
@@ -63,18 +66,25 @@ async function workflowFor(event: string): Promise<string> {
   )
 }
 
-test('a generated workflow of workflow_dispatch works for a person who starts it on GitHub', async () => {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
+/** Runs the generated workflow with a fake Port and a fake GitHub. */
+async function play(event: string, payload: (port: PortApi, run: PortRun) => object) {
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
+  onTestFinished(() => Promise.all([port.close(), github.close()]).then(() => {}))
   github.addRepository('acme/shop')
+  const shown = port.createRun()
   const simulated = await runWorkflow({
-    yaml: await workflowFor('workflow_dispatch'),
-    event: { name: 'workflow_dispatch', payload: { inputs: { ...DECLARED, port: '' } } },
-    repository: 'acme/shop',
-    github,
-    env: { PATH: process.env.PATH! },
+    yaml: await workflowFor(event),
+    event: { name: event, payload: payload(port, shown) as JsonObject },
+    ...{ repository: 'acme/shop', github, env: { PATH: process.env.PATH! } },
+    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+    secrets: { PORT_CLIENT_SECRET: port.clientSecret },
   })
   expect(simulated.conclusion).toBe('success')
+  return { simulated, shown, github }
+}
+
+test('a generated workflow of workflow_dispatch works for a user who starts it on GitHub', async () => {
+  const { simulated } = await play('workflow_dispatch', () => ({ inputs: { ...DECLARED, port: '' } }))
   const { steps } = simulated.jobs[0]!
   expect(steps.find(({ id }) => id === 'port')).toMatchObject({ conclusion: 'skipped' })
   const work = steps.find(({ name }) => name === 'Do the work')
@@ -82,35 +92,19 @@ test('a generated workflow of workflow_dispatch works for a person who starts it
 })
 
 test.each(['workflow_dispatch', 'repository_dispatch'])(
-  'a generated workflow of %s hands each input to its step, and ends the run in Port',
+  'a generated workflow of %s passes each input to its step, and finishes the run in Port',
   async event => {
-    const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-    onTestFinished(() => Promise.all([port.close(), github.close()]).then(() => {}))
-    github.addRepository('acme/shop')
-    const shown = port.createRun()
-    const yaml = await workflowFor(event)
-    const invocation = readInvocation({
-      inputs: { ...typed, token: encryptWith(port.clientSecret, 'a-token-in-clear-text') },
-      trigger: { by: null, operation: 'DAY-2' },
-      entity: { identifier: 'shop' },
-      action: { identifier: 'deploy', blueprint: null, encryptedProperties: ['token'] },
-      run: { id: shown.id },
+    const { shown, github } = await play(event, (port, run) => {
+      const invocation = readInvocation({
+        inputs: { ...typed, token: encryptWith(port.clientSecret, 'a-token-in-clear-text') },
+        ...{ trigger: { by: null, operation: 'DAY-2' }, entity: { identifier: 'shop' } },
+        ...{ action: { identifier: 'deploy', encryptedProperties: ['token'] }, run: { id: run.id } },
+      })
+      const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
+      return event === 'workflow_dispatch'
+        ? { inputs: { port: JSON.stringify(payload), ...DECLARED } }
+        : { event_type: 'deploy', client_payload: payload }
     })
-    const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
-    const inputs = { port: JSON.stringify(payload), ...DECLARED }
-    const simulated = await runWorkflow({
-      yaml,
-      event:
-        event === 'workflow_dispatch'
-          ? { name: event, payload: { inputs } }
-          : { name: event, payload: { event_type: 'deploy', client_payload: payload } },
-      repository: 'acme/shop',
-      github,
-      vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-      secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-      env: { PATH: process.env.PATH! },
-    })
-    expect(simulated.conclusion).toBe('success')
     expect(shown.status).toBe('SUCCESS')
     const log = shown.logs.map(({ message }) => message).join('\n')
     for (const line of [...SHOWN, 'ENTITY=shop', 'INPUT_TOKEN=***']) expect(log).toContain(`${line}\n`)

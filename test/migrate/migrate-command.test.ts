@@ -29,11 +29,8 @@ test('it prints the workflow, and remarks with file and line; the guide shows it
 })
 
 test('--write writes the files, a second run changes nothing, and a refused file is exit code 1', async () => {
-  const folder = folderWith({
-    'caller.yml': text('caller.yml'),
-    'called.yml': text('called.yml'),
-    'x.yml': 'x',
-  })
+  const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
+  const folder = folderWith({ ...called, 'x.yml': 'x' })
   const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
   expect((await run(migrate, ['--write', ...files])).stdout).toBe(
     `${files[0]}: rewritten\n${files[1]}: rewritten`,
@@ -41,10 +38,7 @@ test('--write writes the files, a second run changes nothing, and a refused file
   expect(readFileSync(files[1]!, 'utf8')).toBe(golden('called.after.yml'))
   const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
   expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
-  expect([again.code, again.stderr]).toEqual([
-    1,
-    expect.stringContaining('x.yml:1: It isn’t a workflow'.replace('’', "'")),
-  ])
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("x.yml:1: It isn't a workflow")])
 })
 
 test.each([
@@ -59,61 +53,47 @@ test.each([
 const github = { org: 'acme', repo: 'shop', workflow: 'deploy.yml', reportWorkflowStatus: true }
 const inputs = { project: '{{ .inputs.project.identifier }}', size: 'small' }
 const port_context = { runId: '{{ .run.id }}', action: '{{ .action.identifier[(("eks_") | length):] }}' }
-const workflowInputs = { ...inputs, port_context }
+const spread = { '{{ spreadValue() }}': '{{ .inputs }}' }
+const integration = {
+  type: 'INTEGRATION_ACTION',
+  installationId: 'i',
+  integrationActionType: 'dispatch_workflow',
+}
 
 test.each<[string, JsonObject, JsonObject]>([
-  [
-    'inputs that Port computes',
-    { type: 'GITHUB', ...github, workflowInputs },
-    { ...RECOMMENDED_BODY, inputs, port_context },
-  ],
+  ['inputs that Port computes', { workflowInputs: { ...inputs, port_context } }, { inputs, port_context }],
   [
     'all of them spread',
-    {
-      type: 'GITHUB',
-      ...github,
-      workflowInputs: { '{{ spreadValue() }}': '{{ .inputs }}', port_payload: '{{ . }}' },
-    },
-    { ...RECOMMENDED_BODY, inputs: { '{{ spreadValue() }}': '{{ .inputs }}' }, port_payload: '{{ . }}' },
+    { workflowInputs: { ...spread, port_payload: '{{ . }}' } },
+    { inputs: spread, port_payload: '{{ . }}' },
   ],
-  ['none', { type: 'GITHUB', ...github }, RECOMMENDED_BODY],
-  [
-    'those of an integration',
-    {
-      type: 'INTEGRATION_ACTION',
-      installationId: 'i',
-      integrationActionType: 'dispatch_workflow',
-      integrationActionExecutionProperties: { ...github, workflowInputs },
-    },
-    { ...RECOMMENDED_BODY, inputs, port_context },
-  ],
-])('--port-action: an action with %s calls the relay', async (_, invocationMethod, body) => {
-  const trigger = {
-    type: 'self-service',
-    operation: 'CREATE',
-    userInputs: { properties: { project: { type: 'string' } } },
+  ['none', {}, {}],
+])('--port-action: an action with %s calls the relay', async (_, more, body) => {
+  const userInputs = { properties: { project: { type: 'string' } } }
+  const trigger = { type: 'self-service', operation: 'CREATE', userInputs }
+  const properties = { ...github, ...more }
+  for (const invocationMethod of [
+    { type: 'GITHUB', ...properties },
+    { ...integration, integrationActionExecutionProperties: properties },
+  ]) {
+    const exported = JSON.stringify({ id: 'x', identifier: 'deploy', trigger, invocationMethod })
+    const folder = folderWith({ 'action.json': exported })
+    const args = ['--port-action', join(folder, 'action.json'), '--relay', 'https://relay.acme.example/']
+    const { code, stdout, stderr } = await run(migrate, args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const action = JSON.parse(stdout)
+    expect(definitionProblems('actions', action)).toEqual([])
+    expect(action).toMatchObject({ identifier: 'deploy', trigger })
+    expect(action.invocationMethod).toEqual({
+      ...{ type: 'WEBHOOK', agent: false, synchronized: false, method: 'POST' },
+      body: { ...RECOMMENDED_BODY, ...body },
+      url: 'https://relay.acme.example/webhook/acme/shop?workflow=deploy.yml',
+    })
   }
-  const folder = folderWith({
-    'action.json': JSON.stringify({ id: 'x', identifier: 'deploy', trigger, invocationMethod }),
-  })
-  const args = ['--port-action', join(folder, 'action.json'), '--relay', 'https://relay.acme.example/']
-  const { code, stdout, stderr } = await run(migrate, args)
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  const action = JSON.parse(stdout)
-  expect(definitionProblems('actions', action)).toEqual([])
-  expect(action).toMatchObject({ identifier: 'deploy', trigger })
-  expect(action.invocationMethod).toEqual({
-    ...{ type: 'WEBHOOK', agent: false, synchronized: false, method: 'POST', body },
-    url: 'https://relay.acme.example/webhook/acme/shop?workflow=deploy.yml',
-  })
 })
 
 test('without the address of the relay, or the repository, a remark says what to complete', async () => {
-  const action = {
-    identifier: 'a',
-    trigger: { type: 'self-service' },
-    invocationMethod: { type: 'GITHUB', org: '{{ .x }}' },
-  }
+  const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
   const { stdout, stderr } = await run(migrate, args)

@@ -54,22 +54,10 @@ const BASE = { env: { BASE: 'https://x' } }
 test.each<[string, string, object[], Given?]>([
   ['another run', UNKNOWN, [patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' })]],
   ['no run', UNKNOWN, [patch({ runId: '', statusLabel: 'x' })]],
-  [
-    'a run of its own',
-    UNKNOWN,
-    [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', status: 'SUCCESS' })],
-  ],
-  [
-    'a run from elsewhere',
-    UNKNOWN,
-    [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}', summary: 'x' })],
-  ],
+  ['its own run', UNKNOWN, [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', summary: 'x' })]],
+  ['a run from elsewhere', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
   ['an entity that a step reads', 'A later step reads entities', [entity(), SEARCH]],
-  [
-    'an entity with an id',
-    'Other steps read',
-    [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }],
-  ],
+  ['with an id', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
   ['an entity without identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
   ['no JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
@@ -92,34 +80,17 @@ test.each<[string, string, object[], Given?]>([
   expect(remarksOf(result)).toContainEqual(expect.stringMatching(said))
 })
 
+const API = 'https://api.getport.io/v1'
 test.each<[string, object, string]>([
-  [
-    'a step of Port’s action that stays',
-    patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' }),
-    'updates',
-  ],
-  [
-    'a script',
-    { run: 'curl -X PATCH https://api.port.io/v1/actions/runs/$ID -d \'{"status": "SUCCESS"}\'' },
-    'updates',
-  ],
+  ['a step that stays', patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' }), 'updates'],
+  ['a script', { run: `curl ${API}/actions/runs/$ID -d '{"status": "SUCCESS"}'` }, 'updates'],
   ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
-  [
-    'an action that gets a secret',
-    { uses: './report', with: { secret: '${{ secrets.PORT_CLIENT_SECRET }}' } },
-    'updates',
-  ],
+  ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
-  [
-    'a script that writes entities',
-    { run: 'curl https://api.getport.io/v1/blueprints/service/entities -d @x' },
-    'job',
-  ],
+  ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'job'],
   ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
 ])('%s may finish the Port run: the action reports %s', async (_, step, report) => {
-  const { text } = await migrateOne(
-    workflow([patch({ status: 'SUCCESS', logMessage: '${{ inputs.name }}' }), step]),
-  )
+  const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
 })
@@ -140,11 +111,7 @@ test.each<[string, object, string[]]>([
   ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
   ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
   ['the link of the workflow run', patch({ link: OWN_URL }), []],
-  [
-    'fixed text of a condition',
-    patch({ logMessage: 'Done' }, { if: "steps.work.outcome == 'success'" }),
-    [LOG],
-  ],
+  ['text of a condition', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
   ['a step that others ask for', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
 ])('what is left of %s', async (_, step, lines) => {
   const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
@@ -162,25 +129,16 @@ test('--keep-logs keeps fixed text', async () => {
   expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
 })
 
+const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT'
+const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
 test.each<[string, string, Given, object[]?]>([
   ['an input', '${{ inputs.port_run_id }}', {}],
   ['brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
   ['a variable of the job', '${{ env.RUN }}', { job: { env: { RUN } } }],
+  ['an output of a script', '${{ steps.c.outputs.runId }}', {}, [{ id: 'c', run: OUTPUT }]],
+  ['a variable of a script', '${{ env.RUN_ID }}', {}, [{ run: VARIABLE }]],
   [
-    'an output of a script',
-    '${{ steps.context.outputs.runId }}',
-    {},
-    [{ id: 'context', run: 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT' }],
-  ],
-  [
-    'a variable of a script',
-    '${{ env.RUN_ID }}',
-    {},
-    [{ run: 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV' }],
-  ],
-  [
-    'an output of another job',
-    '${{ needs.first.outputs.run_id }}',
+    ...(['an output of another job', '${{ needs.first.outputs.run_id }}'] as const),
     { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
   ],
 ])('the run is known by %s', async (_, runId, given, before = []) => {
@@ -190,29 +148,14 @@ test.each<[string, string, Given, object[]?]>([
   expect(reporting(text)[0]!.run).toContain('PORT_LOG')
 })
 
+const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
 test.each<[string, unknown, string | null]>([
   ['a name', 'workflow_dispatch', null],
   ['a list', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
   ['no inputs', { workflow_dispatch: null }, null],
-  [
-    '25 inputs',
-    {
-      workflow_dispatch: {
-        inputs: Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }])),
-      },
-    },
-    'as many as GitHub allows',
-  ],
-  [
-    'an input port',
-    { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
-    'an input "port" of its own',
-  ],
-  [
-    'an event type',
-    { repository_dispatch: { types: ['x'] } },
-    "the relay doesn't send client_payload.port_context",
-  ],
+  ['25 inputs', { workflow_dispatch: { inputs: MANY } }, 'as many as GitHub allows'],
+  ['an input port', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
+  ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
   ['a push alone', 'push', "Port can't start it"],
 ])('a workflow that is started by %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
@@ -227,31 +170,28 @@ test.each<[string, unknown, string | null]>([
   if (events.includes('workflow_dispatch')) expect(after.workflow_dispatch.inputs.port).toEqual(port)
 })
 
+const NEEDED = { actions: 'read', 'id-token': 'write' }
+const OTHER = { 'runs-on': 'x', steps: [LOGGED] }
 test.each<[string, Given, Keys | string | undefined]>([
   ['none', { job: { permissions: undefined } }, { actions: 'read', contents: 'write', 'id-token': 'write' }],
-  ['an empty list', {}, { actions: 'read', 'id-token': 'write' }],
+  ['an empty list', {}, NEEDED],
   [
     'read-all',
     { job: { permissions: 'read-all' } },
     expect.objectContaining({ actions: 'read', contents: 'read', 'id-token': 'write', issues: 'read' }),
   ],
   ['write-all', { job: { permissions: 'write-all' } }, 'write-all'],
-  [
-    'others',
-    { job: { permissions: { issues: 'write' } } },
-    { issues: 'write', actions: 'read', 'id-token': 'write' },
-  ],
+  ['others', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
   [
     'too little',
     { job: { permissions: { 'id-token': 'none', actions: 'write' } } },
-    { 'id-token': 'write', actions: 'write' },
+    { ...NEEDED, actions: 'write' },
   ],
   [
     'those of the workflow',
     {
-      top: { permissions: { contents: 'read' } },
-      job: { permissions: undefined },
-      jobs: { other: { 'runs-on': 'x', steps: [LOGGED] } },
+      ...{ top: { permissions: { contents: 'read' } }, job: { permissions: undefined } },
+      jobs: { other: OTHER },
     },
     undefined,
   ],
@@ -273,9 +213,7 @@ test.each([
   ['self-hosted', { container: 'alpine' }, undefined],
   ['ubuntu-latest', { defaults: { run: { shell: 'pwsh', 'working-directory': 'x' } } }, 'bash'],
 ])('on %s with %j the shell is %s', async (runsOn, job, shell) => {
-  const text = workflow([LOGGED], {
-    job: { ...job, 'runs-on': parse(runsOn) },
-  })
+  const text = workflow([LOGGED], { job: { ...job, 'runs-on': parse(runsOn) } })
   const [step] = reporting((await migrateOne(text)).text)
   expect(step!.shell).toBe(shell)
   expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
@@ -298,20 +236,16 @@ test('an entity of a blueprint that the relay forbids, of an unknown input, and 
   ])
 })
 
+const ALIASES = workflow([LOGGED])
+  .replace('type: string', 'type: &t string')
+  .replace('type: string', 'type: *t')
 test.each([
   ['no YAML', 'on: [', "It isn't YAML"],
   ['no workflow', 'a: b', "It isn't a workflow"],
-  [
-    'aliases',
-    workflow([LOGGED])
-      .replace('run: work', '')
-      .replace('type: string', 'type: &t string')
-      .replace('type: string', 'type: *t'),
-    'YAML aliases',
-  ],
+  ['aliases', ALIASES, 'YAML aliases'],
   [
     'a job in brackets',
-    'on: { workflow_dispatch: { inputs: { port_context: {} } } }\njobs: { a: { runs-on: x, steps: [{ uses: port-labs/port-github-action@v1, with: { operation: PATCH_RUN } }] } }',
+    `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`,
     'in brackets',
   ],
   ['what GitHub rejects', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
@@ -324,9 +258,7 @@ test.each([
 })
 
 test('what calls a workflow that cannot be migrated stays as well', async () => {
-  const call = workflow([LOGGED], {
-    jobs: { call: { uses: './.github/workflows/b.yml' } },
-  })
+  const call = workflow([LOGGED], { jobs: { call: { uses: './.github/workflows/b.yml' } } })
   const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
     on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
   })

@@ -3,6 +3,7 @@ import { type ReceivedRequest, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
+import { manifestFlow } from './manifest.ts'
 import { pageRoutes } from './page.ts'
 import { repositoryRoutes, workflowDispatchRoute } from './repository-routes.ts'
 import { awaitReview, blobRoutes, review, runControlRoutes, runRoutes } from './run-routes.ts'
@@ -42,7 +43,9 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     }
     c.header('x-ratelimit-resource', 'core')
   })
+  const manifests = manifestFlow(state, schemas)
   api.route('/', appRoutes(state, schemas))
+  api.route('/', manifests.api)
   api.get('/rate_limit', c => {
     const grant = authenticate(state, c.req.header('authorization'))
     if (grant instanceof Response && c.req.header('authorization')) return grant
@@ -83,6 +86,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const app = new Hono<GitHubEnv>()
   app.route('/', blobRoutes(state))
+  app.route('/', manifests.pages)
   app.route('/', pageRoutes(state))
   app.route(options.enterprise ? '/api/v3' : '/', api)
   const server = await startFakeServer(app, status => {

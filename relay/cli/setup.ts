@@ -1,0 +1,294 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { dirname, resolve } from 'node:path'
+import { createAdaptorServer } from '@hono/node-server'
+import { Hono } from 'hono'
+import { html } from 'hono/html'
+import { trimEnd } from '../../port/text.ts'
+import { isObject, type Json } from '../../port/types.ts'
+import { defineCommand, UsageError } from './command.ts'
+
+const STATE_MS = 10 * 60_000
+const EXCHANGE_MS = 30_000
+
+export const setup = defineCommand({
+  name: 'setup',
+  summary: 'Creates the GitHub App of a relay in the browser, and writes its credentials to a file.',
+  positionals: ['github'],
+  options: {
+    url: { type: 'string', value: 'URL', help: 'the address of the relay; RELAY_PUBLIC_URL by default' },
+    organization: { type: 'string', value: 'NAME', help: 'the owner of the App; your account by default' },
+    name: { type: 'string', value: 'NAME', help: 'the name of the App, which you can change on GitHub' },
+    server: {
+      type: 'string',
+      value: 'URL',
+      help: 'GHE.com or Enterprise Server, such as https://git.example.com',
+    },
+    output: {
+      type: 'string',
+      value: 'FILE',
+      help: 'a new file for the credentials; github-app.env by default',
+    },
+    for: { type: 'string', value: 'WHERE', help: 'print commands for kubectl, docker or systemd' },
+    port: {
+      type: 'string',
+      value: 'NUMBER',
+      help: 'the port of the page on this machine; a free one by default',
+    },
+  },
+  details: `The page is on this machine alone, and sends the browser to GitHub. If the browser is on another machine, name a --port and
+forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
+  async run({ env, values, positionals: [what], print, note, signal }) {
+    if (what !== 'github') throw new UsageError('setup needs what to set up: setup github; see setup --help.')
+    const where = values.for ?? 'file'
+    const commands = COMMANDS[where]
+    if (!commands) throw new UsageError('--for must be one of kubectl, docker, systemd.')
+    const url = addressOf('--url', values.url ?? env.RELAY_PUBLIC_URL)
+    const server = addressOf('--server', values.server ?? 'https://github.com')
+    const { organization, name = 'port-webhook-relay', output: file = 'github-app.env' } = values
+    if (organization !== undefined && !/^[\w-]+$/.test(organization))
+      throw new UsageError(`--organization must be a name, not ${JSON.stringify(organization)}.`)
+    const port = Number(values.port ?? 0)
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      throw new UsageError('--port must be a number up to 65535.')
+    mustBeNew(file)
+    const app = await createInBrowser({ url, server, organization, name, port, print, note, signal })
+    if (!app) return 1
+    writeFileSync(file, variables(app, server), { flag: 'wx', mode: 0o600 })
+    print(
+      `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
+    )
+    for (const line of commands(resolve(file), app.id)) print(line)
+    print(`Install the App on your repositories: ${app.page}/installations/new`)
+    return 0
+  },
+})
+
+function addressOf(option: string, given: string | undefined): string {
+  const url = given && /^https?:\/\//i.test(given) ? URL.parse(given) : null
+  if (!url || url.search || url.hash || url.username)
+    throw new UsageError(`${option} must be an http(s) URL, such as https://relay.example.com.`)
+  return trimEnd(url.href, '/')
+}
+
+/** The credentials exist only once: whether they can be written is checked before. */
+function mustBeNew(file: string): void {
+  if (existsSync(file)) throw new Error(`${file} already exists: remove it, or choose another --output.`)
+  const folder = dirname(resolve(file))
+  try {
+    accessSync(folder, constants.W_OK)
+  } catch (cause) {
+    throw new Error(
+      `${folder} can't be written to (${(cause as NodeJS.ErrnoException).code}): choose another --output.`,
+      { cause },
+    )
+  }
+}
+
+interface Wanted {
+  /** The relay's address. */
+  url: string
+  /** GitHub's pages. */
+  server: string
+  organization: string | undefined
+  name: string
+}
+
+/** What a relay reads and changes: see docs/github-app.md. */
+const manifestOf = ({ url, name }: Pick<Wanted, 'url' | 'name'>, redirectUrl: string) => ({
+  name,
+  url,
+  description: "Starts workflows for Port's actions, and shows their results in Port.",
+  redirect_url: redirectUrl,
+  hook_attributes: { url: `${url}/github`, active: true },
+  public: false,
+  default_permissions: {
+    actions: 'write',
+    checks: 'read',
+    contents: 'write',
+    deployments: 'read',
+    metadata: 'read',
+  },
+  default_events: ['workflow_run', 'workflow_job', 'deployment_review'],
+})
+
+interface CreatedApp {
+  id: number
+  privateKey: string
+  webhookSecret: string
+  /** Its page on GitHub. */
+  page: string
+}
+
+/**
+ * Serves a page on loopback that sends the browser through GitHub's manifest flow.
+ *
+ * @returns the App; null if the command was stopped
+ * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
+ */
+async function createInBrowser(
+  wanted: Wanted & {
+    port: number
+    print: (line: string) => void
+    note: (line: string) => void
+    signal?: AbortSignal | undefined
+  },
+): Promise<CreatedApp | null> {
+  const { server, organization, print, note, signal } = wanted
+  const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
+  /** Each with the time at which it expires, ms since the epoch. */
+  const states = new Map<string, number>()
+  const app = new Hono()
+  let origin = ''
+
+  app.use(async (c, next) => {
+    // Another site that resolves to this machine must not read the state.
+    if (c.req.header('host') !== new URL(origin).host)
+      return c.text('Open the address that the command printed.', 403)
+    c.header(
+      'content-security-policy',
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    )
+    c.header('referrer-policy', 'no-referrer')
+    c.header('cache-control', 'no-store')
+    return next()
+  })
+  app.get('/', c => {
+    const state = randomBytes(32).toString('hex')
+    for (const [old, expiresAt] of states) if (expiresAt <= Date.now()) states.delete(old)
+    states.set(state, Date.now() + STATE_MS)
+    const path = organization === undefined ? '' : `/organizations/${organization}`
+    const manifest = JSON.stringify(manifestOf(wanted, `${origin}/created`))
+    return c.html(
+      page(html`<form method="post" action="${server}${path}/settings/apps/new?state=${state}">
+<input type="hidden" name="manifest" value="${manifest}">
+<p>GitHub shows the App before it is created. It belongs to ${organization ?? 'your account'}, and its webhooks go to ${wanted.url}/github.</p>
+<button>Continue on ${new URL(server).host}</button></form>`),
+    )
+  })
+  app.get('/created', async c => {
+    const { state = '', code = '' } = c.req.query()
+    const expiresAt = states.get(state)
+    states.delete(state)
+    const refuse = (sentence: string) => {
+      note(sentence)
+      return c.html(page(html`<p>${sentence}</p><p><a href="/">Start again</a></p>`), 400)
+    }
+    if (expiresAt === undefined) return refuse('This page was used before, or another one led here.')
+    if (expiresAt <= Date.now()) return refuse('GitHub was open for more than ten minutes.')
+    try {
+      const made = await exchange(server, code)
+      setImmediate(finish, made)
+      return c.html(
+        page(html`<p>The App is created, and its credentials are in the file of the command.</p>
+<p><a href="${made.page}/installations/new">Install it on your repositories</a></p>`),
+      )
+    } catch (error) {
+      return refuse((error as Error).message)
+    }
+  })
+
+  const listener = createAdaptorServer({ fetch: app.fetch })
+  await new Promise<void>((ready, fail) => {
+    listener.once('error', fail)
+    listener.listen(wanted.port, '127.0.0.1', ready)
+  })
+  origin = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`
+  signal?.addEventListener('abort', () => finish(null))
+  print(`Open this page in your browser: ${origin}/`)
+  if (process.stdout.isTTY) openBrowser(`${origin}/`)
+  try {
+    return await created
+  } finally {
+    listener.close()
+  }
+}
+
+function openBrowser(url: string): void {
+  const command = { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open'
+  // Without a browser, the address is on the terminal.
+  spawn(command, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => {})
+    .unref()
+}
+
+/** GitHub.com, GHE.com, or an Enterprise Server. */
+function apiOf(server: string): string {
+  const { protocol, host, hostname } = new URL(server)
+  return /(^|\.)(github|ghe)\.com$/.test(hostname) ? `${protocol}//api.${host}` : `${server}/api/v3`
+}
+
+/** @throws Error with a sentence */
+async function exchange(server: string, code: string): Promise<CreatedApp> {
+  const url = `${apiOf(server)}/app-manifests/${encodeURIComponent(code)}/conversions`
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' },
+    redirect: 'manual',
+    signal: AbortSignal.timeout(EXCHANGE_MS),
+  }).catch(cause => {
+    throw new Error(`GitHub can't be reached at ${apiOf(server)}: check --server, and the proxy.`, { cause })
+  })
+  if (response.status === 404 || response.status === 422)
+    throw new Error(
+      `GitHub doesn't accept the code of the App (${response.status}): it was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
+    )
+  const body = (await response.json().catch(() => null)) as Json
+  const { id, pem, webhook_secret: webhookSecret, html_url: page } = isObject(body) ? body : {}
+  if (
+    typeof id !== 'number' ||
+    typeof pem !== 'string' ||
+    typeof page !== 'string' ||
+    typeof webhookSecret !== 'string'
+  )
+    throw new Error(
+      `GitHub responded with ${response.status}, without the App's credentials: check --server.`,
+    )
+  return { id, privateKey: pem, webhookSecret, page }
+}
+
+/** An environment file; the key is on one line, which the relay reads as well. */
+function variables({ id, privateKey, webhookSecret }: CreatedApp, server: string): string {
+  return [
+    `GITHUB_APP_ID=${id}`,
+    `GITHUB_APP_PRIVATE_KEY=${privateKey.trim().replaceAll('\n', '\\n')}`,
+    `GITHUB_WEBHOOK_SECRET=${webhookSecret}`,
+    ...(server === 'https://github.com' ? [] : [`GITHUB_API_URL=${apiOf(server)}`]),
+    '',
+  ].join('\n')
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+/** What brings the file's variables to the relay. No command contains a secret. */
+const COMMANDS: Record<string, (file: string, id: number) => string[]> = {
+  file: () => [],
+  kubectl: file => [
+    `kubectl create secret generic port-webhook-relay-github --from-env-file=${quote(file)}`,
+    'kubectl set env deployment/port-webhook-relay --from=secret/port-webhook-relay-github GITHUB_TOKEN_FILE-',
+  ],
+  docker: file => [`docker run --env-file ${quote(file)} ghcr.io/org/port-webhook-relay:1`],
+  systemd: (file, id) => [
+    ...[
+      ['GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'],
+      ['GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'],
+    ].map(
+      ([variable, name]) =>
+        `sed -n 's/^${variable}=//p' ${quote(file)} | sudo systemd-creds encrypt --name=${name} - /etc/credstore.encrypted/${name}`,
+    ),
+    'sudo systemctl edit port-webhook-relay # and add:',
+    '[Service]',
+    'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',
+    'LoadCredentialEncrypted=github-webhook-secret:/etc/credstore.encrypted/github-webhook-secret',
+    `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret`,
+  ],
+}
+
+const page = (content: ReturnType<typeof html>) => html`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>GitHub App of the relay</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}button{font:inherit;padding:.5rem 1rem}</style>
+<h1>GitHub App of the relay</h1>
+<main>${content}</main></html>`
