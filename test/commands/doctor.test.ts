@@ -378,24 +378,18 @@ describe('a service that does not respond, or not as it should', () => {
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
       `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
     ])
-    const off = (seconds: number) => wrong({}, () => Date.now() + seconds * 1000)
+    const off = async (seconds: number) =>
+      (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
+        text.replace(/\d+ s (?=ahead|behind)/, 'N s '),
+      )
     for (const [seconds, status, side] of [
       [100, 'warning', 'ahead of'],
       [-400, 'problem', 'behind'],
-    ] as const) {
+    ] as const)
       expect(await off(seconds)).toEqual([
-        expect.stringMatching(
-          new RegExp(
-            `^${status}: The clock of this machine is \\d+ s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE \\(300 s\\)\\. Set it by NTP\\.$`,
-          ),
-        ),
-        expect.stringMatching(
-          new RegExp(
-            `^warning: The clock of this machine is \\d+ s ${side} GitHub's: times in its log and in Port are wrong\\. Set it by NTP\\.$`,
-          ),
-        ),
+        `${status}: The clock of this machine is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Set it by NTP.`,
+        `warning: The clock of this machine is N s ${side} GitHub's: times in its log and in Port are wrong. Set it by NTP.`,
       ])
-    }
   })
 
   test('GitHub: a wrong token, nothing there, pages, a token that expires, a limit that is used up', async () => {
@@ -701,16 +695,9 @@ test('the command prints each finding, ends with 1 for a problem, and has --json
   expect(warned.stdout).toMatch(/\nProblems: 0, warnings: 1\.\n$/)
   const broken = await run(doctor, ['--json'], { ...clean, GITHUB_TOKEN: 'wrong', RELAY_PUBLIC_URL: '' })
   expect(broken).toMatchObject({ code: 1, stderr: '' })
-  expect(JSON.parse(broken.stdout)).toMatchObject({
-    ok: false,
-    findings: expect.arrayContaining([
-      {
-        check: 'github',
-        status: 'problem',
-        sentence: expect.stringMatching(/^GitHub rejects GITHUB_TOKEN/),
-      },
-    ]),
-  })
+  const sentence = expect.stringMatching(/^GitHub rejects GITHUB_TOKEN/)
+  const findings = expect.arrayContaining([{ check: 'github', status: 'problem', sentence }])
+  expect(JSON.parse(broken.stdout)).toMatchObject({ ok: false, findings })
   for (const text of [warned.stdout, broken.stdout]) {
     for (const secret of [port.clientSecret, github.token]) expect(text).not.toContain(secret)
   }

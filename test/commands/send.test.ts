@@ -24,18 +24,10 @@ async function openLoop(more: Record<string, string> = {}) {
 
 test('an action with inputs is dispatched as Port would have it', async () => {
   const { github, env } = await openLoop()
-  const args = [
-    '--action',
-    'deploy',
-    '--input',
-    'version=1.10',
-    '--input',
-    'replicas:=2',
-    '--input',
-    'q=a=b:c',
-  ]
-  const day2 = ['--entity', 'shop', '--blueprint', 'service', '--run-id', 'r_0123456789abcdef', '--wait']
-  const sent = await run(send, [...args, ...day2], env)
+  const inputs = '--input version=1.10 --input replicas:=2 --input q=a=b:c'
+  const day2 = '--entity shop --blueprint service --run-id r_0123456789abcdef --wait'
+  const args = `--action deploy ${inputs} ${day2}`.split(' ')
+  const sent = await run(send, args, env)
   expect(sent).toEqual({
     code: 0,
     stderr: '',
@@ -57,11 +49,9 @@ test('an action with inputs is dispatched as Port would have it', async () => {
       },
     },
   })
-  const again = await run(send, [...args, ...day2, '--json'], env)
+  const again = await run(send, [...args, '--json'], env)
   expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, response: { duplicate: true } })
-  expect((await run(send, [...args, ...day2], env)).stdout).toMatch(
-    /It was accepted before; nothing is sent again\.$/,
-  )
+  expect((await run(send, args, env)).stdout).toMatch(/It was accepted before; nothing is sent again\.$/)
   expect(github.dispatches).toHaveLength(1)
   await github.close()
 })
@@ -73,15 +63,9 @@ test('a file is signed and sent byte for byte, to the target that the options na
   const [body, secret] = ['body.json', 'secret'].map(name => join(folder, name)) as [string, string]
   writeFileSync(body, '{ "size": 1.0,\n  "note": "é" }\n')
   writeFileSync(secret, `${SECRET}\n`)
-  const sent = await run(send, [
-    body,
-    `--url=${relay.url}/webhook/acme/shop?event_type=old`,
-    '--repository=acme/web',
-    '--event-type=new',
-    '--run-id=r_0123456789abcdef',
-    `--secret-file=${secret}`,
-    '--wait',
-  ])
+  const target = `--url=${relay.url}/webhook/acme/shop?event_type=old --repository=acme/web --event-type=new`
+  const more = `--run-id=r_0123456789abcdef --secret-file=${secret} --wait`
+  const sent = await run(send, [body, ...target.split(' '), ...more.split(' ')])
   expect(sent).toMatchObject({ code: 0, stdout: expect.stringContaining('for acme/web, event type new') })
   expect(github.dispatches[0]).toMatchObject({
     eventType: 'new',
@@ -133,32 +117,18 @@ test('a dry run prints target, inputs and request, and sends nothing', async () 
       method: 'POST',
       body: {
         event_type: 'deploy',
-        client_payload: {
-          run_id: null,
-          action: 'deploy',
-          port: { inputs: { version: '1.4.2' }, relay: 'https://relay.example.com' },
-        },
+        client_payload: { run_id: null, port: { inputs: { version: '1.4.2' }, relay: env.RELAY_PUBLIC_URL } },
       },
     },
   })
-  expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain(
-    'The webhook has no inputs.',
-  )
-})
-
-test('a dry run says why the relay would refuse, and what is wrong with the configuration', async () => {
-  const args = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
+  expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain('has no inputs.')
+  const refused = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
   const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.'
-  expect(await run(send, args, relayEnv())).toEqual({
-    code: 1,
-    stdout: '',
-    stderr: `The relay would refuse it with 403: ${detail}`,
-  })
-  expect(JSON.parse((await run(send, [...args, '--json'], relayEnv())).stdout)).toEqual({
-    status: 403,
-    response: { detail },
-  })
-  expect((await run(send, args, {})).stderr).toMatch(/^The configuration has \d problems:/)
+  const stderr = `The relay would refuse it with 403: ${detail}`
+  expect(await run(send, refused, relayEnv())).toEqual({ code: 1, stdout: '', stderr })
+  const json = JSON.parse((await run(send, [...refused, '--json'], relayEnv())).stdout)
+  expect(json).toEqual({ status: 403, response: { detail } })
+  expect((await run(send, refused, {})).stderr).toMatch(/^The configuration has \d problems:/)
 })
 
 test('the printed command signs by hand: bash, openssl and curl send what the relay accepts', async () => {
@@ -169,26 +139,15 @@ test('the printed command signs by hand: bash, openssl and curl send what the re
   const args = ['--action', 'deploy', '--input', `note=it's "$HOME" \`id\` \\ !! é\n@x %s`, '--curl']
   const bash = async (command: string, more: Record<string, string>) =>
     promisify(execFile)('bash', ['-c', command], { env: { PATH: process.env.PATH, ...more } }).catch(
-      ({ stdout, stderr, code }: { stdout: string; stderr: string; code: number }) => ({
-        stdout,
-        stderr,
-        code,
-      }),
+      (error: { stdout: string; stderr: string }) => error,
     )
   const { stdout: command } = await run(send, args, env)
   expect(command).not.toContain(SECRET)
-  expect(JSON.parse((await bash(command, { PORT_CLIENT_SECRET })).stdout)).toMatchObject({
-    event_type: 'deploy',
-  })
-  expect(JSON.parse((await bash(command, { PORT_CLIENT_SECRET: 'wrong' })).stdout)).toMatchObject({
-    status: 401,
-  })
-  expect(await bash(command, {})).toMatchObject({
-    stdout: '',
-    stderr: expect.stringContaining(
-      'PORT_CLIENT_SECRET: is needed: the client secret of the Port organization',
-    ),
-  })
+  const sentWith = async (secret: string) =>
+    JSON.parse((await bash(command, { PORT_CLIENT_SECRET: secret })).stdout)
+  expect(await sentWith(SECRET)).toMatchObject({ event_type: 'deploy' })
+  expect(await sentWith('wrong')).toMatchObject({ status: 401 })
+  expect((await bash(command, {})).stderr).toContain('PORT_CLIENT_SECRET: is needed: the client secret of')
   const { stdout: other } = await run(send, [...args, '--secret-file', secretFile, '--json'], env)
   expect(other).not.toContain(SECRET)
   expect(JSON.parse((await bash(JSON.parse(other).command, {})).stdout)).toMatchObject({ state: 'queued' })
@@ -214,41 +173,34 @@ test('a body as large as the relay takes goes through the printed command', asyn
 })
 
 test.each([
-  [[], 'send needs either FILE or --action NAME.'],
-  [['body.json', '--action', 'deploy'], 'send needs either FILE or --action NAME.'],
-  [['body.json', '--entity', 'shop'], '--entity goes with --action: FILE is the whole body.'],
-  [['--action', 'deploy', '--input', 'version'], '--input "version" must be NAME=TEXT or NAME:=JSON.'],
+  ['body.json --action deploy', 'send needs either FILE or --action NAME.'],
+  ['body.json --entity shop', '--entity goes with --action: FILE is the whole body.'],
+  ['--action a --input version', '--input "version" must be NAME=TEXT or NAME:=JSON.'],
   [
-    ['--action', 'deploy', '--input', 'n:=two'],
+    '--action a --input n:=two',
     `--input n:=… must be JSON, such as 2, true or '["a"]'; for text write n=TEXT.`,
   ],
-  [
-    ['--action', 'deploy', '--entity', '{"identifier":'],
-    '--entity must be an identifier, or the entity as a JSON object.',
-  ],
-  [['--action', 'deploy', '--url', 'relay'], '--url "relay" must be an http(s) URL.'],
-  [['--action', 'deploy', '--repository', 'shop'], '--repository must be OWNER/NAME.'],
-  [['--action', 'deploy', '--ref', 'main'], '--ref goes with --workflow.'],
-  [
-    ['--action', 'deploy', '--event-type', 'a', '--workflow', 'a.yml'],
-    '--event-type and --workflow exclude each other.',
-  ],
-  [['--action', 'deploy', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
-])('send %j is wrong', async (args, stderr) => {
-  expect(await run(send, args, nowhere)).toEqual({ code: 2, stdout: '', stderr })
+  ['--action a --entity {"id":', '--entity must be an identifier, or the entity as a JSON object.'],
+  ['--action a --url relay', '--url "relay" must be an http(s) URL.'],
+  ['--action a --repository shop', '--repository must be OWNER/NAME.'],
+  ['--action a --ref main', '--ref goes with --workflow.'],
+  ['--action a --event-type a --workflow a.yml', '--event-type and --workflow exclude each other.'],
+])('send %s is wrong', async (args, stderr) => {
+  expect(await run(send, args.split(' '), nowhere)).toEqual({ code: 2, stdout: '', stderr })
 })
 
 test('what cannot be read is named', async () => {
-  expect((await run(send, ['/missing.json'], nowhere)).stderr).toBe('/missing.json cannot be read (ENOENT).')
-  expect((await run(send, ['--action', 'a'], { PORT: '9' })).stderr).toBe(
+  const wrong = async (args: string[], env: Record<string, string> = nowhere) =>
+    (await run(send, args, env)).stderr
+  expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')
+  expect(await wrong(['--action', 'a'], { PORT: '9' })).toBe(
     'PORT_CLIENT_SECRET (or --secret-file) is needed: the client secret that the relay verifies with.',
   )
-  expect((await run(send, ['--action', 'a', '--secret-file', '/missing'], nowhere)).stderr).toBe(
-    '--secret-file: /missing cannot be read (ENOENT).',
-  )
+  const missing = '--secret-file: /missing cannot be read (ENOENT).'
+  expect(await wrong(['--action', 'a', '--secret-file', '/missing'])).toBe(missing)
   const file = join(temporaryFolder(), 'bytes')
   writeFileSync(file, Buffer.from([0x7b, 0xff]))
-  expect((await run(send, [file, '--curl'], nowhere)).stderr).toBe(
-    'The body is not text in UTF-8, so that no command can hold it: send it without --curl.',
+  expect(await wrong([file, '--curl'])).toMatch(
+    /^The body is not text in UTF-8, so that no command can hold it/,
   )
 })
