@@ -38,8 +38,8 @@ export const setup = defineCommand({
       help: 'the port of the page on this machine; a free one by default',
     },
   },
-  details: `The page is on this machine alone, and sends the browser to GitHub. If the browser is on another machine, name a --port and
-forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
+  details: `The page is on this machine alone, and sends the browser to GitHub. If the browser is on another machine, name a
+--port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
   async run({ env, values, positionals: [what], print, note, signal }) {
     if (what !== 'github') throw new UsageError('setup needs what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'

@@ -36,10 +36,7 @@ beforeAll(async () => {
   ;[github, port, issuer] = await Promise.all([startGitHubApi(), startPortApi(), startOidcIssuer()])
   const dispatchable = 'on:\n  workflow_dispatch:\n    inputs: { port: { type: string } }\n'
   const workflow = (name: string, eventTypes: string[], more = {}) => ({
-    path: `.github/workflows/${name}.yml`,
-    name,
-    eventTypes,
-    ...more,
+    ...{ path: `.github/workflows/${name}.yml`, name, eventTypes, ...more },
   })
   github.addRepository('acme/shop', {
     workflows: [
@@ -48,7 +45,7 @@ beforeAll(async () => {
       workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
       ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) =>
         workflow(`tcp-${index}`, [], {
-          content: `on:\n  workflow_dispatch:\n    inputs: { port: ${input} }\n`,
+          content: `on: { workflow_dispatch: { inputs: { port: ${input} } } }`,
         }),
       ),
       workflow('old', ['old'], { state: 'disabled_manually' }),
@@ -81,14 +78,10 @@ beforeAll(async () => {
     // Nothing listens there.
     PORT: '2',
   }
-  const config = readConfig({
-    ...clean,
-    HOST: '127.0.0.1',
-    PORT: '0',
-    RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
-  })
-  relay = await createRelay(config, pino({ level: 'silent' }))
+  relay = await startRelay({ ...clean, RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` })
 })
+const startRelay = (env: Env) =>
+  createRelay(readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' }), pino({ level: 'silent' }))
 afterEach(() => {
   github.clearFailures()
   port.clearFailures()
@@ -130,6 +123,11 @@ function file(name: string, text: string): string {
   return join(folder, name)
 }
 
+/** An App in place of the token. */
+const envOf = ({ id, privateKey }: { id: number; privateKey: string }) => ({
+  ...{ GITHUB_TOKEN: undefined, GITHUB_APP_ID: String(id), GITHUB_APP_PRIVATE_KEY: privateKey },
+})
+
 const routes = (yaml: string) => ({ RELAY_REPOSITORY: undefined, RELAY_ROUTES: file('routes.yml', yaml) })
 
 test('a clean configuration is ok, line by line', async () => {
@@ -158,12 +156,7 @@ test('a clean configuration with a GitHub App and routes is ok as well', async (
   const more = routes(`
 - { match: { action: deploy }, repository: acme/shop }
 - { repository: acme/listed, event_type: anything }`)
-  const found = await findings({
-    ...more,
-    GITHUB_TOKEN: undefined,
-    GITHUB_APP_ID: String(app.id),
-    GITHUB_APP_PRIVATE_KEY: app.privateKey,
-  })
+  const found = await findings({ ...more, ...envOf(app) })
   expect(found.filter(({ status }) => status !== 'ok')).toEqual([])
   expect(found.map(({ sentence }) => sentence)).toEqual(
     expect.arrayContaining([
@@ -308,10 +301,7 @@ describe('a service that does not respond, or not as it should', () => {
     const disk = mountSmallDisk(path, '1m')
     if (!disk) return context.skip('no permission to mount a disk')
     const env = { ...clean, RELAY_DATABASE: `sqlite:${join(path, 'relay.db')}` }
-    const running = await createRelay(
-      readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' }),
-      pino({ level: 'silent' }),
-    )
+    const running = await startRelay(env)
     disk.fill()
     const found = await wrong(env)
     disk.free()
@@ -409,13 +399,10 @@ describe('a service that does not respond, or not as it should', () => {
         headers,
         body: body ?? { resources: {}, rate: { limit: 5000, remaining, used: 0, reset: 1_800_000_000 } },
       })
-    limit(5000, {
-      'github-authentication-token-expiration': new Date(Date.now() + 864e5)
-        .toISOString()
-        .replace(/T(.{8}).*/, ' $1 UTC'),
-    })
-    const day = new Date(Date.now() + 864e5).toISOString().slice(0, 10)
-    expect(await wrong()).toEqual([`warning: GITHUB_TOKEN expires on ${day}: renew it before then.`])
+    const tomorrow = new Date(Date.now() + 864e5).toISOString().replace(/T(.{8}).*/, ' $1 UTC')
+    limit(5000, { 'github-authentication-token-expiration': tomorrow })
+    const expires = `GITHUB_TOKEN expires on ${tomorrow.slice(0, 10)}: renew it before then.`
+    expect(await wrong()).toEqual([`warning: ${expires}`])
     limit(12)
     expect(await wrong()).toEqual([
       "warning: GitHub's rate limit is nearly used up: 12 of 5000 requests are left until 08:00 UTC. Give the relay its own credential.",
@@ -428,29 +415,17 @@ describe('a service that does not respond, or not as it should', () => {
 
   test('a GitHub App: of another key, on no repository, with webhooks that go elsewhere', async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
-    const env = {
-      GITHUB_TOKEN: undefined,
-      GITHUB_APP_ID: String(app.id),
-      GITHUB_APP_PRIVATE_KEY: app.privateKey,
-    }
+    const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
       "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
     )
     expect(await wrong(env)).toEqual([
       "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
     ])
-    const hook = (body: object) =>
-      github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body })
-    const good = {
-      GITHUB_TOKEN: undefined,
-      GITHUB_APP_ID: String(other.id),
-      GITHUB_APP_PRIVATE_KEY: other.privateKey,
-    }
-    github.fail({
-      match: ({ path }) => path === '/app',
-      status: 200,
-      body: { slug: 'port-relay', events: [] },
-    })
+    const respond = (to: string, body: object) =>
+      github.fail({ match: ({ path }) => path === to, status: 200, body })
+    const hook = (body: object) => respond('/app/hook/config', body)
+    respond('/app', { slug: 'port-relay', events: [] })
     expect(await wrong(good)).toEqual([
       'warning: The GitHub App port-relay does not subscribe to workflow_run: choose it under its Permissions & events.',
     ])
@@ -575,19 +550,9 @@ describe('the inputs of a workflow are compared in advance', () => {
     '{{ spreadValue() }}': '{{ .inputs }}',
     port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },
   }
-  const action = (invocationMethod: object) =>
-    JSON.stringify({
-      identifier: 'scale',
-      trigger: {
-        type: 'self-service',
-        operation: 'DAY-2',
-        userInputs: {
-          properties: { replicas: { type: 'number' }, enviroment: { type: 'string' } },
-          required: ['enviroment'],
-        },
-      },
-      invocationMethod,
-    })
+  const properties = { replicas: { type: 'number' }, enviroment: { type: 'string' } }
+  const userInputs = { properties, required: ['enviroment'] }
+  const trigger = { type: 'self-service', operation: 'DAY-2', userInputs }
   const inputs = (declared: object) => ({ eventTypes: [], dispatch: { inputs: declared as Declared } })
   const ALLOWED = { RELAY_ALLOWED_REPOSITORIES: 'acme/*' }
   type Declared = Record<string, DeclaredInput>
@@ -650,7 +615,7 @@ describe('the inputs of a workflow are compared in advance', () => {
         ['ok: scale starts a repository_dispatch, whose payload carries every input.'],
       ],
     ]
-    const actions = rows.map(([method]) => JSON.parse(action(method)))
+    const actions = rows.map(([invocationMethod]) => ({ identifier: 'scale', trigger, invocationMethod }))
     expect(await compared(JSON.stringify(actions))).toEqual(rows.flatMap(([, expected]) => expected))
     expect(await compared('nonsense')).toEqual([
       expect.stringMatching(/^problem: \S+ is not JSON: export the action from Port as JSON\.$/),
@@ -660,16 +625,13 @@ describe('the inputs of a workflow are compared in advance', () => {
   test('with what was delivered lately, also while a relay runs on the file', async () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
-    const config = readConfig({ ...env, HOST: '127.0.0.1', PORT: '0' })
-    const running = await createRelay(config, pino({ level: 'silent' }))
+    const running = await startRelay(env)
+    const inputs = { enviroment: 'prod' }
     try {
       for (const workflow of ['guide.yml', 'carried.yml']) {
         const { status } = await send(`http://127.0.0.1:${running.port}`, {
           path: `/webhook/acme/scaled?workflow=${workflow}`,
-          body: {
-            run: { id: `r_${workflow.slice(0, 5)}` },
-            ...{ action: { identifier: 'scale' }, inputs: { enviroment: 'prod' } },
-          },
+          body: { run: { id: `r_${workflow.slice(0, 5)}` }, action: { identifier: 'scale' }, inputs },
           secret: port.clientSecret,
         })
         expect(status).toBe(202)
