@@ -4,7 +4,6 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
-import { generate } from '../../relay/cli/generate.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
@@ -53,7 +52,6 @@ afterEach(() => vi.restoreAllMocks())
 /** Wrong arguments, each with the sentence about them. */
 const WRONG: [Command, string[], string][] = [
   [serve, ['now'], 'serve does not take the argument "now"; see serve --help.'],
-  [doctor, ['--json=yes'], '--json takes no value; see doctor --help.'],
   [send, [], 'send needs either FILE or --action NAME.'],
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
@@ -64,8 +62,6 @@ const WRONG: [Command, string[], string][] = [
   [redeliver, ['--since', '1h'], 'A filter needs --state failed or --state cancelled.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
-  [generate, [], 'Name the file: generate FILE, a workflow or a Port action.'],
-  [generate, ['FILE', '--format', 'toml'], '--format must be one of json, port-workflow, workflow.'],
   [migrate, [], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.'],
 ]
 /** Arguments with which a command prints JSON, and a part of it. */
@@ -75,7 +71,6 @@ const JSON_OF: [Command, string[], object][] = [
   [deliveries, ['--json', '--limit', '1'], { deliveries: [expect.any(Object)], next: 3 }],
   [redeliver, ['--state', 'failed', '--dry-run', '--json'], { dry_run: true, redelivered: 0, more: false }],
   [cancel, ['ID', '--json'], { delivery: expect.any(String), state: 'running' }],
-  [generate, ['FILE', '--json'], { format: 'json', content: expect.any(String), notes: expect.any(Array) }],
   [migrate, ['FILE', '--json'], { files: [expect.any(Object)] }],
 ]
 /** Arguments that match nothing, and what says so. */
