@@ -210,16 +210,6 @@ describe('a valid configuration that does not do what its author wants', () => {
     expect(await wrong({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
-  test('the variables that Kubernetes sets for a Service named relay are not reported', async () => {
-    const links = {
-      RELAY_SERVICE_HOST: '10.0.0.1',
-      RELAY_SERVICE_PORT: '80',
-      RELAY_PORT: 'tcp://10.0.0.1:80',
-      RELAY_PORT_80_TCP_ADDR: '10.0.0.1',
-    }
-    expect(await wrong(links)).toEqual([])
-  })
-
   test("GitHub's pages in place of its API, and an issuer of another GitHub", async () => {
     const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
     const offline = (more: Env) =>
