@@ -15,7 +15,7 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 260,
-  sourceLines: 28_860,
+  sourceLines: 29_400,
   /** The goal is 30,500; this is where it stands. */
   testLines: 33_760,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
