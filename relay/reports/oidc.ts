@@ -30,7 +30,7 @@ export interface OidcDeps {
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
-  /** The issuer is not asked again for this long, for a key that is not in its set as well as after a failure. */
+  /** The issuer isn't asked again for this long, whatever tokens arrive: they may be forged. */
   cooldownMs?: number
   /** How old the set becomes before it is asked for again. */
   cacheMs?: number
@@ -142,16 +142,9 @@ function number(claim: unknown): number | null {
   return Number.isSafeInteger(value) ? value : null
 }
 
-export interface IssuerKeysDeps {
-  /** Of GITHUB_OIDC_ISSUER. */
-  issuer: string
-  throttled: Pick<ThrottledLog, 'warn'>
-  /** The issuer is asked no more often than this, whatever tokens arrive: they may be forged. */
-  cooldownMs: number
-  /** How old the set becomes before it is asked for again. */
-  cacheMs: number
-  timeoutMs: number
-}
+type IssuerKeysDeps = Required<
+  Pick<OidcDeps, 'issuer' | 'throttled' | 'cooldownMs' | 'cacheMs' | 'timeoutMs'>
+>
 
 /** A token can't be verified now; the message is for its sender. */
 class KeysUnknown extends Error {

@@ -69,28 +69,14 @@ export function createReports(deps: ReportsDeps): Hono {
   const tokens = createReportTokens({ secret, audience, lifetimeMs: LIMITS.reportToken.value, clock, log })
   const verify = createOidcVerifier({
     issuer: config.github.oidcIssuer,
-    audience,
-    clock,
-    log,
-    throttled,
+    ...{ audience, clock, log, throttled },
   })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
   const shareInputs = createHandOut({ store, secrets })
   const start = createStart({
-    ...{
-      isAllowed,
-      store,
-      github,
-      apply,
-      port,
-      findByTitle: findNamed,
-      verify,
-      factsOf,
-      tokens,
-      shareInputs,
-      log,
-    },
+    ...{ isAllowed, store, github, apply, port },
+    ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
     rate: createTokenBuckets(LIMITS.reportStartRate.value),

@@ -94,8 +94,6 @@ test('a step under way hears that the worker is to stop, and the stop waits for 
 
 test('due work is checked at the same moments by all workers, and less often after a minute without work', () => {
   const next = (now: number, lastWorkAt: number) => now + pollDelay(now, lastWorkAt)
-  expect([10_100, 10_499].map(now => next(now, 10_000))).toEqual([10_500, 10_500])
-  expect(next(10_500, 10_000)).toBe(11_000)
-  expect(next(69_999, 10_000)).toBe(70_000)
+  expect([10_100, 10_500, 69_999].map(now => next(now, 10_000))).toEqual([10_500, 11_000, 70_000])
   expect([70_000, 71_999].map(now => next(now, 10_000))).toEqual([72_000, 72_000])
 })
