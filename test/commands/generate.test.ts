@@ -178,8 +178,11 @@ test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
     expect(definitionProblems('actions', action)).toEqual([])
     const usesAction = yaml.includes('org/port-webhook-action@')
     expect(notes.some(note => note.includes('does not use port-webhook-action'))).toBe(!usesAction)
-    const [definition] = globSync(`${dirname(example).replace('-oidc', '')}/port-action*.json`, { cwd: root })
-    const known = json(definition!).trigger.userInputs.properties
+    const [file] = globSync(`${dirname(example).replace('-oidc', '')}/port-{action,workflow}*.json`, {
+      cwd: root,
+    })
+    const { trigger, nodes } = json(file!)
+    const known = (trigger ?? nodes[0].config).userInputs.properties
     expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
     const query = example.includes('existing-workflow') ? `?workflow=${basename(example)}` : ''
     expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
