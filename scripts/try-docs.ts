@@ -50,7 +50,7 @@ const [port, github, issuer, listen] = await Promise.all([
 const workflows = [
   { path: '.github/workflows/deploy.yml', name: 'Deploy service', eventTypes: ['deploy_service', 'deploy'] },
 ]
-github.addRepository('acme/shop', { workflows })
+for (const name of ['acme/shop', 'acme/web']) github.addRepository(name, { workflows })
 const relayUrl = `http://127.0.0.1:${listen}`
 const settings = {
   PORT_API_URL: port.url,
@@ -104,6 +104,9 @@ function prepare(): void {
   cpSync(join(root, 'examples/deploy-oidc/deploy.yml'), join(clone, '.github/workflows/deploy.yml'))
   cpSync(join(root, 'examples/existing-workflow/release.yml'), join(clone, '.github/workflows/release.yml'))
   cpSync(join(root, 'examples/deploy/port-action.full-context.json'), join(clone, 'port-action.json'))
+  const exported = JSON.parse(text('examples/existing-workflow/port-action.json'))
+  exported.invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'release.yml' }
+  writeFileSync(join(clone, 'action.json'), JSON.stringify(exported))
   const event = blocks('docs/action.md').find(({ language }) => language === 'json')!.content
   writeFileSync(join(clone, 'event.json'), event)
   writeFileSync(
