@@ -41,7 +41,7 @@ const browser = await openBrowser()
 if (typeof browser === 'string') throw new Error(browser)
 
 async function shoot(name: string, page: string, options: { dark?: boolean; width?: number } = {}) {
-  const { dark = false, width = 1200 } = options
+  const { dark = false, width = 1280 } = options
   if (typeof browser === 'string') return
   const tab = await browser.newPage({
     viewport: { width, height: width < 500 ? 760 : 860 },
@@ -55,13 +55,13 @@ async function shoot(name: string, page: string, options: { dark?: boolean; widt
   await tab.close()
 }
 await shoot('dashboard.png', '/')
-await shoot('dashboard-dark.png', '/?state=failed', { dark: true })
+await shoot('dashboard-dark.png', '/?outcome=not_started', { dark: true })
 await shoot('dashboard-delivery.png', `/deliveries/${ids.approval}`)
-await shoot('dashboard-narrow.png', '/', { width: 320 })
+await shoot('dashboard-narrow.png', '/', { width: 360 })
 if (process.argv[3] === 'all') {
   await shoot('failed.png', `/deliveries/${ids.failed}`, { dark: true })
-  await shoot('delivery-narrow.png', `/deliveries/${ids.approval}`, { width: 320 })
-  await shoot('bulk.png', '/redeliver?state=failed')
+  await shoot('delivery-narrow.png', `/deliveries/${ids.approval}`, { width: 360 })
+  await shoot('bulk.png', '/redeliver?outcome=not_started')
   await shoot('refused.png', '/refused')
   await shoot('confirm.png', `/deliveries/${ids.failed}/redeliver`)
 }

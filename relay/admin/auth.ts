@@ -137,9 +137,16 @@ export function createSessions(
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/** Browsers send where a request comes from. Old ones don't; for them, only the form's secret protects. */
-export const isOwnSite = (c: Context) =>
-  ['same-origin', 'none', undefined].includes(c.req.header('sec-fetch-site'))
+/**
+ * Browsers send where a request comes from: over plain HTTP only the origin of a form, which is compared with the host that
+ * the browser, or a proxy for it, names.
+ */
+export function isOwnSite(c: Context): boolean {
+  const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
+  if (site !== undefined) return site === 'same-origin' || site === 'none'
+  const hosts = [c.req.header('host'), c.req.header('x-forwarded-host')]
+  return origin === undefined || (URL.canParse(origin) && hosts.includes(new URL(origin).host))
+}
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 

@@ -59,14 +59,20 @@ export function readWhole(name: string, text: string | undefined, max: number): 
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
-/** A filter for redelivery must name a state, so that nothing is redelivered by mistake. @throws Problem 400 */
+/** A filter for redelivery must name a state or an outcome, so that nothing is redelivered by mistake. @throws Problem 400 */
 export function readBulkFilter(given: GivenFilter, organizations: string[], now: number): Filter {
-  if (REDELIVERABLE.some(state => state === given.state)) return readFilter(given, organizations, now)
+  if (isBulk(given)) return { ...readFilter(given, organizations, now), redeliverable: true }
   throw new Problem(
     400,
-    `state must be ${REDELIVERABLE.join(' or ')}: only such deliveries can be redelivered.`,
+    `Name a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded: only such deliveries can be redelivered.`,
   )
 }
+
+/** Whether a filter names deliveries that can be redelivered. */
+export const isBulk = ({ state, outcome }: GivenFilter) =>
+  state === undefined
+    ? outcome !== undefined && outcome !== 'succeeded'
+    : REDELIVERABLE.some(each => each === state)
 
 /** Empty fields of a form are ignored. */
 export const givenIn = (read: (name: string) => string | undefined): GivenFilter =>

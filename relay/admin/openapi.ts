@@ -25,7 +25,7 @@ const delivery = {
   seq: described('order of acceptance; pass it as `before` to get older deliveries', whole),
   state: { type: 'string', enum: STATES },
   outcome: described('how it went; null while it is open', { enum: [...OUTCOMES, null] }),
-  reason: described('why it failed', orNull(text)),
+  reason: described('why it failed, or why its dispatch waits', orNull(text)),
   run_id: described('the run in Port', orNull(text)),
   action: orNull(text),
   repository: text,
@@ -190,7 +190,7 @@ export const openApi = {
           limit: { type: 'integer', minimum: 1, maximum: MAX_REDELIVERED, default: MAX_REDELIVERED },
           dry_run: dryRun,
         },
-        required: ['state'],
+        anyOf: [{ required: ['state'] }, { required: ['outcome'] }],
         additionalProperties: false,
       },
       Redelivered: object({

@@ -19,7 +19,7 @@ export interface RedeliveryDeps {
 }
 
 /** Deliveries to redeliver, oldest first, which keeps the order per repository. */
-interface Found {
+export interface Found {
   deliveries: Delivery[]
   /** Whether older ones match as well. */
   more: boolean

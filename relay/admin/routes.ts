@@ -87,6 +87,8 @@ export function createAdmin({
         }
       },
       steps: createSteps(github),
+      webhookUrl: origin =>
+        `${config.publicUrl ?? origin}/webhook${config.targets.repository === null ? '/OWNER/REPOSITORY' : ''}`,
       serverUrl: github.serverUrl,
       portRunUrl: portRunUrl(config.port.apiUrl),
     }),

@@ -102,7 +102,7 @@ const COLUMNS: [title: string, text: (delivery: Shown) => string][] = [
   ['RUN', d => d.run_id ?? '-'],
   ['REPOSITORY', d => d.repository],
   ['TARGET', d => target(d) ?? '-'],
-  ['REASON', d => d.reason ?? whyWaiting(d)],
+  ['REASON', d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': ')],
 ]
 /** Of an outcome, or of the state without one. */
 const COLORS: Record<string, Color> = {

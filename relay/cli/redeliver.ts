@@ -37,8 +37,8 @@ export const redeliver = defineCommand({
       throw new UsageError(
         'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
       )
-    if (filter.state === undefined)
-      throw new UsageError('A filter needs --state failed or --state cancelled.')
+    if (filter.state === undefined && filter.outcome === undefined)
+      throw new UsageError('A filter needs --state failed, --state cancelled, or --outcome OUTCOME.')
     const { limit, ...rest } = filter
     const body = { ...toFilter(rest), ...(limit && { limit: Number(limit) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk

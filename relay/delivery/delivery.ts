@@ -65,7 +65,7 @@ export interface Delivery extends Target {
   state: State
   /** Empty while it is open. */
   outcome: Outcome | ''
-  /** Why it failed, or why no workflow run may start. */
+  /** Why it failed, why its dispatch waits, or why no workflow run may start. */
   reason: string | null
   receivedAt: number
   /** When it last entered the queue: received, or redelivered. */

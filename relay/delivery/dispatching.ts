@@ -30,6 +30,7 @@ export function accept(
   return {
     change: {
       state: bound ? 'running' : 'dispatched',
+      ...(delivery.reason !== null && { reason: null }),
       dispatchedAt: now,
       awaitingResponseSince: null,
       dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_POLL_MS, startTimeout) : now,

@@ -59,6 +59,9 @@ export const failed = (outcome: Outcome, label: string, sentence: string): Endin
   ...{ state: 'failed', outcome, conclusion: 'failure', label, sentence },
 })
 
+const notStarted = (sentence: string) => failed('not_started', 'Not started', sentence)
+const unknown = (label: string, sentence: string) => failed('unknown', label, sentence)
+
 /** What makes the run of a delivery known. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
@@ -69,44 +72,35 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
   switch (cause.why) {
     case 'nothing listens':
-      return failed(
-        'not_started',
-        'Not started',
+      return notStarted(
         workflow === null ? nothingListens(cause, repository, eventType) : noRunOfWorkflow(delivery),
       )
     case 'not seen':
-      return failed(
-        'not_started',
-        'Not started',
+      return notStarted(
         `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
       )
     case 'unidentified':
-      return failed(
-        'unknown',
+      return unknown(
         'Not identified',
         `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it can't be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
       )
     case 'deleted':
-      return failed(
-        'unknown',
+      return unknown(
         'Deleted',
         `The workflow run was deleted on GitHub before it reported its result. Run the Port action again if its work is still wanted.`,
       )
     case 'too long':
-      return failed(
-        'unknown',
+      return unknown(
         'Not followed further',
         `The workflow run in ${repository} hasn't finished within ${duration(cause.runTimeout)} (it is "${cause.status}" on GitHub), and the relay no longer follows it. Cancel it on GitHub if it hangs, or raise RELAY_RUN_TIMEOUT.`,
       )
     case 'end not seen':
-      return failed(
-        'unknown',
+      return unknown(
         'Not followed further',
         `The workflow run in ${repository} reported no result within ${duration(cause.runTimeout)}, and the relay can't read it: ${cause.reason}. Look at the run on GitHub, and give the relay Actions: read.`,
       )
     case 'unknown':
-      return failed(
-        'unknown',
+      return unknown(
         'Unknown',
         `The relay couldn't find out within ${duration(cause.runTimeout)} what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
       )

@@ -52,7 +52,7 @@ export function defer(
   const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
   const dueAt = Math.min(until ?? now + backoff, last)
   return {
-    change: { dueAt, awaitingResponseSince: null, waitingNotified: true },
+    change: { dueAt, reason, awaitingResponseSince: null, waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
     history: { type: 'dispatchDeferred', details: { ...details, until: dueAt } },
   }
@@ -67,7 +67,7 @@ export function loseResponse(
   const { attempt, reason } = event
   if (attempt !== delivery.attempts) return null
   return {
-    change: { dueAt: now + nextPoll(0, policy), awaitingResponseSince: now, waitingNotified: true },
+    change: { dueAt: now + nextPoll(0, policy), reason, awaitingResponseSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; searching for its workflow run`),
     history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
@@ -124,7 +124,7 @@ export function pollAgainOrRetry(
 /** A rate-limit pause: nothing was tried, and nothing is due before it is over. */
 export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
-    change: { waitingNotified: true },
+    change: { waitingNotified: true, reason },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
     history: delivery.waitingNotified ? null : { type: 'waitingNotified', details: { reason, until } },
     keepLease: true,

@@ -133,6 +133,8 @@ export type Work = 'dispatch' | 'watch' | 'outbox'
 export interface Filter {
   state?: State
   outcome?: Outcome
+  /** Of this outcome, those that can be redelivered. */
+  redeliverable?: boolean
   repository?: string
   action?: string
   dedupeKeys?: string[]

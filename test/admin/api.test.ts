@@ -198,7 +198,7 @@ test('a dry run shows what a filter would redeliver, and whose run in Port has e
   expect(newest.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 2])
   expect(newest.more).toBe(true)
 
-  const done = await ask('POST', '/api/redeliver', { state: 'failed', repository: 'acme/shop' })
+  const done = await ask('POST', '/api/redeliver', { outcome: 'not_started', repository: 'acme/shop' })
   expect([done.status, done.body.redelivered]).toEqual([202, 2])
   expect(done.body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([0, 1])
   const { body } = await ask('GET', '/api/deliveries?repository=acme/shop&limit=2')
@@ -217,9 +217,11 @@ test('a bulk redelivery that is not asked for exactly is refused', async () => {
     expect(response.status).toBe(400)
     return response.body.detail
   }
-  const state = 'state must be failed or cancelled: only such deliveries can be redelivered.'
+  const state =
+    'Name a state (failed or cancelled) or an outcome other than succeeded: only such deliveries can be redelivered.'
   expect(await detail({})).toBe(state)
   expect(await detail({ state: 'finished' })).toBe(state)
+  expect(await detail({ outcome: 'succeeded' })).toBe(state)
   expect(await detail({ state: 'failed', repo: 'acme/shop' })).toBe(
     'The body has the unknown field "repo": the known fields are state, outcome, repository, action, run_id, since, limit, dry_run.',
   )

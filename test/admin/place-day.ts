@@ -1,8 +1,8 @@
+import { createTally } from '../../relay/admin/health.ts'
 import type { DeliveryRun, NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { deliveryId } from '../../relay/intake/parse.ts'
 import { openStore } from '../../relay/store/open.ts'
-import type { Hour } from '../../relay/store/store.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 
 const HOUR = 3_600_000
@@ -15,12 +15,13 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   const real = await openStore({ kind: 'sqlite', path }, 0)
   let now = real.clock()
   const store = { ...real, clock: () => now }
+  const tally = createTally(store, { error() {} })
   const policy = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
   const apply = createApplyEvent({
     store,
     policy,
     canReport: () => false,
-    onTransition() {},
+    onTransition: (_, applied) => tally.transition(applied),
     log: { info() {}, debug() {} },
   })
   let placed = 0
@@ -32,7 +33,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     const action = given.action ?? ACTIONS[i % ACTIONS.length]!
     const user = PEOPLE[(i * 7) % PEOPLE.length]
     const runId = `r_${Buffer.from(`Q${i}0YotCZMKxDL`).toString('base64url').slice(0, 16)}`
-    const { id } = await store.accept({
+    const { id } = await tally.store.accept({
       ...{ id: deliveryId(now), runId, dedupeKey: `run:${runId}`, organization: 'default' },
       ...{ kind: 'action_run', action, repository: REPOSITORIES[i % REPOSITORIES.length]! },
       ...{ eventType: action, workflow: null, ref: null, receivedAt: now },
@@ -73,16 +74,11 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...accepted,
     [600_000, { type: 'startTimedOut', cause: { why: 'nothing listens', disabled: [], workflows: 3 } }],
   ]
-  const hours = new Map<number, Omit<Hour, 'hour'>>()
-  for (let i = 24; i > 0; i--) {
-    const accepted = Math.round(14 + 12 * Math.sin((i - 3) / 3.2) + (i % 4))
-    const failed = i === 7 ? 9 : i % 6 === 0 ? 2 : 0
-    const cancelled = i % 9 === 0 ? 1 : 0
-    const [succeeded, rest] = [accepted - failed - cancelled, { not_started: 0, unknown: 0 }]
-    hours.set(i, { accepted, succeeded, failed, cancelled, ...rest })
+  for (let i = 0; i < 140; i++) {
+    const age = Math.round((22.4 - i / 6.6 + Math.sin(i / 3) / 2) * HOUR)
+    const conclusion = i % 23 === 3 ? 'failure' : i === 60 ? 'cancelled' : 'success'
+    await place(age, {}, i % 41 === 17 ? unheard : ended(16_100_000_000 + i, conclusion))
   }
-  for (let i = 0; i < 12; i++)
-    await place(5 * HOUR - i * 600_000, {}, ended(16_100_000_000 + i, i % 5 === 3 ? 'failure' : 'success'))
   named.failed = await place(
     50 * 60_000,
     { action: 'rotate_secret', repository: 'acme/billing', eventType: 'rotate_secret' },
@@ -92,15 +88,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   await place(28 * 60_000, { action: 'restart_service', repository: 'acme/web' }, [
     ...bound(16_300_000_000),
     [20_000, { type: 'cancelRequested', by: 'port' }],
-    [
-      1000,
-      {
-        type: 'runFinished',
-        run: { ...run(16_300_000_000), conclusion: 'cancelled' },
-        runs: [run(16_300_000_000)],
-        found: null,
-      },
-    ],
+    ...ended(16_300_000_000, 'cancelled').slice(-1),
   ])
   const deferred: DeliveryEvent = {
     ...{ type: 'dispatchDeferred', attempt: 1, until: null },
@@ -138,12 +126,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   await place(6 * 60_000, {}, bound(16_500_000_000))
   await place(3 * 60_000, {}, bound(16_600_000_000))
   await place(40_000, {}, accepted)
-  now = real.clock()
-  const start = Math.floor(now / HOUR) * HOUR
-  await real.countHours(
-    [...hours].map(([i, row]) => ({ hour: start - (i - 1) * HOUR, ...row })),
-    0,
-  )
+  await tally.stop()
   await real.close()
   return { approval: named.approval!, failed: named.failed! }
 }

@@ -8,15 +8,8 @@ const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 interface Refused {
   since: string
-  refused: {
-    first_at: string
-    last_at: string
-    count: number
-    status: number
-    reason: string
-    sender: string
-    repository: string | null
-  }[]
+  refused: (Record<'first_at' | 'last_at' | 'reason' | 'sender', string> &
+    Record<'count' | 'status', number> & { repository: string | null })[]
 }
 
 async function open(more: Record<string, string> = {}) {

@@ -92,10 +92,14 @@ test.each(['SQLite', 'PostgreSQL'])(
   },
 )
 
-test('forms of another site use up no tries to sign in', async () => {
+test.each([
+  ['sec-fetch-site', 'cross-site'],
+  ['origin', 'https://other.example'],
+  ['origin', 'null'],
+])('forms of another site use up no tries to sign in (%s: %s)', async (name, value) => {
   const forms = formsOf(await openRelayHere(relayEnv(TOKENS)))
   for (let n = 0; n < 12; n++) {
-    const response = await forms.post('/sign-in', { token: 'x' }, { 'sec-fetch-site': 'cross-site' })
+    const response = await forms.post('/sign-in', { token: 'x' }, { [name]: value })
     expect(response.status).toBe(403)
   }
   await forms.signIn()

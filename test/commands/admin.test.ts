@@ -59,7 +59,7 @@ const WRONG: [Command, string[], string][] = [
   [deliveries, ['ID', '--limit', '1'], 'One delivery takes no filter: name an ID, or filter the list.'],
   [redeliver, [], 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
   [redeliver, ['ID', '--state', 'x'], 'Name deliveries by their IDs or by a filter, not both.'],
-  [redeliver, ['--since', '1h'], 'A filter needs --state failed or --state cancelled.'],
+  [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
   [migrate, [], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.'],

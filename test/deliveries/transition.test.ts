@@ -106,8 +106,8 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
     ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
   },
   dispatchRejected: { queued: 'state=failed outcome reason dueAt awaitingResponseSince · 2' },
-  dispatchDeferred: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
-  responseLost: { queued: 'dueAt awaitingResponseSince waitingNotified · 1' },
+  dispatchDeferred: { queued: 'dueAt reason awaitingResponseSince waitingNotified · 1' },
+  responseLost: { queued: 'dueAt reason awaitingResponseSince waitingNotified · 1' },
   runNotFound: { queued: 'dueAt waitingNotified · 1' },
   runsSeen: {
     queued: 'dueAt runs state=running dispatchedAt awaitingResponseSince · 1',
@@ -137,7 +137,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   },
   runUnidentified: { dispatched: 'state=failed outcome reason dueAt · 2' },
   runDeleted: { running: 'state=failed outcome reason dueAt · 2' },
-  waitingNotified: { queued: 'waitingNotified · 1' },
+  waitingNotified: { queued: 'waitingNotified reason · 1' },
   redelivered: {
     failed:
       'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0',

@@ -4,6 +4,7 @@ import type { Store } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
 import {
+  type Found,
   knownDelivery,
   MAX_REDELIVERED,
   mustBeOpen,
@@ -13,7 +14,7 @@ import {
 import { type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
 import { layout } from './layout.ts'
-import { amount } from './list-page.ts'
+import { amount, filterText } from './list-page.ts'
 
 export interface ChangesDeps {
   organizations: string[]
@@ -25,46 +26,33 @@ export interface ChangesDeps {
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
   const { organizations, store, redelivery } = deps
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organizations, store.clock())
-  const pathOf = ({ id }: Delivery) => `/deliveries/${encodeURIComponent(id)}`
 
   get('/deliveries/:id/redeliver', 'admin', async (c, session) => {
     const delivery = await knownDelivery(c, store)
     mustBeRedeliverable(delivery)
     const ended = (await redelivery.readEnds([delivery])).get(delivery.id) ?? null
-    const lines = [resultOfPortRun(ended)]
-    return confirmPage(session, delivery, {
-      title: 'Redeliver?',
-      verb: 'Redeliver',
-      path: 'redeliver',
-      lines,
-    })
+    return confirmPage(session, delivery, 'redeliver', resultOfPortRun(ended))
   })
   get('/deliveries/:id/cancel', 'admin', async (c, session) => {
     const delivery = await knownDelivery(c, store)
     mustBeOpen(delivery)
-    const lines = [CANCELLING[delivery.state === 'queued' ? 'queued' : 'running']]
-    return confirmPage(session, delivery, {
-      title: 'Cancel?',
-      verb: 'Cancel the delivery',
-      path: 'cancel',
-      lines,
+    return confirmPage(
+      session,
+      delivery,
+      'cancel',
+      CANCELLING[delivery.state === 'queued' ? 'queued' : 'running'],
+    )
+  })
+  for (const change of ['redeliver', 'cancel'] as const)
+    post(`/deliveries/:id/${change}`, async c => {
+      const delivery = await knownDelivery(c, store)
+      await redelivery[change](delivery)
+      return `/deliveries/${encodeURIComponent(delivery.id)}`
     })
-  })
-  post('/deliveries/:id/redeliver', async c => {
-    const delivery = await knownDelivery(c, store)
-    await redelivery.redeliver(delivery)
-    return pathOf(delivery)
-  })
-  post('/deliveries/:id/cancel', async c => {
-    const delivery = await knownDelivery(c, store)
-    await redelivery.cancel(delivery)
-    return pathOf(delivery)
-  })
   get('/redeliver', 'admin', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
-    const { deliveries, more } = await redelivery.find(bulkFilter(given), MAX_REDELIVERED)
-    const ends = await redelivery.readEnds(deliveries)
-    return bulkPage({ session, given, deliveries, more, ends })
+    const found = await redelivery.find(bulkFilter(given), MAX_REDELIVERED)
+    return bulkPage(session, given, found, await redelivery.readEnds(found.deliveries))
   })
   post('/redeliver', async (_, form) => {
     const given = givenIn(name => (typeof form[name] === 'string' ? form[name] : undefined))
@@ -82,23 +70,23 @@ const CANCELLING = {
 const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
 
 /** The confirmation before one delivery is redelivered or canceled. */
-function confirmPage(
-  session: Session,
-  delivery: Delivery,
-  question: { title: string; verb: string; path: string; lines: Html[] },
-) {
-  const { title, verb, path, lines } = question
+function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' | 'cancel', line: Html) {
+  const [title, verb, look] = QUESTIONS[change]
   const page = `/deliveries/${encodeURIComponent(delivery.id)}`
   return layout({
     title,
     session,
     body: html`<section class="card narrow"><h1>${title}</h1>
 <p><strong>${delivery.action ?? 'Delivery'}</strong> to ${delivery.repository}${delivery.runId !== null && `, run ${delivery.runId}`}</p>
-${lines.map(line => html`<p>${line}</p>`)}
-<form method="post" action="${page}/${path}" class="buttons">${csrf(session)}<button class="primary">${verb}</button> <a class="button" href="${page}">Back</a></form>
+<p>${line}</p>
+<form method="post" action="${page}/${change}" class="buttons">${csrf(session)}<button class="${look}">${verb}</button> <a class="button" href="${page}">Back</a></form>
 </section>`,
   })
 }
+const QUESTIONS = {
+  redeliver: ['Redeliver?', 'Redeliver', 'primary'],
+  cancel: ['Cancel?', 'Cancel the delivery', 'danger'],
+} as const
 
 /** Whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
@@ -106,18 +94,15 @@ const resultOfPortRun = (ended: boolean | null) =>
     ? html`<span class="problem">Its run in Port has finished: Port will not show the new workflow run.</span>`
     : html`${ended === false ? 'Its run in Port is open: it will show the new workflow run.' : 'It is unknown whether its run in Port has finished.'}`
 
-interface BulkPage {
-  session: Session
-  given: GivenFilter
-  deliveries: Delivery[]
-  more: boolean
-  ends: ReadonlyMap<string, boolean | null>
-}
-
 const SHOWN = 100
 
 /** The confirmation before a bulk redelivery, with the deliveries that it queues. */
-function bulkPage({ session, given, deliveries, more, ends }: BulkPage) {
+function bulkPage(
+  session: Session,
+  given: GivenFilter,
+  { deliveries, more }: Found,
+  ends: ReadonlyMap<string, boolean | null>,
+) {
   const ended = deliveries.filter(({ id }) => ends.get(id) === true).length
   const back = `/${query({ ...given })}`
   return layout({
@@ -133,19 +118,27 @@ ${ended > 0 && html`<p class="problem">The runs in Port of ${ended} of them have
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
       )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>
-<ul class="plain">${deliveries
-        .slice(0, SHOWN)
-        .map(
-          d =>
-            html`<li><a href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a> to ${d.repository} <span class="reason">${d.reason}</span>${ends.get(d.id) === true && html` <span class="problem">ended in Port</span>`}</li>`,
-        )}</ul>${deliveries.length > SHOWN && html`<p>… and ${deliveries.length - SHOWN} more.</p>`}`
+${byReason(deliveries).map(
+  ([
+    reason,
+    group,
+  ]) => html`<details class="group"><summary><strong>${amount(group.length)}</strong> ${reason}</summary>
+<ul class="plain">${group
+    .slice(0, SHOWN)
+    .map(
+      d =>
+        html`<li><a href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a> to ${d.repository}${ends.get(d.id) === true && html` <span class="problem">finished in Port</span>`}</li>`,
+    )}</ul>${group.length > SHOWN && html`<p>… and ${group.length - SHOWN} more.</p>`}</details>`,
+)}`
 }
 </section>`,
   })
 }
 
-const filterText = (given: GivenFilter) =>
-  Object.entries(given)
-    .filter(([, value]) => value)
-    .map(([name, value]) => `${name.replace('_', ' ')} ${value}`)
-    .join(', ')
+/** The same reason in several repositories is one; the largest group comes first. */
+function byReason(deliveries: Delivery[]): [string, Delivery[]][] {
+  const groups = Map.groupBy(deliveries, ({ reason, outcome, repository }) =>
+    (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository'),
+  )
+  return [...groups].sort(([, a], [, b]) => b.length - a.length)
+}

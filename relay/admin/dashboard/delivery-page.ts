@@ -2,9 +2,9 @@ import { html } from 'hono/html'
 import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
 import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
-import { ago, at, type Html, link, query, span } from './format.ts'
+import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'
 import { layout } from './layout.ts'
-import { badge } from './list-page.ts'
+import { badge, reason } from './list-page.ts'
 import { durations, runPage, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
@@ -33,7 +33,7 @@ export function deliveryPage(page: DeliveryPage) {
     title: `${delivery.action ?? 'Delivery'} to ${delivery.repository}`,
     session,
     live: { on: live, toggle: `${path}${query({ live: live ? 'off' : null, steps })}` },
-    body: html`<p class="back"><a href="/">Back to the deliveries</a></p>
+    body: html`<p class="back"><a id="back" href="/">Back to the deliveries</a></p>
 <h1>${delivery.action ?? 'Delivery'} <span class="target">to ${delivery.repository}</span></h1>
 <div id="banner" data-live>${page.banner}</div>
 <div id="facts" data-live class="card">${facts(page)}</div>
@@ -51,21 +51,20 @@ const fact = (name: string, value: Html | string | null) =>
 function facts({ delivery: d, who, messages, isReported, portUrl, serverUrl, now }: DeliveryPage) {
   const run = runPage(d, serverUrl)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
-${d.reason !== null && html`<p class="reason ${d.state}">${d.reason}</p>`}
+<div class="${d.outcome || d.state}">${reason(d, now)}</div>
 <dl>
 ${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
 ${fact('State', d.outcome === '' ? null : d.state)}
 ${fact('Started by', who)}
-${fact('Run in Port', d.runId === null ? 'none' : link(portUrl, d.runId))}
+${fact('Run in Port', d.runId === null ? 'none' : id(link(portUrl, d.runId)))}
 ${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}
 ${fact('Event type', d.eventType)}
 ${fact('Workflow', d.workflow)}
 ${fact('Ref', d.ref)}
-${fact('Workflow run', run ? link(run.url, String(run.id)) : null)}
-${fact('Waits for', d.waitingFor === null ? null : `an approval: ${d.waitingFor}`)}
+${fact('Workflow run', run ? id(link(run.url, String(run.id))) : null)}
 ${fact('Attempts', String(d.attempts))}
 ${fact('Messages to Port', sent(messages, isReported, now))}
-${fact('Delivery', html`<code>${d.id}</code>`)}
+${fact('Delivery', id(d.id))}
 </dl>`
 }
 
@@ -82,13 +81,13 @@ function sent(messages: WaitingMessages | null, isReported: boolean, now: number
 function actions({ state, cancelRequestedAt }: Delivery, path: string) {
   const isCancellable = OPEN_STATES.includes(state) && cancelRequestedAt === null
   return html`${REDELIVERABLE.includes(state) && html`<a id="redeliver" class="button" href="${path}/redeliver">Redeliver…</a>`}
-${isCancellable && html`<a id="cancel" class="button" href="${path}/cancel">Cancel…</a>`}`
+${isCancellable && html`<a id="cancel" class="button danger" href="${path}/cancel">Cancel…</a>`}`
 }
 
 const timelineOf = ({ timeline }: DeliveryPage) =>
   html`<ol class="timeline">${timeline.map(
     ({ at: time, title, lines, tone }) => html`<li class="${time === null ? 'todo' : tone}">
 <div class="when">${time === null ? 'to come' : at(time)}</div>
-<div><h3>${title}</h3>${lines.map(line => html`<p>${line}</p>`)}</div>
+<div><h3>${title}</h3>${lines.map(line => html`<p>${withTimes(line)}</p>`)}</div>
 </li>`,
   )}</ol>`

@@ -18,12 +18,26 @@ export function span(ms: number): string {
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`
 }
 
-/** How long ago a time is, with the time itself as the tooltip. */
-export const ago = (at: number, now: number) =>
-  html`<time datetime="${iso(at)}" title="${clock(at)}">${span(now - at)} ago</time>`
+const RECENT_MS = 86_400_000
 
-/** A time, to the second. */
-export const at = (time: number) => html`<time datetime="${iso(time)}">${clock(time)}</time>`
+/** How long ago a time is, if that is less than a day; else the time. */
+export const ago = (time: number, now: number) =>
+  now - time < RECENT_MS
+    ? html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>`
+    : at(time)
+
+/** A time, to the second; the script makes it local. */
+export const at = (time: number) =>
+  html`<time datetime="${iso(time)}" title="${clock(time)}">${clock(time)}</time>`
+
+/** A text with its times as such. */
+export const withTimes = (text: string) =>
+  html`${text
+    .split(/(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)/)
+    .map((part, i) => (i % 2 === 0 ? part : at(Date.parse(part))))}`
+
+/** An id that can be copied. */
+export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 
 const iso = (time: number) => new Date(time).toISOString()
 const clock = (time: number) => `${iso(time).slice(0, 19).replace('T', ' ')} UTC`

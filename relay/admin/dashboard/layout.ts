@@ -13,14 +13,14 @@ export interface Page {
 
 /** A whole page. */
 export const layout = ({ title, session, live, body }: Page) => html`<!doctype html>
-<html lang="en">
+<html lang="en" ${live?.on && html`data-follow`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title} · Port relay</title>
 <link rel="icon" href="/dashboard/icon.svg">
 <link rel="stylesheet" href="/dashboard/style.css">
-${live?.on && html`<script src="/dashboard/live.js" defer></script>`}
+${session && html`<script src="/dashboard/live.js" defer></script>`}
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
@@ -29,6 +29,7 @@ ${live?.on && html`<script src="/dashboard/live.js" defer></script>`}
 ${session && top(session, live)}
 </header>
 <main id="main" tabindex="-1">
+<p id="stale" role="status" hidden></p>
 ${body}
 </main>
 </body>
@@ -92,7 +93,6 @@ a { color: var(--link); text-underline-offset: 2px; }
 main:focus { outline: none; }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, monospace; }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0.3rem 0 1rem; }
-h1 .target { color: var(--quiet); font-weight: 400; }
 h2 { font-size: 1.1rem; margin: 1.8rem 0 0.7rem; }
 h3 { font-size: 1rem; margin: 0; font-weight: 600; }
 p { margin: 0.4rem 0; }
@@ -115,46 +115,54 @@ input, select { font: inherit; color: inherit; background: var(--card); border: 
 .button:hover, button:hover { border-color: var(--link); }
 button.quiet:hover { color: var(--text); }
 .primary { background: var(--link); border-color: var(--link); color: var(--card); }
+.danger { border-color: var(--red); color: var(--red); }
+button.danger { background: var(--red); color: var(--card); }
+[data-copy] { user-select: all; }
+#stale:not([hidden]) { background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0 0 0.6rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
 #actions { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
 .notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
 .banner { list-style: none; margin: 0 0 1rem; padding: 0; display: grid; gap: 0.5rem; }
 .banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.6rem 1rem; }
-.overview { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: 1rem 2.5rem; align-items: start; }
-.counts { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(4, auto); gap: 0.6rem 1.8rem; }
-.count { display: block; text-decoration: none; color: var(--quiet); border-radius: 6px; }
-.count strong { display: block; font-size: 1.5rem; line-height: 1.2; color: var(--text); font-variant-numeric: tabular-nums; }
-.count.failed strong, .count.not_started strong { color: var(--red); }
-.count:hover, .count[aria-current] { text-decoration: underline; }
-.chart { margin: 0; }
-figcaption { font-size: 0.9rem; color: var(--quiet); margin-bottom: 0.4rem; }
-.chart svg { display: block; width: 100%; height: 72px; }
-.chart .accepted { fill: var(--bar); background: var(--bar); }
-.chart .failed { fill: var(--red); background: var(--red); }
+.overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
+#tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
+.tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
+.tab:hover { border-color: var(--link); }
+.tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
+.tab strong { font-variant-numeric: tabular-nums; }
+.tab.failed strong, .tab.not_started strong { color: var(--red); }
+#chart:has([open]) { flex-basis: 100%; }
+.chart summary { display: block; font-size: 0.85rem; }
+.chart svg { display: block; width: 13rem; height: 28px; }
+.chart .accepted { fill: var(--bar); }
+.chart .failed { fill: var(--red); }
 .chart .base { stroke: var(--line); }
-.legend { display: flex; gap: 0.5rem; align-items: center; font-size: 0.85rem; color: var(--quiet); }
-.key { width: 0.8rem; height: 0.8rem; border-radius: 2px; }
-.axis { margin-left: auto; }
 details { font-size: 0.9rem; }
 summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; }
-thead th { color: var(--quiet); }
 th:first-child { text-align: left; }
-.filters { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 0.6rem 0.8rem; margin: 1.2rem 0; align-items: end; }
-.filters label { display: block; font-size: 0.85rem; color: var(--quiet); margin-bottom: 0.2rem; }
-.filters .buttons, .filters .problem { grid-column: 1 / -1; }
+.filters { margin: 0.8rem 0; }
+.filters form { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)) auto; gap: 0.4rem 0.8rem; align-items: end; }
+.filters label { display: block; font-size: 0.85rem; color: var(--quiet); }
+.filters .problem { grid-column: 1 / -1; }
+@supports selector(::details-content) {
+  @media (min-width: 52.01rem) {
+    .filters summary { display: none; }
+    .filters::details-content { content-visibility: visible; height: auto; }
+  }
+}
+.bulk { margin: 0 0 0.6rem; }
+.buttons + .group { margin-top: 0.8rem; }
+.group { border-top: 1px solid var(--line); padding: 0.4rem 0; }
 .rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .headings, .rows li { display: grid; grid-template-columns: 10rem minmax(0, 3fr) minmax(0, 4fr) minmax(0, 2fr) 7rem; gap: 0.2rem 1rem; padding: 0.6rem 1rem; align-items: baseline; }
 .headings { font-size: 0.8rem; color: var(--quiet); padding-bottom: 0.3rem; }
 .rows li + li { border-top: 1px solid var(--line); }
 .rows .main { font-weight: 600; }
-.rows .what { color: var(--quiet); }
-.by, .age { color: var(--quiet); }
 .rows .reason { grid-column: 2 / -1; margin: 0; }
 .reason { color: var(--red); font-size: 0.92rem; }
-.cancelled .reason, .reason.cancelled { color: var(--quiet); }
 .state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
 .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
 .state.succeeded { background: var(--green-back); color: var(--green); }
@@ -162,7 +170,6 @@ th:first-child { text-align: left; }
 .state.cancelled { background: var(--amber-back); color: var(--amber); }
 .empty { background: var(--card); border: 1px dashed var(--line); border-radius: 10px; padding: 2rem 1rem; text-align: center; color: var(--quiet); }
 .pages { display: flex; gap: 1.2rem; justify-content: flex-end; }
-.lead { color: var(--quiet); margin-top: 0; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
 dd { margin: 0; }
@@ -175,52 +182,84 @@ dd { margin: 0; }
 .timeline .bad h3 { color: var(--red); }
 .timeline .wait > div + div::before { background: var(--amber); }
 .timeline .todo > div + div::before { background: var(--back); border: 2px solid var(--quiet); }
-.timeline .todo h3 { color: var(--quiet); font-weight: 400; }
 .timeline .todo > div + div { border-left-style: dashed; }
 .timeline li:last-child > div + div { border-left-color: transparent; }
 .timeline p { margin: 0.1rem 0; color: var(--quiet); }
 .when { color: var(--quiet); font-size: 0.9rem; text-align: right; font-variant-numeric: tabular-nums; }
+h1 .target, .timeline .todo h3 { color: var(--quiet); font-weight: 400; }
+thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .dispatched .reason, .running .reason { color: var(--quiet); }
 .plain { list-style: none; padding: 0; margin: 0.8rem 0; }
 .plain li { padding: 0.35rem 0; border-top: 1px solid var(--line); }
 .refused li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 0.5rem 1rem; margin-bottom: 0.6rem; }
 @media (max-width: 52rem) {
-  .overview { grid-template-columns: minmax(0, 1fr); }
-  .counts { grid-template-columns: repeat(4, auto); }
-  .filters { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  .filters form { grid-template-columns: minmax(0, 1fr); margin-top: 0.5rem; }
   .headings { display: none; }
-  .rows li { grid-template-columns: auto minmax(0, 1fr); }
-  .rows .target, .rows .reason { grid-column: 1 / -1; }
-  .rows .age { text-align: right; }
+  .rows li { grid-template-columns: minmax(0, 1fr) auto; }
+  .rows .main, .rows .target, .rows .by, .rows .reason { grid-column: 1 / -1; }
+  .rows .age { grid-area: 1 / 2; }
 }
 @media (max-width: 30rem) {
-  .counts { grid-template-columns: repeat(2, auto); }
-  .filters { grid-template-columns: minmax(0, 1fr); }
   .timeline li { grid-template-columns: minmax(0, 1fr); }
   .when { text-align: left; padding-left: 1.6rem; }
   .card { padding: 0.8rem; }
   .who { margin-left: 0; }
+  .chart { overflow-x: auto; }
 }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
 
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 
-/** Replaces the regions of the page that have changed, unless the user is reading or selecting in them. */
-export const SCRIPT = `setInterval(async () => {
-  if (document.hidden) return
-  try {
-    const answer = await fetch(location.href)
-    if (!answer.ok) return
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html')
-    for (const region of document.querySelectorAll('[data-live]')) {
-      const next = fresh.getElementById(region.id)
-      const chosen = getSelection()
-      if (!next || next.innerHTML === region.innerHTML || region.querySelector('details[open]')) continue
-      if (!chosen.isCollapsed && region.contains(chosen.anchorNode)) continue
-      const id = region.contains(document.activeElement) && document.activeElement.id
-      region.replaceChildren(...next.childNodes)
-      if (id) document.getElementById(id)?.focus()
-    }
-  } catch {}
-}, 3000)
+/**
+ * Local times, ids that can be copied, the way back to the filtered list; and, if the page follows what happens, the regions
+ * that have changed, unless the user is reading or selecting in them.
+ */
+export const SCRIPT = `const shown = time =>
+  time.toDateString() === new Date().toDateString()
+    ? time.toLocaleTimeString()
+    : time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+const regions = document.querySelectorAll('[data-live]')
+const served = new Map([...regions].map(region => [region, region.innerHTML]))
+function prepare(root) {
+  for (const time of root.querySelectorAll('time:not([data-ago])')) time.textContent = shown(new Date(time.dateTime))
+  if (!navigator.clipboard) return
+  for (const id of root.querySelectorAll('[data-copy]')) {
+    const button = document.createElement('button')
+    Object.assign(button, { type: 'button', className: 'quiet', textContent: 'Copy', ariaLabel: 'Copy ' + id.textContent })
+    button.onclick = () => navigator.clipboard.writeText(id.textContent).then(() => (button.textContent = 'Copied'))
+    id.after(' ', button)
+  }
+}
+prepare(document)
+if (location.pathname === '/') sessionStorage.list = location.search.replace(/&?redelivered=\\d+/, '')
+const back = document.getElementById('back')
+if (back) back.href = '/' + (sessionStorage.list ?? '')
+
+const stale = document.getElementById('stale')
+let updated = new Date()
+async function follow() {
+  const response = await fetch(location.href, { signal: AbortSignal.timeout(10000) }).catch(() => null)
+  if (!response?.ok) {
+    const again = Object.assign(document.createElement('a'), { href: location.href, textContent: 'sign in again' })
+    const why = response === null ? "the relay doesn't respond" : response.status === 401 ? again : 'the relay responds with ' + response.status
+    stale.hidden = false
+    return stale.replaceChildren('Not updated since ' + shown(updated) + ': ', why, '.')
+  }
+  const fresh = new DOMParser().parseFromString(await response.text(), 'text/html')
+  updated = new Date()
+  stale.hidden = true
+  for (const region of regions) {
+    const next = fresh.getElementById(region.id)
+    const chosen = getSelection()
+    if (!next || next.innerHTML === served.get(region) || region.querySelector('details[open]')) continue
+    if (!chosen.isCollapsed && region.contains(chosen.anchorNode)) continue
+    const id = region.contains(document.activeElement) && document.activeElement.id
+    served.set(region, next.innerHTML)
+    region.replaceChildren(...next.childNodes)
+    prepare(region)
+    if (id) document.getElementById(id)?.focus()
+  }
+}
+const followOn = () => setTimeout(() => (document.hidden ? Promise.resolve() : follow().catch(() => {})).then(followOn), 3000)
+if ('follow' in document.documentElement.dataset) followOn()
 `

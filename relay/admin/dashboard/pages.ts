@@ -38,6 +38,8 @@ interface PagesDeps {
   refusals: Refusals
   health: () => Promise<Health>
   steps: (delivery: Delivery) => Promise<Html>
+  /** The address for Port's webhooks, at this origin if RELAY_PUBLIC_URL isn't set. */
+  webhookUrl: (origin: string) => string
   /** GitHub's pages. */
   serverUrl: string
   /** The page of a run in Port; null if unknown. */
@@ -89,14 +91,14 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
       ),
       isFull || !filter ? null : store.listedTo(filter, before),
     ])
-    const users = [...invocations].map(([id, text]) => [id, whoIn(parse(text))] as const)
     return listPage({
       ...{ session, given, problem, before, counts, outcomes, deliveries, now },
+      webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
       banner: banner(health, now),
       chart: chart(hours, now),
-      users: new Map(users.filter((entry): entry is [string, string] => entry[1] !== null)),
+      users: new Map([...invocations].map(([id, text]) => [id, whoIn(parse(text))])),
       next: isFull ? deliveries.at(-1)!.seq : continued,
     })
   })

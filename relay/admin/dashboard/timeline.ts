@@ -1,7 +1,6 @@
 import { duration } from '../../../port/text.ts'
 import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
-import { clockTime } from '../../delivery/outcome.ts'
 import { boundRun } from '../../delivery/runs.ts'
 
 /** A point of a delivery's timeline. `at`: milliseconds since 1970, null for what is to come. */
@@ -35,32 +34,21 @@ export function timeline(delivery: Delivery, history: readonly Entry[], targetFr
   ]
 }
 
-function toCome(delivery: Delivery): TimelineText[] {
-  const { state, attempts, dueAt, waitingFor } = delivery
+function toCome({ state, attempts }: Delivery): TimelineText[] {
   if (!OPEN_STATES.includes(state)) return []
-  const dispatch =
-    attempts === 0
-      ? timelineText('Dispatch to GitHub', 'plain', 'It waits for its turn in the repository, or for GitHub.')
-      : timelineText('Next attempt', 'plain', dueAt === null ? null : `Not before ${clockTime(dueAt)}.`)
   return [
-    ...(state === 'queued' ? [dispatch] : []),
-    ...(state !== 'running' ? [timelineText('Bound to its workflow run', 'plain')] : []),
-    timelineText(
-      'End of the workflow run',
-      'plain',
-      waitingFor && `It waits for an approval: ${waitingFor}.`,
-    ),
-  ]
+    ...(state === 'queued' ? [attempts === 0 ? 'Dispatch to GitHub' : 'Next attempt'] : []),
+    ...(state !== 'running' ? ['Bound to its workflow run'] : []),
+    'End of the workflow run',
+  ].map(title => timelineText(title, 'plain'))
 }
 
 /** How long a delivery took from its acceptance to its workflow run, and to its result, as text. */
-export function durations(delivery: Delivery): string | null {
-  const { queuedAt, dispatchedAt, updatedAt, state } = delivery
-  const parts = [
-    dispatchedAt === null ? null : `dispatched after ${duration(dispatchedAt - queuedAt)}`,
-    OPEN_STATES.includes(state) ? null : `ended after ${duration(updatedAt - queuedAt)}`,
-  ].filter(part => part !== null)
-  return parts.length === 0 ? null : parts.join(', ')
+export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
+  return [
+    ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),
+    ...(OPEN_STATES.includes(state) ? [] : [`ended after ${duration(updatedAt - queuedAt)}`]),
+  ].join(', ')
 }
 
 /** The workflow run's page: as GitHub gave it, else made from its id; null without a run. */

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../config/limits.ts'
-import { OUTCOMES, type Outcome, STATES, type State } from '../../delivery/delivery.ts'
+import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../../delivery/delivery.ts'
 import { type Dialect, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
@@ -107,7 +107,7 @@ interface ListOptions {
  * narrowed within its index. No index holds actions: they are looked for in the newest ones alone, see {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
-  const { state, outcome, repository, action, dedupeKeys, since } = filter
+  const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
   const params: Statement['params'] = [before ?? Number.MAX_SAFE_INTEGER, limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
   const rest = [
@@ -121,7 +121,8 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
   const name = repository === undefined ? null : parameter(repository.toLowerCase())
   const named = name && `repository = ${name}`
   const states = state ? [state] : STATES
-  const ofState = state ? [stateIs(`'${state}'`)] : []
+  const narrowed = state ? [state] : redeliverable ? REDELIVERABLE : null
+  const ofState = narrowed ? [stateIs(...narrowed.map(each => `'${each}'`))] : []
   const found = dedupeKeys
     ? newest(...(named ? [named] : []), ...ofState, ...(outcome ? [`outcome || '' = '${outcome}'`] : []))
     : outcome
