@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { createPortClient, type Fetch, type PortClient, type PortError } from '../port/client/client.ts'
+import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
 import { createRoles } from './admin/auth.ts'
 import { createDatabaseCheck, createReadiness, createTally } from './admin/health.ts'
 import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
@@ -136,6 +137,7 @@ export async function assembleRelay(
   const { apply, port } = engine
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
+  const alerts = createAlerts({ config, store, sides, checkDatabase, throttled })
   const app = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
@@ -150,6 +152,7 @@ export async function assembleRelay(
       log,
       throttled,
     }),
+    checkDatabase,
     readinessRoute: createReadiness({ checkDatabase, sides }),
     metricsRoute: createMetricsRoute({
       ...{ metrics, roles, store, github, port, pauses, sides, throttled },
@@ -173,6 +176,7 @@ export async function assembleRelay(
     startWorkers: () => [
       ...startWorkers({ config, store, github, engine, pauses, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
+      ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],
     async flush() {
       throttled.flush()

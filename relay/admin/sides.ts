@@ -22,6 +22,8 @@ export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
   text: Text
+  /** Since when, if it's known. */
+  since?: number
 }
 
 /** What one request has shown. */
@@ -114,6 +116,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
               {
                 type: 'unreachable' as const,
                 side,
+                since: unreachable.since,
                 text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
               },
             ]

@@ -6,7 +6,7 @@ import { type Check, type CheckDeps, type Finding, problem } from './doctor/chec
 import { checkQuotes, configuration, database } from './doctor/configuration.ts'
 import { github, port } from './doctor/credentials.ts'
 import { portActionCheck, recentDeliveries } from './doctor/inputs.ts'
-import { oidcIssuer, proxy, relay } from './doctor/network.ts'
+import { alert, oidcIssuer, proxy, relay } from './doctor/network.ts'
 import { ANYTHING, readFailures, repositoryChecks } from './doctor/repositories.ts'
 
 type Named = Finding & { check: string }
@@ -26,6 +26,7 @@ export const doctor = defineCommand({
       value: 'FILE',
       help: 'also compare this Port action (JSON, as Port exports it) with the workflow that it starts',
     },
+    alert: { type: 'boolean', help: 'also send a test alert to RELAY_ALERT_URL' },
     json: JSON_OPTION,
   },
   details: 'The exit code is 1 if there is a problem, else 0, also with warnings.',
@@ -36,7 +37,10 @@ export const doctor = defineCommand({
       throw new UsageError(`--repository must be OWNER/NAME, not ${JSON.stringify(wrong)}.`)
     const findings = await diagnose(
       { env, clock: Date.now, fetch, readFile: path => readFileSync(path, 'utf8') },
-      { repositories, checks: file === undefined ? [] : [portActionCheck(file)] },
+      {
+        repositories,
+        checks: [...(file === undefined ? [] : [portActionCheck(file)]), ...(values.alert ? [alert] : [])],
+      },
     )
     const count = (status: Finding['status']) => findings.filter(each => each.status === status).length
     const [problems, warnings] = [count('problem'), count('warning')]

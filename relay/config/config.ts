@@ -16,6 +16,8 @@ import {
   nearestName,
   readSecrets,
   safeAddress,
+  secretUrl,
+  signingSecret,
   size,
   whole,
 } from './values.ts'
@@ -38,6 +40,8 @@ export interface Config {
   adminToken: string | null
   /** Like the admin token, but read-only. */
   viewToken: string | null
+  /** Where alerts go, and the key that signs them. */
+  alert: { url: string; secret: Buffer | null } | null
   /** Globs of the blueprints whose entities a run may write through the relay. */
   reportBlueprints: string[]
   /** The same for deleting. */
@@ -67,6 +71,8 @@ const SECRETS = [
   'GITHUB_WEBHOOK_SECRET',
   'RELAY_ADMIN_TOKEN',
   'RELAY_VIEW_TOKEN',
+  'RELAY_ALERT_URL',
+  'RELAY_ALERT_SECRET',
   'RELAY_DATABASE',
   'OTEL_EXPORTER_OTLP_HEADERS',
 ]
@@ -110,6 +116,8 @@ const variables = z.object({
   RELAY_PUBLIC_URL: safeAddress.optional(),
   RELAY_ADMIN_TOKEN: accessToken.optional(),
   RELAY_VIEW_TOKEN: accessToken.optional(),
+  RELAY_ALERT_URL: secretUrl.optional(),
+  RELAY_ALERT_SECRET: signingSecret.optional(),
   RELAY_REPORT_BLUEPRINTS: blueprintGlobs.default(['*', '!_*']),
   RELAY_REPORT_DELETE_BLUEPRINTS: blueprintGlobs.default([]),
   RELAY_TRUSTED_PROXIES: whole('must be the number of proxies in front of the relay, 0 to 10', 0, 10).default(
@@ -199,6 +207,7 @@ export function readConfig(
     publicUrl: v.RELAY_PUBLIC_URL ?? null,
     adminToken: v.RELAY_ADMIN_TOKEN ?? null,
     viewToken: v.RELAY_VIEW_TOKEN ?? null,
+    alert: v.RELAY_ALERT_URL ? { url: v.RELAY_ALERT_URL, secret: v.RELAY_ALERT_SECRET ?? null } : null,
     reportBlueprints: v.RELAY_REPORT_BLUEPRINTS,
     reportDeleteBlueprints: v.RELAY_REPORT_DELETE_BLUEPRINTS,
     trustedProxies: v.RELAY_TRUSTED_PROXIES,
@@ -223,6 +232,7 @@ function contradictions(env: Env): string[] {
     env.RELAY_VIEW_TOKEN &&
       env.RELAY_VIEW_TOKEN === env.RELAY_ADMIN_TOKEN &&
       'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',
+    env.RELAY_ALERT_SECRET && !env.RELAY_ALERT_URL && 'RELAY_ALERT_SECRET needs RELAY_ALERT_URL: set both',
     env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
     app && !env.GITHUB_APP_ID && 'GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both',
     app && !env.GITHUB_APP_PRIVATE_KEY && 'GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both',

@@ -26,6 +26,28 @@ export const safeAddress = address.refine(
   'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
 )
 
+/** An address that contains a secret, such as that of an incoming webhook of Slack. */
+export const secretUrl = z
+  .string()
+  .trim()
+  .refine(
+    text => /^https?:\/\/[^/@]+(?:\/|$)/i.test(text) && URL.canParse(text),
+    'must be an http(s) URL without a user',
+  )
+
+/**
+ * A key of the standard-webhooks scheme, in base64, with or without its prefix.
+ *
+ * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export const signingSecret = z.string().transform((text, ctx) => {
+  const [, base64 = ''] = /^(?:whsec_)?([A-Za-z0-9+/]+={0,2})$/.exec(text.trim()) ?? []
+  const key = Buffer.from(base64, 'base64')
+  if (key.length >= 24 && key.length <= 64) return key
+  ctx.addIssue('must be whsec_ and 24 to 64 bytes in base64, as `openssl rand -base64 32` prints them')
+  return z.NEVER
+})
+
 /** A secret that a header carries: with any other character every request that needs it would fail. */
 export const inHeader = z
   .string()

@@ -26,6 +26,8 @@ export interface AppDeps {
   /** For errors that repeat themselves. */
   throttled: Pick<ThrottledLog, 'error'>
   metrics?: Metrics
+  /** Whether the database accepts writes. */
+  checkDatabase: () => Promise<{ ok: boolean }>
   /** `GET /readyz` */
   readinessRoute: (c: Context) => Promise<Response>
   /** `GET /metrics` */
@@ -37,6 +39,8 @@ export interface AppDeps {
   receiveGitHub?: (c: Context) => Promise<Response>
 }
 
+const UNAVAILABLE =
+  'The database (RELAY_DATABASE) is unavailable or read-only; the log of the relay shows the error. Nothing was accepted.'
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
 /** The methods that a Port action may have. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
@@ -103,8 +107,10 @@ export function createApp(deps: AppDeps): Hono {
     logRefusal(c, problem)
     return sendProblem(c, problem)
   })
-  app.onError((error, c) => {
-    const problem = error instanceof Problem ? error : new Problem(500, FAILED)
+  app.onError(async (error, c) => {
+    const isDatabaseDown = !(error instanceof Problem) && !(await deps.checkDatabase()).ok
+    const internal = isDatabaseDown ? new Problem(503, UNAVAILABLE) : new Problem(500, FAILED)
+    const problem = error instanceof Problem ? error : internal
     if (problem !== error) log.error({ err: error }, 'a request failed')
     logRefusal(c, problem)
     return sendProblem(c, problem)

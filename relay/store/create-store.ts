@@ -276,6 +276,16 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       await db.run([...counted.map(maintenance.addHour), maintenance.forgetHours(forget)])
     },
     hours: from => one(maintenance.readHours(from)),
+    async claimAlerts(holder, now, leaseMs) {
+      const [row] = await one<{ version: number; state: string }>(
+        maintenance.claimAlerts(holder, now, leaseMs),
+      )
+      return row ? { version: row.version, state: JSON.parse(row.state) } : null
+    },
+    async saveAlerts(holder, state) {
+      const [row] = await one<{ version: number }>(maintenance.saveAlerts(holder, JSON.stringify(state)))
+      return row ? row.version : null
+    },
     async revokeSession(id, expiresAt) {
       await db.run([maintenance.revokeSession(id, expiresAt)])
     },

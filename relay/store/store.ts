@@ -129,6 +129,31 @@ export interface Hour extends Record<Outcome, number> {
 /** What is claimed: queued deliveries, dispatched and running ones, outboxes. */
 export type Work = 'dispatch' | 'watch' | 'outbox'
 
+/** A problem that an alert is about. Times are milliseconds since 1970. */
+export interface KnownProblem {
+  type: string
+  side: 'github' | 'port' | null
+  text: string
+  since: number
+  /** Whether an alert about its start was sent. */
+  isSent: boolean
+  /** When it was no longer present; null if it is. Kept until that was sent. */
+  resolvedAt: number | null
+}
+
+/** What is stored of alerts for all relays, so that a restart repeats nothing. */
+export interface AlertState {
+  problems: KnownProblem[]
+  /** When the last alert was sent, or tried. */
+  sentAt: number
+}
+
+export interface StoredAlerts {
+  /** Counts the changes. */
+  version: number
+  state: AlertState
+}
+
 /** Narrows a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
@@ -281,7 +306,15 @@ export interface Store {
    * Null if nothing more can be found.
    */
   listedTo(filter: Filter, before?: number): Promise<number | null>
-  /** Null if none wait. */
+  /**
+   * Makes this relay the one that sends alerts, or lets it stay that, until the lease ends.
+   *
+   * @returns what is stored; null if another relay has the lease
+   */
+  claimAlerts(holder: string, now: number, leaseMs: number): Promise<StoredAlerts | null>
+  /** @returns the new version; null, and nothing is written, if another relay has the lease */
+  saveAlerts(holder: string, state: AlertState): Promise<number | null>
+  /** Null where none wait. */
   waitingMessages(id: string): Promise<WaitingMessages | null>
   /** Adds to what was counted in these hours, and forgets those before `forget`. */
   countHours(counted: Hour[], forget: number): Promise<void>

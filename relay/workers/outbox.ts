@@ -73,7 +73,9 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
+      // That Port doesn't respond is logged once for all requests.
+      if (failure.kind !== 'unreachable' || failure.status !== null)
+        deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
     if (failure && failure.kind !== 'ended') {

@@ -1,4 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
+import { createSides } from '../../relay/admin/sides.ts'
+import { readConfig } from '../../relay/config/config.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
@@ -95,4 +98,28 @@ test('/readyz names wrong credentials and what to change, and stays 200, since w
   )
   expect((await send(relay.url, { secret, body: { n: 1 } })).status).toBe(202)
   await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
+})
+
+test('a response counts as an outage only if it is a 5xx, or not from GitHub or Port', () => {
+  const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
+    const sides = createSides({
+      ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
+      ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
+    })
+    observe(sides)
+    return sides.problems().map(({ type }) => type)
+  }
+  const id = { 'x-github-request-id': '1' }
+  const github = (status: number, headers: Record<string, string> = id) =>
+    problemsAfter(sides => sides.observeGitHub(new Response(null, { status, headers })))
+  const port = (kind: PortErrorKind, status: number | null) =>
+    problemsAfter(sides => sides.observePort('default', new PortError(kind, '', { status })))
+  for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
+  expect([github(502), github(403, {}), github(401)].flat()).toEqual([
+    ...['unreachable', 'unreachable', 'credential_rejected'],
+  ])
+  expect([port('unknown_run', 404), port('unreachable', 404), port('later', 429)].flat()).toEqual([])
+  expect([port('unreachable', 503), port('unreachable', null), port('credentials', 401)].flat()).toEqual([
+    ...['unreachable', 'unreachable', 'credential_rejected'],
+  ])
 })

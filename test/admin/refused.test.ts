@@ -24,7 +24,7 @@ async function open(more: Record<string, string> = {}) {
   }
 }
 
-test('why a webhook was refused is kept, without its body: "Port says 401" is answered', async () => {
+test('the API shows why webhooks were refused, without their bodies', async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop', body: { inputs: { who: 'Jane' } } })
   await send(relay.url, { timestamp: '1' })
@@ -47,7 +47,7 @@ test('why a webhook was refused is kept, without its body: "Port says 401" is an
   expect((await relay.refused(1)).refused).toHaveLength(1)
 })
 
-test('the same refusal again is counted, and a sender with many makes others not forgotten', async () => {
+test('the same refusal again is counted, and a sender with many displaces no other', async () => {
   const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
   const from = (address: string) => ({ 'x-forwarded-for': address })
   await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })

@@ -89,7 +89,7 @@ async function openSystem(options: SystemOptions) {
   const relays = await Promise.all(Array.from({ length: count }, () => prepareRelay(env, command, flags)))
   const loads: Load[] = []
   return {
-    ...{ github, port, issuer, relays, repositoryId },
+    ...{ github, port, issuer, relays, repositoryId, env },
     relay: relays[0] as RelayProcess,
     /** The ids of the Port runs whose dispatches GitHub accepted, in that order. */
     accepted: () =>

@@ -107,6 +107,7 @@ test("the relay's routes are those of the HTTP API's page", () => {
     receiveGitHub: nothing,
     metricsRoute: nothing,
     readinessRoute: nothing,
+    checkDatabase: nothing,
   })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))

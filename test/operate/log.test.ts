@@ -69,7 +69,7 @@ async function open(env: Env = {}) {
   return { port, github, relay, deliver, call, runOf, end, linesOf }
 }
 
-test('each event of a delivery is one line, with the fields that are known', async () => {
+test('the log has one line for each event of a delivery, with the known fields', async () => {
   const { relay, deliver, call, runOf, end, linesOf } = await open()
   const { body } = await deliver('r_1')
   const about = {
@@ -105,7 +105,7 @@ test('each event of a delivery is one line, with the fields that are known', asy
   })
 })
 
-test('a refused webhook, a failed attempt, a redelivery, a cancellation and a refused call are a line each', async () => {
+test('the log has one line for a refused webhook, a failed attempt, a redelivery, a cancellation, and a refused call', async () => {
   const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
   const messages = (from: number) =>
     relay
@@ -150,7 +150,7 @@ test('a refused webhook, a failed attempt, a redelivery, a cancellation and a re
   expect(messages(asked).sort()).toEqual(['a user canceled the delivery', 'the admin API was called'])
 })
 
-test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input, no secret and no person`, {
+test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no secret, and no name of a user`, {
   timeout: 60_000 + AMOUNT * 100,
 }, async () => {
   const { port, github, relay, deliver, call, runOf, end } = await open({ LOG_LEVEL: 'debug' })
@@ -219,7 +219,7 @@ test(`in a log of ${AMOUNT} deliveries that go well and badly there is no input,
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }
-  // The search finds what is there, and what was looked for is in what Port and GitHub have got.
+  // The texts were sent to GitHub, and the search finds what the log contains.
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)

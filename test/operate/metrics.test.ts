@@ -36,7 +36,7 @@ const NAMED = {
   reports_total: 'result',
   build_info: 'version',
 }
-/** Those that were asked for beside them. */
+/** Further series. */
 const MORE = { github_token_expiry_timestamp_seconds: '', github_clock_offset_seconds: '' }
 
 async function open(env: Env = {}) {
@@ -78,21 +78,21 @@ async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
 }
 
 describe('GET /metrics', () => {
-  test('names every series of the design from the first scrape, each with its label and no other', async () => {
+  test('has every series from the first scrape, with its label only', async () => {
     const { relay } = await open()
     const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
     expect([...declaredIn(text).keys()].sort()).toEqual(Object.keys({ ...NAMED, ...MORE }).sort())
     for (const [name, label] of Object.entries({ ...NAMED, ...MORE })) {
       const labels = samplesOf(text, name).flatMap(each => Object.keys(each.labels))
       expect([...new Set(labels)].filter(each => each !== 'le').join(), name).toBe(
-        // Nothing was answered yet.
+        // There was no response yet.
         name === 'credential_ok' ? '' : label,
       )
     }
     expect(readSeries(text).build_info).toEqual({ [packageJson.version]: 1 })
   })
 
-  test('is read with either token, by GET alone, and closed without one', async () => {
+  test('needs either token and GET; without tokens in the configuration, it responds with 404', async () => {
     const { relay } = await open()
     const ask = async (token?: string, method = 'GET') => {
       const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
@@ -152,7 +152,7 @@ describe('GET /metrics', () => {
     expect(github.dispatches).toHaveLength(1)
   })
 
-  test('shows what waits, and since when, while Port is away', async () => {
+  test('shows how many messages wait for Port while it is down, and their age', async () => {
     const { port, relay, read } = await open({ RELAY_START_TIMEOUT: '1h' })
     port.createRun({ id: 'r_1' })
     await port.failures.down()
@@ -168,7 +168,7 @@ describe('GET /metrics', () => {
     expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })
   })
 
-  test('shows that GitHub rejects the credential, until when nothing is sent, and what its headers say', async () => {
+  test('shows that GitHub rejects the credential, the pause, and the values of its headers', async () => {
     const { github, port, relay, read } = await open()
     const deliver = (id: string) => {
       port.createRun({ id })
@@ -199,7 +199,7 @@ describe('GET /metrics', () => {
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
-  test('gives this relay’s own series while the database is unavailable', async () => {
+  test('has the series of this relay while the database is unavailable', async () => {
     const { relay, read, database } = await open()
     await send(relay.url, { body: { run: { id: 'r_1' } } })
     rmSync(database)

@@ -27,7 +27,7 @@ const panels = (
   }
 ).panels
 
-/** The series that a query reads, and the labels that it selects or groups by. @throws where it is no PromQL */
+/** The series that a query reads, and the labels that it selects or groups by. @throws if it isn't PromQL */
 function readQuery(expr: string): { series: string[]; labels: string[] } {
   const text = expr.replaceAll('$__rate_interval', '5m')
   const [series, labels]: string[][] = [[], []]
@@ -83,12 +83,12 @@ test('the alert rules and the dashboard read series and labels that exist', asyn
     ).toEqual([])
     for (const name of query.series) seen.add(name.replace(/_bucket$/, ''))
   }
-  // The dashboard shows all there is.
+  // The dashboard shows every series.
   const all = [...series.keys()].map(name => name.replace(/_(bucket|sum|count)$/, ''))
   expect([...seen].sort()).toEqual([...new Set(all)].sort())
 })
 
-test('this test notices a query that is none, a series and a label that do not exist', () => {
+test('reads the series and labels of a query, and rejects what is not PromQL', () => {
   expect(() => readQuery('sum by (')).toThrow('No PromQL')
   expect(readQuery('sum by (team) (rate(port_relay_none{state="x"}[5m]))')).toEqual({
     series: ['port_relay_none'],
@@ -108,7 +108,7 @@ test('each alert has a severity and a runbook that exists', () => {
   expect(written).toEqual(rules.map(({ alert }) => alert))
 })
 
-test('each panel of the dashboard has a number and a place of its own', () => {
+test('no two panels of the dashboard have the same number or title', () => {
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
   expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length)
 })

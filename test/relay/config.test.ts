@@ -41,6 +41,7 @@ test('two variables are enough; every other has a default', () => {
     publicUrl: null,
     adminToken: null,
     viewToken: null,
+    alert: null,
     reportBlueprints: ['*', '!_*'],
     reportDeleteBlueprints: [],
     trustedProxies: 0,
@@ -64,6 +65,8 @@ test.each([
   expect(read({ GITHUB_API_URL, GITHUB_OIDC_ISSUER }).github.oidcIssuer).toBe(GITHUB_OIDC_ISSUER)
 })
 
+const KEY = Buffer.alloc(24, 7)
+
 test('every variable is read', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
@@ -81,6 +84,8 @@ test('every variable is read', () => {
     RELAY_PUBLIC_URL: 'https://relay.acme.example/',
     RELAY_ADMIN_TOKEN: 'sixteen characters',
     RELAY_VIEW_TOKEN: 'sixteen others, too',
+    RELAY_ALERT_URL: 'https://hooks.acme.example/T0/secret',
+    RELAY_ALERT_SECRET: `whsec_${KEY.toString('base64')}`,
     RELAY_REPORT_BLUEPRINTS: 'service, {env,deployment}*, !secret',
     RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*',
     RELAY_TRUSTED_PROXIES: '2',
@@ -118,6 +123,7 @@ test('every variable is read', () => {
     publicUrl: 'https://relay.acme.example',
     adminToken: 'sixteen characters',
     viewToken: 'sixteen others, too',
+    alert: { url: 'https://hooks.acme.example/T0/secret', secret: KEY },
     reportBlueprints: ['service', '{env,deployment}*', '!secret'],
     reportDeleteBlueprints: ['preview*'],
     trustedProxies: 2,
@@ -203,6 +209,8 @@ describe('a problem names its variable:', () => {
     ['RELAY_ADMIN_TOKEN', header, 'schlüssel-0123456789'],
     ['RELAY_ADMIN_TOKEN', short, 'short'],
     ['RELAY_VIEW_TOKEN', short, 'short'],
+    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user', 'hooks.example/T0', 'https://u:p@x/T0'],
+    ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL: set both', KEY.toString('base64')],
     ['PORT_API_URL', url, 'api.port.io'],
     ['PORT_API_URL', 'must be without /v1: the relay adds it', 'https://api.port.io/v1/'],
     ['GITHUB_API_URL', url, 'ftp://x'],
@@ -309,6 +317,10 @@ describe('a problem names its variable:', () => {
     [
       "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list",
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
+    ],
+    [
+      'RELAY_ALERT_SECRET must be whsec_ and 24 to 64 bytes in base64, as `openssl rand -base64 32` prints them',
+      { RELAY_ALERT_URL: 'https://hooks.example/T0', RELAY_ALERT_SECRET: 'whsec_dG9vIHNob3J0' },
     ],
     [
       'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',

@@ -401,10 +401,7 @@ describe('a relay with its outside world going down', () => {
     await port.failures.down()
     await github.failures.down()
     await send(relay.url, { body: body('r_1') })
-    await until(
-      () => relay.log().some(line => line.msg === 'messages to Port are retried'),
-      'both were tried',
-    )
+    await until(() => relay.log().some(line => line.msg === 'a request to Port failed'), 'both were tried')
     await relay.kill()
     await Promise.all([port.start(), github.start()])
     await startRelay(env)

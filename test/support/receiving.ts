@@ -41,6 +41,7 @@ export async function openReceiving(
   const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const store = { ...real, ...options.store }
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
+  const checkDatabase = createDatabaseCheck(store, { error: note })
   const app = createApp({
     config,
     store,
@@ -48,8 +49,9 @@ export async function openReceiving(
     clock,
     log: { info: note, error: note },
     throttled: { error: note },
+    checkDatabase,
     readinessRoute: createReadiness({
-      checkDatabase: createDatabaseCheck(store, { error: note }),
+      checkDatabase,
       sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
     }),
   })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { isLoopback } from '../../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
+import { sendAlert } from '../../admin/send-alert.ts'
 import { proxiesOf } from '../../http/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
@@ -110,4 +111,18 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
     if (blocks.length > 0) return ok(`NODE_EXTRA_CA_CERTS: ${path} holds certificates.`)
   } catch {}
   return problem(`NODE_EXTRA_CA_CERTS: ${path} must hold certificates in PEM form.`)
+}
+
+/** Sends a test alert. */
+export const alert: Check = {
+  name: 'alert',
+  async run({ config, clock }) {
+    const { alert, publicUrl } = config
+    if (!alert) return [problem('RELAY_ALERT_URL is not set: no alert can be sent.')]
+    const now = clock()
+    const test = { type: 'test', side: null, text: 'A test alert of `doctor --alert`.', since: now }
+    const started = [{ ...test, isSent: false, resolvedAt: null }]
+    await sendAlert(alert, publicUrl, { started, resolved: [] }, now)
+    return [ok('A test alert was sent to RELAY_ALERT_URL.')]
+  },
 }

@@ -117,6 +117,19 @@ export function readHours(from: number): Statement {
   return { sql: 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', params: [from] }
 }
 
+/** Rows: what is stored, if the holder has the lease now. */
+export const claimAlerts = (holder: string, now: number, leaseMs: number): Statement => ({
+  sql: `UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3
+        RETURNING version, state`,
+  params: [holder, now + leaseMs, now],
+})
+
+/** Rows: the new version, if the holder still has the lease. */
+export const saveAlerts = (holder: string, state: string): Statement => ({
+  sql: 'UPDATE alerts SET state = ?2, version = version + 1 WHERE holder = ?1 RETURNING version',
+  params: [holder, state],
+})
+
 export const revokeSession = (id: string, expiresAt: number): Statement => ({
   sql: 'INSERT INTO revoked_sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING',
   params: [id, expiresAt],

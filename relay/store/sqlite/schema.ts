@@ -157,6 +157,10 @@ export const SCHEMA = `
     unknown INTEGER NOT NULL
   ) STRICT;
 
+  -- One row: the relay that sends alerts, until when, and the problems that it has sent.
+  CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
+  INSERT INTO alerts VALUES ('', 0, 0, '{"problems":[],"sentAt":0}');
+
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 

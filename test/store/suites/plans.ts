@@ -191,6 +191,8 @@ async function callEverything(store: Store): Promise<void> {
         }
       }
     },
+    claimAlerts: () => store.claimAlerts('relay', now, 1),
+    saveAlerts: () => store.saveAlerts('relay', { problems: [], sentAt: 0 }),
     waitingMessages: () => store.waitingMessages(id),
     countHours: () => store.countHours([{ hour: 1, accepted: 1, ...NO_OUTCOME }], 0),
     hours: () => store.hours(1),

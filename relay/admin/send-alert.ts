@@ -1,0 +1,54 @@
+import { createHash, createHmac } from 'node:crypto'
+import { describeNetworkError } from '../../port/client/errors.ts'
+import type { Config } from '../config/config.ts'
+import type { KnownProblem } from '../store/store.ts'
+
+const TIMEOUT_MS = 5_000
+
+/**
+ * Sends an alert to RELAY_ALERT_URL: JSON with `text`, as Slack accepts it, and the same facts as fields. The same
+ * problems have the same id again.
+ *
+ * @param now the wall clock, milliseconds since 1970
+ * @throws Error with a clause without the URL, which is a secret
+ * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export async function sendAlert(
+  { url, secret }: NonNullable<Config['alert']>,
+  publicUrl: string | null,
+  { started, resolved }: Record<'started' | 'resolved', KnownProblem[]>,
+  now: number,
+): Promise<void> {
+  const relay = publicUrl ?? 'port-webhook-relay'
+  const lines = [...started.map(({ text }) => text), ...resolved.map(({ text }) => `Resolved: ${text}`)]
+  const show = ({ type, side, since, text }: KnownProblem) => ({
+    ...{ type, side, since: new Date(since).toISOString(), detail: text },
+  })
+  const body = JSON.stringify({
+    text: escapeForSlack(`${relay}: ${lines.join('\n')}`),
+    ...{ relay, time: new Date(now).toISOString() },
+    ...{ started: started.map(show), resolved: resolved.map(show) },
+  })
+  const facts = [...started, ...resolved].map(each => [each.type, each.side, each.since, each.resolvedAt])
+  const id = `msg_${createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 24)}`
+  const timestamp = String(Math.floor(now / 1000))
+  const sign = (key: Buffer) =>
+    createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
+  const headers = {
+    ...{ 'content-type': 'application/json', 'user-agent': 'port-webhook-relay' },
+    ...{ 'webhook-id': id, 'webhook-timestamp': timestamp },
+    ...(secret && { 'webhook-signature': `v1,${sign(secret)}` }),
+  }
+  const signal = AbortSignal.timeout(TIMEOUT_MS)
+  const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal }).catch(
+    error => {
+      throw new Error(`RELAY_ALERT_URL can't be reached (${describeNetworkError(error)})`)
+    },
+  )
+  await response.body?.cancel()
+  if (!response.ok) throw new Error(`RELAY_ALERT_URL responded with ${response.status}`)
+}
+
+/** Slack reads these characters as markup, such as `<!channel>`. */
+const escapeForSlack = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

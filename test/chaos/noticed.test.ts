@@ -1,0 +1,247 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, expect, test } from 'vitest'
+import { doctor } from '../../relay/cli/doctor.ts'
+import { ALERT_SECRET, openAlertEndpoint } from '../support/alert-endpoint.ts'
+import { run } from '../support/run-command.ts'
+import { send } from '../support/send.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
+import { ADMIN_TOKEN, type System, withSystem } from './system.ts'
+
+/** `NOTICED=complete` waits for alerts about what lasts for five minutes. */
+const COMPLETE = process.env.NOTICED === 'complete'
+const LIMIT_MS = COMPLETE ? 420_000 : 180_000
+const CLOCK_AHEAD_MS = 400_000
+
+/** Where an operator looks. */
+const PLACES = ['log', 'metrics', 'dashboard', '/readyz', 'alert', 'doctor'] as const
+type Place = (typeof PLACES)[number]
+
+interface Fault {
+  env?: Record<string, string>
+  flags?: string[]
+  /** @param folder of the database */
+  start(system: System, folder: string): Promise<unknown>
+  /** What each place shows; the others show nothing. */
+  shows: Partial<Record<Place, RegExp>>
+}
+
+let runs = 0
+async function deliver({ relay, port }: System) {
+  const { id } = port.createRun({ id: `r_${++runs}` })
+  await send(relay.url, { path: '/webhook/acme/shop-0?event_type=deploy', body: { run: { id } } })
+}
+const NOT_STARTED = { alert: /1 delivery started no workflow; the newest, \S+, is for acme\/shop-0/ }
+const DATABASE = {
+  log: /database unavailable; retrying/,
+  metrics: /webhooks_total\{result="503"\} [1-9]/,
+  dashboard: /The database \(RELAY_DATABASE\) (doesn't accept writes|is unavailable)/,
+  '/readyz': /"database":\{"ok":false/,
+  alert: /The database \(RELAY_DATABASE\) is unavailable or read-only/,
+}
+
+const FAULTS: Record<string, Fault> = {
+  'wrong secret': {
+    env: { PORT_CLIENT_SECRET: 'another-secret' },
+    start: deliver,
+    shows: {
+      log: /The signature does not match.*a webhook of Port is refused/,
+      metrics: /webhooks_total\{result="401"\} 1/,
+      dashboard: /1 webhook was refused in the last hour \(1 × 401\).*PORT_CLIENT_SECRET/,
+      '/readyz': /Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401\)/,
+      alert: /Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401\)/,
+      doctor: /^problem .*PORT_CLIENT_SECRET/m,
+    },
+  },
+  'wrong token': {
+    env: { GITHUB_TOKEN: 'github_pat_invented' },
+    start: deliver,
+    shows: {
+      log: /GitHub rejects the relay's credential: deliveries wait/,
+      metrics: /credential_ok\{side="github"\} 0/,
+      dashboard: /GitHub rejects GITHUB_TOKEN \(401.* Next attempt at .* 1 queued/,
+      '/readyz': /GitHub rejects GITHUB_TOKEN \(401/,
+      alert: /GitHub rejects GITHUB_TOKEN \(401/,
+      doctor: /^problem .*GITHUB_TOKEN/m,
+    },
+  },
+  'no permission': {
+    start(system) {
+      system.github.addRepository('acme/shop-0', { permissions: { contents: 'read', metadata: 'read' } })
+      return deliver(system)
+    },
+    shows: {
+      ...NOT_STARTED,
+      log: /Contents: write.*GitHub rejected the dispatch/,
+      metrics: /dispatch_attempts_total\{outcome="rejected"\} 1/,
+      dashboard: /Contents: write/,
+      doctor: /^problem .*acme\/shop-0.*Contents: write/m,
+    },
+  },
+  'Port down': {
+    async start(system) {
+      await system.port.stop()
+      await deliver(system)
+    },
+    shows: {
+      log: /connection refused \(ECONNREFUSED\).*a request to Port failed/,
+      metrics: /port_requests_total\{outcome="unreachable"\} [1-9]/,
+      dashboard: /Port unreachable since .*: connection refused \(ECONNREFUSED\)/,
+      '/readyz': /Port unreachable since .*: connection refused/,
+      ...(COMPLETE && { alert: /Port unreachable since/ }),
+      doctor: /^problem .*Port.*ECONNREFUSED/m,
+    },
+  },
+  'Port down, idle relay': {
+    start: ({ port }) => port.stop(),
+    shows: { log: /a request to Port failed/, '/readyz': /Port unreachable since/ },
+  },
+  'GitHub down': {
+    async start(system) {
+      await system.github.stop()
+      await deliver(system)
+    },
+    shows: {
+      log: /connection refused \(ECONNREFUSED\).*a request to GitHub failed/,
+      metrics: /oldest_due_age_seconds\{work="dispatch"\} [1-9]/,
+      dashboard: /GitHub unreachable since .*: connection refused \(ECONNREFUSED\)\. 1 queued/,
+      '/readyz': /GitHub unreachable since .*: connection refused/,
+      ...(COMPLETE && { alert: /GitHub unreachable since/ }),
+      doctor: /^problem .*GitHub.*ECONNREFUSED/m,
+    },
+  },
+  'GitHub down, idle relay': {
+    start: ({ github }) => github.stop(),
+    shows: { log: /a request to GitHub failed/, '/readyz': /GitHub unreachable since/ },
+  },
+  'disk full': {
+    async start(system, folder) {
+      disks.get(folder)?.fill()
+      for (let n = 0; n < 20; n++) await deliver(system)
+    },
+    shows: { ...DATABASE, doctor: /^problem .*RELAY_DATABASE/m },
+  },
+  'wrong clock': {
+    flags: ['--import', join(import.meta.dirname, '../support/shift-clock.ts')],
+    start: deliver,
+    shows: {
+      log: /this machine's clock differs from GitHub's/,
+      metrics: /github_clock_offset_seconds -(39|40)\d/,
+      dashboard: /This machine's clock is 6 min ahead of GitHub's.*older than RELAY_TOLERANCE/,
+    },
+  },
+  'no trigger': {
+    env: { RELAY_START_TIMEOUT: '20s' },
+    start(system) {
+      system.github.addRepository('acme/shop-0', { workflows: [] })
+      return deliver(system)
+    },
+    shows: {
+      ...NOT_STARTED,
+      log: /started no workflow|no workflow/i,
+      metrics: /deliveries\{state="failed"\} 1/,
+      dashboard: /No workflow/i,
+    },
+  },
+  'archived repository': {
+    start(system) {
+      const body = { message: 'Repository was archived so is read-only.' }
+      system.github.fail({ status: 403, body, match: ({ path }) => path.endsWith('/dispatches') })
+      return deliver(system)
+    },
+    shows: {
+      ...NOT_STARTED,
+      log: /archived.*GitHub rejected the dispatch/,
+      metrics: /dispatch_attempts_total\{outcome="rejected"\} 1/,
+      dashboard: /archived/,
+    },
+  },
+  'locked database': {
+    async start(system, folder) {
+      const other = new DatabaseSync(join(folder, 'relay.db'))
+      other.exec('BEGIN IMMEDIATE')
+      await deliver(system)
+      return other
+    },
+    shows: {
+      ...DATABASE,
+      doctor: /^problem .*RELAY_DATABASE/m,
+    },
+  },
+}
+
+const folders = mkdtempSync(join(tmpdir(), 'noticed-'))
+const disks = new Map<string, ReturnType<typeof mountSmallDisk>>()
+const rows: string[] = []
+afterAll(() => {
+  for (const disk of disks.values()) disk?.unmount()
+  rmSync(folders, { recursive: true, force: true })
+  console.log([`fault | ${PLACES.join(' | ')}`, ...rows].join('\n'))
+})
+
+test.concurrent.each(Object.entries(FAULTS))(
+  '%s: an operator sees it, and what to change',
+  async (name, fault) => {
+    const folder = join(folders, name)
+    mkdirSync(folder)
+    disks.set(folder, name === 'disk full' ? mountSmallDisk(folder, '16m') : null)
+    if (name === 'disk full' && !disks.get(folder)) return
+    const endpoint = await openAlertEndpoint()
+    const offset = join(folders, `${name}.clock`)
+    writeFileSync(offset, String(CLOCK_AHEAD_MS))
+    const env = {
+      ...{ RELAY_ALERT_URL: endpoint.url, RELAY_ALERT_SECRET: ALERT_SECRET, RELAY_PUBLIC_URL: '' },
+      ...{ CLOCK_OFFSET_FILE: offset, ...fault.env },
+    }
+    const options = { connected: true, repositories: 1, folder, env, flags: fault.flags ?? [] }
+    await withSystem(options, async system => {
+      await system.relay.start()
+      const read = reader(system, () => endpoint.received.map(({ body }) => body.text).join('\n'))
+      const start = performance.now()
+      const kept = await fault.start(system, folder)
+      const found = new Map<Place, string>()
+      const missing = () => PLACES.filter(place => fault.shows[place] && !found.has(place))
+      while (missing().length > 0 && performance.now() - start < LIMIT_MS) {
+        for (const place of missing()) {
+          if (!fault.shows[place]!.test(await read(place))) continue
+          found.set(place, `${Math.round((performance.now() - start) / 1000)} s`)
+        }
+        await sleep(500)
+      }
+      if (kept instanceof DatabaseSync) kept.close()
+      rows.push(`${name} | ${PLACES.map(place => found.get(place) ?? '–').join(' | ')}`)
+      const shown = await Promise.all(missing().map(async place => `${place}: ${await read(place)}`))
+      expect(missing(), shown.join('\n')).toEqual([])
+    }).finally(endpoint.stop)
+  },
+  LIMIT_MS + 120_000,
+)
+
+function reader({ relay, env }: System, alerts: () => string): (place: Place) => Promise<string> {
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    fetch(relay.url + path, { headers, signal: AbortSignal.timeout(20_000) }).then(
+      response => response.text(),
+      () => '',
+    )
+  let cookie = ''
+  const places: Record<Place, () => Promise<string> | string> = {
+    log: relay.printed,
+    alert: alerts,
+    metrics: () => get('/metrics', { authorization: `Bearer ${ADMIN_TOKEN}` }),
+    '/readyz': () => get('/readyz'),
+    async dashboard() {
+      const given = { body: new URLSearchParams({ token: ADMIN_TOKEN }), headers: { origin: relay.url } }
+      if (!cookie) {
+        const response = await fetch(`${relay.url}/sign-in`, { method: 'POST', redirect: 'manual', ...given })
+        cookie = response.headers.get('set-cookie')?.split(';')[0] ?? ''
+      }
+      const page = (await get('/', { cookie })).replace(/<[^>]+>/g, ' ').replaceAll('&#39;', "'")
+      return page.replace(/\s+/g, ' ').replace(/ ([.:,])/g, '$1')
+    },
+    doctor: async () => (await run(doctor, [], { ...env, PORT: new URL(relay.url).port })).stdout,
+  }
+  return async place => places[place]()
+}

@@ -1,0 +1,168 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { createAlerts } from '../../relay/admin/alerts.ts'
+import type { SideProblem } from '../../relay/admin/sides.ts'
+import { doctor } from '../../relay/cli/doctor.ts'
+import { readConfig } from '../../relay/config/config.ts'
+import { aDelivery } from '../store/place.ts'
+import { ALERT_SECRET, type AlertBody, openAlertEndpoint } from '../support/alert-endpoint.ts'
+import { relayEnv, temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+import { openStoreHere } from '../support/store-here.ts'
+
+const START = Date.UTC(2026, 2, 1, 3, 31)
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+
+async function open() {
+  const endpoint = await openAlertEndpoint()
+  onTestFinished(endpoint.stop)
+  const config = readConfig(
+    relayEnv({
+      ...{ RELAY_ALERT_URL: endpoint.url, RELAY_ALERT_SECRET: ALERT_SECRET },
+      RELAY_PUBLIC_URL: 'https://relay.example.com',
+    }),
+  )
+  const file = await openStoreHere(join(temporaryFolder(), 'relay.db'))
+  onTestFinished(() => file.close())
+  let at = START
+  const store = { ...file, clock: () => at }
+  const logged: object[] = []
+  const database = { isUp: true }
+  const sides: SideProblem[] = []
+  const relay = () =>
+    createAlerts({
+      ...{ config, store, throttled: { warn: fields => void logged.push(fields) } },
+      sides: { problems: () => sides, isKnown: () => true, check: async () => {} },
+      checkDatabase: async () =>
+        database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
+    })
+  const relays = [relay()]
+  /** Passes time in steps of ten seconds; returns what was sent meanwhile, by the seconds that had passed. */
+  const pass = async (ms: number) => {
+    const sent: [seconds: number, started: string[], resolved: string[]][] = []
+    const types = (problems: AlertBody['started']) => problems.map(({ type }) => type)
+    for (const start = at; at < start + ms; ) {
+      at += 10 * SECOND
+      const before = endpoint.received.length
+      await Promise.all(relays.map(round => round()))
+      for (const { body } of endpoint.received.slice(before))
+        sent.push([(at - start) / SECOND, types(body.started), types(body.resolved)])
+    }
+    return sent
+  }
+  const set = (...problems: SideProblem[]) => void sides.splice(0, sides.length, ...problems)
+  return { ...endpoint, store, relays, relay, logged, database, set, pass, now: () => at }
+}
+
+const down: SideProblem = {
+  type: 'unreachable',
+  side: 'github',
+  text: ['GitHub unreachable since ', START, '.'],
+}
+const rejected: SideProblem = {
+  type: 'credential_rejected',
+  side: 'port',
+  text: ['Port rejects <it> (401).'],
+}
+
+test('a problem is sent when it starts and when it is resolved: signed, once, and at most one message a minute', async () => {
+  const { received, relays, relay, set, pass } = await open()
+  expect(await pass(MINUTE)).toEqual([])
+  set(down)
+  expect(await pass(5 * MINUTE)).toEqual([])
+  set(down, rejected)
+  expect(await pass(3 * MINUTE)).toEqual([[10, ['unreachable', 'credential_rejected'], []]])
+  expect(received[0]!.body).toEqual({
+    text: 'https://relay.example.com: GitHub unreachable since 2026-03-01T03:31:00.000Z.\nPort rejects &lt;it&gt; (401).',
+    relay: 'https://relay.example.com',
+    time: expect.any(String),
+    started: [
+      {
+        ...{ type: 'unreachable', side: 'github', since: '2026-03-01T03:32:10.000Z' },
+        detail: 'GitHub unreachable since 2026-03-01T03:31:00.000Z.',
+      },
+      expect.objectContaining({ type: 'credential_rejected', side: 'port' }),
+    ],
+    resolved: [],
+  })
+  // A restart repeats nothing, and continues with what is resolved meanwhile.
+  relays[0] = relay()
+  set(rejected)
+  expect(await pass(MINUTE)).toEqual([[30, [], ['unreachable']]])
+  set()
+  await pass(10 * SECOND)
+  set(rejected)
+  expect(await pass(5 * MINUTE)).toEqual([])
+  set()
+  expect(await pass(5 * MINUTE)).toEqual([[10, [], ['credential_rejected']]])
+  expect(received.at(-1)!.body.text).toContain('Resolved: Port rejects')
+})
+
+test('of two relays on one database, one sends; the other takes over if it stops', async () => {
+  const { relays, relay, set, pass } = await open()
+  relays.push(relay())
+  set(rejected)
+  expect(await pass(MINUTE)).toEqual([[10, ['credential_rejected'], []]])
+  relays.shift()
+  set()
+  const [resolved, ...others] = await pass(5 * MINUTE)
+  expect([resolved?.slice(1), others]).toEqual([[[], ['credential_rejected']], []])
+})
+
+test('an endpoint that fails is logged without its address, and gets the same message a minute later', async () => {
+  const { received, state, stop, logged, set, pass } = await open()
+  state.status = 500
+  set(rejected)
+  expect(await pass(MINUTE)).toHaveLength(1)
+  state.status = 200
+  expect(await pass(2 * MINUTE)).toEqual([[10, ['credential_rejected'], []]])
+  expect(received[1]!.id).toBe(received[0]!.id)
+  stop()
+  set()
+  await pass(10 * SECOND)
+  expect(logged).toEqual([
+    { reason: 'RELAY_ALERT_URL responded with 500' },
+    { reason: "RELAY_ALERT_URL can't be reached (ECONNREFUSED)" },
+  ])
+})
+
+test('a database that accepts no writes, an old queue, and workflows that do not start are problems', async () => {
+  const { received, store, database, pass, now } = await open()
+  await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
+  expect(await pass(15 * MINUTE)).toEqual([])
+  // What is known of the queue stays as it is while the database can't be read.
+  database.isUp = false
+  expect(await pass(5 * MINUTE)).toEqual([[10, ['database_unavailable'], []]])
+  database.isUp = true
+  expect(await pass(5 * MINUTE)).toEqual([[10, ['queue_old'], ['database_unavailable']]])
+  const [queued] = await store.list({}, { limit: 1 })
+  const failed = {
+    state: 'failed',
+    outcome: 'not_started',
+    reason: 'No workflow listens to hunter2.',
+  } as const
+  await store.apply(queued!, { change: failed, messages: [], history: null }, now())
+  expect(await pass(55 * MINUTE)).toEqual([[10, ['workflow_not_started'], ['queue_old']]])
+  expect(await pass(20 * MINUTE)).toEqual([[300, [], ['workflow_not_started']]])
+  const { id, repository } = queued!
+  expect(received[2]!.body.text).toContain(
+    `1 delivery started no workflow; the newest, ${id}, is for ${repository}.`,
+  )
+  expect(JSON.stringify(received)).not.toContain('hunter2')
+})
+
+test('doctor --alert sends a test alert, and says what to set if it is not accepted', async () => {
+  const { url, received, stop } = await openAlertEndpoint()
+  const alertLine = async (more: Record<string, string>) =>
+    (await run(doctor, ['--alert'], relayEnv(more))).stdout.split('\n').find(line => line.includes(' alert '))
+  expect(await alertLine({ RELAY_ALERT_URL: url, RELAY_ALERT_SECRET: ALERT_SECRET })).toMatch(
+    /^ok .* A test alert was sent/,
+  )
+  expect(received[0]!.body.started).toMatchObject([{ type: 'test' }])
+  stop()
+  expect(await alertLine({ RELAY_ALERT_URL: url })).toMatch(
+    /^problem .*RELAY_ALERT_URL can't be reached \(ECONNREFUSED\)/,
+  )
+  expect(await alertLine({})).toMatch(/^problem .*RELAY_ALERT_URL is not set/)
+})

@@ -1,0 +1,39 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Webhook } from 'standardwebhooks'
+
+export const ALERT_SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+
+interface Problem {
+  type: string
+  side: string | null
+  since: string
+  detail: string
+}
+
+export interface AlertBody {
+  text: string
+  started: Problem[]
+  resolved: Problem[]
+}
+
+/** The endpoint at RELAY_ALERT_URL, which accepts only what another implementation of the scheme verifies. */
+export async function openAlertEndpoint() {
+  const received: { id: string; body: AlertBody }[] = []
+  const state = { status: 200 }
+  const server = createServer(async (request, response) => {
+    const text = String(Buffer.concat(await request.toArray()))
+    const body = new Webhook(ALERT_SECRET).verify(text, request.headers as Record<string, string>)
+    received.push({ id: String(request.headers['webhook-id']), body: body as AlertBody })
+    response.writeHead(state.status).end('ok')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const stop = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/services/T0/secret-of-slack`
+  return { url, received, state, stop }
+}
