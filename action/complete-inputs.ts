@@ -8,23 +8,23 @@ import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
 import { help, type Runner } from './runner/runner.ts'
 
-// The whole payload, and its secret inputs in clear text: for the outputs of main, and for what post has to redact.
+// Completes the payload and decrypts its secret inputs: main uses them for its outputs, and post to redact them.
 
 export interface CompleteInputs {
-  /** The payload with what did not fit; its secret inputs are encrypted. */
+  /** The payload, including the items that didn't fit at first. Its secret inputs are encrypted. */
   payload: ClientPayload
   decrypted: DecryptedInputs
-  /** Why something is missing, as sentences. The job fails. */
+  /** Messages that explain what is missing. The job fails if there are any. */
   problems: string[]
-  /** The run in Port, if another workflow run has the delivery. */
+  /** The Port run, if the delivery belongs to another workflow run. */
   duplicate: RunState | null
 }
 
 /**
- * Fetches what the payload lacks, and decrypts its secret inputs.
+ * Fetches the missing items of the payload, and decrypts its secret inputs.
  *
- * @param relay null if the job has credentials of Port, or can't use the relay
- * @param readRun null if Port can't be asked
+ * @param relay null if the job has Port credentials, or can't use the relay
+ * @param readRun null if Port can't be queried
  */
 export async function completeInputs(
   sent: ClientPayload,
@@ -64,7 +64,7 @@ async function fromPort(
   }
 }
 
-/** The relay has the rest of the payload, and secret inputs in clear text. */
+/** Gets the missing items of the payload and the decrypted secret inputs from the relay. */
 async function fromRelay(
   payload: ClientPayload,
   relay: RelayReporter,
@@ -72,9 +72,9 @@ async function fromRelay(
   payload: ClientPayload
   secrets: Record<string, string>
   duplicate: RunState | null
-  /** The secret inputs that the relay may be able to decrypt and doesn't return. */
+  /** The secret inputs that the relay withholds although it may be able to decrypt them. */
   withheld: string[]
-  /** Why it doesn't return them: a sentence about these names. */
+  /** A message that explains why the relay withholds these inputs. */
   refusal: ((names: string) => string) | null
 }> {
   const { encrypted, truncated } = payload.port
@@ -92,7 +92,7 @@ async function fromRelay(
   }
 }
 
-/** After a re-run, or if another job has finished the run in Port before this one starts. */
+/** After a re-run, or if another job finished the Port run before this job started. */
 const noLonger = (names: string) =>
   `The relay no longer returns ${names}, since the delivery has finished: run the Port action again.`
 
@@ -108,19 +108,19 @@ function describeMissing(
   return [refusal(names) + help(env, truncated.length > 0 ? 'large-payloads' : 'secret-inputs')]
 }
 
-/** What must not reach Port in a log line or summary. */
+/** Values to hide from Port in log lines and summaries. */
 export interface KnownSecrets {
-  /** The clear texts of secret inputs, and encrypted values that may be clear texts. */
+  /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
-  /** Whether every clear text that a step may have seen is known. */
+  /** Whether every decrypted value that a step may have seen is known. */
   all: boolean
-  /** Whether the delivery has finished, so that the relay no longer returns them. */
+  /** Whether the delivery has finished. If so, the relay no longer returns decrypted values. */
   finished?: boolean
 }
 
 /**
- * The secrets that post has to redact. Some stay unknown if fetching fails, or if an input that main has decrypted can't be
- * decrypted again because a key was rotated in the meantime.
+ * Collects the secrets that post has to redact. Some remain unknown if fetching fails, or if a key was rotated after main
+ * decrypted an input.
  *
  * @param decrypted the names of the inputs that main has decrypted
  */
@@ -152,23 +152,23 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 })
 
 interface DecryptedInputs {
-  /** All inputs, the secret ones in clear text; what could not be decrypted is missing. */
+  /** All inputs, with secret inputs decrypted. Inputs that couldn't be decrypted are omitted. */
   inputs: JsonObject
-  /** The clear texts, by the names of their inputs. */
+  /** The decrypted values, by input name. */
   secrets: Map<string, string>
-  /** What must be masked: the clear texts, and each value that can't be decrypted, since it may be clear text. */
+  /** Values to mask: decrypted values, and values that can't be decrypted because they may already be plaintext. */
   masks: string[]
-  /** Inputs left encrypted, since there is no key, or the relay withholds them. */
+  /** Inputs that are still encrypted because there is no key, or because the relay withholds them. */
   encrypted: string[]
-  /** One sentence for each input that no key decrypts; it names the input and the settings, never a value. */
+  /** One message for each input that no key decrypts. It names the input and the settings, never a value. */
   problems: string[]
 }
 
 /**
- * Decrypts the secret inputs of a payload. Port doesn't name the scheme, so each available key is tried.
+ * Decrypts the secret inputs of a payload. Port doesn't name the encryption scheme, so each available key is tried.
  *
- * @param decryptedByRelay the clear texts that the relay has decrypted, by the names of their inputs
- * @param withheld inputs that the relay may be able to decrypt and does not give: no problem of the keys
+ * @param decryptedByRelay the values that the relay has decrypted, by input name
+ * @param withheld inputs that the relay may be able to decrypt but doesn't return; these don't indicate a wrong key
  */
 function decryptInputs(
   { port }: ClientPayload,
@@ -196,7 +196,7 @@ function decryptInputs(
       result.secrets.set(name, decryptedByRelay[name]!)
       continue
     }
-    // Port's agent may have decrypted it on the way (`fieldsToDecryptPaths`).
+    // Port's agent may already have decrypted the value (`fieldsToDecryptPaths`).
     if (typeof value !== 'string' || !isEncrypted(value)) {
       result.secrets.set(name, typeof value === 'string' ? value : JSON.stringify(value))
       continue
@@ -207,7 +207,7 @@ function decryptInputs(
       result.secrets.set(name, clear)
       continue
     }
-    // Clear text may look like Base64.
+    // Plaintext can look like Base64.
     result.masks.push(value)
     if (keys.length === 0 || withheld.includes(name)) result.encrypted.push(name)
     else {
@@ -219,7 +219,7 @@ function decryptInputs(
   return result
 }
 
-/** Whether it is Base64 of at least what a cipher adds: an IV and a tag. */
+/** Whether the value is Base64 and long enough to contain an IV and a tag. */
 const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 

@@ -13,14 +13,14 @@ import { missingLine } from './steps/send.ts'
 import type { Step } from './steps-of-job.ts'
 import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summary.ts'
 
-// What a job reports when it finishes: success or failure, the log, and the summary. Everything here is pure.
+// Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
 
-/** What Port shows next to the final status, instead of the label of the running job. */
+/** The label that Port shows next to the final status. It replaces the label of the running job. */
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * The final status of the run in Port: SUCCESS for `success`, FAILURE for the other two. It depends on this job, on the jobs
- * that it `needs`, and on what a step has written to `$PORT_RUN`. The worst of them counts; skipped jobs don't count.
+ * The final status of the Port run: SUCCESS for `success`, otherwise FAILURE. It is the worst conclusion of this job, the
+ * jobs that it `needs`, and the conclusion that a step wrote to `$PORT_RUN`. Skipped jobs are ignored.
  */
 export function conclude(
   jobStatus: JobStatus,
@@ -33,11 +33,11 @@ export function conclude(
 }
 
 /**
- * The jobs that count besides this one: those of `needs`. If all of them were skipped, a job before them may have failed that
- * `needs` doesn't name. In that case, the failed and canceled jobs of the workflow run count too. If one of them ran, they
- * don't count: jobs are listed by display names, which don't show whether `needs` has counted a job already.
+ * The other jobs that count: those in `needs`. If all of them were skipped, an earlier job that `needs` doesn't list may
+ * have failed, so failed and canceled jobs of the workflow run count too. If any job in `needs` ran, those jobs are
+ * ignored, because GitHub lists jobs by display name and doesn't show whether `needs` already includes a job.
  *
- * @param others the conclusions of jobs by their display names
+ * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(
   needs: Record<string, string>,
@@ -49,46 +49,46 @@ export function countedJobs(
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-/** The job, as main and the runner describe it. */
+/** The job, as described by main and the runner. */
 export interface Job {
   state: State
   inputs: Inputs
   workflow: Workflow
-  /** As it was sent, with encrypted secret inputs. */
+  /** The payload as it was sent, with encrypted secret inputs. */
   payload: ClientPayload
 }
 
-/** What post has found out about a job. */
+/** What post found out about a job. */
 export interface Facts {
-  /** Whether Port shows that this workflow run reports; null if Port can't say. */
+  /** Whether Port shows that this workflow run reports the Port run; null if Port didn't tell. */
   ours: true | null
-  /** The name of the job on GitHub's pages. */
+  /** The job name that GitHub's pages show. */
   name: string
   durationMs: number
   steps: Step[]
-  /** The conclusions of other jobs of the workflow run. */
+  /** The conclusions of the workflow run's other jobs. */
   others: Record<string, string>
-  /** Those of the failed jobs: why they failed. */
+  /** Annotations of the failed jobs, which show why they failed. */
   annotations: Annotation[]
-  /** What steps have written. */
+  /** The entries that steps have written to `$PORT_RUN`. */
   rest: Remaining
-  /** Whether all secrets are known that steps may have seen, and if not, whether the delivery has finished. */
+  /** Whether all secrets that steps may have seen are known, and if not, whether the delivery has finished. */
   secrets: { all: boolean; finished?: boolean }
-  /** The results of the entities. */
+  /** The results of sending entities. */
   entities: { lines: LogLine[]; problems: string[] }
 }
 
-/** What a job prints, and what it sends to Port. */
+/** What a job prints and what it sends to Port. */
 export interface Result {
-  /** What Port doesn't get: warnings, or errors with `fail-on-report-error`. */
+  /** What couldn't be sent to Port: printed as warnings, or as errors with `fail-on-report-error`. */
   losses: Loss[]
-  /** What has no effect in `$PORT_RUN`. */
+  /** Entries in `$PORT_RUN` that have no effect. */
   mistakes: string[]
   /** Whether texts are withheld because the delivery has finished. */
   withheldAfter: boolean
   summary: string
   lines: LogLine[]
-  /** The last update of the run in Port; empty if there is nothing to update. */
+  /** The last update of the Port run; empty if there is nothing to update. */
   update: RunUpdate
 }
 
@@ -97,7 +97,7 @@ export interface Loss {
   topic: Topic
 }
 
-/** @param logFailed whether the log was not sent, and `fail-on-report-error` makes that a failure */
+/** @param logFailed whether sending the log failed and `fail-on-report-error` turns that into a failure */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
   const { state, inputs, workflow, payload } = job
   const { ours, rest, secrets, entities, steps } = facts
@@ -170,8 +170,8 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * Only `report: job` finishes the Port run. The other values leave that to the relay or to another job, and send a summary
- * only if the author wrote one.
+ * Only `report: job` finishes the Port run. With other values, the relay or another job finishes it, and this job sends a
+ * summary only if the author wrote one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
@@ -183,7 +183,7 @@ function lastUpdate(
     outputs: JsonObject
   },
 ): RunUpdate {
-  // Each update replaces the link of a node run.
+  // Each update replaces a node run's link.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}
@@ -200,7 +200,7 @@ function lastUpdate(
   return { conclusion, statusLabel: LABEL[conclusion], summary, ...link, ...output }
 }
 
-/** Whether steps or the author have left texts for Port that can contain a secret. */
+/** Whether steps or the author wrote texts for Port that can contain a secret. */
 const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>
   lines.length > 0 ||
   entities.documents.length > 0 ||

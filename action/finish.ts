@@ -22,10 +22,10 @@ import { maskParts, type Redact } from './secrets/redact.ts'
 import { sendEntities } from './steps/send.ts'
 import { readSteps } from './steps-of-job.ts'
 
-/** Everything that is left of a canceled job shares about 4 min 45 s; the final status may take half a minute more. */
+/** A canceled job has about 4 min 45 s left in total. The final status can take an extra 30 s. */
 const BUDGET_MS = 60_000
 
-/** Post: sends entities, steps, log, summary, and final status to Port. It never throws, and never fails a job by itself. */
+/** Post: sends entities, steps, log, summary, and final status to Port. Never throws, and never fails a job on its own. */
 export async function finish(runner: Runner): Promise<void> {
   const { core, env } = runner
   try {
@@ -35,7 +35,7 @@ export async function finish(runner: Runner): Promise<void> {
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
-    // Main has read it.
+    // Main has already printed these messages.
     const payload = readPayload(inputs.payload, workflow, env)!
     await reportResult({ state, inputs, workflow, payload }, remaining, runner)
   } catch (error) {
@@ -45,7 +45,7 @@ export async function finish(runner: Runner): Promise<void> {
   }
 }
 
-/** How a job reports. */
+/** The reporter and the settings that a job reports with. */
 interface Reporting {
   reporter: Reporter
   relay: RelayReporter | null
@@ -62,7 +62,7 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
-    // With the token of main. If main got none, this run proves itself now.
+    // Uses main's token. If main didn't get a token, this process authenticates now.
     const found = findRelay(payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
@@ -76,7 +76,7 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   return { reporter, relay, masks }
 }
 
-/** @returns null if another workflow run reports, or the run in Port accepts no reports */
+/** @returns null if another workflow run reports the Port run, or if the Port run accepts no reports */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,
@@ -142,7 +142,7 @@ async function sendAll(
   }
 }
 
-/** Prints and sends the result: the log before the final status, since Port accepts no log lines of a finished run. */
+/** Prints and sends the result. The log goes first because Port accepts no log lines for a finished run. */
 async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runner: Runner): Promise<void> {
   const { core, env } = runner
   const { failOnReportError } = job.inputs
@@ -171,12 +171,12 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
     warnOrFail({ sentence: `${describeLoss(error, result.lines.length)}: ${message}`, topic })
     if (failOnReportError) result = decide(job, facts, masks.redact, true)
   }
-  // It isn't an error of this job that another one has finished the delivery.
+  // If another job has finished the delivery, that isn't this job's error.
   if (result.withheldAfter) core.notice(WITHHELD_AFTER)
   if (hasUpdate) await reporter.update(result.update).catch(failure)
 }
 
-/** The run accepts no further reports. Credentials, in contrast, may be accepted a moment later. */
+/** The run accepts no more reports. Rejected credentials don't count, because they may be accepted a moment later. */
 const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {

@@ -5,7 +5,7 @@ import { createFetch } from './runner/fetch.ts'
 import { clock } from './runner/runner.ts'
 import { start } from './start.ts'
 
-// Next to this bundle, wherever the runner has put the action.
+// Next to this bundle, in the folder that the runner extracted the action to.
 const progressScript = join(dirname(process.argv[1]!), '../progress/index.js')
 
 await start({ core, env: process.env, fetch: createFetch(), clock, sleep }, progressScript)

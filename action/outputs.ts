@@ -1,18 +1,18 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
-/** Output name → text. */
+/** Maps output names to text. */
 export interface Outputs {
   values: Map<string, string>
-  /** Sentences about inputs that don't get an output of their own. */
+  /** Messages about inputs that don't get their own output. */
   warnings: string[]
 }
 
 /**
- * One output for each Port input, and the fixed ones; an input with the name of another output is `input-NAME`. Those and `inputs` contain secret inputs in
- * clear text; `payload` contains them encrypted, as they came: the workflow that it is passed to decrypts them with its own key.
+ * One output per Port input, plus the fixed outputs. If the name is taken, the output is named `input-NAME`. Secret
+ * inputs are decrypted in these outputs and in `inputs`, but not in `payload`: a workflow that gets it uses its own key.
  *
- * @param inputs with the secret ones decrypted
+ * @param inputs with decrypted secret inputs
  */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs): Outputs {
   const { port } = payload
@@ -31,7 +31,7 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
     trigger: JSON.stringify(port.trigger),
     payload: JSON.stringify(payload),
   }
-  // The runner keeps outputs by name in any case: `Inputs` would replace `inputs`.
+  // The runner ignores the case of output names: `Inputs` would replace `inputs`.
   const taken = new Set(Object.keys(fixed))
   const renamed: string[] = []
   const impossible: string[] = []
@@ -59,13 +59,13 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }
 }
 
-/** The outputs of a job that Port did not start: nothing, in the form that each of them has. */
+/** The outputs of a job that Port didn't start: an empty value of each output's type. */
 export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
   ['inputs', '{}'],
   ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),
 ])
 
-/** A name ends at `=`, at the first `<<` after it, and at the end of the line in the file of outputs. */
+/** In the outputs file, a name ends at `=`, at the first `<<` after the name, or at the end of the line. */
 const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.test(name)
 
 function text(value: Json | undefined): string {

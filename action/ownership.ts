@@ -3,15 +3,15 @@ import type { Reporter } from './reporter/reporter.ts'
 import type { Runner, Workflow } from './runner/runner.ts'
 import type { State } from './runner/state.ts'
 
-/** Whether this workflow run may report a run in Port, or why not. */
+/** Whether this workflow run can report a Port run, and if not, why. */
 export type Verdict =
   | { verdict: 'ours' }
   | { verdict: 'silent'; message: string }
   | { verdict: 'duplicate'; message: string }
 
 /**
- * @param runId null if the relay was asked for a delivery without a Port run
- * @param githubRunId the id of this workflow run; a re-run keeps it
+ * @param runId null if the relay has no Port run for the delivery
+ * @param githubRunId the id of this workflow run; re-runs keep the id
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   if (state.ended) {
@@ -41,9 +41,9 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
 }
 
 /**
- * Whether this job reports the run in Port, asked by post. Main couldn't find out if Port didn't respond.
+ * Checks in post whether this job reports the Port run, for when Port didn't respond to main.
  *
- * @param failure reports why Port can't say; main has done so if it expects no better response
+ * @param failure reports why Port can't tell; main has already reported it if a retry can't help
  */
 export async function findOwner(
   state: State,

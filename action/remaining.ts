@@ -25,22 +25,22 @@ import {
 } from './steps/log.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 
-/** What steps have appended to their files, as far as Port does not have it. */
+/** What steps have appended to their files and Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
-  /** How many lines before them Port may not have. */
+  /** How many earlier lines Port may be missing. */
   lost: number
-  /** What `::add-mask::` lines have named, in what was sent too. */
+  /** The values in `::add-mask::` lines, including lines that were already sent. */
   masks: string[]
   entities: RemainingEntities
   run: RunFile
-  /** A sentence for each file that could not be read. */
+  /** A message for each file that couldn't be read. */
   problems: { sentence: string; topic: Topic }[]
 }
 
 /**
- * Stops the progress reporter and reads what it has not sent. Never rejects: the final status does not wait for a file
- * that a user has broken.
+ * Stops the progress reporter and reads what it hasn't sent. Never rejects, so that a broken file doesn't delay the
+ * final status.
  */
 export async function readRemaining(
   files: JobFiles,
@@ -85,14 +85,14 @@ export async function readRemaining(
   return remaining
 }
 
-/** The first and the last part that are kept have at most a piece's bytes and this many lines each. */
+/** The first and the last part that are kept have at most one chunk of bytes and this many lines each. */
 const MOST_LINES = 20_000
 
 /**
- * What a job has left in its log file from a byte on, and the masks that it names: in full if that is at most 1 MB; otherwise its first and its
- * last megabyte, with a line between them that says how much is left out. The file is never read whole.
+ * Reads the rest of a job's log file and its masks. If the rest exceeds 1 MB, only the first and the last megabyte are
+ * kept, with a line between them that states how much is omitted. The file is never read as a whole.
  *
- * @throws Error if it cannot be read, or isn't a file
+ * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
   const size = sizeOf(path)
@@ -106,12 +106,12 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
-/** The masks in a part of the file that is not sent: they hold for what is. */
+/** Returns masks from the omitted part of the file. They apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
   const file = openFile(path)
-  // One for all pieces, since the file may be larger than memory.
+  // Uses one variable for all chunks, since the file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {
     for (let at = from; at < to; ) {
@@ -119,7 +119,7 @@ function findMasks(path: string, from: number, to: number): string[] {
       if (bytes.length === 0) break
       if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
         masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-      // A line that continues in the next piece is read there.
+      // A line that continues in the next chunk is read there.
       const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
       at += lines || bytes.length
     }
@@ -129,10 +129,10 @@ function findMasks(path: string, from: number, to: number): string[] {
   return masks
 }
 
-/** In UTF-16, as Windows PowerShell writes. */
+/** The same in UTF-16, which Windows PowerShell writes. */
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
-/** The last lines of the file, none of them from before byte `from`. */
+/** The last lines of the file, starting no earlier than byte `from`. */
 function readTail(path: string, from: number, size: number): { lines: FileLine[]; start: number } {
   if (from >= size) return { lines: [], start: size }
   const bytes = readBytes(path, from, size - from)
@@ -148,29 +148,29 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
 const leftOut = (bytes: number) =>
   `… ${Math.ceil(bytes / 1_000).toLocaleString('en')} KB of $PORT_LOG left out here`
 
-/** What is left of `$PORT_ENTITIES` to send and to report. */
+/** What remains of `$PORT_ENTITIES` to send and to report. */
 interface RemainingEntities {
   documents: Document[]
-  /** What became of earlier ones, for Port's log. */
+  /** Results of earlier entities, for Port's log. */
   lines: LogLine[]
-  /** A sentence for each entity that was refused. */
+  /** A message for each rejected entity. */
   problems: string[]
 }
 
 interface Document {
   text: string
-  /** The number of its first line in the file. */
+  /** The line number of the document in the file. */
   line: number
-  /** How many of its entities were sent before. */
+  /** How many of the document's entities were already sent. */
   done: number
 }
 
 const MOST_BYTES = 10_000_000
 
 /**
- * Reads what the progress reporter has not sent.
+ * Reads what the progress reporter hasn't sent.
  *
- * @throws Error if the file cannot be read, or isn't a file
+ * @throws Error if the file can't be read, or isn't a regular file
  */
 function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
   const from = nextMark(path, sent).offset
@@ -193,7 +193,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
   return remaining
 }
 
-/** The entities of the documents. One with a mistake is left out as a whole, and each mistake is a sentence. */
+/** The documents' entities. A document with an error is omitted entirely, with a message for each error. */
 export async function readDocuments(
   documents: Document[],
   redact: Redact,

@@ -8,9 +8,9 @@ import type { FollowedJob, Following } from './process.ts'
 const LONGEST_NAME = 80
 
 /**
- * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`, and their links and outputs.
+ * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`. Updates links and outputs too.
  *
- * @returns a poll of `$PORT_RUN`, and a function that follows the steps until the job finishes
+ * @returns a function that polls `$PORT_RUN`, and a function that follows the steps until the job finishes
  */
 export function followLabel(following: Following): {
   poll: () => Promise<void>
@@ -18,10 +18,10 @@ export function followLabel(following: Following): {
 } {
   const { job, run, masks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
-  /** What steps have written to `$PORT_RUN`. */
+  /** The entries that steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
-  /** What Port shows. */
+  /** The update that Port currently shows. */
   let shown = JSON.stringify([step, own.links, own.outputs])
   return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
 
@@ -30,13 +30,13 @@ export function followLabel(following: Following): {
     const state = JSON.stringify([label, own.links, own.outputs])
     if (state === shown || clock() < following.pausedUntil()) return
     const before = shown
-    // At once, so that the other poll doesn't send it again while it is being sent.
+    // Set immediately, so that a concurrent poll doesn't send the same update again.
     shown = state
     const error = await send(() => run.update(updateOf(label)))
     if (error?.temporary && shown === state) shown = before
   }
 
-  // A node run's link is replaced with each call.
+  // Each update replaces a node run's link.
   function updateOf(statusLabel: string): RunUpdate {
     return {
       statusLabel,
@@ -73,8 +73,8 @@ export function followLabel(following: Following): {
 }
 
 /**
- * How long until GitHub is asked again, in ms: a job's token has 1,000 requests an hour for its whole repository, so
- * the longer a job runs, the rarer.
+ * Returns the time until the next request to GitHub, in ms. The longer a job runs, the less often GitHub is polled,
+ * because the job's token is limited to 1,000 requests per hour for the whole repository.
  *
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
@@ -83,9 +83,9 @@ function pollAfter(age: number): number {
   return age < 3_600_000 ? 20_000 : 60_000
 }
 
-/** `Build image (3/7)`; null if no step of the author's runs. */
+/** `Build image (3/7)`; null if none of the author's steps is running. */
 function describeRunning(steps: ListedStep[], redact: Redact): string | null {
-  // GitHub may not yet show the step that has just started as running: it is the first that isn't completed.
+  // GitHub may not yet show a new step as running, so the first step that isn't completed counts as running.
   const index = steps.findIndex(step => step.status !== 'completed')
   if (index < 0) return null
   const name = redact(steps[index]!.name)

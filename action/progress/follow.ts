@@ -13,12 +13,12 @@ import { isAlive } from './process.ts'
 
 /** How often the files that steps append to are polled. */
 const POLL_EVERY_MS = 2_000
-/** The longest pause that a service can request. A timer of more than 24 days would fire at once. */
+/** The longest pause that a service can request. A timer of more than 24 days would fire immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Shows the running step in Port, and what steps append to their files, until `stopping` is aborted. A request under way is
- * finished first. It never throws: what it can't send is left to post.
+ * Shows the running step in Port, and sends what steps append to their files, until `stopping` is aborted. A pending
+ * request is finished first. Never throws: post sends what this function can't send.
  */
 export async function followJob(
   job: FollowedJob,
@@ -50,13 +50,13 @@ export async function followJob(
   const polls = [followLog(following), label.poll, followEntities(following)]
   await Promise.all([followFiles(), label.followSteps()])
 
-  /** One after the other, so that Port shows what each poll found in this order. */
+  /** Sends updates one at a time, so that they reach Port in order. */
   async function followFiles(): Promise<void> {
     for (;;) {
       await given.sleep(Math.max(POLL_EVERY_MS, pausedUntil - clock()))
       for (const poll of polls) {
         if (stopping.signal.aborted) return
-        // A file that can't be read or written now may work later; otherwise post reports it.
+        // If a file can't be read or written now, a later poll may succeed. Otherwise, post reports the error.
         await poll().catch(() => {})
       }
     }
@@ -64,7 +64,7 @@ export async function followJob(
 }
 
 /**
- * Polls `$PORT_ENTITIES` and sends what steps have appended, in order. A document is sent once it is complete: something follows
+ * Polls `$PORT_ENTITIES` and sends new entities in order. A document is sent once it is complete: something follows
  * it, or the file hasn't changed since the last poll. The results go to Port's log.
  */
 function followEntities(following: Following): () => Promise<void> {
@@ -85,13 +85,13 @@ function followEntities(following: Following): () => Promise<void> {
     size = sizeOf(file)
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
-    // A piece that is shorter than the file may cut its last document, and a last line without a line break is still being written.
+    // If the chunk is smaller than the file, it can cut off its last document. A last line without a newline isn't complete.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
       const { entities, mistakes } = await readEntities(document.text, document.line)
       if (mistakes.length > 0) {
-        // The rest of it may still come.
+        // The rest of the document may still be written.
         if (!document.closed) return
         const before = linesBefore(file, mark.offset)
         for (const { line, ...mistake } of mistakes) {
@@ -125,7 +125,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // Before sending, so that no line appears twice if this process is killed in between.
+    // Saved before sending, so that no line appears twice if this process is killed while sending.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -135,27 +135,27 @@ function followEntities(following: Following): () => Promise<void> {
 
 const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** Requests with lines; Port's limit is shared by the whole organization. */
+/** The number of log requests per minute. The whole organization shares Port's limit. */
 const MOST_A_MINUTE = 30
-/** Bytes that are read for one request; small, to keep this process small. */
+/** The number of bytes to read for one request. A small number limits this process's memory use. */
 const PIECE = 250_000
 
 /**
- * Polls `$PORT_LOG` and sends its new lines. Lines count as sent before the request starts, unless Port has certainly not accepted
- * it: if this process is killed at that moment, or the response is lost, a line may be missing, but it never appears
- * twice. Post reports how many may be missing.
+ * Polls `$PORT_LOG` and sends its new lines. Lines count as sent before the request starts, unless Port certainly didn't
+ * accept them. If this process is killed while sending, or the response is lost, a line may be missing, but no line
+ * appears twice. Post reports how many lines may be missing.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.log
-  /** When lines were sent, in the last minute. */
+  /** When lines were sent in the last minute. */
   const requests: number[] = []
   let refused = false
   return async () => {
     while (!refused && (await sendLines())) if (stopping.signal.aborted) return
   }
 
-  /** One batch; false if there is no other to send now. */
+  /** Sends one batch. Returns false if there is nothing more to send now. */
   async function sendLines(): Promise<boolean> {
     while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
     if (requests.length >= MOST_A_MINUTE) return false
@@ -172,7 +172,7 @@ function followLog(following: Following): () => Promise<void> {
     }
     const lines = taken.lines.filter(({ text }) => text.trim() !== '')
     const { end } = found[count - 1]!
-    // Now, since the file may be written anew while the request is under way.
+    // Determined now, because the file may be rewritten while the request is pending.
     const markAt = keepMarks(file, before.offset, end)
     const after = markAt(end)
     folder.setSent({ ...after, lost: before.lost + lines.length })
@@ -183,10 +183,10 @@ function followLog(following: Following): () => Promise<void> {
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    // Post reports what Port rejects, with the reason.
+    // Post reports what Port rejects, and why.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // If nothing was sent, as without a token, the line that counts those lost before wasn't sent either.
+    // If nothing was sent, for example without a token, the line that counts previously lost lines wasn't sent either.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -195,13 +195,13 @@ function followLog(following: Following): () => Promise<void> {
 
 const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', message: text })
 
-/** No job on GitHub runs longer than five days. */
+/** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
 /**
- * Stops the progress reporter: post asks for it, the job's temporary files are gone, or the runner is.
+ * Stops the progress reporter if post requests it, or if the job's temporary files or the runner are gone.
  *
- * @param worker the process id of the runner's worker; 0 if that cannot be known
+ * @param worker the process id of the runner's worker; 0 if unknown
  */
 export function waitForStop(
   folder: Pick<ProgressFolder, 'path' | 'stopped'>,
@@ -223,7 +223,7 @@ export function waitForStop(
   }
 }
 
-/** Not every file system can be watched; the interval is enough, and a little slower. */
+/** Some file systems don't support watching. Polling at the interval is enough then, but a little slower. */
 function openWatcher(path: string, poll: () => void): FSWatcher | null {
   try {
     return watch(path, poll).on('error', () => {})

@@ -11,51 +11,51 @@ import type { Masks } from '../secrets/masks.ts'
 import { type LogMark, START } from '../steps/log.ts'
 
 /**
- * What main, the progress reporter and post share: a folder next to the log file.
+ * Files that main, the progress reporter, and post share, in a folder next to the log file.
  *
- * - `pid`: the progress reporter's, for as long as it runs
- * - `born`: when it started, since its pid may be another process's by now
- * - `sent`: how far Port has the log file, and how many lines it may not have
- * - `entities`: how far Port has those of `$PORT_ENTITIES`
- * - `masks`: what lines `::add-mask::` have named
- * - `stop`: post asks the progress reporter to stop
+ * - `pid`: the process id of the progress reporter while it runs
+ * - `born`: when the progress reporter started, since another process may have reused its pid
+ * - `sent`: how much of the log file was sent to Port, and how many lines may be missing there
+ * - `entities`: how much of `$PORT_ENTITIES` was sent to Port
+ * - `masks`: the values in `::add-mask::` lines
+ * - `stop`: post requests the progress reporter to stop
  */
 export interface ProgressFolder {
   path: string
   open(pid: number): void
-  /** The progress reporter's; 0 once it is done. */
+  /** The process id of the progress reporter; 0 after it has exited. */
   pid(): number
-  /** Whether the process of that pid is the progress reporter, and runs; 'unknown' if the system does not show when a process started. */
+  /** Whether `pid` is the running progress reporter; 'unknown' if the system doesn't show process start times. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
   sent(): Sent
   setSent(sent: Sent): void
   entities(): EntitiesSent
   setEntities(sent: EntitiesSent): void
-  /** What `::add-mask::` lines of the log have named. */
+  /** The values in the log's `::add-mask::` lines. */
   masks(): string[]
   setMasks(masks: string[]): void
   stop(): void
-  /** Whether the progress reporter should stop: post asks for it, or the job's temporary files are gone. */
+  /** Whether the progress reporter should stop because post requests it or the job's temporary files are gone. */
   stopped(): boolean
   remove(): void
 }
 
-/** What the progress reporter has sent of the log file. */
+/** How much of the log file the progress reporter has sent. */
 interface Sent extends LogMark {
-  /** Lines before the mark that Port may not have, nor a line that says so. */
+  /** The number of lines before the mark that Port may not have, and that no line in Port mentions. */
   lost: number
 }
 
 export const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
-/** What the progress reporter has sent of `$PORT_ENTITIES`. */
+/** How much of `$PORT_ENTITIES` the progress reporter has sent. */
 export interface EntitiesSent extends LogMark {
-  /** How many entities of the document at the mark are done. */
+  /** The number of processed entities in the document at the mark. */
   done: number
-  /** What became of entities, as far as Port's log does not show it. */
+  /** Results of entities that Port's log doesn't show yet. */
   lines: LogLine[]
-  /** A sentence for each entity that was refused. */
+  /** A message for each rejected entity. */
   problems: string[]
 }
 
@@ -69,7 +69,7 @@ export function progressFolder(logFile: string): ProgressFolder {
     const content = text(name)
     return content === '' ? otherwise : JSON.parse(content)
   }
-  // A process that is killed while writing leaves the old content, not half of the new one.
+  // If the process is killed while writing, the file keeps its old content.
   const write = (name: string, content: string) => {
     writeFileSync(file(`${name}.new`), content)
     renameSync(file(`${name}.new`), file(name))
@@ -99,58 +99,58 @@ export function progressFolder(logFile: string): ProgressFolder {
   }
 }
 
-/** What the progress reporter is given at its start. */
+/** The input that the progress reporter gets when it starts. */
 export interface FollowedJob {
   runId: string
   kind: 'action_run' | 'node_run'
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
-  /** As main got it. */
+  /** The payload as main received it. */
   portToken: Token | null
-  /** The way to Port if there are no credentials. */
+  /** The connection to Port through the relay, if there are no credentials. */
   relay: RelayAccess | null
-  /** Clear texts that must not reach Port. */
+  /** Decrypted values to hide from Port. */
   secrets: string[]
   workflow: Workflow
-  /** What main has set. */
+  /** The fields that main has set. */
   statusLabel: string
-  /** The outputs of the jobs before this one. */
+  /** The outputs of the jobs before this job. */
   needsOutputs: JsonObject
   files: JobFiles
-  /** Null if the label is the author's: then GitHub is not asked. */
+  /** Null if the author set the label: GitHub isn't polled then. */
   github: { token: string; checkRunId: string | null } | null
-  /** The process that exits when the job finishes; 0 if it can't be known, as in a container. */
+  /** The process that exits when the job finishes; 0 if unknown, for example in a container. */
   worker: number
 }
 
-/** What the followers of one job share. */
+/** State that the followers of one job share. */
 export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>
   masks: Masks
-  /** Returns early when `stopping` is aborted. */
+  /** Returns early if `stopping` is aborted. */
   sleep: (ms: number) => Promise<unknown>
   stopping: AbortController
-  /** When Port may be asked again, ms since the epoch. */
+  /** When Port accepts the next request, in ms since the epoch. */
   pausedUntil(): number
-  /** Pauses the reports until Port may accept them, or stops them if it never will. */
+  /** Pauses reports until Port may accept them, or stops reporting if Port never will. */
   failure(error: PortError): void
-  /** Sends something to Port; an error is returned, not thrown, after `failure`. */
+  /** Sends something to Port. Passes an error to `failure` and returns the error instead of throwing it. */
   send(operation: () => Promise<void>): Promise<PortError | null>
-  /** At most an hour away. */
+  /** At most one hour from now. */
   soon(at: number): number
 }
 
-/** It does little, and lives as long as the job: V8 spends time on it rather than memory (145 MB without them). */
+/** The process does little but runs as long as the job, so these V8 flags trade speed for memory (145 MB without them). */
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
- * Starts the progress reporter that shows the running step and new log lines while the job runs. It outlives main, and
- * post stops it, and it stops with the job in any case.
+ * Starts the progress reporter, which shows the running step and new log lines while the job runs. It keeps running
+ * after main exits. Post stops it, and it exits with the job in any case.
  *
- * Keys go to it by its standard input: neither arguments nor files nor its environment, which other processes of
- * the machine can read, hold them. It keeps RUNNER_TRACKING_ID, so that the runner stops it with the job should all
- * else fail, and gives up the working directory, which Windows could not remove otherwise.
+ * It gets keys through standard input, because other processes on the machine can read arguments, files, and environment
+ * variables. It keeps RUNNER_TRACKING_ID, so that the runner can stop it with the job as a last resort. It leaves the
+ * working directory, because Windows couldn't remove the directory otherwise.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)
@@ -164,7 +164,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
       Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
     ),
   })
-  // Without it, only the live updates are missing.
+  // Without the progress reporter, only the live updates are missing.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify(job))
@@ -172,12 +172,12 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
   if (child.pid !== undefined) folder.open(child.pid)
 }
 
-/** A request under way takes 10 s at most. */
+/** A pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
-/** A process that is killed is gone at once, if it can be killed. */
+/** A killed process exits immediately, if it can be killed. */
 const KILL_MS = 1_000
 
-/** What the progress reporter has done by the time it stops. */
+/** What the progress reporter has sent when it stops. */
 export interface Progress {
   log: Sent
   entities: EntitiesSent
@@ -185,10 +185,10 @@ export interface Progress {
 }
 
 /**
- * Stops the progress reporter once what it was sending is sent. One that doesn't stop is killed if the process is certainly
- * the progress reporter; otherwise it is left, and Port rejects what it sends after the final status.
+ * Stops the progress reporter after its pending requests. If it doesn't stop, it is killed, provided that the process
+ * is certainly the progress reporter. Otherwise it keeps running, and Port rejects what it sends after the final status.
  *
- * @returns what it has sent
+ * @returns what the progress reporter has sent
  */
 export async function stopProgress(
   logFile: string,
@@ -210,7 +210,7 @@ export async function stopProgress(
   return progress
 }
 
-/** Whether a process runs. One that has exited and hasn't been waited for (a container's first process may not do that) doesn't. */
+/** Whether a process runs. False for zombies, which a container's first process may never reap. */
 export function isAlive(pid: number): boolean {
   if (pid <= 0) return false
   try {
@@ -226,15 +226,15 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * When a process started, in a unit of the system's own: two processes of one pid differ in it. Null for a process that
- * has exited, and without /proc.
+ * Returns when a process started, in a system-specific unit, to distinguish processes with the same pid. Null if the
+ * process has exited, or without /proc.
  *
  * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html (field 22)
  */
 export function birthOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name of the program, in brackets, may hold anything.
+    // The program name, in parentheses, can contain any character.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
   } catch {
     return null
@@ -242,8 +242,8 @@ export function birthOf(pid: number): string | null {
 }
 
 /**
- * The process that exits when the job finishes; 0 if it can't be known: in a container main's
- * parent isn't a process of the runner, and what runs there stops with the container.
+ * Returns the process that exits when the job finishes, or 0 if unknown. In a container, main's parent isn't a runner
+ * process, and the processes there stop with the container.
  */
 export function findWorker(tempFolder: string): number {
   return tempFolder.startsWith('/__w/') ? 0 : process.ppid
