@@ -119,8 +119,8 @@ export interface KnownSecrets {
 }
 
 /**
- * Collects the secrets that post has to redact. Some remain unknown if fetching fails, or if a key was rotated after main
- * decrypted an input.
+ * Collects the secrets that post has to redact. Some remain unknown if fetching fails, or if a key was rotated
+ * after main decrypted an input.
  *
  * @param decrypted the names of the inputs that main has decrypted
  */

@@ -19,7 +19,7 @@ import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summ
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * The final status of the Port run: SUCCESS for `success`, otherwise FAILURE. It is the worst conclusion of this job, the
+ * The final Port status: SUCCESS for `success`, otherwise FAILURE. It depends on the worst conclusion of this job, the
  * jobs that it `needs`, and the conclusion that a step wrote to `$PORT_RUN`. Skipped jobs are ignored.
  */
 export function conclude(
@@ -33,7 +33,7 @@ export function conclude(
 }
 
 /**
- * The other jobs that count: those in `needs`. If all of them were skipped, an earlier job that `needs` doesn't list may
+ * The other jobs that count: those in `needs`. If all of them were skipped, a job that `needs` doesn't list may
  * have failed, so failed and canceled jobs of the workflow run count too. If any job in `needs` ran, those jobs are
  * ignored, because GitHub lists jobs by display name and doesn't show whether `needs` already includes a job.
  *
@@ -170,7 +170,7 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * Only `report: job` finishes the Port run. With other values, the relay or another job finishes it, and this job sends a
+ * Only `report: job` finishes the Port run. Otherwise the relay or another job finishes it, and this job sends a
  * summary only if the author wrote one.
  */
 function lastUpdate(

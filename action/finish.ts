@@ -25,7 +25,7 @@ import { readSteps } from './steps-of-job.ts'
 /** A canceled job has about 4 min 45 s left in total. The final status can take an extra 30 s. */
 const BUDGET_MS = 60_000
 
-/** Post: sends entities, steps, log, summary, and final status to Port. Never throws, and never fails a job on its own. */
+/** Post: sends entities, steps, log, summary, and final status to Port. Never throws or fails a job on its own. */
 export async function finish(runner: Runner): Promise<void> {
   const { core, env } = runner
   try {
@@ -35,7 +35,7 @@ export async function finish(runner: Runner): Promise<void> {
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
-    // Main has already printed these messages.
+    // Not null, because main has already read this payload.
     const payload = readPayload(inputs.payload, workflow, env)!
     await reportResult({ state, inputs, workflow, payload }, remaining, runner)
   } catch (error) {

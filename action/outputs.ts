@@ -10,7 +10,7 @@ export interface Outputs {
 
 /**
  * One output per Port input, plus the fixed outputs. If the name is taken, the output is named `input-NAME`. Secret
- * inputs are decrypted in these outputs and in `inputs`, but not in `payload`: a workflow that gets it uses its own key.
+ * inputs are decrypted in these outputs and in `inputs`. In `payload` they stay encrypted for the next workflow.
  *
  * @param inputs with decrypted secret inputs
  */

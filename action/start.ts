@@ -21,20 +21,20 @@ import { jobCredentials } from './secrets/masks.ts'
 import { createRedact, maskParts } from './secrets/redact.ts'
 import { claimReport } from './steps/log.ts'
 
-/** How long the start of a job may wait for Port; post retries. */
+/** How long main can wait for Port. Post retries later. */
 const BUDGET_MS = 10_000
 
-/** What a job is reported with. */
+/** What is needed to report a job. */
 interface Job {
   inputs: Inputs
   workflow: Workflow
-  /** The clear texts of secret inputs, and encrypted values that may be clear texts. */
+  /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
-  /** The names of the secret inputs that the job has in clear text. */
+  /** The names of the secret inputs that were decrypted for the job. */
   decrypted: string[]
-  /** Why the job fails. */
+  /** The errors that make the job fail. */
   problems: string[]
-  /** What is shown in Port and in GitHub. */
+  /** The messages that Port and GitHub show. */
   warnings: string[]
   state: State
   /** Null if the job reports to Port directly. */
@@ -42,7 +42,7 @@ interface Job {
 }
 
 /**
- * Main: sets outputs from the payload, and shows the run in Port as started. It never throws: a problem fails the step.
+ * Main: sets outputs from the payload, and shows the Port run as started. Never throws: a problem fails the step.
  *
  * @param script path of the progress reporter's bundle
  */
@@ -57,7 +57,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
 
     const reporting = openReporting(sent, inputs, workflow, runner)
     const { relay, reporter, state } = reporting
-    // At once, so that post reports a job that is canceled while this one waits for Port or the relay.
+    // Saved immediately, so that post also reports a job that is canceled while main waits for Port or the relay.
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
@@ -90,12 +90,12 @@ export async function start(runner: Runner, script: string): Promise<void> {
   }
 }
 
-/** A user has started the workflow on GitHub: the job runs as it would without Port. */
+/** Handles a workflow that a user started on GitHub: the job runs as it would without Port. */
 function startedByHand(workflow: Workflow, { core }: Runner): void {
   core.notice(
     'The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
   )
-  // Steps may write to them nevertheless.
+  // Steps may write to these files anyway.
   openFiles(workflow, 'none', core)
   for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
 }
@@ -104,7 +104,7 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
   const files = jobFiles(workflow.tempFolder, delivery)
   mkdirSync(dirname(files.log), { recursive: true })
   for (const [kind, path] of Object.entries(files)) {
-    // An earlier step of the job may have created it.
+    // An earlier step of the job may have created the file.
     writeFileSync(path, '', { flag: 'a' })
     core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
   }
@@ -115,12 +115,12 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
 interface Reporting {
   relay: RelayReporter | null
   reporter: Reporter
-  /** From now on, these are redacted in what is sent to Port. */
+  /** Adds values to redact in everything that is sent to Port from now on. */
   hide(secrets: string[]): void
   /** Null if this step doesn't report. */
   state: State | null
   silence: ReturnType<typeof whyNoReport>
-  /** The input `report` of an earlier step of this job that reports. */
+  /** The input `report` of an earlier step of this job, if that step already reports. */
   earlier: string | null
 }
 
@@ -153,7 +153,7 @@ function openReporting(
   }
 }
 
-/** What post needs at least, before Port or the relay was asked anything. */
+/** The minimum state that post needs, saved before the first request to Port or the relay. */
 const firstState = (
   payload: ClientPayload,
   files: JobFiles,
@@ -169,7 +169,7 @@ const firstState = (
   ...(relay && { relay: { ...relay.access(), idToken: null } }),
 })
 
-/** @returns warnings that Port shows as well */
+/** @returns warnings that Port shows too */
 function setOutputs(
   { payload, decrypted, problems }: CompleteInputs,
   isDuplicate: boolean,
@@ -200,7 +200,7 @@ const encryptedWarning = (names: string[]) =>
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
   'port-client-secret, or private-key if the Port action encrypts with client-side.'
 
-/** @returns whether the run is ours and a progress reporter can report it */
+/** @returns whether this job reports the Port run and a progress reporter can do so */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay } = job
   const { runId, kind } = state
@@ -214,7 +214,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   }
   const save = (left: State | null) =>
     saveState(core, left && { ...left, portToken: reporter.token() ?? undefined })
-  /** Leaves the rest to post. */
+  /** Leaves the remaining work to post. */
   const leave = (error: unknown): boolean => {
     const again = 'The post step of this job retries.'
     const outlook = reportFailure(error, { core, env }, { ...inputs, again })
@@ -259,7 +259,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
-/** The label until a step runs, or of the whole job. */
+/** The label until a step runs, or for the whole job. */
 const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
 
 function follow(
@@ -291,7 +291,7 @@ function follow(
   }
 }
 
-/** Prints the reason if the run isn't this job's to report. */
+/** Prints the reason if this job doesn't report the run. */
 function isOurs(
   runId: string,
   run: RunState | null,

@@ -11,14 +11,14 @@ import type { Runner, Workflow } from './runner/runner.ts'
 /** A step of this job, as GitHub's API shows it. */
 export interface Step {
   name: string
-  /** Null while it runs. */
+  /** Null while the step runs. */
   conclusion: string | null
-  /** ms; null if GitHub names no times, as for a skipped step. */
+  /** Duration in ms; null if GitHub names no times, for example for a skipped step. */
   durationMs: number | null
 }
 
 /**
- * Null if GitHub did not list them; `problem` is then a sentence for a notice. `job` is the name that its pages show;
+ * Null if GitHub didn't list the steps; `problem` then explains why. `job` is the job name that GitHub's pages show;
  * `others` are the conclusions of other jobs.
  */
 export type JobSteps =
@@ -32,18 +32,18 @@ export type JobSteps =
     }
   | { job: null; steps: null; others: Record<string, string>; annotations: Annotation[]; problem: string }
 
-/** Failed jobs whose annotations are read. */
+/** The maximum number of failed jobs whose annotations are read. */
 const MOST_JOBS = 5
-/** GitHub shows a finished step about a second late. */
+/** GitHub shows a finished step about one second late. */
 const LAG_MS = 1_000
 
 /**
- * The author's steps of this job, in order: without the runner's own, this action's, and posts. `earlier` is the
- * name of one that ran before this action.
+ * Lists the author's steps in order, without the steps of the runner and this action, and without `post` steps.
+ * `earlier` is the name of a step that ran before this action.
  *
- * @param options.isFailed whether this job failed, so that its annotations say why; those of other jobs are read if the job has
+ * @param options.isFailed whether this job failed. If so, its annotations are read, and those of other jobs if it has
  *   `needs`
- * @param options.startedAt when this action's main started, ms epoch
+ * @param options.startedAt when main of this action started, in ms since the epoch
  */
 export async function readSteps(
   workflow: Workflow,

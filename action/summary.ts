@@ -5,12 +5,12 @@ import type { JobStatus } from './runner/inputs.ts'
 import type { Redact } from './secrets/redact.ts'
 import type { Step } from './steps-of-job.ts'
 
-// How a job reads in Port: the lines of its log, and its summary.
+// Formats a job for Port: its log lines and its summary.
 
 const MARK: Record<string, string> = { success: '✓', failure: '✗', cancelled: '✗' }
 const LEVEL: Record<string, LogLine['level']> = { failure: 'ERROR', cancelled: 'WARN' }
 
-/** One log line for a step: `✓ Build image (12 s)`. */
+/** Returns the log line of a step: `✓ Build image (12 s)`. */
 export function stepLine(step: Step): LogLine {
   const { name, durationMs } = step
   const conclusion = step.conclusion ?? 'still running'
@@ -25,7 +25,7 @@ function stepResult({ conclusion }: Step): string {
   return `${MARK[word] ?? '–'} ${word}`
 }
 
-/** The jobs before this one that make the run fail, or that didn't run: `✗ Job build: failure`, `– Job deploy: skipped`. */
+/** Earlier jobs that make the run fail, or that didn't run: `✗ Job build: failure`, `– Job deploy: skipped`. */
 export function needLines(needs: Record<string, string>): LogLine[] {
   return Object.entries(needs)
     .filter(([, result]) => result !== 'success')
@@ -35,7 +35,7 @@ export function needLines(needs: Record<string, string>): LogLine[] {
     }))
 }
 
-/** The last line of the log: `✓ Job deploy: success after 42 s`. */
+/** Returns the last line of the log: `✓ Job deploy: success after 42 s`. */
 export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
   return {
     level: LEVEL[job.status] ?? 'INFO',
@@ -43,7 +43,7 @@ export function jobLine(job: { name: string; status: JobStatus; durationMs: numb
   }
 }
 
-/** What a step has written about the result of the run, if that changes it. */
+/** Describes the conclusion that a step wrote, if it changes the result. */
 export const conclusionLines = (written: JobStatus | null): LogLine[] =>
   written === null || written === 'success'
     ? []
@@ -54,32 +54,32 @@ export const conclusionLines = (written: JobStatus | null): LogLine[] =>
         },
       ]
 
-/** More rows are hard to read; the rest is in the workflow run. */
+/** More rows are hard to read. The workflow run shows the others. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
-/** Limits a paragraph: Markdown renderers take quadratic time for a long line. */
+/** The maximum length of a paragraph, because Markdown renderers take quadratic time for a long line. */
 const MAX_PARAGRAPH = 2_000
-/** A longer value exceeds its column, so that it doesn't widen every row. */
+/** The maximum column width. Longer values exceed the column, so that they don't widen every row. */
 const MAX_WIDTH = 40
 
 /** What happened in a job. */
 export interface JobResult {
-  /** The results of the other jobs that count, then that of this job. */
+  /** The results of the other jobs that count, followed by this job's result. */
   results: LogLine[]
-  /** Why. */
+  /** The reasons for the result. */
   problems: string[]
   payload: ClientPayload
-  /** What steps have written, and those of other jobs by job. */
+  /** Outputs that steps have written, and the outputs of other jobs, by job. */
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Each text is redacted before it is cut or escaped: afterwards a secret would not be found. */
+  /** Each text is redacted before it is cut or escaped, because redaction wouldn't find a changed secret. */
   redact: Redact
 }
 
 /**
- * Markdown for Port's run and GitHub's job: the result of the job, its inputs, its steps, and the link. The tables are
- * padded, so that they also read well as plain text. A secret input is listed by its name only.
+ * Returns Markdown for the Port run and the GitHub job: result, inputs, steps, and link. The tables are padded, so that
+ * they are readable as plain text too. Secret inputs are listed by name only.
  */
 export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
@@ -133,7 +133,7 @@ const shorten = (text: string, most: number) =>
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** What Markdown or GitHub treats as markup: not a lone `$`, not `_` or `&` between words, not `[` without a link. */
+/** The characters that Markdown or GitHub treats as markup, except a lone `$`, `_` or `&` in words, or `[` without a link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,
@@ -148,13 +148,13 @@ const ACTIVE = new RegExp(
   'giu',
 )
 
-/** A paragraph that shows the text unchanged. */
+/** Returns a paragraph that shows the text unchanged. */
 function markdownText(text: string): string {
   return text.split('\n').map(escapeLine).join('\n')
 }
 
 function escapeLine(line: string): string {
-  // A lookahead for the end of the markup would take quadratic time.
+  // Matching the end of the markup with a lookahead would take quadratic time.
   const lastEnd: Record<string, number> = {
     '[': Math.max(line.lastIndexOf(']('), line.lastIndexOf(']:')),
     '~': line.lastIndexOf('~'),
@@ -170,13 +170,13 @@ function escapeLine(line: string): string {
 const HTML: Record<string, string> = { '&': '&amp;', '<': '&lt;' }
 
 /**
- * The text of one table cell, on one line. It also reads well as plain text: it is unchanged if nothing needs an escape,
- * and otherwise code, in which only the end of the cell has to be escaped.
+ * Returns the text of one table cell on one line, readable as plain text. Text that needs no escaping is unchanged.
+ * Other text becomes code, in which only the cell's end has to be escaped.
  *
  * @see https://github.github.com/gfm/#example-200
  */
 function markdownCell(text: string, options: { code?: boolean } = {}): string {
-  // Code can't contain a backslash before the end of a cell.
+  // Code can't contain a backslash before a cell delimiter.
   if (/\\\|/.test(text)) return markdownText(text).replaceAll('|', '\\|')
   const line = text.replaceAll('|', '\\|')
   if (text === '' || !(options.code || markdownText(text) !== text)) return line

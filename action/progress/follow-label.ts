@@ -8,7 +8,7 @@ import type { FollowedJob, Following } from './process.ts'
 const LONGEST_NAME = 80
 
 /**
- * Shows the running step as the run's label, or the label that steps write to `$PORT_RUN`. Updates links and outputs too.
+ * Shows the running step, or the label that steps write to `$PORT_RUN`, and updates links and outputs.
  *
  * @returns a function that polls `$PORT_RUN`, and a function that follows the steps until the job finishes
  */

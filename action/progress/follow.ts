@@ -85,7 +85,7 @@ function followEntities(following: Following): () => Promise<void> {
     size = sizeOf(file)
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
-    // If the chunk is smaller than the file, it can cut off its last document. A last line without a newline isn't complete.
+    // A chunk smaller than the file can cut off its last document. A last line without a newline isn't complete.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -141,7 +141,7 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * Polls `$PORT_LOG` and sends its new lines. Lines count as sent before the request starts, unless Port certainly didn't
+ * Polls `$PORT_LOG` and sends new lines. Lines count as sent before the request starts, unless Port certainly didn't
  * accept them. If this process is killed while sending, or the response is lost, a line may be missing, but no line
  * appears twice. Post reports how many lines may be missing.
  */

@@ -141,14 +141,14 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   soon(at: number): number
 }
 
-/** The process does little but runs as long as the job, so these V8 flags trade speed for memory (145 MB without them). */
+/** The process is mostly idle but runs as long as the job: these V8 flags trade speed for memory (145 MB without). */
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter, which shows the running step and new log lines while the job runs. It keeps running
  * after main exits. Post stops it, and it exits with the job in any case.
  *
- * It gets keys through standard input, because other processes on the machine can read arguments, files, and environment
+ * It gets keys through standard input, because other processes can read its arguments, files, and environment
  * variables. It keeps RUNNER_TRACKING_ID, so that the runner can stop it with the job as a last resort. It leaves the
  * working directory, because Windows couldn't remove the directory otherwise.
  */
@@ -186,7 +186,7 @@ export interface Progress {
 
 /**
  * Stops the progress reporter after its pending requests. If it doesn't stop, it is killed, provided that the process
- * is certainly the progress reporter. Otherwise it keeps running, and Port rejects what it sends after the final status.
+ * is certainly the progress reporter. Otherwise it keeps running, and Port rejects later messages.
  *
  * @returns what the progress reporter has sent
  */

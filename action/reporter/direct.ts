@@ -16,8 +16,8 @@ import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
 /**
- * Why nothing will be reported; null if something will. A warning is about what its reader should change,
- * a remark about what they have chosen.
+ * Explains why nothing will be reported, or returns null if something will. A warning is about a setting to change,
+ * a notice about a deliberate choice.
  */
 export function whyNoReport(
   inputs: Inputs,
@@ -37,16 +37,16 @@ export function whyNoReport(
   }
 }
 
-/** How a job proves itself to the relay. */
+/** How a job authenticates to the relay. */
 export const OIDC = 'give the job "permissions: id-token: write"'
 
 type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
 
 /**
- * @param options.budgetMs how long all calls together may wait between their tries
- * @param options.redact what every text passes through on its way to Port, and from Port into an error
- * @param options.relay the way to Port if there are no credentials
- * @param options.token Port's, as another process of this job got it
+ * @param options.budgetMs how long all calls together can wait between attempts
+ * @param options.redact applied to every text sent to Port, and to every error from Port
+ * @param options.relay the connection to Port if there are no credentials
+ * @param options.token the Port token that another process of this job got
  */
 export function createReporter(
   runId: string,
@@ -98,14 +98,14 @@ export function createReporter(
   return {
     late,
     prepare: () => client.authorize().catch(() => {}),
-    // Once: one request returns the rest of the payload and shows whose run it is.
+    // Cached, because the same response contains the rest of the payload and shows who owns the run.
     read: () => (reading ??= retry(() => run.read())),
     update(update) {
       const shown = redactUpdate(update, redact)
       return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
     async log(lines) {
-      // Without a token no line is sent: that must not count as a lost response.
+      // Without a token, no line is sent. That must not count as a lost response.
       await retry(() => client.authorize())
       await sendLog(lines)
     },
@@ -123,7 +123,7 @@ export function createReporter(
   }
 }
 
-/** @throws PortError if a secret is in what the entity or one of its properties is found by */
+/** @throws PortError if a secret is in an identifier or a property name of the entity */
 function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   const sent = redactTexts(entity, redact) as JsonObject
   for (const name of ['identifier', 'relations']) refuseSecret(name, entity[name], redact)
@@ -131,13 +131,13 @@ function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   return sent
 }
 
-/** The names of all fields, however deep. */
+/** The names of all fields, at any depth. */
 const namesIn = (value: Json): string[] => {
   if (Array.isArray(value)) return value.flatMap(namesIn)
   return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
 }
 
-/** Without a part of its name, another entity would be meant. */
+/** Redacting an identifier would address another entity. */
 function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
   if (value === undefined || JSON.stringify(redactTexts(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
@@ -157,8 +157,8 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { statusLabel, summary, link, output } = update
   return {
     ...update,
-    // The first is that of the workflow run, which the owner's name in a secret must not break. Of another, a part leads
-    // nowhere, and the relay rejects it if its scheme or host is the secret.
+    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Other links that contain
+    // a secret are dropped: a redacted link leads nowhere, and the relay may reject it.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
@@ -166,7 +166,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   }
 }
 
-/** Names as well as values, and numbers: what is left of JSON is still JSON. An output whose name has a secret is left out. */
+/** Redacts names, values, and numbers. The result is valid JSON. Outputs whose names contain a secret are omitted. */
 function redactOutputs(outputs: JsonObject, redact: Redact): JsonObject {
   const hide = (value: Json): Json => {
     if (Array.isArray(value)) return value.map(hide)

@@ -7,22 +7,22 @@ import type { Runner } from '../runner/runner.ts'
 
 export interface RelayResponse {
   status: number
-  /** Empty if it isn't an object. */
+  /** The response body; empty if it isn't an object. */
   body: JsonObject
-  /** Whether it is a refusal in the relay's form, and not the page of a proxy or gateway in front of it. */
+  /** Whether this is an error in the relay's own format, rather than a page from a proxy or gateway. */
   isProblem: boolean
-  /** The origin that a redirect is to; null if it is none. */
+  /** The origin that a redirect points to; null if there is no redirect. */
   movedTo: string | null
-  /** ms epoch; when it wants to be asked again. */
+  /** When the relay accepts the next request, in ms since the epoch. */
   retryAt: number | null
 }
 
 const TIMEOUT_MS = 10_000
 
 /**
- * One request with a bearer token.
+ * Sends one request with a bearer token.
  *
- * @param who for the error
+ * @param who the server's name in error messages
  * @throws PortError if there was no response
  */
 export async function requestJson(
@@ -66,8 +66,8 @@ export async function requestJson(
 }
 
 /**
- * The run has used up what may be reported of it: the relay accepts no further lines. An update with a conclusion is
- * always accepted.
+ * The run's report quota is used up, so the relay accepts no more lines. An update with a conclusion is always
+ * accepted.
  */
 export class QuotaError extends PortError {
   constructor(message: string) {
@@ -75,7 +75,7 @@ export class QuotaError extends PortError {
   }
 }
 
-/** The body, or the error that the relay's response describes. */
+/** Returns the body, or throws the error that the relay's response describes. */
 export function readRelayResponse(what: string, response: RelayResponse): JsonObject {
   const { status, body, isProblem, retryAt } = response
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
@@ -84,14 +84,14 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }
-  // That a body is too large for a gateway stays true.
+  // A 413 is reliable even if a gateway sends it, because the body is too large for the gateway.
   if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
   if (status === 410) throw new PortError('ended', head, { status })
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** Something between this machine and the relay has responded, which says nothing about the report. */
+/** Something between this machine and the relay responded, so the response says nothing about the report. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null

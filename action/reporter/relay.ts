@@ -16,29 +16,29 @@ import { notTheRelay, readRelayResponse, requestJson } from './relay-request.ts'
 import type { Reporter } from './reporter.ts'
 import { createRetry, FINAL_EXTRA_MS } from './reporter.ts'
 
-/** What the relay gives to the run that a delivery is bound to. */
+/** What the relay returns to the workflow run that a delivery is bound to. */
 interface RelayInputs {
-  /** What did not fit the payload; null if nothing was left out. */
+  /** The items that didn't fit the payload; null if nothing was omitted. */
   payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Secret inputs in clear text. */
+  /** Decrypted secret inputs. */
   secrets: Record<string, string>
 }
 
 /** The relay's response to the first report. */
 interface RelayStart extends RelayInputs {
   run: RunState
-  /** Another workflow run has the delivery: this one gets nothing. */
+  /** Whether the delivery belongs to another workflow run. If so, this run gets nothing. */
   duplicate: boolean
-  /** Whether the relay has credentials of Port. */
+  /** Whether the relay has Port credentials. */
   reports: boolean
 }
 
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
-  /** Proves this run to the relay, once. */
+  /** Authenticates this run to the relay, once. */
   start(): Promise<RelayStart>
-  /** Asks again for the inputs that `start` gave, in another process of the same job. */
+  /** Requests the inputs that `start` returned again, from another process of the same job. */
   inputs(): Promise<RelayInputs>
-  /** The access as it is now, for other processes of this job. */
+  /** The current access, for other processes of this job. */
   access(): RelayAccess
 }
 
@@ -50,22 +50,22 @@ type Report =
 type Waiting = {
   report: Report
   size: number
-  /** Whether it goes in a message of its own, since the relay did not accept one with others. */
+  /** Whether to send this report alone, because the relay rejected a message that also contained other reports. */
   alone?: true
   resolve: () => void
   reject: (error: unknown) => void
 }
 
-/** Bytes of reports in one message; the relay takes 256 KB. */
+/** Maximum size of the reports in one message, in bytes. The relay accepts 256 KB. */
 const MAX_MESSAGE = 210_000
 
 /**
- * Reports to Port through the relay: it proves itself with GitHub's OIDC token for the relay's own audience, and trades
- * that for a report token, which is good for the rest of the run. What is reported together goes in one message;
- * messages go one after the other, and one whose response was lost is sent again under its number, which the relay
- * takes once. Of what the relay refuses, an update with a conclusion is sent again with less.
+ * Reports to Port through the relay. Exchanges an OIDC token from GitHub, issued for the relay's audience, for a report
+ * token that lasts for the rest of the run. Reports made at the same time share a message. Messages are sent one at a
+ * time. If a response is lost, the message is sent again with the same number, and the relay processes it only once.
+ * If the relay rejects an update with a conclusion, the update is sent again with fewer fields.
  *
- * @param options.finishing whether the job is finishing, so that the relay polls it at once
+ * @param options.finishing whether the job is finishing, so that the relay polls it immediately
  */
 export function createRelayReporter(
   given: RelayAccess,
@@ -107,7 +107,7 @@ export function createRelayReporter(
     core.setSecret(token)
   }
 
-  /** Uses the report token. If that has expired, as in a job of more than six hours, this run proves itself again. */
+  /** Uses the report token. If it has expired, for example after six hours, this run authenticates again. */
   async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
     const bearer = await reportToken()
     try {
@@ -120,7 +120,7 @@ export function createRelayReporter(
     }
   }
 
-  /** From the runner's own endpoint, which `core.getIDToken` asks too, which would bundle an HTTP client of its own. */
+  /** Queries the runner's endpoint directly, because `core.getIDToken` would bundle its own HTTP client. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
     if (!isPrivate(new URL(url))) {
@@ -143,7 +143,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits whether it is the relay's response: a proxy's page to log in may come with any status */
+  /** @param fits whether this is the relay's response: a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,
@@ -167,7 +167,7 @@ export function createRelayReporter(
   async function flush(): Promise<void> {
     if (sending) return
     sending = true
-    // What is reported in one go is here before the next turn.
+    // Lets the caller add all reports of the current tick.
     await null
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)
@@ -180,12 +180,12 @@ export function createRelayReporter(
         const response = await underToken(bearer =>
           retry(() => post('/report', bearer, message, taken), { extraMs }),
         )
-        // After half of its lifetime.
+        // The relay renews the token after half of its lifetime.
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // What is accepted of it shows one by one: one bad report does not cost the others, nor a full quota a conclusion.
-        // A delivery that has just finished still accepts log lines.
+        // Retries the reports one by one, so that a rejected report doesn't block the others, and a full quota doesn't
+        // block a conclusion. A delivery that has just finished still accepts log lines.
         const isRefused = error instanceof PortError && [400, 410, 413].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
@@ -234,13 +234,13 @@ export function createRelayReporter(
   }
 }
 
-/** Whether no one on the way can read what is sent: over HTTPS, or on this machine. */
+/** Whether requests can't be intercepted: they use HTTPS, or stay on this machine. */
 const isPrivate = ({ protocol, hostname }: URL) =>
   protocol === 'https:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** As many as fit one message, at least one. */
+/** Removes as many reports as fit in one message, at least one. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

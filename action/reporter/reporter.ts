@@ -4,34 +4,34 @@ import { mergeOutputs } from '../../port/outputs.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
 import { UntrustedCertificate } from '../runner/fetch.ts'
 
-/** Reports one run to Port, and retries. Its methods throw PortError once they have given up. */
+/** Reports one run to Port, and retries. Methods throw PortError after the last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
-  /** In order, none twice; an error's `linesSent` counts also those that may have arrived. */
+  /** Sends lines in order, without duplicates. An error's `linesSent` includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
-  /** Prepares for the first report while something else is awaited; what goes wrong shows there. */
+  /** Prepares the first report in the background. Errors surface with that report. */
   prepare(): Promise<void>
-  /** Creates or changes an entity, tied to the run if that is an action run. */
+  /** Creates or updates an entity, and links it to the run if that is an action run. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
-  /** Deletes an entity, and what depends on it stays. */
+  /** Deletes an entity, but not the entities that depend on it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
-  /** Whether the relay sends it to Port later. */
+  /** Whether the relay sends the entity to Port later. */
   isDeferred: boolean
-  /** Port's token, for the other processes of this job; null through the relay, and before there is one. */
+  /** The Port token, for this job's other processes; null through the relay, and before there is a token. */
   token(): Token | null
-  /** Whether the time for everything but the final status has passed. */
+  /** Whether the time for everything except the final status is used up. */
   late(): boolean
 }
 
-/** Port accepts this many for a node run. */
+/** The maximum number of links that Port accepts for a node run. */
 const MOST_OF_NODE_RUN = 3
 
-/** The links of a run in Port: that of the workflow run, then those that steps have written to `$PORT_RUN`. */
+/** The links of a Port run: first the workflow run's, then the links that steps wrote to `$PORT_RUN`. */
 export function linksOf(workflowRun: string, own: string[], kind: 'action_run' | 'node_run'): string[] {
   const links = [workflowRun, ...own.filter(link => link !== workflowRun)]
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/** The outputs that steps have written, and those of the jobs before this one under the ids of these jobs, as far as they fit. */
+/** Outputs that steps wrote, and the outputs of earlier jobs by job id, as far as they fit. */
 export function allOutputs(own: JsonObject, needs: JsonObject): ReturnType<typeof mergeOutputs> {
   const mine = mergeOutputs({}, own)
   const others = Object.entries(needs).filter(([job]) => !Object.hasOwn(own, job))
@@ -39,13 +39,13 @@ export function allOutputs(own: JsonObject, needs: JsonObject): ReturnType<typeo
   return { outputs: all.outputs, left: [...mine.left, ...all.left] }
 }
 
-/** The outputs for an update: only a node run has any, and Port replaces them with each update. */
+/** Outputs for an update. Only node runs have outputs, and Port replaces them with each update. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the request may have been processed nevertheless: the response was lost, or doesn't show
- * that. After a 503, or one of these 4xx, the request was not processed; without a token it was not sent.
+ * Whether the server may have processed the request: the response was lost or is inconclusive. After a 503 or one of
+ * these 4xx statuses, the request wasn't processed. Without a token, it wasn't sent.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
@@ -58,24 +58,24 @@ export function isUncertain(error: unknown): error is PortError {
 const TRIES = 5
 const FIRST_WAIT_MS = 1_000
 
-/** How much longer the final status may wait than all before it. */
+/** How much longer the final status can wait than everything before it. */
 export const FINAL_EXTRA_MS = 30_000
 
-/** Repeats an operation that failed for the moment; throws its last error. */
+/** Retries an operation that failed temporarily. Throws the last error. */
 export type Retry = <T>(
   operation: () => Promise<T>,
   options?: {
-    /** How much longer than all others this call may wait. */
+    /** How much longer than other calls this call can wait. */
     extraMs?: number
-    /** Whether it may be done again after this error. */
+    /** Whether to retry after this error. */
     again?: (error: PortError) => boolean
   },
 ) => Promise<T>
 
 /**
- * Repeats what failed for the moment: five tries, 1, 2, 4 and 8 s apart, or as often as Port names a time. All calls
- * share one budget, since after a cancel everything left in the job has 4 min 45 s; once a call has given up, each later one
- * waits only if Port names the time.
+ * Retries temporary failures: five attempts, 1, 2, 4, and 8 s apart, or more if Port names a time. All calls share one
+ * time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls wait only if
+ * Port names a time.
  *
  * @see https://docs.port.io/api-reference/rate-limits
  */

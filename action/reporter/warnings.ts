@@ -4,17 +4,17 @@ import { help, type Runner } from '../runner/runner.ts'
 
 /**
  * - `later`: a later report of the same run may succeed
- * - `doubtful`: none will, unless the credentials are accepted then: a gateway may have refused them instead of Port
- * - `lost`: none will
+ * - `doubtful`: no report will succeed, unless a gateway rather than Port rejected the credentials
+ * - `lost`: no report will succeed
  * - `settled`: the run has finished, or accepts no reports
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
 /**
- * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't an error of this
- * job. Everything else is a warning, and fails the job only if its author asked for that.
+ * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't this job's
+ * error. Any other failure prints a warning, and fails the job only if the author configured that.
  *
- * @param options.again a sentence that says who retries, if that may help
+ * @param options.again a message that says who retries, if a retry may help
  */
 export function reportFailure(
   error: unknown,
@@ -37,10 +37,10 @@ export function reportFailure(
 }
 
 /**
- * Prints why this job isn't reported to Port. It fails the step before any step of the author runs, unless the author wants
- * the job to continue and it can.
+ * Prints why this job isn't reported to Port. Fails before any of the author's steps runs, unless the author wants the
+ * job to continue and the job can continue.
  *
- * @param lacks what the relay gives to the first workflow run only
+ * @param lacks what the relay returns only to the first workflow run
  */
 export function reportDuplicate(
   message: string,
@@ -69,13 +69,13 @@ export function reportDuplicate(
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
-/** The values of the input `report`, from the one that reports least about the result to the one that reports most. */
+/** Values of the input `report`, ordered by how much of the result they report, least first. */
 const STRENGTH = ['updates', 'workflow', 'job']
 
 /**
- * Prints that an earlier step of the job reports to Port, and which inputs of this step are ignored.
+ * Prints that an earlier step of the job reports to Port, and which of this step's inputs are ignored.
  *
- * @param earlier the input `report` of that step
+ * @param earlier the input `report` of the earlier step
  */
 export function reportSecondUse(
   earlier: string,

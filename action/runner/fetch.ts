@@ -4,7 +4,7 @@ import { HttpClient } from '@actions/http-client'
 import type { Fetch } from '../../port/client/client.ts'
 import { describeNetworkError, errorChain } from '../../port/client/errors.ts'
 
-/** The headers of a response; of one that is there twice, the first counts. */
+/** The headers of a response. If a header occurs twice, the first value counts. */
 class ResponseHeaders {
   readonly #headers: http.IncomingHttpHeaders
   constructor(headers: http.IncomingHttpHeaders) {
@@ -18,7 +18,7 @@ class ResponseHeaders {
   }
 }
 
-/** The server's certificate is not signed by an authority that this machine trusts: asking again changes nothing. */
+/** The certificate isn't signed by an authority that this machine trusts, so retrying can't help. */
 export class UntrustedCertificate extends Error {}
 
 /** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
@@ -40,11 +40,11 @@ function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
 }
 
 /**
- * A small `fetch` that keeps connections, and goes through the proxy of a self-hosted runner (`https_proxy`,
- * `no_proxy`), which the global one does not without a flag. It follows no redirects.
+ * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`).
+ * The global `fetch` supports proxies only with a flag. Redirects aren't followed.
  */
 export function createFetch(): Fetch {
-  // One client per scheme: a client returns the agent that it created first, for either scheme.
+  // One client per scheme, because a client uses its first agent for both schemes.
   const open = () => new HttpClient(undefined, undefined, { keepAlive: true })
   const plain = { client: open(), request: http.request }
   const secure = { client: open(), request: https.request }
@@ -69,6 +69,6 @@ export function createFetch(): Fetch {
     })
 }
 
-/** A network failure in short, with the setting to change if a certificate isn't trusted. */
+/** Describes a network failure briefly, and names the setting to change if a certificate isn't trusted. */
 export const whyNoResponse = (error: unknown): string =>
   errorChain(error).find(each => each instanceof UntrustedCertificate)?.message ?? describeNetworkError(error)

@@ -1,19 +1,19 @@
 import { join } from 'node:path'
 import { stripAnsiCodes } from '../../port/text.ts'
 
-/** The files that steps append to, by the environment variables that name them. */
+/** The files that steps append to, by environment variable. */
 export interface JobFiles {
-  /** `$PORT_LOG`: lines for the log of the run in Port. */
+  /** `$PORT_LOG`: log lines for the Port run. */
   log: string
-  /** `$PORT_ENTITIES`: entities, as YAML documents or lines of JSON. */
+  /** `$PORT_ENTITIES`: entities, as YAML documents or JSON lines. */
   entities: string
-  /** `$PORT_RUN`: label, links, summary, conclusion, and outputs, as in GitHub's environment files. */
+  /** `$PORT_RUN`: label, links, summary, conclusion, and outputs, in the format of GitHub's environment files. */
   run: string
 }
 
 /**
- * In the folder of the runner's own files, such as that of GITHUB_OUTPUT: the runner mounts it into the containers of
- * jobs and of Docker actions, and translates the paths.
+ * Next to the runner's own files, such as GITHUB_OUTPUT: the runner mounts that folder into the containers of jobs and
+ * Docker actions, and translates the paths.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
  */
@@ -28,11 +28,11 @@ const CR = 0x0d
 const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
- * The lines of a file that any program appends to, each with the offset after its end. UTF-8, and UTF-16 as
- * Windows PowerShell 5 writes it with `>>`; one file may hold both, so each line is read by itself. ANSI
- * codes and zero bytes are stripped.
+ * Splits a file that any program can append to into lines, each with the offset after it. Supports UTF-8, and UTF-16
+ * as Windows PowerShell 5 writes it with `>>`. A file can mix the two, so each line is decoded separately. ANSI codes
+ * and zero bytes are stripped.
  *
- * @param options.rest whether what follows the last line's end is a line too
+ * @param options.rest whether to include text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
 export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: string; end: number }[] {
@@ -45,7 +45,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
     const found = wide ? findWide(bytes, start) : bytes.indexOf(LF, start)
     if (found < 0 && !options.rest) break
     const [to, end] = found < 0 ? [bytes.length, bytes.length] : [found, found + (wide ? 2 : 1)]
-    // Zero bytes and ANSI codes inside a secret would hide it from redaction. Some databases reject zero bytes in texts.
+    // Inside a secret, zero bytes and ANSI codes would prevent redaction. Some databases reject zero bytes in text.
     const text = stripAnsiCodes(
       bytes
         .subarray(start, to)
@@ -61,25 +61,25 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
 }
 
 /**
- * A mark at its start; or an end of two bytes, after a CR of two or in a text like ASCII. A zero byte alone says
- * nothing: any program may print one. Nor does an LF alone: in UTF-16 it is half of a character such as U+4E0A.
+ * Detects UTF-16 by a byte order mark or a two-byte newline, after a two-byte CR or mostly ASCII text. A lone zero byte
+ * proves nothing, because any program can print it. Nor does an LF: it is half of a UTF-16 character such as U+4E0A.
  *
- * @param end of the next line in UTF-16, whatever precedes it; -1 if there is none
+ * @param end the offset of the next UTF-16 newline, regardless of what precedes it; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true
   let lf = bytes.indexOf(LF, start)
   if (end < 0 && lf < 0) return hasZeros(bytes.subarray(start))
-  // The second byte of an end may not be written yet.
+  // The second byte of a newline may not be written yet.
   const to = end < 0 ? bytes.length - 1 : end
-  // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a line of UTF-8.
+  // An LF at an odd offset isn't the start of a UTF-16 character, so it ends a UTF-8 line.
   while (lf >= 0 && lf < to && (lf - start) % 2 === 0) lf = bytes.indexOf(LF, lf + 1)
   if (lf !== to || (to - start) % 2 !== 0) return false
   if (to - start >= 2 && bytes.readUInt16LE(to - 2) === CR) return true
   return hasZeros(bytes.subarray(start, to))
 }
 
-/** Whether nearly every second byte is zero, as of Latin letters in UTF-16. */
+/** Whether nearly every second byte is zero, as in Latin text in UTF-16. */
 function hasZeros(bytes: Buffer): boolean {
   let zeros = 0
   for (let at = 1; at < bytes.length; at += 2) if (bytes[at] === 0) zeros++

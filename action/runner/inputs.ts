@@ -14,19 +14,19 @@ export interface Inputs {
   portClientId: string
   portClientSecret: string
   portApiUrl: string
-  /** The only relay that may be named by a payload; empty for any. */
+  /** The only relay that a payload can name; empty allows any relay. */
   relayUrl: string
-  /** PEM, for secret inputs encrypted by Port's client. */
+  /** A PEM key, for secret inputs that Port's client encrypted. */
   privateKey: string
   report: (typeof REPORT)[number]
-  /** The results of the jobs before this one, by job id. */
+  /** The results of the earlier jobs, by job id. */
   needs: Record<string, string>
-  /** The outputs of these jobs, by job id; jobs without outputs are left out. */
+  /** The outputs of the earlier jobs, by job id. Jobs without outputs are omitted. */
   needsOutputs: JsonObject
   summary: string
-  /** Values to hide from Port, besides those that the action knows. */
+  /** Additional values to hide from Port. */
   mask: string[]
-  /** Empty: the running step. */
+  /** The label; if empty, the running step is shown. */
   statusLabel: string
   live: boolean
   onDuplicate: (typeof ON_DUPLICATE)[number]
@@ -40,10 +40,10 @@ export interface Inputs {
 }
 
 /**
- * Reads every input at once.
+ * Reads and validates all inputs.
  *
  * @param get `core.getInput`
- * @throws Error with one sentence for each input that is wrong, and a link
+ * @throws Error with one message for each invalid input, and a link
  */
 export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
   const problems: string[] = findForeign(env)
@@ -107,7 +107,7 @@ const OIDC = 'or leave it out and give the job "permissions: id-token: write"'
 const FILE = (name: string) => (use: string) => `write ${use} to $${name}`
 const [toRun, toLog] = [FILE('PORT_RUN'), FILE('PORT_LOG')]
 const ENTITY = 'write the entity to $PORT_ENTITIES, as YAML or JSON'
-/** The inputs of port-labs/port-github-action, and earlier names of ours → what to use. */
+/** Maps inputs of port-labs/port-github-action, and this action's former inputs, to their replacements. */
 const FOREIGN: Record<string, string> = {
   clientId: `use port-client-id, ${OIDC}`,
   clientSecret: `use port-client-secret, ${OIDC}`,
@@ -129,16 +129,16 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
-/** No job sets a variable with such a name for itself; `INPUT_STATUS` in its `env:` can be one. */
+/** No job sets variables with these names for its own use, but `INPUT_STATUS` in a job's `env:` is possible. */
 const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
 
-/** The runner passes inputs that action.yml doesn't declare, with a warning that doesn't say what to use. */
+/** The runner passes on inputs that action.yml doesn't declare. Its warning doesn't name the replacement. */
 const findForeign = (env: Runner['env']): string[] =>
   Object.entries(UNMISTAKABLE.some(name => env[`INPUT_${name.toUpperCase()}`] !== undefined) ? FOREIGN : {})
     .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)
     .map(([name, use]) => `${name} isn't an input of this action: ${use}.`)
 
-/** Anything else, as the outputs or the result of one job, would count no job that failed. */
+/** Any other value, such as one job's outputs or result, would hide failed jobs. */
 function areJobs(needs: JsonObject): boolean {
   return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 }
@@ -155,7 +155,7 @@ function readNeeds(needs: JsonObject): Pick<Inputs, 'needs' | 'needsOutputs'> {
   }
 }
 
-/** The values of `${{ toJSON(secrets) }}` or of another object or list in JSON; else one text a line. */
+/** Reads the values of `${{ toJSON(secrets) }}` or another JSON object or list. Otherwise, each line is a value. */
 function readMask(text: string): string[] {
   const given = parseJson(text)
   if (typeof given !== 'object' || given === null) return text.split('\n').filter(line => line.trim() !== '')

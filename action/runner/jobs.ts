@@ -4,36 +4,36 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { whyNoResponse } from './fetch.ts'
 import type { Runner, Workflow } from './runner.ts'
 
-/** A step of this job as GitHub lists it now. */
+/** A step of this job, as GitHub currently lists it. */
 export interface ListedStep {
   name: string
   status: string
   conclusion: string | null
-  /** ms epoch; NaN if GitHub names no time, as for a step that has not started. */
+  /** ms since the epoch; NaN if GitHub names no time, for example because the step hasn't started. */
   startedAt: number
   completedAt: number
-  /** Whether the author wrote it: not the runner's own, this action's, or the `pre` or `post` of another. */
+  /** Whether this is one of the author's steps: not the runner's, this action's, or another action's `pre` or `post`. */
   authors: boolean
-  /** Whether it is this action's own; an author who names the step hides that. */
+  /** Whether this is this action's own step. A step that the author has named isn't recognized. */
   own: boolean
 }
 
-/** This job as GitHub lists it now, under the name that its pages show: `deploy (linux, 22)`. */
+/** This job, as GitHub currently lists it, with the name that GitHub's pages show: `deploy (linux, 22)`. */
 export interface ListedJob {
   name: string
   steps: ListedStep[]
-  /** The completed jobs that are listed with it or before it: name → conclusion. */
+  /** Maps the names of completed jobs, listed with this job or before it, to their conclusions. */
   others: Record<string, string>
-  /** The ids of those that failed. */
+  /** The ids of the failed jobs. */
   failed: number[]
   id: number
 }
 
-/** GitHub's response if it doesn't contain the job, as a sentence. */
+/** A message for a response from GitHub that doesn't contain the job. */
 class GitHubError extends Error {
-  /** Whether the token lacks a permission, so that no later response will be another. */
+  /** Whether the token lacks a permission, so that a retry can't help. */
   readonly forbidden: boolean
-  /** When GitHub may be asked again, ms since the epoch; null if it named no time. */
+  /** When GitHub accepts the next request, in ms since the epoch; null if GitHub named no time. */
   readonly retryAt: number | null
   constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
     super(message, { cause: more.cause })
@@ -42,13 +42,13 @@ class GitHubError extends Error {
   }
 }
 
-/** GitHub's limits are of an hour. */
+/** GitHub's rate limits reset hourly. */
 const LIMIT_MS = 3_600_000
 
-/** Whether the token may not read the steps at all. */
+/** Whether the token has no access to the steps. */
 export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** When GitHub may be asked again, ms since the epoch; null if it named no time. */
+/** When GitHub accepts the next request, in ms since the epoch; null if GitHub named no time. */
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
@@ -60,11 +60,11 @@ const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
 
 /**
- * Asks GitHub for this job and its steps, in order, through the proxy of the runner. The response is null if GitHub
- * does not list the job. Each further request carries the ETag of the last response: a 304 does not count against the
- * token's limit.
+ * Requests this job and its steps, in order, from GitHub, through the runner's proxy. Resolves to null if GitHub
+ * doesn't list the job. Requests carry the ETag of the previous response, because a 304 doesn't count against the
+ * token's rate limit.
  *
- * @throws Error with a sentence
+ * @throws Error with a message for users
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
  */
 export function createStepLister(
@@ -79,7 +79,7 @@ export function createStepLister(
   const failed = new Set<number>()
 
   return async () => {
-    // Loaded when it is needed, since it takes a while. It gets the action's own `fetch`: see build.ts.
+    // Loaded on demand because loading is slow. Octokit gets the action's own `fetch`: see build.ts.
     const { getOctokit } = await import('@actions/github')
     const octokit = getOctokit(options.token, {
       baseUrl: workflow.apiUrl,
@@ -128,7 +128,7 @@ export function createStepLister(
     }
   }
 
-  /** A response that isn't a list: an unchanged one, or an error. */
+  /** A response without a list: not modified, or an error. */
   function toResponse(error: unknown): Response {
     const { status, response } = error as { status?: number; response?: Response }
     if (!response) throw noResponse(whyNoResponse(error), error)
@@ -152,7 +152,7 @@ export function createStepLister(
 }
 
 /**
- * The annotations of these jobs; none if GitHub doesn't show them, for example without the permission.
+ * Gets the annotations of these jobs; none if GitHub doesn't return them, for example without the permission.
  *
  * @see https://docs.github.com/rest/checks/runs#list-check-run-annotations
  */
@@ -178,7 +178,7 @@ export async function listAnnotations(
   return found.flat()
 }
 
-/** What Octokit makes of an HTTP response. */
+/** An HTTP response, as Octokit represents it. */
 interface Response {
   status: number
   headers: { etag?: string; [name: string]: string | number | undefined }
@@ -189,7 +189,7 @@ const LIMITED =
   'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
 
 /**
- * Null if no limit was reached.
+ * Returns null if no rate limit was reached.
  *
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
  */
@@ -200,7 +200,7 @@ function readLimitEnd({ status, headers, data }: Response, now: number): number 
   const isLimit =
     status === 429 || used || get('retry-after') !== null || /rate limit/i.test(JSON.stringify(data ?? ''))
   if (!isLimit) return null
-  // The reset of a limit that is not used up says nothing about this response.
+  // If requests remain, the reset time doesn't apply to this response.
   return (
     readRetryAt({ get: name => (used || name === 'retry-after' ? get(name) : null) }, now, LIMIT_MS) ??
     now + 60_000
@@ -226,12 +226,12 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
 }
 
 const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
-/** What may follow on "Set up job": the hook of a self-hosted machine, and the images of actions in Docker. */
+/** Steps that can follow "Set up job": a self-hosted runner's hook, and pulling or building images of Docker actions. */
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Which steps the runner has added. An author may write a "Migrate" and a "Post Migrate" too; but every `pre` comes
- * before all other steps, and every `post` after a gap in the numbers: the runner keeps one for each step before.
+ * Detects the steps that the runner has added. Authors can also name steps "Migrate" and "Post Migrate". But each `pre`
+ * comes before all other steps, and each `post` after a gap in the numbers, because the runner reserves one per step.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)
@@ -255,8 +255,8 @@ function markRunners(steps: JsonObject[]): boolean[] {
 const LONGEST = 100
 
 /**
- * `deploy (linux, 22)`: the name of a job as GitHub's pages show it, except for one that its author has named, or a value that
- * `include` has added to a leg.
+ * The name of a job as GitHub's pages show it: `deploy (linux, 22)`. Doesn't cover jobs with a custom name, or values
+ * that `include` has added to a matrix job.
  *
  * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs
  */

@@ -7,10 +7,10 @@ import type { Inputs } from './inputs.ts'
 import { help, type Runner } from './runner.ts'
 
 /**
- * The payload from the input `payload`; else from the event: the `client_payload` of a `repository_dispatch`, or the input
- * `port` of a `workflow_dispatch`. Null if that is empty: a user has started the workflow on GitHub.
+ * Reads the payload from the input `payload`, or else from the event: from `client_payload` of a `repository_dispatch`,
+ * or from the input `port` of a `workflow_dispatch`. Returns null if `port` is empty: a user started the workflow.
  *
- * @throws Error with a sentence that names the event expected
+ * @throws Error with a message that names the expected event
  */
 export function readPayload(
   input: string,
@@ -39,7 +39,7 @@ const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.
 const PORT =
   'The input "port" is not JSON: the relay fills it in; leave it empty if you start the workflow by hand.'
 
-/** Null if the input `port` is empty. */
+/** Returns null if the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {
   const event = readEvent(path, env)
   if (!isObject(event)) return undefined
@@ -53,14 +53,14 @@ function readEvent(path: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    // What V8 says of a text that is not JSON quotes from it.
+    // V8's message for invalid JSON quotes the text.
     const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
     const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) could not be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })
   }
 }
 
-/** @throws Error if it is of a version that this action does not know */
+/** @throws Error if this action doesn't support the version */
 function read(value: unknown, env: Runner['env']): ClientPayload | null {
   try {
     return readClientPayload(value)
@@ -69,7 +69,7 @@ function read(value: unknown, env: Runner['env']): ClientPayload | null {
   }
 }
 
-/** @throws Error with the sentence if it is not JSON */
+/** @throws Error with this message if the text isn't JSON */
 function fromInput(text: string, sentence: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)
@@ -79,11 +79,11 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Puts back what did not fit into GitHub's payload, from Port's run: its body as Port rendered it, else its
- * properties. The result is what the relay would have sent without a limit, to the order of the keys.
+ * Restores the items that didn't fit in GitHub's payload from the Port run: from the body that Port rendered, or else
+ * from the run's properties. The result is what the relay would have sent without a limit, in another key order.
  *
- * @param readRun null if Port can't be asked
- * @throws Error with a sentence that names what is missing and the settings to give
+ * @param readRun null if Port can't be queried
+ * @throws Error with a message that names the missing items and the required settings
  */
 export async function completePayload(
   payload: ClientPayload,
@@ -117,7 +117,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   const properties = run.properties ?? {}
   const all = Object.keys(body.inputs).length > 0 ? body.inputs : properties
 
-  // An input may be called as what every object inherits, `constructor` or `__proto__`.
+  // An input can have the name of an inherited property, such as `constructor` or `__proto__`.
   const found = new Map<string, Json>()
   for (const name of new Set([
     ...Object.keys(body.inputs),
@@ -165,31 +165,31 @@ const tooLarge = (names: string[]) =>
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
-/** Port keeps a body that its author templated as a text as that text. */
+/** If the author templated the body as a string, Port stores a string. */
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed
 }
 
-/** The way to Port through the relay, for a job without credentials of Port. */
+/** The connection to Port through the relay, for a job without Port credentials. */
 export interface RelayAccess {
-  /** Where reports go, and exactly the audience of the OIDC token. */
+  /** The URL for reports, and the exact audience of the OIDC token. */
   url: string
   delivery: string
-  /** Whether the relay is asked for what did not fit the payload. */
+  /** Whether to request the items that didn't fit the payload from the relay. */
   complete: boolean
   /** Whether the final status reaches Port only through the relay. */
   finishes: boolean
-  /** Where the runner gives OIDC tokens; null if it gives none, or none is needed any more. */
+  /** The runner's endpoint for OIDC tokens; null if there is none, or if no OIDC token is needed anymore. */
   idToken: { url: string; requestToken: string } | null
-  /** Given by the relay to this attempt of this workflow run. */
+  /** The token that the relay issued to this attempt of this workflow run. */
   token: string | null
 }
 
 /**
- * Null if the relay accepts no reports, or the job may not have OIDC tokens.
+ * Returns null if the relay accepts no reports, or if the job can't get OIDC tokens.
  *
- * @throws Error with a sentence if the payload names another relay than the author
+ * @throws Error with a message if the payload and the author name different relays
  */
 export function findRelay(
   payload: ClientPayload,

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, relative } from 'node:path'
 
-/** What the action uses of `@actions/core`. */
+/** The functions of `@actions/core` that the action uses. */
 type Core = Pick<
   typeof import('@actions/core'),
   | 'getInput'
@@ -15,17 +15,17 @@ type Core = Pick<
   | 'warning'
 >
 
-/** What the action needs of the machine it runs on; tests and entries give it. */
+/** The environment that the action needs. Tests and entry points provide it. */
 export interface Runner {
   core: Core
   env: Record<string, string | undefined>
   fetch: import('../../port/client/client.ts').Fetch
-  /** ms epoch */
+  /** ms since the epoch */
   clock: () => number
   sleep: (ms: number) => Promise<unknown>
 }
 
-/** The workflow run and job that this is, from the runner's variables. */
+/** This workflow run and job, read from the runner's environment variables. */
 export interface Workflow {
   /** `owner/name` */
   repository: string
@@ -34,17 +34,17 @@ export interface Workflow {
   job: string
   event: string
   eventPath: string
-  /** Of this very attempt. */
+  /** The link to this attempt. */
   url: string
   apiUrl: string
   runnerName: string
   tempFolder: string
-  /** What this action's step says in `uses`: `owner/name@ref`, or `./path` in the repository itself. */
+  /** The `uses` value of this action's step: `owner/name@ref`, or `./path` within the repository. */
   action: string
 }
 
 /**
- * @param script the entry that runs: `action/dist/main/index.js`
+ * @param script path of the running entry point: `action/dist/main/index.js`
  * @see https://docs.github.com/actions/reference/workflows-and-actions/variables
  */
 export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Workflow {
@@ -73,19 +73,19 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Wor
   }
 }
 
-/** `./` if the folder is outside: the runner doesn't provide the path of an action that a workflow uses by path. */
+/** `./` if the folder is outside the workspace, because the runner doesn't provide the path of a local action. */
 function pathWithin(workspace: string | undefined, folder: string): string {
   const path = workspace ? relative(workspace, folder).replaceAll('\\', '/') : ''
   return path.startsWith('..') || isAbsolute(path) ? './' : `./${path}`
 }
 
 /**
- * Whole ms epoch at this process's start and the time since: it advances evenly even if the machine's clock
- * is set, as after a machine has woken up.
+ * The time in whole ms since the epoch, as the start time plus the elapsed time. It advances evenly even if the
+ * system clock is changed, for example after a machine wakes up.
  */
 export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
 
-/** The headings of docs/errors.md. */
+/** The headings in docs/errors.md. */
 export type Topic =
   | 'inputs'
   | 'runner'
@@ -106,10 +106,10 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * The end of a message that a user has to act on: where to read more. The page is that of the release in use;
- * if the action is used by path, it is in the same repository. On an Enterprise Server the runner does not show
- * whether it found the action there or on github.com (GitHub Connect); a copy made by
- * actions-sync has the same name.
+ * The link at the end of a message that a user has to act on. It points to the documentation of the release in use,
+ * which is in the same repository if the action is used by path. On Enterprise Server, the runner doesn't show whether
+ * the action came from that server or from github.com (GitHub Connect), because a copy made by actions-sync has the
+ * same name.
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
@@ -117,16 +117,16 @@ export function help(env: Runner['env'], topic: Topic): string {
   return ` See ${repository ? `https://github.com/${repository}/blob/${ref || 'main'}/${page}` : page}`
 }
 
-/** Whether a message has such an end already. */
+/** Whether a message already ends with a link. */
 export const isExplained = (message: string): boolean => message.includes(`${PAGE}#`)
 
-/** Something wrong in a file that steps write to. */
+/** An error in a file that steps write to. */
 export interface Mistake {
-  /** The number of the line; null if it is of the file as a whole. */
+  /** The line number; null if the error concerns the whole file. */
   line: number | null
-  /** Without its full stop. */
+  /** The message, without its full stop. */
   sentence: string
-  /** What is wrong there. */
+  /** The invalid value. */
   value?: string
 }
 
@@ -135,7 +135,7 @@ const LONGEST = 60
 /**
  * `Line 3 of $PORT_RUN: link must be a URL: "pull/7".`
  *
- * @param redact goes over the value before it is cut: half a secret can't be found
+ * @param redact applied before the value is cut, because a partial secret can't be recognized
  */
 export function describeMistake(
   { line, sentence, value }: Mistake,

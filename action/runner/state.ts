@@ -3,39 +3,39 @@ import type { JobFiles } from './files.ts'
 import type { RelayAccess } from './payload.ts'
 import type { Runner } from './runner.ts'
 
-/** What main leaves for post. */
+/** The state that main saves for post. */
 export interface State {
   runId: string
   kind: 'action_run' | 'node_run'
-  /** ms epoch */
+  /** ms since the epoch */
   startedAt: number
   files: JobFiles
-  /** Whether Port's response has shown that this run is ours to report. */
+  /** Whether Port's response showed that this workflow run reports the Port run. */
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** Why main stopped reporting, as it has warned: post asks Port once more if that is doubtful. */
+  /** Why main stopped reporting, after a warning. If that may be temporary, post queries Port once more. */
   outlook?: 'doubtful' | 'lost'
-  /** The secret inputs whose clear texts main gave to the job, by name. */
+  /** The names of the secret inputs that main decrypted for the job. */
   decrypted?: string[]
-  /** Why main failed the job. */
+  /** The errors that made main fail the job. */
   problems?: string[]
-  /** Whether Port's log has these. */
+  /** Whether Port's log contains these errors. */
   explained?: boolean
-  /** Reports go through the relay. */
+  /** The connection if reports go through the relay. */
   relay?: RelayAccess
-  /** Port's token, if reports go to Port directly. */
+  /** The Port token if reports go to Port directly. */
   portToken?: Token | null
 }
 
 const NAME = 'report'
 
-/** @param state null if nothing is left to do; the last one that is saved counts */
+/** @param state null if post has nothing to do; the last saved state counts */
 export function saveState(core: Runner['core'], state: State | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
 
-/** Null if main has left nothing to do. */
+/** Returns null if post has nothing to do. */
 export function loadState(core: Runner['core']): State | null {
   const text = core.getState(NAME)
   return text === '' ? null : (JSON.parse(text) as State | null)

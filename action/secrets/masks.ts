@@ -2,7 +2,7 @@ import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 import { createRedact, type Redact } from './redact.ts'
 
-/** The texts that must not reach Port, and a growing list of them. */
+/** A growing list of values to hide from Port. */
 export interface Masks {
   redact: Redact
   add(secrets: readonly string[]): void
@@ -24,9 +24,9 @@ export function createMasks(secrets: readonly string[] = []): Masks {
 const COMMAND = /^\s*::add-mask::(.*)$/is
 
 /**
- * Takes the lines `::add-mask::VALUE` out of those for Port's log, as the runner does of its own log.
+ * Removes `::add-mask::VALUE` lines from the lines for Port's log, as the runner does for its own log.
  *
- * @returns the other lines, and the values
+ * @returns the remaining lines, and the masked values
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  */
 export function takeMasks<Line>(
@@ -53,7 +53,7 @@ const unescapeData = (text: string) =>
   text.replace(/%0D|%0A|%25/gi, found => ({ '%0D': '\r', '%0A': '\n' })[found.toUpperCase()] ?? '%')
 
 /**
- * The keys and tokens of the job itself, which `env >> "$PORT_LOG"` would show to Port, and what the input `mask` names.
+ * The job's own keys and tokens, which `env >> "$PORT_LOG"` would leak to Port, and the values of the input `mask`.
  */
 export function jobCredentials(
   inputs: Inputs,

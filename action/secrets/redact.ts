@@ -1,8 +1,8 @@
 export type Redact = (text: string) => string
 
 /**
- * Hides secrets in what goes to Port, as the runner does in its log: a step may write anything to `$PORT_LOG`. Each
- * secret as a whole, and each of its parts, in every form; occurrences that overlap become one `***`.
+ * Redacts secrets in data for Port, as the runner does in its log, because a step can write anything to `$PORT_LOG`.
+ * Redacts each whole secret and its parts, in every encoding. Overlapping matches become one `***`.
  */
 export function createRedact(secrets: readonly string[]): Redact {
   const texts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
@@ -12,7 +12,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   let seen = 0
   return text => {
     seen += text.length
-    // For a few short texts, like those of main, a plain search is faster than building the automaton.
+    // For a few short texts, such as main's, a plain search is faster than building the automaton.
     if (!find && seen < 10_000 && !forms.some(form => text.includes(form))) return text
     find ??= createFinder(forms)
     const kept: string[] = []
@@ -25,30 +25,30 @@ export function createRedact(secrets: readonly string[]): Redact {
   }
 }
 
-/** Of characters: [start, end). */
+/** A range of characters: [start, end). */
 interface Range {
   start: number
   end: number
 }
 
 /**
- * Finds every occurrence of many patterns in one pass over a text, whatever the number of patterns: the automaton of
- * Aho and Corasick. A regular expression of all patterns is as fast, but fails as too large for one secret of 30 KB. Its states are the beginnings of patterns; state 0 is the empty one.
+ * Finds all matches of many patterns in one pass with an Aho-Corasick automaton. A regular expression is equally fast,
+ * but fails for a 30 KB secret. States are prefixes of patterns; state 0 is the empty prefix.
  *
- * @returns the ranges of a text that patterns cover, in order; those that overlap are one
+ * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
  */
 function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const size = patterns.reduce((sum, { length }) => sum + length, 1)
-  // The children of a state are a list: `first` of the parent, then `next` of each child.
+  // The children of a state form a linked list: `first` of the parent, then `next` of each child.
   const first = new Int32Array(size)
   const next = new Int32Array(size)
   const char = new Uint16Array(size)
-  /** The longest other state that is an end of this one. */
+  /** The state of the longest proper suffix. */
   const fallback = new Int32Array(size)
-  /** The length of the longest pattern that ends here; 0 if none does. */
+  /** The length of the longest pattern that ends here; 0 if none ends here. */
   const longest = new Int32Array(size)
-  /** The children of state 0, by their character. */
+  /** The children of state 0, by character. */
   const roots = new Map<number, number>()
   let states = 1
 
@@ -84,7 +84,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
     }
     longest[state] = pattern.length
   }
-  // By length, since a fallback is always shorter.
+  // Ordered by length, because a fallback state is always shorter.
   const queue = new Int32Array(states)
   let filled = 0
   for (const root of roots.values()) queue[filled++] = root
@@ -112,15 +112,15 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   }
 }
 
-/** A line `{` or a value `1` would mask most of the log; a secret of its own is masked at any length. */
+/** Masking a line `{` or a value `1` would mask most of the log. A whole secret is masked at any length. */
 const SHORTEST_PART = 4
 
 /**
- * All that must be masked of one secret: its lines, and, if it is JSON, each text and number inside it.
+ * Returns everything to mask for one secret: its lines and, if it is JSON, each string and number in it.
  *
- * A text of several lines is not among them as a whole: the runner masks each line of what it is given, also a
- * line that holds no more than a bracket. So the runner does not know the Base64 of the whole either, as it does of a
- * secret of one line, and is given that.
+ * Doesn't include a multiline text as a whole, because the runner masks each line of a mask, even a line with only a
+ * bracket. For the same reason, the runner doesn't mask the Base64 of a multiline text, so that encoding is
+ * returned as well.
  *
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
@@ -130,12 +130,12 @@ export function maskParts(secret: string): string[] {
   const inside = valuesIn(secret)
   const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
   const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
-  // A secret of short lines alone is masked nevertheless, except for brackets and the like.
+  // A secret with only short lines is still masked, except for brackets and the like.
   const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
   return [...new Set([...short, ...long, ...encoded])]
 }
 
-/** The forms that don't depend on what follows the text. */
+/** The encodings that don't depend on the text that follows. */
 function encode(text: string): string[] {
   const forms = base64Forms(text.trim())
   return forms.filter(form => !forms.some(other => other !== form && form.startsWith(other)))
@@ -149,7 +149,7 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** The texts and numbers inside JSON; a number as it is written, and as a program may print it. */
+/** The strings and numbers in JSON. Numbers are returned as written and as a program may print them. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
   const keep = (_: string, value: unknown) => {
@@ -161,12 +161,12 @@ function valuesIn(text: string): string[] {
   } catch {
     return []
   }
-  // As they are written: parsing can lose digits.
+  // Numbers as written, because parsing can lose digits.
   const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
 
-/** Valid JSON without its strings. */
+/** Returns valid JSON without its strings. */
 function outsideStrings(json: string): string {
   let rest = ''
   let inString = false
@@ -180,7 +180,7 @@ function outsideStrings(json: string): string {
 }
 
 /**
- * A secret as it is, and as programs print it, which is more than the runner masks.
+ * Returns a secret in all encodings that programs print. The runner masks fewer encodings.
  *
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
@@ -192,22 +192,22 @@ function secretForms(secret: string): string[] {
   return [
     ...new Set([
       secret,
-      // Go, and others, escape what a page would take for markup.
+      // Go and other languages escape HTML characters.
       ...[inJson, inAscii].flatMap(form => [
         form,
         form.replace(/[<>&]/g, toUnicodeEscape),
         form.replace(/[<>&']/g, toUnicodeEscape),
       ]),
-      // PHP.
+      // PHP
       inAscii.replaceAll('/', '\\/'),
       inDotNet(secret),
-      // JSON in a text of JSON: `toJSON` of an output that is JSON itself.
+      // JSON within JSON: `toJSON` of an output that is JSON itself.
       jsonEscape(inJson),
       secret.replaceAll('"', '\\"'),
       secret.replaceAll("'", "''"),
-      // The trace of a shell, `set -x`.
+      // Shell traces from `set -x`.
       secret.replaceAll("'", "'\\''"),
-      // With and without !'()*, in either case, and spaces as in a form.
+      // URL encoding with and without !'()*, in either case, and form encoding.
       ...[inUrl, strictly]
         .flatMap(form => [form, form.replace(/%../g, found => found.toLowerCase())])
         .flatMap(form => [form, form.replaceAll('%20', '+')]),
@@ -239,12 +239,12 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
     .replaceAll('"', quote)
     .replaceAll("'", apostrophe)
 
-/** A shorter piece of Base64 would be found in any text. */
+/** Shorter Base64 would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
 /**
- * What Base64 makes of a text. It holds a text in three ways, depending on what precedes it (`base64(user:password)`). Its last
- * digit depends on what follows, so each form is there with it and without.
+ * Returns the Base64 forms of a text. There are three, because preceding bytes (`base64(user:password)`) shift the text.
+ * The last digit depends on the bytes that follow, so each form is returned with and without it.
  */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)

@@ -3,14 +3,14 @@ import type { Mistake } from '../runner/runner.ts'
 import type { FileLine } from './log.ts'
 
 /**
- * What becomes of an entity: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?, relations? }`, and
- * whatever else Port takes.
+ * An entity and what to do with it: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?,
+ * relations? }`, and any other fields that Port accepts.
  */
 export interface Entity {
   operation: 'upsert' | 'delete'
   blueprint: string
   identifier: string
-  /** As Port takes it, without the blueprint. */
+  /** The entity in Port's format, without the blueprint. */
   body: JsonObject
 }
 
@@ -22,10 +22,10 @@ const OPERATIONS = ['upsert', 'delete'] as const
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 /**
- * Reads a document of `$PORT_ENTITIES`: one entity, or a list, in YAML or JSON. All of them are checked before any is
- * sent: there are entities or mistakes.
+ * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. Validates all entities before any is sent,
+ * so the result contains either entities or errors.
  *
- * @param line the number of its first line
+ * @param line the line number where the document starts
  */
 export async function readEntities(
   text: string,
@@ -60,12 +60,12 @@ export async function readEntities(
   }
 }
 
-/** @param as `written`: numbers and the like as they are written */
+/** @param as `written`: returns numbers and similar values as written */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
   } catch {
-    // YAML holds JSON, but its reader is slow to load.
+    // YAML is a superset of JSON, but the YAML parser is slow to load.
     const yaml = await import('yaml')
     try {
       return yaml.parse(text, { schema: as === 'written' ? 'failsafe' : 'core', logLevel: 'error' })
@@ -87,12 +87,12 @@ function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, 
 
 function toSource(_: string, value: Json, { source }: { source?: string } = {}): Json {
   if (typeof value !== 'number' && typeof value !== 'boolean') return value
-  // Node 20, of ARM32 runners, does not give it: the reader of YAML does.
+  // Node 20, used by ARM32 runners, doesn't provide the source text. The YAML parser does.
   if (source === undefined) throw new Error('no source')
   return source
 }
 
-/** A list of what may be entities, without fields that are null: those are inputs that were not sent. */
+/** Lists possible entities, without null fields, because null marks inputs that weren't sent. */
 function listOf(given: Json): Json[] | null {
   const list = isObject(given) ? [given] : given
   if (!Array.isArray(list)) return null
@@ -105,7 +105,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** `identifier: 1.10` isn't a number: it names what is called 1.10. */
+/** `identifier: 1.10` is a name, not a number. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -122,7 +122,7 @@ function nameOf(entity: Json, index: number): string {
   return `entity ${index + 1}${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
-/** Follows the name of the entity. */
+/** The text after the entity's name in messages. */
 interface Problem {
   problem: string
   value: Json
@@ -166,7 +166,7 @@ const isTeam = (team: Json): boolean =>
 const isRelation = (value: Json): boolean =>
   value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
 
-/** YAML and its numbers can hold more than what is sent to Port, which would arrive as something else. */
+/** YAML allows values and numbers that JSON can't represent, and that would reach Port changed. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
     // Some large integers are exact nevertheless: 2 to the power of 54, or 1700000000000000000.
@@ -187,24 +187,24 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
   )
 }
 
-/** A part of `$PORT_ENTITIES` that is read alone. */
+/** A part of `$PORT_ENTITIES` that is parsed separately. */
 export interface EntityDocument {
   text: string
-  /** The number of its first line among those given, from 1. */
+  /** The number of the first line, counted from 1. */
   line: number
-  /** The byte after its end. */
+  /** The offset of the byte after the document. */
   end: number
-  /** Whether what follows it shows that it is whole; else it may still be written to. */
+  /** Whether the text after the document shows that it is complete. If not, steps may still write to it. */
   closed: boolean
 }
 
 /**
  * Splits what steps have appended to `$PORT_ENTITIES`. A document ends at `---`, at the end of a JSON value or flow
- * collection that started with its line (`{…}`, `[…]`), and at a line that can't belong to it: a key that it
- * already has, or one after a list. So steps may append documents with and without `---` between them.
+ * collection that started with its line (`{…}`, `[…]`), or at a line that can't belong to the document: a duplicate
+ * key, or a key after a list. So steps can append documents with or without `---` between them.
  *
- * @param lines whole ones
- * @param options.settled whether the last document is returned as well, although nothing follows it
+ * @param lines complete lines only
+ * @param options.settled whether to return the last document too, although nothing follows it
  */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
@@ -235,13 +235,13 @@ export function splitDocuments(lines: readonly FileLine[], options: { settled: b
 }
 
 interface Current {
-  /** Null as long as it has no content. */
+  /** Null while the document has no content. */
   kind: 'flow' | 'list' | 'mapping' | null
   texts: string[]
   line: number
   end: number
   keys: Set<string>
-  /** Brackets of a flow collection that are open, and the quote that is. */
+  /** The open brackets of a flow collection, and the open quotation mark. */
   depth: number
   quote: string
 }
@@ -273,7 +273,7 @@ function keyOf(line: string): string | null {
   return /^["']?([\w$-]+)["']?\s*:(?:\s|$)/.exec(line)?.[1] ?? null
 }
 
-/** Whether the brackets that a line opens, or earlier lines have, are closed at its end. */
+/** Whether all brackets, from this line and earlier lines, are closed at the end of the line. */
 function isFlowEnd(line: string, state: Current): boolean {
   for (let at = 0; at < line.length; at++) {
     const char = line[at]!

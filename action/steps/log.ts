@@ -11,10 +11,10 @@ import {
 import { splitLines } from '../runner/files.ts'
 
 /**
- * Takes the report of this run for the step that asks first.
+ * Assigns the run's report to the first step that requests it.
  *
- * @param how its input `report`
- * @returns that of an earlier step of the job, which has the report; null if there is none
+ * @param how the step's input `report`
+ * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
   const claim = `${logFile}.reported`
@@ -23,30 +23,30 @@ export function claimReport(logFile: string, how: string): string | null {
   return null
 }
 
-/** A line of the file, and the byte after its end. */
+/** A line of the file, and the offset of the byte after it. */
 export interface FileLine {
   text: string
   end: number
 }
 
-/** How much of the file is read at once, in bytes. */
+/** How many bytes of the file are read at a time. */
 export const PIECE = 1_000_000
 
 /**
- * The whole lines from byte `offset` on, from one piece of the file, however much a step writes. A line
- * still being written is left for later; of one that started before, an empty text is left.
+ * Reads the complete lines from byte `offset` on, one chunk at most. A line that is still being written is left for
+ * later. A line that started before the offset is returned as an empty text.
  *
- * @throws Error if it cannot be read, or isn't a file
+ * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
 }
 
-/** A place in the file, and what precedes it. */
+/** A position in the file, and the text before it. */
 export interface LogMark {
   /** In bytes. */
   offset: number
-  /** The last bytes before it, in Base64. */
+  /** The last bytes before the position, in Base64. */
   before: string
 }
 
@@ -57,7 +57,7 @@ export function markAt(path: string, offset: number): LogMark {
   return keepMarks(path, offset, offset)(offset)
 }
 
-/** The marks of a part of the file as it is now, whatever becomes of it before one is needed. */
+/** Keeps the marks for a part of the file in its current state, in case the file changes before a mark is needed. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -67,24 +67,24 @@ export function keepMarks(path: string, from: number, to: number): (offset: numb
   }
 }
 
-/** Where to continue in the file. If the text before the mark has changed, the file was rewritten, and is read from its start. */
+/** Returns where to continue reading. If the text before the mark has changed, the file is read from its start. */
 export function nextMark(path: string, sent: LogMark): LogMark {
   if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
   return markAt(path, sent.offset).before === sent.before ? sent : START
 }
 
-/** In bytes; 0 if there is no such file. */
+/** The file's size in bytes; 0 if there is no such file. */
 export function sizeOf(path: string): number {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
-  // Anything else might never end, or keep its reader waiting forever; a symbolic link would send another file to Port.
+  // Reading another file type might never end, or block forever. A symbolic link would send another file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
   return found.size
 }
 
 /**
- * @param options.rest whether what follows the last line's end is a line too
- * @param options.most the bytes of a whole piece: one that has no line's end is a line too long to be shown whole
+ * @param options.rest whether to include text after the last newline as a line
+ * @param options.most the size of a full chunk in bytes: a full chunk without a newline is part of a too-long line
  */
 export function readPiece(
   path: string,
@@ -97,21 +97,21 @@ export function readPiece(
   const start = firstLine(path, from, bytes)
   const rest = start > 0 ? [{ text: '', end: 0 }] : []
   const lines = [...rest, ...splitLines(bytes.subarray(start), options)]
-  // A piece without the end of a line is a line too long to be shown whole.
+  // A chunk without a newline is part of a line that is too long to show in full.
   const found =
     lines.length > 0 || length < (options.most ?? PIECE) ? lines : splitLines(bytes, { rest: true })
   return found.map(({ text, end }) => ({ text, end: from + start + end }))
 }
 
 /**
- * Where the first line of a piece starts. What precedes it is left out: it may be the second half of a secret.
+ * Returns where the first complete line of a chunk starts. Text before it could be the second half of a secret.
  */
 export function firstLine(path: string, from: number, bytes: Buffer): number {
   const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
   if (from === 0 || before.endsWith('\n\0')) return 0
   const start = before.endsWith('\n') ? 0 : bytes.indexOf('\n') + 1
   if (start === 0 && !before.endsWith('\n')) return bytes.length
-  // The end of a line in UTF-16 has a zero byte more.
+  // In UTF-16, a newline has one more zero byte.
   return bytes[start] === 0 ? start + 1 : start
 }
 
@@ -125,11 +125,11 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Opens it for reading; fails on a symbolic link, except on Windows, which can't detect one. */
+/** Opens the file for reading. Fails on a symbolic link, except on Windows, where symbolic links can't be detected. */
 export const openFile = (path: string): number =>
   openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
 
-/** Fewer at the end of the file. */
+/** Returns fewer bytes at the end of the file. */
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   const file = openFile(path)

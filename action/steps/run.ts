@@ -5,38 +5,38 @@ import { splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 import { readBytes, sizeOf } from './log.ts'
 
-/** What steps have written to `$PORT_RUN`; if an entry is written twice, the last one counts. */
+/** What steps have written to `$PORT_RUN`. If an entry is written twice, the last one counts. */
 export interface RunFile {
-  /** Empty if none is written: then the label is that of the running step. */
+  /** Empty if no label was written; then the label shows the running step. */
   statusLabel: string
-  /** Besides that of the workflow run. */
+  /** Links in addition to the workflow run's link. */
   links: string[]
   summary: string
   conclusion: Conclusion | null
-  /** By name; text, or what was written as JSON. */
+  /** Maps names to text, or to the JSON value that was written. */
   outputs: JsonObject
-  /** The entries that are wrong; the others count. */
+  /** The invalid entries. The other entries are used. */
   problems: Mistake[]
 }
 
 type Conclusion = 'success' | 'failure' | 'cancelled'
-/** GitHub's words and Port's, in any case. */
+/** GitHub's and Port's conclusions, in any case. */
 const CONCLUSIONS: Record<string, Conclusion> = {
   ...{ success: 'success', succeeded: 'success', failure: 'failure', failed: 'failure' },
   ...{ cancelled: 'cancelled', canceled: 'cancelled' },
 }
 
-/** The relay accepts ten links, and one of them is that of the workflow run. */
+/** The relay accepts ten links, including the workflow run's link. */
 const MOST_LINKS = 9
-/** Limits of a file that is read once, and of one that is read every two seconds. */
+/** Size limits: the first if the file is read once, the second if it is read every two seconds. */
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
  * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
- * `DELIMITER`. Whole lines only, so that an entry still being written is left for later.
+ * `DELIMITER`. Reads complete lines only, so that an entry that is still being written is left for later.
  *
- * @param options.final whether nothing more will be written
- * @throws Error if it cannot be read, or isn't a file
+ * @param options.final whether no more text will be written
+ * @throws Error if the file can't be read, or isn't a regular file
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
  */
 export function readRunFile(path: string, options: { final: boolean }): RunFile {
@@ -56,7 +56,7 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   return file
 }
 
-/** If no step has written anything. */
+/** The result if no step has written anything. */
 export const EMPTY_RUN_FILE: RunFile = {
   ...{ statusLabel: '', links: [], summary: '', conclusion: null },
   ...{ outputs: {}, problems: [] },
@@ -88,7 +88,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
         sentence: 'no line after it consists of the delimiter',
         value: line,
       })
-      // The lines after it can still say that the run failed.
+      // Later lines can still mark the run as failed.
       const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
       if (entry > at)
         set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! })
@@ -100,7 +100,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   return file
 }
 
-/** In any case, like the words of a conclusion; the name of an output keeps its own. */
+/** Ignores case, as for conclusions, but keeps the case of output names. */
 function nameOf(text: string): string {
   const name = text.trim()
   return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()
@@ -133,7 +133,7 @@ function set(file: RunFile, { line, name, value }: { line: number; name: string;
     case 'conclusion': {
       const word = value.trim().toLowerCase()
       const known = Object.hasOwn(CONCLUSIONS, word)
-      // A step that means success knows how to say so.
+      // An unknown value counts as failure, so that a typo can't turn a failure into success.
       file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
       if (!known) refuse('success, failure or cancelled, and counts as failure')
       break
@@ -147,7 +147,7 @@ function set(file: RunFile, { line, name, value }: { line: number; name: string;
   }
 }
 
-/** `NAME` takes the value as text, `NAME:json` as JSON. */
+/** `NAME` stores the value as text, `NAME:json` as JSON. */
 function setOutput(file: RunFile, entry: { line: number; name: string; value: string }): void {
   const { line, value } = entry
   const name = entry.name.replace(/:json$/i, '')

@@ -5,17 +5,17 @@ import { QuotaError } from '../reporter/relay-request.ts'
 import { isUncertain, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
-/** The result of an entity. */
+/** The result of sending an entity. */
 export interface EntityResult {
-  /** For the log of the run in Port. */
+  /** A line for the Port run's log. */
   line: LogLine
-  /** A sentence if it was refused. */
+  /** A message if the entity was rejected. */
   problem: string | null
-  /** Why Port doesn't have it; null if it has it, or if the error isn't Port's or the relay's. */
+  /** Why Port doesn't have the entity; null if Port has it, or if the error didn't come from Port or the relay. */
   error: PortError | null
 }
 
-/** Upserts or deletes one entity in Port. Both may be repeated: a lost response costs nothing. */
+/** Upserts or deletes one entity in Port. Both can be repeated safely after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
@@ -43,17 +43,17 @@ export async function sendEntity(
     return { line: { level: 'ERROR', message: `✗ ${problem}` }, problem, error: known }
   }
   const deleted = operation === 'delete' ? ' deleted' : ''
-  // The relay sends it to Port later, and reports there what Port refuses.
+  // The relay sends the entity to Port later, and reports there if Port rejects it.
   return done(
     reporter.isDeferred ? `Entity ${name}${deleted}: passed to the relay` : `✓ Entity ${name}${deleted}`,
   )
 }
 
 /**
- * Sends entities one after the other, since one may relate to those before it. If Port is unreachable, or no time is left, the rest
- * aren't tried: the final status is waiting.
+ * Sends entities one at a time, since an entity can relate to earlier entities. If Port is unreachable or time runs out,
+ * the rest are skipped, because the final status is waiting.
  *
- * @returns their results as log lines, and a sentence for each failure
+ * @returns the results as log lines, and a message for each failure
  */
 export async function sendEntities(
   entities: readonly Entity[],
@@ -79,21 +79,21 @@ export async function sendEntities(
 }
 
 /**
- * Sends lines in batches, one after the other, since Port shows them in order of arrival. A batch whose response was
- * lost isn't sent again, so that no line is there twice: a line in its place says that some may be missing. One that
- * Port refuses is left out, since it may accept the next; once the quota of the run is used up, none is sent.
+ * Sends batches of lines one at a time, because Port shows lines in order of arrival. A batch whose response was lost
+ * isn't sent again, so that no line appears twice. Instead, a line says that some lines may be missing. If Port rejects
+ * a batch, it is dropped, and the next batch is tried. Once the run's quota is used up, no more batches are sent.
  *
- * What the sender throws is that of the first batch that failed; its `linesSent` is how many lines Port has, or may
- * have, so that they need not be sent again; its `linesLost` are those that may be missing and are not yet counted in a line.
+ * Throws the error of the first failed batch. `linesSent` counts the lines that Port has or may have, which needn't be
+ * sent again. `linesLost` counts the lines that may be missing and that no line in Port mentions yet.
  *
- * @param send one batch
- * @param late whether the time has passed; the first batch goes in any case
+ * @param send sends one batch
+ * @param late whether the time is up; the first batch is sent in any case
  */
 export function createLogSender(
   send: (batch: LogLine[]) => Promise<void>,
   late: () => boolean,
 ): (lines: readonly LogLine[]) => Promise<void> {
-  /** Lines that may be missing, and that no line in Port counts yet. */
+  /** The number of lines that may be missing and that no line in Port mentions yet. */
   let lost = 0
 
   return async lines => {
@@ -131,7 +131,7 @@ export function createLogSender(
   }
 }
 
-/** Takes the place of lines that may be missing. */
+/** The line that replaces lines that may be missing. */
 export const missingLine = (count: number): LogLine => ({
   level: 'WARN',
   message: `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's response to ${count === 1 ? 'it' : 'them'} was lost.`,
