@@ -133,7 +133,7 @@ const shorten = (text: string, most: number) =>
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** The characters that Markdown or GitHub treats as markup, except a lone `$`, `_` or `&` in words, or `[` without a link. */
+/** Characters that Markdown or GitHub treats as markup, except a lone `$`, `_` or `&` in words, and `[` outside links. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,

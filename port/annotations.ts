@@ -1,6 +1,6 @@
 import { isObject, type LogLine } from './types.ts'
 
-/** An annotation of a job, as GitHub's API shows it. */
+/** A job's annotation, as returned by GitHub's API. */
 export interface Annotation {
   path: string
   line: number
@@ -8,10 +8,10 @@ export interface Annotation {
   message: string
 }
 
-/** Annotations of the failed jobs of a run that Port's log shows. */
+/** The maximum number of annotations that the Port run's log shows. */
 const MOST_ANNOTATIONS = 10
 
-/** GitHub's own path for what concerns no file, and what the runner says of every step that fails. */
+/** The path that GitHub uses if there is no file, and the message that the runner adds to each failed step. */
 const NO_FILE = '.github'
 const EXIT_CODE = /^Process completed with exit code \d+\.$/
 
@@ -25,7 +25,7 @@ export function readAnnotations(data: unknown): Annotation[] {
   })
 }
 
-/** Log lines such as `deploy.sh:3: no such release`, errors first, ten at most. */
+/** Returns up to ten log lines such as `deploy.sh:3: no such release`, errors first. */
 export function annotationLines(
   annotations: readonly Annotation[],
   clean: (text: string) => string,

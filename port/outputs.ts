@@ -1,13 +1,13 @@
 import type { Json, JsonObject } from './types.ts'
 
-/** What later nodes of a Port workflow read as `{{ .outputs["node"].NAME }}`. Bytes are those of the JSON. */
+/** The size limit of the outputs that later workflow nodes read as `{{ .outputs["node"].NAME }}`, in bytes of JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
 /**
- * Outputs of a run, and more of them, which replace those with the same name. An output that doesn't fit is left out, and
- * an earlier one with its name stays.
+ * Merges outputs. New outputs replace existing outputs with the same name. An output that doesn't fit is omitted, and
+ * the existing output with its name is kept.
  *
- * @returns `left`: the names of those that are left out
+ * @returns `left`: the names of the omitted outputs
  */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
@@ -25,7 +25,7 @@ export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: 
   return { outputs: Object.fromEntries(merged), left }
 }
 
-/** With the comma after it. */
+/** Includes the comma that follows. */
 const sizeOf = (name: string, value: Json) => Buffer.byteLength(JSON.stringify({ [name]: value })) - 1
 
 export const describeLeftOut = (names: string[]) =>

@@ -1,18 +1,18 @@
 import { type Invocation, isObject, type Json, type JsonObject, type RunKind, type Trigger } from './types.ts'
 
-/** The version that this code writes, and the only one it reads. */
+/** The version that this code writes, and the only version that it reads. */
 const VERSION = 1
 
 /**
- * GitHub accepts at most 65,535 characters. Whether it counts characters or bytes is unknown, so this counts bytes, which
- * are never fewer, and leaves space for the rest of the request.
+ * GitHub accepts at most 65,535 characters. It is unknown whether GitHub counts characters or bytes, so this code
+ * counts bytes, of which there are never fewer, and leaves space for the rest of the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
-/** The bytes of `"a":1,`, an input in JSON. */
+/** The size of `"a":1,`, the smallest input in JSON, in bytes. */
 const LEAST_INPUT = 5
 
-/** `github.event.client_payload` as the relay sends it: three top-level keys of GitHub's ten. */
+/** The `github.event.client_payload` that the relay sends: three of the ten top-level keys that GitHub allows. */
 export type ClientPayload = {
   run_id: string | null
   action: string | null
@@ -27,18 +27,18 @@ export type ClientPayload = {
     encrypted: string[]
     event: Json
     trigger: Trigger | null
-    /** Where reports go, and exactly the audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
+    /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
-    /** The trace of the delivery (W3C), if the relay traces. */
+    /** The delivery's trace (W3C), if the relay traces. */
     traceparent?: string
-    /** The parts that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
+    /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]
   }
 }
 
 /**
- * Packs an invocation for `repository_dispatch`. Parts that don't fit are left out, largest first, and listed in
- * `truncated`; the action fetches them.
+ * Packs an invocation for `repository_dispatch`. Items that don't fit are omitted, largest first, and listed in
+ * `truncated`. The action fetches them.
  */
 export function packClientPayload(
   invocation: Invocation,
@@ -68,7 +68,7 @@ export function packClientPayload(
   return payload
 }
 
-/** The payload in at most `maxBytes` of JSON: parts are left out, largest first, and listed in `truncated`. */
+/** Limits the payload to `maxBytes` of JSON. Items are omitted, largest first, and listed in `truncated`. */
 export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
   const copy = structuredClone(payload)
   leaveOutLargest(copy, maxBytes)
@@ -77,18 +77,18 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, takes at least that much: leaving out single inputs wouldn't be enough.
+  // Each input, or its name in `truncated`, needs at least this much space, so omitting single inputs wouldn't suffice.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
-  // The invocation keeps its inputs.
+  // Copied, so that the invocation keeps its inputs.
   port.inputs = { ...port.inputs }
   const drop = (name: string, size: number, remove: () => void) => {
     remove()
     port.truncated.push(name)
     excess -= size - bytes(name) - 1
   }
-  // The sums can be off by a comma: values close to the limit are measured.
+  // The sums can be off by a comma, so values close to the limit are measured.
   const fits = () => excess <= 0 || (excess < 8 && bytes(payload) <= maxBytes)
   const large = [
     ...Object.entries(port.inputs).map(([name, value]) => ({
@@ -96,7 +96,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
       size: bytes(name) + bytes(value) + 2,
       remove: () => delete port.inputs[name],
     })),
-    // They are replaced by `null`.
+    // These items are replaced by `null`.
     { name: 'entity', size: bytes(port.entity) - 4, remove: () => (port.entity = null) },
     { name: 'event', size: bytes(port.event) - 4, remove: () => (port.event = null) },
   ]
@@ -110,7 +110,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   leaveOutInputs(port)
 }
 
-/** For thousands of small inputs, whose names alone wouldn't fit: all of them are left out as one part. */
+/** Omits all inputs as one item, for thousands of small inputs whose names alone wouldn't fit. */
 function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}
@@ -119,10 +119,10 @@ function leaveOutInputs(port: ClientPayload['port']): void {
 }
 
 /**
- * Reads what {@link packClientPayload} wrote. Unknown fields are ignored.
+ * Reads a payload that {@link packClientPayload} wrote. Unknown fields are ignored.
  *
- * @returns null where the payload is not this relay's
- * @throws Error with a sentence where it is of a version that this code does not know
+ * @returns null if the payload isn't from this relay
+ * @throws Error with a message if this code doesn't support the version
  */
 export function readClientPayload(value: unknown): ClientPayload | null {
   if (!isObject(value) || !isObject(value.port) || !('version' in value.port)) return null
@@ -166,8 +166,8 @@ const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
 /**
- * Port's own context as the workflows of its guides read it, for a body that doesn't have it: `entity` is the whole
- * entity, and `context` is what older guides read. It has only the name and email address of the user.
+ * Returns Port's context in the format that workflows in Port's guides read, for a body without it: `entity` is the
+ * whole entity, and `context` is for older guides. It includes only the user's name and email address.
  *
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */
@@ -191,7 +191,7 @@ export function guideContext(invocation: Invocation): JsonObject {
   }
 }
 
-/** The same with the inputs and the event, in the shape of Port's older actions. */
+/** Adds the inputs and the event to the context, in the format of Port's older actions. */
 export function guidePayload(invocation: Invocation): JsonObject {
   const { runId, entity, inputs, event } = invocation
   return {

@@ -8,10 +8,10 @@ export type SecretKey =
 const TAG = 16
 
 /**
- * The clear text of a secret input, decrypted with the first key that fits: both schemes are authenticated, so a wrong key
- * decrypts nothing. For an `object` input, it is JSON text.
+ * Decrypts a secret input with the first key that fits. Both schemes are authenticated, so a wrong key never succeeds.
+ * The plaintext of an `object` input is JSON.
  *
- * @param value base64, as Port sent it
+ * @param value Base64, as Port sent it
  * @returns null if no key fits
  */
 export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
@@ -28,12 +28,12 @@ export function decryptSecretInput(value: string, keys: readonly SecretKey[]): s
   return null
 }
 
-/** IV 16 ‖ ciphertext ‖ tag 16, under the first 32 bytes of the client secret, without derivation. */
+/** Format: IV 16 ‖ ciphertext ‖ tag 16. The key is the first 32 bytes of the client secret, without derivation. */
 function decryptSymmetric(data: Buffer, clientSecret: string): string {
   return decrypt(Buffer.from(clientSecret, 'utf8').subarray(0, 32), data.subarray(0, 16), data.subarray(16))
 }
 
-/** IV 12 ‖ AES key wrapped by RSA-OAEP-SHA256, as long as the modulus ‖ ciphertext ‖ tag 16. */
+/** Format: IV 12 ‖ AES key wrapped with RSA-OAEP-SHA256 (as long as the modulus) ‖ ciphertext ‖ tag 16. */
 function decryptClientSide(data: Buffer, pem: string): string {
   const privateKey = createPrivateKey(pem)
   const end = 12 + privateKey.asymmetricKeyDetails!.modulusLength! / 8

@@ -1,26 +1,26 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { Json } from './types.ts'
 
-/** The terminators of titles, links, and other sequences of any length. */
+/** The terminators of titles, links, and other sequences of variable length. */
 const ENDS = ['\x07', '\x1b\\', '\x9c']
 
-/** A line without ANSI codes, which are a terminal's colors and commands. */
+/** Removes ANSI codes, such as terminal colors and commands, from a line. */
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // Node's function searches the whole text for a terminator of each sequence, so text without one is passed in pieces.
+  // Node's function searches the whole text for a terminator of each sequence, so text without one is passed in chunks.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
-/** The text without any of these characters at its end, in linear time, unlike `/x+$/`. */
+/** Removes these characters from the end of the text, in linear time, unlike `/x+$/`. */
 export function trimEnd(text: string, characters: string): string {
   let end = text.length
   while (end > 0 && characters.includes(text[end - 1]!)) end--
   return text.slice(0, end)
 }
 
-/** The value of a JSON text; undefined if the text isn't JSON. */
+/** Parses a JSON text. Returns undefined if the text isn't JSON. */
 export function parseJson(text: string): Json | undefined {
   try {
     return JSON.parse(text)
@@ -29,11 +29,11 @@ export function parseJson(text: string): Json | undefined {
   }
 }
 
-/** Whether a host is this machine, so that requests to it never reach a network. @param hostname of a `URL` */
+/** Whether a hostname is this machine's, so that requests to it never reach a network. @param hostname from a `URL` */
 export const isLoopback = (hostname: string): boolean =>
   /^(127\.[\d.]+|\[::1\]|(.+\.)?localhost)$/.test(hostname)
 
-/** A duration in milliseconds, for users: `0.4 s`, `42 s`, `1 min 3 s`, `2 h 5 min`; a second unit of zero is left out. */
+/** Formats milliseconds for users: `0.4 s`, `42 s`, `1 min 3 s`, `2 h 5 min`. A zero second unit is omitted. */
 export function duration(ms: number): string {
   if (ms < 950) return `${Math.round(ms / 100) / 10} s`
   const seconds = Math.round(ms / 1000)

@@ -2,15 +2,15 @@
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json }
 
-/** True for a JSON object: not an array, not null. */
+/** True for a JSON object, but not for an array or null. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** What the run id identifies in Port: a run of a self-service action or automation, a node run of a Port workflow, or nothing that accepts reports. */
+/** What the run id identifies: an action or automation run, a workflow's node run, or nothing that accepts reports. */
 export type RunKind = 'action_run' | 'node_run' | 'none'
 
-/** Who or what started the run. Port sends more personal data; only name and e-mail are kept. */
+/** Who or what started the run. Port sends more personal data, but only the name and the email address are kept. */
 export interface Trigger {
   by: { email: string | null; name: string | null } | null
   origin: string | null
@@ -18,25 +18,25 @@ export interface Trigger {
   at: string | null
 }
 
-/** What Port invokes, read from any body that it sends. Input values keep their JSON type. */
+/** What Port invokes, read from any body that Port sends. Input values keep their JSON type. */
 export interface Invocation {
   runId: string | null
-  /** Whether the run id was in the signed body or only in the unsigned `RUN_ID` header. */
+  /** Whether the run id comes from the signed body or only from the unsigned `RUN_ID` header. */
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
   action: string | null
-  /** `CREATE`, `DAY-2` or `DELETE`; legacy bodies may have other values. */
+  /** `CREATE`, `DAY-2`, or `DELETE`. Legacy bodies may have other values. */
   operation: string | null
   blueprint: string | null
-  /** The entity as Port sent it, or `{ identifier }` if the body has only that. */
+  /** The entity as Port sent it, or `{ identifier }` if the body contains no more. */
   entity: JsonObject | null
   inputs: JsonObject
-  /** Names of the inputs whose values are encrypted. */
+  /** The names of inputs with encrypted values. */
   encrypted: string[]
   /** The change that started an automation, or a change-log body. */
   event: Json
   trigger: Trigger | null
-  /** The target that the signed body names; `fault` is a sentence on why it can't be used. */
+  /** The target that the signed body names. `fault` is a message that explains why the target can't be used. */
   github: {
     repository: string | null
     eventType: string | null
@@ -45,18 +45,18 @@ export interface Invocation {
     ref: string | null
     fault: string | null
   } | null
-  /** Absent if the body has none of it, and once it isn't needed anymore. */
+  /** Absent if the body has none of these facts, and once they are no longer needed. */
   forWorkflow?: ForWorkflow | undefined
 }
 
-/** Facts about a body that only the inputs of a `workflow_dispatch` need. */
+/** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** As they came: an object, or JSON text. The author templated them, so they travel as they are. */
+  /** An object or JSON text, passed on unchanged, because the author templated it. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
-  /** Names of `inputs` that no user entered: the author put them next to the form, or Port did. */
+  /** The names of `inputs` that no user entered, because the author or Port added them. */
   notEntered?: string[]
-  /** Names of `inputs` that are only inside `port_context` or `port_payload`, and travel in those. */
+  /** The names of `inputs` that are only in `port_context` or `port_payload`, and are passed on there. */
   inside?: string[]
 }
 
@@ -66,7 +66,7 @@ export interface LogLine {
   message: string
 }
 
-/** A change to a run in Port. */
+/** A change to a Port run. */
 export interface RunUpdate {
   /** Shown next to the status. */
   statusLabel?: string
@@ -75,35 +75,35 @@ export interface RunUpdate {
   summary?: string
   /** The GitHub run id, in decimal. */
   externalRunId?: string
-  /** Of a node run: replaces all that Port has. At most 64 KB. */
+  /** For node runs: replaces all existing outputs. At most 64 KB. */
   output?: JsonObject
   /** Finishes the run. */
   conclusion?: 'success' | 'failure' | 'cancelled'
 }
 
-/** A run as Port shows it. */
+/** A run, as Port returns it. */
 export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   ended: boolean
   externalRunId: string | null
-  /** A user canceled the Port workflow, which waits for this node run to finish. */
+  /** Whether a user canceled the Port workflow, which waits for this node run to finish. */
   cancelling?: boolean
-  /** Port uses the response to the webhook as the result, and rejects status updates. */
+  /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean
   /** The inputs. */
   properties: JsonObject | null
-  /** The webhook's body as Port rendered it. */
+  /** The webhook body as Port rendered it. */
   body: Json
 }
 
-/** `r_…`, older `run_…`: an action run. `wfnr_…`: a node run. Matched by prefix, never by length. */
+/** `r_…`, older `run_…`: an action run. `wfnr_…`: a node run. The prefix decides, never the length. */
 export function runKind(id: unknown): RunKind {
   if (typeof id !== 'string' || id.length > 100) return 'none'
   if (/^(r|run)_[A-Za-z0-9_-]+$/.test(id)) return 'action_run'
   return /^wfnr_[A-Za-z0-9_-]+$/.test(id) ? 'node_run' : 'none'
 }
 
-/** The run id that a body's `context` carries: `runId`, or `nodeRunId` in a node of a Port workflow. */
+/** Returns the run id in a body's `context`: `runId`, or `nodeRunId` in a Port workflow's node. */
 export function contextRunId(context: unknown): string | null {
   if (!isObject(context)) return null
   const found = [context.runId, context.nodeRunId].find(id => runKind(id) !== 'none')

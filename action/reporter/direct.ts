@@ -157,8 +157,8 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { statusLabel, summary, link, output } = update
   return {
     ...update,
-    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Other links that contain
-    // a secret are dropped: a redacted link leads nowhere, and the relay may reject it.
+    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Other links with a
+    // secret are dropped: a redacted link leads nowhere, and the relay may reject it.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),

@@ -12,7 +12,7 @@ export interface ListedStep {
   /** ms since the epoch; NaN if GitHub names no time, for example because the step hasn't started. */
   startedAt: number
   completedAt: number
-  /** Whether this is one of the author's steps: not the runner's, this action's, or another action's `pre` or `post`. */
+  /** Whether the author wrote this step: not the runner, this action, or another action's `pre` or `post`. */
   authors: boolean
   /** Whether this is this action's own step. A step that the author has named isn't recognized. */
   own: boolean
@@ -226,7 +226,7 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
 }
 
 const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
-/** Steps that can follow "Set up job": a self-hosted runner's hook, and pulling or building images of Docker actions. */
+/** Steps that can follow "Set up job": a self-hosted runner's hook, and preparing images of Docker actions. */
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**

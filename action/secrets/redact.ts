@@ -243,7 +243,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 const SHORTEST_BASE64 = 4
 
 /**
- * Returns the Base64 forms of a text. There are three, because preceding bytes (`base64(user:password)`) shift the text.
+ * Returns the Base64 forms of a text. There are three, since preceding bytes (`base64(user:password)`) shift the text.
  * The last digit depends on the bytes that follow, so each form is returned with and without it.
  */
 function base64Forms(text: string): string[] {

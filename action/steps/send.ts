@@ -50,7 +50,7 @@ export async function sendEntity(
 }
 
 /**
- * Sends entities one at a time, since an entity can relate to earlier entities. If Port is unreachable or time runs out,
+ * Sends entities one at a time, since an entity can relate to earlier entities. If Port is unreachable or time is up,
  * the rest are skipped, because the final status is waiting.
  *
  * @returns the results as log lines, and a message for each failure

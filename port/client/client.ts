@@ -15,71 +15,71 @@ import { createRateLimitPause } from './rate-limit-pause.ts'
 
 export { PortError } from './errors.ts'
 
-/** An action run or a node run; every method throws {@link PortError}. */
+/** An action run or a node run. Every method throws {@link PortError}. */
 export interface PortRun {
   id: string
   kind: RunKind
-  /** Port documents no way to read a node run, so its status is `unknown`. */
+  /** Port doesn't document how to read a node run, so a node run's status is `unknown`. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields and keeps the others, except for a node run's link and external run id: give those each
-   * time. If Port rejects a field besides the conclusion, the run finishes without it.
+   * Replaces the given fields and keeps the others, except a node run's link and external run id, which every call must
+   * include. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
-  /** Sends lines that fit into one request, see `logBatches`. Not idempotent. */
+  /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
-/** The part of `fetch` that the client uses; it must not follow redirects. */
+/** The part of `fetch` that the client uses. It must not follow redirects. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
 export interface PortClientOptions {
-  /** Whether to try to read node runs, which Port does not document. */
+  /** Whether to try to read node runs. Port doesn't document how. */
   readNodeRuns?: boolean
   apiUrl: string
   clientId: string
   clientSecret: string
-  /** A token from before, used as long as it is valid. */
+  /** A token from earlier, used while it is valid. */
   token?: Token | null
   fetch?: Fetch
   timeoutMs?: number
-  /** ms epoch */
+  /** ms since the epoch */
   clock?: () => number
-  /** Called with each new token, so that it can be masked. */
+  /** Called with each new token, so that the caller can mask the token. */
   onToken?: (token: string) => void
-  /** Hides further secrets in Port's messages, for error messages. */
+  /** Redacts additional secrets from Port's error messages. */
   redact?: (text: string) => string
   /** The names of the caller's settings, for error messages. */
   settings?: Call['settings']
-  /** Called with the result of each call: null, or its error. */
+  /** Called after each call, with null or the call's error. */
   onResult?: (error: PortError | null) => void
 }
 
 export interface PortClient {
   run(id: string): PortRun
-  /** When Port accepts requests again after it limited one, ms epoch; until then, every call throws without a request. */
+  /** When the rate-limit pause ends, in ms since the epoch. Until then, every call throws without sending a request. */
   pausedUntil(): number
   /** Gets a token, which shows whether the credentials are valid. */
   authorize(): Promise<void>
-  /** The same with a request, also if there is a valid token. */
+  /** Checks the credentials with a request, even if there is a valid token. */
   check(): Promise<void>
-  /** The token in use; null before there is one. */
+  /** The current token; null before there is a token. */
   token(): Token | null
   /**
-   * Creates the entity, or changes the properties and relations that it names.
+   * Creates the entity, or updates the given properties and relations.
    *
-   * @param runId of an action run in progress, which the entity is then tied to
+   * @param runId an action run in progress that the entity is linked to
    */
   upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
-  /** Deletes only this entity: Port rejects it if another one requires it. */
+  /** Deletes only this entity. Port rejects the request if another entity requires it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
 }
 
 /**
- * Port's API. It doesn't retry, except with one new token after a 401.
+ * A client for Port's API. It doesn't retry, except once with a new token after a 401.
  *
  * @see https://docs.port.io/api-reference/port-api
  */
@@ -135,7 +135,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
     }
   }
 
-  /** One request; its response as JSON, or as an error. */
+  /** Sends one request. Returns the JSON response, or throws an error. */
   async function request(
     method: string,
     path: string,
@@ -204,7 +204,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         return state
       },
       update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
-      // One message a call: the lines become one, since each request counts against the rate limit.
+      // Lines are joined into one message, since each request counts against the rate limit.
       async log(lines) {
         await call('POST', `${path}/logs`, id, { message: lines.map(line => line.message).join('\n') })
       },
@@ -247,13 +247,13 @@ export function createPortClient(options: PortClientOptions): PortClient {
       try {
         await call('POST', tied, null, entity)
       } catch (error) {
-        // Only to be tied to an ended run is impossible.
+        // Port can't link an entity to a finished run, but accepts the entity without the link.
         if (!(error instanceof PortError && error.kind === 'ended')) throw error
         await call('POST', path, null, entity)
       }
     },
     async deleteEntity(blueprint, identifier) {
-      // Dots alone would change the path, and no identifier would name the entities of the blueprint.
+      // Dots alone would change the path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
         throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
       }
@@ -265,16 +265,16 @@ export function createPortClient(options: PortClientOptions): PortClient {
 
 export interface Token {
   value: string
-  /** ms epoch */
+  /** ms since the epoch */
   expiresAt: number
 }
 
 /**
- * Hands out one token until shortly before its end; calls at the same time share one minting.
- * Port hands out the same token until it expires, so a fresh one may be near its end: the margin
- * is a tenth of what is left, at most a minute.
+ * Provides a token until shortly before it expires. Concurrent calls share one token request.
+ * Port returns the same token until it expires, so a newly requested token may expire soon. The safety margin
+ * is a tenth of the remaining time, at most one minute.
  *
- * @param first one that was minted before
+ * @param first a token that was requested earlier
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first
@@ -306,7 +306,7 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
     async renew(): Promise<void> {
       await start()
     },
-    /** The one that was minted last; null before that. */
+    /** The most recent token; null if there is none. */
     current: () => latest,
     async get(): Promise<string> {
       const held = current
@@ -314,7 +314,7 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
       if (held === null || token.renewAt > clock()) return token.value
       return (await (current === held ? start() : (current ?? start()))).value
     },
-    /** Forgets a token that Port no longer accepts, unless another call has replaced it already. */
+    /** Discards a token that Port no longer accepts, unless another call has already replaced it. */
     async drop(value: string): Promise<void> {
       const held = current
       if (held && (await held.catch(() => null))?.value === value && current === held) current = null

@@ -3,13 +3,13 @@ import { isObject } from '../types.ts'
 
 /**
  * - `ended`: the run has already finished
- * - `synchronized`: the response to the webhook is the result of the run, so no request can set it
- * - `unknown_run`: Port doesn't have this run in this region and organization
- * - `credentials`: Port accepts neither the token nor a new one, or issues none
+ * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
+ * - `unknown_run`: Port has no such run in this region and organization
+ * - `credentials`: Port rejects both the token and a new token, or issues no token
  * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that isn't Port's, such as the page or JSON of
- *   a proxy or gateway
- * - `refused`: anything else; a retry doesn't help, unless a missing permission (403) is granted in the meantime
+ * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port, such as a
+ *   page or JSON from a proxy or gateway
+ * - `refused`: any other error; a retry helps only if it is a missing permission (403) that is granted later
  */
 export type PortErrorKind =
   | 'ended'
@@ -23,15 +23,15 @@ export type PortErrorKind =
 export class PortError extends Error {
   override name = 'PortError'
   readonly kind: PortErrorKind
-  /** HTTP status; null without a response. */
+  /** HTTP status; null if there was no response. */
   readonly status: number | null
-  /** When Port accepts the next request, ms epoch. */
+  /** When Port accepts the next request, in ms since the epoch. */
   readonly retryAt: number | null
-  /** Whether the token was not available, so that the request that needs it was not sent. */
+  /** Whether the request wasn't sent because no token was available. */
   ofToken = false
-  /** Of a `log` call: how many of its lines Port had accepted before this error. */
+  /** For `log` calls: how many lines Port accepted before this error. */
   linesSent = 0
-  /** Of a `log` call: how many lines may be missing in Port, without a line about it. */
+  /** For `log` calls: how many lines may be missing in Port without a line that mentions them. */
   linesLost = 0
 
   constructor(
@@ -51,17 +51,17 @@ export class PortError extends Error {
   }
 }
 
-/** A call, for the sentence about its failure. */
+/** Describes a call for its error message. */
 export interface Call {
   /** `PATCH /v1/actions/runs/r_1` */
   what: string
-  /** The run that it concerns; null for the token and for entities. */
+  /** The run that the call is about; null for tokens and entities. */
   runId: string | null
   /** `api.port.io` */
   host: string
-  /** The settings to name: of the credentials, and of the base URL. */
+  /** The settings that error messages name: for the credentials, and for the base URL. */
   settings: { credentials: string; apiUrl: string }
-  /** Hides secrets in Port's message, which may quote the request. */
+  /** Redacts secrets in Port's message, which may quote the request. */
   redact: (text: string) => string
 }
 
@@ -71,17 +71,17 @@ export interface Response {
   text: string
 }
 
-/** The longest delay of a request to Port, whatever a response asks for. */
+/** The maximum delay before a request to Port, even if a response requests a longer delay. */
 export const LONGEST_WAIT_MS = 600_000
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 
-/** The error in Port's response. */
+/** Converts an error response from Port to a PortError. */
 export function readPortError(call: Call, response: Response, now: number): PortError {
   const { status } = response
   const body = readBody(response.text)
   const { code, message } = body ?? { code: '', message: '' }
-  // Redacted before it is cut: half a secret wouldn't be found.
+  // Redacted before it is cut, because a partial secret can't be recognized.
   const detail = [code, message]
     .filter(Boolean)
     .map(text => call.redact(text).slice(0, LONGEST))
@@ -104,7 +104,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   }
   const moved = status < 400 ? movedTo(call, response.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // A proxy or gateway has responded, which says nothing about the run. Its 413 is still true.
+  // A proxy or gateway responded, so the response says nothing about the run. A 413 still applies.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
@@ -122,7 +122,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 409) {
     return error('unreachable', 'it gives no token now.', readRetryAt(response.headers, now, LONGEST_WAIT_MS))
   }
-  // Without a token, the request that needs it wasn't sent.
+  // Without a token, the request wasn't sent.
   if (status === 401 || (forToken && status !== 413)) {
     return error(
       'credentials',
@@ -141,7 +141,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
           `the organization of that run, and that ${call.settings.apiUrl} is its region.`,
       )
     }
-    // The code for a finished run is documented only for logs and entities, so the sentence is read, too.
+    // The code for a finished run is documented only for logs and entities, so the message is checked too.
     if (code === 'run_synchronized_error') {
       return error(
         'synchronized',
@@ -172,8 +172,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * The base URL that a redirect points to: a client that followed it would lose the method, or pass the secret to another
- * host. Null if it points to something else, such as the page of a proxy.
+ * Returns the base URL that a redirect points to. A client that follows the redirect would lose the method or pass the
+ * secret to another host. Null if the redirect points to something else, such as a proxy's page.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -181,12 +181,12 @@ function movedTo(call: Call, location: string | null): string | null {
   return to?.pathname.endsWith(path) ? to.origin + to.pathname.slice(0, -path.length) : null
 }
 
-/** Port's codes for unknown things, such as `not_found`. */
+/** Port's error codes for unknown objects, such as `not_found`. */
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
 /**
- * The error in Port's own form, `{ ok: false, error: code, message }`; null for another form, such as a gateway's
- * `{ message: "Not Found" }`.
+ * Reads an error in Port's format, `{ ok: false, error: code, message }`. Returns null for other formats, such as a
+ * gateway's `{ message: "Not Found" }`.
  */
 function readBody(text: string): { code: string; message: string } | null {
   const body = parseJson(text)
@@ -197,16 +197,16 @@ function readBody(text: string): { code: string; message: string } | null {
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** Failures before a connection is established: network, name resolution, TLS. */
+/** Failures before a connection is established: network, name resolution, or TLS. */
 const NOT_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
 
-/** Whether a request failed before a byte of it can have reached the server, so that repeating it is safe. */
+/** Whether a request certainly failed before any byte reached the server, so that a retry is safe. */
 export function wasNotSent(error: unknown): boolean {
   return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** A network failure in short: the innermost code, such as ECONNRESET, or its message; never a header or a body. */
+/** Describes a network failure by its innermost code, such as ECONNRESET, or its message, never by header or body. */
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
@@ -217,8 +217,8 @@ export function describeNetworkError(error: unknown): string {
 }
 
 /**
- * The error and its causes: `fetch` wraps a network error in a TypeError, Octokit wraps that in a RequestError, and a
- * connection attempt to several addresses has one error for each.
+ * Lists the error and its causes. `fetch` wraps a network error in a TypeError, and Octokit wraps that in a
+ * RequestError. A connection attempt to several addresses has one error per address.
  */
 export function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
@@ -233,10 +233,10 @@ const SOONEST_MS = 1_000
 const NUMBER = /^\d+(\.\d+)?$/
 
 /**
- * When a server that refused a request accepts the next one, ms epoch in whole milliseconds; null if it names no time: `Retry-After` (seconds or a date), then `x-ratelimit-reset` (epoch seconds or milliseconds, or a delta when
- * below 1e9) unless requests remain. A time in the past is ignored; others are bounded, from one second ahead.
+ * When a server that limited a request accepts the next one, in ms since the epoch: `Retry-After` (seconds or a date),
+ * else `x-ratelimit-reset` (epoch s or ms, or a delta if below 1e9) unless requests remain. Null for past times.
  *
- * @param longestMs how far ahead at most, ms
+ * @param longestMs the maximum delay in ms; the minimum is one second
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  * @see https://docs.port.io/api-reference/rate-limits
@@ -255,7 +255,7 @@ export function readRetryAt(
 function afterTime(after: string | null, now: number): number {
   if (!after) return Number.NaN
   if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date starts with the day of the week; `Date.parse` accepts many other texts.
+  // A date starts with the day of the week. `Date.parse` accepts many other strings.
   return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
 }
 

@@ -9,10 +9,10 @@ import {
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update. A conclusion finishes the run even if Port rejects a link, a label, or a summary: the update is sent
- * again with less, and finally with only the conclusion, so that the run isn't in progress forever.
- * Who answers so does not matter: a gateway may reject a body for its content, too. A label or summary that is too long
- * is cut.
+ * Sends an update. A conclusion finishes the run even if Port rejects a link, label, or summary: the update is sent
+ * again with fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
+ * This applies to any server's response, since a gateway can also reject a body for its content. A label or summary
+ * that is too long is cut.
  *
  * @throws PortError
  */
@@ -41,9 +41,9 @@ export async function sendUpdate(
   }
 }
 
-/** As JSON. A report through the relay has 256 KB at most, and 64 KB of outputs may be in it. */
+/** The summary's size limit as JSON. A report through the relay has at most 256 KB, with up to 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
-/** The relay accepts no longer one. */
+/** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
 
 function cutTexts(update: RunUpdate): RunUpdate {
@@ -58,7 +58,7 @@ function cutTexts(update: RunUpdate): RunUpdate {
 const cutLabel = (label: string) =>
   label.length > MOST_LABEL ? `${label.slice(0, MOST_LABEL - 1).toWellFormed()}…` : label
 
-/** The beginning of a summary that is too large, with a mark. */
+/** Cuts a summary that is too large, and adds a mark. */
 export function cutSummary(summary: string): string {
   if (jsonBytes(summary) <= MOST_SUMMARY_BYTES) return summary
   const mark = `\n\n… (cut from ${summary.length} characters)`
@@ -75,12 +75,12 @@ export function cutSummary(summary: string): string {
 const jsonBytes = (text: string): number => Buffer.byteLength(JSON.stringify(text))
 
 const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
-/** Statuses of a rejected body. */
+/** Statuses for a rejected body. */
 const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
 
-/** The body of `PATCH /v1/actions/runs/{id}`. It has no status for a canceled run, so that is a failure with a label. */
+/** Returns the body for `PATCH /v1/actions/runs/{id}`. A canceled run is reported as a failure with a label. */
 export function actionRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
   const label = statusLabel ?? (conclusion === 'cancelled' ? 'Cancelled' : undefined)
@@ -96,9 +96,9 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * The body of `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in
- * `output`, which later nodes of the Port workflow can read, next to the outputs of the steps, which win. Port replaces
- * `output` with each call: give the outputs, the link, and the external run id again with the conclusion.
+ * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in `output`,
+ * which later nodes of the Port workflow can read. The steps' outputs take precedence. Port replaces `output` with
+ * each call, so the conclusion needs the outputs, the link, and the external run id again.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -121,13 +121,13 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** Longer lines are cut: Port doesn't show them well, and one could fill a request. */
+/** Longer lines are cut, because Port doesn't show them well and a single line could fill a request. */
 const MAX_LINE = 8_000
 
-/** Port accepts bodies up to 1 MiB (then 413); a log that a browser can show is much smaller. */
+/** Port accepts bodies up to 1 MiB (then 413). This limit is much smaller, so that browsers can show the log. */
 const MAX_BATCH_BYTES = 200_000
 
-/** Coalesces lines, in order, into batches that fit one request each; long lines are cut, with a mark. */
+/** Groups lines, in order, into batches that fit in one request each. Long lines are cut and marked. */
 export function logBatches(lines: readonly LogLine[]): LogLine[][] {
   const batches: LogLine[][] = []
   let size = Number.POSITIVE_INFINITY
@@ -157,7 +157,7 @@ const STATUS: Record<string, RunState['status']> = {
   DECLINED: 'cancelled',
 }
 
-/** The state of a run that Port has no route to read. */
+/** The state of a run that Port provides no endpoint to read. */
 export const UNREAD: RunState = {
   status: 'unknown',
   ended: false,
@@ -168,8 +168,8 @@ export const UNREAD: RunState = {
 }
 
 /**
- * Reads a node run. No public source documents its shape: the status is in `nodeRun`, `run`, or at the top level, and that of
- * its Port workflow is in `workflowRun`.
+ * Reads a node run. Its response format isn't publicly documented. The status is in `nodeRun`, in `run`, or at the top
+ * level, and the status of its Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json): RunState {
   if (!isObject(response)) return UNREAD
@@ -183,7 +183,7 @@ export function readNodeRun(response: Json): RunState {
   }
 }
 
-/** Reads `{ run }` of `GET /v1/actions/runs/{id}?version=v2`; null if it has another shape. */
+/** Reads `{ run }` from `GET /v1/actions/runs/{id}?version=v2`. Returns null if the response has another format. */
 export function readRun(response: Json): RunState | null {
   if (!isObject(response) || !isObject(response.run)) return null
   const { run } = response

@@ -1,23 +1,23 @@
 import { PortError } from './errors.ts'
 
-/** If Port names no time: the first pause, doubled each time, and the longest one. */
+/** If Port names no time: the first pause, which doubles each time, and the longest pause. */
 const FIRST_MS = 1_000
 const LONGEST_MS = 32_000
 
-/** The period in which Port accepts no requests. Limits apply to an organization, so one pause applies to all requests of a client. */
+/** The period in which Port accepts no requests. Port limits organizations, so a client pauses all of its requests. */
 export interface RateLimitPause {
-  /** ms epoch; 0 before the first one */
+  /** ms since the epoch; 0 before the first pause */
   until(): number
-  /** @throws PortError while Port accepts nothing */
+  /** @throws PortError while requests are paused */
   check(what: string): void
-  /** Port accepts requests. */
+  /** Ends the pause because Port accepts requests again. */
   accepted(): void
-  /** @param retryAt the time that Port named, ms epoch */
+  /** @param retryAt the time that Port named, in ms since the epoch */
   limited(retryAt: number | null): void
 }
 
 /**
- * @param clock ms epoch
+ * @param clock returns ms since the epoch
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRateLimitPause(clock: () => number): RateLimitPause {
@@ -35,7 +35,7 @@ export function createRateLimitPause(clock: () => number): RateLimitPause {
     },
     limited(retryAt) {
       const now = clock()
-      // Responses to concurrent requests count as one refusal.
+      // Responses to concurrent requests count as one rejection.
       if (retryAt === null && now < until) return
       until = Math.max(until, retryAt ?? now + nextMs)
       if (retryAt === null) nextMs = Math.min(2 * nextMs, LONGEST_MS)

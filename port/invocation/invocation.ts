@@ -20,12 +20,12 @@ import {
 } from './values.ts'
 
 /**
- * Reads an invocation from any JSON body that Port may send: full context, legacy, the UI's default, flat, automation,
- * change log, workflow node, or an unknown shape. No key is lost: a key that isn't part of the shape is an input,
- * unless the form has an input with that name. A body that came through Port's agent reads as its author wrote it.
+ * Reads an invocation from any JSON body that Port can send: full context, legacy, the UI's default, flat, automation,
+ * change log, workflow node, or an unknown shape. No key is lost: a key that isn't part of the shape becomes an input,
+ * unless the form has an input with that name. Bodies sent through Port's agent are first restored to the author's.
  *
- * @param sent the parsed body; arrays and scalars become the one input `body`
- * @param runIdHeader the unsigned `RUN_ID` header, trusted least
+ * @param sent the parsed body; arrays and scalars become a single input named `body`
+ * @param runIdHeader the unsigned `RUN_ID` header, which is trusted least
  */
 export function readInvocation(sent: unknown, runIdHeader?: string | null): Invocation {
   const ofAuthor = unwrapAgent(sent)
@@ -49,10 +49,10 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * The id of the run that a body invokes, from the places where Port and the authors of bodies put it, in order of trust:
- * Port's own context comes before every key that may be an input with the same name, because the default body spreads
- * inputs. It never searches deeper: an automation on run events carries the ids of *other* runs in `event` and `diff`,
- * and the `context` of a change log has one, too, unless Port's agent replaced it.
+ * Returns the id of the invoked run, from the places where Port and authors put it, in order of trust. Port's own
+ * context comes before every key that can be an input with the same name, because the default body spreads inputs.
+ * Doesn't search deeper: an automation on run events contains the ids of *other* runs in `event` and `diff`, and a
+ * change log's `context` also contains one, unless Port's agent replaced it.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = isChangeLog(body) && unwrapAgent(body) === body
@@ -83,7 +83,7 @@ function forWorkflow(
   for (const fields of inputs) {
     for (const name of fields.keys()) {
       const form = entered.findLast(each => each.has(name))
-      // No user knows the id of the run that the form starts.
+      // Users don't know the id of the run that the form starts.
       if (form && (runId === null || form.get(name) !== runId)) continue
       if (form || own.some(each => each.has(name))) notEntered.add(name)
       else inside.add(name)
@@ -109,16 +109,16 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 
 /**
- * The target that the signed body names: `github: { repository, event_type | workflow, ref }` without other keys. An
- * object with other keys, or none, is an input of the author. `null` and `""` mean that it isn't given. Strings pass
- * unchanged, and the target refuses invalid ones. `fault` names a value that isn't a string, so that an invalid target
- * is never treated as a missing one.
+ * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }` without other keys. An
+ * empty object, or an object with other keys, is one of the author's inputs. `null` and `""` mean "not set". Strings
+ * aren't validated here. `fault` names a value that isn't a string, so that an invalid target
+ * is never treated as a missing target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
   if (names.length === 0 || !names.every(name => NAMES.includes(name))) return null
-  // On GitHub, the id of a workflow is a number.
+  // On GitHub, workflow ids are numbers.
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }
     : value

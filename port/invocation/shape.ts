@@ -20,18 +20,18 @@ import {
   without,
 } from './values.ts'
 
-/** The parts of an invocation that don't identify its run or its target. */
+/** The parts of an invocation that don't identify its run or target. */
 export interface Asked
   extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
-  /** In the order of precedence: later ones win. */
+  /** The inputs in order of precedence: later inputs win. */
   inputs: Fields[]
   /** The inputs that a user entered, in the same order. */
   entered: Fields[]
-  /** The inputs next to the form in the body. */
+  /** The inputs that are in the body next to the form's inputs. */
   own: Fields[]
 }
 
-/** The parts that a shape has, and the rest of the body, which its author added. */
+/** The parts that a shape defines, and the other keys of the body, which the author added. */
 type ShapeRead = Partial<Asked> & { inputs: Fields[]; rest: Fields }
 
 const LEGACY: Known = {
@@ -48,7 +48,7 @@ const PAYLOAD: Known = {
   properties: isObjectOrNull,
   censoredProperties: value => value === null || Array.isArray(value),
 }
-/** The `context` that names a run, here and in a node of a Port workflow. */
+/** The `context` that identifies a run, here and in a Port workflow's node. */
 const RUN_CONTEXT: Known = {
   runId: isAny,
   nodeRunId: isAny,
@@ -57,7 +57,7 @@ const RUN_CONTEXT: Known = {
   blueprint: isText,
 }
 
-/** The body of Port's older actions (v1), and the documented imitation of it. */
+/** Reads the body of Port's older actions (v1), or of an author who imitates it as documented. */
 function readLegacy(body: JsonObject): ShapeRead | null {
   if (!isLegacy(body)) return null
   const context = object(body.context)
@@ -81,7 +81,7 @@ function readLegacy(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** A node of a Port workflow has `context` and `payload` as well, but its whole payload belongs to the author. */
+/** A Port workflow's node also has `context` and `payload`, but its entire payload belongs to the author. */
 function isLegacy(body: JsonObject): boolean {
   const { properties, action, entity } = object(body.payload)
   return (
@@ -101,7 +101,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** The whole context of an action or automation, or the recommended part of it. `inputs` that isn't an object stays an input with that name. */
+/** Reads an action's or automation's full or recommended context. `inputs` that isn't an object is itself an input. */
 function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
@@ -132,7 +132,7 @@ function isContext(body: JsonObject): boolean {
   )
 }
 
-/** Reads the shape of a body, and the keys that its author added. */
+/** Reads a body's shape, and the keys that the author added. */
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
   const shape = knownShape(body, isSpread)
@@ -152,7 +152,7 @@ export function readShape(body: JsonObject): Asked {
   }
 }
 
-/** If inputs can be next to Port's own context, an automation may have spread its event there; neither names the action. */
+/** If inputs can be next to Port's context, so can an automation's spread event. Neither identifies the action. */
 function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
   if (!isSpread) return readContext(body) ?? readLegacy(body) ?? readChangeLog(body)
   const changeLog = readChangeLog(body)
@@ -162,7 +162,7 @@ function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
 const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
 
-/** Port's keys next to those of the author. */
+/** Port's keys, which can be next to the author's keys. */
 const FLAT: Known = {
   port_payload: isObject,
   port_context: isObject,
@@ -179,13 +179,13 @@ const PORT_CONTEXT: Known = {
 }
 
 /**
- * Everything else: the author's own keys, next to those of Port.
+ * Reads any other body: the author's keys next to Port's keys.
  *
- * @param isSpread whether they may be inputs that a user entered
+ * @param isSpread whether the author's keys can be inputs that a user entered
  */
 function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const [given, runGiven] = [field(body, 'port_payload'), field(body, 'context')]
-  // Port's agent may have wrapped these, too.
+  // Port's agent may have wrapped these too.
   const payload = object(unwrapAgent(given) as Json)
   const portContext = object(unwrapAgent(field(body, 'port_context')) as Json)
   const portPayload = isObject(given) ? readPortPayload(payload) : NOTHING
@@ -197,7 +197,7 @@ function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const entity = readEntity(portContext.entity) ?? portPayload.entity
   const own = [unknownFields(context, RUN_CONTEXT)]
   const entered = [
-    // A workflow's node has the author's keys in its payload.
+    // In a workflow node, the payload contains the author's keys.
     ...(inRun ? [fieldsOf(object(field(body, 'payload')))] : []),
     unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
   ]
@@ -227,7 +227,7 @@ function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   }
 }
 
-/** Port never nests `port_payload`: an inner one is a key of the author. */
+/** Port never nests `port_payload`, so an inner `port_payload` is one of the author's keys. */
 function readPortPayload(payload: JsonObject): Asked {
   const { port_payload: own } = payload
   if (own === undefined) return readShape(payload)
@@ -250,7 +250,7 @@ const NOTHING: Asked = {
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
 
-/** An action in the form of Port's context, or only its identifier, which must be a possible event type. */
+/** Reads an action: an object as in Port's context, or only an identifier, which must be a valid event type. */
 function readAction(value: Json | undefined) {
   const action = object(value)
   return {
@@ -273,7 +273,7 @@ const CHANGE_LOG: Known = {
   changelogDestination: isAny,
 }
 
-/** The older change-log destination, or an automation's event spread into the body: all of its fields are the event. */
+/** Reads the older change-log destination, or an automation's event spread into the body: all fields are the event. */
 function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)
@@ -290,18 +290,18 @@ function readChangeLog(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** It describes a change and starts no run, even if the change is to a run, whose id is in its `context`. */
+/** The body describes a change and starts no run, even if a run changed and its id is in `context`. */
 export function isChangeLog(body: JsonObject): boolean {
-  // A timer that has expired changes nothing, so it has no "diff".
+  // An expired timer changes nothing, so it has no "diff".
   const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
   return typeof body.resourceType === 'string' && (isObject(body.diff) || isTimer) && !isLegacy(body)
 }
 
 /**
- * The author's own body, out of what Port's agent makes of it. The agent overwrites `headers`, and puts the
- * invocation method into `payload.action.invocationMethod` and the run id into `context.runId`; of a node of a
- * Port workflow it sends the configuration, `context.nodeConfig`, whose `body` is the author's. Any other body
- * is given back as it is.
+ * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
+ * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, the agent sends the configuration
+ * in `context.nodeConfig`, and the author's body is in its `body` field. Any other body
+ * is returned unchanged.
  *
  * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
@@ -320,12 +320,12 @@ export function unwrapAgent(body: unknown): unknown {
     return object(context.nodeConfig).body ?? own
   }
   const ownContext = without(context, 'runId')
-  // A legacy body is recognized by its context, in which the author may have put only the run id.
+  // A legacy body is recognized by its context, which may contain only a run id that the author added.
   if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
     own.context = isOfPort(ownContext) ? context : ownContext
   }
   return own
 }
 
-/** Entity and blueprint next to a run id: the author put the run id there, so the context isn't an input. */
+/** If the context has only a run id, an entity, and a blueprint, the author added the run id, so it isn't an input. */
 const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0

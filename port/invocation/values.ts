@@ -4,9 +4,9 @@ import { type ForWorkflow, isObject, type Json, type JsonObject, runKind, type T
 const NAMES = ['port_context', 'port_payload'] as const
 
 /**
- * Port's own context in a body, as it came: an object, or JSON text of one. Any other value is an input.
+ * Returns Port's own context from a body, unchanged: an object, or an object as JSON text. Other values are inputs.
  *
- * @param read the body with what {@link withContextsRead} made of its texts
+ * @param read the body after {@link withContextsRead}
  */
 export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typeof NAMES)[number]> {
   if (!isObject(body) || !isObject(read)) return {}
@@ -14,8 +14,8 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
 }
 
 /**
- * The body with each context that is JSON text replaced by the parts that identify run, action, and entity. The rest of
- * the text isn't read: nothing has checked how deep it is nested, and it travels unchanged.
+ * Replaces each context that is JSON text by the parts that identify run, action, and entity. The rest of the text
+ * isn't read, because its nesting depth is unchecked, and is passed on unchanged.
  */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
@@ -29,7 +29,7 @@ export function withContextsRead(body: unknown): unknown {
 
 const IDENTIFYING = ['runId', 'run_id', 'run', 'context', 'action', 'blueprint', 'entity']
 
-/** Their strings, and the strings one level below. */
+/** Keeps identifying strings at the top level and one level below. */
 function outline(value: JsonObject): JsonObject {
   const textsOf = (each: JsonObject) =>
     Object.fromEntries(Object.entries(each).filter(([, item]) => typeof item === 'string'))
@@ -42,15 +42,15 @@ function outline(value: JsonObject): JsonObject {
 
 export const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
-/** A name or identifier; null if it is longer than any of Port's or contains control characters. */
+/** Returns a name or identifier, or null if it has control characters or is longer than any name in Port. */
 export const text = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(value)
     ? value
     : null
 
 /**
- * The identifier of an action, in a place that can also contain an input: Port's characters for identifiers, and no
- * longer than GitHub's event types. Null for a sentence that a user typed.
+ * Returns an action identifier from a field that can also contain an input. It must use Port's identifier characters
+ * and be no longer than GitHub's event types. Null for free text that a user typed.
  */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
@@ -58,16 +58,16 @@ export const identifier = (value: unknown): string | null =>
 export const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
-/** An entity as Port sent it, or `{ identifier }` for a string; null for `{}`, `""`, and everything else. */
+/** Returns an entity as Port sent it, or `{ identifier }` for a string. Null for `{}`, `""`, and any other value. */
 export function readEntity(value: Json | undefined): JsonObject | null {
   if (isObject(value)) return Object.keys(value).length > 0 ? value : null
   return typeof value === 'string' && value !== '' ? { identifier: value } : null
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Every other key can
- * then be an input that a user typed, whatever its name. If `run` names the run of that context, or that context names
- * no run, this is the full context with its inputs in `inputs`: no user knows the id of the run while filling in the form.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Any other key can then
+ * be a user's input, whatever its name. If `run` identifies the run in that context, or the context identifies no run,
+ * this is the full context with its inputs in `inputs`, because users don't know the run id when they fill in the form.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -81,13 +81,13 @@ export function spreadsInputs(body: JsonObject): boolean {
   return !('inputs' in body && runKind(id) !== 'none' && (ids.length === 0 || ids.includes(id)))
 }
 
-/** Who or what started it, from Port's `trigger`. */
+/** Who or what started the run, from Port's `trigger`. */
 export function readTrigger(value: Json | undefined): Trigger | null {
   if (!isObject(value)) return null
   return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
-/** Name and e-mail from Port's data about a user; null if both are missing. */
+/** Returns the name and email address from Port's user data; null if both are missing. */
 function readUser(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
@@ -96,8 +96,8 @@ function readUser(value: Json | undefined): Trigger['by'] {
 }
 
 /**
- * Removes personal data from every `trigger.by.user` in an event or among an author's own keys: Port puts the user's
- * phone number, picture, and more there, and only name and e-mail are passed.
+ * Removes personal data from each `trigger.by.user` in an event or among an author's keys. Port includes the user's
+ * phone number, picture, and more. Only the name and the email address are kept.
  */
 export function cleanTriggers(value: Json): Json {
   if (Array.isArray(value)) {
@@ -109,14 +109,14 @@ export function cleanTriggers(value: Json): Json {
   for (const name of Object.keys(value)) {
     const clean = cleanField(name, value[name] as Json)
     if (clean === value[name]) continue
-    // Copied only if needed: copying a body with many keys takes time.
+    // Copied only if needed, because copying a body with many keys is slow.
     cleaned ??= { ...value }
     cleaned[name] = clean
   }
   return cleaned ?? value
 }
 
-/** The same for one field. */
+/** Removes the personal data from one field. */
 export const cleanField = (name: string, value: Json): Json =>
   cleanTriggers(name === 'trigger' && isObject(value) ? cleanTrigger(value) : value)
 
@@ -127,12 +127,12 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
 }
 
 /**
- * Fields by name. Listing the names of an object with many keys and copying it take milliseconds, so each object of a body
- * is listed once, and its fields are passed in a Map.
+ * Maps field names to values. Listing and copying an object with many keys takes milliseconds, so each object of a body
+ * is listed only once, and its fields are passed in a Map.
  */
 export type Fields = ReadonlyMap<string, Json>
 
-/** The fields of a shape, by name. A value that its test refuses belongs to the author, not to the shape. */
+/** The fields of a shape, by name. A value that fails its test belongs to the author, not to the shape. */
 export type Known = Record<string, (value: Json) => boolean>
 
 export const isAny = () => true
@@ -141,9 +141,9 @@ export const isObjectOrNull = (value: Json) => value === null || isObject(value)
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
 /**
- * The fields that the author of the body added to the known ones.
+ * Returns the fields that the author added to the known fields.
  *
- * @param taken gets the known ones
+ * @param taken receives the known fields
  */
 export function unknownFields(value: JsonObject | Fields, known: Known, taken: JsonObject = {}): Fields {
   const fields = new Map<string, Json>()
@@ -160,7 +160,7 @@ export const fieldsOf = (value: JsonObject): Fields => unknownFields(value, {})
 export const field = (value: JsonObject | Fields, name: string): Json | undefined =>
   value instanceof Map ? value.get(name) : (value as JsonObject)[name]
 
-/** Assigns, also a key `__proto__`. */
+/** Assigns a property, even if its name is `__proto__`. */
 export function assign(target: JsonObject, name: string, value: Json): void {
   if (name !== '__proto__') target[name] = value
   else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
