@@ -17,7 +17,7 @@ const MAX_BODY = 4096
 
 export interface AdminApiDeps {
   roles: Roles
-  /** Ids of all organizations. */
+  /** Organization ids. */
   organizations: string[]
   store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
   redelivery: Redelivery
@@ -25,8 +25,8 @@ export interface AdminApiDeps {
 }
 
 /**
- * The admin API, behind `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading; closed if neither
- * is set. It doesn't show inputs or users.
+ * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
+ * if neither is set. Responses contain no inputs or users.
  */
 export function createAdminApi({ roles, organizations, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
@@ -145,7 +145,7 @@ const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
 
-/** A delivery as the API shows it: without inputs and users. */
+/** A delivery in an API response, without inputs and users. */
 function showDelivery(d: Delivery) {
   const run = boundRun(d)
   return {
@@ -171,7 +171,7 @@ function showDelivery(d: Delivery) {
   }
 }
 
-/** The history, starting with the acceptance. */
+/** The delivery's history, starting with its acceptance. */
 function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[]) {
   return [
     { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
@@ -179,7 +179,7 @@ function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[
   ]
 }
 
-/** A refused webhook as the API shows it. */
+/** A refused webhook in an API response. */
 const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
   first_at: iso(firstAt),
   last_at: iso(lastAt),

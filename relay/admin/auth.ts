@@ -8,17 +8,17 @@ import { createTokenBuckets, refuseOverRate } from '../http/rate-limit.ts'
 import { bearer, requestFields, senderAddress } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 
-/** `view` reads; `admin` may also change things. */
+/** `view` can read; `admin` can also make changes. */
 export type Role = 'admin' | 'view'
 
 export interface Roles {
-  /** Whether a token is set; without one, API and dashboard are closed. */
+  /** Whether a token is set. Without one, the API and dashboard are disabled. */
   isOpen: boolean
-  /** The role of a token; null for an unknown one. */
+  /** Returns the token's role, or null for an unknown token. */
   of(token: string | null): Role | null
   /**
-   * The role of a request's bearer token. Wrong tokens are rate limited per sender; a valid one always passes.
-   * @throws Problem 401 with this sentence, 429
+   * Returns the role of a request's bearer token. Wrong tokens are rate limited per sender; valid tokens always pass.
+   * @throws Problem 401 with this message, 429
    */
   ofRequest(c: Context, sentence: string): Role
 }
@@ -53,7 +53,7 @@ export function createRoles({
   }
 }
 
-/** In constant time, for any length. */
+/** Compares tokens of any length in constant time. */
 function isSame(given: string | null, expected: string | null): boolean {
   if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -67,13 +67,13 @@ const LIFETIME_MS = 12 * 3_600_000
 export interface Session {
   id: string
   role: Role
-  /** Milliseconds since 1970, by the wall clock. */
+  /** Milliseconds since 1970 (wall clock). */
   expiresAt: number
-  /** Each form of this session contains it; another site can't know it. */
+  /** Every form of this session contains this secret, which other sites don't know. */
   csrf: string
 }
 
-/** Sessions are signed cookies: valid for every relay with the same tokens, until a token changes. The store keeps those that were signed out. */
+/** Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out. */
 export interface Sessions {
   read(c: Context): Promise<Session | null>
   start(c: Context, role: Role): Promise<void>
@@ -89,7 +89,7 @@ export function createSessions(
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
 
-  /** A token signs the sessions of its own role. scrypt makes it expensive to guess the token from a cookie. */
+  /** Each token signs the sessions of its own role. scrypt makes guessing a token from a cookie expensive. */
   function keyOf(role: Role): Promise<Buffer> | null {
     const token = tokens[role]
     if (token === null) return null
@@ -122,7 +122,7 @@ export function createSessions(
         sameSite: 'Lax',
         path: '/',
         maxAge: LIFETIME_MS / 1000,
-        // Browsers send the form's origin, which is https also if a proxy terminates TLS.
+        // Browsers send the form's origin, which is https even if a proxy terminates TLS.
         secure: (c.req.header('origin') ?? '').startsWith('https://'),
       })
     },
@@ -133,7 +133,7 @@ export function createSessions(
   }
 }
 
-/** Whether a form belongs to this session and was sent by a page of this relay. */
+/** Whether a form belongs to this session and was sent from a page of this relay. */
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
@@ -150,7 +150,7 @@ export function isOwnSite(c: Context): boolean {
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
-/** Logs each call by an operator: the request, the role, and the status of the response. */
+/** Logs each API call by an operator: the request, the role, and the response status. */
 export function logCalls(
   {
     trustedProxies,

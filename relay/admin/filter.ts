@@ -5,19 +5,19 @@ import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/sql/intake.ts'
 import type { Filter } from '../store/store.ts'
 
-/** The filters of lists and of bulk redelivery, as named in URLs, bodies, and forms. */
+/** Filters for lists and bulk redelivery, as named in URLs, bodies, and forms. */
 export const FILTERS = ['state', 'outcome', 'repository', 'action', 'run_id', 'since'] as const
 
 /** The maximum number of deliveries in one response. */
 export const MAX_LISTED = 200
 
-/** The filters of a request, as text. */
+/** A request's filters, unparsed. */
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
 /**
- * @param organizations the ids of all organizations
- * @param now milliseconds since 1970, by the store's clock
- * @throws Problem 400 with what a filter must be
+ * @param organizations organization ids
+ * @param now milliseconds since 1970 by the store's clock
+ * @throws Problem 400 that describes the valid values
  */
 export function readFilter(given: GivenFilter, organizations: readonly string[], now: number): Filter {
   const { state, outcome, repository, action, run_id: runId, since } = given
@@ -37,7 +37,7 @@ export function readFilter(given: GivenFilter, organizations: readonly string[],
   }
 }
 
-/** A time in ISO 8601, epoch milliseconds, or a duration before now. */
+/** Reads an ISO 8601 time, epoch milliseconds, or a duration before now. */
 function readSince(text: string, now: number): number {
   const ago = duration.safeParse(text)
   if (ago.success) return now - ago.data

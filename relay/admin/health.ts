@@ -12,7 +12,8 @@ interface Check {
 }
 
 /**
- * Whether the database accepts writes. One write at a time, with a rate limit; in between, the last result is returned.
+ * Checks whether the database accepts writes. Checks are serialized and rate limited; others get the last result.
+ * returned.
  */
 export function createDatabaseCheck(
   store: Pick<Store, 'ping'>,
@@ -42,8 +43,8 @@ export function createDatabaseCheck(
 }
 
 /**
- * `GET /readyz`: whether webhooks can be accepted. Only the database decides, since Port doesn't send webhooks again.
- * The body also has what is wrong with GitHub and Port.
+ * `GET /readyz`: whether the relay can accept webhooks. Only the database decides, since Port doesn't retry webhooks.
+ * The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
@@ -78,19 +79,19 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Counts per hour for the dashboard's chart, in memory; added to the database every few seconds. */
+/** Counts per hour for the dashboard's chart. They're kept in memory and added to the database every few seconds. */
 export interface Tally {
-  /** The store, which counts accepted deliveries. */
+  /** The store, wrapped to count accepted deliveries. */
   store: Store
   /** Counts an outcome. */
   transition(applied: Transition): void
   /** Adds the counts to the database. */
   flush(): Promise<void>
-  /** Flushes a last time. */
+  /** Flushes the remaining counts and stops. */
   stop(): Promise<void>
 }
 
-/** A killed relay loses the counts of the last seconds, which only the dashboard shows. */
+/** If the relay is killed, the counts of the last seconds are lost. Only the dashboard shows them. */
 export function createTally(store: Store, log: { error: (fields: object, message: string) => void }): Tally {
   let counted = new Map<number, Hour>()
 

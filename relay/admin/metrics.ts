@@ -17,22 +17,22 @@ const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'd
 const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
 
-/** Histogram buckets in seconds: for responses to webhooks, and for what users wait for. */
+/** Histogram buckets in seconds: for webhook responses, and for the delays that users experience. */
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
-/** The values at the time of a scrape. Times are milliseconds since 1970, or null. */
+/** Values at scrape time. Times are milliseconds since 1970, or null. */
 interface ScrapeValues {
-  /** From the database; null while it is unavailable. */
+  /** Read from the database; null while it is unavailable. */
   stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
   rateLimitRemaining: number | null
   tokenExpiresAt: number | null
-  /** GitHub's clock minus the relay's, milliseconds. */
+  /** GitHub's clock minus the relay's, in milliseconds. */
   clockOffset: number | null
   pausedUntil: { github: number | null; port: number | null }
   /** Null if unknown or not set. */
   credentialOk: Record<Side, boolean | null>
-  /** 0 if there was none; null if nothing is sent there. */
+  /** 0 if there was none; null if the relay sends nothing there. */
   lastSuccess: Record<Side, number | null>
 }
 
@@ -40,19 +40,19 @@ export interface Metrics {
   webhook(result: 'accepted' | 'duplicate' | 'cancellation' | number): void
   webhookDuration(seconds: number): void
   attempt(outcome: DispatchOutcome['kind']): void
-  /** @param before the delivery that the transition was applied to */
+  /** @param before the delivery before the transition */
   transition(before: Delivery, applied: Transition, now: number): void
   request(side: 'github' | 'port', outcome: ResponseOutcome): void
-  /** @param status of the response to a report */
+  /** @param status HTTP status of the response to a report */
   report(status: number): void
-  /** In the text format of Prometheus. */
+  /** Renders the metrics in the Prometheus text format. */
   render(snapshot: ScrapeValues): Promise<string>
   contentType: string
 }
 
 /**
- * All metrics of the relay. No label has values that others choose: repositories, actions, and deliveries are in the log
- * and the API.
+ * All metrics of the relay. Labels never contain values that others choose. Repositories, actions, and deliveries are
+ * in the log and the API instead.
  */
 export function createMetrics(): Metrics {
   const registry = new Registry()
@@ -217,15 +217,15 @@ export interface MetricsRouteDeps {
   pauses: Pick<RateLimitPauses, 'allPaused'>
   port: Pick<PortAccess, 'pausedUntil'>
   sides: Pick<Sides, 'isUsed' | 'isAccepted' | 'lastSuccess'>
-  /** The wall clock, by which Prometheus reads times; milliseconds since 1970. */
+  /** Milliseconds since 1970 by the wall clock, which Prometheus uses. */
   clock: () => number
   throttled: Pick<ThrottledLog, 'error'>
 }
 
-/** If the database takes longer, the metrics of this process are returned without its values. */
+/** If the database takes longer, only the metrics of this process are returned. */
 const READ_MS = 2_000
 
-/** `GET /metrics`, behind RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
+/** `GET /metrics`. Requires RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
 export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Promise<Response> {
   const { metrics, roles } = deps
   return async c => {
@@ -247,7 +247,7 @@ async function read({
   throttled,
 }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
-  /** From the store's clock to the wall clock. */
+  /** Converts from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()
   const ahead = (time: number) => (time > now ? onWall(time) : null)
   const ofSides = <T>(read: (side: Side) => T) => ({ github: read('github'), port: read('port') })

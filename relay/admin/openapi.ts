@@ -10,7 +10,7 @@ const whole = { type: 'integer', minimum: 0 }
 const flag = { type: 'boolean' }
 const orNull = <T extends { type: string }>(schema: T) => ({ ...schema, type: [schema.type, 'null'] })
 const described = <T extends object>(description: string, schema: T) => ({ ...schema, description })
-/** All properties are required, and others aren't allowed. */
+/** An object with only required properties and no others. */
 const object = (properties: Record<string, object>) => ({
   type: 'object',
   properties,
@@ -83,7 +83,7 @@ const PROBLEMS: Record<number, string> = {
   429: 'The sender has sent too many wrong tokens.',
 }
 
-/** The OpenAPI 3.1 description of the admin API, which `GET /api/openapi.json` returns. */
+/** The admin API's OpenAPI 3.1 description, returned by `GET /api/openapi.json`. */
 export const openApi = {
   openapi: '3.1.0',
   info: {

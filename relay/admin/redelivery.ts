@@ -5,10 +5,10 @@ import type { Filter, Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/port-access.ts'
 
-/** The maximum number of deliveries that one request redelivers. */
+/** The maximum number of deliveries per redelivery request. */
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
-/** How many runs in Port are read at once, and for how long in total. */
+/** Port runs to read concurrently, and the total time limit for reading them. */
 const READS = 10
 const READING_MS = 5_000
 
@@ -21,27 +21,27 @@ export interface RedeliveryDeps {
 /** Deliveries to redeliver, oldest first, which keeps the order per repository. */
 export interface Found {
   deliveries: Delivery[]
-  /** Whether older ones match as well. */
+  /** Whether older deliveries match as well. */
   more: boolean
 }
 
 export interface Redelivery {
-  /** The newest that match. */
+  /** Returns the newest matching deliveries. */
   find(filter: Filter, limit: number): Promise<Found>
   /**
-   * Whether the runs in Port of these deliveries have finished, by delivery: Port then ignores the reports of a new
-   * workflow run. Null if there is no run, or it couldn't be read in time.
+   * Checks whether the deliveries' Port runs have finished, by delivery id. Port ignores a new workflow run's reports
+   * to a finished run. Null if there is no Port run, or it couldn't be read in time.
    */
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
   /** @throws Problem 409 */
   redeliver(delivery: Delivery): Promise<void>
-  /** @returns those that hadn't changed in the meantime */
+  /** @returns the deliveries that hadn't changed in the meantime */
   redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]>
-  /** @throws Problem 409 if it isn't open */
+  /** @throws Problem 409 if the delivery isn't open */
   cancel(delivery: Delivery): Promise<Delivery>
 }
 
-/** The delivery with the id in the path. @throws Problem 404 */
+/** Reads the delivery whose id is in the path. @throws Problem 404 */
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
   const id = c.req.param('id') ?? ''
   const delivery = await store.get(id)

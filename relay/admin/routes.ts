@@ -27,12 +27,12 @@ export interface AdminDeps {
   github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts' | 'clockOffset'>
   sides: Pick<Sides, 'problems' | 'isRejectedPause'>
   checkDatabase: () => Promise<{ ok: boolean }>
-  /** The wall clock; milliseconds since 1970. */
+  /** Milliseconds since 1970 (wall clock). */
   clock: () => number
   log: { info: (fields: object, message: string) => void }
 }
 
-/** The API and the dashboard. */
+/** The API and dashboard. */
 export interface Admin {
   /** `/api/…` */
   api: Hono
@@ -95,7 +95,7 @@ export function createAdmin({
   }
 }
 
-/** The page of an action run in Port. Port documents no page for node runs, and other servers have none. */
+/** URL of an action run's page in Port. Port documents no page for node runs, and other servers have none. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
   return runId =>
@@ -106,10 +106,10 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
 
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
-/** Requests per minute for all users together: dispatches need GitHub's rate limit more. */
+/** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */
 const PER_MINUTE = 20
 
-/** The jobs and steps of a delivery's workflow run, read from GitHub when a user opens them. */
+/** Reads the jobs and steps of a delivery's workflow run from GitHub when a user opens them. */
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)

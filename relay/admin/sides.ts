@@ -11,13 +11,13 @@ export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
 const NAMES = { github: 'GitHub', port: 'Port' }
 
-/** A text for operators; a number is a time in it, milliseconds since 1970 by the store's clock. */
+/** A text for operators. Numbers in it are times, in milliseconds since 1970 by the store's clock. */
 export type Text = readonly (string | number)[]
 
 export const plainText = (text: Text): string =>
   text.map(part => (typeof part === 'string' ? part : new Date(part).toISOString())).join('')
 
-/** Why one side doesn't do what the relay needs. */
+/** Why a service doesn't do what the relay needs. */
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
@@ -26,40 +26,40 @@ export interface SideProblem {
   since?: number
 }
 
-/** What one request has shown. */
+/** The result of one request. */
 type Observed =
   | { kind: 'succeeded' }
-  /** Refused for another reason than the credential: the side is reachable. */
+  /** Refused, but not because of the credential. The service is reachable. */
   | { kind: 'refused' }
   | { kind: 'rejected'; status: number }
-  /** No response of the side itself, or a 5xx; `cause`: a clause. */
+  /** A 5xx, or no response from the service itself. `cause`: a clause. */
   | { kind: 'failed'; cause: string }
 
-/** What the requests to both sides have shown. Times are milliseconds since 1970 by the store's clock. */
+/** Results of requests to both services. Times are milliseconds since 1970 by the store's clock. */
 export interface Sides {
-  /** @param response null if there was none, because of the error */
+  /** @param response null if the request failed with the error */
   observeGitHub(response: Pick<Response, 'status' | 'headers'> | null, error?: unknown): void
   /** @param error null if the call succeeded */
   observePort(organization: string, error: PortError | null): void
-  /** Whether the relay sends requests there: Port only gets some with PORT_CLIENT_ID. */
+  /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
   isUsed(side: Side): boolean
-  /** When the last request succeeded; null before. */
+  /** When the last request succeeded; null if none has. */
   lastSuccess(side: Side): number | null
-  /** Whether the last request with each credential was accepted; null before the first response. */
+  /** Whether the service accepted each credential in its last request; null before the first response. */
   isAccepted(side: Side): boolean | null
-  /** Whether a request has shown anything yet. */
+  /** Whether there has been a result yet. */
   isKnown(side: Side): boolean
   problems(): SideProblem[]
-  /** Whether a pause is because of a rejected credential, which is one of the problems, and not because of a rate limit. */
+  /** Whether a rejected credential, not a rate limit, caused the pause. */
   isRejectedPause(pause: Pick<RateLimitPause, 'scope'>): boolean
-  /** Sends a cheap request with each credential that hasn't been used for a minute, or to a side that doesn't respond. */
+  /** Sends a cheap request with each credential unused for a minute, and to each service that doesn't respond. */
   check(): Promise<void>
 }
 
-/** How often an idle credential is checked, and a side that doesn't respond. */
+/** How often to check an idle credential, and a service that doesn't respond. */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
-/** A dispatch is retried when its pause is over; until it has failed again, the credential still counts as rejected. */
+/** A dispatch is retried after its pause. Until the retry fails again, the credential still counts as rejected. */
 const RETRIED_MS = 10_000
 
 export interface SidesDeps {
@@ -67,11 +67,11 @@ export interface SidesDeps {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request for each credential; its result is observed like that of any other request. */
+  /** One cheap request per credential. Its result is observed like that of any other request. */
   checks: () => { side: Side; credential: string; check: () => Promise<void> }[]
 }
 
-/** Records the last success and the last throttled of both sides, and says what is wrong with them. */
+/** Records the last success and the last failure of both services, and reports their problems. */
 export function createSides({ config, clock, pauses, throttled, checks }: SidesDeps): Sides {
   const records = { github: createRecord(clock), port: createRecord(clock) }
 
@@ -100,7 +100,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     return records[side].rejected().map(([credential, status]) => [`${rejection(side, credential, status)}.`])
   }
 
-  /** As a clause. */
+  /** Returns the rejection as a clause. */
   function rejection(side: Side, credential: string, status: number): string {
     const settings = side === 'github' ? githubCredential(config) : portCredential(credential)
     return `${NAMES[side]} rejects ${settings} (${status})`
@@ -142,7 +142,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
         const record = records[side]
         return clock() - record.usedAt(credential) >= (record.unreachable() ? RETRY_MS : IDLE_MS)
       })
-      // What they show is observed.
+      // The results reach `observe`.
       await Promise.allSettled(due.map(({ check }) => check()))
     },
   }
@@ -165,14 +165,14 @@ const portCredential = (organization: string) =>
 function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): Observed {
   if (!response) return { kind: 'failed', cause: describeOutage(error) }
   const { status, headers } = response
-  // A proxy's response has no such header.
+  // Responses from proxies don't have this header.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
   if (status >= 500) return { kind: 'failed', cause: `GitHub responded with ${status}` }
   if (status === 401) return { kind: 'rejected', status }
   return { kind: status < 400 ? 'succeeded' : 'refused' }
 }
 
-/** @returns null if nothing was sent, or if it isn't known who responded */
+/** @returns null if nothing was sent, or if it's unknown who responded */
 function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
@@ -199,12 +199,12 @@ function describeOutage(error: unknown): string {
   return CAUSES[code] ? `${CAUSES[code]} (${code})` : code
 }
 
-/** What the requests to one side have shown. */
+/** The results of requests to one service. */
 function createRecord(clock: () => number) {
   let lastSuccess: number | null = null
   let unreachable: { since: number; cause: string } | null = null
   const usedAt = new Map<string, number>()
-  /** Credential → the status with which it is rejected; null if it is accepted. */
+  /** Credential → the status with which the service rejects it; null if accepted. */
   const credentials = new Map<string, number | null>()
   const rejected = () => [...credentials].filter((each): each is [string, number] => each[1] !== null)
 

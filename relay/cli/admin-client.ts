@@ -5,7 +5,7 @@ import { proxyProblems } from '../http/outgoing.ts'
 import { type Option, UsageError } from './command.ts'
 
 /**
- * Calls the admin API of the relay that the environment describes: `RELAY_PUBLIC_URL`, else this machine's.
+ * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, otherwise on this machine.
  *
  * @throws UsageError if an argument is invalid
  */
@@ -42,7 +42,7 @@ export async function callAdmin(
   return answer
 }
 
-/** The address of the relay of this environment, without a slash at the end. */
+/** URL of the relay that the environment describes, without a trailing slash. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
   return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 }
@@ -52,7 +52,7 @@ export const noRelay = (base: string, cause: unknown) =>
     cause,
   })
 
-/** The filters of `deliveries` and `redeliver`. */
+/** Filters of `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
   outcome: {
     type: 'string',
@@ -69,7 +69,7 @@ export const FILTER_OPTIONS = {
   },
 } as const satisfies Record<string, Option>
 
-/** The given options under the names of the admin API. */
+/** Maps the given options to the admin API's names. */
 export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>
   Object.fromEntries(
     Object.entries({ ...rest, run_id: runId }).filter(

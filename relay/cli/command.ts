@@ -7,9 +7,9 @@ export type Env = Record<string, string | undefined>
 export interface Option {
   type: 'string' | 'boolean'
   multiple?: boolean
-  /** One letter: `-h`. */
+  /** Single-letter form: `-h`. */
   short?: string
-  /** The placeholder of its value in the help: `--state STATE`. */
+  /** Placeholder for the option's value in the help: `--state STATE`. */
   value?: string
   help: string
 }
@@ -21,16 +21,16 @@ type Value<O extends Option> = O['type'] extends 'boolean'
     ? string[]
     : string
 
-/** How a command was called. */
+/** A command's arguments, options, and environment. */
 export interface Call<O extends Options = Options> {
   env: Env
   values: { [K in keyof O]?: Value<O[K]> }
   positionals: string[]
-  /** A line on stdout. */
+  /** Prints a line to stdout. */
   print: (line: string) => void
-  /** A line on stderr: a sentence that isn't part of the data. */
+  /** Prints a line to stderr, for messages that aren't part of the data. */
   note: (line: string) => void
-  /** Text for stdout with a color, if stdout is a terminal. */
+  /** Colors text for stdout if stdout is a terminal. */
   color: (color: Color, text: string) => string
   /** Aborted when the command must stop. */
   signal?: AbortSignal | undefined
@@ -38,27 +38,27 @@ export interface Call<O extends Options = Options> {
 
 export type Color = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
-/** A command of the relay, as `relay/main.ts` lists them. */
+/** A command, as listed in `relay/main.ts`. */
 export interface Command<O extends Options = Options> {
   name: string
-  /** One sentence, in the list of commands and at the top of `--help`. */
+  /** One sentence for the list of commands and the first line of `--help`. */
   summary: string
-  /** The arguments without options: `ID`, `[FILE]`, `ID…` for any number. None by default. */
+  /** Positional arguments: `ID`, `[FILE]`, or `ID…` for any number. None by default. */
   positionals?: string[]
   options: O
   /** More help, below the options. */
   details?: string
-  /** @returns the exit code, 0 by default. Throw {@link UsageError} for wrong arguments. */
+  /** @returns the exit code, 0 by default. Throws {@link UsageError} for invalid arguments. */
   run(call: Call<O>): Promise<number | undefined>
 }
 
-/** Wrong arguments: exit code 2. */
+/** Invalid arguments; exit code 2. */
 export class UsageError extends Error {}
 
-/** For all commands that print data. */
+/** The option of all commands that print data. */
 export const JSON_OPTION = { type: 'boolean', help: 'print JSON' } as const satisfies Option
 
-/** Keeps the types of a command's options for its `run`. */
+/** Preserves the types of a command's options for its `run`. */
 export function defineCommand<const O extends Options>(command: Command<O>): Command {
   return command as unknown as Command
 }
@@ -72,8 +72,8 @@ const CONSOLE: Output = {
 }
 
 /**
- * Runs one command. `--help`, wrong arguments (exit code 2), and failures (1) work the same for all commands: one sentence
- * on stderr.
+ * Runs one command. `--help`, invalid arguments (exit code 2), and failures (exit code 1) work the same for all
+ * commands. Errors print one sentence to stderr.
  *
  * @returns the exit code
  */
@@ -118,7 +118,7 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
     if (!option) throw wrong(`${command.name} has no option ${rawName}${didYouMean(rawName, options)}`)
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
-    // A value that starts with a dash is probably the next option, and the value was forgotten.
+    // If a value starts with a dash, it's probably the next option and the value is missing.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
       throw wrong(`${rawName} needs a value, ${rawName}=${option.value ?? 'VALUE'}`)
   }
@@ -154,7 +154,7 @@ function help({ name, summary, positionals = [], options, details }: Command): s
   ].join('\n')
 }
 
-/** The list of commands, as `--help` prints it. */
+/** The list of commands in `--help`. */
 export function overview(commands: Command[]): string {
   return [
     "port-webhook-relay COMMAND [OPTIONS]: turns Port's webhooks into workflow runs on GitHub.",

@@ -9,7 +9,7 @@ import { serve } from './serve.ts'
 import { setup } from './setup.ts'
 import { simulate } from './simulate.ts'
 
-/** Every command, in the order of the help. */
+/** All commands, in the order of the help. */
 export const commands: Command[] = [
   serve,
   doctor,

@@ -83,7 +83,7 @@ export const deliveries = defineCommand({
   },
 })
 
-/** The first page with deliveries: one by action can be empty although older ones match. */
+/** Reads the first non-empty page. When filtering by action, a page can be empty although older deliveries match. */
 async function readList(
   get: (query: URLSearchParams) => Promise<unknown>,
   query: Record<string, string>,
@@ -104,13 +104,13 @@ const COLUMNS: [title: string, text: (delivery: Shown) => string][] = [
   ['TARGET', d => target(d) ?? '-'],
   ['REASON', d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': ')],
 ]
-/** Of an outcome, or of the state without one. */
+/** Color for an outcome, or for the state if there's no outcome yet. */
 const COLORS: Record<string, Color> = {
   ...{ queued: 'yellow', dispatched: 'cyan', running: 'cyan' },
   ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
 }
 
-/** A line with the titles of the columns, and a line for each delivery. */
+/** Formats a header line, and a line for each delivery. */
 export function table(rows: Shown[], color: Call['color']): string[] {
   const cells = [COLUMNS.map(([title]) => title), ...rows.map(row => COLUMNS.map(([, text]) => text(row)))]
   const widths = COLUMNS.map((_, at) => Math.max(...cells.map(each => each[at]!.length)))
@@ -129,7 +129,7 @@ export function table(rows: Shown[], color: Call['color']): string[] {
   })
 }
 
-/** What an open delivery waits for; empty if nothing holds it up. */
+/** What an open delivery is waiting for; empty if it isn't waiting. */
 function whyWaiting({ state, attempts, waiting_for, cancel_requested_at, due_at }: Shown): string {
   if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
   if (waiting_for !== null) return `waits for an approval: ${waiting_for}`

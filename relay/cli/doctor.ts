@@ -58,9 +58,9 @@ export const doctor = defineCommand({
 const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow', problem: 'red' }
 
 /**
- * Runs all checks in sequence. An invalid configuration is reported without further checks.
+ * Runs all checks in sequence. Reports an invalid configuration without further checks.
  *
- * @param more repositories to check besides those of the configuration and of recent failures, and further checks
+ * @param more additional repositories to check (besides configured ones and recent failures), and additional checks
  */
 export async function diagnose(
   deps: Omit<CheckDeps, 'config'>,
@@ -73,7 +73,7 @@ export async function diagnose(
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // The quotes already explain why such a value is invalid.
+    // The problems with quotes already explain why such a value is invalid.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

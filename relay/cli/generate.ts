@@ -26,11 +26,11 @@ const FORMATS = ['json', 'port-workflow', 'workflow'] as const
 type Format = (typeof FORMATS)[number]
 
 interface Generated {
-  /** A name for the file. */
+  /** Base name for the generated file. */
   file: string
   format: Format
   content: string
-  /** Sentences on what to check or complete. */
+  /** Notes on what to check or complete. */
   notes: string[]
 }
 
@@ -101,7 +101,7 @@ export const generate = defineCommand({
 })
 
 interface Options extends ToActionOptions {
-  /** The repository in which the command runs, for what names none. */
+  /** The repository in which the command runs, for actions that don't name one. */
   here?: string | undefined
   format?: Format | undefined
   approval?: boolean | undefined
@@ -122,7 +122,7 @@ function make(text: string, file: string, options: Options): Generated {
   return written(action, format, notes, options)
 }
 
-/** A Port action with the relay as its backend, and with the values of the options. */
+/** Changes a Port action's backend to the relay, with the values of the options. */
 function adapt(
   action: PortAction,
   format: Format,
@@ -131,7 +131,7 @@ function adapt(
   const { invocationMethod: old, identifier } = action
   const start = readStart(action)
   const event = options.event ?? start.event
-  // The workflow of the old backend stays; a new one gets the inputs as the user entered them.
+  // Keep the old backend's workflow. A new workflow gets the inputs as the user entered them.
   const { github, ...body } = (format !== 'workflow' && bodyOfGitHub(old)) || {}
   const isDispatch = event === 'workflow_dispatch'
   const computed: JsonObject = isObject(github) && isDispatch ? github : {}
@@ -141,7 +141,7 @@ function adapt(
   const target = { ...kept, event, name: kept.name ?? file }
   const isNamed = start.repository !== null || computed.repository !== undefined
   const repository = options.repository ?? (isNamed ? undefined : options.here)
-  // In the body, it would win over the one in the address.
+  // A target in the body would take precedence over the one in the URL.
   if (repository !== undefined) delete computed.repository
   const { method, notes } = relayMethod(old, target, {
     relay: options.relay,
@@ -191,7 +191,7 @@ function parsed(text: string): Json {
   try {
     return parseJson(text) ?? (parse(text) as Json)
   } catch {
-    // The error of the workflow's reader names the place.
+    // The workflow reader's error names the location.
     return null
   }
 }

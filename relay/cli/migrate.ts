@@ -33,7 +33,7 @@ stderr, with file and line. A second run changes nothing. Name workflows that ca
     if (!/^[\w.-]+\/[\w./-]+@[\w./-]+$/.test(action))
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
-    // What rewrites and GitHub's parser take longer to load than the relay to start.
+    // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
     const { migrateFiles } = await import('../../tools/migrate/files.ts')
     const { migratePortAction } = await import('../../tools/migrate/port-action.ts')
     const ported = exported === undefined ? null : migratePortAction(read(exported), relay)
@@ -66,7 +66,7 @@ function read(file: string): string {
   }
 }
 
-/** The file is the old one or the new one, never half of it. */
+/** Replaces the file atomically. */
 function write(file: string, text: string): void {
   writeFileSync(`${file}.new`, text)
   renameSync(`${file}.new`, file)

@@ -62,7 +62,7 @@ function summary({ deliveries }: Bulk, isDry: boolean): string {
   return isDry ? `${amount} would be queued again.` : `${amount} queued again.`
 }
 
-/** @returns 1 if one of them couldn't be redelivered */
+/** @returns exit code 1 if a delivery couldn't be redelivered */
 async function redeliverNamed(
   env: Env,
   ids: string[],

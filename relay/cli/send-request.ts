@@ -10,7 +10,7 @@ import { deliveryId, parseBody } from '../intake/parse.ts'
 import { createTargets } from '../intake/target.ts'
 import { UsageError } from './command.ts'
 
-/** The run that `send --action NAME` describes. */
+/** The run that `send --action NAME` simulates. */
 export interface Invoked {
   action: string
   inputs: JsonObject
@@ -47,7 +47,7 @@ function readEntity(text: string, blueprint: string | null): JsonObject {
   throw new UsageError('--entity must be an identifier, or the entity as a JSON object.')
 }
 
-/** What a relay of this configuration would do with a webhook. */
+/** What a relay with this configuration would do with a webhook. */
 export interface DryRun {
   target: Target
   inputs: JsonObject
@@ -55,9 +55,9 @@ export interface DryRun {
 }
 
 /**
- * Reads a webhook as the relay does after its signature is verified.
+ * Reads a webhook as the relay does after verifying its signature.
  *
- * @param path of the webhook's URL, with its query
+ * @param path path and query of the webhook's URL
  * @param now ms since the epoch
  * @throws Problem if the relay would refuse it
  */
@@ -86,7 +86,7 @@ export function dryRun(
 }
 
 /**
- * What a webhook to this address starts.
+ * Returns the target that a webhook to this URL starts.
  *
  * @throws Problem if the relay would refuse it
  */
@@ -101,7 +101,7 @@ export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation
   return target
 }
 
-/** The inputs that the relay sends until it knows which ones the workflow declares. */
+/** The inputs that the relay sends before it knows which inputs the workflow declares. */
 function firstInputs(invocation: Invocation, payload: ClientPayload): Record<string, string> {
   const fitted = fitInputs(offerInputs(invocation, payload), new Set())
   if ('inputs' in fitted) return fitted.inputs
@@ -109,7 +109,7 @@ function firstInputs(invocation: Invocation, payload: ClientPayload): Record<str
 }
 
 /**
- * Port's headers for a body: the signature covers the timestamp's text, a dot, and the bytes.
+ * Port's headers for a body. The signature covers the timestamp's text, a dot, and the bytes.
  *
  * @param now ms since the epoch
  */

@@ -122,7 +122,7 @@ function readBody(file: string): Uint8Array {
   }
 }
 
-/** The body as text, for a shell command. */
+/** Returns the body as text, for a shell command. */
 function asText(body: Uint8Array): string {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
@@ -131,7 +131,7 @@ function asText(body: Uint8Array): string {
   throw new Error('The body is not text in UTF-8, so that no command can hold it: send it without --curl.')
 }
 
-/** The webhook's URL with the target. @param address of the relay, or of its webhook as in a Port action */
+/** Builds the webhook URL with the target. @param address the relay's URL, or the webhook URL of a Port action */
 function webhookUrl(
   address: string,
   options: { repository?: string; 'event-type'?: string; workflow?: string; ref?: string; wait?: boolean },
@@ -211,13 +211,13 @@ interface CurlOptions {
   url: string
   body: string
   runIdHeader: string | null
-  /** A file with the secret; if null, it is in the environment. */
+  /** File that contains the secret; null if the secret is in the environment. */
   secretFile: string | null
 }
 
 /**
- * A command for bash that signs a body with openssl and sends it with curl. It names the secret and doesn't
- * contain it. The body goes through a pipe: an argument can't exceed 128 KB on Linux.
+ * A bash command that signs a body with openssl and sends it with curl. It refers to the secret without containing it.
+ * The body is piped, because Linux limits arguments to 128 KB.
  */
 function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): string {
   const headers = [
@@ -242,7 +242,7 @@ function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): strin
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /**
- * The inputs of `--input NAME=TEXT` and `--input NAME:=JSON`.
+ * Parses the inputs from `--input NAME=TEXT` and `--input NAME:=JSON`.
  *
  * @throws UsageError for anything else
  */

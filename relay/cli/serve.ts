@@ -20,12 +20,12 @@ async function runRelay(env: Env): Promise<undefined> {
   )
   const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
   setInterval(() => log.flush(), 100).unref()
-  // The database opens in its own thread while the rest is loaded.
+  // The database opens in its own thread while other modules load.
   const opening = openStore(config.database, config.dispatchRate)
   const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
   const relay = await openRelay(config, log, opening)
   log.info({ address: relay.address, port: relay.port }, 'listening')
-  // The heap grows to three times the memory in use, rather than four. As a command-line option, it would delay the start.
+  // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
   setFlagsFromString('--heap-growing-percent=200')
   if (!config.port.clientId) {
     log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')

@@ -73,7 +73,7 @@ function addressOf(option: string, given: string | undefined): string {
   return trimEnd(url.href, '/')
 }
 
-/** The credentials exist only once: whether they can be written is checked before. */
+/** GitHub shows the credentials only once, so the command first checks that it can write them to the file. */
 function mustBeNew(file: string): void {
   if (existsSync(file)) throw new Error(`${file} already exists: remove it, or choose another --output.`)
   const folder = dirname(resolve(file))
@@ -88,15 +88,15 @@ function mustBeNew(file: string): void {
 }
 
 interface Wanted {
-  /** The relay's address. */
+  /** The relay's URL. */
   url: string
-  /** GitHub's pages. */
+  /** URL of GitHub's web pages. */
   server: string
   organization: string | undefined
   name: string
 }
 
-/** What a relay reads and changes: see docs/github-app.md. */
+/** Permissions and events that the relay needs: see docs/github-app.md. */
 const manifestOf = ({ url, name }: Pick<Wanted, 'url' | 'name'>, redirectUrl: string) => ({
   name,
   url,
@@ -118,7 +118,7 @@ interface CreatedApp {
   id: number
   privateKey: string
   webhookSecret: string
-  /** Its page on GitHub. */
+  /** URL of the App's page on GitHub. */
   page: string
 }
 
@@ -138,13 +138,13 @@ async function createInBrowser(
 ): Promise<CreatedApp | null> {
   const { server, organization, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
-  /** Each with the time at which it expires, ms since the epoch. */
+  /** Each state with its expiry time, ms since the epoch. */
   const states = new Map<string, number>()
   const app = new Hono()
   let origin = ''
 
   app.use(async (c, next) => {
-    // Another site that resolves to this machine must not read the state.
+    // A site whose name resolves to this machine must not read the state.
     if (c.req.header('host') !== new URL(origin).host)
       return c.text('Open the address that the command printed.', 403)
     c.header(
@@ -208,7 +208,7 @@ async function createInBrowser(
 
 function openBrowser(url: string): void {
   const command = { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open'
-  // Without a browser, the address is on the terminal.
+  // If no browser opens, the user can copy the URL from the terminal.
   spawn(command, [url], { stdio: 'ignore', detached: true })
     .on('error', () => {})
     .unref()
@@ -220,7 +220,7 @@ function apiOf(server: string): string {
   return /(^|\.)(github|ghe)\.com$/.test(hostname) ? `${protocol}//api.${host}` : `${server}/api/v3`
 }
 
-/** @throws Error with a sentence */
+/** @throws Error with a message for the user */
 async function exchange(server: string, code: string): Promise<CreatedApp> {
   const url = `${apiOf(server)}/app-manifests/${encodeURIComponent(code)}/conversions`
   const response = await fetch(url, {
@@ -249,7 +249,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   return { id, privateKey: pem, webhookSecret, page }
 }
 
-/** An environment file; the key is on one line, which the relay reads as well. */
+/** Renders an environment file. The key is on one line, which the relay accepts. */
 function variables({ id, privateKey, webhookSecret }: CreatedApp, server: string): string {
   return [
     `GITHUB_APP_ID=${id}`,
@@ -262,7 +262,7 @@ function variables({ id, privateKey, webhookSecret }: CreatedApp, server: string
 
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
-/** What brings the file's variables to the relay. No command contains a secret. */
+/** Shows how to pass the file's variables to the relay. No command contains a secret. */
 const COMMANDS: Record<string, (file: string, id: number) => string[]> = {
   file: () => [],
   kubectl: file => [

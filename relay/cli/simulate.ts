@@ -49,7 +49,7 @@ GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
     }
     // A separate bundle: see build.ts.
     const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')
-    // The first one cancels the workflow run; the second one stops everything.
+    // The first signal cancels the workflow run; the second one stops everything.
     const cancel = new AbortController()
     const interrupt = () => (cancel.signal.aborted ? process.exit(130) : cancel.abort())
     process.on('SIGINT', interrupt)
@@ -64,7 +64,7 @@ GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
   },
 })
 
-/** @param usage the error; it doesn't contain the value, which may be a secret */
+/** @param usage error message; it doesn't contain the value, which may be a secret */
 function pairs(given: string[] = [], name: RegExp, usage: string): Record<string, string> {
   return Object.fromEntries(
     given.map(pair => {

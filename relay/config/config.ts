@@ -22,10 +22,10 @@ import {
   whole,
 } from './values.ts'
 
-/** The relay's configuration, read once and validated as a whole. Times are milliseconds, sizes bytes. */
+/** The relay's configuration, read once and validated as a whole. Times are in milliseconds, sizes in bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  /** The first is that of `port`. */
+  /** The first organization is the one of `port`. */
   organizations: Organization[]
   webhook: { tolerance: number; maxBody: number }
   github: {
@@ -44,16 +44,16 @@ export interface Config {
   alert: { url: string; secret: Buffer | null } | null
   /** Globs of the blueprints whose entities a run may write through the relay. */
   reportBlueprints: string[]
-  /** The same for deleting. */
+  /** Globs of the blueprints whose entities a run can delete through the relay. */
   reportDeleteBlueprints: string[]
   /** How many proxies in front of the relay append to X-Forwarded-For. */
   trustedProxies: number
   startTimeout: number
   runTimeout: number
-  /** Dispatches a minute; 0 = as fast as GitHub allows. */
+  /** Dispatches per minute; 0 means as fast as GitHub allows. */
   dispatchRate: number
   retention: number
-  /** The collector of traces, and the headers of requests to it; null without tracing. */
+  /** The trace collector and the headers of requests to it; null without tracing. */
   tracing: { endpoint: string; headers: Record<string, string> } | null
   listen: { host: string; port: number }
   logLevel: string
@@ -61,7 +61,7 @@ export interface Config {
 
 type Env = Record<string, string | undefined>
 
-/** Secrets that can come from a file, `NAME_FILE`. */
+/** Secrets that can be read from a file, with `NAME_FILE`. */
 const SECRETS = [
   'PORT_CLIENT_SECRET',
   'PORT_PREVIOUS_SECRETS',
@@ -77,7 +77,7 @@ const SECRETS = [
   'OTEL_EXPORTER_OTLP_HEADERS',
 ]
 
-/** Every problem of the environment, one sentence each; never a secret's value. */
+/** All configuration problems, one sentence each, without secret values. */
 export class ConfigError extends Error {
   readonly problems: string[]
   constructor(problems: string[]) {
@@ -90,7 +90,7 @@ export class ConfigError extends Error {
 }
 
 const variables = z.object({
-  // Port rejects it with the line break that a shell or an editor has appended.
+  // Port rejects the credential if a shell or an editor appended a line break.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
     error: "is required: your Port organization's client secret, which signs Port's webhooks",
@@ -140,7 +140,7 @@ const variables = z.object({
     .default('info'),
 })
 
-/** The names of all variables, including those that name files with secrets. */
+/** The names of all variables, including those that point to files with secrets. */
 export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
 
 /**
@@ -161,7 +161,7 @@ export function readConfig(
       ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
     )
   }
-  // Rules between variables are checked even if a single variable is wrong, so that all problems show at once.
+  // Rules that combine variables are checked even if a single variable is invalid, to report all problems together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...removedNames(env), ...unknownNames(env))
   const entries = (name: string) => (unread.includes(name) ? [] : (list.safeParse(values[name]).data ?? []))
   const organizations = readOrganizations(
@@ -239,7 +239,7 @@ function contradictions(env: Env): string[] {
   ].filter((problem): problem is string => Boolean(problem))
 }
 
-/** The issuer of the OIDC tokens of an Enterprise Server, of GHE.com, or else of github.com. */
+/** Returns the OIDC issuer of an Enterprise Server, GHE.com, or github.com. */
 function issuerOf(apiUrl: string): string {
   const { protocol, host, pathname } = new URL(apiUrl)
   if (pathname === '/api/v3') return `${protocol}//${host}/_services/token`
@@ -247,7 +247,7 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Variables of earlier versions, and what replaces them. */
+/** Variables of earlier versions, and their replacements. */
 const REMOVED = {
   PORT_WEBHOOK_SECRETS:
     'list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS',
@@ -263,7 +263,7 @@ function removedNames(env: Env): string[] {
   )
 }
 
-/** A mistyped name would silently leave the default in force. */
+/** Rejects mistyped names, because the default would silently apply. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env)
@@ -281,7 +281,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set the variable, as it does in every pod for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set the variable. It sets such variables in every pod for a Service named `relay` or `relay-…`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
@@ -293,7 +293,7 @@ const isServiceLink = (name: string, value: string) =>
 const THE_KEY =
   'paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
 
-/** Converts the key to PKCS#8: GitHub generates PKCS#1, and variables often contain `\n` for line breaks. */
+/** Converts the key to PKCS#8. GitHub generates PKCS#1, and variables often contain `\n` instead of line breaks. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))

@@ -1,14 +1,14 @@
 import { OUTPUTS } from '../../port/outputs.ts'
 /**
- * A limit on what others can fill. docs/limits.md shows all of them in one table, which a test compares with
- * this registry; code reads the values from here and has none of its own.
+ * A limit on what others can fill. Code reads all limits from this registry. docs/limits.md shows them in a table, and
+ * a test compares the two.
  */
 export interface Limit {
-  /** What is limited: the first column of the table. */
+  /** What is limited (first column of the table). */
   what: string
   value: number
   unit: 'bytes' | 'bytes a second' | 'ms' | '× RELAY_MAX_BODY' | ''
-  /** What happens beyond the limit: the last column. */
+  /** What happens beyond the limit (last column). */
   beyond: string
 }
 
@@ -28,7 +28,7 @@ const [bytes, rate, ms, bodies, amount] = [
 
 export const LIMITS = {
   requestLine: bytes('first line and headers of a request', 16 * KB, '431'),
-  /** A load balancer keeps hundreds. */
+  /** A load balancer keeps hundreds of connections open. */
   connections: amount(
     'open connections',
     4_000,
@@ -40,7 +40,7 @@ export const LIMITS = {
   stalledTime: ms('time without progress of a response', 60_000, 'the connection is closed'),
   bodyRate: rate('average rate at which a body arrives, at least', 8 * KB, '408'),
   bodyRateGrace: ms('time after which that rate is required', 3_000, '–'),
-  /** A packet has far more; each piece costs as much as a thousand bytes. */
+  /** A packet can contain far more. Each piece takes as much memory as a thousand bytes. */
   bodyPiece: bytes(
     'average size of the pieces in which a body arrives, at least, after the first 200',
     16,
@@ -72,16 +72,16 @@ export const LIMITS = {
   reportArriving: bytes('memory for reports that are arriving', 8 * MB, 'the slowest is dropped with 503'),
   reportProcessing: bytes('memory for reports that are being persisted', 16 * MB, '503'),
   reportRate: amount('reports per minute of one workflow run', 1_200, '429'),
-  /** Each job of a run starts: a matrix has up to 256. */
+  /** Each job of a run sends a start request. A matrix has up to 256 jobs. */
   reportStartRate: amount('starts of reports per minute of one workflow run', 300, '429'),
-  /** Each job of a run asks once, in its post step. */
+  /** Each job of a run requests the inputs once, in its post step. */
   reportInputsRate: amount('requests for inputs per minute of one workflow run', 300, '429'),
   inputsKept: bytes(
     'memory for decrypted inputs, which are cached for 10 minutes',
     16 * MB,
     'the oldest are decrypted again',
   ),
-  /** Each job of a run waits for the response before it sends the next: a matrix has up to 256. */
+  /** Each job of a run waits for the response before it sends the next report. A matrix has up to 256 jobs. */
   reportsWaiting: amount('concurrent reports of one delivery', 300, '429'),
   reportsWaitingInAll: amount('concurrent reports', 600, '503'),
   reportMessages: amount('log messages, updates and entities of one report', 500, '400'),

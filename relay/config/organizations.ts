@@ -1,22 +1,22 @@
 /**
- * An organization of Port with its credentials. A delivery belongs to the one whose secret verified it; only its
- * credentials decrypt the inputs and send to Port for it.
+ * A Port organization with its credentials. A delivery belongs to the organization whose secret verified the webhook.
+ * Only that organization's credentials decrypt the delivery's inputs and authenticate to Port.
  */
 export interface Organization {
-  /** Stored with each delivery: `default` for the first, else the client id. */
+  /** Stored with each delivery: `default` for the first organization, otherwise the client id. */
   id: string
-  /** Null: nothing is sent to Port. */
+  /** If null, the relay sends nothing to Port. */
   clientId: string | null
-  /** The secrets that sign its webhooks and encrypt its inputs. The first is the current client secret. */
+  /** The secrets that sign the organization's webhooks and encrypt its inputs. The current client secret is first. */
   secrets: string[]
 }
 
 export const DEFAULT_ORGANIZATION = 'default'
-/** An incomplete entry or a comment must not become a key, because others could guess it. */
+/** Incomplete entries and comments must not become keys, because others could guess them. */
 const SECRET = /^[^\s:#]+$/
 const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S.*)$/s
 
-/** Reads the organizations. Problems go into `problems`, without any part of a secret. */
+/** Reads the organizations. Appends to `problems` without including any part of a secret. */
 export function readOrganizations(
   {
     clientId,

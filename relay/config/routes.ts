@@ -3,7 +3,7 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { globProblem, isExclusion } from './values.ts'
 
-/** One rule of `RELAY_ROUTES`: the first whose globs all match names the target. */
+/** One rule of `RELAY_ROUTES`. The first rule whose globs all match sets the target. */
 export interface Route {
   match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
   repository: string
@@ -12,16 +12,16 @@ export interface Route {
   ref?: string | undefined
 }
 
-/** The event type if neither a target nor the action names one. */
+/** The event type if neither the target nor the action sets one. */
 export const DEFAULT_EVENT_TYPE = 'port_action'
-/** What an event type must be, as a clause that follows its name. */
+/** The rule for event types, as a clause that follows the name. */
 export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
 
 const glob = z.string().superRefine((text, ctx) => {
   const problem = globProblem(text)
   if (problem) ctx.addIssue(problem)
 })
-/** What a workflow and a ref must be, as clauses that follow their names. */
+/** The rules for workflows and refs, as clauses that follow the name. */
 export const WORKFLOW_RULE =
   'must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
 export const REF_RULE = 'must be the name of a branch or tag'
@@ -40,7 +40,7 @@ const rule = z
       .default({}),
     repository: z.string().refine(isRepository, 'must be owner/name'),
     event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
-    // YAML reads an id as a number.
+    // YAML parses a numeric id as a number.
     workflow: z.preprocess(
       value => (Number.isSafeInteger(value) ? String(value) : value),
       z.string().refine(isWorkflow, WORKFLOW_RULE).optional(),
@@ -52,8 +52,8 @@ const rule = z
 const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
 
 /**
- * Reads the YAML file of routes: a list of `{ match: { action, blueprint, operation }, repository, event_type | workflow, ref }`.
- * What is wrong with it goes into `problems`.
+ * Parses the routes file, a YAML list of `{ match: { action, blueprint, operation }, repository, event_type | workflow,
+ * ref }`. Appends problems to `problems`.
  */
 export function readRoutes(path: string, readFile: (path: string) => string, problems: string[]): Route[] {
   try {
@@ -77,13 +77,13 @@ export function isEventType(text: string): boolean {
   return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
 }
 
-/** A file name, or an id in decimal; either becomes one part of a URL's path. */
+/** A file name or a decimal id. Either forms one segment of a URL path. */
 export function isWorkflow(text: string): boolean {
   return /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
 }
 
 /**
- * The name of a branch or tag, also in the form `refs/heads/main`.
+ * A branch or tag name, or a full ref such as `refs/heads/main`.
  *
  * @see https://git-scm.com/docs/git-check-ref-format
  */
@@ -93,18 +93,18 @@ export function isRef(text: string): boolean {
   )
 }
 
-/** GitHub's own rule for `owner/name`; `.` and `..` would leave the repository's path. */
+/** GitHub's rule for `owner/name`, without `.` and `..`, which would point to another path. */
 export function isRepository(text: string): boolean {
   return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
 }
 
 /**
- * A test of names against globs, as GitHub compares names: without regard to case. A name that `!glob`
- * matches is excluded, whatever else matches it. An empty list matches nothing.
+ * Creates a function that matches names against globs, case-insensitively like GitHub. A name that matches a `!glob` is
+ * always excluded. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list picomatch takes `!a/b` for "anything but a/b", which would open all the rest; and without
-  // `posix` it takes the `!` of `[!a]` for a character like any other.
+  // In a list, picomatch treats `!a/b` as "anything except a/b", which would allow all other names. Without `posix`,
+  // picomatch treats the `!` in `[!a]` as a literal character.
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false
   const included = matchesAny(globs.filter(glob => !isExclusion(glob)))

@@ -3,10 +3,10 @@ import { z } from 'zod'
 import { isLoopback, trimEnd } from '../../port/text.ts'
 
 /*
- * The kinds of values that a variable may hold, each from its text, with what it must be as the error.
+ * Schemas for variables: each parses a variable's text. Its error states the valid values.
  */
 
-/** An http(s) address that more can be added to; slashes at the end are taken off. */
+/** An http(s) base URL. Trailing slashes are removed. */
 export const address = z.string().transform((text, ctx) => {
   const url = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text) : null
   if (url === null) {
@@ -20,7 +20,7 @@ export const address = z.string().transform((text, ctx) => {
   return trimEnd(text.trim(), '/')
 })
 
-/** One that credentials are sent to. */
+/** A URL that receives credentials. */
 export const safeAddress = address.refine(
   url => new URL(url).protocol === 'https:' || isLoopback(new URL(url).hostname),
   'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
@@ -58,7 +58,7 @@ export const inHeader = z
 
 export const accessToken = inHeader.min(16, 'must have at least 16 characters')
 
-/** `name=value`, separated by commas; values are percent-encoded. As OpenTelemetry reads it. */
+/** Comma-separated `name=value` pairs with percent-encoded values, as in OpenTelemetry. */
 export const headers = z.string().transform((text, ctx) => {
   const pairs = items(text.split(','), ctx).map(pair => {
     const [name = '', ...value] = pair.split('=')
@@ -72,13 +72,13 @@ export const headers = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** Separated by commas or line breaks. */
+/** A list separated by commas or line breaks. */
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
-/** Globs of repositories, separated so too; a comma within braces is part of a glob: `acme/{shop,web}`. */
+/** Repository globs, separated the same way. A comma within braces belongs to the glob: `acme/{shop,web}`. */
 export const globs = globList('*/*', glob => globProblem(glob, { repositories: true }))
 
-/** The same of blueprints, whose names hold no slash. */
+/** Blueprint globs, separated the same way. Blueprint names contain no slash. */
 export const blueprintGlobs = globList('*', glob => globProblem(isExclusion(glob) ? glob.slice(1) : glob))
 
 function globList(everything: string, problemOf: (glob: string) => string | null) {
@@ -95,7 +95,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** In milliseconds. It is added to now, and the sum has to be a date. */
+/** In milliseconds. Limited so that adding it to the current time yields a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
@@ -144,17 +144,17 @@ function items(texts: string[], ctx: z.RefinementCtx): string[] {
   return all
 }
 
-/** Whether a glob of repositories takes out what it matches; `!(a|b)` is a pattern like any other. */
+/** Whether a repository glob excludes its matches. `!(a|b)` is an ordinary pattern. */
 export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
- * What is wrong with a glob, as a clause that follows its name; null where nothing is.
+ * Returns the problem with a glob, as a clause that follows the glob's name; null if the glob is valid.
  *
- * @param options.repositories whether it is of names `owner/name`, where `!` in front takes names out
+ * @param options.repositories whether the glob matches `owner/name`; a leading `!` then excludes names
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
-  // picomatch treats it as a literal character there, so names that were to be excluded would be included.
+  // Within braces, picomatch treats the `!` as a literal character, so names meant to be excluded would be included.
   if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
     return 'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
   }
@@ -169,7 +169,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   return null
 }
 
-/** Mistakes of writing only: an address, an owner alone, one star. */
+/** Detects only typical mistakes: a URL, an owner without a name, a single star. */
 function mayMatchRepository(pattern: string): boolean {
   if (/\s|:|^!|^\/|\/$/.test(pattern)) return false
   const parts = pattern.split('/')
@@ -177,7 +177,7 @@ function mayMatchRepository(pattern: string): boolean {
   return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2
 }
 
-/** The name that a mistyped or shortened one was probably meant to be; null if none is close. */
+/** The closest valid name for a mistyped or shortened name; null if none is close. */
 export function nearestName(name: string, names: readonly string[]): string | null {
   const near = names
     .map(each => ({ each, distance: editDistance(name, each) }))
@@ -187,7 +187,7 @@ export function nearestName(name: string, names: readonly string[]): string | nu
   return name.length < 4 ? null : (near.find(({ each }) => each.startsWith(name))?.each ?? null)
 }
 
-/** How many characters have to be inserted, removed or replaced (Levenshtein). */
+/** The number of characters to insert, remove, or replace (Levenshtein distance). */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (const [i, char] of [...a].entries()) {
@@ -203,12 +203,12 @@ function editDistance(a: string, b: string): number {
 type Env = Record<string, string | undefined>
 
 /**
- * The environment with its secrets, each from its variable or its file. Empty variables count as unset. A byte
- * order mark in front and line breaks at the end come from an editor or a shell, and aren't part of a secret.
+ * Reads the environment and its secrets, each from its variable or file. Empty variables count as unset. Strips a
+ * leading byte order mark and trailing line breaks, which come from editors and shells.
  *
- * @param names of the secrets that may come from a file, `NAME_FILE`
- * @param problems what is wrong goes here, a sentence each
- * @returns the values, and the names of the secrets that their files did not give: they are reported already
+ * @param names names of the secrets that can come from a file, `NAME_FILE`
+ * @param problems list to which problems are added, one sentence each
+ * @returns the values, and the names of secrets whose files couldn't be read and that are already reported
  */
 export function readSecrets(
   env: Env,
@@ -236,7 +236,7 @@ export function readSecrets(
       problems.push(`${name}_FILE: ${path} cannot be read (${code})`)
     }
     unread.push(name)
-    // So that it is not reported as missing as well.
+    // Prevents reporting the secret as missing, too.
     return 'unread'
   }
 }

@@ -6,7 +6,7 @@ export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** Logins of users and names of teams, one of whom has to approve. */
+  /** Logins of users and names of teams. One of them has to approve. */
   reviewers: string[]
 }
 
@@ -20,7 +20,7 @@ export interface Approval {
   comment: string
 }
 
-/** Reads what a run is waiting for. Every function throws what Octokit throws, or CredentialError. */
+/** Reads what a run is waiting for. All functions throw Octokit's errors and CredentialError. */
 export interface ApprovalReader {
   pendingDeployments(repository: string, runId: number): Promise<PendingDeployment[]>
   /** The decisions so far. */

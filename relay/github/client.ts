@@ -22,20 +22,20 @@ export interface GitHub
     JobReader,
     RepositoryReader,
     WorkflowFileReader {
-  /** The address of GitHub's pages: `https://github.com`, or the server of GITHUB_API_URL. */
+  /** URL of GitHub's web pages: `https://github.com`, or the server of GITHUB_API_URL. */
   serverUrl: string
   /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
   clockOffset(): number | null
-  /** What its responses say about the credential. */
+  /** What GitHub's responses show about the credential. */
   facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt'>
-  /** Asks GitHub whether it accepts the credential: `onResponse` gets the response. */
+  /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
   checkCredential(): Promise<void>
   /**
-   * Sends one dispatch. It isn't idempotent: if it may have started a workflow, it's never repeated.
+   * Sends one dispatch. A dispatch isn't idempotent, so it's never repeated if it may have started a workflow.
    *
-   * @param content.payload what the action reads
-   * @param content.invocation the source of a workflow's inputs
-   * @param sendBy nothing is sent after this time, milliseconds since 1970
+   * @param content.payload the payload that the action reads
+   * @param content.invocation the invocation that a workflow's inputs come from
+   * @param sendBy deadline for sending, milliseconds since 1970
    */
   dispatch(
     target: Target,
@@ -45,11 +45,11 @@ export interface GitHub
 }
 
 /**
- * GitHub for the relay, with a token or as a GitHub App.
+ * The relay's GitHub client, authenticated with a token or as a GitHub App.
  *
- * @param options.isAllowed whether the relay may dispatch to the new name of a renamed repository; never if absent
- * @param options.secrets what GitHub's error texts must not show, besides the credential
- * @param options.onResponse called with each response of the API
+ * @param options.isAllowed whether the relay can dispatch to a repository's new name; if absent, it can't
+ * @param options.secrets values to remove from GitHub's error messages, besides the credential
+ * @param options.onResponse called with each API response
  */
 export function createGitHub(
   config: Config['github'],
@@ -69,7 +69,7 @@ export function createGitHub(
   const facts = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
-    // A response of a proxy has the time of the proxy's clock, and other headers.
+    // Skip a proxy's response, which has the proxy's time and other headers.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     facts.observe(response)
@@ -120,7 +120,7 @@ export function createGitHub(
                 ),
         })
       }
-      // GitHub limits writes separately from reads: only a dispatch shows that dispatches are accepted again.
+      // GitHub limits writes separately from reads, so only a dispatch shows that GitHub accepts dispatches again.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -128,22 +128,22 @@ export function createGitHub(
   }
 }
 
-/** What GitHub's answers show of the relay's credential. */
+/** What GitHub's responses show about the relay's credential. */
 interface ResponseFacts {
-  /** @param response GitHub's own */
+  /** @param response a response from GitHub itself, not a proxy */
   observe(response: Pick<Response, 'headers'>): void
-  /** The smallest number of requests that GitHub leaves until a window ends; null if no window is open. */
+  /** The smallest number of remaining requests in any open rate-limit window; null if no window is open. */
   rateLimitRemaining(): number | null
-  /** When the token expires, milliseconds since 1970; null if it doesn't, or belongs to an App. */
+  /** When the token expires, milliseconds since 1970; null if the token doesn't expire or belongs to an App. */
   tokenExpiresAt(): number | null
 }
 
-/** An App has a window for each installation. */
+/** An App has one rate-limit window per installation. */
 const MAX_WINDOWS = 1_000
 
 /** @param clock milliseconds since 1970 */
 function createResponseFacts(clock: () => number): ResponseFacts {
-  /** By the time at which a window ends. */
+  /** Keyed by the end of the window. */
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
 
@@ -171,26 +171,26 @@ function createResponseFacts(clock: () => number): ResponseFacts {
   }
 }
 
-/** The difference between GitHub's clock and the relay's, by the `Date` header of GitHub's responses. */
+/** GitHub's clock minus the relay's, from the `Date` header of GitHub's responses. */
 interface ClockOffset {
   /**
-   * @param date the header
-   * @param sentAt when the request was sent, by the monotonic clock, ms
+   * @param date value of the header
+   * @param sentAt when the request was sent, in ms of the monotonic clock
    */
   observe(date: string | null, sentAt: number): void
   /** GitHub's clock minus the relay's, in ms; null before the first response. */
   read(): number | null
 }
 
-/** The header has whole seconds. */
+/** The header's resolution is one second. */
 const RESOLUTION_MS = 1_000
 
 /**
- * Each response limits the difference on both sides: GitHub wrote its time between the request and the response. The
- * intersection of all ranges is kept; a range that contradicts it (GitHub's clock was set, this machine slept) replaces
- * it. Time is measured monotonically, so that a jump of the relay's own clock shows at once.
+ * Each response limits the difference in both directions, because GitHub wrote its time between request and response.
+ * The intersection of all ranges is kept. A contradicting range (GitHub's clock was set, this machine slept) replaces
+ * it. Time is measured monotonically, so that a jump of the relay's clock shows immediately.
  *
- * @param monotonic ms since any moment
+ * @param monotonic returns ms since an arbitrary time
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()): ClockOffset {
   let bounds: { least: number; most: number } | null = null
@@ -210,7 +210,7 @@ function createClockOffset(clock: () => number, monotonic = () => performance.no
   }
 }
 
-/** The address of GitHub's pages, by that of the API: github.com, GHE.com (`api.SUBDOMAIN.ghe.com`), or an Enterprise Server (`HOST/api/v3`). */
+/** URL of GitHub's web pages for an API URL: github.com, `api.SUBDOMAIN.ghe.com`, `HOST/api/v3` (Enterprise Server). */
 function serverUrl(apiUrl: string): string {
   const { protocol, host } = new URL(apiUrl)
   return `${protocol}//${host.replace(/^api\.(?=github\.com$|[^.]+\.ghe\.com$)/, '')}`

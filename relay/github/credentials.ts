@@ -5,30 +5,30 @@ import { fetchInTime, loadOctokit, octokitOptions, rejectPages } from './octokit
 import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** @param at the repository, as Octokit takes it */
+/** @param at the repository, in Octokit's format */
 type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promise<T>
 
-/** How the relay acts on GitHub: with one token, or as a GitHub App with the installation of each repository. */
+/** How the relay authenticates to GitHub: with one token, or as a GitHub App with an installation per repository. */
 export interface Credential {
   kind: 'token' | 'app'
   /**
-   * Calls `work` with an Octokit that has a token for the repository. Errors of `work`'s own requests are thrown as
-   * they are.
+   * Calls `work` with an Octokit that has a token for the repository. Errors of `work`'s own requests are rethrown
+   * unchanged.
    *
-   * If GitHub rejects the installation or its token (401, 404), `work` runs a second time, once: its first request
-   * didn't change anything.
+   * If GitHub rejects the installation or its token (401, 404), `work` is called once more, because its first request
+   * changed nothing.
    *
-   * @throws CredentialError if there is no such token
+   * @throws CredentialError if no token is available
    */
   use<T>(repository: string, work: Work<T>): Promise<T>
 }
 
 export interface CredentialCheck {
-  /** Asks GitHub only whether it accepts the credential: `onResponse` gets the response. */
+  /** Sends a request only to check whether GitHub accepts the credential. `onResponse` gets the response. */
   check(): Promise<void>
 }
 
-/** No token for a repository. `system`: what failed, finding the App's installation there or getting a token for it. */
+/** No token for a repository. `system`: the failed step, finding the App's installation or getting a token for it. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -44,7 +44,7 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/** @param onResponse called with each response, or null and the error if there was none, and when its request was sent by `performance.now()` */
+/** @param onResponse called with the response, or null and the error, and the send time by `performance.now()` */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
@@ -73,12 +73,12 @@ function tokenCredential(options: Options, token: string): Credential & Credenti
   return {
     kind: 'token',
     use: async (repository, work) => work(await open(), atOf(repository)),
-    // This request counts against no limit.
+    // This request doesn't count against the rate limit.
     check: async () => void (await (await open()).request('GET /rate_limit')),
   }
 }
 
-/** A 404 may mean "no longer installed here" or "does not exist": how often the first is checked. */
+/** A 404 can mean "no longer installed" or "doesn't exist". This is the interval for rechecking the installation. */
 const RECHECK_MS = 60_000
 
 function appCredential(
@@ -88,7 +88,7 @@ function appCredential(
 ): Credential & CredentialCheck {
   let app: Octokit | undefined
   const installations = new Map<string, { id: number; at: number }>()
-  /** One for all repositories of an installation, since each has its own token. */
+  /** One Octokit per installation, since each installation has its own token. */
   const octokits = new Map<number, Octokit>()
 
   return {
@@ -112,7 +112,7 @@ function appCredential(
     const octokit = octokits.get(installationId) ?? (await create({ installationId }))
     octokits.set(installationId, octokit)
     try {
-      // auth-app keeps the token, and renews it shortly before its hour is over.
+      // auth-app caches the token, and renews it shortly before it expires after an hour.
       await octokit.auth({ type: 'installation' })
     } catch (error) {
       throw new CredentialError('token', repository, error)
@@ -140,7 +140,7 @@ function appCredential(
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation that may no longer exist, judging by an error. @returns whether there was one */
+  /** Forgets an installation if the error suggests that it's gone. @returns whether it forgot one */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'
@@ -156,7 +156,7 @@ function appCredential(
   }
 }
 
-/** A credential that sends nothing during a rate-limit pause: no dispatch, and no read. */
+/** A credential that sends no dispatches or reads during a rate-limit pause. */
 export function pausedCredential(
   credential: Credential,
   pauses: RateLimitPauses,
@@ -179,12 +179,12 @@ export function pausedCredential(
   }
 }
 
-/** Shorter secrets would hide parts of any text. */
+/** Redacting shorter secrets would remove fragments of ordinary text. */
 const SHORTEST = 6
-/** The form of GitHub's tokens, including those of installations, which aren't in the configuration. */
+/** GitHub's token format, including installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]_\w{20,}|github_pat_\w{20,})/g
 
-/** A credential whose errors contain no secret: GitHub, or a proxy on the way, may quote what it was sent. */
+/** A credential whose errors contain no secrets. GitHub, or a proxy in between, may quote the request. */
 export function hideSecrets(credential: Credential, secrets: readonly string[]): Credential {
   const known = secrets.filter(secret => secret.length >= SHORTEST).sort((a, b) => b.length - a.length)
   const hide = (text: string) =>
@@ -198,7 +198,7 @@ export function hideSecrets(credential: Credential, secrets: readonly string[]):
       } catch (error) {
         for (let each = error; each instanceof Error; each = each.cause) {
           const hidden = hide(each.message)
-          // The message of a DOMException can't be set.
+          // A DOMException's message is read-only.
           if (hidden !== each.message) each.message = hidden
           const data = each instanceof RequestError ? each.response?.data : null
           if (hasMessage(data)) data.message = hide(data.message)

@@ -15,9 +15,9 @@ import {
 import { foreignReason, type ResponseId, responseId } from './response.ts'
 
 /**
- * Sends a `repository_dispatch`. GitHub accepts it even if no workflow listens to it.
+ * Sends a `repository_dispatch`. GitHub accepts it even if no workflow listens for it.
  *
- * @throws what `postDispatch` throws
+ * @throws the errors of `postDispatch`
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 export async function sendRepositoryDispatch(
@@ -56,7 +56,7 @@ export function repositoryDispatchRefusal(
   }
 }
 
-/** What GitHub quotes may be the value of an input, so the message is cut there. */
+/** GitHub's quotes can contain input values, so the message is cut off there. */
 const withoutQuotes = (message: string) =>
   message.replace(/(["'`])(client_payload|event_type)\1/g, '$2').replace(/["'`].*/s, '***')
 
@@ -70,24 +70,24 @@ export interface DispatchResponse {
 export interface DispatchPolicy {
   /** Throws if it's too late to send. */
   mayPost: () => void
-  /** Whether the relay may dispatch to a repository, by RELAY_ALLOWED_REPOSITORIES. */
+  /** Whether RELAY_ALLOWED_REPOSITORIES lets the relay dispatch to a repository. */
   isAllowed: (repository: string) => boolean
 }
 
-/** How GitHub points to the new address of a repository that was renamed or transferred. */
+/** How GitHub refers to the new URL of a renamed or transferred repository. */
 const MOVED = [301, 302, 307, 308]
-/** What follows the address of a repository, `/repos/OWNER/NAME` or `/repositories/ID`. */
+/** The rest of the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
 const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/(force-)?cancel$/
 
 /**
- * Posts a dispatch, or a request to cancel a run, and repeats it if GitHub responds that the repository has moved:
- * `fetch` would follow a 301 or 302 with a GET, which starts nothing. The repository's new name has to be allowed, and
- * the token goes to no other address than GitHub's API.
+ * Posts a dispatch or a cancellation, and repeats it if GitHub responds that the repository has moved. `fetch` would
+ * follow a 301 or 302 with a GET, which starts nothing. The repository's new name must be allowed, and the token is
+ * sent only to GitHub's API.
  *
  * @param route such as `/dispatches`, with Octokit's placeholders
- * @param parameters the placeholders' values and the body
- * @returns `foreign`: a clause that says why the response isn't GitHub's; nothing was started
- * @throws what Octokit throws, RejectedError, PreparationError, and what `mayPost` throws
+ * @param parameters values of the placeholders, and the body
+ * @returns `foreign`: a clause that explains why the response isn't from GitHub. In that case, nothing was started
+ * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */
 export async function postDispatch(

@@ -12,35 +12,35 @@ import {
 } from './response.ts'
 
 /**
- * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action:
- * a sentence if the dispatch was rejected, otherwise a clause.
+ * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action: a
+ * sentence if the dispatch was rejected, otherwise a clause.
  */
 export type DispatchOutcome = Outcome & {
-  /** GitHub's last response; absent if there was none. */
+  /** GitHub's last response; absent if there was no response. */
   response?: ResponseId
 }
 
 type Outcome =
   /** `run`: the workflow run, if GitHub names it. */
   | { kind: 'accepted'; run: { id: number; url: string } | null }
-  /** Nothing was started, and another attempt would change nothing. */
+  /** Nothing was started, and retrying wouldn't help. */
   | { kind: 'rejected'; reason: string }
-  /** Nothing was started, and another attempt may succeed. `until`: null if GitHub names no time. */
+  /** Nothing was started, and a retry may succeed. `until`: null if GitHub names no time. */
   | {
       kind: 'deferred'
       until: number | null
       reason: string
       cause: 'rate_limit' | 'credential' | 'other'
     }
-  /** It may or may not have started a workflow. */
+  /** The dispatch may have started a workflow. */
   | { kind: 'response_lost'; reason: string }
 
-/** The outcome of a failed read: not permitted, or worth another try at `at`. Times are milliseconds since 1970, reasons clauses. */
+/** The outcome of a failed read: forbidden, or to be retried at `at` (milliseconds since 1970). Reasons are clauses. */
 export type ReadFailure =
-  /** `permission`: the credential lacks a permission; otherwise, it can't see the repository or run. */
+  /** `permission`: whether a permission is missing. If false, the credential can't see the repository or run. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
-/** A dispatch wasn't sent because its lease ends too soon. */
+/** The dispatch wasn't sent, because the lease expires too soon. */
 export class DelayedError extends Error {
   override name = 'DelayedError'
   constructor() {
@@ -48,16 +48,16 @@ export class DelayedError extends Error {
   }
 }
 
-/** GitHub rejected a dispatch, or the relay doesn't send it; the message is the sentence to show. */
+/** GitHub rejected a dispatch, or the relay doesn't send it. The message is for the user. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
-  /** @param cause GitHub's refusal, if there was one */
+  /** @param cause GitHub's error, if there was one */
   constructor(sentence: string, cause?: unknown) {
     super(sentence, { cause })
   }
 }
 
-/** A request failed that has to precede the dispatch, so the dispatch wasn't sent. */
+/** A request that must precede the dispatch failed, so the dispatch wasn't sent. */
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
@@ -65,27 +65,27 @@ export class PreparationError extends Error {
   }
 }
 
-/** How long requests wait after GitHub rejected the relay's credential. */
+/** How long requests pause after GitHub rejected the relay's credential. */
 export const CREDENTIAL_RETRY_MS = 60_000
 
-/** Why a request to GitHub failed. Times are milliseconds since 1970, reasons clauses if not said otherwise. */
+/** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses unless noted otherwise. */
 type Failure =
   /** The relay's own pause, or GitHub's rate limit. */
   | { kind: 'limited'; until: number; reason: string }
   /** No response. `isSent`: false if the request certainly didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
-  /** 408 or 5xx: the request may have taken effect. `limit`: if GitHub asks to wait. */
+  /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
-  /** A response of a proxy or gateway. */
+  /** A response from a proxy or gateway. */
   | { kind: 'foreign'; reason: string }
-  /** GitHub rejects the credential, whatever the request, until an operator renews it. */
+  /** GitHub rejects the credential for every request until an operator renews it. */
   | { kind: 'credential'; reason: string }
-  /** The App gets no token for this repository; `reason`: a sentence. */
+  /** The App can't get a token for this repository. `reason`: a sentence. */
   | { kind: 'no_token'; status: number; message: string; reason: string }
   /** Any other 4xx. */
   | { kind: 'refused'; status: number; message: string; documentation: string }
 
-/** @param tries how often in a row GitHub asked to wait before */
+/** @param tries consecutive earlier requests for which GitHub asked to wait */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
@@ -111,10 +111,10 @@ function classify(error: unknown, repository: string, now: number, tries: number
 }
 
 /**
- * The outcome of a dispatch that failed. If it got no token (CredentialError), or if a preceding request failed
- * (PreparationError), it wasn't sent.
+ * The outcome of a failed dispatch. It wasn't sent if there was no token (CredentialError), or if a preceding request
+ * failed (PreparationError).
  *
- * @param context.refusal the sentence for a refusal of GitHub that concerns this dispatch
+ * @param context.refusal the message if GitHub rejected this particular dispatch
  */
 export function dispatchFailure(error: unknown, context: DispatchContext): DispatchOutcome {
   const response = findResponse(error)
@@ -125,7 +125,7 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
 interface DispatchContext {
   repository: string
   now: number
-  /** @param documentation the page that GitHub names, in parentheses; empty if none */
+  /** @param documentation URL that GitHub refers to, in parentheses; empty if none */
   refusal: (status: number, message: string, documentation: string) => string
 }
 
@@ -140,7 +140,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // Also if GitHub names a time: nothing is sent until then, and the run is searched for afterwards.
+    // Even if GitHub names a time: nothing is sent until then. The run is searched for afterwards.
     case 'server_error': {
       const what = isToken
         ? "the App's request for a token for"
@@ -169,10 +169,10 @@ export const deferred = (
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
 
 /**
- * What a failed request about workflow runs, jobs, or repositories means.
+ * The outcome of a failed request for workflow runs, jobs, or repositories.
  *
- * @param context.tries how often in a row it failed before
- * @param context.permission the permission that the request needs
+ * @param context.tries consecutive earlier failures
+ * @param context.permission the required permission
  */
 export function readFailure(
   error: unknown,
@@ -197,7 +197,7 @@ export function readFailure(
         ? { kind: 'later', at: limit.until, reason: limit.reason }
         : soon(`GitHub responded with ${status}`)
     }
-    // An outage: decisions that need evidence wait until an operator has renewed it.
+    // Treated as an outage: decisions that need evidence wait until an operator renews the credential.
     case 'credential':
       return { kind: 'later', at: now + CREDENTIAL_RETRY_MS, reason: failure.reason }
     case 'no_token':
@@ -211,10 +211,10 @@ export function readFailure(
   }
 }
 
-/** Where a request failed: before the App had a token for the repository, or with a token (null). */
+/** Where a request failed: while getting the App's token for the repository, or with a token (null). */
 type System = CredentialError['system'] | null
 
-/** Why GitHub rejects the relay's own credential, as a clause; null if the refusal has another reason. */
+/** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (status === 401 && system) {
     return `GitHub rejects the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
@@ -244,19 +244,19 @@ function noTokenSentence(
 }
 
 /**
- * Whether a workflow execution protection blocks a run, by GitHub's message about it: in a refusal, or as an annotation of the
- * run.
+ * Whether a workflow execution protection blocks a run, according to GitHub's message in a refusal or a run's
+ * annotation.
  *
  * @see https://docs.github.com/actions/concepts/about-actions-policies
  */
 export const isProtection = (message: string): boolean =>
   /is not allowed to trigger Actions workflows/i.test(message)
 
-/** What to change if a workflow execution protection blocks a run. */
+/** How to fix a run that a workflow execution protection blocks. */
 export const PROTECTION_HINT =
   "a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN"
 
-/** What to change after a 403, by GitHub's message. */
+/** How to fix a 403, based on GitHub's message. */
 export function forbiddenHint(message: string, permission: string): string {
   if (isProtection(message)) return PROTECTION_HINT
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)"

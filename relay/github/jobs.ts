@@ -16,21 +16,21 @@ export interface Job {
   id: number
   name: string
   conclusion: string | null
-  /** Whether a runner started it. */
+  /** Whether a runner started the job. */
   started: boolean
-  /** Milliseconds since 1970, by GitHub's clock; null if it didn't start or finish. */
+  /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
   finishedAt: number | null
   steps: Step[]
 }
 
-/** Reads jobs and their logs. Every function throws what Octokit throws, or CredentialError. */
+/** Reads jobs and their logs. All functions throw Octokit's errors and CredentialError. */
 export interface JobReader {
-  /** At most 100 jobs, and whether there are more. */
+  /** Returns at most 100 jobs, and whether there are more. */
   jobs(repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }>
-  /** The end of a finished job's log; null if GitHub has none, for example because the runner was lost. */
+  /** Returns the end of a finished job's log; null if GitHub has no log, for example because the runner was lost. */
   jobLog(repository: string, jobId: number): Promise<string | null>
-  /** The first 100 annotations of a job, whose id is that of its check run. Needs Checks: read. */
+  /** Returns a job's first 100 annotations. A job's id is also its check run id. Needs Checks: read. */
   annotations(repository: string, jobId: number): Promise<Annotation[]>
 }
 
@@ -70,15 +70,15 @@ export function createJobReader(credential: Credential): JobReader {
     jobLog: (repository, jobId) =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
-        // Octokit doesn't follow the redirect: the log is on another host, at a signed address, and the token must not
-        // be sent there.
+        // Octokit doesn't follow the redirect, because the log is at a signed URL on another host, which must not
+        // receive the token.
         const request = { redirect: 'manual' as const, signal }
         let { headers } = await octokit.request('GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs', {
           ...at,
           job_id: jobId,
           request,
         })
-        // If the repository was renamed, GitHub first redirects to its new address.
+        // If the repository was renamed, GitHub first redirects to its new URL.
         const api = `${trimEnd(octokit.request.endpoint.DEFAULTS.baseUrl, '/')}/`
         if (headers.location?.startsWith(api)) {
           ;({ headers } = await octokit.request({ method: 'GET', url: headers.location, request }))
@@ -97,7 +97,7 @@ const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || nu
 /** Far more than a hundred lines need. */
 const KEPT_BYTES = 512 * 1024
 
-/** The end of a stream of UTF-8 text, however long it is, from the start of a line. */
+/** Returns the end of a UTF-8 stream of any length, starting at the beginning of a line. */
 export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BYTES): Promise<string> {
   let chunks: Uint8Array[] = []
   let length = 0
@@ -119,18 +119,18 @@ export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BY
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
-/** How much of a line is read, ANSI codes included. */
+/** How many characters of a line are read, including ANSI codes. */
 const MAX_PART = 4_000
-/** What GitHub puts before each line of a job's log. */
+/** The timestamp that GitHub puts before each log line. */
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
-/** The runner's command in a log: `##[add-mask]…`, or `::add-mask::…` if a step printed one. */
+/** The runner command in a log: `##[add-mask]…`, or `::add-mask::…` if a step printed it. */
 const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
- * The last lines of a job's log, made readable: no times, no ANSI codes, no runner commands. GitHub's `***` for a secret
- * becomes `[masked]`, and a line that registers a secret is left out.
+ * The readable last lines of a job's log, without times, ANSI codes, and runner commands. GitHub's `***` for a secret
+ * becomes `[masked]`. Lines that register a secret are omitted.
  *
- * @param until later lines are left out, such as the clean-up after the step that failed; milliseconds since 1970
+ * @param until omits later lines, such as the clean-up after the failed step (milliseconds since 1970)
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []
@@ -140,12 +140,12 @@ export function cleanLog(text: string, until: number | null): string[] {
     if (time) at = Date.parse(time[1] as string)
     lines.push({ at, raw: time ? raw.slice(time[0].length) : raw })
   }
-  // GitHub gives the end of a step in whole seconds.
+  // GitHub reports the end of a step in whole seconds.
   const within = until === null ? lines : lines.filter(line => line.at < until + 1000)
   return lastLines(within) ?? lastLines(lines) ?? []
 }
 
-/** Reads from the end, and no more than is kept; null if there are none. */
+/** Reads backward, and only as many lines as are kept; null if there are none. */
 function lastLines(lines: readonly { raw: string }[]): string[] | null {
   const kept: string[] = []
   for (let i = lines.length - 1; i >= 0 && kept.length < MAX_LINES; i--) {
@@ -156,7 +156,7 @@ function lastLines(lines: readonly { raw: string }[]): string[] | null {
 }
 
 function clean(raw: string): string | null {
-  // What a terminal would have shown: a carriage return starts the line again.
+  // As in a terminal: a carriage return starts the line again.
   let shown = ''
   for (let end = raw.length; shown === '' && end > 0; end = raw.lastIndexOf('\r', end - 1)) {
     const part = raw.slice(raw.lastIndexOf('\r', end - 1) + 1, end)

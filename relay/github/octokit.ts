@@ -7,7 +7,7 @@ import { foreignReason, isForeign } from './response.ts'
 const API_VERSION = '2022-11-28'
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Octokit's options: every request to GitHub's API names the relay and the version, including those of auth-app. */
+/** Octokit's options. Every GitHub API request, including auth-app's, identifies the relay and the API version. */
 export const octokitOptions = (
   apiUrl: string,
   send: (url: string, init: RequestInit) => Promise<Response>,
@@ -32,7 +32,7 @@ interface Loaded {
 
 let loading: Promise<Loaded> | undefined
 
-/** GitHub's client takes longer to load than everything else at startup, so it's loaded when it's first needed. */
+/** GitHub's client takes longer to load than everything else at startup, so it's loaded on first use. */
 export function loadOctokit(): Promise<Loaded> {
   loading ??= Promise.all([import('@octokit/rest'), import('@octokit/auth-app')]).then(
     ([{ Octokit }, { createAppAuth }]) => ({ Octokit, createAppAuth }),
@@ -40,7 +40,7 @@ export function loadOctokit(): Promise<Loaded> {
   return loading
 }
 
-/** Makes a read fail if a proxy responded with a page. A dispatch reads its response itself. */
+/** Makes reads fail if a proxy responded with a page. Dispatches check their responses themselves. */
 export function rejectPages(octokit: Octokit): Octokit {
   octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
     const isJson = mediaType?.format !== 'raw' && !url.endsWith('/dispatches')
@@ -50,17 +50,17 @@ export function rejectPages(octokit: Octokit): Octokit {
   return octokit
 }
 
-/** Longer than Node's `fetch` takes to give up connecting (10 to 11 s): its error then says that nothing was sent. */
+/** Longer than `fetch` takes to give up connecting (10 to 11 s), so that its error shows that nothing was sent. */
 const TIMEOUT_MS = 12_000
-/** A timer that is this late means that the process was suspended. */
+/** A timer that fires this late means that the process was suspended. */
 const SUSPENDED_MS = 5_000
 
-/** No request waits forever, including those of auth-app. */
+/** Adds a timeout to every request, including auth-app's. */
 export function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
   return fetchLimited(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }
 
-/** Like the DOM's error of this name, whose message can't be changed to hide a secret. */
+/** Like the DOM's error of this name, but with a message that can be changed to remove a secret. */
 class TimeoutError extends Error {
   override name = 'TimeoutError'
   constructor() {
@@ -70,7 +70,7 @@ class TimeoutError extends Error {
 
 /**
  * Aborts after the timeout. If the process was suspended in the meantime (a sleeping machine, a stopped container), the
- * response may have arrived: there is the same time again to read it, so that the outcome of a dispatch is known.
+ * response may have arrived, so the timeout restarts once to read it. That makes a dispatch's outcome known.
  */
 function timeOut(ms: number): AbortSignal {
   const controller = new AbortController()

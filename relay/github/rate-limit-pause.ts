@@ -5,29 +5,29 @@ import type { RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**
- * GitHub limits a credential, not a repository: when it limits one request, nothing is sent with the same credential
- * until the time that it names. This is what one relay knows; the store keeps it for all relays and across restarts.
+ * GitHub limits a credential, not a repository. After one limited request, the relay sends nothing with the same
+ * credential until the time that GitHub names. The store shares pauses with other relays and across restarts.
  */
 export interface RateLimitPauses {
-  /** The scope of all repositories; null if each owner has its own. */
+  /** The scope that covers all repositories; null if each owner has its own. */
   shared: string | null
-  /** The pause that applies now; null if there is none. */
+  /** The current pause; null if there is none. */
   find(repository: string): RateLimitPause | null
-  /** GitHub has asked to wait, or rejected the credential; `reason`: a clause to show. */
+  /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
   pause(repository: string, until: number, reason: string, cause: PauseCause): void
-  /** Adds the pauses that the store keeps. */
+  /** Adds pauses from the store. */
   add(pauses: readonly RateLimitPause[]): void
-  /** How often in a row GitHub asked to wait. */
+  /** How many times in a row GitHub asked to wait. */
   tries(repository: string): number
-  /** GitHub has responded to a dispatch: the pause is over, and attempts are counted from zero. */
+  /** Records GitHub's response to a dispatch: finishes the pause and resets the count of attempts. */
   resume(repository: string): void
-  /** All pauses that apply now. */
+  /** All current pauses. */
   allPaused(): RateLimitPause[]
-  /** The pauses, also past ones, whose credential GitHub has rejected and hasn't accepted for a dispatch since. */
+  /** Current and past pauses whose credential GitHub rejected and hasn't accepted for a dispatch since. */
   rejected(): RateLimitPause[]
 }
 
-/** GitHub limits requests, or rejects the credential. */
+/** Why a pause starts: GitHub's rate limit, or a rejected credential. */
 export type PauseCause = 'limit' | 'credential'
 
 /** A request wasn't sent because of a rate-limit pause. */
@@ -42,12 +42,12 @@ export class PausedError extends Error {
   }
 }
 
-/** GitHub's limits last at most an hour; longer pauses are shortened to this. */
+/** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** A time further away than this is outdated, or comes from a clock that was set. */
+/** A time further in the future is outdated, or comes from a clock that was set. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
-/** @param onPause called with each pause that starts, and its cause */
+/** @param onPause called with each new pause and its cause */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -66,7 +66,7 @@ export function createRateLimitPauses(
   function raise(key: string, until: number, reason: string, cause: PauseCause): RateLimitPause {
     const now = clock()
     const known = entryOf(key)
-    // If several requests were in progress, the longest wait applies.
+    // If several concurrent requests were limited, the longest pause applies.
     const next = Math.min(until, now + LONGEST_PAUSE_MS)
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
@@ -97,7 +97,7 @@ export function createRateLimitPauses(
     tries: repository => entryOf(scope(repository))?.tries ?? 0,
     resume(repository) {
       const key = scope(repository)
-      // A response to a request that was sent before the pause doesn't finish it.
+      // A response to a request from before the pause doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
@@ -123,10 +123,10 @@ const LIMITED = 'GitHub limits how fast this credential may work'
 const OVERLOADED = 'GitHub fails for now, and asks to wait'
 
 /**
- * How long GitHub asks to wait, if the error is its rate limit or a failure for which it names a time. `until`:
- * milliseconds since 1970; `reason`: a clause for Port's log, followed by GitHub's response in brackets.
+ * How long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`: milliseconds
+ * since 1970. `reason`: a clause for Port's log, followed by GitHub's response in brackets.
  *
- * @param tries how often in a row GitHub asked to wait before
+ * @param tries how many times in a row GitHub asked to wait before
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(
@@ -140,7 +140,7 @@ export function readLimit(
   const headers = { get: (name: string) => (response.headers as Named)[name] ?? null }
   const isFailure = status >= 500 && headers.get('retry-after') !== null
   if (!isFailure && status !== 429 && !(status === 403 && isLimit(headers, data))) return null
-  // GitHub's times are by its own clock, which may differ from this one.
+  // GitHub's times use its own clock, which may differ from the relay's.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
   const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset

@@ -1,11 +1,11 @@
 import type { Credential } from './credentials.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** Facts that the claims of a run's OIDC token must match. */
+/** Repository properties that a run's OIDC claims must match. */
 export interface RepositoryFacts {
-  /** Unchanged when the repository is renamed; another repository has another one. */
+  /** Doesn't change when the repository is renamed. Another repository has another id. */
   id: number
-  /** Its current name: it differs from the requested one if the repository was renamed or transferred. */
+  /** The current name. It differs from the requested name if the repository was renamed or transferred. */
   fullName: string
   defaultBranch: string
 }

@@ -1,6 +1,6 @@
-/** Allows a number of requests within any time window. */
+/** Allows a fixed number of requests within any time window. */
 export interface RequestBudget {
-  /** Takes a number of requests (1 by default) if they are left, and `leave` others for what is more urgent. */
+  /** Takes requests (1 by default) if that leaves at least `leave` requests for urgent work. */
   take(requests?: number, leave?: number): boolean
   /** When the next request is allowed, milliseconds since 1970. */
   freeAt(): number

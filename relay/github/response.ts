@@ -1,41 +1,41 @@
 import { RequestError } from '@octokit/request-error'
 import { stripAnsiCodes } from '../../port/text.ts'
 
-/** GitHub's API responds with JSON; a proxy in between, or GitHub's front end, responds with pages. */
+/** GitHub's API responds with JSON. A proxy, or GitHub's front end, responds with HTML pages. */
 export const isForeign = (data: unknown) =>
   typeof data !== 'object' || data === null || data instanceof ArrayBuffer
 
-/** Why a response isn't GitHub's, as a clause. */
+/** Why a response isn't from GitHub, as a clause. */
 export const foreignReason = (status: number) =>
   `something between the relay and GitHub responded with ${status}`
 
-/** Throws if a response lacks what GitHub's has: it's from something else. */
+/** Throws if a response lacks what GitHub's responses contain, because then it isn't from GitHub. */
 export function mustBeGitHub(isThere: boolean): void {
   if (!isThere) throw new Error(foreignReason(200))
 }
 
-/** The message in the body of a refusal, to be shown. */
+/** The message in a refusal's body, cleaned for display. */
 export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'
 
-/** The message in the body of a refusal, as it arrived. */
+/** The unmodified message in a refusal's body. */
 export function rawMessage(data: unknown): string {
   const text = (data as { message?: unknown } | null | undefined)?.message
   return typeof text === 'string' ? text : ''
 }
 
-/** The page that GitHub names for a refusal, in parentheses; empty if it names none. */
+/** The documentation URL in a refusal, in parentheses; empty if there is none. */
 export function readDocumentation(data: unknown): string {
   const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
 }
 
-/** Identifies one of GitHub's responses: GitHub's support can find the request by it. */
+/** Identifies a GitHub response, so that GitHub's support can find the request. */
 export interface ResponseId {
   status: number
   requestId: string | null
 }
 
-/** @param headers as Octokit gives them */
+/** @param headers in Octokit's format */
 export function responseId(status: number, headers: Record<string, string | number | undefined>): ResponseId {
   const id = headers['x-github-request-id']
   return { status, requestId: typeof id === 'string' ? cleanText(id, MAX_ID) : null }
@@ -43,7 +43,7 @@ export function responseId(status: number, headers: Record<string, string | numb
 
 const MAX_ID = 100
 
-/** GitHub's response that caused an error, directly or as its cause; undefined if there was none. */
+/** GitHub's response in an error or in the error's cause; undefined if there was none. */
 export function findResponse(error: unknown): RequestError['response'] {
   for (let each = error; each instanceof Error; each = each.cause) {
     if (each instanceof RequestError) return each.response
@@ -52,17 +52,17 @@ export function findResponse(error: unknown): RequestError['response'] {
 }
 
 const MAX_LENGTH = 300
-/** How much of a longer text is read: enough to fill the result, ANSI codes included. */
+/** How many characters of a longer text are read: enough to fill the result, including ANSI codes. */
 const MAX_READ = 4 * MAX_LENGTH
 
 /**
- * A name or message from GitHub as one line of text, for logs, Port, and terminals: without ANSI codes, control and
- * formatting characters, and line breaks, and cut to a length. Anyone with write access to a repository can set one.
+ * Turns a name or message from GitHub into one line for logs, Port, and terminals. Removes ANSI codes, control and
+ * formatting characters, and line breaks, because anyone with write access can set such texts. Limits the length.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   const line = stripAnsiCodes(text.slice(0, MAX_READ))
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
-    // Characters that reorder or hide the text next to them.
+    // Characters that reorder or hide adjacent text.
     .replace(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu, '')
     .replace(/ +/g, ' ')
     .trim()
@@ -70,5 +70,5 @@ export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
 }
 
-/** Whether {@link cleanText} has cut a text to its usual length. */
+/** Whether {@link cleanText} has cut a text to the default length. */
 export const isCut = (cleaned: string) => cleaned.length === MAX_LENGTH && cleaned.endsWith('…')

@@ -4,90 +4,90 @@ import { readFailure } from './errors.ts'
 import type { RequestBudget } from './request-budget.ts'
 import type { RunReader, WorkflowRun } from './runs.ts'
 
-/** What started the runs of a list. */
+/** The event that started the runs in a list. */
 type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
-/** What a caller needs: the list back to a time, and the runs with these ids. */
+/** What a caller needs: all runs since a time, and the runs with these ids. */
 interface Want {
   event: RunEvent
-  /** Milliseconds since 1970, by GitHub's clock; null if only the ids matter. */
+  /** Milliseconds since 1970 by GitHub's clock; null if only the ids matter. */
   since: number | null
   runIds: readonly number[]
 }
 
-/** What is known of the runs of a repository. Times are milliseconds since 1970. */
+/** What is known about a repository's runs. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the credential can't read the list, for example without Actions: read. `unavailable`: not now. */
+  /** `forbidden`: the credential can't read the list, for example without Actions: read. `unavailable`: temporarily. */
   access: 'read' | 'forbidden' | 'unavailable'
-  /** Why not. */
+  /** Why the list can't be read. */
   reason: string | null
-  /** How long GitHub has refused, from the first refusal in a row to the last, in milliseconds: one may be a mistake. */
+  /** Milliseconds from the first to the last consecutive refusal, because a single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
-  /** Requested ids of runs that were deleted. */
+  /** Requested ids whose runs were deleted. */
   gone: ReadonlySet<number>
-  /** When the list was last read, by the relay's clock; null for never. */
+  /** When the list was last read, by the relay's clock; null if never. */
   readAt: number | null
-  /** The list contains every run since then. */
+  /** The list contains every run since this time. */
   covers: number
   /** When the next poll may show more. */
   nextAt: number
 }
 
 /**
- * One list of runs for each repository and event, shared by all deliveries of this process, within one request budget;
- * and runs by id that aren't in it. Each relay has its own: two relays on one database may send twice as many requests.
+ * One list of runs per repository and event, plus runs by id that aren't in the list. All deliveries of this process
+ * share the lists and one request budget. Two relays on one database may send twice as many requests.
  */
 export interface RunCache {
-  /** @param maxAge how old the list may be, in milliseconds; it's older if the budget requires it */
+  /** @param maxAge maximum age of the list in milliseconds; exceeded if the budget requires it */
   poll(repository: string, want: Want, maxAge: number): Promise<Snapshot>
 }
 
 type Access = Pick<Snapshot, 'access' | 'reason' | 'refusedFor' | 'readAt' | 'covers'>
 
-/** The newest runs of a repository that one event started. */
+/** A repository's newest runs that one event started. */
 interface RunList {
   runs(): ReadonlyMap<number, WorkflowRun>
-  /** Notes what the next reading has to contain, and reads if the list is older than `maxAge` and may be read. */
+  /** Records what the next read must contain. Reads if the list is older than `maxAge` and reading is allowed. */
   refresh(since: number | null, runIds: readonly number[], maxAge: number): Promise<void>
   access(): Access
-  /** No request is sent for the list before then. */
+  /** The time before which no list request is sent. */
   blockedUntil(): number
   isReading(): boolean
-  /** Requests that the last reading took; 0 if it failed. */
+  /** Number of requests for the last read; 0 if it failed. */
   cost(): number
 }
 
-/** Runs that aren't in the list, read one by one. */
+/** Runs that aren't in the list and are read individually. */
 interface RunsById {
   read(id: number, maxAge: number): Promise<void>
-  /** Undefined if it's not known. */
+  /** Undefined if the run is unknown. */
   get(id: number): WorkflowRun | 'gone' | undefined
   delete(id: number): void
 }
 
 const PAGE = 100
-/** The shortest time between two readings of one list. */
+/** The minimum time between two reads of one list. */
 const MIN_INTERVAL_MS = 5_000
-/** Beyond, runs are read by id. */
+/** Beyond this number of pages, runs are read by id. */
 const MAX_PAGES = 5
 /** The next page is read if this many requested runs are missing. */
 const WORTH_A_PAGE = 3
-/** A first refusal may be a mistake. */
+/** Short, because the first refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
-/** A token may be given its permission at any time. */
+/** A token can get its permission at any time. */
 const FORBIDDEN_MS = 300_000
-/** A run counts as deleted after this many 404s, because GitHub's replicas don't all show a new run at once. */
+/** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
 const MISSES = 2
-/** A repository that wasn't polled in this time no longer counts. */
+/** A repository that wasn't polled for this long no longer counts. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
-/** A clock that is further back than this was set, not adjusted. */
+/** If the clock is further behind than this, it was set back, not adjusted. */
 const SET_BACK_MS = 60_000
 
 /**
- * @param deps.budgetById separate, so that many old runs don't keep the lists from being read
- * @param deps.perMinute the requests that the intervals are chosen for: a little less than `budget` allows
+ * @param deps.budgetById separate budget, so that many old runs don't block list reads
+ * @param deps.perMinute number of requests that intervals are based on: slightly less than `budget` allows
  */
 export function createRunCache(deps: {
   github: Pick<RunReader, 'runsPage' | 'run'>
@@ -126,7 +126,7 @@ export function createRunCache(deps: {
   function open(repository: string, event: RunEvent) {
     const key = `${event} ${repository.toLowerCase()}`
     const known = entries.get(key)
-    // After the clock was set back, the times of the entry are useless.
+    // If the clock was set back, the entry's times are useless.
     const isUsable = known && known.polledAt <= clock() + SET_BACK_MS
     const entry = isUsable
       ? known
@@ -140,7 +140,7 @@ export function createRunCache(deps: {
     return entry
   }
 
-  /** How old a list may be, so that all lists together stay within the budget. */
+  /** The age at which a list is read again, chosen so that all lists together stay within the budget. */
   function interval(): number {
     let cost = 0
     for (const [key, { list, polledAt }] of entries) {
@@ -162,14 +162,14 @@ function createRunList(
   event: RunEvent,
   { github, budget, clock }: ReadDeps<'runsPage'>,
 ): RunList {
-  /** What the next reading has to contain: runs since then, and these ids. */
+  /** What the next read must contain: runs since this time, and these ids. */
   let since = Number.POSITIVE_INFINITY
   let wanted = new Set<number>()
   const pages: { runs: WorkflowRun[]; etag: string | null }[] = []
   let covers = Number.POSITIVE_INFINITY
   let readAt: number | null = null
   let failure: { access: 'forbidden' | 'unavailable'; reason: string } | null = null
-  /** The first and last refusal of GitHub since the list was last read. */
+  /** GitHub's first and last refusal since the list was last read. */
   let refused: { first: number; last: number } | null = null
   let tries = 0
   let blockedUntil = 0
@@ -262,7 +262,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
     run: WorkflowRun | null
     etag: string | null
     readAt: number
-    /** 404s in a row. */
+    /** Number of consecutive 404s. */
     misses: number
   }
   const entries = new BoundedMap<number, Known>(MAX_BY_ID)
@@ -275,7 +275,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt: clock() })
       } catch (error) {
-        // The list is readable, or not forbidden: the run doesn't exist, and no permission is missing.
+        // The list is readable, or not forbidden, so the 404 means a missing run, not a missing permission.
         const isMissing = error instanceof RequestError && error.response?.status === 404
         if (!isMissing) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt: clock() })

@@ -3,30 +3,30 @@ import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, postDispatch } from './dispatch.ts'
 import { cleanText, mustBeGitHub, readMessage } from './response.ts'
 
-/** A workflow run as GitHub's list and its webhooks show it. Times are milliseconds since 1970. */
+/** A workflow run in GitHub's lists and webhooks. Times are milliseconds since 1970. */
 export interface WorkflowRun {
   id: number
   attempt: number
-  /** The id of its workflow; null if GitHub doesn't name it. */
+  /** The workflow's id; null if GitHub doesn't name it. */
   workflowId: number | null
-  /** File name of that workflow; null if GitHub doesn't name it. */
+  /** The workflow's file name; null if GitHub doesn't name it. */
   workflow: string | null
-  /** The branch or tag that it runs on; null if GitHub doesn't name it. */
+  /** The run's branch or tag; null if GitHub doesn't name it. */
   ref: string | null
-  /** What started it, such as `repository_dispatch`. */
+  /** The event that started the run, such as `repository_dispatch`. */
   event: string
-  /** The workflow's `run-name`; without one the event type of the dispatch. */
+  /** The workflow's `run-name`, or the dispatch's event type if there is no `run-name`. */
   title: string
-  /** `completed`, `waiting` (for the reviewers of an environment), …; GitHub adds values. */
+  /** `completed`, `waiting` (for an environment's reviewers), …; GitHub adds values. */
   status: string
-  /** GitHub adds values; null while it runs. */
+  /** GitHub adds values; null while the run is in progress. */
   conclusion: string | null
   url: string
   createdAt: number
   updatedAt: number
 }
 
-/** A run in GitHub's responses and webhooks; older servers leave out parts. */
+/** A run in GitHub's responses and webhooks. Older servers omit fields. */
 export interface GivenRun {
   id: number
   run_attempt?: number | null
@@ -49,7 +49,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
     id: run.id,
     attempt: run.run_attempt ?? 1,
     workflowId: run.workflow_id ?? null,
-    // `.github/workflows/deploy.yml@main` in some responses.
+    // Some responses contain `.github/workflows/deploy.yml@main`.
     workflow:
       run.path
         ?.replace(/(\.ya?ml)@.*$/s, '$1')
@@ -66,15 +66,15 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   }
 }
 
-/** The result of a conditional request: null if nothing changed since `etag`, which doesn't count against GitHub's limit. */
+/** The result of a conditional request. Null if nothing changed since `etag`, which uses none of the rate limit. */
 interface Tagged<T> {
   data: T | null
   etag: string | null
 }
 
-/** Reads workflow runs. Every function throws what Octokit throws, or CredentialError. */
+/** Reads workflow runs. All functions throw Octokit's errors and CredentialError. */
 export interface RunReader {
-  /** The page of runs that this event started, newest first, 100 each. */
+  /** Returns a page of 100 runs that this event started, newest first. */
   runsPage(
     repository: string,
     page: number,
@@ -82,7 +82,7 @@ export interface RunReader {
     event: string,
   ): Promise<Tagged<WorkflowRun[]>>
   run(repository: string, id: number, etag: string | null): Promise<Tagged<WorkflowRun>>
-  /** Names of the workflows of the default branch, with their state: `active`, `disabled_manually`, … */
+  /** Names of the default branch's workflows, with their state: `active`, `disabled_manually`, … */
   workflows(repository: string): Promise<{ name: string; state: string }[]>
 }
 
@@ -92,7 +92,7 @@ export function createRunReader(credential: Credential): RunReader {
   return {
     runsPage: (repository, page, etag, event) =>
       credential.use(repository, async (octokit, at) => {
-        // The same address each time, so that the ETag stays valid: no `created` filter that moves.
+        // The URL must not change, so that the ETag stays valid. Therefore, it has no moving `created` filter.
         return tagged(
           octokit.actions.listWorkflowRunsForRepo({
             ...at,
@@ -137,11 +137,11 @@ async function tagged<D, T>(
   }
 }
 
-/** Cancels workflow runs; the credential needs Actions: write. Every function throws what Octokit throws, or CredentialError. */
+/** Cancels workflow runs. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
 export interface RunControl {
-  /** Cancels a run; its jobs still run steps with `if: always()`, and post steps. `ended`: it has already finished. */
+  /** Cancels a run. Steps with `if: always()` and post steps still run. `ended`: the run has already finished. */
   cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
-  /** For a run that {@link RunControl.cancelRun} had no effect on: nothing else of it runs, post steps included. */
+  /** Force-cancels a run that {@link RunControl.cancelRun} didn't stop. Nothing else runs, not even post steps. */
   forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
 }
 
@@ -170,7 +170,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
   }
 }
 
-/** A 409 may also mean that a re-run hasn't started yet. */
+/** A 409 can also mean that a rerun hasn't started yet. */
 function isFinished(error: unknown): boolean {
   if (!(error instanceof RequestError) || error.status !== 409 || !error.response) return false
   return !/not yet/i.test(readMessage(error.response.data))

@@ -24,7 +24,7 @@ interface WorkflowTarget {
   repository: string
   /** File name or id. */
   workflow: string
-  /** Branch or tag; null: the default branch. */
+  /** Branch or tag; null means the default branch. */
   ref: string | null
 }
 
@@ -34,7 +34,7 @@ export type WorkflowDispatcher = (
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
-/** Inputs that a workflow doesn't declare, and what showed it: an earlier dispatch, refusals of this one, or its file. */
+/** Inputs that a workflow doesn't declare, and how that's known: an earlier dispatch, this one's refusals, or the file. */
 interface Undeclared {
   names: ReadonlySet<string>
   from: 'memory' | 'refusals' | 'file'
@@ -43,21 +43,21 @@ interface Undeclared {
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** Short, because an input that the workflow now declares must be sent again soon. */
+/** Short, because newly declared inputs must be sent soon. */
 const UNDECLARED_MS = 60_000
-/** A server may be upgraded. */
+/** Limited, because a server may be upgraded. */
 const SERVER_MS = 3_600_000
-/** Each request after the first follows a refusal that showed what to send instead. */
+/** Each request after the first follows a refusal that showed what to change. */
 const MAX_REQUESTS = 6
-/** The number of names that are remembered of one workflow. */
+/** The number of names to remember per workflow. */
 const MAX_UNDECLARED = 200
 
 /**
- * Sends a `workflow_dispatch`. It isn't idempotent, so it is repeated only after a refusal, which started nothing:
- * without inputs that the workflow doesn't declare, and without `return_run_details` if the server doesn't know
- * it (Enterprise Server before 3.21). Both are remembered for the next dispatch.
+ * Sends a `workflow_dispatch`. It isn't idempotent, so it's repeated only after a refusal, which started nothing. The
+ * repeated request omits inputs that the workflow doesn't declare, and `return_run_details` if the server doesn't know
+ * it (Enterprise Server before 3.21). Later dispatches remember both.
  *
- * @returns a function that throws what `postDispatch` and `credential.use` throw
+ * @returns a function that throws the errors of `postDispatch` and `credential.use`
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(
@@ -66,7 +66,7 @@ export function createWorkflowDispatcher(
   clock: () => number,
 ): WorkflowDispatcher {
   const defaultBranches = createTtlCache<string>(BRANCH_MS, clock)
-  /** Names of inputs, by repository, workflow, and ref. */
+  /** Input names, by repository, workflow, and ref. */
   const undeclared = createTtlCache<ReadonlySet<string>>(UNDECLARED_MS, clock)
   const server = createTtlCache<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'
@@ -96,7 +96,7 @@ export function createWorkflowDispatcher(
         const refusal = readRefusal(error)
         if (!refusal) throw error
         const { status, message } = refusal
-        // If an input has the field's name, the message may be about the input.
+        // If an input has the same name as the field, the message may refer to the input.
         const isAboutField =
           wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
         if (isAboutField) server.set(SERVER, 'no run details')
@@ -143,25 +143,25 @@ export function createWorkflowDispatcher(
     return names ? { names, from: 'memory' } : { names: new Set(), from: 'refusals' }
   }
 
-  /** @throws RejectedError if an input of the user would get lost, or if the inputs are too large */
+  /** @throws RejectedError if a user's input would get lost, or if the inputs are too large */
   async function chooseInputs(dispatched: Dispatched, offer: Offer, known: Undeclared): Promise<Chosen> {
     const fitted = fitInputs(offer, known.names)
     if ('inputs' in fitted) return { inputs: fitted.inputs, known }
-    // The workflow may have been corrected: no dispatch fails because of what an earlier one has learned.
+    // The workflow may have been fixed, so remembered names must not make this dispatch fail.
     if (known.from === 'memory')
       return chooseInputs(dispatched, offer, { names: new Set(), from: 'refusals' })
     if ('undeclared' in fitted) {
       const declared = Object.keys((await readInputs(dispatched)) ?? {})
       throw new RejectedError(undeclaredSentence(dispatched, fitted.undeclared, declared))
     }
-    // Without what isn't declared, it may fit.
+    // The inputs may fit without those that aren't declared.
     const declared = known.from === 'file' ? null : await readInputs(dispatched)
     if (!declared) throw new RejectedError(tooLargeSentence(dispatched, fitted.tooLarge))
     const names = offeredNames(offer).filter(name => !Object.hasOwn(declared, name))
     return chooseInputs(dispatched, offer, { names: new Set(names), from: 'file' })
   }
 
-  /** The inputs that the file declares; null if it can't be read: it only helps to explain a rejection. */
+  /** The inputs that the file declares; null if it can't be read. They only help to explain a rejection. */
   function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
     return readDeclaredInputs(credential, dispatched, LIMITS.workflowFile.value).catch(() => null)
   }
@@ -181,14 +181,14 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** GitHub's own 400 or 422: nothing was started. */
+/** A 400 or 422 from GitHub itself: nothing was started. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
   return { status: response.status, message: rawMessage(response.data) }
 }
 
-/** What a workflow doesn't declare, after a refusal; null if the refusal shows nothing new. */
+/** What a workflow doesn't declare, according to a refusal; null if the refusal shows nothing new. */
 function learn(message: string, known: ReadonlySet<string>): ReadonlySet<string> | null {
   const missing = missingInput(message)
   if (missing !== null && known.has(missing)) return new Set()

@@ -4,17 +4,17 @@ import type { Credential } from './credentials.ts'
 import type { RequestBudget } from './request-budget.ts'
 import { mustBeGitHub } from './response.ts'
 
-/** A workflow file of the default branch, by the id of its contents. */
+/** A workflow file on the default branch, with the id of its contents. */
 interface WorkflowFile {
   path: string
   blob: string
-  /** Bytes. */
+  /** In bytes. */
   size: number
 }
 
-/** Reads the workflow files of the default branch. Every function throws what Octokit throws, or CredentialError. */
+/** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */
 export interface WorkflowFileReader {
-  /** Empty if the branch has no folder for them. */
+  /** Empty if the branch has no workflow folder. */
   workflowFiles(repository: string): Promise<WorkflowFile[]>
   workflowFile(repository: string, path: string): Promise<string>
 }
@@ -45,26 +45,26 @@ export function createWorkflowFileReader(credential: Credential): WorkflowFileRe
   }
 }
 
-/** The event types that a file listens to; null if it can't be read as a workflow. */
+/** The event types that a file listens for; null if it can't be parsed as a workflow. */
 type Types = 'all' | readonly string[] | null
 
 const MAX_FILES = 20
 /** Larger files aren't read. */
 const MAX_BYTES = 250_000
-/** Of the section `on:`, characters. */
+/** Maximum length of the `on:` section, in characters. */
 const MAX_SECTION = 4_000
 const MAX_BRACKETS = 20
 /** A repository is read at most once in this time. */
 const REMEMBERED_MS = 300_000
 const MAX_BLOBS = 1_000
 
-/** `unknown`: a file can't be read, there are too many, or the request budget doesn't allow to read them now. */
+/** `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
 
-/** Whether a workflow on the default branch listens to a type of `repository_dispatch`. Never throws. */
+/** Whether a workflow on the default branch listens for a `repository_dispatch` event type. Never throws. */
 export type FindListeners = (repository: string, eventType: string) => Promise<Listeners>
 
-/** @param leave requests that stay in the budget for what is more urgent */
+/** @param leave number of requests to leave in the budget for more urgent work */
 export function createFindListeners(
   github: WorkflowFileReader,
   budget: RequestBudget,
@@ -73,7 +73,7 @@ export function createFindListeners(
 ): FindListeners {
   const blobs = new BoundedMap<string, Types>(MAX_BLOBS)
   const repositories = createTtlCache<{
-    /** Null if they can't be read. */
+    /** Null if the files can't be read. */
     files: Promise<WorkflowFile[] | null>
     types: Map<string, Promise<Types>>
   }>(REMEMBERED_MS, clock)
@@ -113,7 +113,7 @@ export function createFindListeners(
   }
 }
 
-/** The types in `on: repository_dispatch` of a workflow file, in each of the forms that GitHub accepts. */
+/** The types in a workflow file's `on: repository_dispatch`, in every form that GitHub accepts. */
 async function typesIn(text: string): Promise<Types> {
   const section = triggersIn(text)
   if (section === null) return null
@@ -136,8 +136,8 @@ async function typesIn(text: string): Promise<Types> {
 }
 
 /**
- * The section `on:` of a workflow file, since parsing a whole file would delay webhooks. Null if it's missing, or has what
- * takes a parser long: deep nesting and complex keys, which no trigger needs.
+ * A workflow file's `on:` section, since parsing the whole file would delay webhooks. Null if it's missing, or contains
+ * slow-to-parse YAML that triggers don't need: deep nesting or complex keys.
  */
 function triggersIn(text: string): string | null {
   const lines = text.split('\n')

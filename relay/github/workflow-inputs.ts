@@ -4,39 +4,39 @@ import { type Invocation, isObject, type Json, type JsonObject } from '../../por
 import type { Credential } from './credentials.ts'
 
 /**
- * As many as a workflow can declare, and a dispatch can have.
+ * Maximum number of inputs that a workflow can declare and a dispatch can contain.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 const MAX_INPUTS = 25
-/** All inputs together. Whether GitHub counts characters or bytes is unknown, and there are never fewer bytes. */
+/** Maximum size of all inputs. It's unknown whether GitHub counts characters or bytes; bytes are the safe choice. */
 const MAX_BYTES = 65_535
 
-/** The input that gets the payload for the action, as JSON. */
+/** The input that contains the action's payload as JSON. */
 const PAYLOAD_INPUT = 'port'
-/** What the relay offers in addition to the inputs of an invocation, if the workflow declares it. */
+/** Inputs that the relay adds if the workflow declares them. */
 export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
-/** What a workflow can get from an invocation, each input in GitHub's form. */
+/** What a workflow can get from an invocation, with each input in GitHub's format. */
 export interface Offer {
-  /** What a user entered in the form; null is left out, so that the workflow's default applies. */
+  /** What a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
-  /** Everything else: what the author put next to the form, then what the relay adds. */
+  /** Everything else: values that the action's author added besides the form, then the relay's values. */
   others: Map<string, string>
-  /** Null if an input of the user has its name. */
+  /** Null if a user's input has the same name. */
   payload: ClientPayload | null
 }
 
 type Texts = Record<string, string>
 
-/** What to send, or why these inputs can't be sent. */
+/** The inputs to send, or why they can't be sent. */
 export type Fitted =
   | { inputs: Texts }
-  /** Entered inputs that the workflow would not get at all. */
+  /** Entered inputs that the workflow wouldn't receive. */
   | { undeclared: string[] }
-  /** `largest`: an input; `lost`: entered inputs that would have to be left out of `port`, so that they would be lost. */
+  /** `largest`: name of the largest input; `lost`: entered inputs that don't fit into `port` and would be lost. */
   | { tooLarge: { bytes: number; largest: string; lost: string[] } }
 
-/** Strings stay as they are; booleans, numbers, objects, and arrays become JSON. */
+/** Converts booleans, numbers, objects, and arrays to JSON. Strings are unchanged. */
 export function offerInputs(invocation: Invocation, payload: ClientPayload): Offer {
   const { inputs, runId, forWorkflow = {} } = invocation
   const [notEntered, inside] = [new Set(forWorkflow.notEntered), new Set(forWorkflow.inside)]
@@ -49,7 +49,7 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
     ['run_id', runId],
     ['port_payload', encode(forWorkflow.port_payload ?? guidePayload(invocation))],
   ]
-  // An input of the user takes precedence, even if it's empty.
+  // A user's input takes precedence, even if it's empty.
   const isFree = (name: string) => !Object.hasOwn(inputs, name) || inside.has(name)
   return {
     entered: new Map(given.filter(([name]) => !notEntered.has(name))),
@@ -62,9 +62,9 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * The inputs of one request. It contains at most 25: either the workflow declares them all, and then no others, or
- * GitHub names those that it doesn't declare, and starts nothing. An entered input that isn't in the request
- * must be in `port`. If all of it together is too large, `port` is shortened, then `port_payload` is left out.
+ * Chooses the inputs for one request, at most 25. The workflow may declare them all, in which case no others are
+ * needed. Otherwise, GitHub lists undeclared inputs and starts nothing. Entered inputs that aren't in the request must
+ * be in `port`. If everything together is too large, `port` is shortened first, then `port_payload` is omitted.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -83,11 +83,11 @@ export const offeredNames = ({ entered, others }: Offer): string[] => [
   ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
 ]
 
-/** The most important names, as many as GitHub accepts. */
+/** The most important names, up to GitHub's maximum. */
 function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
   const port = payload ? [PAYLOAD_INPUT] : []
   const declared = [...entered.keys()].filter(name => !undeclared.has(name))
-  // A workflow doesn't declare them all, so that the others must be in the payload.
+  // A workflow can't declare them all, so the payload must contain the others.
   const needsPort = declared.length < entered.size || entered.size > MAX_INPUTS
   const inOrder = [...(needsPort ? port : []), ...declared, ...port, ...others.keys()]
   return [...new Set(inOrder)].filter(name => !undeclared.has(name)).slice(0, MAX_INPUTS)
@@ -119,9 +119,9 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** The payload as JSON, shortened so that it fits as a JSON string; null if that isn't possible. */
+/** The payload as a JSON string, shortened to fit; null if that isn't possible. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
-  // Its quotes are escaped; its name and punctuation count as well.
+  // Includes escaped quotes, the name, and punctuation.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
   let most = Math.min(room, bytes(payload))
   for (let tries = 0; tries < 8 && most > 0; tries++) {
@@ -135,7 +135,7 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-/** The events of a workflow's text with their options; null if it isn't a workflow. */
+/** The events and their options in a workflow file's text; null if it isn't a workflow. */
 export function readEvents(text: string): JsonObject | null {
   try {
     const { on } = parse(text) as { on: unknown }
@@ -146,7 +146,7 @@ export function readEvents(text: string): JsonObject | null {
   }
 }
 
-/** What a workflow with these events declares for `workflow_dispatch`, by name; null if it doesn't have this trigger. */
+/** The inputs that these events declare for `workflow_dispatch`, by name; null without this trigger. */
 export function declaredInputs(events: JsonObject | null): JsonObject | null {
   if (!events || !('workflow_dispatch' in events)) return null
   const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
@@ -154,10 +154,10 @@ export function declaredInputs(events: JsonObject | null): JsonObject | null {
 }
 
 /**
- * Reads them from the file on a branch or tag. That needs Contents: read.
+ * Reads the declared inputs from the file on a branch or tag. Needs Contents: read.
  *
- * @param maxLength a larger file isn't parsed: that takes time in which a relay does nothing else
- * @throws what `credential.use` throws
+ * @param maxLength larger files aren't parsed, because parsing blocks the relay
+ * @throws the errors of `credential.use`
  */
 export async function readDeclaredInputs(
   credential: Credential,

@@ -3,29 +3,29 @@ import { nearestName } from '../config/values.ts'
 import { forbiddenHint, isProtection, PROTECTION_HINT } from './errors.ts'
 import { cleanText } from './response.ts'
 
-/** What was dispatched; `ref`: branch or tag. */
+/** The dispatched workflow. `ref`: branch or tag. */
 export interface Dispatched {
   repository: string
   workflow: string
   ref: string
 }
 
-/** The input names that the workflow doesn't declare, according to GitHub; empty if its message is about something else. */
+/** The undeclared input names in GitHub's message; empty if the message is about something else. */
 export function unexpectedInputs(message: string): string[] {
   const list = /^Unexpected inputs provided: (\[.*\])/s.exec(message)?.[1]
   const names = parseJson(list ?? '[]')
   return Array.isArray(names) ? names.filter(name => typeof name === 'string') : []
 }
 
-/** The required input that is missing; null if GitHub's message is about something else. */
+/** The missing required input; null if GitHub's message is about something else. */
 export const missingInput = (message: string): string | null =>
   /^Required input '(.*)' not provided/s.exec(message)?.[1] ?? null
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
 /**
- * Whether GitHub doesn't know a field of the request's body. Its message starts with the field, so that it can't be
- * confused with the text of an input, which other messages quote. The exact words of each server are unknown.
+ * Whether GitHub doesn't know a field of the request body. Such a message starts with the field, so it can't be
+ * confused with input values, which other messages quote. The exact messages vary by server and are unknown.
  */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
@@ -33,7 +33,7 @@ export const isUnknownField = (message: string, field: string): boolean =>
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** GitHub's messages for a 422, each with the sentence to show, without the values that GitHub quotes. */
+/** GitHub's 422 messages, each with the message to show, without the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,
@@ -84,9 +84,9 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
 
 const MAX_NAMES = 10
 
-/** Names in quotes, each with the closest declared name. */
+/** Quoted names, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
-  // A name that is sent itself isn't a suggestion for another one.
+  // Don't suggest a name that is also sent.
   const free = declared.filter(name => !names.includes(name))
   const shown = names.slice(0, MAX_NAMES).map(name => {
     const near = nearestName(name.slice(0, 100), free)
@@ -96,7 +96,7 @@ export function namesOf(names: string[], declared: string[] = []): string {
   return more > 0 ? `${shown.join(', ')}, and ${more} more` : shown.join(', ')
 }
 
-/** Why inputs that a user entered would get lost, with the three remedies. */
+/** Why a user's inputs would get lost, with three remedies. */
 export function undeclaredSentence(
   { repository, workflow, ref }: Dispatched,
   names: string[],
@@ -122,7 +122,7 @@ export function tooLargeSentence(
  * Why GitHub rejected a `workflow_dispatch`, as a sentence.
  *
  * @param documentation `readDocumentation` of GitHub's response
- * @param sent the inputs: what GitHub quotes of their values is left out of the sentence
+ * @param sent the inputs. Quoted input values are omitted from the sentence
  */
 export function workflowRefusal(
   status: number,
@@ -151,7 +151,7 @@ export function workflowRefusal(
   return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).${documentation}`
 }
 
-/** Values may be secret. */
+/** Values can be secret. */
 const withoutValues = (message: string, sent: Record<string, string>): string =>
   Object.values(sent).reduce(
     (text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text),

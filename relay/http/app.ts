@@ -18,12 +18,12 @@ export interface AppDeps {
   config: Config
   store: Store
   apply: ApplyEvent
-  /** The wall clock; milliseconds since 1970. */
+  /** Milliseconds since 1970 (wall clock). */
   clock: () => number
   /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
-  /** For errors that repeat themselves. */
+  /** Log for repeated errors. */
   throttled: Pick<ThrottledLog, 'error'>
   metrics?: Metrics
   /** Whether the database accepts writes. */
@@ -42,10 +42,10 @@ export interface AppDeps {
 const UNAVAILABLE =
   'The database (RELAY_DATABASE) is unavailable or read-only; the log of the relay shows the error. Nothing was accepted.'
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
-/** The methods that a Port action may have. */
+/** The methods that a Port action can use. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Every route of the relay. */
+/** Creates the app with every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
   const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
   const { trustedProxies } = config
@@ -63,7 +63,7 @@ export function createApp(deps: AppDeps): Hono {
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
-  // One handler for all methods, because Hono would compose two of them again for each webhook.
+  // One handler for all methods: with separate handlers, Hono would compose middleware again for each webhook.
   const webhook = (c: Context) => {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(

@@ -3,38 +3,38 @@ import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
 import { senderAddress } from './request.ts'
 
-/** Memory for the body of one request. */
+/** The memory reserved for one request body. */
 export interface BodyReservation {
   /**
-   * The body is read from now on, so its time counts.
+   * Starts the clock for reading the body.
    *
-   * @param onDrop called if the body is dropped while it arrives, after its memory was released
+   * @param onDrop called if the body is dropped while arriving, after its memory was released
    */
   arrive(onDrop: (problem: Problem) => void): void
   /**
-   * Takes memory for bytes that have arrived; if none is left, drops the slowest body.
+   * Reserves memory for bytes that have arrived. If no memory is left, drops the slowest body.
    * @throws Problem 503 if the slowest body is this one
    */
   take(bytes: number): void
   /**
-   * The body is complete and its sender verified: no other body can take its memory now.
-   * @throws Problem 503 if the relay doesn't keep up with the bodies that it's processing
+   * The body is complete and its sender is verified, so other bodies can no longer displace it.
+   * @throws Problem 503 if the relay can't keep up with processing bodies
    */
   accept(): void
-  /** The body is no longer needed. */
+  /** Releases the memory. */
   release(): void
 }
 
 export interface BodyMemoryOptions {
-  /** For bodies that are arriving. */
+  /** Memory for arriving bodies, in bytes. */
   arrivingBytes: number
-  /** For bodies of verified senders that are being processed. */
+  /** Memory for bodies of verified senders that are being processed, in bytes. */
   processingBytes: number
   /** How many proxies in front of the relay append to X-Forwarded-For. */
   trustedProxies: number
 }
 
-/** Runs the handler of a request with memory for its body, which is released when the handler has finished. */
+/** Runs a request's handler with memory for the body. The memory is released when the handler finishes. */
 export type WithReservation = (
   c: Context,
   handle: (reservation: BodyReservation) => Promise<Response>,
@@ -50,10 +50,10 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * The memory that one kind of route has for bodies. Bodies that are still arriving share one budget. When it's used up,
- * the slowest body is dropped: the one with the largest product of its time and of the bytes that all arriving bodies
- * of its sender's address occupy. Therefore, a sender that opens many connections, or keeps them open, loses its own
- * bodies, not those of others. Bodies below the minimum rate are always dropped.
+ * The body memory for one kind of route. All arriving bodies share one budget. When the budget is used up, the slowest
+ * body is dropped: the one with the highest product of elapsed time and bytes held by its sender's address. A sender
+ * that opens many connections, or keeps them open, therefore loses only its own bodies. Bodies below the minimum rate
+ * are always dropped.
  */
 export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   const { arrivingBytes, processingBytes, trustedProxies } = options
@@ -90,7 +90,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     const now = performance.now()
     for (const body of arriving) {
       const elapsed = now - body.since
-      if (elapsed < LIMITS.bodyRateGrace.value) break // The set is in order of arrival.
+      if (elapsed < LIMITS.bodyRateGrace.value) break // Bodies are in order of arrival.
       if (body.bytes < (LIMITS.bodyRate.value * elapsed) / 1000) body.drop(tooSlow())
     }
     if (arriving.size === 0 && checking) {

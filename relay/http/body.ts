@@ -6,16 +6,16 @@ import { LIMITS } from '../config/limits.ts'
 import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 
-/** A sender that writes slowly may start with small pieces. */
+/** Allows a slow sender to start with small pieces. */
 const FIRST_PIECES = 200
 
 /**
- * The body's bytes, as they arrived.
+ * Reads the body's bytes unchanged.
  *
- * @param maxBytes a larger one is refused: by its announced length before it's read, otherwise as soon as it exceeds
- *   the limit
- * @param declared what `checkLength` returned, if the caller has checked it already
- * @throws Problem 413; 400 if the sender hung up; 503 or 408 if the body was dropped
+ * @param maxBytes maximum size. A larger body is refused before it's read if its length is declared, otherwise as soon
+ *   as it exceeds the limit.
+ * @param declared result of `checkLength`, if the caller has already called it
+ * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
 export async function readBody(
   c: Context,
@@ -35,9 +35,9 @@ export async function readBody(
         reservation.take(needed)
         body = chunk
       } else {
-        // Copied into one buffer, because a kept chunk of one byte costs hundreds of bytes.
+        // Copied into one buffer, because a stored one-byte chunk takes hundreds of bytes.
         if (needed > body.length) {
-          // It grows with the bytes that have arrived: an announced length alone takes no memory.
+          // The buffer grows as bytes arrive, so that a declared length alone reserves no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
           reservation.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
@@ -53,7 +53,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive completely.')
   } finally {
-    // The request keeps its listeners, and they keep this variable.
+    // The request keeps its listeners, which keep a reference to this variable.
     body = NOTHING
   }
 }
@@ -66,7 +66,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Reads Node's own request if there is one, because a web stream around it costs more. An error of `take` ends it. */
+/** Reads Node's request directly if possible, because a web stream adds overhead. Stops if `take` throws. */
 function eachChunk(
   c: Context,
   reservation: BodyReservation,
@@ -77,7 +77,7 @@ function eachChunk(
   return new Promise((resolve, reject) => {
     const stop = (problem: unknown) => {
       stream.off('data', onData)
-      // The rest isn't read, but the response still has to be sent. Small pieces that are here would pile up.
+      // Stop reading but leave the connection open for the response. Drain small pieces, which would otherwise pile up.
       if (problem === TOO_SMALL) stream.resume()
       else stream.pause()
       reject(problem)
@@ -90,7 +90,7 @@ function eachChunk(
       }
     }
     reservation.arrive(stop)
-    // Not Node's `finished`: it adds more listeners, and costs as much as the signature.
+    // Node's `finished` adds more listeners, and takes as long as verifying the signature.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -100,7 +100,7 @@ function eachChunk(
 }
 
 /**
- * @returns the announced length of the body; null if there is none
+ * @returns the declared body length; null if none is declared
  * @throws Problem 413 if it's too large
  */
 export function checkLength(c: Context, maxBytes: number): number | null {

@@ -2,10 +2,10 @@ import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
 
 /**
- * The value of a body in JSON.
+ * Parses a JSON body.
  *
- * @param advice what the sender should change, as clauses that follow a colon
- * @param maxKeys how many keys all of its objects may have
+ * @param advice how the sender can fix the error, as clauses that follow a colon
+ * @param maxKeys maximum number of keys in all objects of the body
  * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if it
  *   has too many keys
  */
@@ -33,7 +33,7 @@ export function readJson(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Infinity would become null in JSON, and the workflow's input would differ from what was signed. */
+/** JSON would turn Infinity into null, so the workflow's input would differ from the signed value. */
 function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
@@ -50,19 +50,19 @@ function refuseInfinite(value: unknown, key: string | number): void {
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** GitHub's own JSON parser stops at 100; the client payload adds a few levels of its own. */
+/** GitHub's JSON parser stops at 100 levels. The client payload adds a few levels. */
 const MAX_DEPTH = LIMITS.jsonDepth.value
 
-/** A number with fewer digits can't be above 1.8e308, unless it has an exponent. */
+/** A number with fewer digits can't exceed 1.8e308, unless it has an exponent. */
 const MANY_DIGITS = 200
 
-/** Measures valid JSON outside of its strings, without recursion, and without decoding a string. */
+/** Measures valid JSON outside its strings, without recursion or decoding strings. */
 function scanJson(json: Uint8Array): {
-  /** How deeply it's nested. */
+  /** Maximum nesting depth. */
   depth: number
-  /** The number of keys of all its objects. */
+  /** Number of keys in all objects. */
   keys: number
-  /** Whether a number has an exponent or very many digits, so that it may be infinite. */
+  /** Whether a number has an exponent or so many digits that it could be infinite. */
   mayOverflow: boolean
 } {
   let level = 0

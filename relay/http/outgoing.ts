@@ -5,14 +5,14 @@ type Env = Record<string, string | undefined>
 
 const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy']
 
-/** The proxies that an environment names; blank variables count as unset. */
+/** The proxies in an environment. Blank variables count as unset. */
 export function proxiesOf(env: Env): [name: string, url: string][] {
   return PROXIES.map((name): [string, string] => [name, env[name]?.trim() ?? '']).filter(
     ([, url]) => url !== '',
   )
 }
 
-/** What is wrong with the proxies, one sentence each, without their values, which may contain a password. */
+/** Lists problems with the proxies, one sentence each, without the values, which can contain a password. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -36,10 +36,10 @@ function isProxy(text: string): boolean {
 const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
- * Sends all requests through the proxy that the environment names, except those to `NO_PROXY` and to this machine. A
- * malformed proxy is ignored here: reading the configuration reports it together with all other problems.
+ * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. A malformed
+ * proxy is ignored here, because the configuration check reports it with all other problems.
  *
- * @param env the process's own: Node reads it too, and fails on blank variables, so these are removed
+ * @param env the process environment. Blank variables are removed, because Node also reads them and fails.
  */
 export function useProxy(env: Record<string, string | undefined>): void {
   const proxies = Object.fromEntries(proxiesOf(env))
@@ -50,9 +50,9 @@ export function useProxy(env: Record<string, string | undefined>): void {
 }
 
 /**
- * Like `fetch`, but the response has arrived completely.
+ * Like `fetch`, but resolves after the whole response has arrived.
  *
- * @throws what `fetch` throws, also if the body is cut; Error if the uncompressed body is larger than the limit
+ * @throws the errors of `fetch`, also if the body is cut off; Error if the uncompressed body exceeds the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(url, init)

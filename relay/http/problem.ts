@@ -20,14 +20,14 @@ const TITLES = {
 
 export type ProblemStatus = keyof typeof TITLES
 
-/** Every status that a refusal may have. */
+/** All statuses that a refusal can have. */
 export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 
-/** A refusal for users: `detail` says what failed, on what, and what to change. It contains no secret. */
+/** A refusal for users. `detail` states what failed, on what, and what to change. It contains no secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Record<string, string>
-  /** More members of the problem details. */
+  /** Additional members of the problem details. */
   readonly members: object
   constructor(
     status: ProblemStatus,
@@ -45,23 +45,23 @@ export class Problem extends Error {
 
 const LONGEST_REASON = 500
 
-/** Why a request was refused, for the log. */
+/** Returns why a request was refused, for the log. */
 export const refusalOf = (error: Error | undefined): string =>
   error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
 
-/** Problem details, RFC 9457. */
+/** Problem details (RFC 9457). */
 export function sendProblem(c: Context, problem: Problem): Response {
   return c.json(problemDetails(problem), problem.status, { ...PROBLEM_TYPE, ...problem.headers })
 }
 
 export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 
-/** The body of problem details. */
+/** Builds the body of a problem details response. */
 export function problemDetails({ status, message, members }: Problem): object {
   return { type: 'about:blank', title: TITLES[status], status, detail: message, ...members }
 }
 
-/** Refuses other methods of these paths. @param allow such as `GET, HEAD` */
+/** Refuses other methods on these paths. @param allow such as `GET, HEAD` */
 export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
   for (const path of paths) {
     app.all(path, () => {
@@ -82,7 +82,7 @@ export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
   'unreachable',
 ]
 
-/** Called with each response, or with null and the error if there was none. */
+/** Called with each response, or with null and the error if there was no response. */
 export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
 
 /**

@@ -1,16 +1,16 @@
 import { BoundedMap } from '../cache.ts'
 import { Problem } from './problem.ts'
 
-/** A token bucket for each key: it limits calls to a number per minute, and to twice as many at once. */
+/** A token bucket per key. Limits calls to a number per minute, with bursts of twice that number. */
 export interface TokenBuckets {
-  /** @returns how long to wait, in milliseconds; 0 if the call is allowed */
+  /** @returns the wait in milliseconds; 0 if the call is allowed */
   take(key: string): number
 }
 
-/** Beyond this number, the least recently used keys are forgotten. */
+/** Beyond this number of keys, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
-/** @param timer milliseconds, monotonic */
+/** @param timer monotonic time in milliseconds */
 export function createTokenBuckets(perMinute: number, timer = () => performance.now()): TokenBuckets {
   const burst = 2 * perMinute
   const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)

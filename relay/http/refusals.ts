@@ -5,42 +5,42 @@ import { isRepository } from '../config/routes.ts'
 import type { Problem } from './problem.ts'
 import { requestFields, senderAddress } from './request.ts'
 
-/** A webhook of Port that was refused; repetitions are counted. Times are milliseconds since 1970. */
+/** A refused Port webhook. Repetitions are counted. Times are milliseconds since 1970. */
 export interface Refusal {
   firstAt: number
   lastAt: number
   count: number
   status: number
-  /** The sentence in the response. */
+  /** The message in the response. */
   reason: string
-  /** Its address; for IPv6, its network. */
+  /** The sender's address; for IPv6, its network. */
   sender: string
-  /** The repository that the URL names. */
+  /** The repository in the URL. */
   repository: string | null
 }
 
-/** What the relay has refused since it started, in memory: unknown senders cause no writes. */
+/** Refusals since the relay started. They're kept in memory, so that unknown senders can't cause database writes. */
 export interface Refusals {
-  /** When the relay was started. */
+  /** When the relay started. */
   since: number
   note(c: Context, problem: Problem): void
-  /** The newest first. */
+  /** Refusals, newest first. */
   list(limit: number): Refusal[]
-  /** Those of the last hour that a sender or an operator has to change something about. */
+  /** Refusals of the last hour that a sender or an operator has to fix. */
   recent(): RecentRefusals
 }
 
 export interface RecentRefusals {
   count: number
-  /** The statuses, such as `12 × 401`. */
+  /** Counts by status, such as `12 × 401`. */
   statuses: string[]
-  /** The sentence of the newest one; empty without one. */
+  /** The message of the newest refusal; empty if there is none. */
   reason: string
 }
 
-/** How many one list has at most. */
+/** The maximum number of refusals in a list. */
 export const MOST_LISTED = 1_000
-/** A wrong secret, a repository that isn't allowed, a body that is too large, too many requests. */
+/** Wrong secret, repository not allowed, body too large, too many requests. */
 const SHOWN = [401, 403, 413, 429]
 const MINUTE_MS = 60_000
 const HOUR = 60
@@ -49,9 +49,9 @@ const MAX_REASON = 400
 
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
-  // In the order of `lastAt`, for each reason: bots that are refused for one reason displace no one with another.
+  // For each reason, ordered by `lastAt`. Bots refused for one reason don't displace refusals with other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons.value)
-  /** Status → minute → how many. */
+  /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
   const list = (limit: number) =>
@@ -70,7 +70,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const now = clock()
       const minutes = counts.get(status)
       minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
-      // The sentence of a 404 names the path, which anyone can vary.
+      // The message of a 404 contains the path, which anyone can vary.
       const why = status === 404 ? '404' : `${status} ${reason}`
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused.value)
       byReason.set(why, kept)
@@ -107,20 +107,20 @@ const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
   [/^\/github$/, 'GitHub'],
 ]
 
-/** Set when a webhook is persisted: what fails afterwards, such as the wait for its dispatch, isn't a refusal. */
+/** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
 export const PERSISTED = 'persisted'
 
 export interface RefusalDeps {
   trustedProxies: number
   log: { info: (fields: object, message: string) => void }
-  /** Called with each webhook of Port that is refused. */
+  /** Called with each refused Port webhook. */
   onRefusal: (c: Context, refusal: Problem) => void
 }
 
 /**
- * Logs webhooks that are refused, with the status and sentence of the response and the sender's address.
+ * Logs refused webhooks with the response's status and message, and the sender's address.
  *
- * @returns a function to call with every refused request, webhook or not
+ * @returns a function to call for every refused request, including those that aren't webhooks
  */
 export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
   const { trustedProxies, log, onRefusal } = deps

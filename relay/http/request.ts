@@ -4,12 +4,11 @@ import type { Context } from 'hono'
 import { refusalOf } from './problem.ts'
 
 /**
- * The network address that a request comes from: that of the connection or, behind proxies, the one that the
- * outermost trusted proxy has appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which one
- * customer usually has.
+ * Returns a request's network address: the connection's address or, behind proxies, the address that the outermost
+ * trusted proxy appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which one customer usually has.
  *
- * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For; entries
- *   further left come from the sender and are ignored
+ * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For. Entries further left come
+ *   from the sender and are ignored.
  */
 export function senderAddress(c: Context, trustedProxies: number): string {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
@@ -20,9 +19,9 @@ export function senderAddress(c: Context, trustedProxies: number): string {
   return networkOf(address || connection)
 }
 
-/** The key that senders are counted by: the address, or the /64 network of an IPv6 address. */
+/** The key for counting senders: the address, or the /64 network of an IPv6 address. */
 export function networkOf(address: string): string {
-  // IPv4 without a port: the common case.
+  // Common case: IPv4 without a port.
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
   if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
@@ -47,7 +46,7 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
   address: senderAddress(c, trustedProxies),
 })
 
-/** The token of `Authorization: Bearer …`, or null. */
+/** Returns the token of `Authorization: Bearer …`, or null. */
 export function bearer(c: Context): string | null {
   return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }

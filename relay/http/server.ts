@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { LIMITS } from '../config/limits.ts'
 import { networkOf } from './request.ts'
 
-/** Headers and bodies must arrive in time; idle connections outlive the usual 60 s of load balancers. */
+/** Headers and bodies must arrive in time. Idle connections outlive the usual 60 s of load balancers. */
 const AGAINST_SLOW_SENDERS = {
   maxHeaderSize: LIMITS.requestLine.value,
   headersTimeout: LIMITS.headersTime.value,
@@ -21,7 +21,7 @@ const NOT_HTTP: Refusal = [
   'The request cannot be read: its first line, its headers, or its length are not valid HTTP/1.1.',
 ]
 
-/** Errors of Node's parser, by code. */
+/** Node parser errors, by code. */
 const FAILURES: Record<string, Refusal> = {
   HPE_HEADER_OVERFLOW: [
     431,
@@ -37,24 +37,24 @@ const FAILURES: Record<string, Refusal> = {
 }
 
 /**
- * The HTTP server in front of the app. It also refuses what never becomes a request of the app with problem details.
+ * The HTTP server in front of the app. Sends problem details for malformed requests that never reach the app.
  *
- * @param fetch that of the app
- * @param onRefusal called with the status, reason, and connection address of each refusal
+ * @param fetch the app's `fetch`
+ * @param onRefusal called with each refusal's status, reason, and connection address
  */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
 ): Server {
   const listener = getRequestListener(fetch, {
-    // For a request in HTTP/1.0, which may have no Host. The relay's own host could be a bare IPv6 address, which isn't valid in a URL.
+    // Used for HTTP/1.0 requests, which may lack a Host. A bare IPv6 host isn't valid in a URL.
     hostname: 'localhost',
     errorHandler: () => {
       const { body, headers } = problem(NOT_HTTP)
       return new Response(body, { status: 400, headers })
     },
   })
-  // Otherwise, Node itself refuses a request without a host, without problem details.
+  // Prevents Node from refusing a request without a host, because Node's response has no problem details.
   const options = { ...AGAINST_SLOW_SENDERS, ...oneAtATime(refusePipelined), requireHostHeader: false }
   const server = createServer(options, (request, response) => {
     if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
@@ -101,9 +101,8 @@ function problem([status, title, detail]: Refusal) {
 }
 
 /**
- * Limits the open connections of a server. Beyond the limit, a connection of the address that has the most is closed:
- * the oldest one without a request in progress, otherwise the oldest one. A sender that opens many connections loses
- * its own.
+ * Limits a server's open connections. Beyond the limit, the address with the most connections loses one: the oldest
+ * without a request in progress, otherwise the oldest. A sender that opens many connections therefore loses its own.
  */
 export function limitConnections(server: Server, limit: number): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -136,12 +135,11 @@ export function limitConnections(server: Server, limit: number): void {
 }
 
 /**
- * Options of a server that closes a connection if a request arrives before the response to the previous one was
- * flushed. A packet can hold thousands of requests, and Node would create objects for all of them before the first
- * response. Only an upgrade stops its parser in the middle of a packet, and without a listener for upgrades, Node closes
- * the connection.
+ * Server options that close a connection if a request arrives before the previous response was flushed. A packet can
+ * contain thousands of requests, and Node would create objects for all of them before the first response. Only an
+ * upgrade stops Node's parser within a packet. Without an upgrade listener, Node closes the connection.
  *
- * @param onPipelined called with each connection before it is closed
+ * @param onPipelined called with each connection before it's closed
  */
 function oneAtATime(onPipelined: (socket: Socket) => void) {
   const underWay = new WeakMap<Socket, number>()

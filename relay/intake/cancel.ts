@@ -19,9 +19,9 @@ export interface CancelDeps {
 }
 
 /**
- * `POST /webhook/cancel`: signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED` if a user
- * finished a run that was in progress, or `{"run_id": "r_…"}`. A result that the relay or the action has reported
- * cancels nothing.
+ * `POST /webhook/cancel`, signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED` if a user
+ * finished a run that was in progress, or `{"run_id": "r_…"}`. Results reported by the relay or the action cancel
+ * nothing.
  *
  * @throws Problem 400, 401, 413, 422, 503
  */
@@ -56,15 +56,15 @@ export function createCancel({
   }
 }
 
-/** The run to cancel that a body names, or why there is nothing to cancel. */
+/** Returns the run to cancel, or why there is nothing to cancel. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // As the only key: the address isn't signed, and the body of an action may have a run_id next to its inputs.
+  // Only as the sole key, because the URL isn't signed and an action's body can have a run_id next to its inputs.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'A "run_id" cancels only if the body has no other key: remove the others.')
   }
-  // The event alone, or in the complete context of the automation.
+  // Either the event alone, or within the automation's complete context.
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}
   const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
@@ -81,5 +81,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** Users finish runs in Port's UI; the action, which may report directly, uses its API. */
+/** Users finish runs in Port's UI. The action, if it reports directly, uses Port's API. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

@@ -9,23 +9,23 @@ export interface FirstUseDeps {
   throttled: Pick<ThrottledLog, 'error'>
 }
 
-/** Handles a webhook whose signature may have been used before, and remembers the response. */
+/** Handles a webhook whose signature may have been used before, and stores the response. */
 export type OnFirstUse = (
   c: Context,
   use: SignatureUse,
   handle: () => Promise<Response>,
   options?: {
-    /** The handler checks and remembers the uses that it accepts itself. */
+    /** The handler itself checks and stores accepted uses. */
     remembers: boolean
   },
 ) => Promise<Response>
 
 /**
- * A signature covers the time and the body, not the address: whoever has seen a webhook could send it to another
- * address. There, it's refused; at the same address, it gets its first response again. Responses of 429 and 5xx, which
- * ask the sender to send the webhook again, don't count.
+ * A signature covers the time and body, but not the URL, so anyone who has seen a webhook could replay it to another
+ * URL. Another URL gets a refusal; the same URL gets the first response again. 429 and 5xx responses, which ask the
+ * sender to retry, don't count.
  *
- * @returns a function that throws Problem 409 for another address, and 503 if the database is unavailable
+ * @returns a function that throws Problem 409 for another URL, and 503 if the database is unavailable
  */
 export function createOnFirstUse({ store, throttled: throttledLog }: FirstUseDeps): OnFirstUse {
   return async (c, use, handle, { remembers } = { remembers: false }) => {

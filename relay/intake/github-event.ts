@@ -4,34 +4,34 @@ import { readReviewers } from '../github/approvals.ts'
 import { cleanText } from '../github/response.ts'
 import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
 
-/** A webhook of GitHub, as far as the relay needs it. */
+/** The fields of a GitHub webhook that the relay uses. */
 export type WebhookEvent =
   | { kind: 'workflow_run'; repository: string; run: WorkflowRun }
   | {
       kind: 'workflow_job'
       repository: string
       runId: number
-      /** `waiting`: for the protection rules of an environment. GitHub adds values. */
+      /** `waiting`: for an environment's protection rules. GitHub adds values. */
       status: string
-      /** Null until it has finished. */
+      /** Null until the run has finished. */
       finished: FinishedJob | null
     }
   | {
       kind: 'deployment_review'
-      /** `requested`, `approved`, `rejected`. */
+      /** `requested`, `approved`, or `rejected`. */
       action: string
       repository: string
       runId: number
       environments: string[]
       /** Logins of users and names of teams. */
       reviewers: string[]
-      /** The login of the user who decided; null while the review is requested. */
+      /** Login of the user who decided; null while the review is requested. */
       approver: string | null
       comment: string
     }
 
-// Only what is needed, and nothing is required that older servers leave out: GitHub adds conclusions and statuses, and
-// name, actor, branch, and conclusion may be null.
+// Requires only fields that the relay needs and that older servers send. Conclusions and statuses are plain strings,
+// because GitHub adds values. Name, actor, branch, and conclusion can be null.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
@@ -134,9 +134,9 @@ function readFinished({ id, status, conclusion = null, ...job }: GivenJob): Fini
 }
 
 /**
- * Reads a webhook whose signature was verified.
+ * Parses a webhook whose signature was verified.
  *
- * @param name the header `X-GitHub-Event`
+ * @param name value of the `X-GitHub-Event` header
  * @returns null for an event that the relay doesn't use
  */
 export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {

@@ -16,7 +16,7 @@ import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
 import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
 
 export interface GitHubWebhookDeps {
-  /** GITHUB_WEBHOOK_SECRET; null closes the route. */
+  /** GITHUB_WEBHOOK_SECRET; if null, the route is disabled. */
   secret: string | null
   /** Whether deliveries are traced. */
   traced?: boolean
@@ -27,14 +27,14 @@ export interface GitHubWebhookDeps {
   findOwners: FindOwners
   /** GitHub's clock minus the relay's, in milliseconds; null if unknown. */
   clockOffset: () => number | null
-  /** RELAY_START_TIMEOUT, milliseconds. */
+  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
   throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
- * Accepts GitHub's webhooks: headers → size → signature over the bytes → JSON → find the deliveries → persist what the
- * webhook says about their run → respond. GitHub waits 10 s and doesn't retry; the relay that polls next acts on it.
+ * Accepts GitHub's webhooks: headers → size → signature over the bytes → JSON → find the deliveries → persist the run's
+ * data → respond. GitHub waits 10 s and doesn't retry. The relay that polls next acts on the data.
  *
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
@@ -92,7 +92,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     }
   }
 
-  /** @returns the number of deliveries that it concerns */
+  /** @returns the number of affected deliveries */
   async function take(repository: string, run: WorkflowRun): Promise<number> {
     const [recorded] = await store.findRuns(repository, [run.id])
     const owner = recorded && !recorded.past ? await store.get(recorded.delivery) : null
@@ -106,13 +106,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
-    // A run that names no delivery may belong to any of these, so each is polled.
+    // A run that names no delivery could belong to any of these deliveries, so each one is polled.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** A job that waits, or continues: the next poll reads what its run waits for. One that finished is part of the trace. */
+  /** A job started or stopped waiting: the next poll reads what the run waits for. Finished jobs go into the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && traced && finished) {
@@ -152,7 +152,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return recorded && !recorded.past ? store.get(recorded.delivery) : null
   }
 
-  /** The delivery that started the run, by its title. */
+  /** The delivery that started the run, according to the run's title. */
   async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
     const owner = (await findOwners(repository, [run])).get(run.id) ?? null
     const isStarted =

@@ -3,7 +3,7 @@ import { LIMITS } from '../config/limits.ts'
 import { readJson } from '../http/json.ts'
 
 /**
- * The body of a webhook of Port as JSON; an empty one is undefined.
+ * Parses a Port webhook's body as JSON. An empty body is undefined.
  *
  * @throws Problem 400, 422: see `readJson`
  */
@@ -17,9 +17,9 @@ export function parseBody(body: Uint8Array): unknown {
 }
 
 /**
- * A UUID of version 7: its first 48 bits are the time, so that the index of a million deliveries grows at
- * its end instead of everywhere. The random bits are those of a UUID of version 4, which Node keeps in stock: asking
- * the system for each id would cost more than verifying the signature.
+ * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end instead of
+ * everywhere. The random bits come from a version 4 UUID, which Node caches. Requesting random bytes from the system
+ * for each id would take longer than verifying the signature.
  *
  * @param now milliseconds since 1970
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's own randomUUIDv7 is younger than Node 24

@@ -19,20 +19,20 @@ export interface ReceiveDeps {
   store: Pick<Store, 'accept' | 'get' | 'clock'>
   verify: VerifyWebhook
   onFirstUse: OnFirstUse
-  /** Aborted once this relay dispatches nothing more. */
+  /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'error'>
-  /** Called with each webhook that is persisted, and after how many seconds; null if its response waits. */
+  /** Called with each persisted webhook and its duration in seconds; null if the response waits for the dispatch. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
-/** Bytes. Smaller bodies are read in well under a millisecond. */
+/** In bytes. Smaller bodies are parsed in well under a millisecond. */
 const LARGE = 64 * 1024
 
 /**
- * Accepts a webhook of Port: verify → parse → target → persist → respond. It responds with success only after the
- * delivery is on disk.
+ * Accepts a Port webhook: verify → parse → target → persist → respond. Responds with success only after the delivery is
+ * on disk.
  *
  * @throws Problem for every refusal
  */
@@ -56,11 +56,11 @@ export function createReceive({
   }
 
   async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
-    // A function of its own, so that nothing that was parsed is kept while the database is awaited.
+    // A separate function, so that no parsed data is retained while waiting for the database.
     const { delivery, wait } = await parse(c, webhook)
     const accepted = await persist(delivery, webhook.use)
     webhook.reservation.release()
-    // The header isn't signed: another one starts nothing, and Port learns that its run wasn't started.
+    // The header isn't signed. A different run id starts nothing, and Port learns that its run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId) throw anotherRun()
     c.set(PERSISTED, true)
     const { id, runId, repository, state, duplicate } = accepted
@@ -84,7 +84,7 @@ export function createReceive({
     { organization, use, body }: VerifiedWebhook,
   ): Promise<{ delivery: NewDelivery; wait: boolean }> {
     const json = parseBody(body)
-    // A megabyte with 20,000 keys takes tens of milliseconds, so other requests get a turn between the steps.
+    // Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
     const isLarge = body.length > LARGE
     if (isLarge) await nextTurn()
     const invocation = readInvocation(json, runIdHeader(c))
@@ -109,7 +109,7 @@ export function createReceive({
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,
-        // Only a workflow's inputs need what the author templated, which may hold more of a user than name and email.
+        // Only workflow inputs need the templated values, which can contain more user data than name and email.
         ...(target.workflow === null && { forWorkflow: undefined }),
       }),
       receivedAt: now,
@@ -142,20 +142,20 @@ export function createReceive({
   }
 }
 
-/** What starts in the repository, as responses and log lines name it. */
+/** The workflow or event type, as responses and log lines name it. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
-/** Port's agent waits 30 s for a response; this leaves time for the way back. */
+/** Port's agent waits 30 s for a response. The difference allows for network delays. */
 const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
- * For a synchronous action, whose result is the response to its webhook: waits until GitHub has accepted the
- * dispatch. Any relay may send it, so the store is polled.
+ * For synchronous actions, whose result is the webhook's response: waits until GitHub has accepted the dispatch. Any
+ * relay can send the dispatch, so this function polls the store.
  *
- * @param options.stopping ends the wait
- * @returns its state; still `queued` if GitHub hasn't responded in 20 s, or if the database is unavailable
+ * @param options.stopping aborts the wait
+ * @returns the delivery's state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
  * @throws Problem 502 with the reason if GitHub rejected it
  */
 export async function awaitDispatch(
@@ -164,10 +164,10 @@ export async function awaitDispatch(
   { stopping, patience = PATIENCE_MS }: { stopping?: AbortSignal | undefined; patience?: number } = {},
 ): Promise<State> {
   for (const until = performance.now() + patience; ; await sleep(POLL_MS)) {
-    // The delivery is persisted, so it is accepted even if the database is unavailable now.
+    // The delivery is persisted, so it counts as accepted even if the database is unavailable now.
     const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'
-    // GitHub had accepted a delivery that failed later.
+    // GitHub had accepted the dispatch; the delivery failed later.
     if (state === 'failed' && !delivery?.dispatchedAt)
       throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
     if (state !== 'queued' || stopping?.aborted || performance.now() >= until) return state

@@ -1,20 +1,19 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Organization } from '../config/organizations.ts'
 
-/** The organization that signed a webhook, and the signature as Port writes it. */
+/** The organization that signed a webhook, and the signature in Port's format. */
 export interface Verified {
   organization: string
   signature: string
 }
 
 /**
- * Finds the organization that signed this webhook. Port signs
- * `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes it sends. Port's agent signs
- * compact JSON but sends it with spaces, so the text without the white space outside of strings is tried
- * as well. Signatures are compared in constant time, as text: base64 has several spellings of the same bytes, and only
- * the one that Port writes is valid.
+ * Finds the organization that signed a webhook. Port signs `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body))
+ * over the bytes that it sends. Port's agent signs compact JSON but sends JSON with spaces, so the body without white
+ * space outside strings is tried, too. Signatures are compared as text, in constant time. Base64 can encode the same
+ * bytes in several ways; only Port's encoding is valid.
  *
- * @param header `x-port-signature`; may hold several signatures, also of unknown versions
+ * @param header `x-port-signature`; can contain several signatures, including unknown versions
  * @param timestamp `x-port-timestamp`, as it arrived
  * @returns null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
@@ -47,7 +46,7 @@ export function verifySignature(
   return compact.length < body.length ? matching(compact) : null
 }
 
-/** JSON text without the spaces, tabs, and line breaks outside of its strings. This works without decoding UTF-8. */
+/** Removes spaces, tabs, and line breaks outside strings from JSON text, without decoding UTF-8. */
 export function withoutWhitespace(json: Uint8Array): Uint8Array {
   const compact = Buffer.allocUnsafe(json.length)
   let length = 0

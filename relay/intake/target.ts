@@ -19,17 +19,17 @@ import {
 import type { Target } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 
-/** The target that the signed body, the URL (`/webhook/:owner/:repo?event_type=`), or a route names. */
+/** The target in the signed body, in the URL (`/webhook/:owner/:repo?event_type=`), or in a route. */
 type NamedTarget = Record<keyof Target, string | null>
 
-/** The source of a target's repository. */
+/** Where the target's repository was set. */
 export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
- * Chooses the target of a delivery. The first source that names one counts: the signed body, the URL, the first
- * matching route, `RELAY_REPOSITORY`. It must be in the allow-list, which is closed by default.
+ * Chooses a delivery's target. The first source that sets one wins: the signed body, the URL, the first matching route,
+ * `RELAY_REPOSITORY`. The target must be in the allow-list, which is empty by default.
  *
- * @returns a function that throws Problem 422 if there isn't a target, and 403 if it isn't allowed
+ * @returns a function that throws Problem 422 if no target is set, and 403 if the target isn't allowed
  */
 export function createTargets(
   targets: Config['targets'],
@@ -58,7 +58,7 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    // GitHub's names are case-insensitive. Lower case makes them one queue: order is kept by repository.
+    // GitHub's names are case-insensitive. Lowercase names share one queue, which keeps the order per repository.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
 
@@ -69,7 +69,7 @@ export function createTargets(
       }
       const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
       const chosen = named[at]
-      // A ref of a later source belongs to the workflow that the later source names.
+      // A later source's ref belongs to that source's workflow.
       const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
       if (chosen?.workflow != null) {
         const { workflow } = chosen
@@ -98,7 +98,7 @@ function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // These are names, not paths: a star also matches `/`, as in bash's patterns.
+    // These are names, not paths, so a star also matches `/`, as in bash patterns.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -111,10 +111,10 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 
 /**
- * The parameters in the address of a webhook: its target, and whether the response waits for the dispatch.
+ * Reads the parameters in a webhook's URL: the target, and whether the response waits for the dispatch.
  *
- * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice: ignoring it would send the
- *   delivery elsewhere
+ * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice. Ignoring it would send the
+ * delivery to the wrong target.
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const { owner, repo } = c.req.param() as Record<string, string | undefined>

@@ -9,7 +9,7 @@ import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { verifySignature } from './signature.ts'
 
-/** A webhook of Port whose signature matches. */
+/** A Port webhook with a valid signature. */
 export interface VerifiedWebhook {
   organization: string
   use: SignatureUse
@@ -17,18 +17,18 @@ export interface VerifiedWebhook {
   reservation: BodyReservation
 }
 
-/** Verifies a webhook, and passes it to a handler. */
+/** Verifies a webhook and passes it to a handler. */
 export type VerifyWebhook = (
   c: Context,
   handle: (webhook: VerifiedWebhook) => Promise<Response>,
 ) => Promise<Response>
 
 /**
- * Verifies webhooks of Port, in this order: size → headers → timestamp → signature. The body isn't read before its
- * headers have passed (one that is sent without its length is measured while it arrives), and it isn't parsed before
- * its signature is verified.
+ * Verifies Port webhooks in this order: size → headers → timestamp → signature. The body isn't read before the headers
+ * are checked, and isn't parsed before the signature is verified. A body without a declared length is measured while it
+ * arrives.
  *
- * @param clock the wall clock, which signatures use; milliseconds since 1970
+ * @param clock the wall clock, which signatures use (milliseconds since 1970)
  * @returns a function that throws Problem for every refusal
  */
 export function createVerify(
@@ -71,7 +71,7 @@ export function createVerify(
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
 
-/** @throws Problem 415 if the body isn't plain JSON in UTF-8 */
+/** @throws Problem 415 if the content type isn't plain JSON in UTF-8 */
 function checkContentType(c: Context): void {
   const type = c.req.header('content-type')
   if (type && !isJson(type)) {
@@ -87,7 +87,7 @@ function checkContentType(c: Context): void {
 }
 
 function isJson(type: string): boolean {
-  // How Port writes it.
+  // Port's format.
   if (type === 'application/json') return true
   try {
     const { essence, params } = new MIMEType(type)
@@ -108,7 +108,7 @@ function requireHeader(c: Context, name: string): string {
   )
 }
 
-/** @returns when it was signed, milliseconds since 1970. @throws Problem 401 if that is too long ago, or too far ahead */
+/** @returns the signing time in milliseconds since 1970. @throws Problem 401 if it's too far in the past or future */
 function checkAge(timestamp: string, now: number, tolerance: number): number {
   const signedAt = readTimestamp(timestamp)
   if (signedAt === null)
@@ -122,7 +122,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Port's run id, if the body has none. Two lines with the same value count as one: a proxy may have added the second. */
+/** Port's run id, used if the body has none. A proxy may duplicate the header, so two equal values count as one. */
 export function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
@@ -130,8 +130,8 @@ export function runIdHeader(c: Context): string | undefined {
 }
 
 /**
- * When a webhook was signed, in milliseconds. Port documents seconds and three of its samples use
- * milliseconds: a value above 1e11 is milliseconds.
+ * Reads the signing time of a webhook in milliseconds. Port documents seconds, but three of its samples use
+ * milliseconds, so values above 1e11 are read as milliseconds.
  *
  * @returns null if the header isn't such a number
  */

@@ -20,10 +20,10 @@ interface Log {
 }
 
 /**
- * Reads a message that comes with a report token, and the delivery that both name, if the delivery is still bound to the run and
- * attempt of the token.
+ * Reads a message that was sent with a report token, and its delivery. The token and the message must name the same
+ * delivery, and it must still be bound to the token's run and attempt.
  *
- * @param bound from the verified token: without a token, no body is read
+ * @param bound contents of the verified token: without a token, no body is read
  * @throws Problem 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
@@ -41,7 +41,7 @@ export async function boundDelivery<T extends { delivery: string }>(
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
   runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
 
-/** Whether a delivery has finished, and its grace period is over. */
+/** Whether a delivery has finished and its grace period has passed. */
 const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
   !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace.value
 
@@ -62,26 +62,26 @@ export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }:
   )
 }
 
-/** A workflow run that asks to report for a delivery, and what is known of both. */
+/** A workflow run that wants to report for a delivery, and what is known about the two. */
 export interface Asked {
   claims: RunClaims
   delivery: Delivery
   facts: RepositoryFacts
-  /** The run, if it belongs to a delivery. */
+  /** The recorded workflow run, if it belongs to a delivery. */
   recorded: (Pick<DeliveryRun, 'attempt'> & { delivery: string }) | undefined
 }
 
-/** Returns the reason against it, for the log, or null. */
+/** Returns the reason to refuse the run, for the log, or null. */
 export type Check = (asked: Asked) => string | null | Promise<string | null>
 
-/** A repository is identified by its id: its name may change. */
+/** Compares repository ids, because names can change. */
 export function checkRepository({ claims, facts: { id } }: Asked): string | null {
   return claims.repositoryId === String(id)
     ? null
     : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
 }
 
-/** Whether the delivery's dispatch can have started the run, according to its claims. */
+/** Checks against the run's claims whether the delivery's dispatch could have started the run. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return 'the delivery has not been dispatched'
@@ -91,7 +91,7 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
   // GitHub starts a repository_dispatch only on the default branch.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
   if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
-  // The name of the file can contain "@", too.
+  // The file name can contain "@", too.
   const file = claims.workflowRef
     .replace(/@refs\/.*$/s, '')
     .split('/')
@@ -117,15 +117,15 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
     : null
 }
 
-/** GitHub counts in seconds, and a run is made a moment after its dispatch. */
+/** GitHub's times have whole seconds, and a run is created shortly after its dispatch. */
 const LEEWAY_MS = 10_000
 
 /**
- * Whether the run itself, as GitHub shows it, agrees: it was created after the dispatch, and its title doesn't name only
- * another delivery.
+ * Checks the run's data on GitHub: the run must be newer than the dispatch, and its title must not name only another
+ * delivery.
  *
- * @param namesAnother whether the title names another delivery, and not this one
- * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds
+ * @param namesAnother whether the title names another delivery but not this one
+ * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT, in milliseconds
  */
 export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -145,15 +145,15 @@ function refNames(ref: string): string[] {
   return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
 }
 
-/** The properties of a workflow run that never change. */
+/** The immutable properties of a workflow run. */
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
 /**
- * Reads the origin of each run once.
+ * Reads each run's origin once.
  *
- * @returns a function that returns null if GitHub doesn't show the run; the next call asks again
+ * @returns a function that returns null if GitHub doesn't return the run; the next call requests it again
  */
 export function createRunOrigins(
   github: Pick<RunReader, 'run'>,

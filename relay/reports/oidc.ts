@@ -3,55 +3,54 @@ import { fetchLimited } from '../http/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** GitHub's claims about a workflow run, after signature, issuer, audience and times are verified. */
+/** GitHub's claims about a workflow run, after verifying signature, issuer, audience, and times. */
 export interface RunClaims {
   eventName: string
   /** `owner/name` */
   repository: string
-  /** GitHub's id of the repository, in decimal: it stays when the repository is renamed. */
+  /** GitHub's repository id, in decimal. Renaming the repository doesn't change the id. */
   repositoryId: string
   /** `refs/heads/main` */
   ref: string
   /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
   workflowRef: string
-  /** The token's own id. */
+  /** The token's id. */
   jti: string
-  /** Milliseconds since 1970, by the issuer's clock. */
+  /** Milliseconds since 1970 by the issuer's clock. */
   expiresAt: number
   runId: number
   runAttempt: number
 }
 
 export interface OidcDeps {
-  /** Of GITHUB_OIDC_ISSUER. */
+  /** The value of GITHUB_OIDC_ISSUER. */
   issuer: string
-  /** RELAY_PUBLIC_URL: a token for another audience, the owner's default one included, is refused. */
+  /** RELAY_PUBLIC_URL. Tokens for other audiences, including the owner's default audience, are refused. */
   audience: string
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
   /** The issuer isn't asked again for this long, whatever tokens arrive: they may be forged. */
   cooldownMs?: number
-  /** How old the set becomes before it is asked for again. */
+  /** Maximum age of the JWKS before the relay fetches it again. */
   cacheMs?: number
   timeoutMs?: number
 }
 
-/** GitHub's are about 2,000 characters long. */
+/** GitHub's tokens have about 2,000 characters. */
 const MAX_TOKEN = 8_000
 const MAX_JTI = 200
-/** Clocks differ. */
+/** Allows for clock differences. */
 const LEEWAY_S = 30
-/** GitHub's live for about 5 minutes; one that claims a longer life is not GitHub's. */
+/** GitHub's tokens live for about 5 minutes. A token with a longer lifetime isn't from GitHub. */
 const MAX_AGE_S = 600
 
 /**
- * Verifies GitHub's OIDC tokens: RS256 by a key of the issuer's set and nothing else (no key that the token
- * brings or names), exact issuer, exactly this one audience, times. `sub` is not read, since
- * its form changes from owner to owner.
+ * Verifies GitHub's OIDC tokens: RS256 with a key from the issuer's JWKS (never a key that the token contains or refers
+ * to), exact issuer, this audience only, and times. `sub` isn't read, since its format varies by owner.
  *
- * @returns a function that throws Problem: 401 whatever is wrong with the token, 503 when the issuer's keys
- *   are unavailable, or the token's key is newer than those
+ * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or older than the
+ *   token's key
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
@@ -72,7 +71,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
     let payload: JWTPayload
     try {
-      // Before its key is looked up, which may need a request to the issuer.
+      // Checked before looking up the key, which may require a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('it is of another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -88,12 +87,12 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       if (error instanceof KeysUnknown) throw postpone(error)
       throw refuse((error as Error).message)
     }
-    // A list would accept a token that is valid for others as well.
+    // A token with several audiences would be valid for others as well.
     if (payload.aud !== audience) throw refuse('its audience is a list')
     return readClaims(payload)
   }
 
-  /** The sender gets the same response for each reason; the log has the reason, and nothing of the token. */
+  /** The sender gets the same response for every reason. The log contains the reason, but nothing from the token. */
   function refuse(reason: string): Problem {
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
@@ -135,7 +134,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 }
 
-/** GitHub writes numbers as decimal text. */
+/** GitHub writes numbers as decimal strings. */
 function number(claim: unknown): number | null {
   if (typeof claim !== 'string' || !/^[1-9]\d*$/.test(claim)) return null
   const value = Number(claim)
@@ -146,9 +145,9 @@ type IssuerKeysDeps = Required<
   Pick<OidcDeps, 'issuer' | 'throttled' | 'cooldownMs' | 'cacheMs' | 'timeoutMs'>
 >
 
-/** A token can't be verified now; the message is for its sender. */
+/** A token can't be verified now. The sender gets the message. */
 class KeysUnknown extends Error {
-  /** Until the issuer can be asked again. */
+  /** Time until the next request to the issuer is allowed. */
   readonly retryMs: number
   constructor(message: string, retryMs: number) {
     super(message)
@@ -157,7 +156,7 @@ class KeysUnknown extends Error {
   }
 }
 
-/** How long known keys are accepted while the issuer doesn't respond. */
+/** How long cached keys are accepted while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -166,10 +165,10 @@ const NEWER =
   "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Send the report again."
 
 /**
- * The issuer's key set, fetched once and kept, also while the issuer is unavailable.
+ * Fetches the issuer's JWKS and keeps it, even while the issuer is unavailable.
  *
- * @returns a function that returns the key of a token, for `jwtVerify`. It throws KeysUnknown if the set is
- *   unavailable or older than the key may be, and JWKSNoMatchingKey if a set that was just fetched doesn't contain it
+ * @returns a function that returns a token's key, for `jwtVerify`. It throws KeysUnknown if the JWKS is unavailable or
+ *   possibly outdated, and JWKSNoMatchingKey if a newly fetched JWKS lacks the key
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
   const { issuer, throttled, cooldownMs, cacheMs, timeoutMs } = deps

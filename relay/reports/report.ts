@@ -14,16 +14,16 @@ import type { BoundRun } from './token.ts'
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
   apply: ApplyEvent
-  /** Whether RELAY_REPORT_BLUEPRINTS lets a run write entities of the blueprint, or RELAY_REPORT_DELETE_BLUEPRINTS delete them. */
+  /** Whether RELAY_REPORT_BLUEPRINTS or RELAY_REPORT_DELETE_BLUEPRINTS allows runs to write or delete such entities. */
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
   /** Reports per minute and workflow run. */
   rate: TokenBuckets
 }
 
 /**
- * `POST /report`: messages for Port from the workflow run of a delivery. The response is 202 once they are persisted; they
- * are sent in order, however long Port is unavailable. A conclusion finishes the delivery, and a message with a conclusion
- * and only updates is accepted even if the run has used up its limits.
+ * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 once they are persisted. Messages
+ * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A message with a conclusion
+ * and nothing but updates is accepted even if the run has used up its limits.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -32,7 +32,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
-    // One at a time per delivery, so that a run that sends many at once delays only itself.
+    // One report at a time per delivery, so that a run with many concurrent reports delays only itself.
     return inOrder(bound.delivery, () => take(c, room, bound, renew))
   }
 
@@ -42,7 +42,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     )
     const { sender, number, reports, finishing } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    // The first one finishes the delivery, so there is only one.
+    // The first conclusion finishes the delivery, so there is only one.
     const isExempt =
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
@@ -52,7 +52,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
     const used = await store.reportUsage(delivery.id, sender)
-    // An empty report takes space in the database, too.
+    // An empty report takes up space in the database, too.
     const lines = Math.max(
       1,
       messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
@@ -93,13 +93,13 @@ function checkUsage(lines: number, bytes: number): void {
   }
 }
 
-/** The allow-list for each operation on an entity, and the participle for the message. */
+/** The allow-list and the participle in the message, for each entity operation. */
 const LISTS = {
   upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
   delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
 }
 
-/** An entity whose blueprint is not allowed becomes a line with the reason. */
+/** Replaces entities whose blueprints aren't allowed by log lines with the reason. */
 function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
   if (!('entity' in report)) return report
   const { blueprint, properties, operation = 'upsert' } = report.entity
@@ -111,9 +111,9 @@ function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
 }
 
 /**
- * Runs tasks with the same key one at a time, in order; others aren't delayed.
+ * Runs tasks with the same key one at a time, in order. Tasks with other keys aren't delayed.
  *
- * @throws Problem 429 if too many tasks of the key wait, 503 if too many wait in total
+ * @throws Problem 429 if too many tasks wait for the key, 503 if too many wait in total
  */
 type KeyedQueue = <T>(key: string, task: () => Promise<T>) => Promise<T>
 

@@ -11,18 +11,18 @@ export interface RepositoryFactsDeps {
   throttled: Pick<ThrottledLog, 'warn'>
 }
 
-/** A default branch changes now and then. */
+/** Limits caching, because a default branch can change. */
 const FRESH_MS = 10 * 60_000
-/** A repository is asked for again no more often than this, whatever branches its runs are on. */
+/** Minimum time between two rechecks of a repository, whatever branches its runs are on. */
 const RECHECK_MS = 60_000
 
 /**
- * Id and default branch of a repository, read from GitHub and kept for a while. The id that was seen first is kept
- * as long as the relay runs: another repository that takes over the name has another id.
+ * Returns a repository's id and default branch, read from GitHub and cached. The first id is kept while the relay runs,
+ * because another repository that takes over the name has a different id.
  *
- * @param isOnDefaultBranch of the function given: whether the delivery went to the default branch, wherever that is
- * @returns a function that throws Problem, because a report is accepted only if the facts are known: 503 if GitHub
- *   doesn't respond, 403 if it doesn't show the repository or shows another one under its name
+ * @param isOnDefaultBranch (of the returned function) whether the delivery was dispatched to the default branch
+ * @returns a function that throws Problem, because a report needs known facts: 503 if GitHub doesn't respond, 403 if it
+ *   doesn't show the repository or shows a different one under this name
  */
 export function createRepositoryFacts({
   ask,
@@ -40,7 +40,7 @@ export function createRepositoryFacts({
   return async (repository, { repositoryId, ref }, isOnDefaultBranch) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
-    // Where the branch alone does not fit, it may have been changed just now.
+    // If only the branch doesn't match, the default branch may just have changed.
     const isRecheck =
       kept !== undefined &&
       isOnDefaultBranch &&
@@ -65,7 +65,7 @@ export function createRepositoryFacts({
       facts = await ask(repository)
     } catch (error) {
       const { kind, reason } = readFailure(error, { repository, now: clock(), tries: 0 })
-      // What is known holds until GitHub can be asked again.
+      // Cached facts are valid until the next successful request to GitHub.
       if (kept && kind === 'later' && !isRecheck) return kept
       throw unknown(repository, kind, reason)
     }

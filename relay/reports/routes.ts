@@ -37,7 +37,7 @@ export interface ReportsDeps {
   apply: ApplyEvent
   port: PortAccess
   findByTitle: StartDeps['findByTitle']
-  /** The wall clock, by which tokens expire; milliseconds since 1970. */
+  /** Milliseconds since 1970 by the wall clock, which token expiry uses. */
   clock: () => number
   log: {
     info: (fields: object, message: string) => void
@@ -46,7 +46,7 @@ export interface ReportsDeps {
   throttled: ThrottledLog
 }
 
-/** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, 404 with a sentence about it. */
+/** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, responds with 404 and the reason. */
 export function createReports(deps: ReportsDeps): Hono {
   const { config, store, github, apply, port, findByTitle: findNamed, clock, log, throttled } = deps
   const app = new Hono()
@@ -125,8 +125,8 @@ export function createReports(deps: ReportsDeps): Hono {
 }
 
 /**
- * `POST /report/inputs`: the inputs of `POST /report/start`, for a later process of the same run that needs to know what to
- * redact.
+ * `POST /report/inputs`: the inputs from `POST /report/start`, for a later process of the same run that must redact
+ * them.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */

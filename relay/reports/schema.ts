@@ -11,8 +11,8 @@ import { Problem } from '../http/problem.ts'
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
- * `POST /report/start`: which delivery; `complete` where its payload was truncated and the rest is requested; `finishes` if
- * the job reports its end through the relay, or leaves it to the relay.
+ * `POST /report/start`: identifies the delivery. `complete`: the payload was truncated, and the rest is requested.
+ * `finishes`: the job reports its result through the relay, or leaves that to the relay.
  */
 export const startMessage = z.object({
   delivery,
@@ -24,7 +24,7 @@ const logLine = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
   message: z.string(),
 })
-/** Up to the first that is none: a hundred thousand issues would take half a second. */
+/** Stops at the first invalid line, because collecting a hundred thousand issues would take half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const isOutputs = (value: unknown) =>
@@ -47,7 +47,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for identifiers of blueprints: with any other character, Port might see another blueprint than the allow-list. */
+/** Port's pattern for blueprint identifiers. Port and the allow-list could read other characters differently. */
 const blueprint = z
   .string()
   .max(200)
@@ -55,7 +55,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** Part of a URL: only dots would change its path, and an empty part would name the collection. */
+/** A URL path segment. Only dots would change the path, and an empty segment would address the collection. */
 const identifier = z
   .string()
   .min(1)
@@ -64,7 +64,7 @@ const identifier = z
 const entity = z.union([
   z.object({
     blueprint,
-    // Not looked through: it was parsed from JSON, of a bounded depth, and goes to Port as JSON.
+    // Not validated further: it comes from JSON with limited depth, and is sent to Port as JSON.
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
@@ -81,8 +81,8 @@ const report = z.union([
 ])
 
 /**
- * `POST /report`: messages for Port, in order. A message that is sent again has the same sender and number, and
- * is written once; a sender counts from 1 and waits for each response before it sends the next.
+ * `POST /report`: messages for Port, in order. A repeated message has the same sender and number, and is persisted
+ * once. A sender counts from 1 and waits for each response before sending the next message.
  */
 export const reportMessage = z.object({
   delivery,
@@ -94,7 +94,7 @@ export const reportMessage = z.object({
 })
 
 /**
- * @throws Problem 400 that names the problem, without values; the errors of `readBody`
+ * @throws Problem 400 that describes the problem without values; the errors of `readBody`
  */
 export async function readMessage<T>(
   c: Context,

@@ -36,39 +36,39 @@ export interface StartDeps {
   isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'findRuns'>
   github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
-  /** The run's title and creation time; null if GitHub doesn't show them. */
+  /** The run's title and creation time; null if GitHub doesn't return the run. */
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
   findByTitle: FindByTitle
-  /** RELAY_START_TIMEOUT, milliseconds. */
+  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
-  /** Starts per minute and workflow run. */
+  /** Start requests per minute and workflow run. */
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
 }
 
-/** A job waits for this response. */
+/** Short, because a job waits for this response. */
 const READ_MS = 3_000
 
 /**
- * `POST /report/start`: a workflow run proves with GitHub's OIDC token that a delivery started it. It is bound to the
- * delivery, and gets a report token, the state of Port's run, the parts that didn't fit its payload, and its secret inputs
- * in clear text. A second run gets only 409.
+ * `POST /report/start`: a workflow run uses GitHub's OIDC token to prove that a delivery started it. The run is bound
+ * to the delivery, and receives a report token, the state of the Port run, the items omitted from its payload, and its
+ * decrypted secret inputs. Other runs get a 409.
  *
  * @throws Problem 400, 401, 403, 409, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { isAllowed, store, github, apply, port, tokens, log } = deps
 
-  /** Whether the run may report for the delivery. In this order: the first check that refuses decides. */
+  /** Whether the run can report for the delivery. The first check that refuses decides. */
   const checks: Check[] = [
     checkRepository,
-    // The claims can have a name from before the repository was renamed or moved.
+    // After a rename or transfer, the claims can still contain the old name.
     ({ facts: { fullName } }) =>
       isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`,
     checkDispatch,
@@ -80,7 +80,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
 
   return async (c, room) => {
     const claims = await deps.verify(bearer(c))
-    // Before the body is read: a run of any repository on GitHub can get an OIDC token.
+    // Checked before the body is read, because a run in any GitHub repository can get an OIDC token.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = deps.rate.take(String(claims.runId))
     if (waitMs > 0) {
@@ -92,7 +92,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // If the response didn't list them, the action would treat nothing as secret.
+    // If the response omitted the secret inputs, the action would treat none as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
@@ -108,7 +108,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 
   /**
-   * Binds the run to the version of the delivery that was checked: after another change, it is read and checked again. A
+   * Binds the run to the checked version of the delivery. If the delivery has changed, it's read and checked again. A
    * finished delivery doesn't change.
    */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
@@ -138,7 +138,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     }
   }
 
-  /** A run that isn't recorded must have the title and time of the dispatch. If GitHub doesn't show it, its claims decide. */
+  /** An unrecorded run must have the dispatch's title and time. If GitHub doesn't return the run, its claims decide. */
   async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
@@ -151,7 +151,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     return checkTitleAndTime(run, delivery, namesAnother, clocks)
   }
 
-  /** @throws Problem 409 if another run belongs to the delivery */
+  /** @throws Problem 409 if another run is bound to the delivery */
   function refuseDuplicate({ claims: { runId }, delivery }: Asked): null {
     const isOther = (run: DeliveryRun) =>
       !run.past && run.id !== runId && ['response', 'report', 'port'].includes(run.evidence)
@@ -169,7 +169,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** The sender gets the same response for each reason. */
+  /** The sender gets the same response for every reason. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
@@ -181,11 +181,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** The state of Port's run, if Port responds in time. It has ended if the conclusion is still in the outbox. */
+  /** The Port run's state, if Port responds in time. `ended` is true even if the conclusion is still in the outbox. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // A run from before the redelivery doesn't make this one a duplicate.
+    // A run from before the redelivery doesn't make this run a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -196,15 +196,15 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Null if it takes longer. */
+/** Returns null if reading takes longer or fails. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
-/** What the run of a delivery gets in addition to its client payload. */
+/** What a delivery's run gets in addition to its client payload. */
 export interface ShareInputs {
-  /** The complete parts, if something didn't fit the payload. */
+  /** The complete items, if something was omitted from the payload. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Secret inputs in clear text, by name. An input that no secret of the relay decrypts is missing: it has the other scheme, or an older secret. */
+  /** Decrypted secret inputs by name. Inputs that the relay can't decrypt (other scheme, older secret) are omitted. */
   secrets: Record<string, string>
 }
 
@@ -214,10 +214,10 @@ export interface HandOutDeps {
   secrets: (organization: string) => string[]
 }
 
-/** How long the clear texts of a delivery are in memory: the jobs of a matrix ask within minutes. */
+/** How long decrypted values are kept in memory. The jobs of a matrix request them within minutes. */
 const KEPT_MS = 10 * 60_000
 
-/** Reads and decrypts once for all jobs of a run that ask within that time. @returns a function that throws what the store throws */
+/** Reads and decrypts the inputs once for all of a run's jobs. @returns a function that throws the store's errors */
 export function createHandOut({
   store,
   secrets,
@@ -226,7 +226,7 @@ export function createHandOut({
   complete: boolean,
 ) => Promise<ShareInputs> {
   const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
-  // The timer holds the clear texts as long as it runs.
+  // A running timer keeps a reference to the decrypted values.
   const forget = (id: string, entry = kept.get(id)) => {
     clearTimeout(entry?.timer)
     if (entry && kept.get(id) === entry) kept.delete(id)
@@ -261,8 +261,8 @@ export function createHandOut({
 }
 
 /**
- * @param invocation as stored, with encrypted values
- * @param clientSecrets every secret that Port may have used
+ * @param invocation stored invocation, with encrypted values
+ * @param clientSecrets all secrets that Port may have used
  */
 function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): ShareInputs {
   const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))

@@ -2,7 +2,7 @@ import { hkdfSync } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
 import { Problem } from '../http/problem.ts'
 
-/** What a report token is bound to: one attempt of one workflow run, for one delivery. */
+/** What a report token is bound to: one attempt of a workflow run, for one delivery. */
 export interface BoundRun {
   delivery: string
   runId: number
@@ -12,16 +12,16 @@ export interface BoundRun {
 export interface ReportTokens {
   mint(bound: BoundRun): Promise<{ token: string; expiresAt: number }>
   /**
-   * `renew`: half of its lifetime is over.
-   * @throws Problem 401, the same whatever is wrong
+   * `renew`: whether half of the token's lifetime has passed.
+   * @throws Problem 401, with the same message for every reason
    */
   verify(token: string | null): Promise<BoundRun & { renew: boolean }>
 }
 
 export interface ReportTokenDeps {
   /**
-   * The relay's credential on GitHub. Its owner could start a run and get a report token without forging one, so a key
-   * derived from it gives no further rights. A webhook secret may belong to another organization.
+   * The relay's GitHub credential. Its owner could start a run and get a report token anyway, so a key derived from the
+   * credential grants no additional rights. A webhook secret may belong to another organization.
    */
   secret: string
   /** RELAY_PUBLIC_URL */
@@ -35,8 +35,8 @@ const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
 /**
- * Report tokens: signed with a key derived from a secret of the relay, so that every relay with the same configuration
- * accepts them, also after a restart, and none has to be stored.
+ * Report tokens, signed with a key derived from a relay secret. Every relay with the same configuration accepts them,
+ * even after a restart, and they needn't be stored.
  */
 export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   const { audience, lifetimeMs, clock, log } = deps
@@ -88,7 +88,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   }
 }
 
-/** A key for this purpose only, from which the secret can't be derived. */
+/** A key for this purpose only. The secret can't be derived from it. */
 function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
 }

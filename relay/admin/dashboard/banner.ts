@@ -5,20 +5,20 @@ import { FAR_MS, SOON_MS } from '../../workers/maintenance.ts'
 import type { SideProblem, Text } from '../sides.ts'
 import { at, counted, type Html, span } from './format.ts'
 
-/** What the banner is made of. Times are milliseconds since 1970 by the store's clock. */
+/** The banner's input. Times are milliseconds since 1970 by the store's clock. */
 export interface Health {
   problems: readonly SideProblem[]
   isDatabaseOk: boolean
   /** GitHub's rate limits. */
   limits: readonly RateLimitPause[]
   queued: number
-  /** Since when the oldest queued delivery waits; null if none does. */
+  /** When the oldest queued delivery was queued; null if none is queued. */
   queuedSince: number | null
-  /** When the oldest waiting message to Port was written; null if none waits. */
+  /** When the oldest waiting message to Port was written; null if no message is waiting. */
   oldestMessage: number | null
-  /** Until when messages to Port are paused; 0 if they aren't. */
+  /** End of the pause for messages to Port; 0 if there is no pause. */
   portPausedUntil: number
-  /** When GITHUB_TOKEN expires, if GitHub says so. */
+  /** When GITHUB_TOKEN expires, if GitHub reports it. */
   tokenExpiresAt: number | null
   /** GitHub's clock minus this machine's; null if unknown. */
   clockOffset: number | null
@@ -28,7 +28,7 @@ export interface Health {
 const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
 
-/** What is wrong now, and what to change. Empty without problems. */
+/** Lists current problems and how to fix them. Empty without problems. */
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clockOffset, refused } = health

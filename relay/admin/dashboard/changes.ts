@@ -22,7 +22,7 @@ export interface ChangesDeps {
   redelivery: Redelivery
 }
 
-/** What an admin may change, each with a confirmation page. */
+/** The changes that an admin can make, each with a confirmation page. */
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
   const { organizations, store, redelivery } = deps
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organizations, store.clock())

@@ -13,12 +13,12 @@ export interface DeliveryPage {
   timeline: Step[]
   who: string | null
   messages: WaitingMessages | null
-  /** Whether the relay can report to its run in Port. */
+  /** Whether the relay can report to the delivery's Port run. */
   isReported: boolean
-  /** The steps of its workflow run, if requested. */
+  /** The workflow run's steps, if requested. */
   steps: Html | null
   banner: Html
-  /** The page of the run in Port; null if unknown. */
+  /** URL of the Port run's page; null if unknown. */
   portUrl: string | null
   serverUrl: string
   live: boolean
@@ -68,7 +68,7 @@ ${fact('Delivery', id(d.id))}
 </dl>`
 }
 
-/** How many messages to Port are waiting. */
+/** The number of messages waiting to be sent to Port. */
 function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
   if (!isReported) return 'none: the delivery has no run in Port, or its organization has no credentials'
   if (messages === null) return 'all sent'

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import { MOST_COUNTED } from '../../store/sql/claims.ts'
 
-/** Markup whose values are escaped. */
+/** Builds markup and escapes the values in it. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const UNITS: [string, number][] = [
@@ -12,7 +12,7 @@ const UNITS: [string, number][] = [
   ['s', 1_000],
 ]
 
-/** A duration in milliseconds, in its largest unit: `5 min`. */
+/** Formats a duration in milliseconds in its largest unit: `5 min`. */
 export function span(ms: number): string {
   const [unit, size] = UNITS.find(([, each]) => ms >= each) ?? ['s', 1_000]
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`
@@ -42,17 +42,17 @@ export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 const iso = (time: number) => new Date(time).toISOString()
 const clock = (time: number) => `${iso(time).slice(0, 19).replace('T', ' ')} UTC`
 
-/** A link if the address is http(s), else only the text. */
+/** Renders a link if the URL is http(s), otherwise only the text. */
 export const link = (url: string | null, text: string) =>
   url !== null && /^https?:\/\//i.test(url)
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`
     : html`${text}`
 
-/** A count, or `10,000+` at the maximum that is counted. */
+/** Formats a count, or `10,000+` at the counting limit. */
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
 
-/** The query of the parameters with a value: `?a=b`, or an empty text. */
+/** Builds a query string from the parameters that have a value: `?a=b`, or an empty string. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))

@@ -21,7 +21,7 @@ import { message, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
 
-/** For every page: it loads only what this relay serves, and no other site may embed it or see its address. */
+/** For every page: loads resources only from this relay. Other sites can't embed the page or see its URL. */
 export const SECURITY = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -56,19 +56,19 @@ export interface GuardDeps {
   log: { info: (fields: object, message: string) => void }
 }
 
-/** Pages behind the sign-in. */
+/** Protects pages with the sign-in. */
 export interface Guard {
   app: Hono
-  /** A page for signed-in users; others get the sign-in page. */
+  /** Shows a page to signed-in users. Others see the sign-in page. */
   get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void
   /**
-   * A form of one of our pages, sent by an admin.
-   * @param change returns the address to redirect to
+   * Accepts a form that an admin sent from one of our pages.
+   * @param change returns the URL to redirect to
    */
   post(path: string, change: (c: Context, form: Form) => Promise<string>): void
 }
 
-/** Sign-in, roles, and forms: each form contains a secret of its session, so that no other site can send it. */
+/** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit it. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate.value)
@@ -81,7 +81,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   const viewOnly = () =>
     new Problem(403, 'RELAY_VIEW_TOKEN only allows reading: sign in with RELAY_ADMIN_TOKEN.')
 
-  // If the database is unavailable, the user is unknown.
+  // If the database is unavailable, treat the user as signed out.
   const readOrNull = (c: Context) => sessions.read(c).catch(() => null)
 
   app.onError(async (error, c) => {
@@ -95,7 +95,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
   })
   app.post('/sign-in', logged, limit, async c => {
     checkOpen()
-    // Checked first, so that another site can't use up this browser's attempts.
+    // Checked first, so that another site can't use up this browser's sign-in attempts.
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
     const wait = signIns.take(senderAddress(c, trustedProxies))
     if (wait > 0) {
@@ -165,7 +165,7 @@ async function readForm(c: Context, session: Session): Promise<Form> {
 
 const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)
 
-/** Only pages of this relay: `//host` and `/\host` are other hosts. */
+/** Allows only pages of this relay: `//host` and `/\host` point to other hosts. */
 const localPath = (given: unknown) =>
   typeof given === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(given) && !given.startsWith('/sign-')
     ? given

@@ -4,14 +4,14 @@ import type { Html } from './format.ts'
 
 export interface Page {
   title: string
-  /** Null before the sign-in. */
+  /** Null before sign-in. */
   session: Session | null
-  /** Whether the script keeps the page up to date; the address of the other choice. */
+  /** Whether the page updates automatically, and the URL that switches this on or off. */
   live?: { on: boolean; toggle: string }
   body: Html
 }
 
-/** A whole page. */
+/** Renders a complete page. */
 export const layout = ({ title, session, live, body }: Page) => html`<!doctype html>
 <html lang="en" ${live?.on && html`data-follow`}>
 <head>
@@ -45,7 +45,7 @@ ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
 
-/** A short page with one sentence, such as an error. */
+/** Renders a short page with one message, such as an error. */
 export const message = (session: Session | null, title: string, sentence: string) =>
   layout({
     title,
@@ -53,7 +53,7 @@ export const message = (session: Session | null, title: string, sentence: string
     body: html`<section class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">To the deliveries</a></p></section>`,
   })
 
-/** @param next where to go after the sign-in: a path of this relay */
+/** @param next path on this relay to open after sign-in */
 export const signInPage = (next: string, problem: string | null) =>
   layout({
     title: 'Sign in',
@@ -72,7 +72,7 @@ ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 </section>`,
   })
 
-/** The dashboard's style sheet; light or dark like the system. */
+/** The dashboard's style sheet. Light or dark mode follows the system. */
 export const STYLE = `:root {
   color-scheme: light dark;
   --back: #f5f6f8; --card: #fff; --text: #1b2230; --quiet: #566072; --line: #dde1e8; --link: #1f4fbf;

@@ -9,11 +9,11 @@ import { layout } from './layout.ts'
 export interface ListPage {
   session: Session
   given: GivenFilter
-  /** What is wrong with the filter. */
+  /** The problem with the filter. */
   problem: string | null
   before: number | undefined
   live: boolean
-  /** How many deliveries have just been redelivered. */
+  /** The number of deliveries that were just redelivered. */
   redelivered: number | null
   banner: Html
   chart: Html
@@ -160,7 +160,7 @@ const NOTHING = { accepted: 0, succeeded: 0, failed: 0, cancelled: 0, not_starte
 const HOUR_MS = 3_600_000
 const [WIDTH, HEIGHT, STEP] = [240, 32, 240 / HOURS]
 
-/** The last 24 hours: accepted and failed deliveries. */
+/** Accepted and failed deliveries of the last 24 hours. */
 export function chart(given: readonly Hour[], now: number) {
   const hours = Array.from({ length: HOURS }, (_, i) => {
     const hour = (Math.floor(now / HOUR_MS) - HOURS + 1 + i) * HOUR_MS

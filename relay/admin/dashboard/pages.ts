@@ -42,13 +42,13 @@ interface PagesDeps {
   webhookUrl: (origin: string) => string
   /** GitHub's pages. */
   serverUrl: string
-  /** The page of a run in Port; null if unknown. */
+  /** Returns the URL of a run's page in Port; null if unknown. */
   portRunUrl: (runId: string) => string | null
 }
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** For larger ones, the list doesn't show who started them. */
+/** The list doesn't show who started deliveries that are larger than this. */
 const MAX_INVOCATION = 65_536
 
 export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps
@@ -68,7 +68,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
   return guard.app
 }
 
-/** The pages that only read. */
+/** The read-only pages. */
 function addPages({ get }: Guard, deps: PagesDeps): void {
   const { organizations, store, refusals } = deps
 
@@ -133,7 +133,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     })
   })
 
-  /** @returns the filter, or what is wrong with it */
+  /** @returns the filter, or the problem with it */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
       return [readFilter(given, organizations, store.clock()), null]
@@ -158,7 +158,7 @@ function parse(text: string | null): JsonObject {
   return isObject(value) ? value : {}
 }
 
-/** Why webhooks were refused, for the question "why does Port get a 401?" */
+/** Shows why webhooks were refused, for example why Port gets a 401. */
 const refusedPage = (
   session: Session,
   { refused, since, now, live }: { refused: Refusal[]; since: number; now: number; live: boolean },

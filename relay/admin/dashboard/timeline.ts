@@ -3,7 +3,7 @@ import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/de
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
 import { boundRun } from '../../delivery/runs.ts'
 
-/** A point of a delivery's timeline. `at`: milliseconds since 1970, null for what is to come. */
+/** A point on a delivery's timeline. `at`: milliseconds since 1970, null for future points. */
 export type Step = TimelineText & { at: number | null }
 
 export type Entry = HistoryEntry & { at: number }
@@ -15,7 +15,7 @@ const SOURCES: Record<string, string> = {
   default: 'Nothing names a repository: it is RELAY_REPOSITORY.',
 }
 
-/** What has happened to a delivery, and what is to come. */
+/** Past and expected events of a delivery. */
 export function timeline(delivery: Delivery, history: readonly Entry[], targetFrom: string | null): Step[] {
   const { repository, eventType, workflow, ref } = delivery
   const target =
@@ -51,7 +51,7 @@ export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery
   ].join(', ')
 }
 
-/** The workflow run's page: as GitHub gave it, else made from its id; null without a run. */
+/** URL of the workflow run's page: GitHub's, otherwise built from the run id. Null without a run. */
 export function runPage(delivery: Delivery, serverUrl: string): { id: number; url: string } | null {
   const bound = boundRun(delivery)
   if (!bound) return null

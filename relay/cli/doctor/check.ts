@@ -17,7 +17,7 @@ export interface CheckDeps {
   readFile: (path: string) => string
 }
 
-/** One check. An error that it throws is a problem. */
+/** One check. If the check throws an error, the error is reported as a problem. */
 export interface Check {
   name: string
   run(deps: CheckDeps): Finding[] | Promise<Finding[]>
@@ -30,7 +30,7 @@ export const problem = (sentence: string): Finding => ({ status: 'problem', sent
 /** How long a check waits for a response. */
 export const TIMEOUT_MS = 10_000
 
-/** A network failure in short, with the remedy for an untrusted certificate. */
+/** Describes a network failure briefly, with the fix for an untrusted certificate. */
 export function whyUnreachable(error: unknown): string {
   const code = describeNetworkError(error)
   return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: name the CA's certificate in NODE_EXTRA_CA_CERTS` : code
@@ -39,9 +39,9 @@ export function whyUnreachable(error: unknown): string {
 const NOTICED_MS = 30_000
 
 /**
- * Compares this machine's clock with the `date` of a response.
+ * Compares this machine's clock with the `date` header of a response.
  *
- * @param mostMs a larger difference is a problem, for the given reason
+ * @param mostMs maximum difference; a larger one is a problem, for the given reason
  */
 export function compareClock(
   whose: string,

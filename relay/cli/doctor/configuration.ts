@@ -9,7 +9,7 @@ const HOUR = 3_600_000
 /** GitHub cancels a workflow run after this time. */
 const LONGEST_RUN = 35 * 24 * HOUR
 
-/** Variables with a value in quotes, also if the configuration is invalid. */
+/** Variables whose values are in quotes, even if the configuration is invalid. */
 export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
   VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
     name,
@@ -18,7 +18,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
     ),
   }))
 
-/** Valid configurations that don't do what their author wants; each rule that applies is reported. */
+/** Reports valid configurations that probably don't do what the operator wants. */
 const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
@@ -102,7 +102,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
 ]
 
-/** GitHub.com and GHE.com have their API on a host of its own, and on loopback is a fake. */
+/** GitHub.com and GHE.com serve their API from a separate host. An API on loopback is a fake. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
   !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 
@@ -125,7 +125,7 @@ function unusedRoutes({ targets: { routes } }: Config): Finding[] {
   return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
 }
 
-/** Opens the database like the relay, which creates its tables, and writes to it. */
+/** Opens the database as the relay does, including creating its tables, and writes to it. */
 export const database: Check = {
   name: 'database',
   async run({ config }) {
@@ -148,7 +148,7 @@ export const database: Check = {
   },
 }
 
-/** @param message of SQLite or PostgreSQL */
+/** @param message error from SQLite or PostgreSQL */
 function whyNotWritable(message: string): string {
   if (/full|no space/i.test(message)) return `the disk is full (${message}). Free space on it.`
   if (/locked|timeout/i.test(message))

@@ -21,7 +21,7 @@ const SOON_MS = 14 * 24 * 3_600_000
 
 type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
 
-/** Whether GitHub accepts the token or the App, until when, and where its webhooks go. */
+/** Checks whether GitHub accepts the token or the App, when it expires, and where its webhooks go. */
 export const github: Check = {
   name: 'github',
   async run(deps) {
@@ -74,7 +74,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
-/** An Enterprise Server without rate limits responds like this only to a valid credential. */
+/** An Enterprise Server without rate limits sends this response only for a valid credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 
@@ -137,7 +137,7 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`
 }
 
-/** Gets a token with the client id and secret, and compares Port's clock. */
+/** Requests a token with the client id and secret, and compares Port's clock with this machine's. */
 export const port: Check = {
   name: 'port',
   async run({ config, clock, fetch }) {

@@ -16,26 +16,26 @@ import { targetOf } from '../send-request.ts'
 import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** How many recent deliveries are read, how many actions and workflows are compared, and the maximum size in bytes. */
+/** Recent deliveries to read, actions and workflows to compare, and the maximum size in bytes. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_INVOCATION = 64 * 1024
 
-/** The inputs for a workflow. */
+/** The inputs sent to a workflow. */
 interface Sent {
-  /** The Port action, for a sentence. */
+  /** The Port action, as named in messages. */
   by: string
   target: Target & { workflow: string }
   offer: Offer
-  /** Inputs that a user may leave empty. */
+  /** Inputs that a user can leave empty. */
   optional: string[]
 }
 
-/** Whether the workflows of recent deliveries declare the inputs that were sent. */
+/** Checks whether the workflows of recent deliveries declare the inputs that were sent. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
-    // The check of the database reports why it can't be opened.
+    // The database check reports why it can't be opened.
     const store = await openStoreBeside(deps.config.database, 'read').catch(() => null)
     if (!store) return []
     try {
@@ -64,7 +64,7 @@ export const recentDeliveries: Check = {
   },
 }
 
-/** Whether the workflow that a Port action starts declares the inputs that the action sends. */
+/** Checks whether the workflow that a Port action starts declares the inputs that the action sends. */
 export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {
@@ -94,7 +94,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 
 const RUN_ID = 'r_Doctor0000000000'
 
-/** Some text; the name in a key such as `{{ if … then "NAME" else null end }}`. */
+/** Matches any text, and the name in a key such as `{{ if … then "NAME" else null end }}`. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 /** The context of a run in which each input has a value. */
@@ -118,7 +118,7 @@ function addressOf({ url }: JsonObject): URL {
   return address
 }
 
-/** The target of an action with Port's GitHub backend. */
+/** The target of an action that uses Port's GitHub backend. */
 function ofGitHub(action: PortAction, identifier: string): Target {
   const { repository, name, ref = null } = readStart(action)
   if (repository === null || name === null)

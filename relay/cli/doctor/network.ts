@@ -8,7 +8,7 @@ import { proxiesOf } from '../../http/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** What a running relay says of itself, at the public URL, or else on this machine. */
+/** Reads the status of a running relay, at the public URL or else on this machine. */
 export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
@@ -33,7 +33,7 @@ const ofThisMachine = (url: string) =>
 const unreachable = (url: string, why: string) =>
   `No relay responds at ${url} (${why}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`
 
-/** The checks in `/readyz`, or why there are none. */
+/** Reads the checks in `/readyz`, or the reason why they're unavailable. */
 async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
     const response = await fetch(`${url}/readyz`, {
@@ -47,7 +47,7 @@ async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promi
   }
 }
 
-/** Without the issuer's keys, the relay accepts no report. */
+/** Without the issuer's keys, the relay accepts no reports. */
 export const oidcIssuer: Check = {
   name: 'OIDC issuer',
   async run({ config, fetch }) {
@@ -74,7 +74,7 @@ export const oidcIssuer: Check = {
   },
 }
 
-/** The proxies and the CA of the environment. */
+/** Lists the environment's proxies and CA. */
 export const proxy: Check = {
   name: 'proxy and CA',
   async run({ env, readFile }) {

@@ -10,7 +10,7 @@ import { namesOf } from '../../github/workflow-refusal.ts'
 import { openStoreBeside } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Why something can't be read; empty if the check of the credential has already reported it. */
+/** Why something can't be read; empty if the credential check has already reported the problem. */
 export function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
@@ -32,7 +32,7 @@ export function refusal(error: unknown, name: string): Finding[] {
   return [problem(`${name} cannot be read: GitHub responded with ${status}.`)]
 }
 
-/** What starts in a repository. */
+/** The workflow or event type that is dispatched in a repository. */
 interface Wanted {
   eventType: string | null
   workflow: string | null
@@ -40,15 +40,15 @@ interface Wanted {
 }
 type WantedIn = Wanted & { repository: string }
 
-/** If only the repository is known. */
+/** Used if only the repository is known. */
 export const ANYTHING: Wanted = { eventType: null, workflow: null, ref: null }
 
-/** How old a failure can be, how many are read, and how many targets are checked. */
+/** Maximum age of a failure, maximum number of failures to read, and maximum number of targets to check. */
 const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** The targets of recent failures, newest first; none if the database can't be read, which its own check reports. */
+/** Targets of recent failures, newest first. None if the database can't be read, which the database check reports. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreBeside(database, 'read').catch(() => null)
   if (!store) return []
@@ -65,9 +65,9 @@ export async function readFailures({ database, targets }: Config, now: number): 
 }
 
 /**
- * One check per repository in the configuration, and per other one.
+ * One check for each configured repository, and for each additional repository.
  *
- * @param more what else is checked
+ * @param more additional repositories to check
  */
 export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[] {
   const { repository, routes, allowed } = config.targets
@@ -139,7 +139,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   return [access, ...findings]
 }
 
-/** GitHub doesn't tell whether a credential has Actions: write. */
+/** GitHub doesn't reveal whether a credential has Actions: write. */
 const accessOf = (name: string, isEventAlone: boolean): string =>
   isEventAlone
     ? `The relay's credential may dispatch to ${name}.`
@@ -160,7 +160,7 @@ interface Listed {
   state: string
   id: number
 }
-/** The events of a workflow file; null if it can't be read. */
+/** Reads the events of a workflow file; null if the file can't be read. */
 type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
 
 function createReader(octokit: Octokit, owner: string, repo: string, branch: string): Read {
