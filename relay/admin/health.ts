@@ -13,7 +13,6 @@ interface Check {
 
 /**
  * Checks whether the database accepts writes. Checks are serialized and rate limited; others get the last result.
- * returned.
  */
 export function createDatabaseCheck(
   store: Pick<Store, 'ping'>,

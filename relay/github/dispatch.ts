@@ -86,7 +86,7 @@ const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\
  *
  * @param route such as `/dispatches`, with Octokit's placeholders
  * @param parameters values of the placeholders, and the body
- * @returns `foreign`: a clause that explains why the response isn't from GitHub. In that case, nothing was started
+ * @returns `foreign`: a clause that explains why the response isn't from GitHub, if so. Then nothing was started.
  * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -34,7 +34,7 @@ export type WorkflowDispatcher = (
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
-/** Inputs that a workflow doesn't declare, and how that's known: an earlier dispatch, this one's refusals, or the file. */
+/** Inputs that a workflow doesn't declare, and the source: an earlier dispatch, this one's refusals, or the file. */
 interface Undeclared {
   names: ReadonlySet<string>
   from: 'memory' | 'refusals' | 'file'

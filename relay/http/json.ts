@@ -6,8 +6,8 @@ import { Problem } from './problem.ts'
  *
  * @param advice how the sender can fix the error, as clauses that follow a colon
  * @param maxKeys maximum number of keys in all objects of the body
- * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if it
- *   has too many keys
+ * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if
+ * it has too many keys
  */
 export function readJson(
   body: Uint8Array,

@@ -22,8 +22,8 @@ export type OnFirstUse = (
 
 /**
  * A signature covers the time and body, but not the URL, so anyone who has seen a webhook could replay it to another
- * URL. Another URL gets a refusal; the same URL gets the first response again. 429 and 5xx responses, which ask the
- * sender to retry, don't count.
+ * URL. Replays to another URL are refused. Replays to the same URL get the first response again. 429 and 5xx responses,
+ * which ask the sender to retry, don't count.
  *
  * @returns a function that throws Problem 409 for another URL, and 503 if the database is unavailable
  */
