@@ -169,7 +169,9 @@ jobs:
   ])
 })
 
-test.each(globSync('examples/*/*.yml', { cwd: root }).sort())(
+/** Port actions; examples/preview belongs to a Port workflow. */
+const ofActions = globSync('examples/*/*.yml', { cwd: root, exclude: ['examples/preview'] }).sort()
+test.each(ofActions)(
   '%s becomes an action with the inputs that it uses',
   async example => {
     const yaml = readFileSync(join(root, example), 'utf8')
