@@ -171,25 +171,22 @@ jobs:
 
 /** Port actions; examples/preview belongs to a Port workflow. */
 const ofActions = globSync('examples/*/*.yml', { cwd: root, exclude: ['examples/preview'] }).sort()
-test.each(ofActions)(
-  '%s becomes an action with the inputs that it uses',
-  async example => {
-    const yaml = readFileSync(join(root, example), 'utf8')
-    const { content, notes } = await generated(yaml, basename(example))
-    const action = JSON.parse(content)
-    expect(definitionProblems('actions', action)).toEqual([])
-    const usesAction = yaml.includes('org/port-webhook-action@')
-    expect(notes.some(note => note.includes('does not use port-webhook-action'))).toBe(!usesAction)
-    const [file] = globSync(`${dirname(example).replace('-oidc', '')}/port-{action,workflow}*.json`, {
-      cwd: root,
-    })
-    const { trigger, nodes } = json(file!)
-    const known = (trigger ?? nodes[0].config).userInputs.properties
-    expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
-    const query = example.includes('existing-workflow') ? `?workflow=${basename(example)}` : ''
-    expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
-  },
-)
+test.each(ofActions)('%s becomes an action with the inputs that it uses', async example => {
+  const yaml = readFileSync(join(root, example), 'utf8')
+  const { content, notes } = await generated(yaml, basename(example))
+  const action = JSON.parse(content)
+  expect(definitionProblems('actions', action)).toEqual([])
+  const usesAction = yaml.includes('org/port-webhook-action@')
+  expect(notes.some(note => note.includes('does not use port-webhook-action'))).toBe(!usesAction)
+  const [file] = globSync(`${dirname(example).replace('-oidc', '')}/port-{action,workflow}*.json`, {
+    cwd: root,
+  })
+  const { trigger, nodes } = json(file!)
+  const known = (trigger ?? nodes[0].config).userInputs.properties
+  expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(Object.keys(known).sort())
+  const query = example.includes('existing-workflow') ? `?workflow=${basename(example)}` : ''
+  expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
+})
 
 test('inputs that a job reads from the payload are inputs of the Port action', async () => {
   const yaml = `on: { repository_dispatch: { types: [a, b] } }
