@@ -168,7 +168,7 @@ interface DecryptedInputs {
  * Decrypts the secret inputs of a payload. Port doesn't name the encryption scheme, so each available key is tried.
  *
  * @param decryptedByRelay the values that the relay has decrypted, by input name
- * @param withheld inputs that the relay may be able to decrypt but doesn't return; these don't indicate a wrong key
+ * @param withheld inputs that the relay doesn't return, which isn't a problem with the keys
  */
 function decryptInputs(
   { port }: ClientPayload,

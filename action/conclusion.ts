@@ -49,7 +49,7 @@ export function countedJobs(
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-/** The job, as described by main and the runner. */
+/** The job's settings, saved state, and payload. */
 export interface Job {
   state: State
   inputs: Inputs
@@ -60,7 +60,7 @@ export interface Job {
 
 /** What post found out about a job. */
 export interface Facts {
-  /** Whether Port shows that this workflow run reports the Port run; null if Port didn't tell. */
+  /** True if Port shows that this workflow run reports the Port run; null if that is unknown. */
   ours: true | null
   /** The job name that GitHub's pages show. */
   name: string
@@ -70,7 +70,7 @@ export interface Facts {
   others: Record<string, string>
   /** Annotations of the failed jobs, which show why they failed. */
   annotations: Annotation[]
-  /** The entries that steps have written to `$PORT_RUN`. */
+  /** Data that steps have written and that Port doesn't have yet. */
   rest: Remaining
   /** Whether all secrets that steps may have seen are known, and if not, whether the delivery has finished. */
   secrets: { all: boolean; finished?: boolean }
@@ -78,7 +78,7 @@ export interface Facts {
   entities: { lines: LogLine[]; problems: string[] }
 }
 
-/** What a job prints and what it sends to Port. */
+/** The messages that a job prints, and the data that it sends to Port. */
 export interface Result {
   /** What couldn't be sent to Port: printed as warnings, or as errors with `fail-on-report-error`. */
   losses: Loss[]
@@ -171,7 +171,7 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
 
 /**
  * Only `report: job` finishes the Port run. Otherwise the relay or another job finishes it, and this job sends a
- * summary only if the author wrote one.
+ * summary only if the author provides a summary.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,

@@ -10,7 +10,7 @@ export type Verdict =
   | { verdict: 'duplicate'; message: string }
 
 /**
- * @param runId null if the relay has no Port run for the delivery
+ * @param runId null if the relay received no Port run for the delivery
  * @param githubRunId the id of this workflow run; re-runs keep the id
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
@@ -43,7 +43,7 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
 /**
  * Checks in post whether this job reports the Port run, for when Port didn't respond to main.
  *
- * @param failure reports why Port can't tell; main has already reported it if a retry can't help
+ * @param failure reports the error; main has already reported an error that retrying can't fix
  */
 export async function findOwner(
   state: State,

@@ -85,7 +85,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** The first and the last part that are kept have at most one chunk of bytes and this many lines each. */
+/** The maximum number of lines in the first part and in the last part that are kept. Each has at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**
@@ -106,12 +106,12 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
-/** Returns masks from the omitted part of the file. They apply to the parts that are sent. */
+/** Returns the masks in the omitted part of the file, because they also apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
   const file = openFile(path)
-  // Uses one variable for all chunks, since the file may be larger than memory.
+  // Reuses one buffer for all chunks, since the file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {
     for (let at = from; at < to; ) {
@@ -129,7 +129,7 @@ function findMasks(path: string, from: number, to: number): string[] {
   return masks
 }
 
-/** The same in UTF-16, which Windows PowerShell writes. */
+/** The same command in UTF-16, which Windows PowerShell writes. */
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
 /** The last lines of the file, starting no earlier than byte `from`. */

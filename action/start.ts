@@ -24,7 +24,7 @@ import { claimReport } from './steps/log.ts'
 /** How long main can wait for Port. Post retries later. */
 const BUDGET_MS = 10_000
 
-/** What is needed to report a job. */
+/** The data that is needed to report a job. */
 interface Job {
   inputs: Inputs
   workflow: Workflow
@@ -34,7 +34,7 @@ interface Job {
   decrypted: string[]
   /** The errors that make the job fail. */
   problems: string[]
-  /** The messages that Port and GitHub show. */
+  /** Warnings that Port and GitHub both show. */
   warnings: string[]
   state: State
   /** Null if the job reports to Port directly. */

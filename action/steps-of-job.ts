@@ -18,7 +18,7 @@ export interface Step {
 }
 
 /**
- * Null if GitHub didn't list the steps; `problem` then explains why. `job` is the job name that GitHub's pages show;
+ * Null if GitHub didn't list the steps; `problem` then explains why. `job` is the name that GitHub's pages show.
  * `others` are the conclusions of other jobs.
  */
 export type JobSteps =

@@ -62,7 +62,7 @@ const MAX_PARAGRAPH = 2_000
 /** The maximum column width. Longer values exceed the column, so that they don't widen every row. */
 const MAX_WIDTH = 40
 
-/** What happened in a job. */
+/** A job's results, steps, and outputs. */
 export interface JobResult {
   /** The results of the other jobs that count, followed by this job's result. */
   results: LogLine[]
@@ -133,7 +133,7 @@ const shorten = (text: string, most: number) =>
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** Characters that Markdown or GitHub treats as markup, except a lone `$`, `_` or `&` in words, and `[` outside links. */
+/** Characters that can start markup. Excludes a lone `$`, `_` or `&` within words, and `[` that starts no link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,
@@ -154,7 +154,7 @@ function markdownText(text: string): string {
 }
 
 function escapeLine(line: string): string {
-  // Matching the end of the markup with a lookahead would take quadratic time.
+  // A lookahead for the end of the markup would take quadratic time.
   const lastEnd: Record<string, number> = {
     '[': Math.max(line.lastIndexOf(']('), line.lastIndexOf(']:')),
     '~': line.lastIndexOf('~'),

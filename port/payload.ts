@@ -110,7 +110,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   leaveOutInputs(port)
 }
 
-/** Omits all inputs as one item, for thousands of small inputs whose names alone wouldn't fit. */
+/** Omits all inputs as one item. Needed for thousands of small inputs, because even their names wouldn't fit. */
 function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}

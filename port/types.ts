@@ -28,7 +28,7 @@ export interface Invocation {
   /** `CREATE`, `DAY-2`, or `DELETE`. Legacy bodies may have other values. */
   operation: string | null
   blueprint: string | null
-  /** The entity as Port sent it, or `{ identifier }` if the body contains no more. */
+  /** The entity as Port sent it, or `{ identifier }` if the body contains only the identifier. */
   entity: JsonObject | null
   inputs: JsonObject
   /** The names of inputs with encrypted values. */

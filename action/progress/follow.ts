@@ -56,7 +56,7 @@ export async function followJob(
       await given.sleep(Math.max(POLL_EVERY_MS, pausedUntil - clock()))
       for (const poll of polls) {
         if (stopping.signal.aborted) return
-        // If a file can't be read or written now, a later poll may succeed. Otherwise, post reports the error.
+        // A file that can't be read or written now may work in a later poll. Otherwise, post reports the error.
         await poll().catch(() => {})
       }
     }
@@ -155,7 +155,7 @@ function followLog(following: Following): () => Promise<void> {
     while (!refused && (await sendLines())) if (stopping.signal.aborted) return
   }
 
-  /** Sends one batch. Returns false if there is nothing more to send now. */
+  /** Sends one batch. Returns false if there is nothing else to send now. */
   async function sendLines(): Promise<boolean> {
     while (requests.length > 0 && requests[0]! <= clock() - 60_000) requests.shift()
     if (requests.length >= MOST_A_MINUTE) return false
@@ -186,7 +186,7 @@ function followLog(following: Following): () => Promise<void> {
     // Post reports what Port rejects, and why.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // If nothing was sent, for example without a token, the line that counts previously lost lines wasn't sent either.
+    // If no line was sent, for example without a token, the notice about earlier lost lines wasn't sent either.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false

@@ -14,7 +14,7 @@ import { type LogMark, START } from '../steps/log.ts'
  * Files that main, the progress reporter, and post share, in a folder next to the log file.
  *
  * - `pid`: the process id of the progress reporter while it runs
- * - `born`: when the progress reporter started, since another process may have reused its pid
+ * - `born`: when the progress reporter started, since another process may reuse its pid later
  * - `sent`: how much of the log file was sent to Port, and how many lines may be missing there
  * - `entities`: how much of `$PORT_ENTITIES` was sent to Port
  * - `masks`: the values in `::add-mask::` lines
@@ -104,19 +104,19 @@ export interface FollowedJob {
   runId: string
   kind: 'action_run' | 'node_run'
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
-  /** The payload as main received it. */
+  /** The Port token that main received. */
   portToken: Token | null
-  /** The connection to Port through the relay, if there are no credentials. */
+  /** The connection through the relay, if there are no Port credentials. */
   relay: RelayAccess | null
   /** Decrypted values to hide from Port. */
   secrets: string[]
   workflow: Workflow
-  /** The fields that main has set. */
+  /** The label that main has set. */
   statusLabel: string
   /** The outputs of the jobs before this job. */
   needsOutputs: JsonObject
   files: JobFiles
-  /** Null if the author set the label: GitHub isn't polled then. */
+  /** Null if the author sets the label, because GitHub isn't polled then. */
   github: { token: string; checkRunId: string | null } | null
   /** The process that exits when the job finishes; 0 if unknown, for example in a container. */
   worker: number
@@ -137,7 +137,7 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   failure(error: PortError): void
   /** Sends something to Port. Passes an error to `failure` and returns the error instead of throwing it. */
   send(operation: () => Promise<void>): Promise<PortError | null>
-  /** At most one hour from now. */
+  /** Limits a time to at most one hour from now. */
   soon(at: number): number
 }
 

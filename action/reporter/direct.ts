@@ -37,7 +37,7 @@ export function whyNoReport(
   }
 }
 
-/** How a job authenticates to the relay. */
+/** Tells users how to let a job authenticate to the relay. */
 export const OIDC = 'give the job "permissions: id-token: write"'
 
 type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
@@ -131,13 +131,13 @@ function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   return sent
 }
 
-/** The names of all fields, at any depth. */
+/** Returns the names of all fields, at any depth. */
 const namesIn = (value: Json): string[] => {
   if (Array.isArray(value)) return value.flatMap(namesIn)
   return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
 }
 
-/** Redacting an identifier would address another entity. */
+/** Throws if the value contains a secret, because a redacted identifier would address another entity. */
 function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
   if (value === undefined || JSON.stringify(redactTexts(value, redact)) === JSON.stringify(value)) return
   throw new PortError(

@@ -91,7 +91,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** Something between this machine and the relay responded, so the response says nothing about the report. */
+/** Describes a response from something between this machine and the relay. It says nothing about the report. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null

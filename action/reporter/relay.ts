@@ -36,7 +36,7 @@ interface RelayStart extends RelayInputs {
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
   /** Authenticates this run to the relay, once. */
   start(): Promise<RelayStart>
-  /** Requests the inputs that `start` returned again, from another process of the same job. */
+  /** Requests the inputs again in another process of the same job, after `start`. */
   inputs(): Promise<RelayInputs>
   /** The current access, for other processes of this job. */
   access(): RelayAccess
@@ -50,13 +50,13 @@ type Report =
 type Waiting = {
   report: Report
   size: number
-  /** Whether to send this report alone, because the relay rejected a message that also contained other reports. */
+  /** Whether to send this report alone, because the relay rejected a message with several reports. */
   alone?: true
   resolve: () => void
   reject: (error: unknown) => void
 }
 
-/** Maximum size of the reports in one message, in bytes. The relay accepts 256 KB. */
+/** The maximum size of a message's reports, in bytes. The relay accepts 256 KB. */
 const MAX_MESSAGE = 210_000
 
 /**
@@ -167,7 +167,7 @@ export function createRelayReporter(
   async function flush(): Promise<void> {
     if (sending) return
     sending = true
-    // Lets the caller add all reports of the current tick.
+    // Waits for the other reports that the caller adds in the same tick.
     await null
     while (waiting.length > 0) {
       const batch = takeBatch(waiting)

@@ -4,19 +4,19 @@ import { mergeOutputs } from '../../port/outputs.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
 import { UntrustedCertificate } from '../runner/fetch.ts'
 
-/** Reports one run to Port, and retries. Methods throw PortError after the last attempt. */
+/** Reports one run to Port, and retries. Every method throws PortError after its last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   /** Sends lines in order, without duplicates. An error's `linesSent` includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
-  /** Prepares the first report in the background. Errors surface with that report. */
+  /** Starts preparing the first report. An error surfaces when that report is sent. */
   prepare(): Promise<void>
-  /** Creates or updates an entity, and links it to the run if that is an action run. */
+  /** Creates or updates an entity, and links the entity to the run if the run is an action run. */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
   /** Deletes an entity, but not the entities that depend on it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether the relay sends the entity to Port later. */
   isDeferred: boolean
-  /** The Port token, for this job's other processes; null through the relay, and before there is a token. */
+  /** The Port token, for this job's other processes. Null if there is no token yet, or if reports go through the relay. */
   token(): Token | null
   /** Whether the time for everything except the final status is used up. */
   late(): boolean
@@ -31,7 +31,7 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/** Outputs that steps wrote, and the outputs of earlier jobs by job id, as far as they fit. */
+/** Returns the steps' outputs, and earlier jobs' outputs by job id. Outputs that don't fit are omitted. */
 export function allOutputs(own: JsonObject, needs: JsonObject): ReturnType<typeof mergeOutputs> {
   const mine = mergeOutputs({}, own)
   const others = Object.entries(needs).filter(([job]) => !Object.hasOwn(own, job))

@@ -14,7 +14,7 @@ export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
  * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't this job's
  * error. Any other failure prints a warning, and fails the job only if the author configured that.
  *
- * @param options.again a message that says who retries, if a retry may help
+ * @param options.again a message that names who retries, if a retry may help
  */
 export function reportFailure(
   error: unknown,

@@ -64,7 +64,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
  * Detects UTF-16 by a byte order mark or a two-byte newline, after a two-byte CR or mostly ASCII text. A lone zero byte
  * proves nothing, because any program can print it. Nor does an LF: it is half of a UTF-16 character such as U+4E0A.
  *
- * @param end the offset of the next UTF-16 newline, regardless of what precedes it; -1 if there is none
+ * @param end the offset of the next UTF-16 newline, whatever precedes it; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
   if (bytes[start] === 0xff && bytes[start + 1] === 0xfe) return true

@@ -14,7 +14,7 @@ export interface Inputs {
   portClientId: string
   portClientSecret: string
   portApiUrl: string
-  /** The only relay that a payload can name; empty allows any relay. */
+  /** The only relay that a payload can name. If empty, any relay is allowed. */
   relayUrl: string
   /** A PEM key, for secret inputs that Port's client encrypted. */
   privateKey: string

@@ -22,7 +22,7 @@ export interface ListedStep {
 export interface ListedJob {
   name: string
   steps: ListedStep[]
-  /** Maps the names of completed jobs, listed with this job or before it, to their conclusions. */
+  /** The conclusions of completed jobs, by job name. Jobs on list pages after this job's page are missing. */
   others: Record<string, string>
   /** The ids of the failed jobs. */
   failed: number[]
@@ -152,7 +152,7 @@ export function createStepLister(
 }
 
 /**
- * Gets the annotations of these jobs; none if GitHub doesn't return them, for example without the permission.
+ * Gets these jobs' annotations. Returns none if GitHub denies access, for example because a permission is missing.
  *
  * @see https://docs.github.com/rest/checks/runs#list-check-run-annotations
  */

@@ -80,7 +80,7 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 
 /**
  * Restores the items that didn't fit in GitHub's payload from the Port run: from the body that Port rendered, or else
- * from the run's properties. The result is what the relay would have sent without a limit, in another key order.
+ * from the run's properties. Except for the order of its keys, the result is what the relay would send without a limit.
  *
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings

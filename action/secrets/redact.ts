@@ -33,7 +33,7 @@ interface Range {
 
 /**
  * Finds all matches of many patterns in one pass with an Aho-Corasick automaton. A regular expression is equally fast,
- * but fails for a 30 KB secret. States are prefixes of patterns; state 0 is the empty prefix.
+ * but fails if one secret has 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
  *
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
@@ -44,7 +44,7 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const first = new Int32Array(size)
   const next = new Int32Array(size)
   const char = new Uint16Array(size)
-  /** The state of the longest proper suffix. */
+  /** The state of the longest proper suffix that is also a state. */
   const fallback = new Int32Array(size)
   /** The length of the longest pattern that ends here; 0 if none ends here. */
   const longest = new Int32Array(size)
@@ -166,7 +166,7 @@ function valuesIn(text: string): string[] {
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
 
-/** Returns valid JSON without its strings. */
+/** Removes the strings from valid JSON. */
 function outsideStrings(json: string): string {
   let rest = ''
   let inString = false

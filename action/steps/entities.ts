@@ -105,7 +105,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** `identifier: 1.10` is a name, not a number. */
+/** Restores names as written: `identifier: 1.10` is text, not a number. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -169,7 +169,7 @@ const isRelation = (value: Json): boolean =>
 /** YAML allows values and numbers that JSON can't represent, and that would reach Port changed. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
-    // Some large integers are exact nevertheless: 2 to the power of 54, or 1700000000000000000.
+    // Some larger integers are still exact, such as 2 to the power of 54 or 1700000000000000000.
     const exact = Number.isInteger(value)
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)

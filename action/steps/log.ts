@@ -84,7 +84,7 @@ export function sizeOf(path: string): number {
 
 /**
  * @param options.rest whether to include text after the last newline as a line
- * @param options.most the size of a full chunk in bytes: a full chunk without a newline is part of a too-long line
+ * @param options.most the full chunk size in bytes; a full chunk without a newline is part of a line that is too long
  */
 export function readPiece(
   path: string,

@@ -5,9 +5,9 @@ import { splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 import { readBytes, sizeOf } from './log.ts'
 
-/** What steps have written to `$PORT_RUN`. If an entry is written twice, the last one counts. */
+/** The entries that steps have written to `$PORT_RUN`. If an entry is written twice, the last value counts. */
 export interface RunFile {
-  /** Empty if no label was written; then the label shows the running step. */
+  /** Empty if no label was written. Then the running step is the label. */
   statusLabel: string
   /** Links in addition to the workflow run's link. */
   links: string[]

@@ -15,7 +15,7 @@ export interface EntityResult {
   error: PortError | null
 }
 
-/** Upserts or deletes one entity in Port. Both can be repeated safely after a lost response. */
+/** Upserts or deletes one entity in Port. Both operations can be repeated safely after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,

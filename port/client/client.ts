@@ -22,8 +22,8 @@ export interface PortRun {
   /** Port doesn't document how to read a node run, so a node run's status is `unknown`. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields and keeps the others, except a node run's link and external run id, which every call must
-   * include. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * Replaces the given fields and keeps the others. Every call must include a node run's link and external run id,
+   * because they aren't kept. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
@@ -62,7 +62,7 @@ export interface PortClient {
   run(id: string): PortRun
   /** When the rate-limit pause ends, in ms since the epoch. Until then, every call throws without sending a request. */
   pausedUntil(): number
-  /** Gets a token, which shows whether the credentials are valid. */
+  /** Gets a token. This shows whether the credentials are valid. */
   authorize(): Promise<void>
   /** Checks the credentials with a request, even if there is a valid token. */
   check(): Promise<void>

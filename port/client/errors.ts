@@ -5,11 +5,11 @@ import { isObject } from '../types.ts'
  * - `ended`: the run has already finished
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
  * - `unknown_run`: Port has no such run in this region and organization
- * - `credentials`: Port rejects both the token and a new token, or issues no token
+ * - `credentials`: Port rejects the current token and a new token, or issues no token
  * - `later`: too many requests; see `retryAt`
  * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port, such as a
  *   page or JSON from a proxy or gateway
- * - `refused`: any other error; a retry helps only if it is a missing permission (403) that is granted later
+ * - `refused`: any other error; a retry helps only if a missing permission (403) is granted in the meantime
  */
 export type PortErrorKind =
   | 'ended'
@@ -104,7 +104,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   }
   const moved = status < 400 ? movedTo(call, response.headers.get('location')) : null
   if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
-  // A proxy or gateway responded, so the response says nothing about the run. A 413 still applies.
+  // A proxy or gateway responded, so the response says nothing about the run. Only a 413 is reliable.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',

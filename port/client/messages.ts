@@ -41,7 +41,7 @@ export async function sendUpdate(
   }
 }
 
-/** The summary's size limit as JSON. A report through the relay has at most 256 KB, with up to 64 KB of outputs. */
+/** The maximum size of a summary as JSON. A report through the relay is limited to 256 KB, including 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000

@@ -49,7 +49,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the id of the invoked run, from the places where Port and authors put it, in order of trust. Port's own
+ * Returns the id of the invoked run. Searches the places that Port and authors use, in order of trust: Port's own
  * context comes before every key that can be an input with the same name, because the default body spreads inputs.
  * Doesn't search deeper: an automation on run events contains the ids of *other* runs in `event` and `diff`, and a
  * change log's `context` also contains one, unless Port's agent replaced it.

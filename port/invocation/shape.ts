@@ -31,7 +31,7 @@ export interface Asked
   own: Fields[]
 }
 
-/** The parts that a shape defines, and the other keys of the body, which the author added. */
+/** The parts that a shape defines, and the other keys of the body (`rest`). The author added those keys. */
 type ShapeRead = Partial<Asked> & { inputs: Fields[]; rest: Fields }
 
 const LEGACY: Known = {
@@ -162,7 +162,7 @@ function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
 const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
 
-/** Port's keys, which can be next to the author's keys. */
+/** Port's keys in a body that also contains the author's keys. */
 const FLAT: Known = {
   port_payload: isObject,
   port_context: isObject,

@@ -81,7 +81,7 @@ export function spreadsInputs(body: JsonObject): boolean {
   return !('inputs' in body && runKind(id) !== 'none' && (ids.length === 0 || ids.includes(id)))
 }
 
-/** Who or what started the run, from Port's `trigger`. */
+/** Reads who or what started the run from Port's `trigger`. */
 export function readTrigger(value: Json | undefined): Trigger | null {
   if (!isObject(value)) return null
   return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
@@ -116,7 +116,7 @@ export function cleanTriggers(value: Json): Json {
   return cleaned ?? value
 }
 
-/** Removes the personal data from one field. */
+/** Removes personal data from one field. */
 export const cleanField = (name: string, value: Json): Json =>
   cleanTriggers(name === 'trigger' && isObject(value) ? cleanTrigger(value) : value)
 
