@@ -10,7 +10,7 @@ export type Verdict =
   | { verdict: 'duplicate'; message: string }
 
 /**
- * @param runId null if the relay received no Port run for the delivery
+ * @param runId null for a delivery without a Port run
  * @param githubRunId the id of this workflow run; re-runs keep the id
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {

@@ -85,7 +85,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** The maximum number of lines in the first part and in the last part that are kept. Each has at most one chunk of bytes. */
+/** The maximum number of lines in each of the two parts that are kept. Each part also has at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**

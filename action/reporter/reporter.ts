@@ -16,7 +16,7 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether the relay sends the entity to Port later. */
   isDeferred: boolean
-  /** The Port token, for this job's other processes. Null if there is no token yet, or if reports go through the relay. */
+  /** The Port token, for this job's other processes. Null if there is no token yet, or if the job uses the relay. */
   token(): Token | null
   /** Whether the time for everything except the final status is used up. */
   late(): boolean

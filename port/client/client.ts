@@ -23,7 +23,7 @@ export interface PortRun {
   read(): Promise<RunState>
   /**
    * Replaces the given fields and keeps the others. Every call must include a node run's link and external run id,
-   * because they aren't kept. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * because Port doesn't keep these. If Port rejects a field other than the conclusion, the run finishes without it.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
@@ -247,13 +247,13 @@ export function createPortClient(options: PortClientOptions): PortClient {
       try {
         await call('POST', tied, null, entity)
       } catch (error) {
-        // Port can't link an entity to a finished run, but accepts the entity without the link.
+        // Only linking failed: Port can't link an entity to a finished run. The entity itself can still be sent.
         if (!(error instanceof PortError && error.kind === 'ended')) throw error
         await call('POST', path, null, entity)
       }
     },
     async deleteEntity(blueprint, identifier) {
-      // Dots alone would change the path. An empty identifier would address all entities of the blueprint.
+      // A name of dots would change the path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
         throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
       }

@@ -172,7 +172,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * Returns the base URL that a redirect points to. A client that follows the redirect would lose the method or pass the
+ * Returns the base URL that a redirect points to. If a client followed the redirect, it would lose the method, or pass the
  * secret to another host. Null if the redirect points to something else, such as a proxy's page.
  */
 function movedTo(call: Call, location: string | null): string | null {
@@ -255,7 +255,7 @@ export function readRetryAt(
 function afterTime(after: string | null, now: number): number {
   if (!after) return Number.NaN
   if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date starts with the day of the week. `Date.parse` accepts many other strings.
+  // A date starts with the day of the week, but `Date.parse` accepts many other strings.
   return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
 }
 

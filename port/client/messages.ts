@@ -41,7 +41,7 @@ export async function sendUpdate(
   }
 }
 
-/** The maximum size of a summary as JSON. A report through the relay is limited to 256 KB, including 64 KB of outputs. */
+/** The maximum size of a summary as JSON. Reports through the relay are limited to 256 KB, with 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
@@ -58,7 +58,7 @@ function cutTexts(update: RunUpdate): RunUpdate {
 const cutLabel = (label: string) =>
   label.length > MOST_LABEL ? `${label.slice(0, MOST_LABEL - 1).toWellFormed()}…` : label
 
-/** Cuts a summary that is too large, and adds a mark. */
+/** Cuts a summary that is too large, and marks the cut. */
 export function cutSummary(summary: string): string {
   if (jsonBytes(summary) <= MOST_SUMMARY_BYTES) return summary
   const mark = `\n\n… (cut from ${summary.length} characters)`
@@ -97,8 +97,8 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 
 /**
  * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in `output`,
- * which later nodes of the Port workflow can read. The steps' outputs take precedence. Port replaces `output` with
- * each call, so the conclusion needs the outputs, the link, and the external run id again.
+ * which later nodes of the Port workflow can read. The steps' outputs take precedence. Because Port replaces `output`
+ * with each call, a conclusion must include the outputs, the link, and the external run id again.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -157,7 +157,7 @@ const STATUS: Record<string, RunState['status']> = {
   DECLINED: 'cancelled',
 }
 
-/** The state of a run that Port provides no endpoint to read. */
+/** The state of a run whose state Port provides no endpoint for. */
 export const UNREAD: RunState = {
   status: 'unknown',
   ended: false,

@@ -57,7 +57,7 @@ const RUN_CONTEXT: Known = {
   blueprint: isText,
 }
 
-/** Reads the body of Port's older actions (v1), or of an author who imitates it as documented. */
+/** Reads the body of Port's older actions (v1), or of an author who follows that documented format. */
 function readLegacy(body: JsonObject): ShapeRead | null {
   if (!isLegacy(body)) return null
   const context = object(body.context)
@@ -101,7 +101,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** Reads an action's or automation's full or recommended context. `inputs` that isn't an object is itself an input. */
+/** Reads an action's or automation's full or recommended context. If `inputs` isn't an object, it is itself an input. */
 function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
@@ -179,7 +179,7 @@ const PORT_CONTEXT: Known = {
 }
 
 /**
- * Reads any other body: the author's keys next to Port's keys.
+ * Reads any other body, with the author's keys next to Port's keys.
  *
  * @param isSpread whether the author's keys can be inputs that a user entered
  */
@@ -250,7 +250,7 @@ const NOTHING: Asked = {
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
 
-/** Reads an action: an object as in Port's context, or only an identifier, which must be a valid event type. */
+/** Reads an action: an object as in Port's context, or an identifier. An identifier must be a possible event type. */
 function readAction(value: Json | undefined) {
   const action = object(value)
   return {
@@ -327,5 +327,5 @@ export function unwrapAgent(body: unknown): unknown {
   return own
 }
 
-/** If the context has only a run id, an entity, and a blueprint, the author added the run id, so it isn't an input. */
+/** Whether the context has only a run id, an entity, and a blueprint. Then it is Port's, and not an input. */
 const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0
