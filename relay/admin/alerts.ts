@@ -5,17 +5,17 @@ import type { AlertState, KnownProblem, Store, StoredAlerts } from '../store/sto
 import { sendAlert } from './send-alert.ts'
 import { plainText, type Sides } from './sides.ts'
 
-/** A problem that is present now; `since`: if it's known. */
+/** A current problem. `since`: set if the start time is known. */
 type Problem = Pick<KnownProblem, 'type' | 'side' | 'text'> & { since?: number }
 
 export const ALERTS_MS = 10_000
-/** Another relay takes over if the one that sends alerts hasn't renewed its lease for as long. */
+/** If the relay that sends alerts doesn't renew its lease for this long, another relay takes over. */
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
-/** How long a problem must be present before it's sent. */
+/** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
 const QUEUE_MS = 15 * MINUTE_MS
-/** For how long a workflow that didn't start is a problem. */
+/** How long a workflow that didn't start counts as a problem. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 const MOST_LISTED = 50
 
@@ -28,24 +28,24 @@ export interface AlertsDeps {
 }
 
 /**
- * Sends alerts to RELAY_ALERT_URL: when a problem starts and when it is resolved, at most one a minute. If several relays
- * share a database, the one with the lease sends them. While the database is unavailable, that relay continues with
- * what it remembers.
+ * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If
+ * several relays share a database, only the relay with the lease sends alerts. While the database is unavailable, that
+ * relay continues with its state in memory.
  *
- * @returns one round, to be repeated every {@link ALERTS_MS}
+ * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
 export function createAlerts(deps: AlertsDeps): () => Promise<void> {
   const { config, store, sides, checkDatabase, throttled } = deps
   const { alert, publicUrl } = config
   const holder = randomUUID()
-  /** What this relay has stored last; null if another relay has the lease. Empty before the database has responded. */
+  /** The state that this relay stored last; null if another relay has the lease. Empty until the database responds. */
   let held: StoredAlerts | null = { version: 0, state: { problems: [], sentAt: 0 } }
 
   /** Renews the lease. */
   async function claim(): Promise<void> {
     const stored = await store.claimAlerts(holder, store.clock(), LEASE_MS)
     if (stored && held && stored.version !== held.version) {
-      // What it has remembered while the database was unavailable is still to be resolved.
+      // Problems recorded while the database was unavailable must still be resolved.
       const others = held.state.problems.filter(each => !stored.state.problems.some(isSame(each)))
       stored.state.problems.push(...others)
     }
@@ -117,16 +117,16 @@ const isSame =
   (b: Pick<Problem, 'type' | 'side'>): boolean =>
     a.type === b.type && a.side === b.side
 
-/** Without the database, nothing is known about these. */
+/** These problems are unknown while the database is unavailable. */
 const FROM_DATABASE = ['queue_old', 'workflow_not_started']
 
-/** Changes the state to what is present now. */
+/** Updates the state with the current problems. */
 function note(state: AlertState, present: readonly Problem[], isDatabaseRead: boolean, now: number): void {
   for (const known of state.problems) {
     const again = present.find(isSame(known))
     if (again) known.resolvedAt = null
     else if (isDatabaseRead || !FROM_DATABASE.includes(known.type)) known.resolvedAt ??= now
-    // What was sent stays as it was sent.
+    // Keep the text of problems that an alert was sent for.
     if (again && !known.isSent) known.text = again.text
   }
   state.problems = state.problems.filter(({ isSent, resolvedAt }) => isSent || resolvedAt === null)
@@ -136,7 +136,7 @@ function note(state: AlertState, present: readonly Problem[], isDatabaseRead: bo
   }
 }
 
-/** What is to be sent now; null if there is nothing, or something was sent in the last minute. */
+/** Returns the changes to send; null if there are none or the last alert was sent less than a minute ago. */
 function nextAlert({ problems, sentAt }: AlertState, now: number) {
   const started = problems.filter(({ type, since, isSent }) => !isSent && now - since >= (HOLD_MS[type] ?? 0))
   const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null)

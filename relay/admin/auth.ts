@@ -138,8 +138,8 @@ export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
 /**
- * Browsers send where a request comes from: over plain HTTP only the origin of a form, which is compared with the host that
- * the browser, or a proxy for it, names.
+ * Whether a request comes from this relay's own pages. Over plain HTTP, browsers send only a form's origin. It's
+ * compared with the host in the request or in a proxy's header.
  */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]

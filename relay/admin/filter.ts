@@ -59,7 +59,7 @@ export function readWhole(name: string, text: string | undefined, max: number): 
   throw new Problem(400, `${name} must be a whole number ${range}.`)
 }
 
-/** A filter for redelivery must name a state or an outcome, so that nothing is redelivered by mistake. @throws Problem 400 */
+/** Requires a state or outcome in redelivery filters, to prevent accidental redeliveries. @throws Problem 400 */
 export function readBulkFilter(given: GivenFilter, organizations: string[], now: number): Filter {
   if (isBulk(given)) return { ...readFilter(given, organizations, now), redeliverable: true }
   throw new Problem(
@@ -68,12 +68,12 @@ export function readBulkFilter(given: GivenFilter, organizations: string[], now:
   )
 }
 
-/** Whether a filter names deliveries that can be redelivered. */
+/** Whether a filter selects deliveries that can be redelivered. */
 export const isBulk = ({ state, outcome }: GivenFilter) =>
   state === undefined
     ? outcome !== undefined && outcome !== 'succeeded'
     : REDELIVERABLE.some(each => each === state)
 
-/** Empty fields of a form are ignored. */
+/** Ignores empty form fields. */
 export const givenIn = (read: (name: string) => string | undefined): GivenFilter =>
   Object.fromEntries(FILTERS.map(name => [name, read(name)?.trim() || undefined]))

@@ -18,7 +18,7 @@ export interface RedeliveryDeps {
   port: Pick<PortAccess, 'canReport' | 'read'>
 }
 
-/** Deliveries to redeliver, oldest first, which keeps the order per repository. */
+/** Deliveries to redeliver, oldest first, to keep the order per repository. */
 export interface Found {
   deliveries: Delivery[]
   /** Whether older deliveries match as well. */

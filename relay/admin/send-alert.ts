@@ -6,11 +6,11 @@ import type { KnownProblem } from '../store/store.ts'
 const TIMEOUT_MS = 5_000
 
 /**
- * Sends an alert to RELAY_ALERT_URL: JSON with `text`, as Slack accepts it, and the same facts as fields. The same
- * problems have the same id again.
+ * Sends an alert to RELAY_ALERT_URL as JSON, with a `text` field for Slack and the same data in separate fields. Alerts
+ * about the same problems have the same id.
  *
- * @param now the wall clock, milliseconds since 1970
- * @throws Error with a clause without the URL, which is a secret
+ * @param now milliseconds since 1970 (wall clock)
+ * @throws Error whose message is a clause without the URL, which is a secret
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export async function sendAlert(
@@ -49,6 +49,6 @@ export async function sendAlert(
   if (!response.ok) throw new Error(`RELAY_ALERT_URL responded with ${response.status}`)
 }
 
-/** Slack reads these characters as markup, such as `<!channel>`. */
+/** Escapes characters that Slack reads as markup, such as `<!channel>`. */
 const escapeForSlack = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

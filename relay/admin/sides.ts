@@ -22,7 +22,7 @@ export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
   text: Text
-  /** Since when, if it's known. */
+  /** When the problem started, if known. */
   since?: number
 }
 

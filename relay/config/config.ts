@@ -40,9 +40,9 @@ export interface Config {
   adminToken: string | null
   /** Like the admin token, but read-only. */
   viewToken: string | null
-  /** Where alerts go, and the key that signs them. */
+  /** The URL that receives alerts, and the key that signs them. */
   alert: { url: string; secret: Buffer | null } | null
-  /** Globs of the blueprints whose entities a run may write through the relay. */
+  /** Globs of the blueprints whose entities a run can write through the relay. */
   reportBlueprints: string[]
   /** Globs of the blueprints whose entities a run can delete through the relay. */
   reportDeleteBlueprints: string[]

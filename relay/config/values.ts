@@ -26,7 +26,7 @@ export const safeAddress = address.refine(
   'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
 )
 
-/** An address that contains a secret, such as that of an incoming webhook of Slack. */
+/** A URL that contains a secret, such as a Slack webhook URL. */
 export const secretUrl = z
   .string()
   .trim()
@@ -36,7 +36,7 @@ export const secretUrl = z
   )
 
 /**
- * A key of the standard-webhooks scheme, in base64, with or without its prefix.
+ * A Standard Webhooks signing key in base64, with or without the prefix.
  *
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */

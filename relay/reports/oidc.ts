@@ -30,7 +30,7 @@ export interface OidcDeps {
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
-  /** The issuer isn't asked again for this long, whatever tokens arrive: they may be forged. */
+  /** Minimum time between two requests to the issuer, because arriving tokens may be forged. */
   cooldownMs?: number
   /** Maximum age of the JWKS before the relay fetches it again. */
   cacheMs?: number

@@ -69,7 +69,7 @@ const CANCELLING = {
 
 const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
 
-/** The confirmation before one delivery is redelivered or canceled. */
+/** Confirmation page for redelivering or canceling one delivery. */
 function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' | 'cancel', line: Html) {
   const [title, verb, look] = QUESTIONS[change]
   const page = `/deliveries/${encodeURIComponent(delivery.id)}`
@@ -96,7 +96,7 @@ const resultOfPortRun = (ended: boolean | null) =>
 
 const SHOWN = 100
 
-/** The confirmation before a bulk redelivery, with the deliveries that it queues. */
+/** Confirmation page for a bulk redelivery, with the deliveries that it will queue. */
 function bulkPage(
   session: Session,
   given: GivenFilter,
@@ -135,7 +135,7 @@ ${byReason(deliveries).map(
   })
 }
 
-/** The same reason in several repositories is one; the largest group comes first. */
+/** Groups failures with the same reason across repositories, largest group first. */
 function byReason(deliveries: Delivery[]): [string, Delivery[]][] {
   const groups = Map.groupBy(deliveries, ({ reason, outcome, repository }) =>
     (reason ?? outcome.replace('_', ' ')).replaceAll(repository, 'the repository'),

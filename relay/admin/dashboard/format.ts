@@ -20,23 +20,23 @@ export function span(ms: number): string {
 
 const RECENT_MS = 86_400_000
 
-/** How long ago a time is, if that is less than a day; else the time. */
+/** Formats a time as its age if that is less than a day, otherwise as a time. */
 export const ago = (time: number, now: number) =>
   now - time < RECENT_MS
     ? html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>`
     : at(time)
 
-/** A time, to the second; the script makes it local. */
+/** Formats a time to the second. The script converts it to local time. */
 export const at = (time: number) =>
   html`<time datetime="${iso(time)}" title="${clock(time)}">${clock(time)}</time>`
 
-/** A text with its times as such. */
+/** Marks up the times in a text. */
 export const withTimes = (text: string) =>
   html`${text
     .split(/(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)/)
     .map((part, i) => (i % 2 === 0 ? part : at(Date.parse(part))))}`
 
-/** An id that can be copied. */
+/** Renders an id with a button to copy it. */
 export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 
 const iso = (time: number) => new Date(time).toISOString()

@@ -35,8 +35,8 @@ type Form = Record<string, unknown>
 const FIXED = new Map(Object.entries<readonly string[]>({ state: STATES, outcome: OUTCOMES, live: ['off'] }))
 
 /**
- * Compressed, unless the address has text that another site could have chosen: from the size of the compressed page, it
- * could read what else is in the page, such as the secret of the forms (BREACH).
+ * Compresses a page, unless its URL contains text that another site could have chosen. Otherwise, that site could infer
+ * secrets in the page, such as the form secret, from the compressed size (BREACH).
  */
 async function sendPage(c: Context, page: string): Promise<Response> {
   const isFixed = Object.entries(c.req.query()).every(

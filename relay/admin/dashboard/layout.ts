@@ -211,8 +211,8 @@ thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .d
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M2 5h9M8 2l3 3-3 3M14 11H5M8 8l-3 3 3 3" fill="none" stroke="#4b7be5" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
 
 /**
- * Local times, ids that can be copied, the way back to the filtered list; and, if the page follows what happens, the regions
- * that have changed, unless the user is reading or selecting in them.
+ * Shows local times, buttons that copy ids, and a link back to the filtered list. If automatic updates are on, replaces
+ * changed regions of the page, unless the user is reading or selecting text in them.
  */
 export const SCRIPT = `const shown = time =>
   time.toDateString() === new Date().toDateString()

@@ -20,10 +20,10 @@ export interface ListPage {
   counts: Record<string, number>
   outcomes: Record<Outcome, number>
   deliveries: Delivery[]
-  /** Who started each, by id. */
+  /** The user who started each delivery, by delivery id. */
   users: ReadonlyMap<string, string | null>
   next: number | null
-  /** The address for Port's webhooks. */
+  /** URL for Port's webhooks. */
   webhookUrl: string
   now: number
 }
@@ -54,7 +54,7 @@ const words = (value: string) => value.replace('_', ' ')
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
-/** A filter, for users: `repository acme/shop, since 1h`. */
+/** Describes a filter for users: `repository acme/shop, since 1h`. */
 export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilter)[] = FILTERS) =>
   names
     .flatMap(name =>
@@ -62,7 +62,7 @@ export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilte
     )
     .join(', ')
 
-/** One for each open state and each outcome, with its number as long as nothing else narrows the list. */
+/** One tab per open state and outcome. Tabs show counts unless other filters narrow the list. */
 function tabs({ counts, outcomes, given, live }: ListPage) {
   const isNarrowed = FIELDS.some(name => given[name])
   const tab = (name: 'state' | 'outcome', value: string, amount: number | null) => {
@@ -75,7 +75,7 @@ ${OPEN_STATES.map(state => tab('state', state, counts[state] ?? 0))}
 ${OUTCOMES.map(outcome => tab('outcome', outcome, outcomes[outcome]))}`
 }
 
-/** On narrow screens, folded into one line. */
+/** The filter form, collapsed into one line on narrow screens. */
 function filters({ given, problem, deliveries, session, live }: ListPage) {
   const value = (name: keyof GivenFilter) => given[name] ?? ''
   const since = value('since')
@@ -113,7 +113,7 @@ function rows(page: ListPage) {
 ${next !== null && html`<a id="older" href="/${query({ ...given, before: next, live: off })}">Older</a>`}</p>`
 }
 
-/** What an empty list says: how to start, or which filter matches nothing. */
+/** The message for an empty list: how to start, or which filter matches nothing. */
 function nothing({ given, before, next, webhookUrl }: ListPage) {
   const filter = filterText(given)
   if (filter || before !== undefined)
@@ -133,7 +133,7 @@ ${badge(d)}
 ${reason(d, now)}
 </li>`
 
-/** Why it failed, or what it waits for, and until when. */
+/** Why a delivery failed, or what it's waiting for and until when. */
 export function reason({ state, outcome, reason, ...d }: Delivery, now: number) {
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
   const next = d.dueAt !== null && d.dueAt > now ? `in ${span(d.dueAt - now)}` : 'now'
@@ -151,7 +151,7 @@ export function reason({ state, outcome, reason, ...d }: Delivery, now: number) 
   return text && html`<p class="reason">${text}</p>`
 }
 
-/** The outcome, or the state while it is open. */
+/** The outcome, or the state of an open delivery. */
 export const badge = ({ state, outcome, waitingFor, cancelRequestedAt }: Delivery) =>
   html`<span class="state ${outcome || state}">${words(outcome || state)}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', cancelling'}</span>`
 

@@ -38,9 +38,9 @@ interface PagesDeps {
   refusals: Refusals
   health: () => Promise<Health>
   steps: (delivery: Delivery) => Promise<Html>
-  /** The address for Port's webhooks, at this origin if RELAY_PUBLIC_URL isn't set. */
+  /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
-  /** GitHub's pages. */
+  /** URL of GitHub's web pages. */
   serverUrl: string
   /** Returns the URL of a run's page in Port; null if unknown. */
   portRunUrl: (runId: string) => string | null
@@ -48,7 +48,7 @@ interface PagesDeps {
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** The list doesn't show who started deliveries that are larger than this. */
+/** For deliveries with larger invocations, the list doesn't show the user. */
 const MAX_INVOCATION = 65_536
 
 export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps

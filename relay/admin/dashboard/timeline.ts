@@ -43,7 +43,7 @@ function toCome({ state, attempts }: Delivery): TimelineText[] {
   ].map(title => timelineText(title, 'plain'))
 }
 
-/** How long a delivery took from its acceptance to its workflow run, and to its result, as text. */
+/** Formats the time from acceptance to the workflow run, and from acceptance to the result. */
 export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
   return [
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),
