@@ -12,7 +12,7 @@ interface Check {
 }
 
 /**
- * Checks whether the database accepts writes. Checks are serialized and rate limited; others get the last result.
+ * Checks whether the database accepts writes. Limits the rate of checks, and returns the last result in between.
  */
 export function createDatabaseCheck(
   store: Pick<Store, 'ping'>,

@@ -142,7 +142,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
         const record = records[side]
         return clock() - record.usedAt(credential) >= (record.unreachable() ? RETRY_MS : IDLE_MS)
       })
-      // The results reach `observe`.
+      // `observe` records the results.
       await Promise.allSettled(due.map(({ check }) => check()))
     },
   }

@@ -96,7 +96,7 @@ interface Wanted {
   name: string
 }
 
-/** Permissions and events that the relay needs: see docs/github-app.md. */
+/** The App manifest. docs/github-app.md explains its permissions and events. */
 const manifestOf = ({ url, name }: Pick<Wanted, 'url' | 'name'>, redirectUrl: string) => ({
   name,
   url,
@@ -214,7 +214,7 @@ function openBrowser(url: string): void {
     .unref()
 }
 
-/** GitHub.com, GHE.com, or an Enterprise Server. */
+/** Returns the API URL of GitHub.com, GHE.com, or an Enterprise Server. */
 function apiOf(server: string): string {
   const { protocol, host, hostname } = new URL(server)
   return /(^|\.)(github|ghe)\.com$/.test(hostname) ? `${protocol}//api.${host}` : `${server}/api/v3`

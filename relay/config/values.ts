@@ -48,7 +48,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A secret that a header carries: with any other character every request that needs it would fail. */
+/** A secret that is sent in a header. Any other character would make every request with the secret fail. */
 export const inHeader = z
   .string()
   .regex(

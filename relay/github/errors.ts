@@ -140,7 +140,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // Even if GitHub names a time: nothing is sent until then. The run is searched for afterwards.
+    // Even if GitHub names a retry time. Nothing is sent until then, and the run is searched for afterwards.
     case 'server_error': {
       const what = isToken
         ? "the App's request for a token for"

@@ -94,7 +94,7 @@ export function createJobReader(credential: Credential): JobReader {
 
 const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || null
 
-/** Far more than a hundred lines need. */
+/** Far more than the maximum number of lines takes up. */
 const KEPT_BYTES = 512 * 1024
 
 /** Returns the end of a UTF-8 stream of any length, starting at the beginning of a line. */

@@ -237,7 +237,7 @@ function createRunList(
     const { data, etag } = await github.runsPage(repository, page + 1, pages[page]?.etag ?? null, event)
     if (data) {
       pages[page] = { runs: data, etag }
-      // The following pages have shifted.
+      // A changed page shifts the following pages, so their cached data is outdated.
       pages.length = page + 1
     }
     return pages[page]?.runs ?? []

@@ -76,7 +76,7 @@ function scanJson(json: Uint8Array): {
       if (++digits >= MANY_DIGITS) mayOverflow = true
       continue
     }
-    // The decimal point.
+    // Skips the decimal point.
     if (byte === 0x2e) continue
     if (digits > 0 && (byte === 0x65 || byte === 0x45)) mayOverflow = true
     digits = 0

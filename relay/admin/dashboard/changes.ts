@@ -88,7 +88,7 @@ const QUESTIONS = {
   cancel: ['Cancel?', 'Cancel the delivery', 'danger'],
 } as const
 
-/** Whether Port will show a new workflow run. */
+/** Tells the user whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
     ? html`<span class="problem">Its run in Port has finished: Port will not show the new workflow run.</span>`

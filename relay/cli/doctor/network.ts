@@ -8,7 +8,7 @@ import { proxiesOf } from '../../http/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** Reads the status of a running relay, at the public URL or else on this machine. */
+/** Checks the status of the running relay, at the public URL or else on this machine. */
 export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
@@ -47,7 +47,7 @@ async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promi
   }
 }
 
-/** Without the issuer's keys, the relay accepts no reports. */
+/** Checks the OIDC issuer. Without the issuer's keys, the relay accepts no reports. */
 export const oidcIssuer: Check = {
   name: 'OIDC issuer',
   async run({ config, fetch }) {
@@ -74,7 +74,7 @@ export const oidcIssuer: Check = {
   },
 }
 
-/** Lists the environment's proxies and CA. */
+/** Checks whether the environment's proxies can be reached, and whether its CA file is valid. */
 export const proxy: Check = {
   name: 'proxy and CA',
   async run({ env, readFile }) {

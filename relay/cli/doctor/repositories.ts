@@ -48,7 +48,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Targets of recent failures, newest first. None if the database can't be read, which the database check reports. */
+/** Targets of recent failures, newest first. None if the database can't be read; the database check reports that. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreBeside(database, 'read').catch(() => null)
   if (!store) return []
