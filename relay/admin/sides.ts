@@ -67,7 +67,7 @@ export interface SidesDeps {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request per credential. Its result is observed like that of any other request. */
+  /** One cheap request per credential. `observe` records its result, as for any other request. */
   checks: () => { side: Side; credential: string; check: () => Promise<void> }[]
 }
 

@@ -122,7 +122,7 @@ function make(text: string, file: string, options: Options): Generated {
   return written(action, format, notes, options)
 }
 
-/** Changes a Port action's backend to the relay, with the values of the options. */
+/** Changes a Port action's backend to the relay. The options set its values. */
 function adapt(
   action: PortAction,
   format: Format,

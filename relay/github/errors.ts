@@ -72,7 +72,7 @@ export const CREDENTIAL_RETRY_MS = 60_000
 type Failure =
   /** The relay's own pause, or GitHub's rate limit. */
   | { kind: 'limited'; until: number; reason: string }
-  /** No response. `isSent`: false if the request certainly didn't reach GitHub. */
+  /** No response. `isSent`: false if it's certain that the request didn't reach GitHub. */
   | { kind: 'unreachable'; reason: string; isSent: boolean }
   /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }

@@ -74,7 +74,7 @@ interface Tagged<T> {
 
 /** Reads workflow runs. All functions throw Octokit's errors and CredentialError. */
 export interface RunReader {
-  /** Returns a page of 100 runs that this event started, newest first. */
+  /** Returns a page of up to 100 runs that this event started, newest first. */
   runsPage(
     repository: string,
     page: number,

@@ -20,7 +20,7 @@ export interface GitHubWebhookDeps {
   secret: string | null
   /** Whether deliveries are traced. */
   traced?: boolean
-  /** As in the configuration. */
+  /** See the configuration. */
   trustedProxies: number
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
@@ -112,7 +112,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return unbound.length
   }
 
-  /** A job started or stopped waiting: the next poll reads what the run waits for. Finished jobs go into the trace. */
+  /** A job started or stopped waiting, so the run is polled for approvals. Finished jobs are added to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && traced && finished) {

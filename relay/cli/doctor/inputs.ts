@@ -94,7 +94,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
 
 const RUN_ID = 'r_Doctor0000000000'
 
-/** The sample value of an expression: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
+/** An expression's sample value: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 /** The context of a run in which each input has a value. */
