@@ -33,9 +33,9 @@ export function conclude(
 }
 
 /**
- * The other jobs that count: those in `needs`. If all of them were skipped, a job that `needs` doesn't list may
- * have failed, so failed and canceled jobs of the workflow run count too. If any job in `needs` ran, those jobs are
- * ignored, because GitHub lists jobs by display name and doesn't show whether `needs` already includes a job.
+ * The other jobs that count: those in `needs`. If all of them were skipped, a job that `needs` doesn't list may have
+ * failed, so failed and canceled jobs of the workflow run count too. If any job in `needs` ran, only `needs` counts:
+ * GitHub lists jobs by display name, so it is unclear which listed jobs `needs` already includes.
  *
  * @param others the conclusions of jobs, by display name
  */
@@ -58,7 +58,7 @@ export interface Job {
   payload: ClientPayload
 }
 
-/** What post found out about a job. */
+/** The facts about a job that post collected. */
 export interface Facts {
   /** True if Port shows that this workflow run reports the Port run; null if that is unknown. */
   ours: true | null

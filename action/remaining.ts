@@ -28,7 +28,7 @@ import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 /** What steps have appended to their files and Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
-  /** How many earlier lines Port may be missing. */
+  /** How many of the earlier lines Port may be missing. */
   lost: number
   /** The values in `::add-mask::` lines, including lines that were already sent. */
   masks: string[]
@@ -85,7 +85,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** The maximum number of lines in each of the two parts that are kept. Each part also has at most one chunk of bytes. */
+/** The maximum number of lines in each of the two parts that are kept. Each part has at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**

@@ -115,7 +115,7 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
 interface Reporting {
   relay: RelayReporter | null
   reporter: Reporter
-  /** Adds values to redact in everything that is sent to Port from now on. */
+  /** Sets the values to redact in everything that is sent to Port from now on. */
   hide(secrets: string[]): void
   /** Null if this step doesn't report. */
   state: State | null
@@ -153,7 +153,7 @@ function openReporting(
   }
 }
 
-/** The minimum state that post needs, saved before the first request to Port or the relay. */
+/** The minimum state that post needs, for use before the first request to Port or the relay. */
 const firstState = (
   payload: ClientPayload,
   files: JobFiles,

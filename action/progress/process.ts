@@ -43,7 +43,7 @@ export interface ProgressFolder {
 
 /** How much of the log file the progress reporter has sent. */
 interface Sent extends LogMark {
-  /** The number of lines before the mark that Port may not have, and that no line in Port mentions. */
+  /** The number of lines before the mark that Port may be missing, without a line in Port that mentions the loss. */
   lost: number
 }
 
@@ -185,8 +185,8 @@ export interface Progress {
 }
 
 /**
- * Stops the progress reporter after its pending requests. If it doesn't stop, it is killed, provided that the process
- * is certainly the progress reporter. Otherwise it keeps running, and Port rejects later messages.
+ * Stops the progress reporter after its pending requests. If it doesn't stop, it is killed, but only if the process
+ * is certainly the progress reporter. Otherwise it keeps running, and Port rejects its late messages.
  *
  * @returns what the progress reporter has sent
  */

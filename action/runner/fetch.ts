@@ -18,7 +18,7 @@ class ResponseHeaders {
   }
 }
 
-/** The certificate isn't signed by an authority that this machine trusts, so retrying can't help. */
+/** The certificate isn't signed by an authority that this machine trusts. A retry can't help. */
 export class UntrustedCertificate extends Error {}
 
 /** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */

@@ -12,7 +12,7 @@ export interface ListedStep {
   /** ms since the epoch; NaN if GitHub names no time, for example because the step hasn't started. */
   startedAt: number
   completedAt: number
-  /** Whether the author wrote this step: not the runner, this action, or another action's `pre` or `post`. */
+  /** Whether the author wrote this step. False for steps of the runner or this action, and for any `pre` or `post`. */
   authors: boolean
   /** Whether this is this action's own step. A step that the author has named isn't recognized. */
   own: boolean
@@ -230,8 +230,8 @@ const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize co
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner has added. Authors can also name steps "Migrate" and "Post Migrate". But each `pre`
- * comes before all other steps, and each `post` after a gap in the numbers, because the runner reserves one per step.
+ * Detects the steps that the runner added. Authors can also name steps "Migrate" and "Post Migrate". But the runner's
+ * `pre` steps come first, and its `post` steps after a gap in the numbers, because it reserves one number per step.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)

@@ -69,7 +69,7 @@ function read(value: unknown, env: Runner['env']): ClientPayload | null {
   }
 }
 
-/** @throws Error with this message if the text isn't JSON */
+/** @throws Error with the given message if the text isn't JSON */
 function fromInput(text: string, sentence: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)

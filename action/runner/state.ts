@@ -14,7 +14,7 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** Why main stopped reporting, after a warning. If that may be temporary, post queries Port once more. */
+  /** How final the failure is that made main stop reporting. If `doubtful`, post queries Port once more. */
   outlook?: 'doubtful' | 'lost'
   /** The names of the secret inputs that main decrypted for the job. */
   decrypted?: string[]

@@ -83,8 +83,8 @@ export async function sendEntities(
  * isn't sent again, so that no line appears twice. Instead, a line says that some lines may be missing. If Port rejects
  * a batch, it is dropped, and the next batch is tried. Once the run's quota is used up, no more batches are sent.
  *
- * Throws the error of the first failed batch. `linesSent` counts the lines that Port has or may have, which needn't be
- * sent again. `linesLost` counts the lines that may be missing and that no line in Port mentions yet.
+ * Throws the error of the first failed batch. `linesSent` counts the lines that Port has or may have. They aren't
+ * sent again. `linesLost` counts the lines that may be missing without a line in Port that mentions the loss.
  *
  * @param send sends one batch
  * @param late whether the time is up; the first batch is sent in any case
@@ -93,7 +93,7 @@ export function createLogSender(
   send: (batch: LogLine[]) => Promise<void>,
   late: () => boolean,
 ): (lines: readonly LogLine[]) => Promise<void> {
-  /** The number of lines that may be missing and that no line in Port mentions yet. */
+  /** The number of lines that may be missing without a line in Port that mentions the loss. */
   let lost = 0
 
   return async lines => {

@@ -31,7 +31,7 @@ export class PortError extends Error {
   ofToken = false
   /** For `log` calls: how many lines Port accepted before this error. */
   linesSent = 0
-  /** For `log` calls: how many lines may be missing in Port without a line that mentions them. */
+  /** For `log` calls: how many lines may be missing, without a line in Port that mentions the loss. */
   linesLost = 0
 
   constructor(
@@ -172,8 +172,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * Returns the base URL that a redirect points to. If a client followed the redirect, it would lose the method, or pass the
- * secret to another host. Null if the redirect points to something else, such as a proxy's page.
+ * Returns the base URL that a redirect points to. A client that followed it would lose the method or pass the secret
+ * to another host. Null if the redirect points to something else, such as a proxy's page.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')

@@ -101,7 +101,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** Reads an action's or automation's full or recommended context. If `inputs` isn't an object, it is itself an input. */
+/** Reads the full or recommended context of an action or automation. If `inputs` isn't an object, it is an input. */
 function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
