@@ -25,7 +25,7 @@ import {
 /** The relay's configuration, read once and validated as a whole. Times are in milliseconds, sizes in bytes. */
 export interface Config {
   port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  /** The first organization is the one of `port`. */
+  /** Starts with the organization of `port`. */
   organizations: Organization[]
   webhook: { tolerance: number; maxBody: number }
   github: {

@@ -79,7 +79,7 @@ const REFUSED_ONCE_MS = 60_000
 const FORBIDDEN_MS = 300_000
 /** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
 const MISSES = 2
-/** A repository that wasn't polled for this long no longer counts. */
+/** A repository that wasn't polled for this long doesn't count toward the budget. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
 /** If the clock is further behind than this, it was set back, not adjusted. */

@@ -62,9 +62,9 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * Chooses the inputs for one request, at most 25. The workflow may declare them all, in which case no others are
- * needed. Otherwise, GitHub lists undeclared inputs and starts nothing. Entered inputs that aren't in the request must
- * be in `port`. If everything together is too large, `port` is shortened first, then `port_payload` is omitted.
+ * Chooses the inputs for one request, at most 25. If the workflow doesn't declare all of them, GitHub names the
+ * undeclared inputs and starts nothing. Entered inputs that aren't in the request must be in `port`. If everything
+ * together is too large, `port` is shortened first, then `port_payload` is omitted.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -87,7 +87,7 @@ export const offeredNames = ({ entered, others }: Offer): string[] => [
 function chooseNames({ entered, others, payload }: Offer, undeclared: ReadonlySet<string>): string[] {
   const port = payload ? [PAYLOAD_INPUT] : []
   const declared = [...entered.keys()].filter(name => !undeclared.has(name))
-  // A workflow can't declare them all, so the payload must contain the others.
+  // If the workflow can't declare every entered input, the payload must contain the others.
   const needsPort = declared.length < entered.size || entered.size > MAX_INPUTS
   const inOrder = [...(needsPort ? port : []), ...declared, ...port, ...others.keys()]
   return [...new Set(inOrder)].filter(name => !undeclared.has(name)).slice(0, MAX_INPUTS)
