@@ -37,7 +37,7 @@ test('the code reads every limit, and the code that takes requests has no other 
 })
 
 const WITHIN_OTHERS = [
-  ...['MAX_TOKEN', 'MAX_TOKEN', 'MAX_JTI', 'MAX_AGE_S', 'MOST_LISTED'],
+  ...['MAX_TOKEN', 'MAX_TOKEN', 'MAX_JTI', 'MAX_AGE_S'],
   ...['MAX_KEYS', 'MAX_RUNS', 'LONGEST_MS'],
   ...['MAX_REASON', 'LONGEST_REASON', 'LONGEST_PATH', 'MOST_LISTED'],
 ]

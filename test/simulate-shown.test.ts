@@ -108,7 +108,7 @@ test('where the action did not run, it shows what the relay would say', async ()
       '  status   FAILURE, "Skipped"',
       '  log      Every job of the workflow run in you/your-repository was skipped, so nothing was done: check the "if" of its jobs.',
     ],
-    ['  status   FAILURE, "Failed"', expect.stringMatching(/^ {2}log {6}Job "deploy" could not be set up: /)],
+    ['  status   FAILURE, "Failed"', expect.stringMatching(/^ {2}log {6}Job "deploy" couldn't be set up: /)],
   ])
 })
 
