@@ -4,7 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import { finishCancelled, names } from './outcome.ts'
 
-/** A queued delivery isn't dispatched. The outcome of a dispatch that is under way, or whose response was lost, is awaited. */
+/** Cancels a queued delivery. If a dispatch is under way or its response was lost, its outcome decides. */
 export function requestWhileQueued(
   delivery: Delivery,
   event: Event<'cancelRequested'>,
@@ -17,12 +17,12 @@ export function requestWhileQueued(
     change: { cancelRequestedAt: now },
     messages: [],
     history: { type: 'cancelRequested', details: { by: event.by } },
-    // The dispatch that is under way continues.
+    // The dispatch in progress continues.
     keepLease: true,
   }
 }
 
-/** The next poll cancels the workflow runs on GitHub, or a later one if they aren't known yet. */
+/** Requests a cancellation. The next poll that knows the workflow runs cancels them on GitHub. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -51,7 +51,7 @@ export function noteSent(
   }
 }
 
-/** It is followed as before. A user may cancel it again; a poll that sees the same status in Port doesn't. */
+/** Keeps following the run. A user can cancel it again, but the unchanged status in Port doesn't. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt: lookAt }: Event<'cancelRejected'>,
@@ -69,8 +69,8 @@ const LABEL = 'Waiting for approval'
 const MAX_DECISIONS = 100
 
 /**
- * The workflow run waits for reviewers or timers of an environment, or a reviewer decided: Port shows a label with
- * the environment, and a log line for each decision. Reviewers' names go to Port only, not into the history.
+ * Reports to Port that the workflow run waits for an environment's reviewers or timers, or that a reviewer decided:
+ * a label with the environment, and a log line per decision. Only Port gets reviewers' names; the history doesn't.
  */
 export function seeApproval(
   delivery: Delivery,
@@ -87,7 +87,7 @@ export function seeApproval(
   ]
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })
-  // The action's own label follows, if it is used.
+  // If the workflow uses the action, the action sets its own label later.
   else if (isNew) messages.push({ update: { statusLabel: 'Running' } })
   return {
     change: { waitingFor, decisions: [...known, ...fresh.flatMap(keysOf)].slice(-MAX_DECISIONS).join('\n') },
@@ -102,7 +102,7 @@ export function seeApproval(
   }
 }
 
-/** An environment is decided once. */
+/** Each environment has one decision. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
 function labelOf(pending: readonly PendingDeployment[]): string {

@@ -2,13 +2,13 @@ import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.t
 
 /**
  * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (its workflow run is known) → `finished`;
- * `failed` from any of them, with the reason; `cancelled` by a user. A user may redeliver what failed or was
- * canceled.
+ * From any of these states, a delivery can become `failed` (with a reason), or `cancelled` by a user. A user can
+ * redeliver a failed or canceled delivery.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
 export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'finished', 'failed', 'cancelled']
-/** The delivery isn't finished. */
+/** States of an unfinished delivery. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
 /** How a delivery went, in any state. */
@@ -16,113 +16,113 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
-/** A user may redeliver it. */
+/** States from which a user can redeliver the delivery. */
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
 /** What shows that a workflow run belongs to a delivery, strongest first. */
 export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 
-/** A workflow run that belongs to a delivery, as it was last seen. */
+/** The last known state of a workflow run that belongs to a delivery. */
 export interface DeliveryRun {
   id: number
   /** GitHub's `run_attempt`. */
   attempt: number
   evidence: Evidence
-  /** It belonged to the delivery before it was redelivered, and no longer counts. */
+  /** Whether the run belongs to an earlier round, before a redelivery. Past runs no longer count. */
   past: boolean
-  /** GitHub's; `unknown` until the run was read. */
+  /** GitHub's status; `unknown` until the run is read. */
   status: string
   conclusion: string | null
-  /** Empty until the run was read. */
+  /** Empty until the run is read. */
   url: string
-  /** Whether its action reports the run's end through the relay: another result in Port is that of a user. */
+  /** Whether the action reports the result through the relay. If so, a different result in Port was set by a user. */
   reportsConclusion?: boolean
 }
 
-/** Where a delivery is dispatched to: a repository with an event type, or with a workflow and a ref. */
+/** The target of a delivery: a repository plus an event type, or plus a workflow and a ref. */
 export interface Target {
   repository: string
-  /** Of a `repository_dispatch`; null for a `workflow_dispatch`. */
+  /** Event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
   eventType: string | null
-  /** File name or id of the workflow of a `workflow_dispatch`. */
+  /** File name or id of the workflow for a `workflow_dispatch`. */
   workflow: string | null
-  /** Null: the default branch. */
+  /** Null for the default branch. */
   ref: string | null
 }
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
-  /** Order of acceptance, and with it of dispatch within a repository; redelivered, it is behind the others. */
+  /** Acceptance order, which is the dispatch order within a repository. Redelivery assigns a new number at the end. */
   seq: number
   id: string
-  /** `run:<id>`, else a digest of timestamp and signature: two webhooks with the same key are one delivery. */
+  /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key become one delivery. */
   dedupeKey: string
   runId: string | null
   kind: RunKind
   action: string | null
-  /** The organization in Port whose secret verified the webhook: only its credentials decrypt and send to Port. */
+  /** The Port organization whose secret verified the webhook. Only its credentials decrypt inputs and call Port. */
   organization: string
   state: State
-  /** Empty while it is open. */
+  /** Empty while the delivery is open. */
   outcome: Outcome | ''
-  /** Why it failed, why its dispatch waits, or why no workflow run may start. */
+  /** Why the delivery failed, why its dispatch is waiting, or why a workflow run might never start. */
   reason: string | null
   receivedAt: number
-  /** When it last entered the queue: received, or redelivered. */
+  /** When the delivery last entered the queue, on receipt or redelivery. */
   queuedAt: number
   updatedAt: number
   /** When the next step is due; null if there is none. */
   dueAt: number | null
-  /** The fencing token: counts claims and changes. A change is applied only to the version that it was decided on. */
+  /** Fencing token that counts claims and changes. A change is applied only if the version hasn't changed since. */
   version: number
-  /** Dispatches tried since it was queued. */
+  /** Dispatch attempts since the delivery was queued. */
   attempts: number
   firstAttemptAt: number | null
-  /** When the latest dispatch was sent. Recorded before it is sent. */
+  /** Time of the latest dispatch, recorded before the request is sent. */
   attemptedAt: number | null
-  /** Since when the answer to the latest attempt is missing: it was sent, or its answer was lost; null if none is. */
+  /** When the latest attempt was sent, or its response was lost; null if no response is missing. */
   awaitingResponseSince: number | null
-  /** Whether Port's log shows, since it was queued, that it waits. */
+  /** Whether Port's log has shown, since the delivery was queued, that it is waiting. */
   waitingNotified: boolean
   dispatchedAt: number | null
-  /** When a user canceled it, or null. */
+  /** When a user canceled the delivery, or null. */
   cancelRequestedAt: number | null
-  /** When GitHub was asked to cancel its runs. */
+  /** When the relay asked GitHub to cancel the workflow runs. */
   cancelSentAt: number | null
-  /** Whether GitHub was asked to cancel them by force, since the first request had no effect. */
+  /** Whether the relay requested a forced cancellation because the first request had no effect. */
   cancelForced: boolean
-  /** The environments whose approval its run waits for, separated by commas; null for none. */
+  /** Environments whose approval the run is waiting for, separated by commas; null for none. */
   waitingFor: string | null
-  /** The decisions of reviewers that Port's log shows: `production:approved`, separated by line breaks. */
+  /** Reviewers' decisions already shown in Port's log, one per line, for example `production:approved`. */
   decisions: string
-  /** What its node run has as outputs, as JSON text; empty for none. Port replaces them with each update. */
+  /** Outputs of the node run as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
   runs: DeliveryRun[]
 }
 
 /** The use of a verified signature. */
 export interface SignatureUse {
-  /** Of timestamp and signature. */
+  /** Digest of timestamp and signature. */
   digest: string
-  /** A digest of the path and the query that it came to, which are not signed. */
+  /** Digest of the request's path and query, which aren't signed. */
   address: string
-  /** From then on the signature is too old; milliseconds since 1970, by the clock of the sender. */
+  /** When the signature becomes too old; milliseconds since 1970, by the sender's clock. */
   expiresAt: number
 }
 
-/** The first use of a signature and its response: `status` is null if the delivery shows it. */
+/** The first use of a signature, and the response. `status` is null if the response is derived from the delivery. */
 export interface FirstUse {
   address: string
   status: number | null
-  /** JSON, or the sentence of a refusal. */
+  /** JSON, or the error message if the webhook was refused. */
   body: string | null
 }
 
-/** What intake writes. */
+/** The fields that intake writes. */
 export interface NewDelivery extends Target {
   id: string
   dedupeKey: string
-  /** The organization whose secret verified it: an id of the configuration. */
+  /** The configured id of the organization whose secret verified the webhook. */
   organization: string
   runId: string | null
   kind: RunKind
@@ -132,7 +132,7 @@ export interface NewDelivery extends Target {
   receivedAt: number
 }
 
-/** What a transition may change. */
+/** The fields that a transition can change. */
 export type Change = Partial<
   Pick<
     Delivery,
@@ -161,7 +161,7 @@ export type Change = Partial<
 /** One request to Port. */
 export type Message =
   | { log: LogLine[] }
-  /** `unlessStarted`: not sent if it is late and the action has reported in the meantime. */
+  /** With `unlessStarted`, a late update is dropped if the action has already reported. */
   | { update: RunUpdate; unlessStarted?: boolean }
   | { entity: EntityMessage }
 
@@ -171,7 +171,7 @@ export interface EntityMessage {
   operation?: 'upsert' | 'delete'
 }
 
-/** What a delivery's history shows. Each type is an event of the same name, except for `runBound` and `cancelled`. */
+/** Types of history entries. Each one has the name of its event, except for `runBound` and `cancelled`. */
 export type HistoryType =
   | 'waitingNotified'
   | 'dispatchAccepted'
@@ -203,17 +203,17 @@ export interface HistoryEntry {
   details: JsonObject
 }
 
-/** What a transition writes, in one transaction. */
+/** The writes of a transition, made in one transaction. */
 export interface Transition {
   change: Change
-  /** To Port, in order. */
+  /** Messages to Port, in order. */
   messages: Message[]
-  /** Null if nothing happened that is worth an entry. */
+  /** Null if the event isn't worth an entry. */
   history: HistoryEntry | null
-  /** Goes to the end of its repository's queue, and drops the messages that wait. */
+  /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean
   /** The relay that claimed the delivery keeps its lease. */
   keepLease?: boolean
-  /** When its trace is to be exported; only with tracing. Milliseconds since 1970. */
+  /** When to export the delivery's trace, if tracing is on; milliseconds since 1970. */
   traceAt?: number
 }

@@ -3,7 +3,7 @@ import type { DeliveryEvent, Event, Policy } from './events.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 import { FIRST_POLL_MS } from './runs.ts'
 
-/** Persisted before the dispatch is sent: if the relay is killed in between, its run is searched for. */
+/** Records the attempt before the dispatch is sent. If the relay is killed in between, it searches for the run. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
   return {
     change: {
@@ -52,7 +52,7 @@ export function accept(
   }
 }
 
-/** Its run reported before the response was recorded, or it finished in the meantime. */
+/** Handles a response recorded after the run had reported or the delivery had finished. */
 export function noteAccepted(delivery: Delivery, event: Event<'dispatchAccepted'>, now: number): Transition {
   const { run } = event
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
@@ -71,7 +71,7 @@ export function noteAccepted(delivery: Delivery, event: Event<'dispatchAccepted'
   }
 }
 
-/** The run that GitHub's response to a `workflow_dispatch` names. */
+/** Creates the run from GitHub's response to a `workflow_dispatch`. */
 const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
   ...{ id, attempt: 1, evidence: 'response', past: false },
   ...{ status: 'queued', conclusion: null, url },
@@ -80,8 +80,8 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
 const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
 
 /**
- * Queues the delivery again, due now, behind all others of its repository. Its workflow runs become past ones, and
- * messages that wait are dropped, since they could end the run in Port that the new workflow run belongs to.
+ * Queues the delivery again, due now, behind all other deliveries of its repository. Its workflow runs become past
+ * runs. Waiting messages are dropped because they could finish the Port run that the new workflow run belongs to.
  */
 export function redeliver(
   delivery: Delivery,

@@ -11,15 +11,15 @@ export interface FinishedJob {
   finishedAt: number
 }
 
-/** What GitHub shows of the jobs of a finished run. */
+/** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {
-  /** Null if they couldn't be read. */
+  /** Null if the jobs couldn't be read. */
   jobs: Job[] | null
   /** The failed jobs, their failed steps, and the last lines of their logs, for Port's log. */
   lines: LogLine[]
 }
 
-/** Why no workflow run of a delivery was followed until it finished. Times are milliseconds. */
+/** Why the relay didn't follow a delivery's workflow run until it finished. Durations are in milliseconds. */
 export type NoRun =
   | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
   | { why: 'not seen'; reason: string; startTimeout: number }
@@ -29,49 +29,49 @@ export type NoRun =
   | { why: 'end not seen'; runTimeout: number; reason: string }
   | { why: 'unknown'; runTimeout: number; reason: string }
 
-/** What can happen to a delivery. Times are milliseconds since 1970; reasons are sentences or clauses for users. */
+/** Events of a delivery. Times are milliseconds since 1970; reasons are shown to users. */
 export type DeliveryEvent =
   /** A dispatch is about to be sent. */
   | { type: 'attemptStarted' }
-  /** `run`: the one that GitHub's response to a `workflow_dispatch` names. */
+  /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & WithResponse)
   | ({ type: 'dispatchRejected'; attempt: number; reason: string } & WithResponse)
-  /** Nothing was started; `until`: when GitHub accepts it again, if GitHub named a time. */
+  /** The dispatch started nothing. `until` is GitHub's time for the next attempt, if its response has one. */
   | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
-  /** The dispatch may or may not have started a workflow run. */
+  /** It's unknown whether the dispatch started a workflow run. */
   | ({ type: 'responseLost'; attempt: number; reason: string } & WithResponse)
-  /** After a lost response, no evidence of a run. `readAt`: of the list. */
+  /** After a lost response, there is no evidence of a run. `readAt` is when the list of runs was read. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
-  /** The workflow runs that belong to it, as they are now; `pollAt`: when to poll again. */
+  /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number }
-  /** The action reported, authenticated by OIDC. */
+  /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
-  /** A job of its workflow run finished. */
+  /** A job of the workflow run finished. */
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** Messages of the action; `ends`: one of them has the conclusion; `ending`: its job is finishing. */
+  /** Messages from the action. `ends`: one of them has the conclusion. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** Its run in Port has finished, whoever finished it; `conclusion`: as Port shows it. */
+  /** The run in Port has finished, for whatever reason. `conclusion` is Port's status of the run. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
-  /** No workflow file of the default branch listens to the dispatch; `hasFiles`: there are others. */
+  /** No workflow file on the default branch listens to the dispatch. `hasFiles`: there are other workflow files. */
   | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
-  /** A rate-limit pause: Port's log shows once that the delivery waits. */
+  /** The delivery waits for a rate-limit pause. Port's log shows this once. */
   | { type: 'waitingNotified'; reason: string; until: number }
   | { type: 'redelivered' }
-  /** A user canceled it: in Port, or through the relay's API. */
+  /** A user canceled the delivery in Port or through the relay's API. */
   | { type: 'cancelRequested'; by: 'port' | 'api' }
-  /** GitHub was asked to cancel its runs; `pollAt`: when to poll again. */
+  /** The relay asked GitHub to cancel the workflow runs. `pollAt` is when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
-  /** GitHub doesn't allow the relay to cancel them. */
+  /** GitHub rejected the cancellation. */
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** Its run waits for reviewers or timers; `decided`: decisions so far, or the one that a webhook brings. */
+  /** The run waits for reviewers or timers. `decided`: decisions so far, or the one decision from a webhook. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
 
-/** `response`: GitHub's, if there was one. */
+/** `response` is GitHub's response, if there was one. */
 interface WithResponse {
   response?: { status: number; requestId: string | null } | undefined
 }
@@ -80,12 +80,12 @@ export type EventType = DeliveryEvent['type']
 export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
- * What the list of runs shows for a delivery without a known run: no candidate; several, or one that could belong to
- * another delivery; that it may not be read; or that it cannot be read now.
+ * The list of runs, for a delivery without a known run: it has no candidate; it has several, or one that could belong
+ * to another delivery; the relay has no permission to read it; or it can't be read now.
  */
 type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
-/** What transitions depend on besides the delivery and the event. Times are milliseconds. */
+/** Settings that transitions depend on. Durations are in milliseconds. */
 export interface Policy {
   /** RELAY_START_TIMEOUT */
   startTimeout: number

@@ -14,7 +14,7 @@ import {
 } from './outcome.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
-/** Workflow runs of the delivery were seen: those that are new to it bind it. */
+/** Records the polled workflow runs, and binds new ones to the delivery. */
 export function see(
   delivery: Delivery,
   { runs: seen, pollAt: lookAt }: Event<'runsSeen'>,
@@ -35,20 +35,20 @@ const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Ch
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // A workflow listened after all.
+  // A workflow listens after all.
   ...(reason !== null && { reason: null }),
 })
 
-/** The action has reported from this run, which is the delivery's run from now on. */
+/** Makes the run that the action reported from the delivery's run. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // Several runs may hold the delivery's id in their titles, and all belong to it. An only candidate is replaced.
+  // All runs with the delivery's id in their titles belong to it. A run bound as the only candidate is replaced.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
-  // Status and conclusion are those of an attempt: what is known of an earlier one says nothing about this one.
+  // Status and conclusion belong to one attempt, so those of an earlier attempt don't apply.
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
@@ -63,13 +63,13 @@ export function start(delivery: Delivery, { run }: Event<'runReported'>, now: nu
   }
 }
 
-/** For the trace: GitHub's webhook about a job may come after the report that finished the delivery. */
+/** Records a job for the trace. GitHub's webhook can arrive after the report that finished the delivery. */
 export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'>): Transition {
   const details = { github_run_id: runId, ...jobDetails(job) }
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
 }
 
-/** The jobs of a run that failed, as a poll found them. */
+/** Returns the jobs of a failed run that a poll found. */
 function foundJobs(found: JobsFound | null) {
   return (found?.jobs ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
     startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
@@ -80,7 +80,7 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/** Messages of the action for Port; one with the conclusion finishes the delivery. */
+/** Forwards the action's messages to Port. A message with the conclusion finishes the delivery. */
 export function report(
   delivery: Delivery,
   { messages, ends, ending }: Event<'reportReceived'>,
@@ -88,7 +88,7 @@ export function report(
 ): Transition {
   const { outputs, sent, left } = takeOutputs(delivery, messages)
   const change = outputs === delivery.outputs ? {} : { outputs }
-  // Every report of a job has all of its outputs: the last one says what is left out.
+  // Every report contains all outputs of the job, so only the last report lists omitted outputs.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
   if (!ends) return { change: { ...change, ...(ending && { dueAt: now }) }, messages: all, history: null }
@@ -106,7 +106,7 @@ export function report(
   }
 }
 
-/** The delivery keeps the outputs, and each update gets them when it is sent. */
+/** Moves outputs from the messages to the delivery. Each update gets all outputs when it is sent. */
 function takeOutputs(
   delivery: Delivery,
   messages: Message[],
@@ -125,7 +125,7 @@ function takeOutputs(
   return { outputs: text, sent, left: [...left] }
 }
 
-/** The last log lines of a run whose delivery has just finished; nothing else is accepted then. */
+/** Forwards the last log lines of a run after its delivery has finished. Other messages are ignored. */
 export function forward(_delivery: Delivery, { messages }: Event<'reportReceived'>): Transition | null {
   return messages.every(each => 'log' in each) ? { change: {}, messages, history: null } : null
 }
@@ -150,7 +150,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Port knows the result already: nothing is sent. */
+/** Finishes the delivery without a message, since Port already has the result. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
@@ -166,7 +166,7 @@ export function finishInPort(
   }
 }
 
-/** Nothing has started yet, and no workflow file listens: Port shows it long before the start timeout is over. */
+/** Warns in Port that no workflow file listens, long before the start timeout is over. */
 export function warn(
   delivery: Delivery,
   { hasFiles, pollAt }: Event<'listenerMissing'>,
@@ -183,7 +183,7 @@ export function warn(
   }
 }
 
-/** The delivery finishes, although its workflow run didn't. */
+/** Finishes the delivery although no workflow run has finished. */
 export function giveUp(
   delivery: Delivery,
   event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,
@@ -195,7 +195,7 @@ export function giveUp(
   return finish(delivery, isCancelled ? CANCELLED : outcomeWithoutRun(event.cause, delivery), history, policy)
 }
 
-/** Port has the link already if the action reported. */
+/** Links to the runs in Port. If the action reported, Port already has the link. */
 function linkTo(first: DeliveryRun, runs: DeliveryRun[]): Message[] {
   if (first.evidence === 'report' || first.evidence === 'port') return []
   const link = runs.flatMap(run => (run.past || run.url === '' ? [] : [run.url]))

@@ -2,15 +2,15 @@ import type { JsonObject } from '../../port/types.ts'
 import type { HistoryType } from './delivery.ts'
 import { clockTime } from './outcome.ts'
 
-/** A point of a delivery's timeline, as plain text: pages escape it. */
+/** An entry of a delivery's timeline, as plain text. Pages escape it. */
 export interface TimelineText {
   title: string
   tone: 'plain' | 'good' | 'bad' | 'wait'
-  /** More about it, a line each. */
+  /** Details, one per line. */
   lines: string[]
 }
 
-/** The texts of a type of entry: the message of its log line, and what the timeline shows. */
+/** Texts for a history entry type: the log message and the timeline entry. */
 interface Texts {
   log: string
   timeline: (details: JsonObject) => TimelineText
@@ -163,7 +163,7 @@ const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(Str
 const until = (value: unknown) => (typeof value === 'number' ? `Next attempt at ${clockTime(value)}.` : null)
 const attempt = ({ attempt }: JsonObject) => (attempt === undefined ? '' : `Attempt ${text(attempt)}: `)
 
-/** GitHub's response to an attempt, if the history has it. */
+/** Describes GitHub's response to an attempt, if the history contains it. */
 function response({ status, github_request_id: id }: JsonObject): string | null {
   if (status === undefined) return null
   return `GitHub responded with ${text(status)}${id === undefined ? '' : `, request ${text(id)}`}.`

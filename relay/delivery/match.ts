@@ -3,22 +3,22 @@ import { isCut } from '../github/response.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Delivery, Evidence } from './delivery.ts'
 
-/** GitHub counts in seconds. */
+/** Leeway for GitHub's timestamps, which have a resolution of one second. */
 export const LEEWAY_MS = 2_000
-/** How well GitHub's clock is known. */
+/** Uncertainty of GitHub's clock. */
 const CLOCK_MS = 60_000
-/** By then GitHub shows the run of a second workflow that listens to the same event. */
+/** How long until GitHub also lists the run of a second workflow that listens to the same event. */
 const SETTLE_MS = 10_000
 
-/** What the evidence is taken from. Times are milliseconds since 1970, by GitHub's clock. */
+/** The facts that evidence is based on. Times are milliseconds since 1970, by GitHub's clock. */
 export interface BindingFacts {
-  /** The present runs of the list, and those read by id. */
+  /** Current runs from the list, and runs read by id. */
   runs: readonly WorkflowRun[]
-  /** Runs that belong to another delivery, or whose titles name it, or that are past ones of this. */
+  /** Runs that belong to another delivery or contain its id in their titles, and past runs of this delivery. */
   taken: ReadonlySet<number>
-  /** Runs whose titles name a delivery, and can't decide whether they belong to it. */
+  /** Runs whose titles contain a delivery's id but don't show whether they belong to that delivery. */
   undecided: ReadonlySet<number>
-  /** The run that the action has written to Port. */
+  /** The run id that the action wrote to Port. */
   externalRunId: number | null
   /** GitHub's clock minus the relay's. */
   clockOffset: number
@@ -35,15 +35,15 @@ export interface BindingFacts {
 
 export interface Match {
   evidence: Evidence | null
-  /** Those that belong to the delivery; without evidence, its candidates. */
+  /** The delivery's runs; without evidence, its candidates. */
   runs: WorkflowRun[]
 }
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
-/** What tells which runs are of a delivery's present course. */
+/** The fields that show which runs belong to the delivery's current round. */
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
-/** What binds a run to a delivery, strongest first: the first that finds any decides. */
+/** Rules that bind runs to a delivery, strongest first. The first rule that finds a run decides. */
 const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFacts) => WorkflowRun[] }[] = [
   { evidence: 'port', find: (_, { runs, externalRunId }) => runs.filter(run => run.id === externalRunId) },
   {
@@ -58,8 +58,8 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
 ]
 
 /**
- * Which workflow runs belong to a delivery that GitHub's answer and the action's report bind none to. Nothing is
- * inferred from order. Pure.
+ * Returns the workflow runs of a delivery that neither GitHub's response nor a report has bound to a run. The order of
+ * runs isn't evidence. Pure.
  */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
@@ -71,11 +71,11 @@ export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   return { evidence: null, runs: candidates(delivery, free) }
 }
 
-/** What starts the workflow runs of a delivery. */
+/** Returns the event that starts a delivery's workflow runs. */
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
 
-/** Whether a run can be of the event, the workflow and the branch or tag that a delivery starts; of what GitHub does not name, it can. */
+/** Whether a run's event, workflow, and branch or tag match the delivery. Values that GitHub omits match. */
 export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow' | 'ref'>): boolean {
   const { workflow, ref } = delivery
   if (run.event !== 'unknown' && run.event !== startEvent(delivery)) return false
@@ -87,12 +87,12 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
-/** What a time of the relay is compared with: GitHub's clock minus the relay's, and RELAY_START_TIMEOUT; milliseconds. */
+/** GitHub's clock minus the relay's, and RELAY_START_TIMEOUT, in milliseconds. */
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run whose title names the delivery counts. One that is older than its redelivery does not; nor, where the
- * delivery has a run, one that a dispatch of so long ago cannot have started, as of a later delivery that names it.
+ * Whether a run with the delivery's id in its title counts. Runs from before a redelivery don't. If the delivery has a
+ * run, neither do runs too recent for its dispatch: a later delivery that quotes the id could have started them.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -105,7 +105,7 @@ export function isCurrent(
   return !isOlder && !isLater
 }
 
-/** Whether the latest dispatch of a delivery can have started a run. */
+/** Whether a delivery's latest dispatch can have started the run. */
 export function canHaveStarted(
   delivery: Pick<Delivery, 'workflow' | 'ref' | 'attemptedAt'>,
   run: WorkflowRun,
@@ -117,10 +117,10 @@ export function canHaveStarted(
 }
 
 /**
- * Whether a run belongs to another delivery, since its title says so: to one of this relay whose dispatch can have started
- * it, or, where the title holds the id of a Port run that this relay does not know, to one of another relay.
+ * Whether a run's title shows that it belongs to another delivery: one of this relay whose dispatch can have started
+ * the run, or one of another relay if the title contains a Port run id that this relay doesn't know.
  *
- * @param named the deliveries of this relay that the title names, this one left out
+ * @param named this relay's other deliveries whose ids the title contains
  */
 export function isOfAnother(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -134,7 +134,7 @@ export function isOfAnother(
   )
 }
 
-/** Exactly one run, where exactly one delivery can have started it. A title with an id may be of another relay's. */
+/** Returns the run if it's the only candidate of the only possible delivery. An id in its title rules it out. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
@@ -145,7 +145,7 @@ function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] 
   return rivals.length === 0 ? [run] : []
 }
 
-/** Runs created since the dispatch that are not titled with the event type of another delivery. */
+/** Returns runs created since the dispatch, except those titled with another delivery's event type. */
 function candidates(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const types = facts.others.map(other => other.eventType).filter(type => type !== delivery.eventType)
   return facts.runs.filter(run => isSinceDispatch(run, facts) && !types.includes(run.title))
@@ -156,19 +156,19 @@ export const isSinceDispatch = (
   { dispatchedAt, startTimeout }: Pick<BindingFacts, 'dispatchedAt' | 'startTimeout'>,
 ): boolean => createdAt >= dispatchedAt - LEEWAY_MS && createdAt <= dispatchedAt + startTimeout + LEEWAY_MS
 
-/** Whether a run's title holds the delivery's Port run id or its own id. */
+/** Whether a run's title contains the delivery's id or its Port run id. */
 export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
   return contains(title, runId) || contains(title, id)
 }
 
-/** The id of a delivery, a UUID of version 7. One of another version is the id of something else, such as an entity. */
+/** A delivery id is a UUID of version 7. Other versions identify other things, such as entities. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
-/** The id of a Port run: 16 characters of chance. `run_deployment` is none, nor is `run_20261130T120000Z`. */
+/** A Port run id has 16 random characters. `run_deployment` and `run_20261130T120000Z` aren't Port run ids. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
 
 const hasPortRunId = (title: string) => title.split(/\W+/).some(word => PORT_RUN.test(word))
 
-/** An id counts only as a whole: `r_1` is not in `r_12`. */
+/** Whether the title contains the complete id: `r_12` doesn't contain `r_1`. */
 function contains(title: string, id: string | null): boolean {
   if (!id) return false
   for (let at = title.indexOf(id); at >= 0; at = title.indexOf(id, at + 1)) {
@@ -178,12 +178,12 @@ function contains(title: string, id: string | null): boolean {
 }
 
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
-/** Limits the query: titles are short. */
+/** Limits the size of the query. */
 const MAX_IDS = 24
 
 /**
- * The parts of a run's title that may be the id of a Port run or of a delivery. None if there are too many to look up, or
- * if the title was cut: what is missing could name a later delivery.
+ * Returns possible Port run ids and delivery ids from a run's title. Returns none if there are too many to look up, or
+ * if the title was cut, because the missing text could contain a later delivery's id.
  */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []

@@ -5,22 +5,22 @@ import type { LogLine } from '../../port/types.ts'
 import type { OutboxPage, Sent } from '../store/store.ts'
 import type { Message } from './delivery.ts'
 
-/** A message that waits, or some of its lines. */
+/** A waiting message, or some of its lines. */
 type Part = OutboxPage['messages'][number]
 
-/** What is sent in one request. */
+/** Messages sent in one request. */
 export interface Batch {
-  /** What it is made of, in order. */
+  /** The combined messages, in order. */
   parts: Part[]
   message: Message
-  /** When the first of them was written, milliseconds since 1970. */
+  /** When the first message was written, milliseconds since 1970. */
   createdAt: number
 }
 
-/** A little below what `logBatches` puts into one request. */
+/** Slightly below the request size that `logBatches` uses. */
 const MAX_BATCH_BYTES = 190_000
 
-/** Log lines that follow one another become one message for each request to Port, so that none is sent in part. */
+/** Joins consecutive log lines into messages that each fit one request to Port, so that no message is split. */
 export function joinLogs(messages: readonly Message[]): Message[] {
   const joined: Message[] = []
   let lines: LogLine[] = []
@@ -40,10 +40,10 @@ export function joinLogs(messages: readonly Message[]): Message[] {
   return joined
 }
 
-/** Consecutive log lines are sent in one request, as many as fit: Port limits requests. */
+/** Combines consecutive log lines into as few requests as possible, because Port limits requests. */
 export function coalesce(messages: readonly Part[]): Batch[] {
   const groups: Part[][] = []
-  /** The size of the last group, if it can have more lines. */
+  /** Size of the last group in bytes, if lines can be added to it; otherwise null. */
   let open: number | null = null
   for (const part of messages) {
     const bytes: number | null = 'log' in part.message ? sizeOf(part.message.log) : null
@@ -58,7 +58,7 @@ export function coalesce(messages: readonly Part[]): Batch[] {
   return groups.map(toBatch)
 }
 
-/** The two halves of a batch; null for a single line, and for anything but log lines. */
+/** Splits a batch in two. Returns null for a single line and for anything except log lines. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const [first, second] = parts
@@ -75,7 +75,7 @@ function halve({ parts, message }: Batch): [Batch, Batch] | null {
   return [toBatch([{ ...first, message: { log: before } }]), toBatch([{ ...first, message: { log: after } }])]
 }
 
-/** What of a page is settled if these batches of it are left. */
+/** Returns which messages and lines of a page are settled, given the batches that are left. */
 export function settledOf(messages: OutboxPage['messages'], left: readonly Batch[]): Sent {
   const parts = left.flatMap(batch => batch.parts)
   const [first] = parts
@@ -100,7 +100,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** What follows from Port's response to a batch. `replace`: with `by`, and what to do if Port rejects that as well. */
+/** The next step after Port's response to a batch. `otherwise` applies if Port also rejects the replacement `by`. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
@@ -109,19 +109,19 @@ export type NextStep =
 /**
  * Decides what to do after Port's response to a batch. Pure.
  *
- * | response | log, label, entity | conclusion |
+ * | Port's response | log, label, entity | conclusion |
  * |---|---|---|
  * | accepted | done | done |
  * | the run has finished, or is synchronous | dropped | dropped |
- * | Port rejects the content of this message | dropped, with a warning in the relay's log; log lines are replaced by a line about it | sent again with less, then retried |
- * | Port doesn't know the run | retried, dropped after 15 minutes | as below |
- * | anything else | retried; after 15 minutes replaced by a line about it, once Port accepts that | retried; the conclusion alone after 15 minutes |
+ * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with the conclusion only, then retried |
+ * | Port doesn't know the run | retried; dropped after 15 minutes | as below |
+ * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
  *
- * A message is given up for good when the retention is over. If one line of a batch may be why, its halves are sent.
+ * Every message is dropped after the retention period. If one line could be the cause, the batch is split in half.
  *
  * @param failure null if Port accepted it
- * @param age since the message was written, milliseconds
- * @param retention how long a message may wait, milliseconds
+ * @param age time since the message was written, in milliseconds
+ * @param retention how long a message can wait, in milliseconds
  */
 export function nextStep(
   batch: Batch,
@@ -143,7 +143,7 @@ export function nextStep(
   }
 }
 
-/** After this time, the message itself may be why Port doesn't accept it. */
+/** After this time, the message itself could be the reason for Port's errors. */
 const STUCK_MS = 900_000
 
 function fateOf(message: Message, failure: PortFailure, age: number, retention: number) {
@@ -154,14 +154,14 @@ function fateOf(message: Message, failure: PortFailure, age: number, retention: 
   return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
 }
 
-/** Statuses with which a request is rejected for its content. */
+/** Response statuses that reject a request's content. */
 const CONTENT = [400, 404, 413, 422]
 
-/** Whether a message finishes the run in Port: it is never dropped while the run is open. */
+/** Whether a message finishes the run in Port. Such a message is never dropped while the run is open. */
 const isConclusion = (message: Message): boolean =>
   'update' in message && message.update.conclusion !== undefined
 
-/** Replaces a message that Port keeps rejecting. Contains nothing of it, since its content may be the reason. */
+/** Returns the replacement for a message that Port keeps rejecting, without the content that could be the cause. */
 function replacement(message: Message, { status }: PortFailure): Message {
   if ('update' in message && message.update.conclusion !== undefined) {
     return { update: { conclusion: message.update.conclusion } }
@@ -186,7 +186,7 @@ const KINDS: Record<PortFailure['kind'], string> = {
   refused: 'Port rejects the request',
 }
 
-/** For the log. Port's own text is left out, since it may quote what was sent. */
+/** Describes a failure for the log, without Port's error text, which can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   return {
@@ -194,12 +194,12 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
   }
 }
 
-/** The longest wait between attempts, at first and after an hour of them. */
+/** The maximum wait between attempts: during the first hour or so, and afterwards. */
 const FIRST_LONGEST_MS = 60_000
 const LONGEST_WAIT_MS = 600_000
 const MANY_ATTEMPTS = 60
 
-/** When Port asks for it, within bounds. Times are milliseconds since 1970. */
+/** Returns the time of the next attempt: Port's `retryAt`, within limits. Times are milliseconds since 1970. */
 export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
   const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
   const soonest = now + Math.min(longest, 1000 * 2 ** Math.min(attempts, 10))

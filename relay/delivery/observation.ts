@@ -6,7 +6,7 @@ import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { DeliveryEvent, JobsFound, NoRun, Policy } from './events.ts'
 import { decisiveRuns, followsPort } from './runs.ts'
 
-/** What one poll of a delivery has shown so far. Times are milliseconds since 1970, by the store's clock. */
+/** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
   now: number
   found: Found
@@ -14,27 +14,27 @@ export interface Observation {
   clockOffset: number
   /** Whether the delivery has a run in Port that the relay can report to. */
   canReport: boolean
-  /** Port's run; `unread` if Port didn't respond. */
+  /** The run in Port; `unread` if Port didn't respond. */
   port: RunState | 'not read' | 'unread'
   /** Whether it is time to read Port's run again. */
   portDue: boolean
   /** When Port accepts requests again. */
   portFreeAt: number
-  /** Since when this relay has seen all runs finished; null if they haven't. */
+  /** When this relay first saw that all runs had finished; null if some are open. */
   finishedSince: number | null
-  /** The jobs of the run that failed; a time: when the request budget allows to read them. */
+  /** Jobs of the failed run, or the time when the request budget allows reading them. */
   jobs: JobsFound | 'not read' | number
-  /** What else is known if no workflow listens. */
+  /** Disabled workflows and the number of workflows, in case no workflow listens. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
-  /** Whether a workflow file of the default branch listens to the event type. */
+  /** Whether a workflow file on the default branch listens to the event type. */
   listeners: Listeners | 'not read'
-  /** Whether it is time to read whom the runs wait for. */
+  /** Whether it is time to read pending approvals. */
   approvals: 'due' | 'not due' | 'read'
-  /** Whether this poll has tried to cancel the runs, without effect. */
+  /** Whether this poll has already tried, without effect, to cancel the runs. */
   cancelTried: boolean
 }
 
-/** What a poll does next: it reads something, which the next step then knows, or it applies an event and is done. */
+/** The next step of a poll: read data for the following step, or apply an event and stop. */
 export type PollStep =
   | { do: 'read Port' | 'read approvals' | 'read listeners' | 'read workflows' }
   | { do: 'read jobs'; run: DeliveryRun }
@@ -47,46 +47,46 @@ type Verdict =
   | { kind: 'finished in Port' }
   | { kind: 'canceled in Port' }
   | { kind: 'run finished'; run: DeliveryRun }
-  /** The event that gives the delivery up. */
+  /** Event types with which the relay gives up on the delivery. */
   | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'; cause: NoRun }
 
-/** What is known of the runs of a delivery. */
+/** The known runs of a delivery. */
 export interface Found {
-  /** All that belong to it, past ones included, as they are now. */
+  /** Current state of all runs that belong to the delivery, including past runs. */
   runs: DeliveryRun[]
-  /** Those that could belong to it, if none does. */
+  /** Runs that could belong to the delivery, if no run is bound to it. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Port names a run that isn't in this repository, for example if a workflow started another one for the work. */
+  /** Whether Port's run id isn't in this repository, for example because another repository's workflow does the work. */
   elsewhere: boolean
 }
 
-/** How long the post step may still report after a run finished. */
+/** How long the action's post step can still report after a run has finished. */
 const GRACE_MS = 1_000
-/** For this long after a dispatch, a 404 doesn't mean that the run was deleted. */
+/** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** Between polls: short at first, then longer. With the list's own interval, below a minute. */
+/** Shortest and longest poll interval. Together with the interval of the run list, polls are under a minute apart. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** If only Port can be read, once for each delivery. */
+/** Longest poll interval if only Port can be read, which takes a request per delivery. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
-/** A result waits this long for Port's response; then its message waits in the outbox. */
+/** How long a result waits for Port's response before its message goes to the outbox. */
 const UNREAD_MS = 300_000
-/** Jobs wait for the request budget no longer than this after the run finished, by GitHub's time: a restart doesn't extend it. */
+/** Longest wait to read jobs after a run finished. GitHub's time is used so that a restart doesn't extend the wait. */
 const JOBS_MS = 60_000
-/** Conclusions that need no jobs. */
+/** Conclusions that can be explained without reading jobs. */
 const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
-/** A dispatch without a run for this long may have no workflow that listens to it. */
+/** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long until Port is read again for the run's id. Less and less often: the action writes it when it starts, or never. */
+/** How long to wait before reading the run id from Port again. The wait grows: the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
-/** How long a delivery waits for its next poll, by how long ago it was dispatched. */
+/** How long a delivery waits for its next poll. The wait grows with the time since the dispatch. */
 export const pollInterval = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - startedAt(delivery)) / 6))
 
@@ -105,7 +105,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   const open = runs.filter(run => !run.past && run.status !== 'completed')
   const isCanceling = verdict.kind === 'poll again' && delivery.cancelRequestedAt !== null
   if (isCanceling && open.length > 0 && !seen.cancelTried) return { do: 'cancel runs', runs: open, pollAt }
-  // A run that is new to the delivery is bound first, so that its history shows by which evidence.
+  // Bind a new run before anything else, so that the history shows the evidence.
   if (runs.some(run => !delivery.runs.some(each => each.id === run.id))) {
     return apply({ type: 'runsSeen', runs, pollAt })
   }
@@ -132,7 +132,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
-/** The result of a failed run waits for its jobs, at most until {@link JOBS_MS} after it finished. */
+/** Reads a failed run's jobs before it finishes the delivery, at most until {@link JOBS_MS} after the run finished. */
 function finishRun(run: DeliveryRun, seen: Observation): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset } = seen
   const { runs, snapshot } = found
@@ -148,7 +148,7 @@ function finishRun(run: DeliveryRun, seen: Observation): PollStep {
 }
 
 /**
- * A dispatch that should have started something by now, and nothing shows that it has: perhaps no workflow listens to it.
+ * Checks whether a workflow listens to a dispatch that should have started a run by now.
  *
  * @returns null if a workflow listens, or if that isn't known
  */
@@ -166,14 +166,14 @@ function findListener(
   return apply({ type: 'listenerMissing', hasFiles: listeners === 'none', pollAt })
 }
 
-/** What the runs and Port's run mean for the delivery. The first rule that applies decides. */
+/** Decides from the workflow runs and Port's run how the delivery continues. The first rule that applies decides. */
 function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
   const { now, found, port } = observation
   const { snapshot, candidates } = found
   const startBy = startedAt(delivery) + policy.startTimeout
   const finishBy = startedAt(delivery) + policy.runTimeout
   const present = decisiveRuns(found.runs)
-  // A run is known before GitHub shows it: by the response to the dispatch, a report, or a webhook.
+  // A response to a dispatch, a report, or a webhook can identify a run before GitHub's API returns it.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
@@ -182,9 +182,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // If the result reaches Port only through the relay, another result is a user's.
+  // If the result reaches Port only through the relay, a different result was set by a user.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion)
-  // Port shows of a node run that it is being cancelled.
+  // For node runs, Port shows a pending cancellation.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
 
@@ -197,9 +197,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // A synchronous run has finished with the response to its webhook.
+    // A synchronous run finishes as soon as its webhook gets a response.
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
-    // If GitHub rejected the request to cancel, the same result in Port doesn't lead to another one.
+    // If GitHub rejected a cancellation, the unchanged result in Port doesn't trigger another one.
     if (delivery.cancelSentAt === null && (port.cancelling || (port.ended && isCancelled)))
       return { kind: 'canceled in Port' }
     if (port.ended) return { kind: 'finished in Port' }
@@ -215,19 +215,19 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     const limits = [startBy, finishBy, listenBy].filter(limit => limit > now)
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The result may have been reported already: Port is read first, for a while.
+  // The action could have reported the result already, so wait a while for Port's response.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
-  // A run that was never seen may be in another repository, which Port names.
+  // A run that is known only from Port and was never read could be in another repository.
   if (isGone && present.some(run => run.evidence !== 'port' || run.status !== 'unknown')) {
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // An earlier poll, of whichever relay, must have seen that they finished.
+    // An earlier poll by any relay must have seen the runs finished.
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // The work may continue in a run of another repository, whose result only Port shows.
+    // The work could continue in another repository's run. Only Port shows its result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   if (now >= finishBy) {
@@ -258,7 +258,7 @@ export function isFinished(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }
 
-/** If there are several runs, one that didn't succeed; a skipped one only if all were skipped. */
+/** Returns an unsuccessful run if there is one, and a skipped run only if all runs were skipped. */
 function worstOf(runs: readonly DeliveryRun[]): DeliveryRun {
   return (
     runs.find(run => !isSuccess(run)) ??
@@ -271,14 +271,14 @@ const isSuccess = ({ conclusion }: DeliveryRun) =>
 
 const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queuedAt
 
-/** How long GitHub must have refused before the refusal counts as final. */
+/** How long GitHub must have denied access before the denial counts as final. */
 const REFUSED_MS = 60_000
 
 /**
- * What to do with a delivery without a known run when the start timeout is over: no workflow listens, its run can't be
+ * Decides about a delivery without a known run after the start timeout: no workflow listens, the run can't be
  * identified, or the relay can't read the runs.
  *
- * @param startBy when the start timeout is over, milliseconds since 1970
+ * @param startBy end of the start timeout, milliseconds since 1970
  * @returns null if another poll has to decide
  */
 function decideStartTimeout(
@@ -289,7 +289,7 @@ function decideStartTimeout(
   const { snapshot, candidates, whole } = found
   if (snapshot.access === 'unavailable') return null
   if (snapshot.access === 'forbidden') {
-    // A node run can't be read from Port either: a run that may exist unseen must not be finished.
+    // If Port can't be read either, as for node runs, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
     const reason = snapshot.reason ?? "GitHub doesn't show it"

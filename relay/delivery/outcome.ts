@@ -17,12 +17,12 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
   ['skipped', 'not_started'],
 ])
 
-/** The outcome of a conclusion: of a workflow run, or as the action reports it. */
+/** Maps a conclusion to an outcome, either a workflow run's conclusion or one that the action reported. */
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
 /**
- * The outcome of a run that finished in Port, which shows canceled runs as failed, and of node runs nothing.
+ * The outcome of a run that finished in Port. Port shows canceled runs as failed, and no result for node runs.
  *
  * @param run the workflow run, if it is known
  */
@@ -33,12 +33,12 @@ export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclu
 
 /** The result of a delivery, for users. */
 interface Ending {
-  /** `failed`: the workflow didn't do its work, so a user may redeliver it. */
+  /** `failed` means that the workflow didn't do its work, so a user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
   outcome: Outcome
   conclusion: 'success' | 'failure' | 'cancelled'
   label: string
-  /** The cause, and what to do next. */
+  /** The cause and the next step for the user. */
   sentence: string
 }
 
@@ -62,11 +62,11 @@ export const failed = (outcome: Outcome, label: string, sentence: string): Endin
 const notStarted = (sentence: string) => failed('not_started', 'Not started', sentence)
 const unknown = (label: string, sentence: string) => failed('unknown', label, sentence)
 
-/** What makes the run of a delivery known. */
+/** Tells users how to make a delivery's run identifiable. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
-/** The result if no workflow run was followed until it finished. */
+/** The result if the relay didn't follow a workflow run until it finished. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -127,7 +127,7 @@ function noRunOfWorkflow(delivery: Delivery): string {
   return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run of it. Check that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
-/** The result if the workflow run has finished and nothing reported it. */
+/** The result if the workflow run finished without a report. */
 export function outcomeOfRun(
   run: Pick<DeliveryRun, 'conclusion'>,
   jobs: Job[] | null,
@@ -205,20 +205,20 @@ function cancelled(jobs: Job[] | null, repository: string): string {
   return `The workflow run in ${repository} was canceled, or reached timeout-minutes, and couldn't report it. The run's page shows who or what stopped it.`
 }
 
-/** The step that a job failed at; null if none did, for example if its runner was lost. */
+/** Returns a job's failed step; null if no step failed, for example because the runner was lost. */
 export const failedStep = (job: Job) =>
   job.steps.find(step => step.conclusion === 'failure' || step.conclusion === 'timed_out') ?? null
 
 export const names = (list: readonly string[]) =>
   list.length > 5 ? `${list.slice(0, 5).join(', ')} and ${list.length - 5} more` : list.join(', ')
 
-/** What was dispatched, for users: `"deploy" to acme/shop`, `workflow deploy.yml to acme/shop on main`. */
+/** Describes a dispatch for users: `"deploy" to acme/shop` or `workflow deploy.yml to acme/shop on main`. */
 export function describeDispatch({ repository, eventType, workflow, ref }: Delivery): string {
   if (workflow === null) return `"${eventType}" to ${repository}`
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** An attempt and GitHub's response, as the history and the log name them. No duration if nothing was sent. */
+/** Returns the history and log fields of an attempt and GitHub's response. No duration if nothing was sent. */
 export const attempted = (
   { awaitingResponseSince, attemptedAt }: Delivery,
   { attempt, response }: Pick<Event<'dispatchDeferred'>, 'attempt' | 'response'>,
@@ -230,16 +230,16 @@ export const attempted = (
   ...(response && response.requestId !== null && { github_request_id: response.requestId }),
 })
 
-/** The page of a repository's workflow runs. */
+/** URL of a repository's Actions page. */
 export const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`
 
 /** @param ms milliseconds since 1970 */
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 /**
- * The last state, and the messages to Port: the log before the final status.
+ * Finishes a delivery: sets its last state, and sends Port the log, then the final status.
  *
- * @param shown.lines instead of the ending's sentence
+ * @param shown.lines log lines that replace the message of the result
  */
 export function finish(
   delivery: Delivery,
@@ -269,7 +269,7 @@ export function finish(
           statusLabel: label,
           link: [run?.url || (run ? `${page}/runs/${run.id}` : page)],
           ...(run && { externalRunId: String(run.id) }),
-          // A summary that the workflow wrote stays where all went well.
+          // After a success, the workflow's own summary is kept.
           ...(!success && { summary: sentence }),
         },
       },
@@ -278,7 +278,7 @@ export function finish(
   }
 }
 
-/** The delivery finishes without a workflow run. A run that a user finished in Port keeps its status. */
+/** Finishes a canceled delivery without a workflow run. A run that a user finished in Port keeps its status. */
 export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
   const message = `Delivery ${delivery.id} was canceled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }

@@ -12,13 +12,13 @@ import {
 } from './outcome.ts'
 
 /**
- * How long a dispatch without a response may take to show as a run before it is sent again, counted from the loss of the
- * response: GitHub's lists lag during the incidents that lose responses. A shorter RELAY_START_TIMEOUT shortens it.
+ * How long to wait for a run after a response was lost, before dispatching again. GitHub's lists lag during the
+ * incidents that lose responses. A shorter RELAY_START_TIMEOUT shortens the wait.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
-/** After a lost response, when to search for the run: soon, then less often, and a last time when the grace period is over. */
+/** When to search for the run after a lost response. The last search is at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
-/** How often to poll if the list of runs doesn't decide. */
+/** Poll interval if the list of runs is inconclusive. */
 const LOOK_MS = 10_000
 const MAX_BACKOFF_MS = 60_000
 
@@ -74,9 +74,9 @@ export function loseResponse(
 }
 
 /**
- * A dispatch whose response was lost is sent again only if the list of runs shows that none appeared, once one would
- * have been seen. If the list doesn't decide, the action's report, Port's run, or a title is awaited until the start
- * timeout is over; then the delivery fails, and a user decides: a second dispatch may do the work twice.
+ * Dispatches again after a lost response only if the list of runs, read after the grace period, shows no run. If the
+ * list is inconclusive, the relay waits for a report, Port's run, or a title until the start timeout is over. Then the
+ * delivery fails and a user decides, because a second dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -94,11 +94,11 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // A run may have appeared after the list was read.
+  // A run could have appeared after the list was read.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // After the only attempt the time may have passed while no relay ran.
+      // After the first attempt, the time could have passed while no relay was running.
       if (isLate && delivery.attempts > 1) return giveUp()
       return retry(delivery, 'no workflow run appeared', now, policy)
     case 'unavailable':
@@ -121,7 +121,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** A rate-limit pause: nothing was tried, and nothing is due before it is over. */
+/** Notifies Port of a rate-limit pause. There was no attempt, and nothing is due before the pause is over. */
 export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
     change: { waitingNotified: true, reason },
@@ -140,7 +140,7 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   return { change, messages, history: null }
 }
 
-/** Dispatches it again, unless it was canceled in the meantime. */
+/** Dispatches the delivery again, unless it was canceled in the meantime. */
 function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   return {
@@ -150,7 +150,7 @@ function retry(delivery: Delivery, reason: string, now: number, policy: Policy):
   }
 }
 
-/** The dispatch failed, unless it was canceled in the meantime. */
+/** Fails the delivery, unless it was canceled in the meantime. */
 function fail(
   delivery: Delivery,
   history: HistoryEntry,
@@ -165,7 +165,7 @@ function fail(
   })
 }
 
-/** A line for Port's log that the delivery waits: only one since it was queued. */
+/** Returns a line for Port's log that the delivery is waiting, at most once since it was queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingNotified) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
@@ -173,16 +173,16 @@ function once(delivery: Delivery, reason: string): Message[] {
 }
 
 /**
- * Until when a dispatch is retried. A delivery that was queued for long before its first attempt, behind others or
- * while no relay ran, doesn't fail with its first failed attempt.
+ * Returns the time of the last retry. A delivery that was queued for a long time, behind others or while no relay was
+ * running, doesn't fail on its first failed attempt.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
 }
 
-/** Never longer than a workflow may take to appear at all. */
+/** Grace period, never longer than the start timeout. */
 const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
 
-/** When to poll next; both times are counted from the loss of the response. */
+/** Returns the time of the next poll. Both times are relative to the loss of the response. */
 const nextPoll = (after: number, policy: Policy) =>
   Math.min(POLLS_MS.find(poll => poll > after) ?? grace(policy), grace(policy))

@@ -1,11 +1,11 @@
 import type { Delivery, DeliveryRun } from './delivery.ts'
 
-/** When the first poll is due after GitHub accepted a dispatch, or a run reported or was found. */
+/** Delay of the first poll after GitHub accepted a dispatch, or after a run reported or was found. */
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished run in Port finishes the delivery. The run of a redelivered delivery may have finished before; and
- * if a user canceled the delivery, its workflow run is still to be canceled.
+ * Whether a finished run in Port finishes the delivery. It doesn't after a redelivery, because the run could have
+ * finished earlier, nor after a cancellation, because the workflow run still has to be canceled.
  */
 export const followsPort = ({
   queuedAt,
@@ -14,18 +14,18 @@ export const followsPort = ({
 }: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>): boolean =>
   queuedAt === receivedAt && cancelRequestedAt === null
 
-/** The runs whose results decide: the one that is known to report, else all whose titles name the delivery. */
+/** Returns the runs that decide the result: runs bound by more than a title, or else all runs bound by title. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
   return known.length > 0 ? known : present
 }
 
-/** The run that represents a delivery. */
+/** Returns the run that represents a delivery. */
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 
-/** A run as GitHub shows it now. An older attempt, as from a replica that lags behind, changes nothing. */
+/** Updates a run with GitHub's current data. Data of an older attempt, as from a lagging replica, is ignored. */
 export function refresh(
   run: DeliveryRun,
   now: Pick<DeliveryRun, 'attempt' | 'status' | 'conclusion' | 'url'> | undefined,
@@ -37,8 +37,8 @@ export function refresh(
 }
 
 /**
- * The runs of a delivery after a poll. What was recorded since the poll started, such as the action's report, stays; a
- * delivery that is bound by more than titles gets no further run.
+ * Merges polled runs into a delivery's runs. Changes recorded since the poll started, such as a report, are kept. A
+ * delivery with a run that is bound by more than its title gets no further runs.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
   const present = known.filter(run => !run.past)
@@ -48,7 +48,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // The run that Port names is known to report.
+      // The action reports from the run that Port names.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),
@@ -56,6 +56,6 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   ]
 }
 
-/** A GitHub run id as Port's `externalRunId` holds it; null if it is something else. */
+/** Parses Port's `externalRunId` as a GitHub run id. Returns null if it is something else. */
 export const toGithubRunId = (id: string | null): number | null =>
   id !== null && /^\d{1,15}$/.test(id) ? Number(id) : null

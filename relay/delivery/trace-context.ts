@@ -2,23 +2,23 @@ import { createHash } from 'node:crypto'
 import type { Delivery } from './delivery.ts'
 
 /*
- * The ids of a delivery's trace are derived from the delivery, so that any relay continues the trace, and a trace that is
- * exported twice is the same trace.
+ * Trace ids are derived from the delivery. Any relay can therefore continue the trace, and a second export has the
+ * same ids.
  */
 
-/** A delivery since it was queued: each redelivery is a round of its own within the trace. */
+/** A round starts when a delivery is queued. Each redelivery starts a new round within the same trace. */
 type Round = Pick<Delivery, 'id' | 'queuedAt'>
 
-/** 32 hexadecimal digits: the delivery's id, which is a UUID, without the dashes. */
+/** Trace id of 32 hexadecimal digits: the delivery's UUID without dashes. */
 export function traceId(delivery: string): string {
   const digits = delivery.replaceAll('-', '').toLowerCase()
   return /^[0-9a-f]{32}$/.test(digits) ? digits : hash(delivery, 32)
 }
 
-/** 16 hexadecimal digits. @param span names it within the round */
+/** Span id of 16 hexadecimal digits. @param span unique name within the round */
 export const spanId = ({ id, queuedAt }: Round, span: string): string => hash(`${id} ${queuedAt} ${span}`, 16)
 
-/** Of the workflow run: what a workflow records belongs to it. */
+/** Span of the workflow run, and parent of the spans that the workflow records. */
 export const RUN_SPAN = 'run'
 
 /** @see https://www.w3.org/TR/trace-context/#traceparent-header */

@@ -25,7 +25,7 @@ const only = <T extends EventType>(states: NoInfer<Partial<Row<T>>>): Row<T> => 
   ...states,
 })
 
-/** What each event does in each state; null: nothing. */
+/** The handler of each event in each state; null if the event is ignored. */
 const TABLE: { [T in EventType]: Row<T> } = {
   attemptStarted: only({ queued: dispatching.start }),
   dispatchAccepted: {
@@ -82,7 +82,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
 }
 
 /**
- * Decides every change of a delivery's state, from typed values only. Pure.
+ * Decides every change of a delivery's state, using only typed values. Pure.
  *
  * @param now milliseconds since 1970, by the store's clock
  * @returns null if the event changes nothing in this state
