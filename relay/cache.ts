@@ -1,4 +1,4 @@
-/** A Map with a limit: `set` makes its entry the newest one, and removes the oldest beyond the limit. */
+/** A Map with a maximum size. `set` makes an entry the newest one and removes the oldest entry beyond the limit. */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #limit: number
 
@@ -16,14 +16,14 @@ export class BoundedMap<K, V> extends Map<K, V> {
   }
 }
 
-/** What is remembered for a limited time. */
+/** A cache whose values expire. */
 export interface TtlCache<T> {
   get(key: string): T | undefined
   set(key: string, value: T): void
   delete(key: string): void
 }
 
-/** @param ttl how long a value is valid, in milliseconds */
+/** @param ttl lifetime of a value, in milliseconds */
 export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_000): TtlCache<T> {
   const entries = new BoundedMap<string, { value: T; at: number }>(limit)
   return {

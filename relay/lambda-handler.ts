@@ -6,28 +6,28 @@ import { PROBLEM_TYPE, Problem, problemDetails } from './http/problem.ts'
 import { type AssembledRelay, assembleRelay } from './relay.ts'
 import type { Worker } from './workers/worker.ts'
 
-/** The events that AWS sends: a request, or an event of a schedule. */
+/** An event from AWS: an HTTP request or a scheduled event. */
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
-/** How long a request may wait for what is due after it was accepted: its sender waits as well. */
+/** How long a request's invocation processes due work after accepting the request, while the sender waits. */
 const REQUEST_WORK_MS = 5_000
-/** Whether a run that has ended is still to be reported on shows a second after its end: the invocation waits for it. */
+/** How long an invocation waits for new work. A second after a run finished, it's clear whether a report is missing. */
 const QUIET_MS = 1_500
-/** Left for a step that has begun, of a request and of a schedule; one request to GitHub or Port takes 10 s at most. */
+/** Time reserved to complete a step, for requests and schedules. One GitHub or Port request takes 10 s at most. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
-/** Left for the response. */
+/** Time reserved for the response. */
 const RESPONSE_MS = 1_000
-/** The relay of the last invocation is used again for so long. */
+/** How long the next invocation can reuse the relay. */
 const KEEP_MS = 10_000
-/** Between invocations AWS freezes the process; a clock that stood still meanwhile shows it. */
+/** A difference between the clocks above this shows that AWS froze the process between invocations. */
 const FROZEN_MS = 500
 
 /**
- * The relay as a function of AWS Lambda, on PostgreSQL. A request gets its response when it is persisted, and the
- * same invocation does the work that is due, as long as it may; an event of a schedule does the same for work that has
- * come due since. The next invocation takes over, by its lease, what an invocation leaves, even if it is killed.
+ * Runs the relay as an AWS Lambda function with PostgreSQL. An invocation persists its request and then processes due
+ * work while time remains. Scheduled events process work that has become due since. If an invocation is killed, a
+ * later invocation continues its work when the lease expires.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
@@ -64,10 +64,10 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // The sender of any other request waits for the response.
+      // Senders other than GitHub wait for the response.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // A refused request brings no work, and any sender can send one.
+      // A refused request creates no work, and anyone can send one.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
@@ -76,7 +76,7 @@ export function createHandler(
         await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
       } else {
-        // The step that is under way is frozen now. It may end later, unless its lease has expired by then.
+        // AWS freezes the step in progress. It can finish in a later invocation if its lease hasn't expired.
         void allStopped.then(() => relay.close()).catch(() => {})
       }
     }
@@ -107,7 +107,7 @@ function methodOf(event: LambdaEvent): string {
 
 const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
 
-/** The path of an HTTP API starts with the name of its stage, unless that is `$default`. */
+/** Removes the stage name, with which an HTTP API's paths start unless the stage is `$default`. */
 function withoutStage(event: LambdaEvent): LambdaEvent {
   if (!('rawPath' in event)) return event
   const prefix = `/${event.requestContext.stage}/`
@@ -124,7 +124,7 @@ const LOOK_MS = 20
 /**
  * Waits until the workers have had nothing to do for `quietMs`.
  *
- * @param until the latest time, by `performance.now()`
+ * @param until deadline, by `performance.now()`
  */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
   while (performance.now() < until) {

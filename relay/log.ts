@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** The relay's log: JSON lines, which {@link forTerminal} turns into readable lines. */
+/** Creates the relay's log. It writes JSON lines, which {@link forTerminal} turns into readable lines. */
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
 }
@@ -13,7 +13,7 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
   debug: 'dim',
 }
 
-/** Readable lines: `12:03:04 WARN  database unavailable; retrying  count=3`. With color, unless `NO_COLOR` is set. */
+/** Writes lines such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
 export const forTerminal = (destination: LogDestination): LogDestination => ({
   ...destination,
   write: line => destination.write(readable(line)),
@@ -33,8 +33,8 @@ function readable(line: string): string {
 const LONGEST = 2_000
 
 /**
- * An error for the log, without its own properties: those of a client's error hold the request with its headers and
- * body. A response may quote the request, too, so only its status is shown.
+ * Describes an error for the log, without its custom properties, because an HTTP client's error contains the request's
+ * headers and body. A response can also quote the request, so only its status is shown.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -46,7 +46,7 @@ function describeError(error: unknown): object {
     type: name,
     message: shown.slice(0, LONGEST),
     ...(typeof code === 'string' && { code }),
-    // Without the first lines, which repeat the message.
+    // Omit the first lines, which repeat the message.
     stack: stack.slice(Math.max(0, stack.search(/^ +at /m))).slice(0, LONGEST),
     ...(cause instanceof Error && { cause: describeError(cause) }),
   }
@@ -54,12 +54,12 @@ function describeError(error: unknown): object {
 
 type Destination = ReturnType<typeof pino.destination>
 
-/** What pino writes to. */
+/** A destination for pino. */
 export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
 
 /**
- * Passes the lines of one turn of the event loop together: with each line, a destination of pino measures up to 16 KB of
- * waiting lines, which under load costs more than the line itself. If there are too many, those of a turn are dropped.
+ * Writes all lines of one event loop turn together. For every write, a pino destination measures up to 16 KB of waiting
+ * lines, which takes longer than the write itself under load. If too many lines wait, those of a turn are dropped.
  */
 export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
@@ -69,7 +69,7 @@ export function batchedByTurn(destination: Destination): LogDestination {
     lines = []
     destination.write(text)
   }
-  // Before pino's own listener, which writes what the destination holds.
+  // Run before pino's own listener, which flushes the destination.
   process.prependListener('exit', passOn)
   return {
     write(line) {
@@ -89,18 +89,18 @@ export function batchedByTurn(destination: Destination): LogDestination {
 
 type Write = (fields: object, message: string) => void
 
-/** The log for repeated errors: Port or the database is unavailable, or GitHub limits the relay or rejects its credential. */
+/** The log for errors that repeat, for example while Port or the database is unavailable. */
 export interface ThrottledLog extends Record<'warn' | 'error', Write> {
-  /** Writes a line for what was counted since the last one. */
+  /** Writes a line for each message that was counted since its last line. */
   flush(): void
 }
 
 const MINUTE_MS = 60_000
 
 /**
- * Writes an error when it occurs first, and then one line per minute for each message as long as it recurs: with the
- * latest fields, and `count`, the number of occurrences since the previous line. Messages are fixed: what varies is a
- * field.
+ * Writes an error when it first occurs, then one line per minute for each message while it recurs. Each line has the
+ * latest fields and a `count` of occurrences since the previous line. Messages are fixed, so put variable values into
+ * fields.
  */
 export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): ThrottledLog {
   const lasting = new Map<string, { level: 'warn' | 'error'; fields: object; count: number }>()
@@ -120,7 +120,7 @@ export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs
     }, everyMs).unref()
   }
 
-  /** @returns false if nothing has occurred since the previous line */
+  /** @returns false if the error hasn't occurred since the previous line */
   function write(message: string): boolean {
     const known = lasting.get(message)
     if (!known || known.count === 0) return false

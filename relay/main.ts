@@ -6,7 +6,7 @@ import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// The other commands are loaded only when called: the relay starts faster without them.
+// Other commands are loaded only when called, so that the relay starts faster.
 const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {

@@ -28,42 +28,42 @@ import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
 import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
-/** How often it's determined which credentials to check. */
+/** How often the relay determines which credentials to check. */
 const CHECK_SIDES_MS = 5_000
 
-/** How long a stop waits for requests and steps under way. */
+/** How long a stop waits for requests and steps in progress. */
 const STOP_MS = 20_000
 
-/** How long a relay that has just started measures how busy it is, and how often at most. */
+/** Duration and maximum number of load measurements after the start. */
 const LOOK_MS = 20
 const LOOKS = 25
 
-/** A relay that listens and works. */
+/** A relay that accepts requests and processes deliveries. */
 export interface Relay {
   address: string
   port: number
-  /** Accepts nothing more, finishes what is under way, closes the store. Takes at most 25 s. */
+  /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
   stop(): Promise<void>
 }
 
-/** A relay that does not listen yet. */
+/** A relay that doesn't listen for requests yet. */
 export interface AssembledRelay {
   app: Hono
   throttled: ThrottledLog
-  /** Starts everything that advances deliveries. */
+  /** Starts the workers that process deliveries. */
   startWorkers(): Worker[]
-  /** Records what was counted. */
+  /** Persists the counters. */
   flush(): Promise<void>
-  /** The same, and closes the database. */
+  /** Persists the counters and closes the database. */
   close(): Promise<void>
 }
 
 /**
  * Assembles the relay.
  *
- * @param stopping aborted once this relay dispatches nothing more
- * @param opening the store, if it is being opened already
- * @throws Error with a sentence if the database can't be opened
+ * @param stopping aborted when this relay stops dispatching
+ * @param opening the store, if it is already being opened
+ * @throws Error with a message for users if the database can't be opened
  */
 export async function assembleRelay(
   config: Config,
@@ -190,7 +190,7 @@ export async function assembleRelay(
   }
 }
 
-/** The `fetch` of Port's client. */
+/** Creates the `fetch` function for Port's client. */
 export const fetchPort =
   (onResponse: OnResponse): Fetch =>
   async (url, init) => {
@@ -203,10 +203,10 @@ export const fetchPort =
   }
 
 /**
- * Assembles the relay and listens.
+ * Assembles the relay and starts listening.
  *
- * @param opening the store, if it is being opened already
- * @throws Error with a sentence if the database can't be opened or the address is in use
+ * @param opening the store, if it is already being opened
+ * @throws Error with a message for users if the database can't be opened or the address is in use
  */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
   const stopping = new AbortController()
@@ -229,13 +229,13 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
     address,
     port: boundPort,
     async stop() {
-      // A connection that was busy when the stop began becomes idle later, and would delay it.
+      // Connections that become idle during the stop would delay it.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
       const patience = sleep(STOP_MS, undefined, { signal: late.signal }).catch(() => {})
       const workers = await starting
-      // The next start finds what does not end in time by its lease and its recorded attempt.
+      // After a restart, the relay finds unfinished work by its lease and recorded attempt.
       await Promise.race([Promise.all(workers.map(worker => worker.stop())), patience])
       stopping.abort()
       await Promise.race([closed, patience])
@@ -249,8 +249,8 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
 }
 
 /**
- * Requests that have waited for the relay come first: Node accepts one connection per pass of its event loop, and the
- * first steps of the workers take long passes. If nothing has waited, one measurement is enough.
+ * Waits until the relay has accepted waiting requests. Node accepts one connection per event loop pass, and the
+ * workers' first steps make passes long. If no requests are waiting, one measurement is enough.
  */
 async function whenCalm(): Promise<void> {
   for (let poll = 0; poll < LOOKS; poll++) {

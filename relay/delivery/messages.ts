@@ -113,7 +113,7 @@ export type NextStep =
  * |---|---|---|
  * | accepted | done | done |
  * | the run has finished, or is synchronous | dropped | dropped |
- * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with the conclusion only, then retried |
+ * | Port rejects the message's content | dropped, with a warning in the relay's log; log lines are replaced by a notice | sent again with fewer fields, then retried |
  * | Port doesn't know the run | retried; dropped after 15 minutes | as below |
  * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
  *

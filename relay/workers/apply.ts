@@ -17,27 +17,27 @@ export interface ApplyDeps {
   policy: Policy
   /** Whether finished deliveries are traced. */
   traced?: boolean
-  /** Whether the delivery has a run in Port, and its organization has credentials to report to it. */
+  /** Whether the delivery has a run in Port, and the relay has credentials to report to that run. */
   canReport: (delivery: Delivery) => boolean
   log: Record<'info' | 'debug', (fields: object, message: string) => void>
-  /** Called with each transition that was applied, and the delivery before it. */
+  /** Called after each applied transition, with the delivery as it was before. */
   onTransition: (before: Delivery, applied: Transition, now: number) => void
 }
 
 interface ApplyOptions {
-  /** Of the report that brings the event. */
+  /** Receipt of the report that caused the event. */
   receipt?: ReportReceipt
-  /** The OIDC token that allows the event. */
+  /** The OIDC token that authorizes the event. */
   token?: UsedToken
-  /** Only on this version of the delivery. */
+  /** Applies the event only to this version of the delivery. */
   strict?: boolean
-  /** How long to retry while the database is unavailable, milliseconds. */
+  /** How long to retry while the database is unavailable, in milliseconds. */
   patienceMs?: number
-  /** Ends the retries early. */
+  /** Stops the retries early. */
   stopping?: AbortSignal
 }
 
-/** `conflict`: another change came first, or another delivery has one of its runs or its token. `gone`: it was deleted. */
+/** `conflict`: the delivery changed, or another delivery has its run or token. `gone`: the delivery was deleted. */
 interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
@@ -50,8 +50,8 @@ export type ApplyEvent = (
 ) => Promise<Applied>
 
 /**
- * Applies an event to a delivery: the transition is decided on a version of it, and decided again if another
- * change came first, by this relay or another. Every change of a state is made and logged here.
+ * Applies an event to a delivery. If this relay or another one changed the delivery in the meantime, the transition is
+ * decided again for the new version. Every state change is made and logged here.
  */
 export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   const { store, policy, canReport, log, onTransition, traced } = deps
@@ -90,12 +90,12 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   }
 }
 
-/** GitHub's webhooks about the jobs arrive later than the report that finishes the delivery. */
+/** Delay of the trace, because GitHub's job webhooks arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
-/** During an outage every delivery waits: the log has one line about the outage instead of one for each. */
+/** Types that aren't logged per delivery. During an outage, the log has one line instead of one per delivery. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
-/** The reason names jobs and steps of the workflow run, which may contain inputs. */
+/** Types whose reason contains names of jobs and steps. These names can contain inputs. */
 const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -111,15 +111,15 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
 
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 1_000
-/** How long work is retried after a stop was requested. */
+/** How long to retry after a stop was requested. */
 const STOPPING_MS = 15_000
 
 /**
- * Repeats work that must not be lost while the database is unavailable.
+ * Retries work that must not be lost while the database is unavailable.
  *
- * @param patienceMs for how long, milliseconds
- * @param stopping aborted when the relay is to stop
- * @throws the last error when the time is over
+ * @param patienceMs how long to retry, in milliseconds
+ * @param stopping aborted when the relay stops
+ * @throws the last error, when the time is over
  */
 export async function keepTrying<T>(
   work: () => Promise<T>,

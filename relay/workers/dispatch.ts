@@ -27,23 +27,23 @@ export interface DispatchDeps {
   onAttempt: (outcome: DispatchOutcome['kind']) => void
 }
 
-/** A dispatch and what comes before it: a token, and the repository's new address. */
+/** Time for a dispatch, including requests for a token and for a moved repository's new address. */
 const REQUESTS_MS = 30_000
-/** Longer than the longest step, so that the step ends before another relay can claim the delivery. */
+/** Longer than any step, so that a step finishes before another relay can claim the delivery. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
-/** How long GitHub's response is kept while the database is unavailable. */
+/** How long to retry persisting GitHub's response while the database is unavailable. */
 const PATIENCE_MS = 600_000
-/** The maximum age of the list that is searched for the run after a lost response. */
+/** Maximum age of the list of runs when searching for a run after a lost response. */
 const FRESH_MS = 1_000
 /**
- * The step of a queued delivery. A dispatch isn't idempotent: the attempt is persisted before the request is sent, so
- * that a relay that is killed in between looks for the run before it sends again.
+ * Creates the step that dispatches a queued delivery. A dispatch isn't idempotent, so the attempt is persisted before
+ * the request is sent. If the relay is killed in between, it searches for the run before it dispatches again.
  */
 export function createDispatch(
   deps: DispatchDeps,
 ): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
   const { store, github, pauses, apply, publicUrl, traced, onAttempt } = deps
-  // If it fails, the permit is lost, which costs a moment; what is to be recorded must not be lost with it.
+  // Ignore errors: a lost permit only delays a dispatch, but the outcome must still be recorded.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
 
   return async (claimed, stopping) => {
@@ -77,7 +77,7 @@ export function createDispatch(
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
     const event = toEvent(outcome, attempt)
     const recorded = await record(event)
-    // Another delivery has the run, which its title names as well: GitHub has accepted this dispatch all the same.
+    // The run is already bound to another delivery by its title, but GitHub has accepted this dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
     if (outcome.kind === 'deferred') await returnPermit()
@@ -104,7 +104,7 @@ function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
   }
 }
 
-/** After a lost response, the evidence that binds runs decides whether a run was started. */
+/** Searches, after a lost response, for evidence that the dispatch started a run. */
 async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
   const run = await port.read(delivery)
   const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
@@ -112,11 +112,11 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   const pollAt = store.clock() + FIRST_POLL_MS
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
-    // A synchronous run has finished with the response to its webhook.
+    // A synchronous run finishes as soon as its webhook gets a response.
   } else if (typeof run === 'object' && run.ended && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // Port names a run that can't be seen here: the dispatch took effect.
+    // Port names a run outside this repository, so the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     await apply(delivery, {
@@ -141,7 +141,7 @@ function readList(
   }
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
-  // Port may know which of them it is.
+  // Port could identify the run.
   if (portUnread) return unavailable
   return {
     list: 'ambiguous',
@@ -149,14 +149,14 @@ function readList(
   }
 }
 
-/** How many are notified at once; the next ones follow when those are persisted. */
+/** Deliveries per batch. The next batch follows when this one is persisted. */
 const AT_ONCE = 50
-/** A `seq` is assigned before its delivery is committed: a slightly lower one may become visible later. */
+/** A `seq` is assigned before the commit, so deliveries with slightly lower values can become visible later. */
 const MARGIN = 500
 
 /**
- * Writes into Port's log that a delivery waits, for each delivery behind a rate-limit pause: once each, by any relay,
- * across restarts. Deliveries that wait behind others of their repository aren't claimed, so nothing else notifies Port.
+ * Writes to Port's log that a delivery is waiting for a rate-limit pause, once per delivery across relays and restarts.
+ * Deliveries that wait behind others of their repository aren't claimed, so nothing else notifies Port.
  */
 export function createNotifyWaiting({
   store,

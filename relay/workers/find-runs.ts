@@ -21,9 +21,9 @@ export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
   cache: RunCache
   findOwners: FindOwners
-  /** GitHub's clock minus the store's, milliseconds. */
+  /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
-  /** RELAY_START_TIMEOUT, milliseconds. */
+  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
 }
 
@@ -32,7 +32,7 @@ export type FindRuns = (
   options: { maxAge: number; externalRunId: number | null },
 ) => Promise<Found>
 
-/** Finds the workflow runs of a delivery: those bound to it, and those that the evidence of `match-runs.ts` binds. */
+/** Finds a delivery's workflow runs: runs that are already bound, and runs for which `match.ts` finds evidence. */
 export function createFindRuns({
   store,
   cache,
@@ -56,7 +56,7 @@ export function createFindRuns({
       },
       maxAge,
     )
-    // A relay that has just started knows GitHub's clock by this answer.
+    // Call clockOffset() again: a relay that just started learns GitHub's time from this response.
     const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -64,7 +64,7 @@ export function createFindRuns({
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
-    // Where runs may not be read, what Port names is all that can be known.
+    // If the relay has no access to the runs, Port is the only source.
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
@@ -75,7 +75,7 @@ export function createFindRuns({
     const now = store.clock()
     const facts: BindingFacts = {
       runs,
-      // Runs bound by title are matched again, since Port may name one of them.
+      // Match runs bound by title again, because Port could identify one of them.
       taken: new Set(recorded.filter(run => run.delivery !== delivery.id || run.past).map(run => run.id)),
       undecided: new Set(),
       externalRunId: external,
@@ -91,7 +91,7 @@ export function createFindRuns({
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // Other titles show which runs the deliveries of others have.
+      // Other titles show which runs belong to other deliveries.
       const relevant = runs.filter(
         run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
@@ -107,7 +107,7 @@ export function createFindRuns({
       const isUndecided = (run: WorkflowRun) =>
         owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
       const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
-      // Beyond what is listed, one of the same event type may have been dispatched.
+      // If the result is cut off, assume another dispatch with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,
@@ -124,7 +124,7 @@ export function createFindRuns({
           match.runs.map(run => toDeliveryRun(run, evidence)),
         )
       : seen
-    // GitHub counts runs upwards: one that another has started has the larger id.
+    // GitHub's run ids increase, so a run that another run started has the larger id.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
@@ -146,13 +146,13 @@ export const toDeliveryRun = (
   evidence: Evidence,
 ): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
-/** Finds the deliveries to a repository, open or ended, that one of these titles of workflow runs names. */
+/** Finds a repository's deliveries, open or finished, whose ids these workflow run titles contain. */
 export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
-/** Of one query: SQLite takes 32,766 parameters, and their number is rounded up to a power of two. */
+/** Limit per query. SQLite accepts 32,766 parameters, and the store rounds their number up to a power of two. */
 const MAX_PARAMETERS = 8_000
 
-/** @param organizations the ids of all, since a title does not say which one its Port run is of */
+/** @param organizations all ids, because a title doesn't show its Port run's organization */
 export function createFindByTitle(
   store: Pick<Store, 'findByTitle'>,
   organizations: readonly string[],
@@ -171,8 +171,8 @@ export function createFindByTitle(
 }
 
 /**
- * Finds the delivery that each of these workflow runs belongs to by its title; null if the title can't decide. A run that
- * isn't in the map names no delivery.
+ * Finds the delivery that each workflow run belongs to by its title; null if the title is inconclusive. Runs whose
+ * titles contain no delivery's id aren't in the map.
  */
 export type FindOwners = (
   repository: string,
@@ -180,14 +180,14 @@ export type FindOwners = (
 ) => Promise<ReadonlyMap<number, Delivery | null>>
 
 /**
- * A title can quote earlier runs, so it names the delivery that was received last: what a workflow got contains no id of
- * a later one. Users type ids of other organizations, too: as long as a delivery of another organization can have started
- * the run, and isn't known to have another one, the title decides nothing.
+ * If a title contains several ids, the delivery received last is the owner, because a title can quote earlier ids but
+ * not later ones. Users can also enter ids of other organizations. A title is therefore inconclusive if another
+ * organization's delivery can have started the run and isn't known to have a different run.
  */
 export function createFindOwners(deps: {
   store: Pick<Store, 'attemptedBetween'>
   findByTitle: FindByTitle
-  /** The ids of all. */
+  /** Ids of all organizations. */
   organizations: readonly string[]
   /** GitHub's clock minus the store's, milliseconds. */
   clockOffset: () => number
@@ -225,7 +225,7 @@ export function createFindOwners(deps: {
           canHaveStarted(each, run, clocks) &&
           !hasOtherRun(each, run),
       )
-      // Beyond what is listed, there may be more.
+      // If the result is cut off, there could be more rivals.
       if (owner && (isRivals || attempted.length === MAX_OTHERS)) decided.set(run.id, null)
     }
     return decided

@@ -3,12 +3,12 @@ import { LIMITS } from '../config/limits.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 
-/** Few at once, so that intake never waits long for the store. */
+/** Small batches, so that intake never waits long for the store. */
 const STEP = 200
 const SIGNATURES_STEP = 2_000
 const PAUSE_MS = 50
 
-/** Deletes signatures that can no longer be used, and the oldest ones beyond the limit. */
+/** Deletes expired signatures and the oldest signatures beyond the limit. */
 export async function forgetSignatures(
   store: Pick<Store, 'forgetSignatures' | 'clock'>,
   stopped: () => boolean = () => false,
@@ -22,8 +22,8 @@ export async function forgetSignatures(
 }
 
 /**
- * Removes ended deliveries that did not change for `retention` milliseconds, but none whose webhook would be accepted
- * again: it may be signed `tolerance` ahead of the relay's clock, and arrive as much later.
+ * Deletes finished deliveries that haven't changed for `retention` milliseconds, except those whose webhooks could be
+ * accepted again. A webhook can be signed `tolerance` ahead of the relay's clock, and arrive `tolerance` later.
  */
 export async function purge(
   store: Pick<Store, 'purge'>,
@@ -43,15 +43,15 @@ export async function purge(
 
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
-/** An App's tokens are refused where the clocks are a minute apart; below this, only times in the log are wrong. */
+/** GitHub rejects an App's tokens if the clocks differ by a minute. Below this limit, only log times are wrong. */
 export const FAR_MS = 30_000
 
 /**
- * Warns, once a day each, of what will stop the relay: a token that expires within two weeks, a clock that is far from
- * GitHub's.
+ * Warns once a day about conditions that will stop the relay: a token that expires within two weeks, or a clock that
+ * differs from GitHub's.
  *
  * @param deps.clock the wall clock, milliseconds since 1970
- * @returns to be called now and then
+ * @returns a function to call periodically
  */
 export function createReminders(
   { facts, clockOffset }: Pick<GitHub, 'facts' | 'clockOffset'>,

@@ -15,30 +15,30 @@ import { keepTrying } from './apply.ts'
 
 export interface OutboxDeps {
   store: Pick<Store, 'settleOutbox' | 'clock'>
-  /** The client of an organization. */
+  /** Returns an organization's Port client. */
   client: (organization: string) => PortClient | null
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
   /** Whether finished deliveries are traced. */
   traced?: boolean
-  /** How long a message may wait, milliseconds. */
+  /** How long a message can wait, in milliseconds. */
   retention: number
 }
 
-/** How long one page is worked on; the rest is sent with the next claim. */
+/** Time limit for one page. The rest of the page is sent with the next claim. */
 const WORK_MS = 10_000
-/** A call may take four time-outs of the client, 10 s each: a token, the call, a new token after a 401, the call again. */
+/** Up to four client timeouts of 10 s each: a token, the call, a new token after a 401, and the repeated call. */
 const CALL_MS = 40_000
-/** Longer than the longest work, so that the work ends before another relay can claim the outbox. */
+/** How long to retry settling a page. The lease is longer than all of this work together. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
-/** How often in a page a refused request is sent again in halves, until lines are left out several at a time. */
+/** How often rejected batches of a page are split in half. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** A label sent this late may come after the action's own start, and must not undo it. */
+/** A label sent after this time must not overwrite the label that the action could have set since. */
 const LATE_MS = 3_000
 
-/** Sends the messages of a delivery to Port, in order, until one has to be retried. */
+/** Sends a delivery's messages to Port, in order, until a message has to be retried. */
 export const createOutbox =
   (deps: OutboxDeps) =>
   (page: OutboxPage, stopping: AbortSignal): Promise<void> =>
@@ -84,7 +84,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     }
     batches.shift()
   }
-  // A message that Port accepted and that is not recorded as sent would be sent again.
+  // Without this record, messages that Port has accepted would be sent again.
   const sent = { ...settledOf(page.messages, batches), ...(deps.traced && { traced: true }) }
   const now = store.clock()
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
@@ -112,7 +112,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     }
   }
 
-  /** An entity that Port rejects becomes a line in the run's log. */
+  /** Writes or deletes an entity. If Port rejects the request, a line in the run's log reports it. */
   async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
     const { blueprint, properties, operation } = entity
     const isDelete = operation === 'delete'
@@ -143,7 +143,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
     const state = await run.read()
-    // Of a node run it is not known; by then the dispatch is no longer worth a message.
+    // For a node run, the status is unknown. The label about the dispatch is outdated by now.
     return state.ended || state.externalRunId !== null || state.status === 'unknown'
   }
 }

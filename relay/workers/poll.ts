@@ -37,37 +37,37 @@ export interface PollDeps {
   apply: ApplyEvent
   port: PortAccess
   policy: Policy
-  /** GitHub's clock minus the store's, milliseconds. */
+  /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
-  /** Requests for jobs, their logs, and workflows. */
+  /** Budget for requests for jobs, job logs, and workflows. */
   details: RequestBudget
-  /** Requests for whom runs wait for, and who decided. */
+  /** Budget for requests for pending and decided approvals. */
   approvals: RequestBudget
 }
 
-/** What this relay remembers of a delivery between polls; if it is lost, the relay only polls more often. */
+/** Data about a delivery kept in memory between polls. If the data is lost, the relay only polls more often. */
 interface Note {
-  /** When the delivery was queued: a redelivered one has a new note. */
+  /** When the delivery was queued. A redelivery gets a new note. */
   queuedAt: number
   /** When a poll first showed the runs finished. */
   finishedAt: number | null
-  /** When Port's run is to be read again. */
+  /** When to read Port's run again. */
   portAt: number
-  /** When GitHub is to be read again for whom a run waits, although Port shows it. */
+  /** When to read pending approvals again, even if Port already shows them. */
   approvalsAt: number
 }
 
-/** If there are several environments, one may be approved while the run still waits. */
+/** Interval for reading approvals while a run waits, since only some of its environments could be approved. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 
 /**
- * Each call polls one dispatched or running delivery: it reads what `nextStep` asks for, one thing after the other, and
- * applies the event that `nextStep` decides on in the end.
+ * Polls one dispatched or running delivery per call. Reads the data that `nextStep` requests, step by step, and applies
+ * the event that `nextStep` finally returns.
  */
 export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void> {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
-  /** Only on the version that was polled: if another change came first, the next poll decides. */
+  /** Applies an event only to the polled version. If the delivery has changed since, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
@@ -104,7 +104,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
       }
     }
 
-    /** @returns what it has shown, or that it has changed the delivery: the next poll does the rest */
+    /** @returns new observations, or `done` if the delivery changed and the next poll continues */
     async function take(step: Exclude<PollStep, { do: 'apply' }>): Promise<Partial<Observation> | 'done'> {
       const { repository, eventType } = delivery
       const { runs } = seen.found
@@ -137,7 +137,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
           const event = await cancelRuns(delivery, step.runs, { github, now: store.clock() })
           if (!event) return { cancelTried: true }
           const { delivery: current } = await apply(delivery, { type: 'runsSeen', runs, pollAt: step.pollAt })
-          // GitHub has accepted the request, whatever else has happened.
+          // Record the request even if the delivery has changed, because GitHub has accepted it.
           await deps.apply(current, event)
           return 'done'
         }
@@ -153,7 +153,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
     return known
   }
 
-  /** What else is known of a repository in which no workflow listens. */
+  /** Reads the workflows of a repository in which no workflow listens. */
   async function readWorkflows(
     repository: string,
   ): Promise<{ disabled: string[]; workflows: number | null }> {

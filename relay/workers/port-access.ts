@@ -3,24 +3,24 @@ import { UNREAD } from '../../port/client/messages.ts'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 
-/** The one place that decides for which delivery the relay may read from Port and send to it. */
+/** Access to Port. Only this interface decides for which deliveries the relay reads from Port or sends to it. */
 export interface PortAccess {
   /** Whether the delivery has a run in Port, and its organization has credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
-  /** The client of an organization; null if it has no credentials. */
+  /** Returns an organization's client; null if the organization has no credentials. */
   client(organization: string): PortClient | null
-  /** The delivery's run in Port. `unread`: Port didn't respond, or limits requests now. */
+  /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or is limiting requests. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** When Port accepts requests of an organization again, milliseconds since 1970. */
+  /** When Port accepts the organization's requests again, milliseconds since 1970. */
   freeAt(organization: string): number
-  /** The latest such time of all organizations. */
+  /** The latest `freeAt` of all organizations. */
   pausedUntil(): number
 }
 
-/** If Port has no run that could have finished, only GitHub shows the progress of the delivery. */
+/** Stands for a delivery without a readable Port run. Only GitHub shows its progress. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
-/** @param clients by organization, those with credentials */
+/** @param clients clients of the organizations that have credentials, by organization id */
 export function createPortAccess(clients: ReadonlyMap<string, PortClient>): PortAccess {
   const access: PortAccess = {
     canReport: ({ runId, kind, organization }) =>
@@ -36,7 +36,7 @@ export function createPortAccess(clients: ReadonlyMap<string, PortClient>): Port
         return await client.run(runId).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
-        // A retry wouldn't change that, and the result of the run must be sent all the same.
+        // A retry wouldn't help, and the result still has to be sent to Port.
         if (error instanceof PortError && error.kind === 'refused') return UNREAD
         return 'unread'
       }

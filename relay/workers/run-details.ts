@@ -9,19 +9,19 @@ import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/request-budget.ts'
 import { cleanText } from '../github/response.ts'
 
-/** Logs that are fetched; further failed jobs are named only. */
+/** Maximum number of job logs to fetch. Further failed jobs are only named. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
-/** Characters of an annotation. */
+/** Maximum length of an annotation, in characters. */
 const MAX_ANNOTATION = 1_000
-/** Requests that logs leave in the budget for the jobs of other runs, whose results wait for them. */
+/** Requests reserved for other runs' jobs, since the results of those runs wait for them. */
 const LEFT_BY_LOGS = 5
 
 /**
- * Reads the jobs of a run that failed. Never throws: a line names what couldn't be read.
+ * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
  *
- * @returns null if the budget has nothing left for it now
+ * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
   repository: string,
@@ -61,7 +61,7 @@ export async function findFailedJobs(
   }
   return { jobs, lines }
 
-  /** Without the permission, or if GitHub fails, the log has to be enough. */
+  /** Reads a job's annotations. Returns none if the permission is missing or GitHub fails. */
   async function readAnnotations(job: Job): Promise<Annotation[]> {
     if (!budget.take(1, LEFT_BY_LOGS)) return []
     return github.annotations(repository, job.id).catch(() => [])
@@ -94,9 +94,9 @@ function describe(job: Job): string {
 }
 
 /**
- * Reads whom the runs of a delivery wait for, and what was decided.
+ * Reads the pending and decided approvals of a delivery's runs.
  *
- * @returns null if GitHub doesn't show it now, for example without the permission
+ * @returns null if GitHub doesn't return them, for example because the permission is missing
  */
 export async function readApprovals(
   { repository }: Delivery,
@@ -124,15 +124,15 @@ export async function readApprovals(
   }
 }
 
-/** A run that hasn't finished within this time after the first request is canceled by force. */
+/** How long after the first request an unfinished run is canceled by force. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Asks GitHub to cancel the runs of a delivery: once, and once more by force if that has no effect.
+ * Requests that GitHub cancel a delivery's runs. If that has no effect, requests a forced cancellation once.
  *
  * @param now milliseconds since 1970
- * @returns null if nothing was canceled now; a later poll tries again, unless the credential lacks the permission
+ * @returns null if nothing was canceled. A later poll tries again unless the credential lacks the permission.
  */
 export async function cancelRuns(
   { repository, cancelSentAt, cancelForced }: Delivery,

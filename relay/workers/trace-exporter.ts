@@ -8,22 +8,22 @@ import type { Store, TracedDelivery } from '../store/store.ts'
 import { type Origin, spansOf } from './trace-spans.ts'
 
 export interface TraceExporter {
-  /** Sends them in one request. @returns why it failed; null if the collector accepted them */
+  /** Sends the traces in one request. @returns the error, or null if the collector accepted the traces */
   send(finished: [TracedDelivery, Awaited<ReturnType<Store['history']>>][]): Promise<Error | null>
 }
 
-/** Retries of the exporter included. */
+/** Timeout, including the exporter's retries. */
 const TIMEOUT_MS = 5_000
 const NAME = 'port-webhook-relay'
 
-/** @param githubUrl GitHub's API */
+/** @param githubUrl URL of GitHub's API */
 export function createTraceExporter(
   { endpoint, headers }: NonNullable<Config['tracing']>,
   githubUrl: string,
 ): TraceExporter {
   const exporter = new OTLPTraceExporter({
     ...{ url: `${endpoint}/v1/traces`, headers, timeoutMillis: TIMEOUT_MS },
-    // Its own agent wouldn't use the relay's proxy.
+    // The exporter's default agent wouldn't use the relay's proxy.
     httpAgentOptions: protocol => (protocol === 'http:' ? http : https).globalAgent,
   })
   const { version } = packageJson

@@ -14,7 +14,7 @@ import type { HistoryEntry } from '../delivery/delivery.ts'
 import { RUN_SPAN, spanId, traceId } from '../delivery/trace-context.ts'
 import type { TracedDelivery } from '../store/store.ts'
 
-/** Names that may still change: OpenTelemetry's packages advise to copy them. */
+/** Unstable attribute names, which OpenTelemetry recommends copying instead of importing. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',
@@ -39,9 +39,9 @@ const BAD = ['failure', 'timeout', 'error']
 export type Span = Parameters<OTLPTraceExporter['export']>[0][number]
 type Entry = HistoryEntry & { at: number }
 
-/** A span. Times are milliseconds since 1970. */
+/** Data of a span. Times are milliseconds since 1970. */
 interface Part {
-  /** Names it within its round. */
+  /** Unique within the round. */
   key: string
   parent?: string
   name: string
@@ -49,18 +49,18 @@ interface Part {
   from: number
   to: number
   attributes?: Attributes
-  /** Null: it succeeded. */
+  /** Null if the operation succeeded. */
   error?: string | null
   events?: Entry[]
 }
 
-/** What all spans have. */
+/** Properties that all spans share. */
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**
- * The trace of a finished delivery: webhook, queue, each dispatch, the workflow run with its jobs, and the messages to
- * Port. Each redelivery is a child of the first delivery. Nothing in it comes from inputs: names of jobs can contain
- * them, so jobs have only their ids and links; other entries of the history are events without details.
+ * Creates the trace of a finished delivery: webhook, queue, each dispatch, the workflow run with its jobs, and the
+ * messages to Port. Redeliveries are children of the first delivery. The trace contains no inputs. Job names can
+ * contain inputs, so jobs have only ids and links. Other history entries become events without details.
  */
 export function spansOf(delivery: TracedDelivery, history: Entry[], origin: Origin): Span[] {
   const rounds: { queuedAt: number; entries: Entry[] }[] = [{ queuedAt: delivery.receivedAt, entries: [] }]
@@ -132,7 +132,7 @@ function repositoryOf({ repository }: TracedDelivery): Attributes {
   return { [CICD.owner]: owner, [CICD.repository]: name }
 }
 
-/** How long it took isn't recorded. */
+/** The webhook's duration isn't recorded. */
 const webhook = ({ receivedAt }: TracedDelivery): Part => ({
   ...{
     key: 'webhook',
@@ -170,7 +170,7 @@ function dispatches(delivery: TracedDelivery, changes: Entry[], end: number, rou
     })
   if (!round.isLast || attemptedAt === null || known.some(each => each.key === `dispatch ${attempts}`))
     return known
-  // The relay that sent it was killed, or its workflow run reported before the response was recorded.
+  // The response is missing: the relay was killed, or the run reported before the response was recorded.
   const to = changes.find(each => each.at >= attemptedAt && 'github_run_id' in each.details)?.at ?? end
   return [...known, dispatch(attempts, attemptedAt, to, {}, null)]
 }

@@ -10,16 +10,16 @@ export interface TracesDeps {
 }
 
 const AT_ONCE = 20
-/** Longer than an export may take. */
+/** Longer than any export. */
 const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; they are retried'
 
 /**
- * Exports the traces of finished deliveries. The exporter is loaded with the first one. What fails is due again when its
- * claim expires; a relay that is killed before it records an export leaves a trace that is exported again, with the same ids.
+ * Exports the traces of finished deliveries, and loads the exporter for the first trace. A failed export is due again
+ * when its claim expires. If the relay is killed before it records an export, the trace is exported again, same ids.
  *
- * @returns to be called now and then
+ * @returns a function to call periodically
  */
 export function createTraces(deps: TracesDeps): (stopped: () => boolean) => Promise<void> {
   const { tracing, github, store, throttled } = deps

@@ -1,42 +1,42 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ThrottledLog } from '../log.ts'
 
-/** One kind of due work: how it is claimed, and the step that each claim takes. */
+/** Defines how a worker claims due work, and the step that processes a claim. */
 export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
-  /** Equal for two claims of the same work. */
+  /** Returns the same key for claims of the same work. */
   key: (claim: Claim) => string
-  /** @param stopping aborted when the worker is to stop */
+  /** @param stopping aborted when the worker stops */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
-  /** How many steps may be under way at once. */
+  /** Maximum number of concurrent steps. */
   concurrency: number
 }
 
 export interface Worker {
-  /** Work may have come due. */
+  /** Makes the worker check for due work. */
   wake(): void
-  /** Starts the next round of periodic work at once. */
+  /** Starts the next round of periodic work immediately. */
   runNow(): void
   /**
-   * When it was last busy, and when it last started a claim that found nothing, by `performance.now()`: several workers
-   * have nothing left to do when each has claimed in vain since all were busy.
+   * When the worker was last busy, and when it last started a claim that found nothing, by `performance.now()`. All
+   * workers are idle once each one has made an empty claim after any of them was last busy.
    */
   activity(): { busyAt: number; idleAt: number }
-  /** Claims nothing more, and resolves when every step under way has finished. */
+  /** Stops claiming, and resolves when every step in progress has finished. */
   stop(): Promise<void>
 }
 
-/** How often expired leases and due times are checked, and how often if there was no work for a minute. */
+/** How often to check for expired leases and due work, normally and after a minute without work. */
 const POLL_MS = 500
 const QUIET_POLL_MS = 2_000
 const QUIET_MS = 60_000
 
 /**
- * How long to wait before the next check. All workers check at the same moments, so that SQLite gets their claims as one
- * batch.
+ * Returns the wait until the next check. All workers check at the same time, so that SQLite receives their claims in
+ * one batch.
  *
- * @param now and when work was last found or expected; `performance.now()`
+ * @param now by `performance.now()`, like `lastWorkAt`, the time when work was last found or expected
  */
 export function pollDelay(now: number, lastWorkAt: number): number {
   const interval = now - lastWorkAt < QUIET_MS ? POLL_MS : QUIET_POLL_MS
@@ -44,25 +44,25 @@ export function pollDelay(now: number, lastWorkAt: number): number {
 }
 
 /**
- * How long to rest after finding nothing: a millisecond more each time in a row, up to this. Unnecessary wake-ups
- * don't become a busy loop, and the first work after a quiet time doesn't wait.
+ * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond, so that unnecessary wake-ups
+ * don't cause a busy loop and the first work after a quiet period doesn't wait.
  */
 const LONGEST_REST_MS = 20
-/** After a failure. */
+/** Rest after a failed claim. */
 const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
 
 /**
- * Claims whatever is due and moves it one step, until stopped. What a step that throws has claimed is due again when
- * its lease has expired.
+ * Claims due work and runs one step for each claim, until stopped. If a step throws, its work is due again when the
+ * lease expires.
  */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** Claimed while a step of it is under way: the next step follows that one. */
+  /** Claims of work that already has a step in progress. Their steps run after that step. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -77,7 +77,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // Something else has changed it meanwhile and made it due, or this process was suspended for longer than a lease.
+    // Another change made the work due again, or this process was suspended for longer than a lease.
     if (active.has(key)) {
       again.set(key, claim)
       return
@@ -137,7 +137,7 @@ export function startWorker<Claim>(
   }
 }
 
-/** Periodic work, one round after the other. */
+/** Repeats periodic work, one round at a time. */
 export function repeat(
   name: string,
   everyMs: number,

@@ -20,27 +20,27 @@ import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
- * The request budgets of polling, for one minute and all deliveries together: 60 requests. Lists have the most, so that a
- * finished run is noticed within a minute in up to twenty repositories. With more repositories, all take equally longer.
+ * Request budgets for polling, 60 requests per minute for all deliveries together. List requests get the largest share,
+ * so that the relay notices a finished run within a minute in up to twenty repositories. With more, polls slow down.
  */
 const LISTS = 36
 const BY_ID = 8
-/** Jobs, their logs, and workflow files, which leave some for the jobs of other runs. */
+/** Budget for jobs, job logs, and workflow files. Workflow files leave some requests for jobs. */
 const DETAILS = 10
 const LEFT_BY_FILES = 1
-/** For whom runs wait. With GitHub's webhooks, it shows at once. */
+/** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
-/** What the intervals of lists are planned for: below the budget, so that an unplanned request finds some left. */
+/** Planned list requests per minute. Stays below the budget so that unplanned requests are possible. */
 const PLANNED = 34
 /**
- * Lists per minute to find the runs of dispatches whose responses were lost, apart from those of polling: the queue of a
- * repository waits for them, and many repositories do so at once after a relay was killed or while GitHub fails.
+ * List requests per minute to find runs after lost responses, in addition to polling. A repository's queue waits for
+ * them. After a relay was killed or while GitHub fails, many repositories wait at the same time.
  */
 const LOST_RESPONSES = 120
 const LOST_RESPONSES_PLANNED = 110
 
-/** The steps that advance the deliveries of one relay. Another relay on the same database has its own request budgets. */
+/** The steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export interface Engine {
   apply: ApplyEvent
   port: PortAccess
@@ -53,13 +53,13 @@ interface EngineDeps {
   store: Store
   github: GitHub
   pauses: RateLimitPauses
-  /** By organization, those with credentials. */
+  /** Clients of the organizations that have credentials, by organization id. */
   clients: ReadonlyMap<string, PortClient>
   findOwners: FindOwners
   policy: Policy
   publicUrl: string | null
   traced?: boolean
-  /** How long a message to Port may wait, milliseconds. */
+  /** How long a message to Port can wait, in milliseconds. */
   retention: number
   log: ApplyDeps['log'] & OutboxDeps['log']
   throttled: OutboxDeps['throttled']
@@ -100,13 +100,13 @@ export function createEngine(deps: EngineDeps): Engine {
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** All deliveries of a few repositories, since those of one repository wait for the same response. */
+/** Enough for all deliveries of a few repositories. One repository's deliveries wait for the same response. */
 const POLLS_AT_ONCE = 100
-/** Reads the list, one run, Port's run, and jobs with their logs; each request has its own time-out. */
+/** Enough to read the list, one run, Port's run, and jobs with logs. Each request has its own timeout. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** How soon a relay learns of a pause that another relay persisted. */
+/** How often a relay reads the pauses that other relays persisted. */
 const PAUSES_MS = 2_000
 const NOTIFY_MS = 500
 const TRACES_MS = 2_000
@@ -121,7 +121,7 @@ interface WorkersDeps {
   throttled: ThrottledLog
 }
 
-/** Starts everything that advances deliveries: dispatch, poll, outbox, and periodic work. */
+/** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
 export function startWorkers(deps: WorkersDeps): Worker[] {
   const { config, store, github, engine, pauses, log, throttled } = deps
   const { tracing } = config
@@ -176,7 +176,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     { ...byWork.dispatch, stop },
     byWork.watch,
     byWork.outbox,
-    // New work doesn't wake it: it runs at an interval, no matter how many deliveries arrive.
+    // Runs at a fixed interval. New work doesn't wake it.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     repeat('pauses', PAUSES_MS, throttled, async () => pauses.add(await store.activePauses(store.clock()))),
     ...(tracing
