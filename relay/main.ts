@@ -11,7 +11,7 @@ const commands = name === serve.name ? [serve] : (await import('./cli/commands.t
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // `serve` keeps the process running; a failed command may have left handles open.
+  // `serve` keeps the process running. A failed command could have left handles open.
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)

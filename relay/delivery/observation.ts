@@ -59,7 +59,7 @@ export interface Found {
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Whether Port names a run outside this repository, for example because another repository's workflow does the work. */
+  /** Whether Port names a run outside this repository, for example if another repository's workflow does the work. */
   elsewhere: boolean
 }
 
@@ -82,7 +82,7 @@ const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading Port's run id again. The wait grows because the action writes the id early or never. */
+/** How long to wait before reading Port's run id again. The wait grows: the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 

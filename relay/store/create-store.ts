@@ -27,15 +27,15 @@ import {
 
 const BURST = 20
 const MAX_UNBOUND = 100
-/** As many as the body of a usual webhook. */
+/** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
-/** Deliveries that several relays accept at the same time may have their `seq` in another order than their times. */
+/** If several relays accept deliveries at the same time, the order of `seq` can differ from the order of times. */
 const QUEUED_MARGIN_MS = 60_000
 
 /**
- * The store, for either database.
+ * Creates the store for either database.
  *
- * @param dispatchRate dispatches a minute, 0 for no limit
+ * @param dispatchRate dispatches per minute; 0 for no limit
  */
 export function createStore(db: Backend, dispatchRate: number): Store {
   const rate = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
@@ -48,14 +48,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   let waiting = 0
   let waitingSize = 0
 
-  /** Rows that the statement names as the fields of `T`. */
+  /** Returns a statement's rows, whose columns have the names of `T`'s fields. */
   const one = async <T = Row>(statement: Statement): Promise<T[]> =>
     ((await db.run([statement]))[0] ?? []) as T[]
   const deliveries = async (statement: Statement) => (await one(statement)).map(row => toDelivery(row))
 
   /**
-   * A `seq` below which everything was received before a time. No index holds times; deliveries enter the queue in
-   * order of their `seq`, and were received by then.
+   * Returns a `seq` below which all deliveries were received before the given time. There is no index on times, but
+   * deliveries enter the queue in `seq` order, after they were received.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await one(lookups.lastSeq)
@@ -69,7 +69,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     return low
   }
 
-  /** Refuses webhooks beyond the limits, so memory is bounded. */
+  /** Refuses webhooks beyond the limits to bound memory use. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
@@ -99,7 +99,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
           if (first && (first.address !== use?.address || first.status !== null || !same?.[0]))
             throw new SignatureUsed(first)
           if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
-          // The other was deleted in between: insert again.
+          // The conflicting delivery was deleted in the meantime, so insert again.
         }
       }),
     firstUse: async digest => (await one<FirstUse>(firstUse(digest)))[0] ?? null,
@@ -146,7 +146,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
       } catch (error) {
-        // The transaction may be committed, with only its response lost.
+        // The transaction could be committed although its response was lost.
         const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
           throw error
         })
@@ -244,7 +244,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     async listedTo({ action, dedupeKeys, since }, before) {
       if (action === undefined || dedupeKeys) return null
       const [row] = await one(lookups.edge(dialect, before))
-      // Of an empty table PostgreSQL gives an edge, since its LEAST skips nulls.
+      // For an empty table, PostgreSQL also returns an edge, because its LEAST skips nulls.
       if (row?.first == null) return null
       const lowest = Math.max(Number(row?.first), since === undefined ? 0 : await floorOf(since))
       return Number(row?.edge) > lowest ? Number(row?.edge) : null
@@ -297,7 +297,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   }
 }
 
-/** What a change may have made due. A recorded attempt makes nothing due. */
+/** Returns the kinds of work that a transition can make due. A recorded attempt makes nothing due. */
 function workOf({ change, messages, requeue }: Transition): Work[] {
   const steps = change.state !== undefined || change.dueAt !== undefined || requeue
   return [

@@ -1,6 +1,6 @@
 import type { NewDelivery, SignatureUse } from '../delivery/delivery.ts'
 
-/** One SQL statement with its parameters, `?1`, `?2`, …; lists and objects go in as JSON text. */
+/** One SQL statement with its parameters `?1`, `?2`, and so on. Lists and objects are passed as JSON text. */
 export interface Statement {
   sql: string
   params: (string | number | null)[]
@@ -13,40 +13,40 @@ export interface Backend {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>
   /**
-   * Runs statements in order in one transaction, and resolves with the rows of each once they are safe on
-   * disk. Calls made together may share a commit; one that fails undoes only itself.
+   * Runs statements in order in one transaction, and resolves with their rows when the changes are on disk. Concurrent
+   * calls can share a commit. A failed call undoes only its own changes.
    */
   run(statements: Statement[]): Promise<Row[][]>
   /**
-   * Runs a statement that claims work, and resolves with its rows without waiting for the disk: a claim that is lost
-   * with the machine is a lease that no relay has. It is safe with the next change that is, such as a recorded attempt.
+   * Runs a statement that claims work, and resolves without waiting for the disk: after a crash, no relay holds a lost
+   * claim. The claim reaches the disk at the latest with the next durable change, such as a recorded attempt.
    */
   claim(statement: Statement): Promise<Row[]>
   /**
-   * Writes a delivery and the use of its signature; resolves once both are safe on disk. Calls made together share a
-   * commit.
+   * Writes a delivery and the use of its signature, and resolves when both records are on disk. Concurrent calls can
+   * share a commit.
    *
-   * @returns false, and the delivery is not written, when one with its dedupe key exists or the signature was used
-   *   before: it may be this one, where the answer to a first attempt was lost
+   * @returns false if nothing was written, because the dedupe key exists or the signature was used before. The
+   *   existing delivery can be this delivery, if the response to a first attempt was lost.
    */
   insert(delivery: NewDelivery, use?: SignatureUse): Promise<boolean>
-  /** Calls back when another relay on this database accepted a delivery. */
+  /** Calls the listener when another relay on this database has accepted a delivery. */
   onWork(listener: () => void): void
   close(): Promise<void>
 }
 
 /**
- * A database's time: the time it returned last, plus what a monotonic timer has counted since. Relays that share a
- * database share its time, whatever their own clocks show.
+ * The database's time: the last time it returned, plus the time since then by a monotonic timer. Relays on the same
+ * database share this time, whatever their own clocks show.
  */
 export interface DatabaseClock {
   /** Milliseconds since 1970. */
   now(): number
-  /** Sets the database's time, with the moment on the timer at which it was read. */
+  /** Sets the database's time. `at` is the timer's value when the time was read. */
   set(time: number, at: number): void
 }
 
-/** @param timer milliseconds, monotonic */
+/** @param timer monotonic timer, in milliseconds */
 export function createDatabaseClock(timer: () => number = () => performance.now()): DatabaseClock {
   let base = { time: Date.now(), at: timer() }
   return {
@@ -57,27 +57,27 @@ export function createDatabaseClock(timer: () => number = () => performance.now(
   }
 }
 
-/** Where the SQL of the two stores differs; everything else is written once. */
+/** The differences between the two databases' SQL. They share all other SQL. */
 export interface Dialect {
   least: string
   greatest: string
-  /** Ends a SELECT of rows to claim: rows that another relay is claiming right now are passed over. */
+  /** Clause at the end of a SELECT that claims rows. Skips rows that another relay is claiming. */
   skipLocked: string
-  /** Keeps others that lock the number `?1` waiting until the transaction ends; null if nothing runs next to it. */
+  /** Locks the number `?1` until the transaction ends; null if there are no concurrent transactions. */
   lockNumber: string | null
-  /** A column is one of what a SELECT finds. The SELECT runs once, so that its LIMIT holds. */
+  /** Condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT holds. */
   among(column: string, select: string): string
-  /** A `seq` behind every other. */
+  /** Expression for a `seq` higher than all others. */
   nextSeq: string
-  /** The owner of a repository's name. */
+  /** Expression for the owner in a repository's full name. */
   owner(repository: string): string
-  /** A JSON array, as text, of objects with these keys and columns. */
+  /** Expression for a JSON array, as text, of objects with these keys and columns. */
   jsonRows(fields: Record<string, string>, from: string): string
 }
 
 /**
- * A condition on the state of a row that is found by its id or `seq`, in a form that fits no index: PostgreSQL, with
- * statistics of an hour in which nothing waited, would take such an index for empty and go through all that waits now.
+ * Condition on the state of a row that is found by id or `seq`, in a form that no index matches. If statistics are from
+ * a time without waiting work, PostgreSQL would assume that the index is empty and scan all waiting rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 
@@ -86,7 +86,7 @@ const pairs = (fields: Record<string, string>) =>
     .map(([key, column]) => `'${key}', ${column}`)
     .join(', ')
 
-/** One writer at a time: nothing to lock. */
+/** SQLite has one writer at a time, so it needs no locks. */
 export const sqlite: Dialect = {
   least: 'min',
   greatest: 'max',

@@ -8,19 +8,19 @@ import { openSqlite } from './sqlite/sqlite.ts'
 import type { Store } from './store.ts'
 
 /**
- * Opens the store that the configuration names.
+ * Opens the configured store.
  *
- * @param dispatchRate dispatches a minute, 0 for no limit
- * @throws Error with a sentence naming the path or server
+ * @param dispatchRate dispatches per minute; 0 for no limit
+ * @throws Error with a message that includes the path or server
  */
 export async function openStore(database: Config['database'], dispatchRate: number): Promise<Store> {
   return createStore(await openBackend(database), dispatchRate)
 }
 
 /**
- * Opens the store for a command, also while a relay runs on it. A SQLite file must exist.
+ * Opens the store for a command, even while a relay uses it. A SQLite file must exist.
  *
- * @param mode `write` for {@link Store.ping}
+ * @param mode `write` is required for {@link Store.ping}
  */
 export async function openStoreBeside(
   database: Config['database'],
@@ -31,12 +31,12 @@ export async function openStoreBeside(
   return createStore(backend, 0)
 }
 
-/** Opens the database alone. */
+/** Opens only the database, without a store. */
 export function openBackend(database: Config['database']): Promise<Backend> {
   return database.kind === 'postgres' ? openPostgres(database.url) : openSqlite(database.path)
 }
 
-/** @throws Error of Node's, if there is no such file */
+/** @throws Node's error if the file doesn't exist */
 function openSqliteBeside(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   const refuse = async () => {

@@ -12,7 +12,7 @@ import type {
   Transition,
 } from '../delivery/delivery.ts'
 
-/** What intake responds with. */
+/** Intake's response. */
 export interface Accepted extends Target {
   id: string
   state: State
@@ -20,22 +20,22 @@ export interface Accepted extends Target {
   duplicate: boolean
 }
 
-/** A queued delivery, claimed to be dispatched, with its invocation as JSON text. */
+/** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 
-/** GitHub accepts nothing from a credential until a time. */
+/** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
-  /** The credential: a digest of the token, or the owner whose installation of the App it is. */
+  /** The credential: a digest of the token, or the owner of the App installation. */
   scope: string
   pausedUntil: number
-  /** A clause for users. */
+  /** The reason, worded for users. */
   reason: string
 }
 
-/** Identifies a report of the action, so that it is applied once. */
+/** Identifies a report from the action, so that it is applied only once. */
 export interface ReportReceipt {
   sender: string
-  /** Counts from 1; one that is not above the sender's last is a repetition, and changes nothing. */
+  /** Counts from 1. A number that isn't above the sender's last number is a repetition, which changes nothing. */
   number: number
   lines: number
   bytes: number
@@ -51,15 +51,15 @@ export interface UsedToken {
 /** A delivery that was dispatched. */
 export interface Attempted
   extends Pick<Delivery, 'id' | 'organization' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
-  /** Whether a workflow run of it is known. */
+  /** Whether a workflow run of the delivery is known. */
   hasRun: boolean
 }
 
-/** What the reports of a delivery have used up since it was queued. */
+/** Usage of a delivery's report limits since the delivery was queued. */
 export interface ReportUsage {
   lines: number
   bytes: number
-  /** The last number of the sender asked for. */
+  /** The requested sender's last number. */
   lastNumber: number
 }
 
@@ -67,51 +67,51 @@ export interface ReportUsage {
 export interface TracedDelivery extends Delivery {
   /** Identifies the claim. */
   traceDueAt: number
-  /** When Port had all messages; null if there were none. */
+  /** When Port had received all messages; null if there were none. */
   notifiedAt: number | null
 }
 
-/** The messages of a delivery that wait for Port, claimed together: the first ones, as many as fit a page. */
+/** A page of a delivery's first waiting messages, claimed together. */
 export interface OutboxPage {
   delivery: string
   runId: string
   repository: string
   organization: string
-  /** The outputs of the node run, as JSON text; empty for none. */
+  /** Outputs of the node run, as JSON text; empty for none. */
   outputs: string
   /** Whether the action has reported through the relay. */
   reported: boolean
-  /** The fencing number. */
+  /** Fencing token. */
   version: number
   /** Consecutive attempts in which Port accepted nothing. */
   attempts: number
   messages: { seq: number; message: Message; createdAt: number }[]
 }
 
-/** What waits. Times are milliseconds since 1970, null if nothing is due or waits. */
+/** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
   /**
-   * Since when the oldest delivery has been queued, whatever it waits for; since when the oldest poll and the oldest
-   * outbox may be claimed.
+   * When the oldest queued delivery was queued, whether or not it is due; when the oldest poll and the oldest outbox
+   * became due.
    */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
-  /** Messages that wait for Port, counted up to 10,000. */
+  /** Number of messages waiting for Port, up to 10,000. */
   messages: number
-  /** When the oldest of them was written. */
+  /** When the oldest waiting message was written. */
   oldestMessage: number | null
 }
 
-/** What of a page is settled: its first messages, and the first lines of the next one. */
+/** The settled items of a page: its first messages, and the first lines of the next message. */
 export interface Sent {
-  /** The first messages, by their `seq`. */
+  /** `seq` values of the settled messages. */
   done: number[]
-  /** What is left of the next message, if a part of its lines is settled. */
+  /** The rest of the next message, if only some of its lines are settled. */
   rest?: { seq: number; message: Message } | null
-  /** The delivery's trace needs the time. */
+  /** Whether to record the time for the delivery's trace. */
   traced?: boolean
 }
 
-/** The messages of a delivery that wait for Port. */
+/** A delivery's messages that are waiting for Port. */
 export interface WaitingMessages {
   amount: number
   /** Consecutive attempts in which Port accepted nothing. */
@@ -119,114 +119,114 @@ export interface WaitingMessages {
   dueAt: number
 }
 
-/** What happened to deliveries in one hour: how many were accepted, and how many finished with each outcome. */
+/** Statistics for one hour: the number of accepted deliveries, and of finished deliveries per outcome. */
 export interface Hour extends Record<Outcome, number> {
-  /** When it starts, milliseconds since 1970. */
+  /** Start of the hour, milliseconds since 1970. */
   hour: number
   accepted: number
 }
 
-/** What is claimed: queued deliveries, dispatched and running ones, outboxes. */
+/** Kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */
 export type Work = 'dispatch' | 'watch' | 'outbox'
 
-/** A problem that an alert is about. Times are milliseconds since 1970. */
+/** The problem that an alert reports. Times are milliseconds since 1970. */
 export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
   text: string
   since: number
-  /** Whether an alert about its start was sent. */
+  /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
-  /** When it was no longer present; null if it is. Kept until that was sent. */
+  /** When the problem was resolved; null if it persists. Kept until an alert about it was sent. */
   resolvedAt: number | null
 }
 
-/** What is stored of alerts for all relays, so that a restart repeats nothing. */
+/** The state of alerts, stored for all relays so that a restart repeats no alert. */
 export interface AlertState {
   problems: KnownProblem[]
-  /** When the last alert was sent, or tried. */
+  /** When the last alert was sent or attempted. */
   sentAt: number
 }
 
 export interface StoredAlerts {
-  /** Counts the changes. */
+  /** Counts changes of the state. */
   version: number
   state: AlertState
 }
 
-/** Narrows a list of deliveries. Times are milliseconds since 1970. */
+/** Filters a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
   state?: State
   outcome?: Outcome
-  /** Of this outcome, those that can be redelivered. */
+  /** Only deliveries with this outcome that can be redelivered. */
   redeliverable?: boolean
   repository?: string
   action?: string
   dedupeKeys?: string[]
-  /** Received since then. */
+  /** Only deliveries received since this time. */
   since?: number
 }
 
 /**
  * Stores deliveries. When a promise resolves, the change is on disk. Times are milliseconds since 1970 by
- * {@link Store.clock}. One contract, run against every store by one test suite.
+ * {@link Store.clock}. One test suite checks every store against this contract.
  */
 export interface Store {
-  /** The database's time. Every lease and due time is in this time; a change of this machine's clock does not affect it. */
+  /** The database's time, used for all leases and due times. Changes to this machine's clock don't affect it. */
   clock(): number
 
   /**
-   * Persists a delivery, once for its dedupe key and for the signature: the same again changes nothing and is a duplicate.
+   * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is reported as a duplicate.
    *
-   * @param use of the signature, which is remembered in the same transaction
-   * @throws StoreBusy when too many wait to be persisted already
-   * @throws SignatureUsed if the signature was received at another address, was refused, or is of another run
+   * @param use use of the signature, recorded in the same transaction
+   * @throws StoreBusy if too many webhooks are waiting to be persisted
+   * @throws SignatureUsed if the signature was used at another address or for another run, or was refused
    */
   accept(delivery: NewDelivery, use?: SignatureUse): Promise<Accepted>
-  /** The first use of a signature that is remembered. */
+  /** Returns the recorded first use of a signature. */
   firstUse(digest: string): Promise<FirstUse | null>
   /**
-   * Remembers the response to a signature that started no delivery.
+   * Records the response to a signature that started no delivery.
    *
-   * @returns its first use, if it was used before: then nothing is written
+   * @returns the first use if the signature was used before, in which case nothing is written
    * @throws StoreBusy as `accept`
    */
   rememberUse(use: SignatureUse, response: { status: number; body: string }): Promise<FirstUse | null>
   /**
-   * Forgets at most `limit` signatures: those that have expired by now, and the oldest beyond `most`.
+   * Deletes at most `limit` signatures: expired signatures, and the oldest signatures if there are more than `most`.
    *
-   * @returns how many
+   * @returns the number of deleted signatures
    */
   forgetSignatures(now: number, most: number, limit: number): Promise<number>
   /**
-   * Calls back when work may have come due, here or by another relay, and with what kind of it, until the function that
-   * it returns is called.
+   * Calls the listener with the kinds of work that this relay or another one could have made due. The returned function
+   * removes the listener.
    */
   onWork(listener: (work: readonly Work[]) => void): () => void
 
-  /** Takes at most `limit` permits of the rate limiter for what is due; 0 when nothing is due. */
+  /** Takes at most `limit` permits from the rate limiter for due work. Returns 0 if nothing is due. */
   takePermits(now: number, limit: number): Promise<number>
   /** Returns permits that no dispatch used. */
   returnPermits(amount: number): Promise<void>
   /**
-   * Claims the oldest queued delivery of each repository, if it is due and its credential isn't paused. A repository whose
-   * oldest delivery is not due waits as a whole, which keeps its order.
+   * Claims each repository's oldest queued delivery if it is due and its credential isn't paused. To keep the order,
+   * the whole repository waits while its oldest delivery isn't due.
    *
-   * @param scope of the rate-limit pauses; null if each owner has its own, `owner:<owner>`
+   * @param scope scope of rate-limit pauses; null if each owner has its own scope, `owner:<owner>`
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
-  /** Queued deliveries of a paused credential whose waiting isn't shown in Port's log; those with a `seq` above `after`. */
+  /** Finds deliveries with a `seq` above `after` that wait for a paused credential without a notice in Port's log. */
   findUnnotified(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
   /** Claims dispatched and running deliveries that are due. */
   claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
 
   /**
-   * Applies a transition that was decided on a version of the delivery; one that changes nothing of the delivery
-   * itself leaves the version as it is.
+   * Applies a transition that was decided on a specific version of the delivery. If the delivery's own fields don't
+   * change, the version doesn't change either.
    *
-   * @param receipt of the report that brought it: a repetition of an earlier one writes nothing, and counts as applied
-   * @param token that allows it: for another delivery it allows nothing from then on
-   * @returns false, and nothing is written, if the delivery has another version by now, or another delivery has
+   * @param receipt receipt of the report that caused the event. A repeated report writes nothing.
+   * @param token token that authorizes the event. From then on, it can't be used for another delivery.
+   * @returns false if nothing was written, because the delivery has another version by now, or another delivery has
    *   one of its runs or has used the token
    */
   apply(
@@ -236,25 +236,25 @@ export interface Store {
     receipt?: ReportReceipt,
     token?: UsedToken,
   ): Promise<boolean>
-  /** Makes an open delivery due now, whoever has claimed it. */
+  /** Makes an open delivery due now, even if a relay has claimed it. */
   wake(id: string, now: number): Promise<void>
 
-  /** Runs that belong to a delivery, past ones included, by their ids. Upper and lower case of the repository are one. */
+  /** Returns the runs with these ids that belong to a delivery, including past runs. Ignores the repository's case. */
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
-  /** Deliveries to the repository with one of these dedupe keys or ids. */
+  /** Returns the repository's deliveries that have one of these dedupe keys or ids. */
   findByTitle(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
-  /** What was dispatched to the repository in a time, this delivery left out, whatever became of it; at most {@link MAX_OTHERS}. */
+  /** Returns up to {@link MAX_OTHERS} deliveries dispatched to the repository in a period, in any state. */
   attemptedBetween(repository: string, from: number, to: number, except: string): Promise<Attempted[]>
-  /** Dispatched deliveries of the repository whose run is not known, oldest first, at most 100. */
+  /** Returns up to 100 dispatched deliveries of the repository without a known run, oldest first. */
   findUnbound(repository: string): Promise<Delivery[]>
   reportUsage(id: string, sender: string): Promise<ReportUsage>
 
-  /** Claims outboxes that are due, each with its first messages. */
+  /** Claims due outboxes with their first messages. */
   claimOutboxes(now: number, leaseMs: number, limit: number): Promise<OutboxPage[]>
   /**
-   * Removes the messages that are settled, and releases the outbox.
+   * Removes the settled messages and releases the outbox.
    *
-   * @param retryAt when to try again; null to continue at once with the rest
+   * @param retryAt time of the next attempt; null to continue immediately with the rest
    * @returns false if the lease was lost
    */
   settleOutbox(
@@ -264,75 +264,75 @@ export interface Store {
     now: number,
   ): Promise<boolean>
 
-  /** Claims finished deliveries whose trace is due, and whose messages Port has. */
+  /** Claims finished deliveries whose trace is due and whose messages have all been sent to Port. */
   claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]>
-  /** These were exported. */
+  /** Records that these traces were exported. */
   settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void>
 
-  /** Persists a rate-limit pause; the later of two times stays. */
+  /** Persists a rate-limit pause. If the scope already has a pause, the later end is kept. */
   savePause(pauses: RateLimitPause): Promise<void>
   activePauses(now: number): Promise<RateLimitPause[]>
 
   /**
-   * Deletes at most `limit` finished deliveries last changed before then, none with messages that wait; rate-limit pauses
-   * that were over by then; and used tokens and revoked sessions that have expired.
+   * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
+   * Also deletes rate-limit pauses that ended before that time, and expired tokens and revoked sessions.
    */
   purge(before: number, limit: number): Promise<number>
-  /** Makes work due now that is due further ahead than any step schedules, as after a clock was set back. */
+  /** Makes work due now if its due time is implausibly late, as after a clock was set back. */
   repairDueTimes(now: number): Promise<void>
 
   get(id: string): Promise<Delivery | null>
-  /** The invocation as JSON text. */
+  /** Returns the invocation as JSON text. */
   invocation(id: string): Promise<string | null>
-  /** The invocations of these deliveries as JSON text, by their ids, except for those that are larger. */
+  /** Returns invocations as JSON text by delivery id, except for invocations larger than `maxBytes`. */
   invocations(ids: string[], maxBytes: number): Promise<Map<string, string>>
-  /** Oldest first; at most 200 entries are kept. */
+  /** Returns the history, oldest entry first. At most 200 entries are kept. */
   history(id: string): Promise<(HistoryEntry & { at: number })[]>
   /**
-   * Newest first, those before `before` (a `seq`) if given. With an action, which no index holds, it looks at a
-   * bounded number of deliveries, see {@link Store.listedTo}.
+   * Lists deliveries, newest first, with a `seq` below `before` if given. There is no index on actions, so a filter by
+   * action searches a limited number of deliveries. See {@link Store.listedTo}.
    */
   list(filter: Filter, options: { before?: number; limit: number }): Promise<Delivery[]>
   /**
-   * How many there are of each open or failed state, each counted up to 10,000; finished and cancelled ones are not
+   * Counts deliveries in each open state and in `failed`, up to 10,000 each. Finished and canceled deliveries aren't
    * counted.
    */
   counts(): Promise<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>
-  /** How many finished with each outcome, each counted up to 10,000. */
+  /** Counts finished deliveries by outcome, up to 10,000 each. */
   outcomes(): Promise<Record<Outcome, number>>
   backlog(now: number): Promise<Backlog>
   /**
-   * Where such a list has to go on that found fewer than it was to: what is before this `seq` was not looked at.
-   * Null if nothing more can be found.
+   * Returns the `seq` from which to continue a list that found fewer deliveries than requested. Older deliveries
+   * haven't been searched yet. Null if there are no more deliveries.
    */
   listedTo(filter: Filter, before?: number): Promise<number | null>
   /**
-   * Makes this relay the one that sends alerts, or lets it stay that, until the lease ends.
+   * Acquires or renews the lease to send alerts.
    *
-   * @returns what is stored; null if another relay has the lease
+   * @returns the stored alerts; null if another relay has the lease
    */
   claimAlerts(holder: string, now: number, leaseMs: number): Promise<StoredAlerts | null>
-  /** @returns the new version; null, and nothing is written, if another relay has the lease */
+  /** @returns the new version; null if nothing was written because another relay has the lease */
   saveAlerts(holder: string, state: AlertState): Promise<number | null>
-  /** Null where none wait. */
+  /** Null if no messages are waiting. */
   waitingMessages(id: string): Promise<WaitingMessages | null>
-  /** Adds to what was counted in these hours, and forgets those before `forget`. */
+  /** Adds to the counts of these hours, and deletes hours before `forget`. */
   countHours(counted: Hour[], forget: number): Promise<void>
-  /** The hours that something happened in, from a time on. */
+  /** Returns the hours with activity since the given time. */
   hours(from: number): Promise<Hour[]>
-  /** A session of the dashboard has ended, for every relay on this database. @param expiresAt milliseconds since 1970, by the wall clock */
+  /** Ends a dashboard session for all relays. @param expiresAt milliseconds since 1970, by the wall clock */
   revokeSession(id: string, expiresAt: number): Promise<void>
   isSessionRevoked(id: string): Promise<boolean>
-  /** @throws if the database can't be reached, or doesn't accept writes */
+  /** @throws if the database can't be reached or doesn't accept writes */
   ping(): Promise<void>
-  /** Finishes the statements under way. */
+  /** Waits for statements in progress and closes the database. */
   close(): Promise<void>
 }
 
-/** How many deliveries {@link Store.attemptedBetween} lists. */
+/** Maximum number of deliveries that {@link Store.attemptedBetween} returns. */
 export const MAX_OTHERS = 100
 
-/** A signature was used before, and its first use is not the same delivery's at the same address. */
+/** The signature was used before at another address or for another delivery. */
 export class SignatureUsed extends Error {
   readonly first: FirstUse
   constructor(first: FirstUse) {
@@ -342,7 +342,7 @@ export class SignatureUsed extends Error {
   }
 }
 
-/** More deliveries wait to be persisted than the relay keeps up with. */
+/** Too many webhooks are waiting to be persisted. */
 export class StoreBusy extends Error {
   constructor() {
     super('Too many deliveries wait to be persisted')

@@ -5,19 +5,19 @@ const CHANNEL = 'relay_work'
 const NOTICE = `NOTIFY ${CHANNEL}`
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
-/** Between notices: under load, one for each commit would cost a sixth of the intake. */
+/** Pause between notices. Under load, a notice per commit would reduce intake throughput by a sixth. */
 const REST_MS = 20
 
 export interface Listener {
-  /** Notifies the other relays of work. Never fails: they also poll. */
+  /** Notifies the other relays of work. Ignores errors, because the relays also poll. */
   notify(): void
   close(): Promise<void>
 }
 
 /**
- * Keeps a connection of its own to hear from the other relays, and makes a new one whenever it is lost.
- * Notices are sent on it too, after the commit that they announce: inside it, they would make all commits of the
- * database wait for each other. It writes nothing, so it need not wait for the disk.
+ * Opens a separate connection for notices to and from other relays, and reconnects when the connection is lost. Notices
+ * are sent after the commit, because notices within transactions would serialize all commits of the database. The
+ * connection writes no data, so it doesn't wait for the disk.
  */
 export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {
   let client: Client | null = null
@@ -37,7 +37,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
     next.on('error', lost)
     next.on('end', lost)
     next.on('notification', ({ processId }) => {
-      // Its own notices come back, too.
+      // PostgreSQL also returns this connection's own notices.
       if (processId !== (next as Client & { processID: number }).processID) onWork()
     })
     try {
@@ -56,7 +56,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
     if (closed) return
     timer = setTimeout(async () => {
       await open()
-      // Something may have been missed.
+      // Notices could have been missed.
       if (client) onWork()
     }, wait)
     wait = Math.min(LONGEST_WAIT_MS, wait * 2)

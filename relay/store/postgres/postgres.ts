@@ -15,20 +15,20 @@ import { createSchema } from './schema.ts'
 
 const CONNECTIONS = 10
 const CONNECT_MS = 5_000
-/** The server gives up first, where it still can. */
+/** Shorter than the client's timeout, so that the server cancels a statement first. */
 const STATEMENT_MS = 10_000
 const RESPONSE_MS = 15_000
-/** How often the server is asked for its time. */
+/** How often to read the server's time. */
 const TIME_MS = 30_000
 const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now', params: [] }
 
-/** For one transaction. */
+/** Commits a transaction without waiting for the disk. */
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
- * What is due is a handful of rows among millions, and no statistics are ever up to date about it: looking
- * each up through an index is always right, and compiling a plan never. What was answered is on disk, even in a database that is set
- * to answer before that; a setting stricter than `on` stays.
+ * Due work is a handful of rows among millions, and statistics about it are never current. Index lookups are therefore
+ * always right, and JIT compilation never is. Commits wait for the disk even if the database's default doesn't. A
+ * setting stricter than `on` is kept.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -37,10 +37,10 @@ const SETTINGS = `
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 /**
- * Opens the PostgreSQL database, for any number of relays at once. It may be stopped and started: calls
- * reject while it is away, later ones connect again.
+ * Opens the PostgreSQL database, which any number of relays can share. While the server is unavailable, calls are
+ * rejected. Later calls reconnect.
  *
- * @throws Error with a sentence naming host and database, when it cannot be reached or used
+ * @throws Error with a message that includes host and database, if the database can't be reached or used
  */
 export async function openPostgres(url: string): Promise<Backend> {
   const { default: pg } = await import('pg')
@@ -50,7 +50,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     query_timeout: RESPONSE_MS,
     fallback_application_name: 'port-webhook-action relay',
     keepAlive: true,
-    // Numbers here are counts, times and ids of GitHub, all below 2^53.
+    // Numbers in this database are counts, times, and GitHub ids, all below 2^53.
     types: {
       getTypeParser: (oid, format) =>
         oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format as 'text'),
@@ -76,7 +76,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
   })
-  // The pool drops a connection that breaks while it is idle; without a listener, its error would end the process.
+  // The pool removes broken idle connections. Without a listener, their errors would end the process.
   pool.on('error', () => {})
   pool.on('connect', client => client.on('error', () => {}))
 
@@ -116,7 +116,7 @@ async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<v
   }
 }
 
-/** The server's time, as of the middle of the question. */
+/** Reads the server's time, and assumes that it was read halfway through the request. */
 async function readTime(pool: Pool, clock: DatabaseClock): Promise<void> {
   const before = performance.now()
   const [row] = await runOne(pool, TIME)
@@ -131,7 +131,7 @@ async function runOne(pool: Pool, statement: PostgresQuery): Promise<Row[]> {
   }
 }
 
-/** One transaction, sent whole without waiting for each answer: where a statement fails, the rest does too, and nothing is committed. */
+/** Sends a whole transaction without waiting for each response. If a statement fails, nothing is committed. */
 async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]> {
   let client: PoolClient
   try {
@@ -152,7 +152,7 @@ async function runTogether(pool: Pool, statements: Statement[]): Promise<Row[][]
 
 const failure = (cause: unknown) => new Error(`PostgreSQL: ${reason(cause)}`, { cause })
 
-/** Where several addresses of a host were tried, the error itself has no message. */
+/** Describes an error. If several addresses of a host were tried, the error has no message. */
 function reason(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return message || code || 'unknown error'
@@ -166,7 +166,7 @@ function refusal(url: string, cause: unknown): Error {
     const host = hostname || searchParams.get('host') || 'this machine'
     where = `${decodeURIComponent(pathname.slice(1)) || '(default)'} on ${host}:${port || '5432'}`
   } catch {
-    // A URL that cannot be read may hold the password anywhere, and so may the error about it.
+    // An invalid URL and the error about it can contain the password anywhere.
     return new Error(
       'RELAY_DATABASE is not a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.',
     )
@@ -177,10 +177,10 @@ function refusal(url: string, cause: unknown): Error {
   )
 }
 
-/** Less than a query may take. */
+/** Shorter than the query timeout. */
 const POOLER_RESPONSE_MS = 10_000
 
-/** A pooler in between loses prepared statements. */
+/** A connection pooler doesn't keep prepared statements. */
 class PoolerRefused extends Error {
   constructor(cause: unknown) {
     super(
@@ -192,14 +192,14 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement again and again: a pooler that hands out one connection after the other gives the second
- * use another one, and one that hands out the connection used last the third, while a transaction holds that.
+ * Uses a prepared statement three times. A round-robin pooler assigns another connection to the second use. A pooler
+ * that reuses the latest connection has to do so for the third use, when a transaction occupies that connection.
  *
- * @throws PoolerRefused where a later use fails
+ * @throws PoolerRefused if a later use fails
  */
 async function checkPreparedStatements(connect: () => Client): Promise<void> {
   const [user, other] = [connect(), connect()]
-  // A name of its own: what an earlier start prepared is still on the pooler's connections.
+  // Use a unique name, because statements from earlier starts still exist on the pooler's connections.
   const check = { name: `relay_start_${randomUUID()}`, text: 'SELECT 1' }
   for (const client of [user, other]) client.on('error', () => {})
   try {
@@ -210,7 +210,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
     await inTime(user.query(check))
   } catch (error) {
     const { code } = error as { code?: string }
-    // 26000: there is no such prepared statement. 42P05: there is one of that name already. https://www.postgresql.org/docs/current/errcodes-appendix.html
+    // 26000: unknown statement, 42P05: duplicate. https://www.postgresql.org/docs/current/errcodes-appendix.html
     if (code === '26000' || code === '42P05' || error instanceof NoResponse) throw new PoolerRefused(error)
     throw error
   } finally {
@@ -218,7 +218,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** A pooler with a single connection lets the second use wait. */
+/** The last use got no response, as with a pooler that has a single connection. */
 class NoResponse extends Error {}
 
 const inTime = (query: Promise<unknown>) =>

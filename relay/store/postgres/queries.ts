@@ -6,7 +6,7 @@ import { type Insert, insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
 
-/** A statement, whose parameters may be lists. */
+/** A statement whose parameters can be lists. */
 export interface PostgresQuery {
   sql: string
   params: (Value | Value[])[]
@@ -15,8 +15,8 @@ export interface PostgresQuery {
 const prepared = new Map<string, { name: string; text: string }>()
 
 /**
- * A statement as the driver takes it: `$1` for `?1`, and prepared once a connection. Its name comes from its
- * text, since a pooler in between may hand a connection on.
+ * Converts a statement for the driver: `$1` instead of `?1`, and prepared once per connection. The name is a hash of
+ * the text, because relays can share a pooler's connections.
  */
 export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   let known = prepared.get(sql)
@@ -28,15 +28,15 @@ export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   return { ...known, values: params.map(value => (Array.isArray(value) ? value.map(clean) : clean(value))) }
 }
 
-/** PostgreSQL keeps no NUL in text, and refuses the whole statement: https://www.postgresql.org/docs/current/datatype-character.html */
+/** PostgreSQL rejects NUL in text. @see https://www.postgresql.org/docs/current/datatype-character.html */
 const clean = (value: Value) =>
   typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 
-/** While one commit is on its way to the disk, the next batch is collected. */
+/** Maximum number of concurrent batches. Meanwhile, deliveries are collected for the next batch. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A failure after this time was a time-out: the sender has waited long enough. */
+/** A failure after this time is a timeout and isn't retried, because the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
 type Waiting = Insert & {
@@ -44,7 +44,7 @@ type Waiting = Insert & {
   reject: (error: unknown) => void
 }
 
-/** Writes deliveries many at a time: those that arrive while commits are under way go together into the next. */
+/** Writes deliveries in batches. Deliveries that arrive during commits go into the next batch. */
 export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>, written: () => void) {
   let collected: Waiting[] = []
   let active = 0
@@ -85,7 +85,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  /** Writes a statement again whose answer was lost: rows that exist stay as they are. */
+  /** Runs a statement, and runs it again if the response was lost. Existing rows don't change. */
   async function put(statement: PostgresQuery): Promise<Row[]> {
     const began = performance.now()
     try {
@@ -112,7 +112,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
   return (delivery: NewDelivery, use?: SignatureUse) =>
     new Promise<boolean>((resolve, reject) => {
       collected.push({ delivery, use, resolve, reject })
-      // After this turn of the event loop: requests read in one turn share a commit.
+      // Flush after this event loop turn, so that requests read in one turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true
         setImmediate(flush)
@@ -121,15 +121,15 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether the others of a batch would have been written without this: bad data (22), a constraint (23), a
- * deadlock with another relay's batch (40), a limit of the server (54).
+ * Whether a single row caused the error, so that other rows of the batch can be written: bad data (22), a constraint
+ * (23), a deadlock with another relay's batch (40), or a server limit (54).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
 /**
- * Whether the connection was lost, so that it is unknown what was written: no code, one of the system's (E), or a
- * pooler's or the server's notice that it ends the connection (08, 57P).
+ * Whether the connection was lost, so that it's unknown whether rows were written: no code, a system error (E…), or
+ * a connection closed by a pooler or the server (08, 57P).
  */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 

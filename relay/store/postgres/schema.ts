@@ -2,8 +2,8 @@ import type { ClientBase } from 'pg'
 import { SCHEMA_VERSION, SCHEMA as SQLITE, versionRefusal } from '../sqlite/schema.ts'
 
 /**
- * PostgreSQL's schema: SQLite's tables and indexes. Repositories sort by their bytes, whatever the database's
- * collation. Claims change no indexed column, and each page of their tables leaves room for the new row.
+ * PostgreSQL's schema, with the same tables and indexes as SQLite. Repositories sort by bytes, whatever the database's
+ * collation. Claims change no indexed columns, and pages have free space for updated rows.
  */
 const SCHEMA = `
   ${SQLITE.replaceAll(
@@ -19,16 +19,16 @@ const SCHEMA = `
   ALTER TABLE outboxes SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
 `
 
-/** An arbitrary number that no other program locks. */
+/** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
 /**
- * Creates the tables of an empty database, in one transaction under a lock: if relays start together, one creates them.
+ * Creates an empty database's tables, in a transaction with a lock, so that only one of several relays does so.
  *
- * @throws Error with the reason as a clause if the database has another schema version
+ * @throws Error with the reason if the database has another schema version
  */
 export async function createSchema(client: ClientBase): Promise<void> {
-  // Not the database's own isolation level: the tables that another relay made while this one waited must be visible.
+  // Override the default isolation level: tables that another relay created during the wait must be visible.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
   )

@@ -5,17 +5,17 @@ import type { ReportReceipt, UsedToken } from '../store.ts'
 import { columnOf } from './columns.ts'
 import { enqueue } from './outbox.ts'
 
-/** Of the history of a delivery, the first entries and the last ones are kept. */
+/** A delivery's history keeps its first and last entries. */
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events.value - FIRST_EVENTS
 
-/** What is written only where the first statement wrote: it left its mark. */
+/** Condition for later statements: the first statement has updated the delivery and set this mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
 const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
 interface Applied {
   delivery: Pick<Delivery, 'id' | 'version' | 'repository'>
-  /** Of this change alone. */
+  /** Unique to this change. */
   changeId: number
   transition: Transition
   now: number
@@ -24,19 +24,19 @@ interface Applied {
 }
 
 /**
- * Rows of the first but locks: the transition is applied. Its UPDATE holds only on the version that the transition
- * was decided on, and marks the row; all others hold only where that mark stands.
+ * Returns the statements of a transition. The decisive UPDATE applies only to the version that the transition was
+ * decided on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
  */
 export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt, token } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
   const { lockNumber } = sql
-  // In one order, so that transactions that share runs wait for each other, and none for one that waits for it.
+  // Lock runs in a fixed order, so that transactions with the same runs don't deadlock.
   const locks: Statement[] = lockNumber
     ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
     : []
-  // An UPDATE that waited for a row reads its subqueries as they were before: whether a report is a repetition is read after the lock.
+  // Lock before checking for a repeated report: the subqueries of an UPDATE that waited for a row see old data.
   if (lockNumber && receipt) {
     locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
   }
@@ -119,7 +119,7 @@ function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[
 }
 
 function dropMessages(mark: Mark): Statement[] {
-  // In the order in which the outbox worker locks them.
+  // Delete in the order in which the outbox worker locks the tables.
   return ['outboxes', 'outbox', 'report_senders'].map(table => ({
     sql: `DELETE FROM ${table} WHERE delivery = ?1 AND ${IS_MARKED}`,
     params: [...mark],
@@ -141,7 +141,7 @@ function addEvent(mark: Mark, now: number, type: string, details: string): State
   ]
 }
 
-/** Where one token comes for two deliveries at once, the second transaction fails at the primary key. */
+/** Records a token. If two deliveries use a token concurrently, the primary key makes the second transaction fail. */
 function keepToken(mark: Mark, { jti, expiresAt }: UsedToken): Statement {
   return {
     sql: `INSERT INTO used_tokens (jti, delivery, expires_at)
@@ -160,7 +160,7 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Raises the version: a worker that has claimed the delivery decides again. */
+/** Makes a delivery due and raises its version, so that a worker that has claimed it decides again. */
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0

@@ -2,8 +2,8 @@ import { type Dialect, type Statement, stateIs } from '../database.ts'
 import { columns, named } from './columns.ts'
 
 /**
- * The oldest queued delivery of each repository. The repositories are found by skipping through the index from
- * one to the next, so that the cost does not depend on the length of the queue.
+ * Selects each repository's oldest queued delivery. The query skips from repository to repository in the index, so its
+ * cost doesn't depend on the queue length.
  */
 const HEADS = (column: string) => `
   WITH RECURSIVE queue(repository) AS (
@@ -17,7 +17,7 @@ const HEADS = (column: string) => `
   )
   SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
-/** Whether the credential of a delivery is paused. @param scope the parameter that names the scope, null for each owner's own */
+/** Whether a delivery's credential is paused. @param scope parameter with the scope; null for a scope per owner */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
     WHERE rate_limit_pauses.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
@@ -25,7 +25,7 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
-/** The repository that was last dispatched to longest ago comes first: a long queue of one holds up no other. */
+/** Claims the least recently dispatched repository first, so that a long queue doesn't delay other repositories. */
 export function claimQueued(
   sql: Dialect,
   { now, until, limit, scope }: { now: number; until: number; limit: number; scope: string | null },
@@ -44,7 +44,7 @@ export function claimQueued(
   }
 }
 
-/** Each of the queue is looked up by itself: as a join, PostgreSQL might go through all deliveries instead. */
+/** Looks up each queued delivery separately. For a join, PostgreSQL could scan all deliveries. */
 export function findUnnotified(
   sql: Dialect,
   { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
@@ -76,10 +76,10 @@ export function claimPolls(
   }
 }
 
-/** What is counted is counted up to this number, so that its cost has a bound. */
+/** Maximum for counts, to limit the cost of counting. */
 export const MOST_COUNTED = 10_000
 
-/** Since when the oldest work of each kind waits, and what waits for Port. */
+/** Reads the age of the oldest work of each kind, and the messages waiting for Port. */
 export function backlog(now: number): Statement {
   const oldest = (table: string, where: string) =>
     `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
@@ -95,15 +95,15 @@ export function backlog(now: number): Statement {
   }
 }
 
-/** A token bucket, the one row of the table `rate_limiter`. */
+/** Rate of the token bucket, which is the only row of the table `rate_limiter`. */
 export interface Rate {
   perMinute: number
   burst: number
 }
 
 /**
- * Refills the bucket and takes at most `limit` permits, where anything is due. Rows: how many it `granted`. A time
- * of refilling that lies ahead, as after a clock was set back, counts as now.
+ * Refills the bucket and takes at most `limit` permits if work is due. Returns the number as `granted`. A refill time
+ * in the future, as after a clock was set back, counts as now.
  */
 export function takePermits(
   sql: Dialect,

@@ -1,10 +1,10 @@
 import type { Delivery, DeliveryRun } from '../../delivery/delivery.ts'
 import type { Dialect, Row } from '../database.ts'
 
-/** The column of a field: `dueAt` is `due_at`, in every table. */
+/** Returns the column name of a field, for example `due_at` for `dueAt`. */
 export const columnOf = (field: string) => field.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 
-/** Columns under the names of their fields. */
+/** Selects columns with their field names as aliases. */
 export const named = (...fields: string[]) =>
   fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
 
@@ -36,13 +36,13 @@ const DELIVERY = named(
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
 
-/** What a delivery is read from: its row without the invocation, which may be large, and its runs. */
+/** Columns of a delivery and its runs, without the invocation, which can be large. */
 export const columns = (sql: Dialect) => {
   const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
   return `${DELIVERY}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
 }
 
-/** A row of {@link columns}; neither database has booleans here. */
+/** Converts a row of {@link columns} to a delivery. Both databases store booleans as numbers. */
 export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
   const [waitingNotified, cancelForced] = [Boolean(row.waitingNotified), Boolean(row.cancelForced)]
   const runs = (JSON.parse(String(row.runs)) as Row[]).map(toRun)

@@ -4,12 +4,12 @@ import type { Statement } from '../database.ts'
 import { columnOf, named } from './columns.ts'
 
 /*
- * The statements of the store, one function each, in the files of this folder. Parameters are `?1`, `?2`, …;
- * times milliseconds since 1970. No statement scans a table: each reads through an index of the schemas, which
- * name the statement, and the suite looks at the plans of all of them.
+ * The files in this folder contain the store's statements, one function each. Parameters are `?1`, `?2`, and so on.
+ * Times are milliseconds since 1970. Every statement uses an index instead of scanning a table. The schemas list the
+ * statements that use each index, and tests check all query plans.
  */
 
-/** What intake writes, in the order of the parameters: a time, and texts. */
+/** Columns that intake writes, in the order of the parameters: a time, then texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
@@ -18,7 +18,7 @@ const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
 
-/** Writes one delivery, or nothing where one with its dedupe key exists. */
+/** Inserts one delivery unless its dedupe key exists. */
 export const INSERT = `
   ${INTO} VALUES (${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued')
   ON CONFLICT DO NOTHING`
@@ -30,19 +30,19 @@ export function toRow(d: NewDelivery): Statement['params'] {
 
 export const FIRST_USE = `SELECT ${named('address', 'status', 'body')} FROM signatures WHERE digest = ?1`
 
-/** Remembers the use of a signature, or writes nothing where it was used before. */
+/** Records the use of a signature unless the signature was used before. */
 export const REMEMBER = `
   INSERT INTO signatures (digest, address, expires_at, delivery, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
   ON CONFLICT DO NOTHING`
 
-/** The parameters of {@link REMEMBER}. @param started the delivery that it started */
+/** The parameters of {@link REMEMBER}. @param started the delivery that the signature started */
 export const toUseRow = (
   { digest, address, expiresAt }: SignatureUse,
   started: string | null,
   response: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
 ): Statement['params'] => [digest, address, expiresAt, started, response.status, response.body]
 
-/** PostgreSQL only: many deliveries at once, a list for each column. */
+/** PostgreSQL only: inserts many deliveries, with one list per column. */
 const USES = ['digest', 'address', 'expires_at']
 const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text', 'text', 'bigint']
 const INSERT_MANY = `
@@ -65,7 +65,7 @@ export interface Insert {
   use?: SignatureUse | undefined
 }
 
-/** @returns rows: those that were written */
+/** @returns a statement that returns the written rows */
 export function insertMany(inserts: readonly Insert[]): {
   sql: string
   params: (string | number | null)[][]
@@ -83,7 +83,7 @@ export function insertMany(inserts: readonly Insert[]): {
 
 const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref')
 
-/** By its dedupe key; else what its signature has started. */
+/** Finds a delivery by its dedupe key, or else the delivery that its signature started. */
 export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: string | null): Statement {
   return {
     sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
@@ -93,7 +93,7 @@ export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: 
   }
 }
 
-/** The dedupe key of a delivery that names a run. Run ids are unique within an organization only. */
+/** Returns the dedupe key of a delivery with a Port run. Run ids are unique only within an organization. */
 export function runKey(organization: string, runId: string): string {
   return organization === DEFAULT_ORGANIZATION ? `run:${runId}` : `run:${organization}:${runId}`
 }

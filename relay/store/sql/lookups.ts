@@ -13,7 +13,7 @@ export function invocation(id: string): Statement {
   return { sql: 'SELECT invocation FROM deliveries WHERE id = ?1', params: [id] }
 }
 
-/** Of what is larger, nothing is read. */
+/** Reads invocations up to a size. */
 export function invocations(given: readonly string[], maxBytes: number): Statement {
   const ids = padded(given)
   return {
@@ -87,7 +87,7 @@ export function reportUsage(id: string, sender: string): Statement {
   }
 }
 
-/** Lists come in few lengths, so that few statements are prepared. */
+/** Pads a list to a power of two, so that only a few different statements are prepared. */
 function padded<T>(values: readonly T[]): T[] {
   const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
@@ -96,15 +96,15 @@ const places = (values: readonly unknown[], first: number) => values.map((_, i) 
 
 interface ListOptions {
   before?: number
-  /** What has a lower `seq` is too old for the filter's time. */
+  /** Deliveries with a lower `seq` are too old for the filter. */
   floor?: number
   limit: number
 }
 
 /**
- * Newest first. Queued deliveries and all others are in indexes of their own, so that intake pays for no index
- * that only a user reads; of a repository, each state is a stretch of an index. Those of one outcome are
- * narrowed within its index. No index holds actions: they are looked for in the newest ones alone, see {@link edge}.
+ * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
+ * only lists use. For a repository, each state is a range of an index. Filters on an outcome are evaluated within its
+ * index. There is no index on actions, so only the newest deliveries are searched for an action. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
@@ -141,7 +141,7 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
   }
 }
 
-/** Down to which `seq` a list by action looks, and the first `seq` that there is. */
+/** Reads the lowest `seq` that a list by action searches, and the lowest existing `seq`. */
 export function edge(sql: Dialect, before = Number.MAX_SAFE_INTEGER): Statement {
   return {
     sql: `SELECT (${edgeBefore(sql)}) AS edge, (SELECT min(seq) FROM deliveries) AS first`,
@@ -152,7 +152,7 @@ export function edge(sql: Dialect, before = Number.MAX_SAFE_INTEGER): Statement 
 const edgeBefore = (sql: Dialect) =>
   `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed.value} FROM deliveries`
 
-/** The first delivery from a `seq` on. */
+/** Reads the first delivery at or above a `seq`. */
 export function firstFrom(seq: number): Statement {
   return {
     sql: 'SELECT seq, queued_at FROM deliveries WHERE seq >= ?1 ORDER BY seq LIMIT 1',
@@ -162,7 +162,7 @@ export function firstFrom(seq: number): Statement {
 
 export const lastSeq: Statement = { sql: 'SELECT max(seq) AS seq FROM deliveries', params: [] }
 
-/** Written so that SQLite, too, sees which index holds it. */
+/** The second condition lets SQLite recognize the matching index. */
 const isOutcome = (outcome: Outcome) => `outcome = '${outcome}' AND outcome <> ''`
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
@@ -170,7 +170,7 @@ const isState = (state: State) =>
 const amountOf = (where: string) =>
   `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${where} LIMIT ${MOST_COUNTED}) AS counted)`
 
-/** Each up to {@link MOST_COUNTED}. */
+/** Counts deliveries by state, up to {@link MOST_COUNTED} each. */
 export function counts(): Statement {
   return {
     sql: `
@@ -182,7 +182,7 @@ export function counts(): Statement {
   }
 }
 
-/** Each up to {@link MOST_COUNTED}. */
+/** Counts deliveries by outcome, up to {@link MOST_COUNTED} each. */
 export function outcomes(): Statement {
   const amounts = OUTCOMES.map(
     outcome => `SELECT '${outcome}' AS outcome, ${amountOf(isOutcome(outcome))} AS amount`,

@@ -5,7 +5,7 @@ import type { Hour, RateLimitPause } from '../store.ts'
 import { named } from './columns.ts'
 import { INSERT, toRow } from './intake.ts'
 
-/** Rows: what was deleted. Runs, events and the like go with it. */
+/** Deletes old deliveries, including their runs and events, and returns the deleted rows. */
 export function purge(sql: Dialect, before: number, limit: number): Statement {
   const old = `
     SELECT seq FROM deliveries
@@ -18,7 +18,7 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
-/** Tokens and sessions expire by other clocks, which may differ from the database's by this. */
+/** Maximum difference between the database's clock and the clocks by which tokens and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
 
 export function forgetExpired(now: number): Statement[] {
@@ -28,7 +28,7 @@ export function forgetExpired(now: number): Statement[] {
   }))
 }
 
-/** Those that have expired, and the oldest beyond `most`. Rows: what was deleted. */
+/** Deletes expired signatures, and the oldest ones if there are more than `most`. Returns the deleted rows. */
 export function forgetSignatures(sql: Dialect, now: number, most: number, limit: number): Statement {
   const old = `
     SELECT digest FROM signatures
@@ -41,12 +41,12 @@ export function forgetSignatures(sql: Dialect, now: number, most: number, limit:
   }
 }
 
-/** No step schedules the next one later than this. */
+/** Maximum time ahead for which any step schedules the next step. */
 const FURTHEST_MS = 15 * 60_000
-/** GitHub's limits are of an hour at most. */
+/** Longer than any GitHub rate limit, which lasts an hour at most. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
 
-/** A clock that was set back leaves due times, leases and gates that lie further ahead than any step asks for. */
+/** Resets due times, leases, and pauses that are implausibly late because a clock was set back. */
 export function repairDueTimes(now: number): Statement[] {
   const repair = (table: string, where: string) => ({
     sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
@@ -62,8 +62,8 @@ export function repairDueTimes(now: number): Statement[] {
 }
 
 /**
- * Writes what a webhook writes, and takes it back in the same transaction, so that no worker sees it. An update to the same
- * values wouldn't do: SQLite writes no page that didn't change, and PostgreSQL finds room for it on a full disk.
+ * Inserts a delivery like a webhook's and deletes it in the same transaction, so that no worker sees it. An update
+ * without changes isn't enough: SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
  *
  * @param noise a body that can't be compressed
  */

@@ -3,11 +3,11 @@ import type { Dialect, Statement } from '../database.ts'
 import type { Sent } from '../store.ts'
 import { columnOf, named } from './columns.ts'
 
-/** What one claim reads of an outbox; a larger message is read alone. */
+/** Limits of what one claim reads from an outbox. A larger message is read alone. */
 const PAGE_MESSAGES = 100
 const PAGE_BYTES = 1_000_000
 
-/** @param mark the delivery and the mark of the change that the messages belong to, see `apply.ts` */
+/** @param mark the delivery, and the mark of the change that the messages belong to (see `apply.ts`) */
 export function enqueue(
   mark: readonly [id: string, changeId: number],
   messages: readonly Message[],
@@ -24,8 +24,8 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but waits for a relay that is removing the outbox as empty. The version begins
-      // anywhere, so that no lease of an earlier outbox of the delivery holds for this one.
+      // The update changes nothing, but it waits for a relay that is removing the empty outbox. The first version is
+      // random, so that leases of the delivery's earlier outboxes aren't valid for the new outbox.
       sql: `INSERT INTO outboxes (delivery, due_at, version)
             SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
             ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
@@ -34,7 +34,7 @@ export function enqueue(
   ]
 }
 
-/** `reported` is counted, since of an EXISTS PostgreSQL might read all runs into a hash table. */
+/** Claims due outboxes. `reported` is a count because PostgreSQL could read all runs into a hash table for EXISTS. */
 export function claim(
   sql: Dialect,
   { now, until, limit }: { now: number; until: number; limit: number },
@@ -52,7 +52,7 @@ export function claim(
   }
 }
 
-/** What waits of one delivery. */
+/** Reads the state of a delivery's outbox. */
 export function waiting(delivery: string): Statement {
   return {
     sql: `SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
@@ -73,7 +73,7 @@ export function page(delivery: string): Statement {
   }
 }
 
-/** Rows of the first: the lease was valid. Its lock keeps messages from being added between the check for the rest and the removal. */
+/** The first statement returns a row if the lease is valid. Its lock prevents new messages until the removal. */
 export function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,

@@ -2,8 +2,8 @@ import type { Dialect, Statement } from '../database.ts'
 import { columns, named } from './columns.ts'
 
 /**
- * Finished deliveries whose trace is due. A delivery whose messages still wait for Port is left out: its trace shows when
- * Port got them. The claim moves the due time, so that another relay retries if this one is killed.
+ * Claims finished deliveries whose trace is due. Deliveries with waiting messages are skipped, because the trace shows
+ * when Port received them. The claim moves the due time, so that another relay retries if this relay is killed.
  */
 export function claimTraces(
   sql: Dialect,
@@ -21,7 +21,7 @@ export function claimTraces(
   }
 }
 
-/** A trace that became due again in the meantime, with another entry of the history, stays due. */
+/** Settles a trace, unless a new history entry has made the trace due again. */
 export function settleTrace({ id, traceDueAt }: { id: string; traceDueAt: number }): Statement {
   return {
     sql: 'UPDATE deliveries SET trace_due_at = NULL WHERE id = ?1 AND trace_due_at = ?2',
@@ -30,8 +30,8 @@ export function settleTrace({ id, traceDueAt }: { id: string; traceDueAt: number
 }
 
 /**
- * Messages of a finished delivery are being settled; the last time is when Port has all of them. It comes first in its
- * transaction: a change locks the delivery before its outbox, too.
+ * Records when messages of a finished delivery were sent. The last update is when Port has all messages. Must be first
+ * in its transaction, because transitions also lock the delivery before its outbox.
  */
 export function noteNotified(delivery: string, now: number): Statement {
   return {

@@ -5,36 +5,36 @@ import type { Row, Statement } from '../database.ts'
 import { FIRST_USE, INSERT, REMEMBER } from '../sql/intake.ts'
 import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
-/** What one commit writes. */
+/** The writes of one commit. */
 export interface Batch {
-  /** New deliveries, see `toRow`, and the uses of their signatures, see `toUseRow`. */
+  /** New deliveries (see `toRow`) and the uses of their signatures (see `toUseRow`). */
   inserts: { row: Statement['params']; use: Statement['params'] | null }[]
-  /** Each the statements of one transaction. */
+  /** Each item contains the statements of one transaction. */
   requests: Statement[][]
-  /** Whether all that it writes are claims, which need not be on disk. */
+  /** Whether the batch contains only claims, which don't have to be on disk. */
   claims: boolean
 }
 
-/** In the order of the batch; an error's message for what failed. */
+/** Responses in the order of the batch. A failed item has an error message. */
 export interface Responses {
-  /** Whether each was written: false where it was there before. */
+  /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
 }
 
 /** A SQLite file, locked by this process. */
 export interface SqliteFile {
-  /** Writes a batch in one commit; each part that fails undoes only itself, and all of them where the commit fails. */
+  /** Writes a batch in one commit. A failed item undoes only its own changes; a failed commit undoes all items. */
   run(batch: Batch): Responses
   close(): void
 }
 
-/** @throws Error with a sentence naming the path, where the file cannot be opened or another relay has locked it */
+/** @throws Error with a message that includes the path, if the file can't be opened or another relay has locked it */
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
     closeSync(openSync(path, 'a'))
-    // The file itself, whatever links lead to it.
+    // Resolve links, so that all paths to the file use the same lock.
     const file = realpathSync(path)
     const owner = holdAlone(`${file}-owner`)
     const database = open(file)
@@ -44,7 +44,7 @@ export function openSqliteFile(path: string): SqliteFile {
     return {
       run(batch) {
         if (isThere()) return write(batch)
-        // SQLite would continue to write to a file without a name.
+        // SQLite would continue to write to the deleted file.
         return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
       },
       close() {
@@ -59,8 +59,8 @@ export function openSqliteFile(path: string): SqliteFile {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // What does not fit the cache is in the system's, a copy away: a larger one costs memory and brought no rate. The log is
-  // moved by a thread of its own; a commit does so once that has fallen 256 MB behind.
+  // A larger cache uses memory without increasing throughput, because the system also caches the file. A separate
+  // thread runs checkpoints. A commit runs a checkpoint only if the log exceeds 256 MB.
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -68,7 +68,7 @@ function open(path: string): DatabaseSync {
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
   createSchema(database)
-  // No other relay has the file: every lease belongs to a relay that is gone.
+  // This relay has the file locked, so all leases belong to stopped relays.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -76,20 +76,20 @@ function open(path: string): DatabaseSync {
   return database
 }
 
-/** Not Node's own `recursive`, which never returns where the system refuses a folder as missing, as in /proc. */
+/** Creates a folder and its parents. Node's `recursive` option hangs if the system reports ENOENT, as in /proc. */
 function makeFolder(path: string): void {
   if (existsSync(path)) return
   makeFolder(dirname(path))
   mkdirSync(path)
 }
 
-/** Another relay has the file. */
+/** Another relay uses the file. */
 class InUse extends Error {}
 
 /** @see https://www.sqlite.org/rescode.html#busy */
 const BUSY = 5
 
-/** A lock that the kernel releases when the process dies, whatever kills it. */
+/** Takes a lock that the kernel releases however the process ends. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
   try {
@@ -133,7 +133,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
       database.exec('COMMIT')
       return { inserted, rows }
     } catch (error) {
-      // The disk is full, or the like: none of them is written.
+      // The commit failed, for example because the disk is full. Nothing is written.
       if (database.isTransaction) database.exec('ROLLBACK')
       return failed(batch, (error as Error).message)
     }
@@ -155,7 +155,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return rows
   }
 
-  /** @throws where the error has ended the whole transaction */
+  /** @throws if the error has ended the whole transaction */
   function attempt<T>(work: () => T): T | string {
     try {
       return work()

@@ -1,10 +1,10 @@
 /**
- * The version of the schema that this relay reads and writes: `user_version` in SQLite, the table `relay_schema` in
- * PostgreSQL. A database with another version is refused.
+ * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
+ * PostgreSQL. The relay refuses a database with another version.
  */
 export const SCHEMA_VERSION = 2
 
-/** SQLite's schema. The partial indexes hold open work only, so finished deliveries cost the hot path nothing. */
+/** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
   CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,
@@ -164,7 +164,7 @@ export const SCHEMA = `
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 
-/** Why a database is refused, as a clause. */
+/** Explains why the relay refuses a database. */
 export function versionRefusal(version: number): string {
   return `it has schema version ${version}, and this relay needs version ${SCHEMA_VERSION}: start the relay that made it, or name an empty database`
 }

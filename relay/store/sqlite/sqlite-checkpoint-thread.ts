@@ -4,11 +4,11 @@ import { pathToFileURL } from 'node:url'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 
 /*
- * The thread that moves commits from SQLite's log into the file. It delays no commit: it moves pages that no
- * writer uses, and leaves the rest. https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
+ * Thread that runs passive checkpoints, which move pages from SQLite's log to the file without delaying commits.
+ * See https://www.sqlite.org/c3ref/wal_checkpoint_v2.html
  *
- * The log is next to the file, by its name. If the name is missing or that of another file, such as a backup
- * that was put in its place, the log must be left alone: SQLite would delete it next to a new file.
+ * SQLite finds the log by the file's name. If the file is missing or was replaced, for example by a backup, the thread
+ * must not touch the log, because SQLite would delete it.
  */
 const port = parentPort as MessagePort
 const { path, ino } = workerData as { path: string; ino: number }
@@ -24,7 +24,7 @@ port.on('message', () => {
       database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
     }
   } catch {
-    // The file was moved away, the disk is full, or the like: a commit gets the same error; what is committed stays in the log.
+    // For example, the file was moved or the disk is full. Commits report the same error, and the log keeps their data.
   }
   port.postMessage(performance.now() - began)
 })

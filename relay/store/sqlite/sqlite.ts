@@ -10,7 +10,7 @@ interface Waiting<T> {
   reject: (error: Error) => void
 }
 
-/** A batch, and who waits for its parts, in the same order. */
+/** A batch and the promises of its items, in the same order. */
 interface Collected {
   batch: Batch
   inserts: Waiting<boolean>[]
@@ -18,25 +18,25 @@ interface Collected {
 }
 
 /**
- * Deliveries that are read in one turn of the event loop share a commit, up to so many: then the commit begins while the
- * next ones are read. PostgreSQL's do not begin early: they go over several connections, and the order within a turn
- * would be lost.
+ * Maximum number of deliveries from one event loop turn that share a commit. The commit then starts while the relay
+ * reads further deliveries. PostgreSQL has no such limit, because its commits use several connections and would lose
+ * the order within a turn.
  */
 const ENOUGH_ROWS = 16
 
-/** A batch is forgotten once it is written: by itself, Node would let its garbage grow to ten times as much. */
+/** Batches are short-lived garbage. Without this limit, Node would let it grow ten times as large. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
- * Opens the SQLite file in its own thread. Calls that arrive while a commit is on its way to the disk go
- * together into the next one.
+ * Opens the SQLite file in a separate thread. Calls that arrive during a commit are combined into the next
+ * commit.
  *
- * @throws Error with a sentence naming the path, when the file cannot be opened or another relay holds it
+ * @throws Error with a message that includes the path, if the file can't be opened or another relay has locked it
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // A size on the command line is for the main thread: in the others it would outweigh their limits.
+  // A semi-space size on the command line is for the main thread. It would override the limits of other threads.
   setFlagsFromString('--max-semi-space-size=0')
-  // Next to this file in the sources, or to the bundle.
+  // Next to this source file, or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
   await new Promise<void>((resolve, reject) => {
@@ -74,7 +74,7 @@ export async function openSqlite(path: string): Promise<Backend> {
   thread.on('message', ({ inserted, rows }: Responses) => {
     const { batch, inserts, requests } = writing as Collected
     writing = null
-    // Claims that find nothing write nothing, as most of an idle relay's.
+    // Claims that find nothing, such as most claims of an idle relay, write nothing.
     if (!batch.claims || rows.some(isResult)) checkpoints.written()
     flush()
     settle(inserts, inserted)
@@ -101,7 +101,7 @@ export async function openSqlite(path: string): Promise<Backend> {
   return {
     dialect: sqlite,
     clock: createDatabaseClock(),
-    // Alone on its file.
+    // No other relay uses the file.
     onWork() {},
     run,
     async claim(statement) {
@@ -132,7 +132,7 @@ const nothing = (): Collected => ({
   requests: [],
 })
 
-/** Whether the rows of a request aren't empty, or are an error. */
+/** Whether a request returned rows or an error. */
 const isResult = (rows: Responses['rows'][number]) =>
   typeof rows === 'string' || rows.some(({ length }) => length > 0)
 
@@ -145,19 +145,19 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * Between two moves. The commit that moves the last of the log lets everybody wait: for 40 ms where the rest was 200 ms.
- * After a slow move, which took the disk from the commits, the rest is four times as long.
+ * Pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: by 40 ms after a pause of
+ * 200 ms. A slow checkpoint competes with commits for the disk, so the next pause is four times as long as it took.
  */
 const REST_MS = 50
 const RESTS = 4
 const LONGEST_REST_MS = 1_000
 
 /**
- * Moves what was committed from SQLite's log into the file, next to the commits. A commit that has to do it writes
- * to all the places that run ids are sorted into: with a million deliveries, that took a quarter of the intake.
+ * Runs checkpoints concurrently with commits. A commit that has to run a checkpoint itself writes to random positions,
+ * because run ids are random. With a million deliveries, this reduced intake throughput by a quarter.
  */
 interface Checkpoints {
-  /** Something was committed. */
+  /** Called after each commit. */
   written(): void
   close(): Promise<void>
 }
@@ -172,7 +172,7 @@ function startCheckpoints(path: string): Checkpoints {
   let rest = REST_MS
 
   const start = () => {
-    // Next to this file in the sources, or to the bundle.
+    // Next to this source file, or next to the bundle.
     const file = `./sqlite-checkpoint-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
     const started = new Worker(new URL(file, import.meta.url), {
       workerData: { path, ino },
@@ -183,7 +183,7 @@ function startCheckpoints(path: string): Checkpoints {
       rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
-    // Without it, commits move the log themselves once it is long.
+    // If the thread fails, commits run checkpoints once the log is long.
     started.on('error', () => {})
     return started
   }
