@@ -122,7 +122,7 @@ const isInTime = (work: Promise<unknown>, patienceMs: number): Promise<boolean> 
 const LOOK_MS = 20
 
 /**
- * Waits until the workers have had nothing to do for `quietMs`.
+ * Waits until the workers have been idle for `quietMs`.
  *
  * @param until deadline, by `performance.now()`
  */

@@ -4,7 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import { finishCancelled, names } from './outcome.ts'
 
-/** Cancels a queued delivery. If a dispatch is under way or its response was lost, its outcome decides. */
+/** Cancels a queued delivery. If a dispatch is in progress or its response was lost, its outcome decides. */
 export function requestWhileQueued(
   delivery: Delivery,
   event: Event<'cancelRequested'>,

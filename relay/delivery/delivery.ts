@@ -11,7 +11,7 @@ export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'fin
 /** States of an unfinished delivery. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
-/** How a delivery went, in any state. */
+/** The outcome of a delivery. Independent of its state. */
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'unknown'
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
@@ -100,7 +100,7 @@ export interface Delivery extends Target {
   runs: DeliveryRun[]
 }
 
-/** The use of a verified signature. */
+/** A use of a verified signature. */
 export interface SignatureUse {
   /** Digest of timestamp and signature. */
   digest: string
@@ -197,7 +197,7 @@ export type HistoryType =
   | 'cancelled'
   | 'approvalSeen'
 
-/** An entry of a delivery's history. `details` contains no inputs, secrets, or personal data. */
+/** A history entry of a delivery. `details` contains no inputs, secrets, or personal data. */
 export interface HistoryEntry {
   type: HistoryType
   details: JsonObject
@@ -212,7 +212,7 @@ export interface Transition {
   history: HistoryEntry | null
   /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean
-  /** The relay that claimed the delivery keeps its lease. */
+  /** Whether the relay that claimed the delivery keeps its lease. */
   keepLease?: boolean
   /** When to export the delivery's trace, if tracing is on; milliseconds since 1970. */
   traceAt?: number

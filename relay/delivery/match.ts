@@ -139,7 +139,7 @@ function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] 
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
   if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
-  // A run titled with the event type belongs to a delivery of that type; any other could belong to any delivery.
+  // A run titled with the event type belongs to a delivery of that type. Other runs could belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []

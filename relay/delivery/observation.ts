@@ -10,7 +10,7 @@ import { decisiveRuns, followsPort } from './runs.ts'
 export interface Observation {
   now: number
   found: Found
-  /** GitHub's clock minus the store's, milliseconds. */
+  /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: number
   /** Whether the delivery has a run in Port that the relay can report to. */
   canReport: boolean
@@ -90,7 +90,7 @@ export const portInterval = (delivery: Delivery, now: number): number =>
 export const pollInterval = (delivery: Delivery, now: number, blind = false): number =>
   Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - startedAt(delivery)) / 6))
 
-/** Decides the next step of a poll of a dispatched or running delivery. The first rule that applies decides. Pure. */
+/** Decides a poll's next step for a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function nextStep(delivery: Delivery, seen: Observation, policy: Policy): PollStep {
   const { now, found, port } = seen
   const { runs } = found
@@ -279,7 +279,7 @@ const REFUSED_MS = 60_000
  * identified, or the relay can't read the runs.
  *
  * @param startBy end of the start timeout, milliseconds since 1970
- * @returns null if another poll has to decide
+ * @returns null if the decision is left to a later poll
  */
 function decideStartTimeout(
   { found, port }: Observation,

@@ -83,7 +83,7 @@ export interface OutboxPage {
   reported: boolean
   /** Fencing token. */
   version: number
-  /** Consecutive attempts in which Port accepted nothing. */
+  /** Consecutive attempts in which Port accepted no message. */
   attempts: number
   messages: { seq: number; message: Message; createdAt: number }[]
 }
@@ -114,7 +114,7 @@ export interface Sent {
 /** A delivery's messages that are waiting for Port. */
 export interface WaitingMessages {
   amount: number
-  /** Consecutive attempts in which Port accepted nothing. */
+  /** Consecutive attempts in which Port accepted no message. */
   attempts: number
   dueAt: number
 }

@@ -189,9 +189,9 @@ export function createFindOwners(deps: {
   findByTitle: FindByTitle
   /** Ids of all organizations. */
   organizations: readonly string[]
-  /** GitHub's clock minus the store's, milliseconds. */
+  /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
-  /** RELAY_START_TIMEOUT, milliseconds. */
+  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
 }): FindOwners {
   const { store, findByTitle: findNamed, organizations, clockOffset, startTimeout } = deps

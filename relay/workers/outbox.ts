@@ -73,7 +73,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // That Port doesn't respond is logged once for all requests.
+      // Another log line reports, once for all requests, that Port doesn't respond.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break

@@ -49,7 +49,7 @@ export interface PollDeps {
 interface Note {
   /** When the delivery was queued. A redelivery gets a new note. */
   queuedAt: number
-  /** When a poll first showed the runs finished. */
+  /** When a poll first showed that all runs had finished. */
   finishedAt: number | null
   /** When to read Port's run again. */
   portAt: number

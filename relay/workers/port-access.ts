@@ -5,7 +5,7 @@ import type { Delivery } from '../delivery/delivery.ts'
 
 /** Access to Port. Only this interface decides for which deliveries the relay reads from Port or sends to it. */
 export interface PortAccess {
-  /** Whether the delivery has a run in Port, and its organization has credentials. */
+  /** Whether the delivery has a run in Port and the relay has the organization's credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
   /** Returns an organization's client; null if the organization has no credentials. */
   client(organization: string): PortClient | null

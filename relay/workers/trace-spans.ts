@@ -28,7 +28,7 @@ const CICD = {
   repository: 'vcs.repository.name',
 }
 
-/** GitHub's conclusion → `cicd.pipeline.result`. */
+/** Maps GitHub's conclusion to `cicd.pipeline.result`. */
 const RESULTS: Record<string, string> = {
   ...{ success: 'success', neutral: 'success', failure: 'failure', cancelled: 'cancellation' },
   ...{ skipped: 'skip', timed_out: 'timeout' },

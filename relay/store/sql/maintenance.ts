@@ -99,7 +99,7 @@ export function forgetPauses(before: number): Statement {
   return { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] }
 }
 
-/** One row per hour for all relays, so no statement has to count deliveries. */
+/** Adds to the row of an hour. All relays share the row, so no statement has to count deliveries. */
 export function addHour(counted: Hour): Statement {
   const amounts = ['accepted', ...OUTCOMES] as const
   return {
@@ -117,14 +117,14 @@ export function readHours(from: number): Statement {
   return { sql: 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', params: [from] }
 }
 
-/** Rows: what is stored, if the holder has the lease now. */
+/** Acquires or renews the lease, and returns the stored alerts if the holder has the lease. */
 export const claimAlerts = (holder: string, now: number, leaseMs: number): Statement => ({
   sql: `UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3
         RETURNING version, state`,
   params: [holder, now + leaseMs, now],
 })
 
-/** Rows: the new version, if the holder still has the lease. */
+/** Saves alerts if the holder still has the lease, and returns the new version. */
 export const saveAlerts = (holder: string, state: string): Statement => ({
   sql: 'UPDATE alerts SET state = ?2, version = version + 1 WHERE holder = ?1 RETURNING version',
   params: [holder, state],
