@@ -5,13 +5,13 @@ import { openReceiving } from '../support/receiving.ts'
 test.each<[list: string, allowed: string[], refused: string[]]>([
   ['acme/[!s]*', ['acme/web'], ['acme/secret']],
   ['acme/[^s]*', ['acme/web'], ['acme/secret']],
-  // As GitHub compares names: without regard to case.
+  // GitHub compares names without regard to case.
   [
     'Acme/*, *-corp/Infra, !acme/x, acme/.github',
     ['acme/Shop', 'ACME/.github', 'big-CORP/infra'],
     ['big-corp/other', 'acme2/shop', 'acme/X'],
   ],
-])('RELAY_ALLOWED_REPOSITORIES=%s allows %j, and not %j', async (list, allowed, refused) => {
+])('RELAY_ALLOWED_REPOSITORIES=%s allows %j but not %j', async (list, allowed, refused) => {
   const env = { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: list }
   const relay = await openReceiving({ env })
   for (const repository of [...allowed, ...refused]) {
@@ -20,7 +20,7 @@ test.each<[list: string, allowed: string[], refused: string[]]>([
   }
 })
 
-test('a class of characters with ! leaves out in a route, too', async () => {
+test('a negated character class ([!…]) also excludes characters in a route', async () => {
   const relay = await openReceiving({
     env: { RELAY_ROUTES: 'r' },
     files: { r: "- { match: { action: '[!d]*' }, repository: acme/other }" },
@@ -57,14 +57,14 @@ const rows: [list: string, glob: string, problem: string][] = [
     'is not a glob: Missing closing: "}" - use "\\\\}" to match literal characters',
   ],
 ]
-test.each(rows)('RELAY_ALLOWED_REPOSITORIES=%s is refused at the start', (list, glob, problem) => {
+test.each(rows)('the relay refuses to start with RELAY_ALLOWED_REPOSITORIES=%s', (list, glob, problem) => {
   expect(problemsOf({ RELAY_ALLOWED_REPOSITORIES: list })).toEqual([
     `RELAY_ALLOWED_REPOSITORIES ${JSON.stringify(glob)} ${problem}`,
   ])
 })
 
 test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
-  'RELAY_ALLOWED_REPOSITORIES=%s lets nothing in, and is refused at the start',
+  'refuses to start with RELAY_ALLOWED_REPOSITORIES=%s, which only excludes repositories',
   list => {
     const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
     expect(problemsOf(env)).toEqual([
@@ -80,7 +80,7 @@ const lists: [string, string[]][] = [
   ['*/*, acme/!(secret), {!(evil),x}/y', ['*/*', 'acme/!(secret)', '{!(evil),x}/y']],
   ['{acme/shop,other/x}, acme/@(a|b)', ['{acme/shop,other/x}', 'acme/@(a|b)']],
 ]
-test.each(lists)('RELAY_ALLOWED_REPOSITORIES=%j is taken as it is meant', (list, allowed) => {
+test.each(lists)('splits RELAY_ALLOWED_REPOSITORIES=%j into the intended patterns', (list, allowed) => {
   const config = readConfig({
     PORT_CLIENT_SECRET: 's',
     GITHUB_TOKEN: 't',

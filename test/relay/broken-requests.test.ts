@@ -26,7 +26,7 @@ const rows: [name: string, request: string, status: number, detail: RegExp][] = 
   ],
 ]
 
-test('what never becomes a request is refused with problem details, too', async () => {
+test('refuses malformed HTTP with problem details, too', async () => {
   const relay = await openRelayHere(relayEnv())
   for (const [name, request, status, detail] of rows) {
     const response = await raw(relay.url, request)
@@ -44,7 +44,7 @@ test('what never becomes a request is refused with problem details, too', async 
   expect((await send(relay.url)).status).toBe(202)
 })
 
-test('a body in chunks of one byte is refused early: each chunk costs as much as a thousand bytes', async () => {
+test('refuses a body of one-byte chunks early because each chunk counts as a thousand bytes', async () => {
   const relay = await openRelayHere(relayEnv())
   const post = (chunk: string, count: number) =>
     raw(
@@ -54,12 +54,12 @@ test('a body in chunks of one byte is refused early: each chunk costs as much as
         `${`${chunk.length.toString(16)}\r\n${chunk}\r\n`.repeat(count)}0\r\n\r\n`,
     )
   expect(await post(' ', 5_000)).toMatch(/^HTTP\/1\.1 400 [\s\S]*pieces of less than 16 bytes/)
-  // Few small ones, and many that are large enough, are read: here, the signature is wrong.
+  // A few small chunks, or many large chunks, are read. The relay then refuses the wrong signature.
   expect(await post(' ', 150)).toMatch(/^HTTP\/1\.1 401 /)
   expect(await post(' '.repeat(20), 5_000)).toMatch(/^HTTP\/1\.1 401 /)
 })
 
-describe('a connection whose next request comes before the response to the last one was flushed is closed:', () => {
+describe('closes a connection that sends a request before the previous response is flushed:', () => {
   const get = 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'
   const open = async (give: (request: Request) => Response | Promise<Response>) => {
     const counts = { processed: 0, refused: 0 }
@@ -85,14 +85,14 @@ describe('a connection whose next request comes before the response to the last 
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['a wish', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n'],
     ['no host', 'GET / HTTP/1.1\r\n\r\n'],
-  ])('of a packet of 1,000 requests, one is processed, and one more is parsed (%s)', async (_, rest) => {
+  ])('processes one of 1,000 requests in a packet and parses one more (%s)', async (_, rest) => {
     const { socket, counts, closed } = await open(() => new Response('ok'))
     socket.resume().write(get + rest.repeat(1_000))
     await closed
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('a response that is not read holds back the next request, whatever its size', async () => {
+  test('an unread response of any size delays the next request', async () => {
     const { socket, counts, closed } = await open(() => new Response('x'.repeat(30_000_000)))
     socket.pause()
     for (let n = 0; n < 2; n++) {
@@ -104,7 +104,7 @@ describe('a connection whose next request comes before the response to the last 
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('one request after the other is served on one connection, refused and large ones, too', async () => {
+  test('serves sequential requests on one connection, including refused and large requests', async () => {
     const { socket, counts } = await open(({ url }) =>
       url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
     )
@@ -126,7 +126,7 @@ describe('a connection whose next request comes before the response to the last 
 
 const hasIPv6 = Object.values(networkInterfaces()).some(all => all?.some(({ family }) => family === 'IPv6'))
 test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
-  'a health check in HTTP/1.0 needs no host, with HOST=%s',
+  'an HTTP/1.0 health check needs no Host header (HOST=%s)',
   async HOST => {
     const relay = await openRelayHere(relayEnv({ HOST }))
     expect(await raw(relay.url, 'GET /healthz HTTP/1.0\r\n\r\n')).toMatch(
@@ -135,7 +135,7 @@ test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
   },
 )
 
-/** All that is answered until the relay hangs up. */
+/** Everything that the relay sends until it closes the connection. */
 function raw(url: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let response = ''

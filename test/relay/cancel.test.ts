@@ -8,12 +8,12 @@ import { readFixture } from '../support/fixture.ts'
 import { send } from '../support/send.ts'
 import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
 
-// Each waits for several looks of the watch, some seconds apart.
+// Each test waits for several polls, which are seconds apart.
 vi.setConfig({ testTimeout: 120_000 })
 
 const OTHER_SECRET = 'the-client-secret-of-another-organization'
 
-/** What Port renders an automation's body with when a run changes: its event, of this run. */
+/** The run-change event that Port uses to render an automation's body. */
 function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
   const body = JSON.parse(Buffer.from(readFixture('automation-run-updated').body).toString())
   const { diff, trigger } = body.event
@@ -23,21 +23,21 @@ function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?:
   return body
 }
 
-/** What the automation of `examples/cancel/` sends. */
+/** Sends the webhook of the automation in `examples/cancel/`. */
 const bodyOfExample = (context: JsonObject) =>
   renderBody(JSON.parse(text('examples/cancel/automation.json')).invocationMethod.body, context)
 
 const cancel = (scene: Scene, body: unknown, more: Parameters<typeof send>[1] = {}) =>
   send(scene.relay.url, { path: '/webhook/cancel', body, ...more })
 
-/** What the admin API shows of the run's delivery, once it is in this state. */
+/** Waits until the run's delivery is in this state, and returns it as the admin API shows it. */
 async function reaches(scene: Scene, run: PortRun, state: string) {
   const isThere = async () => (await scene.shown(run.id)).state === state
   await until(isThere, `the delivery is ${state}`, 60_000)
   return scene.shown(run.id)
 }
 
-/** A delivery whose workflow run is in progress on GitHub. */
+/** Creates a delivery whose workflow run is in progress on GitHub. */
 async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
   const { run, response: answer } = await scene.deliver({ path })
   const { github_run_id } = await reaches(scene, run, 'running')
@@ -45,7 +45,7 @@ async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
   return { run, delivery: answer.delivery, workflowRun }
 }
 
-/** A relay with a workflow for each kind of target. */
+/** Starts a relay with a workflow for each kind of target. */
 async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scene> {
   const scene = await openScene({ ...options, github: { autoRun: true, ...options.github } })
   scene.github.addRepository(REPOSITORY, {
@@ -66,7 +66,7 @@ test.each([
   ['workflow_dispatch', '/webhook?workflow=deploy.yml', 'response'],
   ['repository_dispatch', '/webhook', 'title'],
 ])(
-  'a person ends the run of a %s in Port: the automation has its workflow run cancelled on GitHub',
+  'the automation cancels the workflow run of a %s when a user finishes the Port run',
   async (_, path, evidence) => {
     const scene = await open()
     const { run, delivery, workflowRun } = await running(scene, path)
@@ -91,7 +91,7 @@ test.each([
   },
 )
 
-test('a body that names the run cancels it as well, and Port gets the end of the workflow run', async () => {
+test('a body that contains the run ID also cancels the run, and Port gets its result', async () => {
   const scene = await open()
   const { run, workflowRun } = await running(scene)
   const responses = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
@@ -105,7 +105,7 @@ test('a body that names the run cancels it as well, and Port gets the end of the
   expect(scene.github.cancellations).toHaveLength(1)
 })
 
-test('what is not a cancel of a person cancels nothing, and the answer says why', async () => {
+test('an event other than a cancellation by a user cancels nothing, and the response explains why', async () => {
   const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)
   const ended = await running(scene)
@@ -115,7 +115,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
   const refused =
     'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
-  // An action's body may have a run_id beside its inputs, and its signature is not of an address.
+  // An action's body can have a run_id next to its inputs, and its signature doesn't cover the URL.
   const ofAction = { run_id: run.id, version: '1.4.2' }
   for (const body of [
     ...[{}, [], null, { run_id: 'shop' }, { run_id: 7 }],
@@ -150,7 +150,7 @@ test('what is not a cancel of a person cancels nothing, and the answer says why'
       `run ${run.id} went from WAITING_FOR_APPROVAL to FAILURE`,
     ],
     [{ run_id: 'r_unknown' }, 'the relay has no delivery of run r_unknown'],
-    // A run of this organization is not that of another.
+    // The same run ID in another organization is a different run.
     [{ run_id: run.id }, unknown, OTHER_SECRET],
     [{ run_id: ended.run.id }, 'the delivery has ended as finished'],
   ]

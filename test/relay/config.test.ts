@@ -14,7 +14,7 @@ const files = (contents: Env) => (path: string) => {
 }
 const read = (env: Env, contents: Env = {}) => readConfig({ ...LEAST, ...env }, files(contents))
 
-/** Every problem of an environment. */
+/** Returns every problem in an environment. */
 function problems(env: Env, contents: Env = {}): string[] {
   try {
     readConfig(env, files(contents))
@@ -25,7 +25,7 @@ function problems(env: Env, contents: Env = {}): string[] {
   return []
 }
 
-test('two variables are enough; every other has a default', () => {
+test('requires only two variables; the others have defaults', () => {
   expect(readConfig(LEAST)).toEqual({
     port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
     organizations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
@@ -59,7 +59,7 @@ test.each([
   ['https://api.github.com', 'https://token.actions.githubusercontent.com'],
   ['https://api.acme.ghe.com/', 'https://token.actions.acme.ghe.com'],
   ['https://ghe.acme.example/api/v3', 'https://ghe.acme.example/_services/token'],
-])('the OIDC issuer of %s is %s, unless GITHUB_OIDC_ISSUER names one', (GITHUB_API_URL, issuer) => {
+])('with GITHUB_API_URL=%s, the OIDC issuer is %s unless GITHUB_OIDC_ISSUER is set', (GITHUB_API_URL, issuer) => {
   expect(read({ GITHUB_API_URL }).github.oidcIssuer).toBe(issuer)
   const GITHUB_OIDC_ISSUER = 'https://issuer.acme.example'
   expect(read({ GITHUB_API_URL, GITHUB_OIDC_ISSUER }).github.oidcIssuer).toBe(GITHUB_OIDC_ISSUER)
@@ -67,7 +67,7 @@ test.each([
 
 const KEY = Buffer.alloc(24, 7)
 
-test('every variable is read', () => {
+test('reads every variable', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
@@ -140,7 +140,7 @@ test('every variable is read', () => {
   })
 })
 
-test('variables that Kubernetes sets for a Service named relay are ignored', () => {
+test('ignores the variables that Kubernetes sets for a Service named relay', () => {
   const env = {
     RELAY_SERVICE_HOST: '10.0.0.11',
     RELAY_SERVICE_PORT_HTTP: '8080',
@@ -150,7 +150,7 @@ test('variables that Kubernetes sets for a Service named relay are ignored', () 
   expect(read(env)).toEqual(readConfig(LEAST))
 })
 
-test('empty variables count as unset, and white space around values and a byte order mark are ignored', () => {
+test('treats empty variables as unset, and ignores surrounding white space and a byte order mark', () => {
   expect(read({ RELAY_REPOSITORY: ' ', PORT: '', LOG_LEVEL: '' })).toEqual(readConfig(LEAST))
   for (const id of ['id\n', ' id\r\n', '\ufeffid '])
     expect(read({ PORT_CLIENT_ID: id }).port.clientId).toBe('id')
@@ -159,7 +159,7 @@ test('empty variables count as unset, and white space around values and a byte o
   expect(read({ RELAY_RETENTION: '3650d' }).retention).toBe(315_360_000_000)
 })
 
-test('without RELAY_ALLOWED_REPOSITORIES, the repositories that the configuration names are allowed', () => {
+test('without RELAY_ALLOWED_REPOSITORIES, allows the repositories in the configuration', () => {
   const contents = { r: '[{ repository: acme/a }, { repository: acme/b, match: { operation: DELETE } }]' }
   const { targets } = read({ RELAY_REPOSITORY: 'acme/shop', RELAY_ROUTES: 'r' }, contents)
   expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
@@ -176,16 +176,16 @@ describe('a GitHub App', () => {
     ['as GitHub generates it', PKCS1],
     ['as PKCS#8', PKCS8],
     ['with \\n for line breaks', PKCS1.replaceAll('\n', '\\n')],
-  ])('takes its key %s', (_, key) => {
+  ])('accepts its key %s', (_, key) => {
     expect(readConfig(app(key)).github.auth).toEqual({ appId: '123', privateKey: PKCS8 })
   })
 
-  test('can be named by its client id', () => {
+  test('can be identified by its client ID', () => {
     expect(problems(app(PKCS1, 'Iv23liAbc'))).toEqual([])
   })
 })
 
-describe('a problem names its variable:', () => {
+describe('an error names the variable:', () => {
   const url = 'must be an http(s) URL'
   const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
@@ -370,7 +370,7 @@ describe('a problem names its variable:', () => {
     ],
     ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
   ]
-  test('a YAML error is reported on one line', () => {
+  test('reports a YAML error on one line', () => {
     expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
       expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
     ])
@@ -382,7 +382,7 @@ describe('a problem names its variable:', () => {
   })
 })
 
-test('all problems are reported at once, a line each, and no secret with them', () => {
+test('reports all problems together, one per line, without any secret', () => {
   const env = {
     PORT_CLIENT_SECRET: '',
     GITHUB_TOKEN: 'gh secret',
@@ -412,7 +412,7 @@ describe('a secret from a file', () => {
     ['RELAY_VIEW_TOKEN', 'a token of some length'],
     ['RELAY_DATABASE', 'sqlite:/x'],
   ])(
-    '%s_FILE is read without its byte order mark and last line breaks; it must be readable',
+    '%s_FILE must be readable; its byte order mark and trailing line breaks are removed',
     (name, value) => {
       const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
       const env = { ...rest, [`${name}_FILE`]: '/f' }
@@ -423,7 +423,7 @@ describe('a secret from a file', () => {
     },
   )
 
-  test('can be an App key; the variable and its file exclude each other', () => {
+  test('can be an App key; the variable and its _FILE variant are mutually exclusive', () => {
     const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
     expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
     expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
@@ -435,7 +435,7 @@ describe('a secret from a file', () => {
 describe('organizations', () => {
   const PORT_CLIENT_ID = 'our-client-id'
 
-  test('have a current secret and others that are accepted during a rotation', () => {
+  test('have a current secret and additional secrets that are accepted during a rotation', () => {
     const PORT_ORGANIZATIONS = 'theirs:current\nanother:with:colon, theirs:former, theirs:current'
     const env = { PORT_CLIENT_ID, PORT_PREVIOUS_SECRETS: 'older, newer, port-secret', PORT_ORGANIZATIONS }
     expect(read({ ...env, PORT_CLIENT_SECRET: 'port-secret' }).organizations).toEqual([
@@ -464,7 +464,7 @@ describe('organizations', () => {
     ],
     [{ PORT_ORGANIZATIONS: 'theirs:same, others:same' }, same],
     [{ PORT_ORGANIZATIONS: 'theirs:older', PORT_PREVIOUS_SECRETS: 'older' }, same],
-  ])('with %j are a problem, reported without a secret', (env, problem) => {
+  ])('with %j are refused with an error that contains no secret', (env, problem) => {
     expect(problems({ ...LEAST, PORT_CLIENT_ID, ...env })).toEqual([problem])
   })
 })

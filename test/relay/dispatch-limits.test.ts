@@ -20,16 +20,16 @@ async function open(options: SystemOptions = {}): Promise<System> {
   return relay
 }
 
-describe('how long GitHub asks to wait is read as it writes it, and never believed without bounds:', () => {
+describe('parses how long GitHub asks to wait, and caps the time:', () => {
   const inTenMinutes = (now: number) => new Date(now + 600_000).toUTCString()
   test.each<[string, (now: number) => Record<string, string>, number, number]>([
     ['a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
     ['a fraction of a millisecond', () => ({ 'retry-after': '1.00049' }), 1_000, 1_001],
     ['0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
     ['115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
-    ['what is no time', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
+    ['an invalid time', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
     [
-      'a reset that is over',
+      'a reset in the past',
       now => ({
         'x-ratelimit-remaining': '0',
         'x-ratelimit-reset': String(Math.floor(now / 1000) - 9),
@@ -57,7 +57,7 @@ describe('how long GitHub asks to wait is read as it writes it, and never believ
     expect(Number.isInteger(dueAt)).toBe(true)
   })
 
-  test('a delivery that GitHub makes wait again after RELAY_RUN_TIMEOUT fails, and Port shows why', async () => {
+  test('a delivery fails if GitHub rate limits it again after RELAY_RUN_TIMEOUT, and Port shows why', async () => {
     const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
     relay.github.failures.tooMany(3_000, { times: 2 })
     const id = await relay.accept('r_1')
@@ -72,8 +72,8 @@ describe('how long GitHub asks to wait is read as it writes it, and never believ
   })
 })
 
-describe('an answer that is not the last word is not taken for it:', () => {
-  test('503 with a time: nothing is asked of GitHub before, and then the run is looked for', async () => {
+describe('a temporary error does not fail the delivery:', () => {
+  test('after 503 with Retry-After, waits that long, then searches for the run', async () => {
     const relay = await open({ autoRun: false })
     relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
     const id = await relay.accept('r_1')
@@ -89,8 +89,8 @@ describe('an answer that is not the last word is not taken for it:', () => {
   })
 })
 
-describe('only 204 says that GitHub took it:', () => {
-  test.each([200, 201, 202, 302])('%i: whether it arrived is looked for', async status => {
+describe('only 204 means that GitHub accepted the dispatch:', () => {
+  test.each([200, 201, 202, 302])('after %i, checks whether the dispatch arrived', async status => {
     const relay = await open()
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
@@ -105,7 +105,7 @@ describe('only 204 says that GitHub took it:', () => {
     )
   })
 
-  test.each([301, 302, 307, 308])('%i to where a repository is now: it is sent there, once', async status => {
+  test.each([301, 302, 307, 308])('follows a %i redirect to the renamed repository and dispatches once', async status => {
     const relay = await open()
     relay.github.fail({
       match: ({ path }) => path.startsWith('/repos/acme/old/'),
@@ -126,7 +126,7 @@ describe('only 204 says that GitHub took it:', () => {
     ])
   })
 
-  test('a repository that is not allowed by its name of now gets no dispatch', async () => {
+  test('does not dispatch to a renamed repository whose new name is not allowed', async () => {
     const relay = await open()
     relay.github.fail({
       match: ({ path }) => path.startsWith('/repos/acme/old/'),
@@ -145,7 +145,7 @@ describe('only 204 says that GitHub took it:', () => {
   })
 
   test.each([302, 307])(
-    '%i to another host: the token does not go there, and Port shows it',
+    'does not send the token to another host after a %i redirect, and Port shows the error',
     async status => {
       const [relay, elsewhere] = await Promise.all([open(), startGitHubApi()])
       onTestFinished(() => elsewhere.close())
@@ -162,8 +162,8 @@ describe('only 204 says that GitHub took it:', () => {
   )
 })
 
-describe('while a gate is closed', () => {
-  test('nothing of the credential is asked, whatever it is: lists of runs, jobs, repositories', async () => {
+describe('during a rate-limit pause', () => {
+  test('the credential is used for no request: run lists, jobs, or repositories', async () => {
     const relay = await open()
     const { hub, now } = relay
     for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
@@ -193,7 +193,7 @@ describe('while a gate is closed', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('the run of a dispatch without an answer is not looked for, and nothing is sent again', async () => {
+  test('does not search for the run of a dispatch whose response was lost, and does not retry the dispatch', async () => {
     const relay = await open()
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')
@@ -206,12 +206,12 @@ describe('while a gate is closed', () => {
     expect(relay.github.requests).toHaveLength(2)
     await relay.pass(60_000)
     const ofShop = posts(relay).filter(({ path }) => path.startsWith('/repos/acme/shop/'))
-    // No workflow listens there: no run appeared, and nothing was in doubt any more.
+    // No workflow listens there. No run appeared, and the dispatch is no longer ambiguous.
     expect(ofShop).toHaveLength(2)
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('each of all that wait is announced once, however many and whenever they come', async () => {
+  test('notifies Port once for each waiting delivery, no matter how many arrive or when', async () => {
     const relay = await open()
     const runs = Array.from({ length: 260 }, (_, n) => `r_${n}`)
     for (const run of runs) await relay.accept(run)
@@ -234,7 +234,7 @@ describe('while a gate is closed', () => {
   })
 })
 
-test('each limit on dispatches is waited out for longer, whatever is read in between', async () => {
+test('each repeated rate limit on dispatches extends the wait, even if reads succeed in between', async () => {
   const relay = await open()
   relay.github.fail({
     match: ({ method }) => method === 'POST',
@@ -256,7 +256,7 @@ test('each limit on dispatches is waited out for longer, whatever is read in bet
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('a gate that a wrong clock closed is not waited for, here or out of the database', async () => {
+test('ignores a rate-limit pause that a wrong clock set, in memory or in the database', async () => {
   const relay = await open()
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
@@ -269,7 +269,7 @@ test('a gate that a wrong clock closed is not waited for, here or out of the dat
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('the gates of a GitHub App are those of its installations, and the name of its gate does not show a token', () => {
+test('a GitHub App has one rate-limit pause per installation, and the key of a pause does not reveal a token', () => {
   const now = 1_000_000
   const persisted: unknown[] = []
   const clock = () => now
@@ -286,11 +286,11 @@ test('the gates of a GitHub App are those of its installations, and the name of 
   expect(scope).not.toBe(createRateLimitPauses({ token: 'ghp_secreu' }, clock).shared)
 })
 
-describe('a step of a delivery', () => {
+describe('a dispatch attempt', () => {
   const claim = async (relay: System) =>
     (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null))[0]!
 
-  test('sends nothing under a lease that ends before the answer could be recorded', async () => {
+  test('sends nothing if its lease would expire before the response could be recorded', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
@@ -303,7 +303,7 @@ describe('a step of a delivery', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('sends nothing where the run has reported before, and is watched at once', async () => {
+  test('sends nothing if the run has already reported; the run is polled immediately', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
@@ -313,7 +313,7 @@ describe('a step of a delivery', () => {
     expect((await relay.store.claimPolls(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([id])
   })
 
-  test('sends nothing where another relay has taken the delivery over', async () => {
+  test('sends nothing if another relay has taken over the delivery', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
@@ -328,7 +328,7 @@ describe('a step of a delivery', () => {
     })
   })
 
-  test('under way while the delivery is claimed anew, after the relay stood still, keeps what GitHub answered', async () => {
+  test('keeps the response from GitHub if the delivery is claimed again after the relay was suspended', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
@@ -347,8 +347,8 @@ describe('a step of a delivery', () => {
   })
 })
 
-describe('what GitHub answered, while the database is away', () => {
-  /** Each try to record it finds the database away for so long more, by the clock that patience is measured by. */
+describe('a response from GitHub while the database is unavailable', () => {
+  /** Each attempt to record the response advances the clock of the retry limit by this much, and fails. */
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')
@@ -367,14 +367,14 @@ describe('what GitHub answered, while the database is away', () => {
     return { relay, id, claimed: claimed! }
   }
 
-  test('is kept for minutes, and recorded', async () => {
+  test('is kept for minutes, then recorded', async () => {
     const { relay, id, claimed } = await openAway([60_000, 240_000])
     await relay.engine().dispatch(claimed, NEVER)
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(posts(relay)).toHaveLength(1)
   })
 
-  test('holds a stop up for 15 s more, no longer', async () => {
+  test('delays shutdown by at most 15 s', async () => {
     const stopping = new AbortController()
     const { relay, claimed } = await openAway([60_000, 14_000, 2_000])
     stopping.abort()

@@ -8,7 +8,7 @@ import { SECRET } from '../support/sign.ts'
 import { iso, type System, type SystemOptions, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
-/** A workflow that listens to `deploy`; by default its run-name holds the run id, as the README says it should. */
+/** A workflow that listens to `deploy`. By default its run-name contains the run ID, as the README recommends. */
 const workflow = (named = true) => ({
   workflows: [
     {
@@ -19,7 +19,7 @@ const workflow = (named = true) => ({
     },
   ],
 })
-/** A relay dies right after it has recorded its attempt. */
+/** Simulates a relay that dies right after it has recorded its attempt. */
 async function dieInDispatch(relay: System): Promise<void> {
   const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, null)
   const started = await relay.engine().apply(claimed!, { type: 'attemptStarted' }, { strict: true })
@@ -33,7 +33,7 @@ const open = (options: SystemOptions = {}) =>
   startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
 const DAY = 86_400_000
 const logs = ({ port }: System, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
-test('a delivery that GitHub accepts is dispatched once, and Port shows that it waits for GitHub', async () => {
+test('dispatches a delivery that GitHub accepts once, and Port shows "Waiting for GitHub"', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   const id = await relay.accept('r_1')
@@ -66,7 +66,7 @@ test('a delivery that GitHub accepts is dispatched once, and Port shows that it 
   expect(await relay.send()).toBe(0)
 })
 
-test('a node run of a Port workflow is updated in its own way', async () => {
+test('updates a node run of a Port workflow through its own API', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop')
   await relay.accept('wfnr_1')
@@ -81,7 +81,7 @@ test('a node run of a Port workflow is updated in its own way', async () => {
   )
 })
 
-test('"Waiting for GitHub" said late does not undo what the action has said since', async () => {
+test('a late "Waiting for GitHub" does not overwrite a newer status from the action', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop')
   for (const id of ['r_1', 'wfnr_1']) await relay.accept(id)
@@ -101,7 +101,7 @@ test('"Waiting for GitHub" said late does not undo what the action has said sinc
   expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
 
-describe('if GitHub rejects the dispatch, the Port run fails with a sentence to act on:', () => {
+describe('if GitHub rejects the dispatch, the Port run fails with an actionable message:', () => {
   const cases: [string, (relay: System) => void, string][] = [
     [
       'no such repository, or no access',
@@ -178,7 +178,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with a sentence to 
   })
 })
 
-test('if GitHub does not accept the credential, the delivery waits until it does', async () => {
+test('if GitHub rejects the credential, the delivery waits until GitHub accepts it', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   relay.github.fail({ status: 401, body: { message: 'Bad credentials' } })
@@ -199,7 +199,7 @@ test('if GitHub does not accept the credential, the delivery waits until it does
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
-describe('if GitHub limits the relay, the delivery waits, Port shows that once, and then it is dispatched:', () => {
+describe('if GitHub rate limits the relay, the delivery waits, Port shows that once, and the dispatch follows:', () => {
   const cases: [string, (relay: System) => void, number][] = [
     ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
     ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
@@ -252,7 +252,7 @@ describe("if GitHub's response was lost", () => {
   ]
 
   test.each(failures)(
-    '%s with the run created: it is found, and nothing is sent again',
+    '(%s) and the run was created, finds the run and does not retry the dispatch',
     async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
@@ -272,7 +272,7 @@ describe("if GitHub's response was lost", () => {
   )
 
   test.each(failures)(
-    '%s with no run created: it looks for two minutes, then sends again',
+    '(%s) and no run was created, searches for two minutes, then retries the dispatch',
     async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
@@ -299,7 +299,7 @@ describe("if GitHub's response was lost", () => {
 
   const LATE = [10, 33, 40, 60, 90, 115]
   test.each([...failures, ['a relay that was killed', null] as const])(
-    '%s, and the run appears up to two minutes later: it is found, and nothing is sent again',
+    '(%s) and the run appears within two minutes, finds the run and does not retry the dispatch',
     async (_, failure) => {
       const relay = await open()
       const lost = []
@@ -322,7 +322,7 @@ describe("if GitHub's response was lost", () => {
     },
   )
 
-  test("Port's externalRunId is evidence as well, though GitHub does not show the run", async () => {
+  test("Port's externalRunId is evidence even if GitHub does not show the run", async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
     relay.github.failures.cut({ create: true })
@@ -337,7 +337,7 @@ describe("if GitHub's response was lost", () => {
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 
-  test('nothing is sent again while GitHub cannot be asked', async () => {
+  test('does not retry the dispatch while GitHub is unreachable', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     relay.github.failures.serverError({ create: true })
@@ -355,7 +355,7 @@ describe("if GitHub's response was lost", () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('and none for as long as a run may take to appear: then it fails, and the reason says for how long', async () => {
+  test('and GitHub stays unreachable until RELAY_START_TIMEOUT, the delivery fails and the reason states the time', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
@@ -374,7 +374,7 @@ describe("if GitHub's response was lost", () => {
   })
 })
 
-describe('a relay with its outside world going down', () => {
+describe('a relay during outages and restarts', () => {
   const open = async (env: Record<string, string> = {}) => {
     const [port, github] = await Promise.all([
       startPortApi({ clientSecret: SECRET }),
@@ -395,7 +395,7 @@ describe('a relay with its outside world going down', () => {
   }
   const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
 
-  test('a wait survives a restart of the relay, and so do the words for Port', async () => {
+  test('the wait and the messages to Port survive a restart of the relay', async () => {
     const { port, github, env, relay } = await open()
     const run = port.createRun({ id: 'r_1' })
     await port.failures.down()

@@ -12,10 +12,10 @@ const waitUntil = async (relay: System, end: number) => {
   }
 }
 
-describe('a dispatch whose answer was lost', () => {
+describe('a dispatch whose response was lost', () => {
   const open = (options: SystemOptions = {}) =>
     startSystem({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
-  /** For longer than it would take to send again. */
+  /** Longer than the relay waits before it retries the dispatch. */
   const wait = async (relay: System) => {
     for (let i = 0; i < 62; i++) {
       relay.advance(2_000)
@@ -23,7 +23,7 @@ describe('a dispatch whose answer was lost', () => {
     }
   }
 
-  test('gets the runs of both workflows that listen, and then the one that reports', async () => {
+  test('is bound to the runs of both workflows that listen, then to the run that reports', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -39,9 +39,9 @@ describe('a dispatch whose answer was lost', () => {
   })
 
   test.each([
-    ['is of a delivery that has one', true],
-    ['may be of another delivery', false],
-  ])('with one untitled run that %s: sent again at once, or not at all', async (_, bound) => {
+    ['belongs to another delivery', true],
+    ['could belong to another delivery', false],
+  ])('with one untitled run that %s: is retried soon, or not at all', async (_, bound) => {
     const relay = await open()
     const before = await relay.accept('r_before')
     await relay.step()
@@ -58,7 +58,7 @@ describe('a dispatch whose answer was lost', () => {
     expect((await relay.delivery(id)).state).toBe(bound ? 'dispatched' : 'failed')
   })
 
-  test('is not sent again where more than a page of newer runs hides its run', async () => {
+  test('is not retried if more than a page of newer runs hides its run', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -71,7 +71,7 @@ describe('a dispatch whose answer was lost', () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test("is not sent again where the relay's clock is 10 s ahead of GitHub's", async () => {
+  test("is not retried if the relay's clock is 10 s ahead of GitHub's", async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     await relay.accept('r_1')
@@ -82,7 +82,7 @@ describe('a dispatch whose answer was lost', () => {
     expect(posts(relay)).toBe(1)
   })
 
-  test('gets the only run of that time, whatever its title, and is not sent again', async () => {
+  test('is bound to the only run from that time, whatever its title, and is not retried', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -94,9 +94,9 @@ describe('a dispatch whose answer was lost', () => {
   })
 
   test.each([
-    ['is not sent again where Port names its run', true],
-    ['fails after RELAY_START_TIMEOUT where nothing names it, and Port shows how to go on', false],
-  ])('in a stream of untitled runs it %s', async (_, named) => {
+    ['is not retried if Port names its run', true],
+    ['fails after RELAY_START_TIMEOUT if nothing identifies its run, and Port shows what to do', false],
+  ])('among many untitled runs, it %s', async (_, named) => {
     const relay = await open()
     for (let i = 0; i < 30; i++) {
       await relay.accept(`r_before_${i}`)
@@ -128,8 +128,8 @@ describe('a dispatch whose answer was lost', () => {
     })
   })
 
-  describe('while Port does not answer', () => {
-    test('is not sent again where the run on the list may be its: Port might name it', async () => {
+  describe('while Port is unreachable', () => {
+    test('is not retried if the listed run is a candidate, because Port could name that run', async () => {
       const relay = await open()
       await relay.accept('r_before')
       await relay.step()
@@ -146,7 +146,7 @@ describe('a dispatch whose answer was lost', () => {
       expect(await relay.runs(id)).toEqual([[run.id, 'port']])
     })
 
-    test('is sent again where the list shows nothing', async () => {
+    test('is retried if the list shows no candidate', async () => {
       const relay = await open()
       relay.github.failures.serverError({ create: false })
       await relay.accept('r_1')
@@ -157,7 +157,7 @@ describe('a dispatch whose answer was lost', () => {
     })
   })
 
-  describe('where the relay lacks Actions: read', () => {
+  describe('if the relay lacks Actions: read', () => {
     const lacks = { status: 403, body: { message: 'Resource not accessible by personal access token' } }
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
     const refused =
@@ -170,7 +170,7 @@ describe('a dispatch whose answer was lost', () => {
       await relay.step()
       return { relay, blind, id }
     }
-    test('fails once RELAY_START_TIMEOUT is over without a report, and Port shows once that it waits, then how to go on', async () => {
+    test('fails after RELAY_START_TIMEOUT without a report; Port shows once that it waits, then what to do', async () => {
       const { relay, id } = await openBlind()
       const attemptedAt = (await relay.delivery(id)).attemptedAt as number
       await waitUntil(relay, attemptedAt + 590_000)
@@ -195,7 +195,7 @@ describe('a dispatch whose answer was lost', () => {
       })
     })
 
-    test('is not sent again where Port names the run', async () => {
+    test('is not retried if Port names the run', async () => {
       const { relay, id } = await openBlind()
       relay.port.run('r_1').externalRunId = '4242'
       await waitUntil(relay, relay.now() + 700_000)
@@ -203,7 +203,7 @@ describe('a dispatch whose answer was lost', () => {
       expect(await relay.runs(id)).toEqual([[4242, 'port']])
     })
 
-    test('is not sent again where the run in Port has ended', async () => {
+    test('is not retried if the Port run has finished', async () => {
       const { relay, id } = await openBlind()
       relay.port.run('r_1').status = 'SUCCESS'
       await waitUntil(relay, relay.now() + 700_000)
@@ -211,7 +211,7 @@ describe('a dispatch whose answer was lost', () => {
       expect((await relay.delivery(id)).state).toBe('finished')
     })
 
-    test('nor for a node run, which Port does not show: it fails, and Port shows how to go on', async () => {
+    test('fails for a node run, which the Port API does not show, and Port shows what to do', async () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
@@ -221,7 +221,7 @@ describe('a dispatch whose answer was lost', () => {
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
     })
 
-    test('waits while Port does not answer, and is not sent again', async () => {
+    test('waits while Port is unreachable, and is not retried', async () => {
       const { relay, id } = await openBlind()
       const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
       await waitUntil(relay, relay.now() + 700_000)
@@ -234,7 +234,7 @@ describe('a dispatch whose answer was lost', () => {
     })
   })
 
-  test('is sent again after a redelivery, though Port and GitHub still name the run that failed', async () => {
+  test('is retried after a redelivery, although Port and GitHub still name the run that failed', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     await relay.step()

@@ -4,7 +4,7 @@ import { readConfig } from '../../relay/config/config.ts'
 import { createRelay } from '../../relay/relay.ts'
 import { relayEnv } from '../support/relay.ts'
 
-test('an address that is taken is refused with a sentence, and the database is let go', async () => {
+test('if the listen address is in use, startup fails with a clear message and releases the database', async () => {
   const first = await createRelay(
     readConfig(relayEnv({ HOST: '127.0.0.1', PORT: '0' })),
     pino({ level: 'silent' }),

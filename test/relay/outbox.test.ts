@@ -27,7 +27,7 @@ const messages = (relay: System, runId = 'r_1') =>
 
 const lines = (relay: System, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
 
-/** A relay that has reported a dispatch to Port, and has these messages to send. */
+/** Starts a relay that has reported a dispatch to Port and has these messages to send. */
 async function open(
   waiting: Message[] = FAILED,
   { retention, runId = 'r_1' }: { retention?: number; runId?: string } = {},
@@ -47,8 +47,8 @@ async function sendUntilTaken(relay: System, everyMs = 61_000): Promise<void> {
   }
 }
 
-describe('the end of a run reaches Port,', () => {
-  test('however long Port was away, up to RELAY_RETENTION', async () => {
+describe('the result of a run reaches Port', () => {
+  test('after an outage of Port of up to RELAY_RETENTION', async () => {
     const relay = await open(FAILED, { retention: 3 * DAY })
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let hour = 0; hour < 70; hour += 10) {
@@ -61,7 +61,7 @@ describe('the end of a run reaches Port,', () => {
     expect(messages(relay)).toEqual(['It failed.'])
   })
 
-  test('though the relay itself was away for longer, and Port stumbles at the first try', async () => {
+  test('after a longer outage of the relay, even if the first attempt to send fails', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.advance(2 * DAY)
     relay.port.fail({ status: 503 })
@@ -70,7 +70,7 @@ describe('the end of a run reaches Port,', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('after RELAY_RETENTION the messages are dropped, and the log says so', async () => {
+  test('unless RELAY_RETENTION has passed: the messages are dropped and the log reports that', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
     await relay.send()
@@ -84,7 +84,7 @@ describe('the end of a run reaches Port,', () => {
     expect(await relay.send()).toBe(0)
   })
 
-  test.each([200, 403, 404])('after something in between had answered %s with a page', async status => {
+  test.each([200, 403, 404])('after a proxy in between responded with %s and an HTML page', async status => {
     const relay = await open()
     relay.port.fail({
       match: isPatch,
@@ -103,11 +103,11 @@ describe('the end of a run reaches Port,', () => {
 const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
 
 test.each<[string, Fault]>([
-  ['without the permission', FORBIDDEN],
-  ['in a conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
+  ['missing permission', FORBIDDEN],
+  ['conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
   ['too early', { status: 425, body: { ok: false } }],
-  ['without a token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
-])('what Port refuses %s is sent when that has passed', async (_, failure) => {
+  ['no access token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
+])('retries a message that Port rejects (%s) until Port accepts it', async (_, failure) => {
   const relay = await open()
   relay.port.expireTokens()
   const passed = relay.port.fail({ ...ALWAYS, ...failure })
@@ -120,7 +120,7 @@ test.each<[string, Fault]>([
   expect(messages(relay)).toEqual(['It failed.'])
 })
 
-describe('what is never taken does not keep the end back:', () => {
+describe('an item that Port never accepts does not delay the result:', () => {
   const line = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
   const END: Message = { update: { conclusion: 'success', summary: 'done' } }
   const has = (word: string) => (request: ReceivedRequest) =>
@@ -138,7 +138,7 @@ describe('what is never taken does not keep the end back:', () => {
     ],
     ['r_1', 'a 403', FORBIDDEN],
   ])(
-    'one line of run %s, which gets %s, is left out of those around it, and the log says so',
+    'a line of run %s that gets %s is omitted from its batch, and the log reports that',
     async (runId, _, failure) => {
       const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
       relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
@@ -158,7 +158,7 @@ describe('what is never taken does not keep the end back:', () => {
     },
   )
 
-  test('two of 500 lines are found in few requests, and nothing is sent twice where Port stumbles meanwhile', async () => {
+  test('isolates two rejected lines of 500 in few requests, and sends nothing twice if Port fails meanwhile', async () => {
     const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
       message => ({ level: 'INFO' as const, message }),
     )
@@ -166,7 +166,7 @@ describe('what is never taken does not keep the end back:', () => {
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     relay.advance(16 * 60_000)
     relay.port.clearRequests()
-    // In the middle of the search, twice: what Port has taken by then is not sent again.
+    // Port fails twice during the search. The lines that Port has already accepted aren't sent again.
     let requests = 0
     relay.port.fail({ status: 503, match: () => [12, 30].includes(++requests), times: 2 })
     await sendUntilTaken(relay)
@@ -176,7 +176,7 @@ describe('what is never taken does not keep the end back:', () => {
     expect(relay.port.requests.length).toBeLessThan(70)
   })
 
-  test('lines of which Port rejects each are left out several at a time, and counted', async () => {
+  test('if Port rejects every line, the lines are omitted in groups and counted', async () => {
     const log = Array.from({ length: 3_000 }, (_, i) => ({ level: 'INFO' as const, message: `poison ${i}` }))
     const relay = await open([{ log }, END])
     const body = { ok: false, error: 'invalid_request', message: 'Not this' }
@@ -198,7 +198,7 @@ describe('what is never taken does not keep the end back:', () => {
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
   })
 
-  test('a summary: the run ends without it, and not before the time', async () => {
+  test('a summary: the run finishes without the summary, and not too early', async () => {
     const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     for (let minute = 0; minute < 14; minute++) {
@@ -211,7 +211,7 @@ describe('what is never taken does not keep the end back:', () => {
     expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
   })
 
-  test.each([503, 403])('while Port answers all with %i, nothing is lost or replaced', async status => {
+  test.each([503, 403])('while Port responds to everything with %i, nothing is lost or replaced', async status => {
     const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
     const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
     const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })
@@ -229,12 +229,12 @@ describe('what is never taken does not keep the end back:', () => {
 
 describe('when Port asks to wait', () => {
   test.each<[string, Record<string, string>, number, number]>([
-    ['until a time that is over', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
+    ['until a time in the past', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
     ['for no time', { 'retry-after': '0' }, 1_000, 1_000],
     ['for a fraction', { 'retry-after': '1.00049' }, 1_000, 2_000],
-    ['for ever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
+    ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
     ['in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, messages are sent in good time, and not before', async (_, headers, least, most) => {
+  ])('%s, messages are sent after a reasonable wait, and not earlier', async (_, headers, least, most) => {
     const relay = await open()
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
     const before = relay.now()
@@ -250,7 +250,7 @@ describe('when Port asks to wait', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('all deliveries wait as long as Port asks, however long one of them has been tried', async () => {
+  test('all deliveries wait as long as Port asks, no matter how often one was retried', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let minute = 0; minute < 10; minute++) {
@@ -267,7 +267,7 @@ describe('when Port asks to wait', () => {
     for (const run of ['r_1', 'r_2']) expect(relay.port.run(run).status).toBe('FAILURE')
   })
 
-  test('that names no time, it is asked after 1 s, then after twice as long each time, 32 s at most', async () => {
+  test('without a time, the relay retries after 1 s and doubles the wait each time, up to 32 s', async () => {
     const relay = await open()
     relay.port.fail({ ...ALWAYS, status: 429 })
     const waits = []
@@ -281,7 +281,7 @@ describe('when Port asks to wait', () => {
 })
 
 describe('nothing is sent twice', () => {
-  test('where Port goes away in the middle of a long log', async () => {
+  test('if Port becomes unreachable in the middle of a long log', async () => {
     const log = Array.from({ length: 60 }, (_, i) => ({
       level: 'INFO' as const,
       message: `${i} ${'x'.repeat(7_900)}`,
@@ -294,7 +294,7 @@ describe('nothing is sent twice', () => {
     expect(lines(relay).map(line => line.split(' ')[0])).toEqual(log.map((_, i) => String(i)))
   })
 
-  test('where the database is away for a moment when Port has taken it', async () => {
+  test('if the database is briefly unavailable right after Port accepted a message', async () => {
     const relay = await open()
     const { settleOutbox } = relay.store
     let failures = 2
@@ -309,7 +309,7 @@ describe('nothing is sent twice', () => {
   })
 })
 
-test('a page that takes long is gone on with under a new lease, which outlives a call of four time-outs', async () => {
+test('continues a slow page under a new lease, which is longer than a call with four timeouts', async () => {
   const relay = await open()
   const slow = relay.port.fail({
     ...ALWAYS,
@@ -323,12 +323,12 @@ test('a page that takes long is gone on with under a new lease, which outlives a
   expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
   await relay.send()
   expect(relay.port.run('r_1').status).toBe('FAILURE')
-  // What a killed relay has claimed, another takes over within a minute.
+  // Another relay takes over the claims of a killed relay within a minute.
   expect(OUTBOX_LEASE_MS).toBeGreaterThan(10_000 + 4 * PORT_TIMEOUT_MS)
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
 })
 
-test('messages of a relay that was away do not undo what the action has reported since', async () => {
+test('late messages from a relay after an outage do not overwrite newer reports from the action', async () => {
   const system = await startSystem()
   const id = await system.accept('r_1')
   await system.port.stop()

@@ -6,7 +6,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
-/** A proxy: a tunnel, or a request, to any host leads to the stand-in. */
+/** Starts a proxy that forwards every tunnel and request, whatever the host, to the fake GitHub. */
 async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {
   const { port } = new URL(target)
   const hosts = new Set<string>()
@@ -30,7 +30,7 @@ async function openProxy(target: string): Promise<{ url: string; hosts: Set<stri
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, hosts }
 }
 
-test.each(['HTTP_PROXY', 'http_proxy'])('a relay reaches GitHub through the proxy of %s', async name => {
+test.each(['HTTP_PROXY', 'http_proxy'])('the relay reaches GitHub through the proxy in %s', async name => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')
@@ -46,7 +46,7 @@ test.each([
   'proxy.example.com:3128',
   'http://user:hunter2@[bad',
   'https://user:hunter2%zz@proxy.example.com',
-])('with the proxy %s the relay does not start, and says why without the value', async url => {
+])('with the proxy %s, the relay refuses to start and prints the reason without the value', async url => {
   const problem =
     'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
   expect(await runRelay(relayEnv({ HTTPS_PROXY: url }))).toEqual({
@@ -62,7 +62,7 @@ test.each([
   }
 })
 
-test('a blank proxy, or one between line breaks, is as one that is not set, or set without them', async () => {
+test('treats a blank proxy variable as unset, and ignores line breaks around its value', async () => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')
@@ -78,7 +78,7 @@ test('a blank proxy, or one between line breaks, is as one that is not set, or s
   expect([...hosts]).toEqual(['github.example:80'])
 })
 
-test('a relay reaches a host of NO_PROXY, and this machine, without it', async () => {
+test('the relay bypasses the proxy for hosts in NO_PROXY and for localhost', async () => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')

@@ -7,7 +7,7 @@ import { send } from '../support/send.ts'
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-test('two spellings of one repository are one queue: the second waits for the first', async () => {
+test('two spellings of a repository share a queue, so the second delivery waits for the first', async () => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')

@@ -10,11 +10,11 @@ import { openRelayHere, relayEnv, runRelay, startRelay, temporaryFolder } from '
 import { send, webhookRequest } from '../support/send.ts'
 
 describe('a running relay', () => {
-  test('refuses a body that grows past the limit as soon as it does, though its length was never announced', async () => {
+  test('refuses a body without Content-Length as soon as it exceeds the limit', async () => {
     const relay = await startRelay(relayEnv({ RELAY_MAX_BODY: '10kb' }))
     const { init } = webhookRequest()
     const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
-    // The relay answers and hangs up while the sender still sends: the sender may see a reset.
+    // The relay responds and closes the connection during the upload, so the sender can see a reset.
     let response = ''
     let gone = false
     socket.on('data', data => (response += data))
@@ -50,7 +50,7 @@ describe('a running relay', () => {
     })
   })
 
-  test('goes on when a sender hangs up in the middle of a body', async () => {
+  test('keeps running if a sender disconnects in the middle of a body', async () => {
     const relay = await startRelay(relayEnv())
     const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
     await once(socket, 'connect')
@@ -60,7 +60,7 @@ describe('a running relay', () => {
     expect((await send(relay.url)).status).toBe(202)
   })
 
-  test('finishes on SIGTERM what it was answering and dispatching, then ends with 0', async () => {
+  test('finishes open requests and dispatches on SIGTERM, then exits with 0', async () => {
     const github = await startGitHubApi()
     onTestFinished(() => github.close())
     github.addRepository('acme/shop')
@@ -97,7 +97,7 @@ describe('a running relay', () => {
     expect(await next.stop()).toBe(0)
   })
 
-  test('says at the start what will not work', async () => {
+  test('warns at startup about features that will not work', async () => {
     const relay = await startRelay(relayEnv({ RELAY_REPOSITORY: '' }))
     expect(
       relay
@@ -111,8 +111,8 @@ describe('a running relay', () => {
   })
 })
 
-describe('a relay that cannot start ends with 1, and says why:', () => {
-  test('every problem of the configuration at once, without a stack or a secret', async () => {
+describe('a relay that cannot start exits with 1 and prints the reason:', () => {
+  test('all configuration problems together, without a stack trace or a secret', async () => {
     const ended = await runRelay({
       GITHUB_TOKEN: 'gh-token-secret',
       GITHUB_APP_ID: '1',
@@ -133,7 +133,7 @@ describe('a relay that cannot start ends with 1, and says why:', () => {
   })
 })
 
-test('a database folder that is missing is made', async () => {
+test('creates a missing database folder', async () => {
   const folder = temporaryFolder()
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${folder}/a/b/relay.db` }))
   expect((await send(relay.url)).status).toBe(202)

@@ -10,7 +10,7 @@ const BODY = Buffer.from('{"port_context":{"runId":"r_Q0YotCZMKxDLdlaU"},"a b":"
 const SIGNATURE = sign(TIMESTAMP, BODY)
 const token = (signature: string) => signature.slice('v1,'.length)
 
-describe.each(signatureVectors)('the vector "$name"', vector => {
+describe.each(signatureVectors)('test vector "$name"', vector => {
   const { secret, timestamp, signature } = vector
   const body = Buffer.from(vector.raw_body)
   const verify = (changed: { body?: Uint8Array; timestamp?: string; signature?: string }) =>
@@ -25,7 +25,7 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
     expect(verify({})).toEqual({ organization: 'default', signature: token(signature) })
   })
 
-  test('is accepted as a webhook, at the time when it was signed', async () => {
+  test('is accepted as a webhook at its signing time', async () => {
     const signedAt = Number(timestamp) * (timestamp.length > 11 ? 1 : 1000)
     const relay = await openReceiving({ env: { PORT_CLIENT_SECRET: secret }, clock: () => signedAt + 1000 })
     const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': signature }
@@ -34,7 +34,7 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('is refused after any mutation that changes more than the white space outside of strings', () => {
+  test('is refused after any change except to white space outside strings', () => {
     const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
     const mutation = fc.record({
       part,
@@ -51,7 +51,7 @@ describe.each(signatureVectors)('the vector "$name"', vector => {
         const harmless = {
           body: compact(changed) === compact(body),
           timestamp: text === timestamp,
-          // Still whole, as one of a list.
+          // The signature is still complete, as one item of a list.
           signature: ` ${text} `
             .replaceAll(',v1,', ' v1,')
             .match(/[^ ,]+,[^ ,]+(?=[ ,])/g)
@@ -70,14 +70,14 @@ describe('the signature header', () => {
     verifySignature([{ id: 'default', secrets }], header, TIMESTAMP, BODY)?.signature ?? null
   const wrong = sign(TIMESTAMP, 'something else')
 
-  test('may hold several signatures, joined as HTTP joins header lines, or by a space', () => {
+  test('can contain several signatures, separated by commas or spaces', () => {
     expect(check(`${wrong}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
     expect(check(`${SIGNATURE}, ${wrong}`)).toBe(token(SIGNATURE))
     expect(check(`${wrong} ${SIGNATURE}`)).toBe(token(SIGNATURE))
     expect(check(`${wrong}, ${wrong}`)).toBeNull()
   })
 
-  test('may hold versions that nobody knows yet, which are skipped', () => {
+  test('can contain unknown versions, which are skipped', () => {
     expect(check(`v2,${token(wrong)}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
     expect(check(`v1a,${token(SIGNATURE)}`)).toBeNull()
     expect(check(`v2,${token(SIGNATURE)}`)).toBeNull()
@@ -93,11 +93,11 @@ describe('the signature header', () => {
     token(SIGNATURE),
     `v1=${token(SIGNATURE)}`,
     `xv1,${token(SIGNATURE)}`,
-  ])('that reads %j is refused', header => {
+  ])('%j is refused', header => {
     expect(check(header)).toBeNull()
   })
 
-  test('must spell the base64 as Port does', () => {
+  test('must encode base64 the way Port does', () => {
     const base64 = token(SIGNATURE)
     const last = base64.at(-2)!
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -114,7 +114,7 @@ describe('the signature header', () => {
     }
   })
 
-  test('says which organization has signed', () => {
+  test('identifies the organization that signed the webhook', () => {
     const organizations = [
       { id: 'default', secrets: ['new', 'old'] },
       { id: 'other', secrets: ['theirs', SECRET] },
@@ -125,7 +125,7 @@ describe('the signature header', () => {
     })
   })
 
-  test('may be made with any of the secrets, and with no other', () => {
+  test('can be created with any of the configured secrets, and with no other', () => {
     expect(check(SIGNATURE, ['old', SECRET])).toBe(token(SIGNATURE))
     expect(check(SIGNATURE, [SECRET, 'next'])).toBe(token(SIGNATURE))
     expect(check(SIGNATURE, ['old', 'next'])).toBeNull()
@@ -133,7 +133,7 @@ describe('the signature header', () => {
   })
 })
 
-describe('the white space outside of strings', () => {
+describe('white space outside strings', () => {
   test.each([
     ['{ "a" : [ 1 ,\t2\r\n] }', '{"a":[1,2]}'],
     ['{"a b": "c\td  e"}', '{"a b":"c\td  e"}'],
@@ -143,11 +143,11 @@ describe('the white space outside of strings', () => {
     ['"ends in a backslash \\', '"ends in a backslash \\'],
     ['  ', ''],
     ['', ''],
-  ])('is taken out of %j, and nothing else', (text, expected) => {
+  ])('is removed from %j, and nothing else is changed', (text, expected) => {
     expect(Buffer.from(withoutWhitespace(Buffer.from(text))).toString()).toBe(expected)
   })
 
-  test('is all that distinguishes any JSON from its compact form', () => {
+  test('is the only difference between any JSON and its compact form', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.constantFrom(' ', '\t', 2), (value, indent) => {
         const pretty = Buffer.from(JSON.stringify(value, null, indent))
@@ -158,7 +158,7 @@ describe('the white space outside of strings', () => {
   })
 })
 
-/** Written anew, so that the product's own cannot vouch for itself. */
+/** An independent implementation, so that the relay's code isn't tested against itself. */
 function compact(json: Uint8Array): string {
   return Buffer.from(json)
     .toString('latin1')

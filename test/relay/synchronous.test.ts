@@ -26,7 +26,7 @@ async function startSystem() {
   return { port, github, relay }
 }
 
-test('?wait=dispatch responds with 200 once GitHub has accepted, and the relay sends no final status: for Port, the response is the result', async () => {
+test('?wait=dispatch responds with 200 once GitHub accepts the dispatch; the relay sends no final status because Port uses the response', async () => {
   const { port, github, relay } = await startSystem()
   github.addRepository('acme/shop')
   const run = port.createRun({ id: 'r_1', synchronized: true })
@@ -50,7 +50,7 @@ test('?wait=dispatch responds with 200 once GitHub has accepted, and the relay s
   expect(port.requests.filter(({ body }) => (body as { status?: string })?.status)).toEqual([])
 })
 
-test('it responds with 502 and the reason if GitHub rejects the dispatch; if Port rejects the status of the synchronous run, later messages are still sent', async () => {
+test('?wait=dispatch responds with 502 and the reason if GitHub rejects the dispatch; later messages are sent even if Port rejects the status', async () => {
   const { port, relay } = await startSystem()
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const response = await send(relay.url, { path: PATH, body: invocation('r_1') })

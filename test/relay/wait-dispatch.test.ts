@@ -9,12 +9,12 @@ import { send } from '../support/send.ts'
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
-test('a store that cannot be read after it was persisted leaves a delivery accepted: it still counts as queued', async () => {
+test('a persisted delivery is reported as queued if the store cannot be read', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
   expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })
 
-test('a store that can be read again in time says what became of it', async () => {
+test('reports the outcome of the delivery if the store becomes readable in time', async () => {
   let polls = 0
   const get = async () => {
     if (++polls < 3) throw new Error('the database has gone')
@@ -27,7 +27,7 @@ test('a store that can be read again in time says what became of it', async () =
   expect(relay.logged.map(each => each.message)).toEqual(['the delivery is accepted'])
 })
 
-test('GitHub took it, though its workflow run failed later: a replay gets 200', async () => {
+test('a replay gets 200 if GitHub accepted the dispatch, even if the workflow run failed later', async () => {
   const get = async () => delivery({ state: 'failed', reason: 'The run was cancelled', dispatchedAt: 1 })
   const relay = await openReceiving({ store: { get } })
   await relay.post(webhook)
@@ -38,14 +38,14 @@ test('GitHub took it, though its workflow run failed later: a replay gets 200', 
   ])
 })
 
-test('GitHub rejected it: 502 with the reason', async () => {
+test('responds with 502 and the reason if GitHub rejected the dispatch', async () => {
   const get = async () => delivery({ state: 'failed', reason: 'GitHub said no' })
   const relay = await openReceiving({ store: { get } })
   const response = await relay.post(webhook)
   expect([response.status, response.body.detail]).toEqual([502, 'GitHub said no'])
 })
 
-test('a relay that stops answers whoever waits: 202, for it is persisted', async () => {
+test('a stopping relay responds to waiting requests with 202 because the delivery is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = send(relay.url, webhook)
   await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'it waits')

@@ -18,7 +18,7 @@ const context = (more: object = {}) => ({
   ...more,
 })
 
-/** The status and the sentence of a refusal that persisted nothing, in problem details. */
+/** Returns the status and detail of a refusal in problem details, and checks that nothing was persisted. */
 async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving['post']>>) {
   const { status, body, headers } = response
   expect(headers.get('content-type')).toBe('application/problem+json')
@@ -28,7 +28,7 @@ async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving[
   return [status, body.detail]
 }
 
-/** The intake in front of a store that accepts everything. */
+/** Opens the intake with a store that accepts everything. */
 async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) {
   const accepted: NewDelivery[] = []
   const accept: Store['accept'] = async delivery => {
@@ -38,7 +38,7 @@ async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) 
   return { relay: await openReceiving({ ...options, store: { accept } }), accepted }
 }
 
-describe('the address of a webhook', () => {
+describe('the URL of a webhook', () => {
   const KNOWN = 'event_type, workflow, ref, wait'
   test.each([
     ['?event_typ=deploy', `has the parameter "event_typ", which the relay does not know: ${KNOWN}`],
@@ -46,7 +46,7 @@ describe('the address of a webhook', () => {
     ['?__proto__=x', `has the parameter "__proto__", which the relay does not know: ${KNOWN}`],
     ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
     ['?wait=true', 'has wait="true": it can be "dispatch" only'],
-  ])('with %s is refused with 422 that says what is wrong with it', async (query, fault) => {
+  ])('with %s is refused with 422 and the error', async (query, fault) => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.post({ path: path + query, body: context() })
@@ -58,8 +58,8 @@ describe('the address of a webhook', () => {
   })
 })
 
-describe('a webhook that is accepted', () => {
-  test('is written, and responded with 202 with what becomes of it', async () => {
+describe('an accepted webhook', () => {
+  test('is persisted, and the 202 response describes the delivery', async () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: context() })
     expect(response.status).toBe(202)
@@ -87,13 +87,13 @@ describe('a webhook that is accepted', () => {
     })
   })
 
-  test.each(fixtureNames)('may have the shape of %s', async name => {
+  test.each(fixtureNames)('can have the shape of %s', async name => {
     const relay = await openReceiving()
     const { headers, body } = readFixture(name)
     expect((await relay.post({ headers, body })).status).toBe(202)
   })
 
-  test('belongs to the organization whose secret has signed it, and takes no run of another one', async () => {
+  test("belongs to the organization whose secret signed it, and cannot claim another organization's run", async () => {
     const [old, theirs] = ['our-older-secret', 'secret-of-theirs']
     const { relay, accepted } = await openAccepting({
       env: { PORT_PREVIOUS_SECRETS: old, PORT_ORGANIZATIONS: `their-client-id:${theirs}` },
@@ -107,15 +107,15 @@ describe('a webhook that is accepted', () => {
     ])
   })
 
-  test('may have no body at all, then it has no inputs', async () => {
+  test('can have an empty body, which means no inputs', async () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
     expect(response.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
   })
 })
 
-describe('the same delivery again', () => {
-  test('gets 200 with the same delivery, and changes nothing', async () => {
+describe('a repeated delivery', () => {
+  test('gets 200 with the original delivery and changes nothing', async () => {
     const relay = await openReceiving()
     const first = await relay.post({ body: context() })
     const again = await relay.post({
@@ -127,7 +127,7 @@ describe('the same delivery again', () => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('is known by its run id, also where that stands elsewhere, or another repository is named', async () => {
+  test('is recognized by its run ID, even if the ID is in another place or the repository differs', async () => {
     const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
     const first = await relay.post({ body: context() })
     for (const webhook of [
@@ -141,7 +141,7 @@ describe('the same delivery again', () => {
     }
   })
 
-  test('is known by its timestamp and signature where there is no run id', async () => {
+  test('is recognized by its timestamp and signature if it has no run ID', async () => {
     const relay = await openReceiving()
     const timestamp = String(Math.floor(Date.now() / 1000))
     const first = await relay.post({ body: { a: 1 }, timestamp })
@@ -151,8 +151,8 @@ describe('the same delivery again', () => {
     expect(await relay.written()).toHaveLength(3)
   })
 
-  // The run of the other header gets no workflow run: 200 would leave it in progress in Port for ever.
-  test('with another unsigned RUN_ID header starts nothing, and is refused with what to change', async () => {
+  // The Port run in the other header gets no workflow run. After a 200, it would stay in progress forever.
+  test('with a different unsigned RUN_ID header starts nothing and is refused with an actionable error', async () => {
     const relay = await openReceiving()
     const timestamp = String(Math.floor(Date.now() / 1000))
     const first = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
@@ -167,7 +167,7 @@ describe('the same delivery again', () => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('with its header twice, as a proxy may write it, has the run id that both say', async () => {
+  test('uses the run ID of a RUN_ID header that a proxy duplicated', async () => {
     const relay = await openReceiving()
     const twice = await relay.post({ body: { a: 1 }, headers: { RUN_ID: 'r_1, r_1' } })
     expect(twice.body).toMatchObject({ run_id: 'r_1' })
@@ -176,7 +176,7 @@ describe('the same delivery again', () => {
     expect((await relay.post({ body: context() })).body).toMatchObject({ duplicate: true })
   })
 
-  test('sent many times at once is written once', async () => {
+  test('is persisted once if sent many times concurrently', async () => {
     const relay = await openReceiving()
     const responses = await Promise.all(Array.from({ length: 50 }, () => relay.post({ body: context() })))
     expect(responses.filter(response => response.status === 202)).toHaveLength(1)
@@ -282,7 +282,7 @@ describe('a webhook is refused', () => {
     [422, notEventType('"a\\nb"'), { path: '/webhook?event_type=a%0Ab' }],
   ]
 
-  test('with a status, and a sentence that names what to change', async () => {
+  test('with a status and an actionable message', async () => {
     const relay = await openReceiving()
     for (const [status, detail, ...webhooks] of rows) {
       for (const webhook of webhooks) {
@@ -292,7 +292,7 @@ describe('a webhook is refused', () => {
     }
   })
 
-  test('not if it is within every limit', async () => {
+  test('only if it exceeds a limit', async () => {
     const relay = await openReceiving()
     const types = [
       'application/json',
@@ -316,7 +316,7 @@ describe('a webhook is refused', () => {
       expect((await relay.post(webhook)).status, JSON.stringify(webhook).slice(0, 200)).toBe(202)
   })
 
-  test('with 401 if it is older or newer than the tolerance, in seconds as in milliseconds', async () => {
+  test('with 401 if its timestamp is outside the tolerance, in seconds or milliseconds', async () => {
     const now = 1_713_277_889_000
     const relay = await openReceiving({ clock: () => now })
     const detail = (word: string) =>
@@ -339,7 +339,7 @@ describe('a webhook is refused', () => {
     expect((await strict.post({ timestamp: String(now - 10_000) })).status).toBe(202)
   })
 
-  test.each(['GET', 'OPTIONS'])('with 405 if it comes as %s', async method => {
+  test.each(['GET', 'OPTIONS'])('with 405 if the method is %s', async method => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.request(path, { method })
@@ -351,7 +351,7 @@ describe('a webhook is refused', () => {
     }
   })
 
-  test('with 413 if it is larger than RELAY_MAX_BODY, to the byte', async () => {
+  test('with 413 if it exceeds RELAY_MAX_BODY by a single byte', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '100b' } })
     const body = (length: number) => Buffer.from(JSON.stringify('x'.repeat(length - 2)))
     expect((await relay.post({ body: body(100) })).status).toBe(202)
@@ -390,7 +390,7 @@ describe('a webhook is refused', () => {
       [],
     ],
   ])(
-    'with 503 if it cannot be persisted, and the log says why: %s',
+    'with 503 if it cannot be persisted, and the log shows the reason: %s',
     async (error, retryAfter, detail, logged) => {
       const relay = await openReceiving({ store: { accept: () => Promise.reject(error) } })
       const response = await relay.post()
@@ -402,8 +402,8 @@ describe('a webhook is refused', () => {
   )
 })
 
-describe('the checks come in order', () => {
-  test('size → headers → timestamp → signature → JSON → target → allow-list: each hides what comes after', async () => {
+describe('the checks run in order', () => {
+  test('size → headers → timestamp → signature → JSON → target → allow-list: the first failure is returned', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
     const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
     const json = { ...none, 'content-type': 'application/json' }
@@ -446,7 +446,7 @@ describe('the checks come in order', () => {
   })
 })
 
-describe('where a delivery goes', () => {
+describe('the target of a delivery', () => {
   const routes = `
 - match: { action: 'deploy_*', operation: CREATE }
   repository: acme/first
@@ -465,7 +465,7 @@ describe('where a delivery goes', () => {
     return status === 202 ? `${body.repository} ${body.event_type}` : status
   }
 
-  test('says the signed body first, then the URL, then the first route that matches, then RELAY_REPOSITORY', async () => {
+  test('comes from the signed body, else the URL, else the first matching route, else RELAY_REPOSITORY', async () => {
     const relay = await open()
     const path = '/webhook/acme/url?event_type=from_url'
     const github = { repository: 'acme/body', event_type: 'from_body' }
@@ -484,7 +484,7 @@ describe('where a delivery goes', () => {
     ['deploy*', 'deploy/eu'],
     ['*_prod', 'eu/shop_prod'],
     ['*', '.hidden/x'],
-  ])('is that of a route whose %s stands for %s, a / in it or not', async (glob, identifier) => {
+  ])('comes from a route whose %s matches %s, with or without a /', async (glob, identifier) => {
     const relay = await openReceiving({
       env: { RELAY_ROUTES: 'r' },
       files: { r: `- { match: { action: '${glob}' }, repository: acme/routed }` },
@@ -494,7 +494,7 @@ describe('where a delivery goes', () => {
     )
   })
 
-  test('is mixed from both where the body names one and the URL the other', async () => {
+  test('combines body and URL if each contains one half of the target', async () => {
     const relay = await open()
     const body = { github: { repository: 'acme/body' } }
     expect(await target(relay, { path: '/webhook?event_type=from_url', body })).toBe('acme/body from_url')
@@ -503,7 +503,7 @@ describe('where a delivery goes', () => {
     expect(await target(relay, { body: context({ github: { event_type: 'x' } }) })).toBe('acme/first x')
   })
 
-  describe('may be a workflow and a ref:', () => {
+  describe('can be a workflow and a ref:', () => {
     const workflows = `
 - match: { action: 'deploy_*' }
   repository: acme/first
@@ -582,7 +582,7 @@ describe('where a delivery goes', () => {
     })
   })
 
-  test('is closed by default: only what the configuration names is allowed', async () => {
+  test('must be in the configuration by default', async () => {
     const relay = await openReceiving()
     expect(await target(relay, { path: '/webhook/acme/shop' })).toBe('acme/shop port_action')
     expect(await target(relay, { path: '/webhook/acme/shop2' })).toBe(403)
@@ -592,8 +592,8 @@ describe('where a delivery goes', () => {
   })
 })
 
-describe('what is logged', () => {
-  test('names the delivery and where it goes, and nothing of the body, the person or the secret', async () => {
+describe('the log', () => {
+  test('identifies the delivery and its target, and contains no body, user, or secret', async () => {
     const relay = await openReceiving()
     const { headers, body } = readFixture('context-create')
     const response = await relay.post({ headers, body })
@@ -617,7 +617,7 @@ describe('what is logged', () => {
     ])
   })
 
-  test('a fault inside gets 500 without its details, which are logged', async () => {
+  test('contains the details of an internal error, and the 500 response does not', async () => {
     const relay = await openReceiving({
       clock: () => {
         throw new Error('the clock stands still')
@@ -635,14 +635,14 @@ describe('what is logged', () => {
   })
 })
 
-describe('health', () => {
-  test('GET /healthz says that the relay is alive', async () => {
+describe('health checks', () => {
+  test('GET /healthz reports that the relay is alive', async () => {
     const relay = await openReceiving()
     const response = await relay.request('/healthz')
     expect([response.status, await response.json()]).toEqual([200, { ok: true }])
   })
 
-  test.each(['/healthz', '/readyz'])('%s is asked by GET and HEAD, and answers 405 to others', async path => {
+  test.each(['/healthz', '/readyz'])('%s accepts GET and HEAD, and responds with 405 to other methods', async path => {
     const relay = await openReceiving()
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
     const response = await relay.request(path, { method: 'POST' })
@@ -650,7 +650,7 @@ describe('health', () => {
     expect(await response.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 })
   })
 
-  test('GET /readyz says whether the database takes writes', async () => {
+  test('GET /readyz reports whether the database accepts writes', async () => {
     const relay = await openReceiving()
     const response = await relay.request('/readyz')
     expect([response.status, await response.json()]).toMatchObject([
@@ -677,13 +677,13 @@ describe('health', () => {
         },
       },
     })
-    // Anybody may read it, and the check writes.
+    // The endpoint is public, and the check writes to the database.
     for (let n = 0; n < 400; n++) expect((await broken.request('/readyz')).status).toBe(503)
     expect(writes).toBeLessThan(300)
   })
 })
 
-test('any bytes whatever, rightly signed, get 202 or 400 and never 500', async () => {
+test('responds to any correctly signed bytes with 202 or 400, never 500', async () => {
   const relay = await openReceiving()
   const text = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),

@@ -9,7 +9,7 @@ interface Claim {
 const log = { error() {} }
 const key = ({ id }: Claim) => id
 
-test('a delivery that is claimed again while its step is under way has the next step after that one, at once', async () => {
+test('processes a delivery that was claimed again during its step immediately after that step', async () => {
   const started: Claim[] = []
   const end = Promise.withResolvers<void>()
   const claims: Claim[][] = [
@@ -46,7 +46,7 @@ test('a delivery that is claimed again while its step is under way has the next 
   await until(() => started.length === 4, 'a delivery whose step has ended is begun again')
 })
 
-test('no more steps are under way at once than is allowed, and what fails holds up nothing', async () => {
+test('runs at most the allowed number of steps concurrently, and a failed step blocks no other', async () => {
   let underWay = 0
   let most = 0
   let ended = 0
@@ -71,7 +71,7 @@ test('no more steps are under way at once than is allowed, and what fails holds 
   expect(most).toBe(3)
 })
 
-test('a step under way hears that the worker is to stop, and the stop waits for it', async () => {
+test('signals a running step that the worker is stopping, and waits for the step to finish', async () => {
   const claims: Claim[] = [{ id: 'd-1', version: 1 }]
   const heard = Promise.withResolvers<AbortSignal>()
   const ended: boolean[] = []
@@ -92,7 +92,7 @@ test('a step under way hears that the worker is to stop, and the stop waits for 
   expect(ended).toEqual([true])
 })
 
-test('due work is checked at the same moments by all workers, and less often after a minute without work', () => {
+test('all workers check for due work at the same times, and less often after a minute without work', () => {
   const next = (now: number, lastWorkAt: number) => now + pollDelay(now, lastWorkAt)
   expect([10_100, 10_500, 69_999].map(now => next(now, 10_000))).toEqual([10_500, 11_000, 70_000])
   expect([70_000, 71_999].map(now => next(now, 10_000))).toEqual([72_000, 72_000])
