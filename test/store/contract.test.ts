@@ -10,7 +10,7 @@ import { outboxTests } from './suites/outbox.ts'
 import { planTests } from './suites/plans.ts'
 import { sharedTests } from './suites/shared.ts'
 
-describe.each(['sqlite', 'postgres'] as const)('The store on %s', kind => {
+describe.each(['sqlite', 'postgres'] as const)('the store on %s', kind => {
   const place = usePlace(kind)
   intakeTests(place)
   claimTests(place)

@@ -19,7 +19,7 @@ test.for<[kind: string, size: string]>([
   ['sqlite', '16m'],
   ['postgres', '128m'],
 ])(
-  'a relay on %s whose disk is full is not ready, and is again when there is room',
+  'a relay on %s is not ready while the disk is full, and recovers when space is available',
   { timeout: 3 * LIMIT_MS },
   async ([kind, size], context) => {
     const folder = temporaryFolder()
@@ -40,7 +40,7 @@ test.for<[kind: string, size: string]>([
 
     if (disk) disk.fill()
     else limitFiles(String(Math.max(db!, wal!)))
-    // What the database has set aside is used up first.
+    // The database uses its preallocated space first.
     await until(async () => (await sendRun(relay)) === 503, 'a webhook is refused', LIMIT_MS)
     await until(async () => (await readyz(relay)) === 503, 'the relay is not ready', LIMIT_MS)
     for (let n = 0; n < 3; n++) expect([await sendRun(relay), await readyz(relay)]).toEqual([503, 503])

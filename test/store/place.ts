@@ -19,14 +19,14 @@ import { newDatabase } from '../support/shared-postgres.ts'
 
 export type Address = Config['database']
 
-/** Where the tests of one kind of store are played. */
+/** The environment for the tests of one kind of store. */
 export interface Place {
   kind: Address['kind']
-  /** The address of a database with nothing in it, not even tables. */
+  /** Returns the address of an empty database without tables. */
   empty(): Promise<Address>
-  /** A store without deliveries, the same for every test that asks: opening one costs more than such a test. */
+  /** Returns an emptied store that tests share, because opening a store takes longer than such a test. */
   emptied(): Promise<Store>
-  /** A store on a database, a new one where none is given; closed at the end of the test. */
+  /** Opens a store on the given database or a new one, and closes the store after the test. */
   open(address?: Address, dispatchRate?: number): Promise<Store>
 }
 
@@ -72,12 +72,12 @@ export function usePlace(kind: Address['kind']): Place {
   return place
 }
 
-/** Of an hour in which nothing finished. */
+/** Counts for an hour in which nothing finished. */
 export const NO_OUTCOME = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
 let count = 0
 
-/** A delivery unlike every other, received at 1000. */
+/** Returns a unique delivery that was received at 1000. */
 export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   const runId = `r_${++count}`
   return {
@@ -97,13 +97,13 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   }
 }
 
-/** The use of a signature, which expires at 2000. */
+/** A signature use that expires at 2000. */
 export const aUse = (digest: string, given: Partial<SignatureUse> = {}): SignatureUse => ({
   ...{ digest, address: '/webhook', expiresAt: 2000 },
   ...given,
 })
 
-/** A workflow run of a delivery. */
+/** Returns a workflow run for a delivery. */
 export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun => ({
   id,
   attempt: 1,
@@ -117,7 +117,7 @@ export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun 
 
 export const aLine = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
 
-/** A transition that changes nothing, but for what is given. */
+/** Returns a transition that changes only the given fields. */
 export const aTransition = (given: Partial<Transition> = {}): Transition => ({
   change: {},
   messages: [],
@@ -125,7 +125,7 @@ export const aTransition = (given: Partial<Transition> = {}): Transition => ({
   ...given,
 })
 
-/** Accepts deliveries one after the other; their ids. */
+/** Accepts deliveries one after the other and returns their IDs. */
 export async function acceptAll(store: Store, ...given: Partial<NewDelivery>[]): Promise<string[]> {
   const ids: string[] = []
   for (const each of given) ids.push((await store.accept(aDelivery(each))).id)
@@ -138,7 +138,7 @@ export async function get(store: Store, id: string): Promise<Delivery> {
   return delivery
 }
 
-/** Applies a transition to a delivery as it is now. */
+/** Applies a transition to the current version of a delivery. */
 export async function applyTo(
   store: Store,
   id: string,
@@ -150,7 +150,7 @@ export async function applyTo(
   return store.apply(await get(store, id), aTransition(transition), now, receipt, token)
 }
 
-/** A delivery that GitHub accepted at 1000; its watch is due at 5000. */
+/** Creates a delivery that GitHub accepted at 1000. Its next poll is due at 5000. */
 export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}): Promise<string> {
   const { id } = await store.accept(aDelivery(given))
   const change = {
@@ -164,7 +164,7 @@ export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}
   return id
 }
 
-/** A delivery that failed at `at`. */
+/** Creates a delivery that failed at `at`. */
 export async function aFailed(store: Store, at = 2000, given: Partial<NewDelivery> = {}): Promise<string> {
   const id = await aDispatched(store, given)
   await applyTo(

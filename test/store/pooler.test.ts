@@ -13,7 +13,7 @@ async function openPooler(options: PoolerOptions): Promise<string> {
   return pooler.url
 }
 
-/** Leaves two connections in the pooler, of which it hands out the first or the second next. */
+/** Leaves two connections in the pooler, which assigns the first or the second one next. */
 async function useTwo(url: string, more: number): Promise<void> {
   const clients = [new pg.Client(url), new pg.Client(url)] as const
   await Promise.all(clients.map(client => client.connect()))
@@ -24,11 +24,11 @@ async function useTwo(url: string, more: number): Promise<void> {
 }
 
 test.each<[string, PoolerOptions]>([
-  ['that hands out the connection used last', { mode: 'transaction', size: 5, next: 'last used' }],
-  ['that hands out one after the other', { mode: 'transaction', size: 5, next: 'longest unused' }],
+  ['assigning the most recently used connection', { mode: 'transaction', size: 5, next: 'last used' }],
+  ['assigning connections in turn', { mode: 'transaction', size: 5, next: 'longest unused' }],
   ['with a single connection', { mode: 'transaction', size: 1, next: 'last used' }],
 ])(
-  'a relay is not started behind a transaction pooler without prepared statements, %s',
+  'refuses to start behind a transaction pooler without prepared statements, %s',
   async (_which, options) => {
     const url = await openPooler(options)
     for (let i = 0; i < Math.min(3, options.size); i++) {
@@ -46,7 +46,7 @@ test.each<[string, PoolerOptions]>([
   90_000,
 )
 
-test('a relay works behind a pooler in session mode', async () => {
+test('works behind a pooler in session mode', async () => {
   const url = await openPooler({ mode: 'session', size: 30, next: 'last used' })
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: url }))
   const responses = await Promise.all(

@@ -6,14 +6,14 @@ import { openStore } from '../../relay/store/open.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { aDelivery } from './place.ts'
 
-test('what was committed moves into the file while the store is open, and closing leaves no log', async () => {
+test('checkpoints commits into the file while the store is open, and closing leaves no WAL file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'relay.db')
   const store = await openStore({ kind: 'sqlite', path }, 0)
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
-  // Of 500 KB nothing moves by itself: commits do that only beyond 256 MB.
+  // 500 KB aren't checkpointed automatically, because commits do that only beyond 256 MB.
   await until(() => statSync(path).size > 500_000, 'the file has grown')
   await Promise.all(Array.from({ length: 500 }, () => store.accept(aDelivery({ invocation }))))
   await store.close()

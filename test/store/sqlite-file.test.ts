@@ -11,9 +11,9 @@ import { aDelivery } from './place.ts'
 const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
 const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 ORDER BY refilled_at'
 
-/* The rest of it is tested through the store, by the contract suite. */
+/* The contract suite tests the rest of the SQLite backend through the store. */
 
-test('requests of one commit: one that fails undoes itself alone', () => {
+test('a failing request rolls back only its own changes within a shared commit', () => {
   const file = openSqliteFile(somewhere())
   onTestFinished(() => file.close())
   const { rows } = file.run({
@@ -41,7 +41,7 @@ test('requests of one commit: one that fails undoes itself alone', () => {
   ])
 })
 
-test('deliveries of one commit: one that cannot be written undoes itself alone', () => {
+test('a delivery that cannot be written does not roll back the other deliveries of the commit', () => {
   const file = openSqliteFile(somewhere())
   onTestFinished(() => file.close())
   const whole = rowOf(aDelivery({ id: 'whole' }))
@@ -54,7 +54,7 @@ test('deliveries of one commit: one that cannot be written undoes itself alone',
   ])
 })
 
-test('where the commit itself fails, none of its requests is answered as written', () => {
+test('if the commit fails, every request in it fails', () => {
   const path = somewhere()
   const file = openSqliteFile(path)
   onTestFinished(() => file.close())
@@ -76,7 +76,7 @@ test('where the commit itself fails, none of its requests is answered as written
   })
 })
 
-test('a file that another relay holds is refused, and taken once it is let go', () => {
+test('refuses a file that another relay has locked, and opens the file once it is released', () => {
   const path = somewhere()
   const first = openSqliteFile(path)
   expect(() => openSqliteFile(path)).toThrow(

@@ -7,7 +7,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
-/* SQLite goes on with a file that has no name any more: whatever it writes there is lost with the process. */
+/* SQLite keeps writing to a deleted file. Those writes are lost when the process exits. */
 
 const sendRun = (relay: Relay, id: string) => send(relay.url, { body: { run: { id }, inputs: {} } })
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
@@ -31,12 +31,12 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
   expect(await relay.stop()).toBe(0)
 })
 
-test('a relay whose SQLite file was moved away and put back goes on with what it had', async () => {
+test('a relay whose SQLite file was moved away and back continues without losing data', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   const relay = await startOn(path, startRelay)
   renameSync(path, `${path}.away`)
   expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
-  // Meanwhile the log would be moved into the file: opened anew, SQLite would delete it.
+  // A checkpoint is due in the meantime. If SQLite reopened the file, it would delete the WAL file.
   await sleep(700)
   expect(existsSync(path)).toBe(false)
   renameSync(`${path}.away`, path)
@@ -51,14 +51,14 @@ test('a relay whose SQLite file was moved away and put back goes on with what it
   ])
 })
 
-test('a backup that is put in the place of the SQLite file for a while costs nothing of what was accepted', async () => {
+test('no accepted delivery is lost if a backup temporarily replaces the SQLite file', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   openSqliteFile(`${path}.backup`).close()
   const relay = await startOn(path, startRelay)
   renameSync(path, `${path}.away`)
   renameSync(`${path}.backup`, path)
   expect((await sendRun(relay, 'r_1')).status).toBe(503)
-  // Meanwhile the log would be moved into the file.
+  // A checkpoint is due in the meantime.
   await sleep(700)
   renameSync(`${path}.away`, path)
   expect([(await sendRun(relay, 'r_1')).status, (await sendRun(relay, 'r_before')).status]).toEqual([
@@ -71,7 +71,7 @@ test('a backup that is put in the place of the SQLite file for a while costs not
   ])
 })
 
-test('a relay whose SQLite file was replaced, as by a restored backup, accepts nothing until it is restarted', async () => {
+test('a relay whose SQLite file was replaced, for example by a restored backup, accepts nothing until restarted', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   await (await startOn(path)).stop()
   copyFileSync(path, `${path}.backup`)
@@ -90,7 +90,7 @@ test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
   ['a link to a folder of the path', 'real/relay.db', 'other/relay.db'],
   ['no link, where the first came through one', 'link.db', 'real/relay.db'],
-])('a second relay that reaches the same SQLite file through %s is refused', async (_how, first, second) => {
+])('refuses to start a second relay that opens the same SQLite file through %s', async (_how, first, second) => {
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'real'))
   symlinkSync(join(folder, 'real', 'relay.db'), join(folder, 'link.db'))

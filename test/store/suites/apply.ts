@@ -13,7 +13,7 @@ import {
 } from '../place.ts'
 
 export function applyTests(place: Place): void {
-  test('a transition writes its change, its messages and its history entry', async () => {
+  test('a transition writes its change, messages, and history entry', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     let calls = 0
@@ -46,7 +46,7 @@ export function applyTests(place: Place): void {
     expect(calls).toBe(1)
   })
 
-  test('one that was decided on another version writes nothing at all', async () => {
+  test('a transition that is based on another version writes nothing', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     const decided = await get(store, id!)
@@ -63,7 +63,7 @@ export function applyTests(place: Place): void {
     expect((await store.claimOutboxes(2000, 10, 10))[0]?.messages).toHaveLength(1)
   })
 
-  test('one that changes nothing of the delivery leaves version, lease and time as they are', async () => {
+  test('a transition that does not change the delivery keeps its version, lease, and update time', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const [claimed] = await store.claimPolls(5000, 500, 10)
@@ -73,7 +73,7 @@ export function applyTests(place: Place): void {
     expect(await store.apply(claimed!, aTransition({ change: { dueAt: 9000 } }), 5002)).toBe(true)
   })
 
-  test('a change gives all runs of the delivery, as they were seen last', async () => {
+  test('a change of runs replaces all runs of the delivery', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const first = aRun(12_345_678_901)
@@ -86,7 +86,7 @@ export function applyTests(place: Place): void {
     expect((await get(store, id)).runs).toHaveLength(1)
   })
 
-  test('a run belongs to one delivery of its repository, past or not', async () => {
+  test('a run belongs to only one delivery of its repository, even if it is a past run', async () => {
     const store = await place.emptied()
     const [first, second] = [await aDispatched(store), await aDispatched(store)]
     const elsewhere = await aDispatched(store, { repository: 'acme/other' })
@@ -106,7 +106,7 @@ export function applyTests(place: Place): void {
     expect(await bind(second, 78)).toBe(true)
   })
 
-  test('of deliveries that bind a run at the same time, one gets it', async () => {
+  test('only one of several deliveries that bind a run concurrently gets the run', async () => {
     const store = await place.emptied()
     for (let run = 1; run <= 10; run++) {
       const ids = [await aDispatched(store), await aDispatched(store)]
@@ -117,7 +117,7 @@ export function applyTests(place: Place): void {
     }
   })
 
-  test('a report that is repeated, or comes late, writes nothing and counts as received; senders count for themselves', async () => {
+  test('a repeated or late report writes nothing and counts as received; each sender is counted separately', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const report = (sender: string, number: number, message: string) =>
@@ -134,7 +134,7 @@ export function applyTests(place: Place): void {
     expect(await store.reportUsage('unknown', 'a')).toEqual({ lines: 0, bytes: 0, lastNumber: 0 })
   })
 
-  test('a redelivered delivery is queued behind the others, and its waiting messages and reports are dropped', async () => {
+  test('a redelivery is queued behind other deliveries, and its pending messages and reports are dropped', async () => {
     const store = await place.emptied()
     const id = await aFailed(store)
     const [waiting] = await acceptAll(store, {})
@@ -157,7 +157,7 @@ export function applyTests(place: Place): void {
     expect((await get(store, later!)).seq).toBeGreaterThan(again!.seq)
   })
 
-  test('of a long history the first 50 and the last 150 entries are kept', async () => {
+  test('keeps the first 50 and the last 150 entries of a long history', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     for (let n = 1; n <= 230; n++) {
@@ -168,7 +168,7 @@ export function applyTests(place: Place): void {
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
 
-  test('a token that one delivery has used allows nothing for another, until it is forgotten after its expiry', async () => {
+  test('a token that one delivery used cannot be used for another until its record is deleted after expiry', async () => {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>
@@ -187,7 +187,7 @@ export function applyTests(place: Place): void {
     expect(await use(first!, store.clock() + 300_000, 1)).toBe(false)
   })
 
-  test('of two deliveries for which one token comes at once, one uses it', async () => {
+  test('only one of two deliveries that use a token concurrently succeeds', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, {}, {})
     const deliveries = await Promise.all(ids.map(id => get(store, id)))

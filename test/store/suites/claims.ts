@@ -4,7 +4,7 @@ import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
 
 export function claimTests(place: Place): void {
-  test('of each repository the oldest is claimed, and no other until that has left the queue', async () => {
+  test('claims the oldest delivery per repository, and no other until that delivery leaves the queue', async () => {
     const store = await place.emptied()
     const [a1, a2, b1] = await acceptAll(
       store,
@@ -22,7 +22,7 @@ export function claimTests(place: Place): void {
     expect((await claim(store, 3000)).map(({ id }) => id)).toEqual([a2])
   })
 
-  test('no more than asked for, those first that are due first', async () => {
+  test('claims at most the requested number, earliest due first', async () => {
     const store = await place.emptied()
     await acceptAll(
       store,
@@ -32,7 +32,7 @@ export function claimTests(place: Place): void {
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })
 
-  test('a repository with a long queue holds up no other: that which was dispatched to longest ago is first', async () => {
+  test('a long queue blocks no other repository, because the least recently dispatched repository is first', async () => {
     const store = await place.emptied()
     const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))
     await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })
@@ -46,7 +46,7 @@ export function claimTests(place: Place): void {
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
-  test('a claim to dispatch brings the invocation and the end of its lease; one to watch brings neither', async () => {
+  test('a claim to dispatch returns the invocation and the lease expiry; a claim to poll returns neither', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, { invocation: '{"inputs":{"a":1}}' })
     const [claimed] = await claim(store, 1000)
@@ -58,7 +58,7 @@ export function claimTests(place: Place): void {
     expect(await get(store, id!)).not.toHaveProperty('invocation')
   })
 
-  test('a lease expires, and then what was claimed under it changes nothing', async () => {
+  test('a claim whose lease has expired can change nothing', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
     const [first] = await claim(store, 1000)
@@ -70,7 +70,7 @@ export function claimTests(place: Place): void {
     expect(await store.apply(second!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(true)
   })
 
-  test('a change releases the lease, unless the transition keeps it', async () => {
+  test('a change releases the lease unless the transition keeps it', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
     const [claimed] = await claim(store, 1000)
@@ -82,7 +82,7 @@ export function claimTests(place: Place): void {
     expect(await claim(store, 1001)).toHaveLength(1)
   })
 
-  test('what is dispatched or running is claimed when it is due', async () => {
+  test('dispatched and running deliveries are claimed when they are due', async () => {
     const store = await place.emptied()
     const [early, late] = [await aDispatched(store), await aDispatched(store)]
     await applyTo(store, late, { change: { dueAt: 5001 } })
@@ -93,7 +93,7 @@ export function claimTests(place: Place): void {
     expect((await store.claimPolls(7000, 500, 10)).map(({ id }) => id)).toEqual([late, early])
   })
 
-  test('a wake makes a watched delivery due at once, whoever has claimed it, and no other', async () => {
+  test('waking a polled delivery makes only that delivery due immediately, even if it is claimed', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const [queued] = await acceptAll(store, { receivedAt: 8000 })
@@ -110,7 +110,7 @@ export function claimTests(place: Place): void {
     expect((await get(store, failed)).dueAt).toBeNull()
   })
 
-  test('a burst of 20 goes out at once, then as many as the rate gives back', async () => {
+  test('claims a burst of 20 immediately, then continues at the configured rate', async () => {
     const store = await place.open(undefined, 60)
     expect(await store.takePermits(1_000_000, 100)).toBe(0)
     await acceptAll(store, {})
@@ -125,7 +125,7 @@ export function claimTests(place: Place): void {
     expect([await take(1_005_000), await take(9_000_000)]).toEqual([1, 20])
   })
 
-  test('an empty bucket fills again from the time to which a clock was set back', async () => {
+  test('an empty token bucket refills after the clock was set back', async () => {
     const store = await place.open(undefined, 60)
     await acceptAll(store, {})
     const ahead = 1_790_000_000_000
@@ -134,7 +134,7 @@ export function claimTests(place: Place): void {
     expect([await take(ahead), await take(back), await take(back + 2000)]).toEqual([20, 0, 2])
   })
 
-  test('a closed gate keeps the deliveries of its credential, one token or an owner, from being claimed', async () => {
+  test('a rate-limit pause prevents claims for its credential, which is a token or an owner', async () => {
     const store = await place.emptied()
     await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })
     const claimed = async (now: number, scope: string | null = null) =>
@@ -157,7 +157,7 @@ export function claimTests(place: Place): void {
     expect(await store.activePauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
-  test('those behind a closed gate are found wherever they stand, until Port knows that they wait', async () => {
+  test('finds deliveries behind a rate-limit pause, at any queue position, until Port is notified', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
     await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })

@@ -31,7 +31,7 @@ function sqliteTests(place: Place): void {
     return { store: createStore(backend, 0), pragma }
   }
 
-  test('a full disk refuses what does not fit, whole, and takes the next when there is room', async () => {
+  test('refuses a whole write that does not fit on a full disk, and accepts writes when space is available', async () => {
     const { store, pragma } = await opened()
     await acceptAll(store, {})
     await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
@@ -47,7 +47,7 @@ function sqliteTests(place: Place): void {
     await store.close()
   })
 
-  test('a read-only database refuses, and takes the next when it can be written again', async () => {
+  test('refuses writes while the database is read-only, and accepts writes afterwards', async () => {
     const address = await place.empty()
     const backend = await openBackend(address)
     const store = createStore(backend, 0)
@@ -61,7 +61,7 @@ function sqliteTests(place: Place): void {
     expect(await again.list({}, { limit: 10 })).toHaveLength(2)
   })
 
-  test('a file that another relay holds is refused, and so is a place that cannot be written to', async () => {
+  test('refuses a file that another relay has locked, and a location without write access', async () => {
     const address = await place.empty()
     await place.open(address)
     await expect(place.open(address)).rejects.toThrow(/^Another relay is running on /)
@@ -79,7 +79,7 @@ function postgresTests(place: Place): void {
   afterAll(() => server.close())
   const onOwnServer = async () => ({ kind: place.kind, url: await server.createDatabase() }) as Address
 
-  test('a read-only server refuses, and takes the next when it can be written again', async () => {
+  test('refuses writes while the server is read-only, and accepts writes afterwards', async () => {
     const address = await onOwnServer()
     const store = await place.open(address)
     await acceptAll(store, {})
@@ -91,7 +91,7 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(2)
   })
 
-  test('while the server is stopped every call rejects; once it is back, all works, wake-ups too', async () => {
+  test('every call rejects while the server is stopped; calls and wake-ups work again after a restart', async () => {
     const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     const [before] = await acceptAll(one, {})
@@ -107,10 +107,10 @@ function postgresTests(place: Place): void {
     await acceptAll(one, {})
     expect(await one.list({}, { limit: 10 })).toHaveLength(2)
     await wakes(one, other)
-    // The server writes all that it has to the disk before it stops.
+    // The timeout allows for the server to flush everything to disk before it stops.
   }, 180_000)
 
-  test('a connection that the server ends is replaced, and its call rejects', async () => {
+  test('replaces a connection that the server closed, and rejects its call', async () => {
     const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     await acceptAll(one, {})
@@ -123,7 +123,7 @@ function postgresTests(place: Place): void {
     await wakes(one, other)
   })
 
-  test('deliveries that were written before the connection was cut are answered as accepted', async () => {
+  test('reports deliveries as accepted that were written before the connection was cut', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
     const [first] = await acceptAll(store, { runId: 'r_first' })
@@ -139,7 +139,7 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
-  test('where the connection is cut again, accepting rejects, and what was written is found when it is sent again', async () => {
+  test('accepting rejects if the connection is cut again, and a retry finds the written delivery', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
     const given = aDelivery({ runId: 'r_cut' })
@@ -148,7 +148,7 @@ function postgresTests(place: Place): void {
     expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
   })
 
-  test('a transition whose answer was lost is known to be applied, and one that was not written rejects', async () => {
+  test('detects that a transition was applied if its response was lost, and rejects if it was not written', async () => {
     const { address, cut, cutBefore } = await cutting(await place.empty())
     const store = await place.open(address)
     const [id] = await acceptAll(store, {})
@@ -164,7 +164,7 @@ function postgresTests(place: Place): void {
     expect(await get(store, id!)).toEqual(delivery)
   })
 
-  test('a server that cannot be reached or used is named, without the password', async () => {
+  test('an error about an unreachable or unusable server names the server without the password', async () => {
     const { url } = (await place.empty()) as { url: string }
     const refused = async (change: (url: URL) => void) => {
       const changed = new URL(url)
@@ -207,7 +207,7 @@ async function wakes(one: Store, other: Store): Promise<void> {
   expect(woken).toBe(true)
 }
 
-/** The database behind a proxy that cuts connections: those with an answer of the server, or the one with a request, that holds a text. */
+/** Puts the database behind a proxy that cuts a connection when a response or a request contains a text. */
 async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   const url = new URL((address as { url: string }).url)
   const port = Number(url.port)

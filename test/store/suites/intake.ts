@@ -4,7 +4,7 @@ import { StoreBusy } from '../../../relay/store/store.ts'
 import { aDelivery, applyTo, aUse, type Place } from '../place.ts'
 
 export function intakeTests(place: Place): void {
-  test('an accepted delivery is queued, due, and read back as it was written', async () => {
+  test('an accepted delivery is queued and due, and reads return it unchanged', async () => {
     const store = await place.emptied()
     const given = aDelivery({ action: null, receivedAt: 1_790_000_000_123 })
     expect(await store.accept(given)).toEqual({
@@ -48,7 +48,7 @@ export function intakeTests(place: Place): void {
     expect(await store.invocation('another')).toBeNull()
   })
 
-  test('a delivery of a workflow keeps workflow and ref', async () => {
+  test('a delivery for a workflow keeps its workflow and ref', async () => {
     const store = await place.emptied()
     const target = { eventType: null, workflow: 'deploy.yml', ref: 'main' }
     const given = aDelivery(target)
@@ -58,7 +58,7 @@ export function intakeTests(place: Place): void {
     expect(await store.get(given.id)).toMatchObject(target)
   })
 
-  test('the same dedupe key again changes nothing, and names the first', async () => {
+  test('a repeated dedupe key changes nothing and returns the first delivery', async () => {
     const store = await place.emptied()
     const first = await store.accept(aDelivery({ runId: 'r_same' }))
     const again = await store.accept(aDelivery({ runId: 'r_same', repository: 'acme/other' }))
@@ -66,13 +66,13 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('the same signed bytes under another run id are the same delivery', async () => {
+  test('the same signed bytes with another run ID are the same delivery', async () => {
     const store = await place.emptied()
     const first = await store.accept(aDelivery(), aUse('bytes'))
     expect(await store.accept(aDelivery(), aUse('bytes'))).toEqual({ ...first, duplicate: true })
   })
 
-  test('a signature that was used at another address, or refused, starts no delivery', async () => {
+  test('a signature that was refused or used at another URL starts no delivery', async () => {
     const store = await place.emptied()
     const { runId } = await store.accept(aDelivery(), aUse('accepted'))
     expect(await store.rememberUse(aUse('refused'), { status: 403, body: 'no' })).toBeNull()
@@ -87,13 +87,13 @@ export function intakeTests(place: Place): void {
       await expect(store.accept(aDelivery(), use)).rejects.toMatchObject({ name: 'SignatureUsed', first })
       expect(await store.rememberUse(use, { status: 422, body: '' })).toEqual(first)
     }
-    // A second signature of the same delivery, and with it another run.
+    // A second signature for the same delivery, then the same signature with another run.
     await store.accept(aDelivery({ runId }), aUse('second'))
     await expect(store.accept(aDelivery(), aUse('second'))).rejects.toMatchObject({ first: accepted })
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('signatures are forgotten once they have expired, and the oldest of too many', async () => {
+  test('deletes expired signatures, and the oldest if there are too many', async () => {
     const store = await place.emptied()
     const at = 10 * 60_000
     const uses = [1, 2, 3, 4, 5].map(n => aUse(`${n}`, { expiresAt: n }))
@@ -105,7 +105,7 @@ export function intakeTests(place: Place): void {
     expect(await Promise.all(['3', '4', '5'].map(store.firstUse))).toMatchObject([null, {}, {}])
   })
 
-  test('of many alike at the same time, one is accepted', async () => {
+  test('accepts only one of many identical concurrent deliveries', async () => {
     const store = await place.emptied()
     const responses = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
@@ -116,7 +116,7 @@ export function intakeTests(place: Place): void {
     expect(new Set(responses.map(({ id }) => id)).size).toBe(2)
   })
 
-  test('order of acceptance is order of arrival, also within one commit', async () => {
+  test('accepts deliveries in order of arrival, even within one commit', async () => {
     const store = await place.emptied()
     const given = Array.from({ length: 50 }, () => aDelivery())
     await Promise.all(given.map(each => store.accept(each)))
@@ -124,7 +124,7 @@ export function intakeTests(place: Place): void {
     expect(listed.reverse().map(({ id }) => id)).toEqual(given.map(({ id }) => id))
   })
 
-  test('one that cannot be written does not fail those beside it', async () => {
+  test('a delivery that cannot be written does not affect the others in its commit', async () => {
     const store = await place.emptied()
     const bad = { ...aDelivery(), receivedAt: 'yesterday' as unknown as number }
     const responses = await Promise.allSettled(
@@ -134,7 +134,7 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(2)
   })
 
-  test('any text is kept: NUL in an invocation, half a surrogate pair, four-byte characters', async () => {
+  test('preserves any text: NUL in an invocation, half a surrogate pair, four-byte characters', async () => {
     const store = await place.emptied()
     const invocation = JSON.stringify({
       nul: '\0',
@@ -153,7 +153,7 @@ export function intakeTests(place: Place): void {
     expect((await store.get(plain.id))?.reason).toMatch(/^GitHub said . and \ufffd$/su)
   })
 
-  test('more than can be kept in memory is refused', async () => {
+  test('refuses deliveries beyond the memory limit', async () => {
     const store = await place.emptied()
     const responses = await Promise.allSettled(
       Array.from({ length: 10_001 }, () => store.accept(aDelivery({ invocation: '{}' }))),
@@ -164,7 +164,7 @@ export function intakeTests(place: Place): void {
     await expect(store.accept(big)).rejects.toThrow(StoreBusy)
   })
 
-  test('accepting calls back whoever waits for work', async () => {
+  test('accepting a delivery notifies the waiting worker', async () => {
     const store = await place.emptied()
     let calls = 0
     store.onWork(() => calls++)

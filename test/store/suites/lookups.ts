@@ -16,7 +16,7 @@ import {
 } from '../place.ts'
 
 export function lookupTests(place: Place): void {
-  test('runs are found by their ids with the delivery they belong to, however the repository is written', async () => {
+  test('finds runs and their deliveries by run ID, regardless of case in the repository name', async () => {
     const store = await place.emptied()
     const [id, other] = [await aDispatched(store), await aDispatched(store, { repository: 'acme/other' })]
     const runs = [aRun(77), aRun(78, { past: true })]
@@ -28,7 +28,7 @@ export function lookupTests(place: Place): void {
     expect(await store.findRuns('acme/none', [77])).toEqual([])
   })
 
-  test('deliveries are found by dedupe key or id, however many others there are', async () => {
+  test('finds deliveries by dedupe key or ID among any number of others', async () => {
     const store = await place.emptied()
     const ids: string[] = []
     for (let i = 0; i < 103; i++) ids.push((await acceptAll(store, { runId: `r_named_${i}` }))[0]!)
@@ -45,7 +45,7 @@ export function lookupTests(place: Place): void {
     expect(await find(['run:r_named_1'])).toEqual([ids[1]])
   })
 
-  test('what was dispatched in a time is listed by event type, whatever became of it', async () => {
+  test('lists the dispatches of a period by event type, whatever their outcome', async () => {
     const store = await place.emptied()
     const attempt = async (attemptedAt: number, eventType: string | null, repository = 'acme/shop') => {
       const workflow = eventType === null ? 'deploy.yml' : null
@@ -61,7 +61,7 @@ export function lookupTests(place: Place): void {
     await attempt(1999, 'early')
     await attempt(3000, 'elsewhere', 'acme/other')
     await acceptAll(store, { eventType: 'queued' })
-    // GitHub's webhooks have the repository as its owner spells it.
+    // GitHub's webhooks spell the repository as its owner does.
     expect(await store.attemptedBetween('Acme/Shop', 2000, 4000, own)).toMatchObject([
       { eventType: 'test' },
       { eventType: null },
@@ -73,7 +73,7 @@ export function lookupTests(place: Place): void {
     ])
   })
 
-  test('dispatched deliveries without a run are listed, the oldest first', async () => {
+  test('lists dispatched deliveries without a run, oldest first', async () => {
     const store = await place.emptied()
     const [first, second, bound] = [
       await aDispatched(store),
@@ -86,7 +86,7 @@ export function lookupTests(place: Place): void {
     expect((await store.findUnbound('acme/Shop')).map(({ id }) => id)).toEqual([first, second])
   })
 
-  test('deliveries are listed newest first, page by page, narrowed by each filter and by all of them', async () => {
+  test('lists deliveries newest first, in pages, with each filter and with all filters combined', async () => {
     const store = await place.emptied()
     const ids = [
       await aFailed(store, 2000, { receivedAt: 1000 }),
@@ -137,7 +137,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('a list by action looks through a bounded number of deliveries, and continues behind them', async () => {
+  test('a list request by action scans a limited number of deliveries and continues from there', async () => {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
     const store = createStore(backend, 0)
@@ -160,7 +160,7 @@ export function lookupTests(place: Place): void {
       const all = filter.since || filter.repository ? ['d20'] : ['d20', 'd7']
       expect(await listed(rare, 51), JSON.stringify(filter)).toEqual([all, null])
     }
-    // Nothing older was received in that time.
+    // No older delivery was received in that period.
     expect(await listed({ action: 'rare', since: amount * 100_000 })).toEqual([[], null])
     expect(await listed({ state: 'failed' })).toEqual([[], null])
     expect(await listed({ since: amount * 100_000 })).toEqual([[`d${amount}`], null])
@@ -168,7 +168,7 @@ export function lookupTests(place: Place): void {
     expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
   })
 
-  test('among no deliveries nothing is left to look through', async () => {
+  test('an empty store leaves nothing to scan', async () => {
     const store = await place.emptied()
     for (const before of [undefined, 3_000_000]) {
       expect(await store.listedTo({ action: 'rare' }, before)).toBeNull()
@@ -176,7 +176,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('what waits for Port is reported for each delivery', async () => {
+  test('reports the messages that are waiting for Port for each delivery', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     expect(await store.waitingMessages(id!)).toBeNull()
@@ -187,7 +187,7 @@ export function lookupTests(place: Place): void {
     expect(await store.waitingMessages(id!)).toEqual({ amount: 2, attempts: 1, dueAt: 5000 })
   })
 
-  test('hours add up, and are forgotten', async () => {
+  test('hourly counts add up and are deleted later', async () => {
     const store = await place.open()
     const none = { accepted: 0, ...NO_OUTCOME }
     await store.countHours(
@@ -207,7 +207,7 @@ export function lookupTests(place: Place): void {
     expect(await store.hours(0)).toHaveLength(1)
   })
 
-  test('invocations are read by ids, but for large ones', async () => {
+  test('reads invocations by ID, except large invocations', async () => {
     const store = await place.emptied()
     const large = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
     const [small, big] = await acceptAll(store, { invocation: '{"inputs":{}}' }, { invocation: large })
@@ -215,7 +215,7 @@ export function lookupTests(place: Place): void {
     expect([...(await store.invocations([], 500))]).toEqual([])
   })
 
-  test('what is open and what failed is counted', async () => {
+  test('counts open and failed deliveries', async () => {
     const store = await place.emptied()
     expect(await store.counts()).toEqual({ queued: 0, dispatched: 0, running: 0, failed: 0 })
     await aFailed(store)
@@ -227,7 +227,7 @@ export function lookupTests(place: Place): void {
     expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
-  test('what waits is known with its age: due work of each kind, and messages', async () => {
+  test('reports the age of waiting work: each kind of due work, and messages', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
     expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
@@ -247,7 +247,7 @@ export function lookupTests(place: Place): void {
       oldestMessage: 4_000,
     })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
-    // A queue has its age behind a rate-limit pause as well; what is worked on isn't due.
+    // A paused queue also has an age. Deliveries that are being processed aren't due.
     await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, reason: 'limited' })
     await store.claimPolls(9_000, 60_000, 1)
     await store.claimOutboxes(9_000, 60_000, 1)

@@ -17,7 +17,7 @@ import {
 const MINUTE = 60_000
 
 export function maintenanceTests(place: Place): void {
-  test('deliveries are kept when the store is closed and opened again; another schema version is refused', async () => {
+  test('deliveries survive closing and reopening the store; another schema version is refused', async () => {
     const address = await place.empty()
     const first = await place.open(address)
     const [id] = await acceptAll(first, {})
@@ -35,7 +35,7 @@ export function maintenanceTests(place: Place): void {
     await expect(place.open(address)).resolves.toBeTruthy()
   })
 
-  test('ended deliveries are deleted by age, a few at a time, and open ones never', async () => {
+  test('deletes finished deliveries by age, a few at a time, and never deletes open deliveries', async () => {
     const store = await place.emptied()
     const end = async (state: 'finished' | 'cancelled', at: number) => {
       const id = await aDispatched(store)
@@ -59,7 +59,7 @@ export function maintenanceTests(place: Place): void {
     for (const id of open) expect(await store.get(id)).not.toBeNull()
   })
 
-  test('one with messages that wait is kept until they are sent; then all that belongs to it goes with it', async () => {
+  test('keeps a delivery with unsent messages until they are sent, then deletes it with all its data', async () => {
     const store = await place.emptied()
     const id = await aFailed(store, 2000, { runId: 'r_purged' })
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 1 }
@@ -82,7 +82,7 @@ export function maintenanceTests(place: Place): void {
     expect((await get(store, again!)).state).toBe('queued')
   })
 
-  test('a session that was revoked is kept until it has expired, and its revocation can be repeated', async () => {
+  test('keeps a revoked session until it expires, and revoking it again succeeds', async () => {
     const store = await place.emptied()
     const revoked = () => Promise.all(['old', 'young', 'other'].map(store.isSessionRevoked))
     expect(await revoked()).toEqual([false, false, false])
@@ -95,7 +95,7 @@ export function maintenanceTests(place: Place): void {
     expect(await revoked()).toEqual([false, true, false])
   })
 
-  test('after a clock was set back, what it left due in a distant future is due now, and leases and rate-limit pauses end', async () => {
+  test('after the clock was set back, work due in the distant future is due now, and leases and rate-limit pauses end', async () => {
     const store = await place.emptied()
     const now = 10_000_000
     const [near, far] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })
@@ -115,7 +115,7 @@ export function maintenanceTests(place: Place): void {
     expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
   })
 
-  test('it answers a ping, and its clock goes on', async () => {
+  test('responds to a ping, and its clock advances', async () => {
     const store = await place.emptied()
     await expect(store.ping()).resolves.toBeUndefined()
     const [first, second] = [store.clock(), store.clock()]

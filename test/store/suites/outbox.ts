@@ -4,7 +4,7 @@ import type { OutboxPage, Store } from '../../../relay/store/store.ts'
 import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
 
 export function outboxTests(place: Place): void {
-  test('messages are claimed with their delivery, in order, under a lease of their own', async () => {
+  test('claims messages with their delivery, in order, under a separate lease', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store, { runId: 'r_words', organization: 'labs' })
     await add(store, id, 'one', 'two')
@@ -22,7 +22,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
   })
 
-  test('a page says whether the action has reported in this course', async () => {
+  test('a page states whether the action has reported since the last redelivery', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const reported = async (runs: Parameters<typeof aRun>[1]) => {
@@ -34,7 +34,7 @@ export function outboxTests(place: Place): void {
     expect(await reported({ evidence: 'report', past: true })).toBe(false)
   })
 
-  test('a page holds at most 100 messages and a megabyte, and a larger message alone', async () => {
+  test('a page contains at most 100 messages and 1 MB, or a single larger message', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const pages: number[] = []
@@ -52,7 +52,7 @@ export function outboxTests(place: Place): void {
     expect(await drain()).toEqual([2, 1, 1, 1])
   })
 
-  test('what is done is gone, the rest is sent later; attempts in a row that sent nothing are counted', async () => {
+  test('deletes sent messages and keeps the rest for later; counts consecutive attempts that sent nothing', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two')
@@ -68,7 +68,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(9e12, 500, 10)).toEqual([])
   })
 
-  test('of a message of which a part is done, the rest is sent next, in its place', async () => {
+  test('sends the rest of a partly sent message next, in the same position', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two', 'three')
@@ -78,13 +78,13 @@ export function outboxTests(place: Place): void {
     expect(await store.settleOutbox(page!, { done: [one!], rest }, 4000, 1000)).toBe(true)
     const [next] = await store.claimOutboxes(4000, 500, 10)
     expect([next!.attempts, texts(next)]).toEqual([0, ['rest of two', 'three']])
-    // Without the lease, nothing is changed.
+    // Nothing changes without the lease.
     const other = { seq: two!, message: { log: [{ level: 'INFO' as const, message: 'another rest' }] } }
     expect(await store.settleOutbox(page!, { done: [], rest: other }, null, 4000)).toBe(false)
     expect(texts((await store.claimOutboxes(4500, 500, 10))[0])).toEqual(['rest of two', 'three'])
   })
 
-  test('with a lease that was lost nothing is settled, also not of an outbox that was emptied meanwhile', async () => {
+  test('a lost lease settles nothing, even if the outbox was emptied in the meantime', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one')
@@ -102,7 +102,7 @@ export function outboxTests(place: Place): void {
     expect(await store.settleOutbox(next!, { done: seqs(next) }, null, 1501)).toBe(true)
   })
 
-  test('messages that are added while others are settled are all sent, once and in order', async () => {
+  test('messages that are added while others are settled are sent once and in order', async () => {
     const store = await place.emptied()
     const ids = [await aDispatched(store), await aDispatched(store), await aDispatched(store)]
     const EACH = 60

@@ -18,16 +18,16 @@ import {
 } from '../place.ts'
 
 const FINISHED = 30_000
-/** What there is beside them of each other state, and of those with something that is due. */
+/** The number of deliveries in each other state, followed by the number with due work. */
 const QUEUED = 2000
 const WAITING = 20
-/** What a statement may look at; those of each other state as well where it finds who waits, counts or lists them, or lists past them. */
+/** The most rows that a statement can read, except that statements about open deliveries also read all of these. */
 const MAX_ROWS = 500
 const OF_WAITING =
   /WITH queue AS|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
-/** With statistics of an empty table, PostgreSQL looks at all deliveries of an outcome. */
+/** With the statistics of an empty table, PostgreSQL reads all deliveries with an outcome. */
 const OF_OUTCOMES = /outcome <> ''/
-/** Looks at every outbox, which each have messages that wait. */
+/** Reads every outbox. Each outbox has waiting messages. */
 const OF_OUTBOXES = /^UPDATE outboxes SET due_at = \?1, lease_until = 0, version/
 
 export function planTests(place: Place): void {
@@ -35,7 +35,7 @@ export function planTests(place: Place): void {
     ['of an empty table', 'empty'],
     ['of an hour without a queue', 'no queue'],
   ])(
-    `no statement scans a table of ${FINISHED} finished deliveries, with statistics %s, and with those of now`,
+    `no statement scans a table of ${FINISHED} finished deliveries, with statistics %s and current ones`,
     async (_of, analyzed) => {
       const backend = await openBackend(await place.empty())
       const seen = new Map<string, Statement>()
@@ -65,7 +65,7 @@ export function planTests(place: Place): void {
 
       expect(seen.size).toBeGreaterThan(30)
       await expectIndexes()
-      // With those of now, the database may choose otherwise.
+      // With current statistics, the database can choose another plan.
       await backend.run([{ sql: 'ANALYZE', params: [] }])
       await expectIndexes()
       await backend.close()
@@ -129,7 +129,7 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
   }
 }
 
-/** Each method once, and `list` in every form. */
+/** Calls each method once, and `list` in every form. */
 async function callEverything(store: Store): Promise<void> {
   const given = aDelivery()
   const use = aUse('bytes')
@@ -208,7 +208,7 @@ async function callEverything(store: Store): Promise<void> {
   for (const call of Object.values(calls)) await call()
 }
 
-/** What is wrong with the plan of a statement; null when nothing is. */
+/** Returns what is wrong with the query plan of a statement, or null. */
 async function failureOf(
   backend: Backend,
   { sql, params }: Statement,

@@ -18,7 +18,7 @@ import {
   type Place,
 } from '../place.ts'
 
-/** Several relays on one database. */
+/** Tests several relays on one database. */
 export function sharedTests(place: Place): void {
   async function two(dispatchRate = 0): Promise<[Store, Store]> {
     const address = await place.empty()
@@ -26,14 +26,14 @@ export function sharedTests(place: Place): void {
     return stores as [Store, Store]
   }
 
-  test('relays that start together on an empty database make its tables once', async () => {
+  test('relays that start concurrently on an empty database create the tables once', async () => {
     const address = await place.empty()
     const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
     await acceptAll(stores[0]!, {})
     for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('relays start together where transactions are repeatable reads unless they say otherwise', async () => {
+  test('relays start concurrently if the default isolation level is REPEATABLE READ', async () => {
     const address = await place.empty()
     const { url } = address as { url: string }
     const client = new pg.Client(url)
@@ -46,7 +46,7 @@ export function sharedTests(place: Place): void {
     for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('the same delivery sent to both is accepted once', async () => {
+  test('accepts a delivery that is sent to both relays once', async () => {
     const stores = await two()
     const responses = await Promise.all(
       Array.from({ length: 200 }, (_, i) => stores[i % 2]!.accept(aDelivery({ runId: `r_both${i % 20}` }))),
@@ -55,7 +55,7 @@ export function sharedTests(place: Place): void {
     expect(new Set(responses.map(({ id }) => id)).size).toBe(20)
   })
 
-  test('batches that hold the same deliveries in another order are all answered', async () => {
+  test('completes batches that contain the same deliveries in a different order', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
       const given = Array.from({ length: 40 }, (_, i) => `r_round${round}_${i}`)
@@ -68,7 +68,7 @@ export function sharedTests(place: Place): void {
     }
   })
 
-  test('each delivery is claimed by one, and in order, however both hurry', async () => {
+  test('each delivery is claimed by only one relay, in order, when both claim concurrently', async () => {
     const stores = await two()
     const given = Array.from({ length: 120 }, (_, i) => ({ repository: `acme/${i % 7}` }))
     await Promise.all(given.map(each => stores[0].accept(aDelivery(each))))
@@ -89,7 +89,7 @@ export function sharedTests(place: Place): void {
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
   })
 
-  test('outboxes and deletions are shared out too', async () => {
+  test('outboxes and deletions are also distributed among relays', async () => {
     const stores = await two()
     for (let i = 0; i < 30; i++) {
       const id = await aFailed(stores[0])
@@ -102,7 +102,7 @@ export function sharedTests(place: Place): void {
     expect(deleted.reduce((sum, each) => sum + each) + rest).toBe(15)
   })
 
-  test('the dispatch rate is that of both together', async () => {
+  test('the dispatch rate applies to both relays together', async () => {
     const stores = await two(60)
     await acceptAll(stores[0], {})
     const take = async (now: number) => {
@@ -114,7 +114,7 @@ export function sharedTests(place: Place): void {
     expect([await take(1_000_000), await take(1_000_500), await take(1_003_000)]).toEqual([20, 0, 3])
   })
 
-  test('a gate that one relay closed is closed for the other', async () => {
+  test('a rate-limit pause that one relay starts also applies to the other', async () => {
     const [one, other] = await two()
     await acceptAll(one, {})
     const pauses = { scope: 'token:1', pausedUntil: 60_000, reason: 'limited' }
@@ -123,7 +123,7 @@ export function sharedTests(place: Place): void {
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
-  test('a run that two relays bind to two deliveries at the same time belongs to one of them', async () => {
+  test('a run that two relays bind to two deliveries concurrently belongs to only one delivery', async () => {
     const stores = await two()
     for (let run = 1; run <= 20; run++) {
       const repository = `acme/${run}`
@@ -146,14 +146,14 @@ export function sharedTests(place: Place): void {
       [20, 10],
     ],
   ])(
-    'of two deliveries that bind the runs %j and %j at the same time, one gets all of its runs, and the other stays as it is',
+    'if two deliveries bind the runs %j and %j concurrently, one gets all its runs and the other is unchanged',
     async (...wanted) => {
       const address = await place.empty()
       const { url } = address as { url: string }
       const client = new pg.Client(url)
       await client.connect()
       const name = new URL(url).pathname.slice(1)
-      // Commits take long, so that transactions overlap.
+      // Commits are slow, so that transactions overlap.
       for (const setting of ['commit_delay = 5000', 'commit_siblings = 0'])
         await client.query(`ALTER DATABASE ${name} SET ${setting}`)
       await client.end()
@@ -177,7 +177,7 @@ export function sharedTests(place: Place): void {
     },
   )
 
-  /** Holds the lock of a query until it is released; `waiting` waits until others wait for it. */
+  /** Keeps the lock of a query until released. `waiting` resolves once another query waits for the lock. */
   async function held(address: Address, sql: string) {
     const client = new pg.Client((address as { url: string }).url)
     await client.connect()
@@ -194,7 +194,7 @@ export function sharedTests(place: Place): void {
     return { waiting, release: () => client.query('COMMIT') }
   }
 
-  test('a report that two relays get at once is applied once', async () => {
+  test('a report that two relays receive concurrently is applied once', async () => {
     const address = await place.empty()
     const stores = [await place.open(address), await place.open(address)]
     const id = await aDispatched(stores[0]!)
@@ -208,7 +208,7 @@ export function sharedTests(place: Place): void {
     expect(page?.messages).toHaveLength(1)
   })
 
-  test('a redelivery and the sending of its old messages do not wait for each other', async () => {
+  test('a redelivery and the sending of its old messages do not deadlock', async () => {
     const address = await place.empty()
     const [one, other] = [await place.open(address), await place.open(address)]
     const id = await aFailed(one)
@@ -223,7 +223,7 @@ export function sharedTests(place: Place): void {
     expect(await Promise.all([redelivered, settled])).toEqual([true, false])
   })
 
-  test('the time of all relays is the time of the database, whatever their own clocks say', async () => {
+  test('all relays use the clock of the database instead of their own clocks', async () => {
     const { url } = (await place.empty()) as { url: string }
     const real = Date.now
     onTestFinished(() => {
@@ -238,7 +238,7 @@ export function sharedTests(place: Place): void {
     }
   })
 
-  test('what one accepts wakes the other at once', async () => {
+  test('a delivery that one relay accepts wakes the other immediately', async () => {
     const [one, other] = await two()
     const woken = Promise.withResolvers<string>()
     other.onWork(() => woken.resolve('woken'))
@@ -246,11 +246,11 @@ export function sharedTests(place: Place): void {
     expect(await Promise.race([woken.promise, sleep(2000)])).toBe('woken')
   })
 
-  test('what one has accepted last wakes the other, also where the first one ends at once', async () => {
+  test('the last delivery that a relay accepts wakes the other, even if the first relay stops right away', async () => {
     const [one, other] = await two()
     let woken = 0
     other.onWork(() => woken++)
-    // The first is announced at once, and what comes soon after it a little later.
+    // The notification for the first delivery is immediate. Those that follow soon are delayed a little.
     await acceptAll(one, {})
     await acceptAll(one, {})
     await one.close()
