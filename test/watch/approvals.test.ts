@@ -14,7 +14,7 @@ async function waiting(system: System, pending: Parameters<System['github']['awa
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
 const label = (system: System) => system.port.run(RUN).statusLabel
 
-test('Port shows whom a run waits for, then who approved and what they wrote, once', async () => {
+test('Port shows which reviewers a run waits for, then the approver and comment, each once', async () => {
   const system = await startSystem()
   const { run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -35,7 +35,7 @@ test('Port shows whom a run waits for, then who approved and what they wrote, on
   expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test('a rejection is shown before the end of the run', async () => {
+test('Port shows a rejection before the result of the run', async () => {
   const system = await startSystem()
   const { run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -54,7 +54,7 @@ test('a rejection is shown before the end of the run', async () => {
   expect(all.slice(rejected + 1).length).toBeGreaterThan(0)
 })
 
-test('a timer and several environments are named', async () => {
+test('Port shows a wait timer and several environments', async () => {
   const system = await startSystem()
   await waiting(system, [{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
@@ -66,7 +66,7 @@ test('a timer and several environments are named', async () => {
   expect(label(other)).toBe('Waiting for approval: production, eu')
 })
 
-test("GitHub's webhooks show both at once, and the next look repeats nothing", async () => {
+test('GitHub webhooks show the wait and the approval immediately, and the next poll repeats neither', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [])
   const review = (action: string, more: object = {}) =>
@@ -88,7 +88,7 @@ test("GitHub's webhooks show both at once, and the next look repeats nothing", a
   expect((await system.delivery(id)).waitingFor).toBeNull()
 })
 
-test('neither the history nor the log names people', async () => {
+test('neither the history nor the log contains user names', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -99,7 +99,7 @@ test('neither the history nor the log names people', async () => {
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test('without the permission to read it, the run is followed as before', async () => {
+test('without permission to read approvals, the run is followed as usual', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
@@ -116,7 +116,7 @@ test('without the permission to read it, the run is followed as before', async (
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test('what GitHub shows late, or a look that lost to another change, keeps no approval from Port', async () => {
+test('Port shows an approval even if GitHub shows it late or a poll result is discarded', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const { id, run } = await waiting(system, [])
   system.github.setRun(run.id, { status: 'waiting' })
@@ -137,7 +137,7 @@ test('what GitHub shows late, or a look that lost to another change, keeps no ap
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('runs that wait for approval are asked about every five minutes, and keep no failed run from its details', async () => {
+test('runs waiting for approval are polled every five minutes and do not block the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {
@@ -152,7 +152,7 @@ test('runs that wait for approval are asked about every five minutes, and keep n
   system.github.clearRequests()
   await system.pass(600_000)
   const asked = system.github.requests.filter(({ path }) => /pending_deployments|approvals/.test(path)).length
-  // Two requests for each, twice or three times.
+  // Two requests for each run, two or three times.
   expect(asked).toBeGreaterThanOrEqual(16)
   expect(asked).toBeLessThanOrEqual(48)
   system.github.setJobs(failing.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])

@@ -10,7 +10,7 @@ const cancel = async (system: System, id: string, by: 'port' | 'api' = 'api') =>
 const asked = (system: System) =>
   system.github.requests.filter(({ path }) => /cancel$/.test(path)).map(({ path }) => path.split('/').at(-1))
 
-/** A delivery whose titled run is in progress. */
+/** Creates a delivery whose titled run is in progress. */
 async function running(system: System) {
   const id = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'in_progress' })
@@ -20,7 +20,7 @@ async function running(system: System) {
 }
 
 describe('a canceled delivery', () => {
-  test('that is queued is never dispatched, and its run in Port finishes', async () => {
+  test('that is queued is never dispatched, and its Port run finishes', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     expect(await cancel(system, id)).toBe('applied')
@@ -30,7 +30,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   })
 
-  test('that is queued and finished in Port by a user keeps that result', async () => {
+  test('that is queued keeps the result if a user finished its Port run', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.port.endRun(RUN, 'SUCCESS')
@@ -40,7 +40,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
   })
 
-  test.each(['port', 'api'] as const)('that is running is cancelled on GitHub once, by %s', async by => {
+  test.each(['port', 'api'] as const)('that is running is canceled once on GitHub, through %s', async by => {
     const system = await open()
     const { id } = await running(system)
     await cancel(system, id, by)
@@ -73,7 +73,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('that is dispatched and has no run yet is cancelled when its run is known', async () => {
+  test('that is dispatched without a run is canceled once its run is known', async () => {
     const system = await open()
     const id = await system.dispatch(RUN)
     await cancel(system, id)
@@ -85,7 +85,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('that is dispatched and starts nothing is canceled after the start timeout', async () => {
+  test('that is dispatched but starts no run is canceled after the start timeout', async () => {
     const system = await open()
     const id = await system.dispatch(RUN)
     await cancel(system, id)
@@ -94,7 +94,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
   })
 
-  test('whose run ends with success before it is cancelled has succeeded', async () => {
+  test('succeeds if its run succeeds before the cancellation', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.end(run, 'success')
@@ -105,7 +105,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
   })
 
-  test('while its dispatch is under way is cancelled once its run is known', async () => {
+  test('that is being dispatched is canceled once its run is known', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     const end = system.github.onDispatch(() => cancel(system, id))
@@ -119,7 +119,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('whose dispatch was not answered is cancelled once its run is known, though its run in Port has ended', async () => {
+  test('whose dispatch got no response is canceled once its run is known, even if its Port run has finished', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.github.failures.serverError({ create: false, times: 1 })
@@ -133,7 +133,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('is followed to its end where the relay lacks the permission, and Port says which', async () => {
+  test('is followed until it finishes if the relay lacks a permission, and Port shows which one', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id, run } = await running(system)
     await cancel(system, id)
@@ -146,7 +146,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
-  test('is cancelled by a second request, once the relay has the permission', async () => {
+  test('is canceled by a second request once the relay has the permission', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id } = await running(system)
     await cancel(system, id)
@@ -159,7 +159,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('may be redelivered', async () => {
+  test('can be redelivered', async () => {
     const system = await open()
     const { id } = await running(system)
     await cancel(system, id)
@@ -181,7 +181,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('cancels nothing where the action may report directly: the result may be its own', async () => {
+  test('cancels nothing if the action could report directly, because the result could come from the action', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.port.run(RUN).externalRunId = String(run.id)
@@ -194,7 +194,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
 
 describe('a node run', () => {
   const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
-  /** Port's answer for the node run, whose route no description of Port's API names. */
+  /** Port's response for the node run. Port's API documentation doesn't list this route. */
   const responseWith = (system: System, body: object) =>
     system.port.fail({
       match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
@@ -213,7 +213,7 @@ describe('a node run', () => {
     return { stage: system, id, run }
   }
 
-  test('whose Port workflow is being cancelled has its workflow run cancelled, and ends as CANCELLED', async () => {
+  test('whose Port workflow is being canceled cancels its workflow run and finishes as CANCELLED', async () => {
     const { stage: system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
     await system.pass(120_000)
@@ -222,7 +222,7 @@ describe('a node run', () => {
     expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that has ended in Port cancels nothing where the action may have reported the end directly', async () => {
+  test('that has finished in Port cancels nothing if the action could have reported the result directly', async () => {
     const { stage: system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })
     await system.pass(120_000)
@@ -230,7 +230,7 @@ describe('a node run', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
-  test('that has ended in Port has its workflow run cancelled where the action reports through the relay', async () => {
+  test('that has finished in Port cancels its workflow run if the action reports through the relay', async () => {
     const { stage: system, id, run } = await runningNode()
     await system.bind(id, run.id)
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })

@@ -7,7 +7,7 @@ const MINUTE = 60_000
 const WARNING =
   /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a run until RELAY_START_TIMEOUT \(10 min\) is over\.$/
 
-/** A repository with these workflow files. */
+/** Starts a system whose repository has these workflow files. */
 async function start(...files: string[]): Promise<System> {
   const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 60 * MINUTE })
   system.workflows([])
@@ -24,7 +24,7 @@ const reads = (system: System) =>
 const warnings = (system: System, id = RUN) =>
   system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
 
-test('Port shows within a minute that no workflow listens to a dispatch, and the delivery fails when the start timeout is over', async () => {
+test('Port shows within a minute that no workflow listens to a dispatch, and the delivery fails after the start timeout', async () => {
   const system = await start(OTHER, 'on: push\n')
   const id = await system.dispatch(RUN)
   await system.pass(29_000)
@@ -46,7 +46,7 @@ test('Port shows within a minute that no workflow listens to a dispatch, and the
   expect([reads(system), warnings(system).length]).toEqual([3, 2])
 })
 
-test('the files of a repository are read once in five minutes, and once as long as they stay the same', async () => {
+test('workflow files are listed at most every five minutes and read again only if they changed', async () => {
   const system = await start(OTHER, 'on: push\n')
   const ids = Array.from({ length: 4 }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
   for (const id of ids.slice(0, 3)) await system.dispatch(id)
@@ -59,7 +59,7 @@ test('the files of a repository are read once in five minutes, and once as long 
   for (const id of ids) expect(warnings(system, id)).toHaveLength(1)
 })
 
-test('a run that starts after all takes the warning back', async () => {
+test('a run that starts late withdraws the warning', async () => {
   const system = await start()
   const id = await system.dispatch(RUN)
   await system.pass(40_000)
@@ -79,11 +79,11 @@ test.each([
     'its type, between other keys',
     'name: x\non:\n# today\n  repository_dispatch: { types: [deploy] }\njobs: [}',
   ],
-  ['what the relay cannot parse', 'on: [repository_dispatch'],
-  ['what would take a parser minutes', `on:\n${'  ? '.repeat(900)}`],
-  ['what the relay does not read, since it is too long', `on:\n  push:\n${'# \n'.repeat(2_000)}`],
-  ['what the relay does not read, since the file is too large', `on: push\n${'#'.repeat(250_000)}`],
-])('a workflow that listens to %s gives no warning', async (_, content) => {
+  ['events that the relay cannot parse', 'on: [repository_dispatch'],
+  ['events that take minutes to parse', `on:\n${'  ? '.repeat(900)}`],
+  ['events that are too long to read', `on:\n  push:\n${'# \n'.repeat(2_000)}`],
+  ['events in a file that is too large to read', `on: push\n${'#'.repeat(250_000)}`],
+])('no warning is shown if a workflow listens to %s', async (_, content) => {
   const system = await start(OTHER, content)
   await system.dispatch(RUN)
   await system.pass(5 * MINUTE)
@@ -95,7 +95,7 @@ test.each([
   ['without permission to read the files', 3, { status: 403 }],
   ['while GitHub fails', 3, { status: 500 }],
   ['with more than 20 files', 21, null],
-])('%s, nothing is concluded, and nothing is read again for five minutes', async (_, amount, fault) => {
+])('%s, shows no warning and does not read the files again for five minutes', async (_, amount, fault) => {
   const system = await start(...Array.from({ length: amount }, (_, n) => `${OTHER}# ${n}\n`))
   if (fault) {
     system.github.fail({
@@ -110,7 +110,7 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('many files are read within the request budget: at most ten requests a minute', async () => {
+test('reads many files within the request budget of ten requests a minute', async () => {
   const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
   await system.dispatch(RUN)
   const perMinute: number[] = []

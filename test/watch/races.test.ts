@@ -6,7 +6,7 @@ const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 
-/** Takes a look at what is due, and does `meanwhile` while GitHub answers with its list. */
+/** Polls due deliveries and runs `meanwhile` before GitHub's list response arrives. */
 async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Promise<void> {
   system.advance(20_000)
   system.github.clearRequests()
@@ -18,8 +18,8 @@ async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Pro
   await poll
 }
 
-describe('a report that arrives while the relay looks at the delivery', () => {
-  test('keeps the run bound that the look has not seen', async () => {
+describe('a report that arrives while the relay polls the delivery', () => {
+  test('binds its run even if the poll has not seen it', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     await lookWhile(system, async () => {
@@ -29,7 +29,7 @@ describe('a report that arrives while the relay looks at the delivery', () => {
     expect(await system.runs(id)).toEqual([[system.github.runs[0]!.id, 'report']])
   })
 
-  test('stays the evidence where the look finds the run by its title', async () => {
+  test('remains the evidence if the poll finds the run by title', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(TITLE, { status: 'in_progress' })
@@ -37,7 +37,7 @@ describe('a report that arrives while the relay looks at the delivery', () => {
     expect(await system.runs(id)).toEqual([[run.id, 'report']])
   })
 
-  test('stays the only run where the look takes another for the only candidate', async () => {
+  test('keeps its run as the only one if the poll finds another run as the only candidate', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run('deploy', { status: 'in_progress' })
@@ -45,7 +45,7 @@ describe('a report that arrives while the relay looks at the delivery', () => {
     expect(await system.runs(id)).toEqual([[4242, 'report']])
   })
 
-  test('of a re-run goes on where the look has seen the end of the attempt before', async () => {
+  test('from a re-run continues the delivery even if the poll saw the previous attempt finish', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(TITLE, { status: 'in_progress' })
@@ -63,14 +63,14 @@ describe('a report that arrives while the relay looks at the delivery', () => {
   })
 })
 
-test('a webhook that arrives while the relay looks at the delivery has it looked at again at once', async () => {
+test('a webhook that arrives during a poll triggers another poll immediately', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await lookWhile(system, () => system.webhook(system.run('deploy', { status: 'in_progress' })))
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
 })
 
-test('an answer that arrives after Port has named a run elsewhere binds the run that it names', async () => {
+test('a dispatch response that arrives after Port named another run binds the run in the response', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
@@ -80,7 +80,7 @@ test('an answer that arrives after Port has named a run elsewhere binds the run 
 })
 
 test.each([-5_000, 5_000])(
-  "the run of a lost answer is found by a relay that has just started, with a clock %i ms off GitHub's",
+  "a restarted relay with a clock %i ms off GitHub's finds the run of a dispatch whose response was lost",
   async clockOffset => {
     const system = await startSystem({ clockOffset })
     system.github.failures.cut({ create: true })
@@ -94,7 +94,7 @@ test.each([-5_000, 5_000])(
   },
 )
 
-test('the run of a dispatch before a redelivery, which appears after it failed, does not end the delivery', async () => {
+test('a late run from the dispatch before a redelivery does not finish the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.pass(START_TIMEOUT + 30_000)
@@ -112,7 +112,7 @@ test('the run of a dispatch before a redelivery, which appears after it failed, 
   expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
 })
 
-test('a dispatch that GitHub accepted is not sent again, though a title has given its run to another delivery', async () => {
+test('an accepted dispatch is not retried even if a title bound its run to another delivery', async () => {
   const system = await startSystem()
   const [first, second] = [await system.dispatch(RUN), await system.accept('r_B1b2C3d4E5f6G7h8')]
   const { dispatch } = system.hub
@@ -129,7 +129,7 @@ test('a dispatch that GitHub accepted is not sent again, though a title has give
   expect(system.github.dispatches).toHaveLength(2)
 })
 
-test("a run titled with a delivery of long ago is not that delivery's: the dispatch is not sent twice", async () => {
+test('a run titled with the ID of an old delivery is not bound to that delivery, and the dispatch is not retried', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const old = await system.dispatch(RUN)
   system.end(system.run(TITLE), 'success')
@@ -146,7 +146,7 @@ test("a run titled with a delivery of long ago is not that delivery's: the dispa
   expect(run.status).toBe('in_progress')
 })
 
-test('an open delivery does not take the run of a later one that its id stands in the title of', async () => {
+test("an open delivery does not bind the run of a later delivery if the run title contains the open delivery's ID", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const first = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'waiting' })
@@ -164,7 +164,7 @@ test('an open delivery does not take the run of a later one that its id stands i
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test("GitHub's limit is recorded though the database fails for a moment before", async () => {
+test("GitHub's rate limit is recorded even if the database failed shortly before", async () => {
   const system = await startSystem()
   const { returnPermits } = system.store
   system.store.returnPermits = async () => {

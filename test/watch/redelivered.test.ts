@@ -4,7 +4,7 @@ import { START_TIMEOUT, startSystem } from '../support/system.ts'
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
-test('the run of before a redelivery is not taken for that of after it, whoever names it', async () => {
+test('a run from before a redelivery is not bound again, whatever names it', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)
@@ -24,7 +24,7 @@ test('the run of before a redelivery is not taken for that of after it, whoever 
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('of a redelivered delivery whose run fails, the end is what GitHub says, and Port keeps the one it has', async () => {
+test('a redelivery whose run fails gets its result from GitHub, and the Port run keeps its earlier result', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)
@@ -46,7 +46,7 @@ test('of a redelivered delivery whose run fails, the end is what GitHub says, an
   expect(system.port.run(RUN)).toEqual(shown)
 })
 
-test('redelivered within a minute, a node run does not end with the run that was cancelled', async () => {
+test('a node run redelivered within a minute ignores the canceled runs', async () => {
   const system = await startSystem()
   const id = await system.dispatch(NODE_RUN)
   const old = [system.run(`deploy ${NODE_RUN}`), system.run(`lint ${NODE_RUN}`)]
@@ -63,7 +63,7 @@ test('redelivered within a minute, a node run does not end with the run that was
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a failure that Port did not get is not sent after the redelivery, and its run follows the new course', async () => {
+test('an unsent failure is dropped by the redelivery, and the Port run follows the new dispatch', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)

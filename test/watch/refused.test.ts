@@ -7,7 +7,7 @@ const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
 test.each([401, 403, 404])(
-  'a relay that has just started is refused once, by %i: that ends nothing',
+  'one %i response to a restarted relay finishes no delivery',
   async status => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
@@ -23,7 +23,7 @@ test.each([401, 403, 404])(
   },
 )
 
-test('refused again a minute later, Port shows that the relay cannot look', async () => {
+test('Port shows that the relay cannot poll if GitHub refuses again a minute later', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   system.github.fail({ times: Number.POSITIVE_INFINITY, status: 404, body: {}, match: isList })
@@ -33,7 +33,7 @@ test('refused again a minute later, Port shows that the relay cannot look', asyn
   expect(system.port.run(RUN).summary).toMatch(/^Nothing reported from acme\/shop within 1 min/)
 })
 
-test('a run that Port does not know ends when GitHub says so', async () => {
+test('a run that Port does not know finishes when GitHub reports its result', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -49,7 +49,7 @@ test('a run that Port does not know ends when GitHub says so', async () => {
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test('a gateway lets the run not be read: its end is reported after five minutes', async () => {
+test('reports the result after five minutes if a gateway blocks reading the Port run', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -67,7 +67,7 @@ test('a gateway lets the run not be read: its end is reported after five minutes
   expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('after a read was limited, Port gets nothing before it wants to, of whatever delivery, messages neither', async () => {
+test('after Port rate limits a read, the relay sends no request or message for any delivery until the pause ends', async () => {
   const system = await startSystem()
   const ids = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const runs = []
@@ -84,7 +84,7 @@ test('after a read was limited, Port gets nothing before it wants to, of whateve
   await system.pass(30_000)
   await system.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
   await system.pass(70_000)
-  // Both may have been on their way at once.
+  // Both requests can have been in flight at the same time.
   expect(system.port.requests.length - before).toBeLessThanOrEqual(2)
   system.port.clearFailures()
   await system.pass(60_000)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { RUN_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
-/** What the action did: nothing; its start alone, as if its post step never ran; or all that it does. */
+/** What the action reported: nothing; only its start, as if its post step never ran; or everything. */
 type Action = 'nothing' | 'its start' | 'start and result'
 const FAILED = { state: 'finished', status: 'FAILURE', label: 'Failed' }
 const NOT_FOLLOWED = { state: 'failed', status: 'FAILURE', label: 'Not followed further' }
@@ -25,7 +25,7 @@ describe.each([
     ['start and result', true, 'read', FAILED],
     ['start and result', false, 'none', FAILED],
   ])(
-    'and whose action reported %s reaches Port: webhook %s, Actions: %s',
+    'and whose action reported %s is shown in Port: webhook %s, Actions: %s',
     async (action, webhook, actions, expected) => {
       const system = await startSystem({ actions })
       const id = await system.dispatch(RUN)
@@ -79,7 +79,7 @@ test.each([
   ],
   ['exists', [], 'it has no workflow at all'],
 ])(
-  'a dispatch for which no workflow listens fails with what is known of the workflows: one %s',
+  'a dispatch that no workflow listens to fails and describes the workflows: one %s',
   async (_, workflows, known) => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)

@@ -10,7 +10,7 @@ const HOUR = 3_600_000
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
-/** A titled run in progress, behind 600 newer ones, that a relay which has just started knows from its store. */
+/** Creates a titled run in progress behind 600 newer runs, and restarts the relay, which knows the run from its store. */
 async function openBehind600(): Promise<{ system: System; id: string; run: ReturnType<System['run']> }> {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
@@ -26,7 +26,7 @@ async function openBehind600(): Promise<{ system: System; id: string; run: Retur
   return { system, id, run }
 }
 
-/** Counts the looks at deliveries, which a change of the due time shows. */
+/** Counts the polls, requests by run ID, and list requests during a time (ms). */
 async function passLooks(
   system: System,
   ms: number,
@@ -45,7 +45,7 @@ async function passLooks(
   return { byId: count(isById), lists: count(isList), polls }
 }
 
-test('a titled run is followed to its end over a restart and 600 newer runs, with at most one request by id a look', async () => {
+test('follows a titled run until it finishes, despite a restart and 600 newer runs, with at most one request by ID per poll', async () => {
   const { system: stage, run } = await openBehind600()
   const { byId, lists, polls: looks } = await passLooks(stage, 5 * 60_000)
   expect(looks).toBeGreaterThan(10)
@@ -57,7 +57,7 @@ test('a titled run is followed to its end over a restart and 600 newer runs, wit
   expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 }, 90_000)
 
-test('a titled run that was deleted after a restart ends as deleted, not as "no workflow listens"', async () => {
+test('reports a titled run that was deleted after a restart as deleted, not as "no workflow listens"', async () => {
   const { system: stage, run } = await openBehind600()
   stage.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
   await stage.pass(120_000)
@@ -67,7 +67,7 @@ test('a titled run that was deleted after a restart ends as deleted, not as "no 
 test.each([
   ['an hour', HOUR],
   ['all the time', Number.POSITIVE_INFINITY],
-])('where the list answers 502 for %s, a run that is known is read by its id', async (_, ms) => {
+])('if the list responds with 502 for %s, a known run is read by its ID', async (_, ms) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -82,7 +82,7 @@ test.each([
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('where the list answers 502 from the beginning, the run that Port names is read by its id', async () => {
+test('if the list responds with 502 from the start, the run that Port names is read by its ID', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
@@ -95,7 +95,7 @@ test('where the list answers 502 from the beginning, the run that Port names is 
 })
 
 test.each([-90_000, 90_000])(
-  "GitHub's clock is %i ms from the relay's: the run is found, titled or not",
+  "finds a titled or untitled run if GitHub's clock is %i ms off the relay's",
   async clockOffset => {
     for (const title of [`deploy ${RUN}`, 'deploy']) {
       const system = await startSystem({ clockOffset })
@@ -109,7 +109,7 @@ test.each([-90_000, 90_000])(
   },
 )
 
-test('what a webhook of GitHub says is persisted: whichever relay looks next acts on it, without asking GitHub', async () => {
+test('persists a GitHub webhook, and the relay that polls next uses it without a request to GitHub', async () => {
   const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -127,7 +127,7 @@ test('what a webhook of GitHub says is persisted: whichever relay looks next act
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('a webhook that overtakes another changes nothing back', async () => {
+test('a webhook that arrives out of order reverts nothing', async () => {
   const system = await startSystem({ actions: 'none' })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -138,14 +138,14 @@ test('a webhook that overtakes another changes nothing back', async () => {
   expect((await system.delivery(id)).runs).toMatchObject([{ status: 'completed', conclusion: 'failure' }])
 })
 
-test('a webhook about a run of another event binds nothing, though its title names the delivery', async () => {
+test('a webhook about a run for another event binds nothing, even if the title names the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.webhook(system.run(`deploy ${RUN}`, { event: 'workflow_dispatch', status: 'in_progress' }))
   expect(await system.runs(id)).toEqual([])
 })
 
-test('the watch loads no invocation, however large it is', async () => {
+test('polling does not load the invocation', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [claimed] = await system.store.claimPolls(system.now() + 5_000, 1, 10)
@@ -156,9 +156,9 @@ test('the watch loads no invocation, however large it is', async () => {
 describe.each([
   ['one organization', 'default'],
   ['two organizations', 'other'],
-])('in a repository of %s', (_, organization) => {
+])('in a repository that %s use', (_, organization) => {
   test.each(['polling', 'webhooks'])(
-    'each delivery gets its own run, though the title of the later one quotes the earlier one, by %s',
+    'each delivery gets its own run through %s, even if a later title quotes an earlier delivery',
     async by => {
       const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
       const plan: { at: number; work: () => Promise<unknown> }[] = []
@@ -208,7 +208,7 @@ describe.each([
 })
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
 
-test("a title with the id of another organization's run alone decides nothing, until that organization's run is known", async () => {
+test("a title with only the ID of another organization's run binds nothing until that run is known", async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
@@ -224,7 +224,7 @@ test("a title with the id of another organization's run alone decides nothing, u
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
 })
 
-test("a delivery of another organization that claims the same Port run gets none of that run's workflow runs", async () => {
+test('a delivery from another organization that claims the same Port run gets none of its workflow runs', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
@@ -238,7 +238,7 @@ test("a delivery of another organization that claims the same Port run gets none
 test.each([
   ['with more ids than can be looked up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
   ['that is too long to be kept', 'x'.repeat(300)],
-])('a title %s decides nothing', async (_, text) => {
+])('a title %s binds nothing', async (_, text) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const title = `roll back ${RUN} ${text} by r_B1b2C3d4E5f6G7h8`

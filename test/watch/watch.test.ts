@@ -7,7 +7,7 @@ const lines = (system: System, id = RUN) =>
 const HOUR = 3_600_000
 
 describe('a run in progress', () => {
-  test('is left alone however long it waits for a runner, beyond RELAY_START_TIMEOUT', async () => {
+  test('can wait for a runner beyond RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`)
@@ -19,7 +19,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
   })
 
-  test('is bound by what the action writes to Port, in place of what its title names', async () => {
+  test('is bound by the externalRunId that the action writes to Port, which overrides the title', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const lint = system.run(`lint ${RUN}`, { status: 'in_progress' })
@@ -37,7 +37,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
   })
 
-  test('that never finishes is followed until RELAY_RUN_TIMEOUT, and then Port shows that', async () => {
+  test('that never finishes is followed until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -52,7 +52,7 @@ describe('a run in progress', () => {
     expect((await system.delivery(id)).state).toBe('failed')
   })
 
-  test('that was deleted on GitHub ends the Port run, whether or not the action had named it', async () => {
+  test('that was deleted on GitHub finishes the Port run, whether or not the action had named it', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
       const system = await startSystem()
       await system.dispatch(RUN)
@@ -72,12 +72,12 @@ describe('a run in progress', () => {
   })
 })
 
-describe('Port names a run that the repository does not have, and a title names one that it has,', () => {
+describe('if Port names a run outside the repository and a title names a run in the repository,', () => {
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
   ])(
-    'as when a workflow writes any number there: its end is reported, %s',
+    'reports the result (%s) of the titled run, for example if a workflow writes any number to Port',
     async (end, status, statusLabel) => {
       const system = await startSystem()
       const id = await system.dispatch(RUN)
@@ -91,7 +91,7 @@ describe('Port names a run that the repository does not have, and a title names 
     },
   )
 
-  test('which has handed its work on, and ended well: the other one is waited for', async () => {
+  test('waits for the run that Port names if the titled run passed its work on and succeeded', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -107,7 +107,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('of runs that ended with %s and %s, the one that says most is reported', async (first, second, status) => {
+])('reports the more significant result of runs that finished with %s and %s', async (first, second, status) => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
@@ -120,7 +120,7 @@ test.each([
   })
 })
 
-test('a run that Port names and the repository does not have is one of another repository, and is waited for', async () => {
+test('keeps waiting if the run that Port names is not in the repository', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   system.port.run(RUN).externalRunId = '4242'
@@ -135,7 +135,7 @@ describe('without run-name', () => {
   const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
-  test.each(['deploy', 'Deploying, please wait'])('the only run, titled "%s", is bound', async title => {
+  test.each(['deploy', 'Deploying, please wait'])('binds the only run, titled "%s"', async title => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(title)
@@ -146,7 +146,7 @@ describe('without run-name', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('of two deliveries neither gets a run, in whatever order they end: Port shows what to set', async () => {
+  test('binds no run to either of two deliveries, whatever order the runs finish in; Port shows what to set', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
@@ -169,7 +169,7 @@ describe('without run-name', () => {
     }
   })
 
-  test('a run is bound to none where two deliveries of its type were dispatched, a hundred of others between them', async () => {
+  test('binds no run if two deliveries of its event type were dispatched, with 100 of other types in between', async () => {
     const system = await startSystem({ startTimeout: 600_000 })
     const id = await system.dispatch(RUN)
     const accept = async (number: number, eventType: string) => {
@@ -186,7 +186,7 @@ describe('without run-name', () => {
     expect(await system.runs(id)).toEqual([])
   })
 
-  test('a run that was made long after RELAY_START_TIMEOUT is not waited for', async () => {
+  test('does not wait for a run that was created long after RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     await system.dispatch(FIRST)
     await system.pass(START_TIMEOUT - 5_000)
@@ -202,7 +202,7 @@ describe('without run-name', () => {
 })
 
 describe('while a service does not respond', () => {
-  test('nothing is concluded while GitHub is down', async () => {
+  test('decides nothing while GitHub is down', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     await system.github.stop()
@@ -214,7 +214,7 @@ describe('while a service does not respond', () => {
   })
 })
 
-test('the result of a node run, which Port does not show, is reported', async () => {
+test('reports the result of a node run, although the Port API does not show the run', async () => {
   const system = await startSystem()
   const id = 'wfnr_A1b2C3d4E5f6G7h8'
   await system.dispatch(id)
@@ -225,7 +225,7 @@ test('the result of a node run, which Port does not show, is reported', async ()
   expect(system.port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
 })
 
-test('a re-run of a run whose Port run has ended changes nothing', async () => {
+test('a re-run changes nothing if its Port run has finished', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -242,11 +242,11 @@ test('a re-run of a run whose Port run has ended changes nothing', async () => {
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-/** The example of GitHub's documentation. */
+/** The example from GitHub's documentation. */
 const PROTECTED =
   "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
 
-test('report: workflow: the end of all jobs, with the failed step and the last 100 lines of its log', async () => {
+test('report: workflow shows the results of all jobs, with the failed step and the last 100 lines of its log', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -306,7 +306,7 @@ test('report: workflow: the end of all jobs, with the failed step and the last 1
   expect(blob?.headers.authorization).toBeUndefined()
 })
 
-describe('of many runs that fail', () => {
+describe('if many runs fail', () => {
   const start = async (amount: number) => {
     const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
     const ids = Array.from({ length: amount }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
@@ -323,7 +323,7 @@ describe('of many runs that fail', () => {
     return { stage: system, ids, runs, fail, open }
   }
 
-  test('each result reaches Port within about a minute of the end, though the relay restarts every 40 s', async () => {
+  test('each result reaches Port within about a minute, even if the relay restarts every 40 s', async () => {
     const { stage: system, runs, fail, open } = await start(40)
     fail(runs)
     for (let restarts = 0; restarts < 2; restarts++) {
@@ -333,7 +333,7 @@ describe('of many runs that fail', () => {
     expect(open()).toEqual([])
   })
 
-  test('the logs of some take no request that the results of others wait for', async () => {
+  test('log requests for some runs do not delay the results of others', async () => {
     const { stage: system, ids, runs, fail, open } = await start(10)
     fail(runs.slice(0, 5))
     await system.pass(20_000)
