@@ -59,7 +59,7 @@ test.each([
   ['https://api.github.com', 'https://token.actions.githubusercontent.com'],
   ['https://api.acme.ghe.com/', 'https://token.actions.acme.ghe.com'],
   ['https://ghe.acme.example/api/v3', 'https://ghe.acme.example/_services/token'],
-])('with GITHUB_API_URL=%s, the OIDC issuer is %s unless GITHUB_OIDC_ISSUER is set', (GITHUB_API_URL, issuer) => {
+])('the OIDC issuer of %s is %s unless GITHUB_OIDC_ISSUER is set', (GITHUB_API_URL, issuer) => {
   expect(read({ GITHUB_API_URL }).github.oidcIssuer).toBe(issuer)
   const GITHUB_OIDC_ISSUER = 'https://issuer.acme.example'
   expect(read({ GITHUB_API_URL, GITHUB_OIDC_ISSUER }).github.oidcIssuer).toBe(GITHUB_OIDC_ISSUER)
@@ -411,17 +411,14 @@ describe('a secret from a file', () => {
     ['RELAY_ADMIN_TOKEN', 'a token of some length'],
     ['RELAY_VIEW_TOKEN', 'a token of some length'],
     ['RELAY_DATABASE', 'sqlite:/x'],
-  ])(
-    '%s_FILE must be readable; its byte order mark and trailing line breaks are removed',
-    (name, value) => {
-      const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
-      const env = { ...rest, [`${name}_FILE`]: '/f' }
-      expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))
-      expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
-      for (const empty of ['', ' \n', '\ufeff\r\n'])
-        expect(problems(env, { '/f': empty })).toEqual([`${name}_FILE: /f is empty`])
-    },
-  )
+  ])('%s_FILE must be readable; its byte order mark and trailing line breaks are removed', (name, value) => {
+    const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
+    const env = { ...rest, [`${name}_FILE`]: '/f' }
+    expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))
+    expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
+    for (const empty of ['', ' \n', '\ufeff\r\n'])
+      expect(problems(env, { '/f': empty })).toEqual([`${name}_FILE: /f is empty`])
+  })
 
   test('can be an App key; the variable and its _FILE variant are mutually exclusive', () => {
     const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }

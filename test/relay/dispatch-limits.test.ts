@@ -105,7 +105,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     )
   })
 
-  test.each([301, 302, 307, 308])('follows a %i redirect to the renamed repository and dispatches once', async status => {
+  test.each([301, 302, 307, 308])('follows a %i redirect of a renamed repository once', async status => {
     const relay = await open()
     relay.github.fail({
       match: ({ path }) => path.startsWith('/repos/acme/old/'),
@@ -193,7 +193,7 @@ describe('during a rate-limit pause', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('does not search for the run of a dispatch whose response was lost, and does not retry the dispatch', async () => {
+  test('neither searches for the run of a dispatch whose response was lost nor retries the dispatch', async () => {
     const relay = await open()
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')

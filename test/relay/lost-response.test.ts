@@ -170,7 +170,7 @@ describe('a dispatch whose response was lost', () => {
       await relay.step()
       return { relay, blind, id }
     }
-    test('fails after RELAY_START_TIMEOUT without a report; Port shows once that it waits, then what to do', async () => {
+    test('fails after RELAY_START_TIMEOUT without a report; Port shows the wait once, then what to do', async () => {
       const { relay, id } = await openBlind()
       const attemptedAt = (await relay.delivery(id)).attemptedAt as number
       await waitUntil(relay, attemptedAt + 590_000)

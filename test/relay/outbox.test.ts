@@ -158,7 +158,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     },
   )
 
-  test('isolates two rejected lines of 500 in few requests, and sends nothing twice if Port fails meanwhile', async () => {
+  test('isolates two rejected lines of 500 in few requests, without duplicates if Port fails meanwhile', async () => {
     const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
       message => ({ level: 'INFO' as const, message }),
     )
@@ -211,7 +211,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
   })
 
-  test.each([503, 403])('while Port responds to everything with %i, nothing is lost or replaced', async status => {
+  test.each([503, 403])('nothing is lost or replaced while Port always responds with %i', async status => {
     const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
     const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
     const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })

@@ -29,7 +29,7 @@ async function openServices() {
   return { port, github, env }
 }
 
-test('with three relays on one PostgreSQL, a result that a GitHub webhook delivers to one relay reaches Port within seconds', async () => {
+test('with three relays on PostgreSQL, a result from a GitHub webhook reaches Port within seconds', async () => {
   const { port, github, env } = await openServices()
   const RELAY_DATABASE = await newDatabase()
   const relays = await Promise.all([1, 2, 3].map(() => openRelayHere({ ...env, RELAY_DATABASE })))

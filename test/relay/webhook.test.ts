@@ -403,7 +403,7 @@ describe('a webhook is refused', () => {
 })
 
 describe('the checks run in order', () => {
-  test('size → headers → timestamp → signature → JSON → target → allow-list: the first failure is returned', async () => {
+  test('size → headers → timestamp → signature → JSON → target → allow-list: returns the first failure', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
     const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
     const json = { ...none, 'content-type': 'application/json' }
@@ -642,7 +642,7 @@ describe('health checks', () => {
     expect([response.status, await response.json()]).toEqual([200, { ok: true }])
   })
 
-  test.each(['/healthz', '/readyz'])('%s accepts GET and HEAD, and responds with 405 to other methods', async path => {
+  test.each(['/healthz', '/readyz'])('%s accepts GET and HEAD; other methods get 405', async path => {
     const relay = await openReceiving()
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
     const response = await relay.request(path, { method: 'POST' })

@@ -23,7 +23,7 @@ const delivery = (n: number, receivedAt: number): NewDelivery => ({
   receivedAt,
 })
 
-test('keeps a delivery while a replay of its webhook would be accepted, even if RELAY_RETENTION is shorter', async () => {
+test('keeps a delivery while its webhook could be replayed, even if RELAY_RETENTION is shorter', async () => {
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   await store.accept(delivery(1, NOW))

@@ -71,7 +71,7 @@ test('no accepted delivery is lost if a backup temporarily replaces the SQLite f
   ])
 })
 
-test('a relay whose SQLite file was replaced, for example by a restored backup, accepts nothing until restarted', async () => {
+test('a relay whose SQLite file was replaced, as by a restored backup, accepts nothing until restarted', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   await (await startOn(path)).stop()
   copyFileSync(path, `${path}.backup`)
@@ -90,7 +90,7 @@ test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
   ['a link to a folder of the path', 'real/relay.db', 'other/relay.db'],
   ['no link, where the first came through one', 'link.db', 'real/relay.db'],
-])('refuses to start a second relay that opens the same SQLite file through %s', async (_how, first, second) => {
+])('refuses a second relay that opens the same SQLite file through %s', async (_how, first, second) => {
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'real'))
   symlinkSync(join(folder, 'real', 'relay.db'), join(folder, 'link.db'))

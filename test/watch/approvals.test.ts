@@ -137,7 +137,7 @@ test('Port shows an approval even if GitHub shows it late or a poll result is di
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('runs waiting for approval are polled every five minutes and do not block the details of a failed run', async () => {
+test('polls runs waiting for approval every five minutes without blocking the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {

@@ -24,7 +24,7 @@ const reads = (system: System) =>
 const warnings = (system: System, id = RUN) =>
   system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
 
-test('Port shows within a minute that no workflow listens to a dispatch, and the delivery fails after the start timeout', async () => {
+test('Port shows in a minute that no workflow listens, and the delivery fails after the start timeout', async () => {
   const system = await start(OTHER, 'on: push\n')
   const id = await system.dispatch(RUN)
   await system.pass(29_000)

@@ -70,7 +70,7 @@ test('a webhook that arrives during a poll triggers another poll immediately', a
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
 })
 
-test('a dispatch response that arrives after Port named another run binds the run in the response', async () => {
+test('a late dispatch response binds the run that it names', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
@@ -129,7 +129,7 @@ test('an accepted dispatch is not retried even if a title bound its run to anoth
   expect(system.github.dispatches).toHaveLength(2)
 })
 
-test('a run titled with the ID of an old delivery is not bound to that delivery, and the dispatch is not retried', async () => {
+test("a run titled with an old delivery's ID is not bound to that delivery; the dispatch is not retried", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const old = await system.dispatch(RUN)
   system.end(system.run(TITLE), 'success')
@@ -146,7 +146,7 @@ test('a run titled with the ID of an old delivery is not bound to that delivery,
   expect(run.status).toBe('in_progress')
 })
 
-test("an open delivery does not bind the run of a later delivery if the run title contains the open delivery's ID", async () => {
+test("an open delivery does not bind a later delivery's run whose title contains the open delivery's ID", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const first = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'waiting' })

@@ -24,7 +24,7 @@ test('a run from before a redelivery is not bound again, whatever names it', asy
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a redelivery whose run fails gets its result from GitHub, and the Port run keeps its earlier result', async () => {
+test('a redelivery whose run fails gets its result from GitHub; Port keeps the earlier result', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)

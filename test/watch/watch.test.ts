@@ -107,7 +107,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('reports the more significant result of runs that finished with %s and %s', async (first, second, status) => {
+])('reports the more significant result of %s and %s', async (first, second, status) => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
@@ -146,7 +146,7 @@ describe('without run-name', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('binds no run to either of two deliveries, whatever order the runs finish in; Port shows what to set', async () => {
+  test('binds no run to two deliveries, in whatever order the runs finish, and Port shows what to set', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
@@ -169,7 +169,7 @@ describe('without run-name', () => {
     }
   })
 
-  test('binds no run if two deliveries of its event type were dispatched, with 100 of other types in between', async () => {
+  test('binds no run if two deliveries have its event type, with 100 of other types in between', async () => {
     const system = await startSystem({ startTimeout: 600_000 })
     const id = await system.dispatch(RUN)
     const accept = async (number: number, eventType: string) => {
@@ -246,7 +246,7 @@ test('a re-run changes nothing if its Port run has finished', async () => {
 const PROTECTED =
   "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
 
-test('report: workflow shows the results of all jobs, with the failed step and the last 100 lines of its log', async () => {
+test('report: workflow shows the results of all jobs, the failed step, and the last 100 lines of its log', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })

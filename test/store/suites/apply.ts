@@ -117,7 +117,7 @@ export function applyTests(place: Place): void {
     }
   })
 
-  test('a repeated or late report writes nothing and counts as received; each sender is counted separately', async () => {
+  test('a repeated or late report writes nothing and counts as received, separately per sender', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const report = (sender: string, number: number, message: string) =>
@@ -168,7 +168,7 @@ export function applyTests(place: Place): void {
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
 
-  test('a token that one delivery used cannot be used for another until its record is deleted after expiry', async () => {
+  test('a token that one delivery used is refused for another until the expired token is deleted', async () => {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>

@@ -32,7 +32,7 @@ export function claimTests(place: Place): void {
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })
 
-  test('a long queue blocks no other repository, because the least recently dispatched repository is first', async () => {
+  test('a long queue blocks no other repository: the least recently dispatched repository is first', async () => {
     const store = await place.emptied()
     const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))
     await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })

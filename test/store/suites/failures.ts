@@ -31,7 +31,7 @@ function sqliteTests(place: Place): void {
     return { store: createStore(backend, 0), pragma }
   }
 
-  test('refuses a whole write that does not fit on a full disk, and accepts writes when space is available', async () => {
+  test('refuses a whole write if the disk is full, and accepts writes when space is available', async () => {
     const { store, pragma } = await opened()
     await acceptAll(store, {})
     await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
@@ -148,7 +148,7 @@ function postgresTests(place: Place): void {
     expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
   })
 
-  test('detects that a transition was applied if its response was lost, and rejects if it was not written', async () => {
+  test('detects an applied transition if the response was lost, and rejects an unwritten transition', async () => {
     const { address, cut, cutBefore } = await cutting(await place.empty())
     const store = await place.open(address)
     const [id] = await acceptAll(store, {})

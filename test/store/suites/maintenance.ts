@@ -95,7 +95,7 @@ export function maintenanceTests(place: Place): void {
     expect(await revoked()).toEqual([false, true, false])
   })
 
-  test('after the clock was set back, work due in the distant future is due now, and leases and rate-limit pauses end', async () => {
+  test('after the clock was set back, far-future work is due now, and leases and rate-limit pauses end', async () => {
     const store = await place.emptied()
     const now = 10_000_000
     const [near, far] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })

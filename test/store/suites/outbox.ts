@@ -52,7 +52,7 @@ export function outboxTests(place: Place): void {
     expect(await drain()).toEqual([2, 1, 1, 1])
   })
 
-  test('deletes sent messages and keeps the rest for later; counts consecutive attempts that sent nothing', async () => {
+  test('deletes sent messages, keeps the rest, and counts consecutive attempts that sent nothing', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two')
