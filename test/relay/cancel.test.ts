@@ -23,7 +23,7 @@ function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?:
   return body
 }
 
-/** Sends the webhook of the automation in `examples/cancel/`. */
+/** Renders the webhook body of the automation in `examples/cancel/`. */
 const bodyOfExample = (context: JsonObject) =>
   renderBody(JSON.parse(text('examples/cancel/automation.json')).invocationMethod.body, context)
 

@@ -234,7 +234,7 @@ describe('during a rate-limit pause', () => {
   })
 })
 
-test('each repeated rate limit on dispatches extends the wait, even if reads succeed in between', async () => {
+test('each repeated rate limit on dispatches doubles the wait, even if reads succeed in between', async () => {
   const relay = await open()
   relay.github.fail({
     match: ({ method }) => method === 'POST',

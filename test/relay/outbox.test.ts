@@ -70,7 +70,7 @@ describe('the result of a run reaches Port', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('unless RELAY_RETENTION has passed: the messages are dropped and the log reports that', async () => {
+  test('unless RELAY_RETENTION has passed; then the messages are dropped, and the log reports that', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
     await relay.send()
@@ -198,7 +198,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
   })
 
-  test('a summary: the run finishes without the summary, and not too early', async () => {
+  test('a summary is omitted after a while, and the run finishes', async () => {
     const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     for (let minute = 0; minute < 14; minute++) {

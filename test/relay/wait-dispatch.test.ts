@@ -9,7 +9,7 @@ import { send } from '../support/send.ts'
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
-test('a persisted delivery is reported as queued if the store cannot be read', async () => {
+test('reports a persisted delivery as queued if the store cannot be read', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
   expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })

@@ -89,7 +89,7 @@ test('a relay whose SQLite file was replaced, as by a restored backup, accepts n
 test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
   ['a link to a folder of the path', 'real/relay.db', 'other/relay.db'],
-  ['no link, where the first came through one', 'link.db', 'real/relay.db'],
+  ['no link, if the first relay used a link', 'link.db', 'real/relay.db'],
 ])('refuses a second relay that opens the same SQLite file through %s', async (_how, first, second) => {
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'real'))

@@ -119,7 +119,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('whose dispatch got no response is canceled once its run is known, even after its Port run', async () => {
+  test('whose dispatch failed is canceled once its run is known, even if its Port run has finished', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.github.failures.serverError({ create: false, times: 1 })
@@ -181,7 +181,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('cancels nothing if the action can report directly and could have set the result', async () => {
+  test('cancels nothing if the action, reporting directly, could have set the result', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.port.run(RUN).externalRunId = String(run.id)

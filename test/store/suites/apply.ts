@@ -168,7 +168,7 @@ export function applyTests(place: Place): void {
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
 
-  test('a token that one delivery used is refused for another until the expired token is deleted', async () => {
+  test('a token that one delivery used is refused for another until it is deleted after its expiry', async () => {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>

@@ -115,7 +115,7 @@ export function maintenanceTests(place: Place): void {
     expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
   })
 
-  test('responds to a ping, and its clock advances', async () => {
+  test('responds to a ping, and the clock advances', async () => {
     const store = await place.emptied()
     await expect(store.ping()).resolves.toBeUndefined()
     const [first, second] = [store.clock(), store.clock()]
