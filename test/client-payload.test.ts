@@ -28,7 +28,7 @@ const pack = (inputs: JsonObject, more?: object, max?: number) =>
   packClientPayload(invocationOf(inputs, more), OPTIONS, max)
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-test('a payload has run id and action on top, for run-name, and the rest under port', () => {
+test('a payload holds the run id and action at the top level, for run-name, and the rest under port', () => {
   expect(pack({ version: '1.4.2', replicas: 3 })).toEqual({
     run_id: 'r_1',
     action: 'deploy',
@@ -50,7 +50,7 @@ test('a payload has run id and action on top, for run-name, and the rest under p
 })
 
 test.each(fixtureNames)(
-  'the webhook %s becomes a payload that GitHub accepts, and is read as it was packed',
+  'the webhook %s becomes a payload that GitHub accepts, and the payload is read back unchanged',
   name => {
     const { headers, body } = readFixture(name)
     const invocation = readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
@@ -67,14 +67,14 @@ test.each(fixtureNames)(
   },
 )
 
-describe('a part that does not fit', () => {
-  test('is left out, largest first, and named', () => {
+describe('an item that does not fit', () => {
+  test('is omitted, largest first, and listed by name', () => {
     const { port } = pack({ small: 'kept', large: 'x'.repeat(40_000), larger: 'y'.repeat(50_000) })
     expect(port.inputs).toEqual({ small: 'kept', large: 'x'.repeat(40_000) })
     expect(port.truncated).toEqual(['inputs.larger'])
   })
 
-  test('is counted in bytes, of which there are never fewer than characters', () => {
+  test('is measured in bytes, not in characters', () => {
     const inputs = { emoji: '🚀'.repeat(10_000), more: 'é'.repeat(15_000) }
     expect(JSON.stringify(inputs).length).toBeLessThan(MAX_PAYLOAD_BYTES)
     const payload = pack(inputs)
@@ -82,7 +82,7 @@ describe('a part that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is all inputs if the names of thousands of small ones would not fit', () => {
+  test('is all inputs if the names of thousands of small inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
     const payload = pack(inputs)
     expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
@@ -90,7 +90,7 @@ describe('a part that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is all inputs, and not the entity, if not even the shortest inputs would fit', () => {
+  test('is all inputs, but not the entity, if even the shortest inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
     const entity = { identifier: 'shop' }
     expect(pack(inputs, { entity }).port).toMatchObject({
@@ -99,13 +99,13 @@ describe('a part that does not fit', () => {
     })
   })
 
-  test('does not include an input that just fits, to the byte', () => {
+  test('does not include an input that fits exactly, to the byte', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
     expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])
   })
 
-  test('does not change the invocation it was packed from', () => {
+  test('leaves the packed invocation unchanged', () => {
     const invocation = invocationOf({ large: 'x'.repeat(70_000) })
     const before = structuredClone(invocation)
     packClientPayload(invocation, OPTIONS)
@@ -141,7 +141,7 @@ describe('a part that does not fit', () => {
 describe('reading a payload', () => {
   const payload = JSON.parse(JSON.stringify(pack({ version: '1' })))
 
-  test('gives null for anything that is not a payload of the relay', () => {
+  test('returns null for anything that is not a payload of the relay', () => {
     const { port } = payload
     for (const other of [
       null,
@@ -159,7 +159,7 @@ describe('reading a payload', () => {
     }
   })
 
-  test('refuses an unknown version, and says what to update', () => {
+  test('refuses an unknown version and says what to update', () => {
     for (const version of [0, 2, '1', null]) {
       expect(() => readClientPayload({ ...payload, port: { ...payload.port, version } })).toThrow(
         `This payload is of version ${JSON.stringify(version)}, and this action knows only version 1: update the ` +
@@ -168,7 +168,7 @@ describe('reading a payload', () => {
     }
   })
 
-  test('ignores unknown fields, and fields of the wrong type', () => {
+  test('ignores unknown fields and fields of the wrong type', () => {
     const odd = {
       run_id: 7,
       action: '',

@@ -11,7 +11,7 @@ import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** Runs the demo with a folder for temporary files of its own; `interruptAt` ends it at the first line that holds this, after `before`. */
+/** Runs the demo in a temporary folder. `interruptAt` interrupts it at the first line with this text after `before`. */
 async function demo(
   { onTestFinished }: TestContext,
   args: string[] = [],
@@ -39,14 +39,14 @@ async function demo(
   return { exitCode, output, lines: output.split('\n'), relays, left: readdirSync(folder) }
 }
 
-/** The timeline without times and ids, which change from run to run. */
+/** The timeline without times and ids, because they change with each run. */
 const story = (lines: string[]) =>
   lines.flatMap(line => /^ *\d+\.\d\d s {2}(\w+) +.{18} {2}(.*)$/.exec(line)?.slice(1).join(': ') ?? [])
 
-/** By which evidence runs were bound, in order. */
+/** The evidence that bound the runs, in order. */
 const evidences = (lines: string[]) => lines.flatMap(line => /^ +evidence: (\w+)$/.exec(line)?.[1] ?? [])
 
-/** What the picture in README.md says, without times and ids: the last text of each line. */
+/** The text of the picture in README.md without times and ids: the last text of each line. */
 const drawn = () =>
   Object.values(
     Object.groupBy(
@@ -65,7 +65,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** What happens in each act, whoever reports. */
+/** The events of each act, regardless of what reports them. */
 const LOOP = [
   'Port: sends the webhook, POST /webhook, signed with the client secret',
   'relay: verifies the signature, persists the delivery, answers 202',
@@ -77,7 +77,7 @@ const LOOP = [
   'runner: ✗ Find the release: failure, exit code 1',
   'Port: ✗ ends the run as FAILURE “Failed”, with a summary',
 ]
-/** A workflow that was there before, on a branch. */
+/** An existing workflow, on a branch. */
 const RELEASE = [
   'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
   expect.stringMatching(
@@ -86,7 +86,7 @@ const RELEASE = [
   expect.stringMatching(/^relay: binds run \d+, which GitHub's answer names$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
-/** A person ends the run in Port. */
+/** A user cancels the run in Port. */
 const CANCEL = [
   'GitHub: queues release.yml: no runner is free',
   'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
@@ -104,7 +104,7 @@ const TYPO = [
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
-  test('plays a deployment that goes well, one that fails, a workflow on a branch, a cancel, and what nothing listens to', async context => {
+  test('simulates a successful deployment, a failed one, a workflow on a branch, a cancellation, and an event without a listener', async context => {
     let page = ''
     /** A user clicks "Deploy" in the browser. */
     const click = async (output: string) => {
@@ -140,10 +140,10 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     )
     expect(output).not.toContain('\u001b[')
     const titles = lines.flatMap((line, at) => (line.startsWith('Act ') ? at : []))
-    // What comes late belongs to the act before.
+    // Late output belongs to the previous act.
     for (const at of titles)
       expect(lines.slice(at + 2, at + 4).join('\n')).toMatch(/ (Ada Lovelace runs|starts again with) /)
-    // Which labels Port shows depends on how fast the job is.
+    // The labels that Port shows depend on how fast the job is.
     const shown = drawn().filter(line => !line.includes('shows “'))
     expect(shown.length).toBeGreaterThan(10)
     expect(story(lines).map(withoutIds)).toEqual(expect.arrayContaining(shown.map(withoutIds)))
@@ -152,7 +152,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(left).toEqual([])
   })
 
-  test('plays the same with --oidc, without a secret of Port in the workflow', async context => {
+  test('shows the same with --oidc, without Port credentials in the workflow', async context => {
     const { exitCode, lines, output, relays, left } = await demo(context, ['--oidc'])
     expect(output).toContain('6 of 6 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
@@ -166,7 +166,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(left).toEqual([])
   })
 
-  test('fails, and shows why, when the relay has the wrong secret', async context => {
+  test('fails and shows the reason if the relay has the wrong secret', async context => {
     const { exitCode, output, relays, left } = await demo(context, ['--relay', 'PORT_CLIENT_SECRET=wrong'])
     expect(exitCode).toBe(1)
     expect(output).toContain('✗ refuses the webhook with 401:')
@@ -192,13 +192,13 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
   })
 })
 
-test('the picture of the demo keeps its columns in Chromium, whatever fonts there are', async ({ skip }) => {
+test('the picture of the demo keeps its columns in Chromium with any fonts', async ({ skip }) => {
   const problems = await layoutProblems(readFileSync(join(root, 'docs/images/demo.svg'), 'utf8'))
   if (typeof problems === 'string') return skip(problems)
   expect(problems).toEqual([])
 })
 
-test('the demo compares status, label and log of a run with those expected', () => {
+test('the demo compares the status, label, and log of a run with the expected values', () => {
   const act = { ...acts[0]!, log: ['✓ Roll out'] }
   const logs = [{ id: '1', at: 0, message: 'one\n✓ Roll out (1 s)' }]
   const run = { status: 'SUCCESS', statusLabel: 'Succeeded', logs } as const

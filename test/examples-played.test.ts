@@ -10,14 +10,14 @@ import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
 import { onFakes, simulateForPort } from './support/simulate-for-port.ts'
 
-/** Plays the workflow beside the definition of a Port action. */
+/** Simulates the workflow next to the definition of a Port action. */
 function simulate(example: string, commands: string[], broken = '') {
   const portAction = `examples/${example}.json`
   const file = join(root, workflowOf(portAction))
   return simulateForPort({ file }, invocationOf(portAction), commands, { broken })
 }
 
-test('the restart example restarts the entity that the action ran on', async () => {
+test('the restart example restarts the entity of the Port action', async () => {
   const { run, log, calls } = await simulate('restart/port-action', ['kubectl'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toContain('ada@acme.example restarts web/shop: it leaks')
@@ -28,7 +28,7 @@ test('the restart example restarts the entity that the action ran on', async () 
   ])
 })
 
-test('the restart example ends in failure when the entity does not come up again', async () => {
+test('the restart example fails if the entity does not come up again', async () => {
   const { run, log } = await simulate('restart/port-action', ['kubectl'], 'status')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Wait until it is up again: failure')
@@ -45,7 +45,7 @@ test("the README's workflow passes the inputs to its step, whose log reaches Por
   expect(run.status).toBe('SUCCESS')
 })
 
-test('the scaffold example makes one Port run of two jobs, and ends it with the last', async () => {
+test('the scaffold example reports two jobs to one Port run, and the last job finishes the run', async () => {
   const { run, log, calls } = await simulate('scaffold/port-action', ['gh'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toMatch(/Created http:\S+\/acme\/cart\n/)
@@ -56,14 +56,14 @@ test('the scaffold example makes one Port run of two jobs, and ends it with the 
   ])
 })
 
-test('the scaffold example ends in failure when its first job does', async () => {
+test('the scaffold example fails if its first job fails', async () => {
   const { run, log } = await simulate('scaffold/port-action', ['gh'], 'create')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Create the repository: failure')
   expect(log).toContain('– Delete branches once they are merged: skipped')
 })
 
-test('the preview example reports what the next node of its Port workflow reads', async () => {
+test('the preview example reports the values that the next node of its Port workflow reads', async () => {
   const { nodes } = JSON.parse(readFileSync(join(root, 'examples/preview/port-workflow.json'), 'utf8'))
   const body = { ...nodes[1].config.body, run: { id: 'wfnr_Zy98Xw76Vu54Ts32' }, inputs: { pull_request: 7 } }
   const file = join(root, 'examples/preview/preview.yml')
@@ -79,13 +79,13 @@ test('the preview example reports what the next node of its Port workflow reads'
   expect(values).toEqual(['https://pr-7.shop.example', expect.stringMatching(/^sha256:[\da-f]{64}$/)])
 })
 
-describe('the workflow that was there before, started by the relay,', () => {
+describe('an existing workflow, started by the relay,', () => {
   const portAction = 'examples/existing-workflow/port-action.json'
   const ROLLED_OUT = [1, 2].map(
     n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)`,
   )
 
-  /** With the inputs as the relay sends them, after it has learnt what the workflow does not declare. */
+  /** With the inputs that the relay sends once it knows which inputs the workflow does not declare. */
   function start(file: string, inputs: JsonObject = {}) {
     const invocation = invocationOf(portAction)
     const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
@@ -101,7 +101,7 @@ describe('the workflow that was there before, started by the relay,', () => {
       ?.stdout.trim()
       .split('\n')
 
-  test('gets its inputs in their types, and its own default where Port has none', async () => {
+  test('gets its inputs with their types, and its own default if Port has none', async () => {
     const release = await start(workflowOf(portAction))
     expect(printed(release, 'Roll out')).toEqual(ROLLED_OUT)
     const tried = await start(workflowOf(portAction), { dry_run: true })
@@ -113,7 +113,7 @@ describe('the workflow that was there before, started by the relay,', () => {
   })
 })
 
-test("the project's own workflow finds each output of the action, and its run in Port, as it should be", async () => {
+test("the project's own workflow finds each output of the action and its run in Port as expected", async () => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('org/port-webhook-action')

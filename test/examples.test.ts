@@ -17,11 +17,11 @@ import {
 } from './render-example.ts'
 
 const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
-/** Written for Port; the others were there before. */
+/** Workflows written for Port. The other examples are existing workflows. */
 const ownWorkflows = workflows.filter(file => !file.includes('existing-workflow'))
 const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort()
 
-test('there are examples of each body that Port sends', () => {
+test('the examples cover each body that Port sends', () => {
   expect(definitions).toEqual([
     'examples/deploy/port-action.default-body.json',
     'examples/deploy/port-action.full-context.json',
@@ -48,7 +48,7 @@ describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root 
     expect(await checkWorkflow(join(root, file))).toEqual({ errors: [] })
   })
 
-  test('names what each job may do, and hands nothing of an event to a shell', () => {
+  test('declares the permissions of each job, and passes no event data to a shell', () => {
     const { permissions, jobs } = parsed(file)
     expect(permissions).toBeTypeOf('object')
     const scripts = Object.values<{ steps: { run?: string }[] }>(jobs).flatMap(job => job.steps)
@@ -57,7 +57,7 @@ describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root 
 })
 
 describe.each(ownWorkflows)('%s', file => {
-  test('shows the run id as its title, and the action is the first step of each job', () => {
+  test('shows the run id in its title, and each job starts with the action', () => {
     const { 'run-name': title, jobs } = parsed(file)
     expect(title).toBe('${{ github.event.client_payload.action }} ${{ github.event.client_payload.run_id }}')
     for (const job of Object.values<{ steps: { uses?: string }[] }>(jobs)) {
@@ -66,7 +66,7 @@ describe.each(ownWorkflows)('%s', file => {
   })
 })
 
-test('the deployment without a secret of Port is the other one, less the credentials', () => {
+test('the deployment without Port credentials equals the other deployment without the credentials', () => {
   const [oidc, direct] = ['deploy-oidc', 'deploy'].map(folder => parsed(`examples/${folder}/deploy.yml`))
   expect(JSON.stringify(oidc)).not.toContain('secrets.')
   expect(oidc.permissions).toEqual({ ...direct.permissions, 'id-token': 'write' })
@@ -76,7 +76,7 @@ test('the deployment without a secret of Port is the other one, less the credent
   expect(oidc.on).toEqual(direct.on)
 })
 
-test('a workflow that was there before reports with one input, a title, two permissions and one step more', () => {
+test('an existing workflow needs one input, a title, two permissions, and one more step to report', () => {
   const [before, reporting] = ['release', 'release-reporting'].map(name =>
     parsed(`examples/existing-workflow/${name}.yml`),
   )
@@ -100,7 +100,7 @@ test('a workflow that was there before reports with one input, a title, two perm
 describe.each(definitions)('%s', file => {
   const action = definition(file)
 
-  test('is an asynchronous webhook, as Port wants it', () => {
+  test('is an asynchronous webhook, as Port requires', () => {
     expect(action.invocationMethod).toMatchObject({
       type: 'WEBHOOK',
       agent: false,
@@ -112,7 +112,7 @@ describe.each(definitions)('%s', file => {
     expect(Object.keys(properties)).toEqual(expect.arrayContaining(required))
   })
 
-  test('is sent where its workflow listens', () => {
+  test('is sent to the event or workflow that its workflow listens for', () => {
     const chooseTarget = createTargets({
       repository: 'acme/shop',
       allowed: ['acme/shop'],
@@ -141,7 +141,7 @@ describe.each(definitions)('%s', file => {
     }
   })
 
-  test('gives its workflow each output or input that it reads', () => {
+  test('sends every output or input that its workflow reads', () => {
     const fixed = Object.keys(parsed('action.yml').outputs)
     const inputs = Object.keys(action.trigger.userInputs.properties)
     const read = [...text(workflowOf(file)).matchAll(/(?:steps\.port\.outputs|inputs)\.([\w-]+)/g)].map(
@@ -151,7 +151,7 @@ describe.each(definitions)('%s', file => {
     expect([...fixed, ...inputs]).toEqual(expect.arrayContaining(read))
   })
 
-  test("holds the inputs, the run's id and nothing personal beyond name and e-mail", () => {
+  test('holds the inputs, the run id, and no personal data except name and email', () => {
     const invocation = invocationOf(file)
     expect(invocation).toMatchObject({ runId: RUN_ID, runIdFrom: 'body', kind: 'action_run' })
     expect(invocation.inputs).toEqual(typed[action.identifier])
@@ -159,7 +159,7 @@ describe.each(definitions)('%s', file => {
   })
 })
 
-test('the default body brings inputs and run id, and no more', () => {
+test('the default body holds the inputs and run id, and nothing else', () => {
   expect(invocationOf('examples/deploy/port-action.default-body.json')).toMatchObject({
     action: null,
     operation: null,
@@ -168,7 +168,7 @@ test('the default body brings inputs and run id, and no more', () => {
   })
 })
 
-test.each(['full-context', 'legacy-body'])('the body "%s" brings action, operation and who ran it', body => {
+test.each(['full-context', 'legacy-body'])('the body "%s" holds action, operation, and user', body => {
   expect(invocationOf(`examples/deploy/port-action.${body}.json`)).toMatchObject({
     action: 'deploy_service',
     operation: 'CREATE',
@@ -177,6 +177,6 @@ test.each(['full-context', 'legacy-body'])('the body "%s" brings action, operati
   })
 })
 
-test('a day-2 action brings its entity', () => {
+test('a day-2 action sends its entity', () => {
   expect(invocationOf('examples/restart/port-action.json')).toMatchObject({ entity, blueprint: 'service' })
 })

@@ -43,7 +43,7 @@ test.each([
   ],
   ['no event type', { event_type: undefined, client_payload: {} }, '"event_type" wasn\'t supplied.'],
   ['a key that GitHub does not know', { inputs: {} }, '"inputs" is not a permitted key.'],
-])('a dispatch with %s is refused with 422', async (_, given, words) => {
+])('refuses a dispatch with %s with 422', async (_, given, words) => {
   const octokit = await start()
   const body = { event_type: 'deploy', ...given }
   const { status, body: response } = await refusalOf(
@@ -54,13 +54,13 @@ test.each([
   expect(api.dispatches).toEqual([])
 })
 
-test('the largest payloads are accepted', async () => {
+test('accepts the largest payloads', async () => {
   const octokit = await start()
   expect((await dispatch(octokit, many(10), 'e'.repeat(100))).status).toBe(204)
   expect((await dispatch(octokit, { a: long.slice(1) })).status).toBe(204)
 })
 
-test('a bad, an expired and a missing token are distinguished from one that may not', async () => {
+test('distinguishes an invalid, an expired, and a missing token from a token without permission', async () => {
   await start()
   const all = { contents: 'write', actions: 'read' } as const
   expect(await refusalOf(dispatch(as('nonsense')))).toMatchObject({
@@ -88,7 +88,7 @@ test('a bad, an expired and a missing token are distinguished from one that may 
   expect(await refusalOf(as(api.token).repos.createDispatchEvent(locked))).toMatchObject({ status: 403 })
 })
 
-test('runs are listed newest first, by event and time, and an unchanged list is 304', async () => {
+test('lists runs newest first, filtered by event and time, and returns 304 for an unchanged list', async () => {
   const octokit = await start()
   for (const [minute, event] of ['push', 'repository_dispatch', 'repository_dispatch'].entries()) {
     const createdAt = `2026-03-01T10:0${minute}:00Z`
@@ -150,7 +150,7 @@ test.each<[string, object, number, string]>([
     422,
     "Cannot trigger a 'workflow_dispatch' on a disabled workflow",
   ],
-])('a workflow_dispatch with %s is refused', async (_, body, status, words) => {
+])('refuses a workflow_dispatch with %s', async (_, body, status, words) => {
   const octokit = await start()
   const push = { ...DEPLOY, path: '.github/workflows/push.yml' }
   const off = { ...TYPED, path: '.github/workflows/off.yml', state: 'disabled_manually' as const }

@@ -8,7 +8,7 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
 /**
- * An author's body as Port's agent sends it: its `process_run`, line by line.
+ * The author's body as Port's agent sends it: its `process_run`, line by line.
  * https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
 function throughAgent(body: JsonObject, runId: string): JsonObject {
@@ -23,12 +23,12 @@ function throughAgent(body: JsonObject, runId: string): JsonObject {
   }
 }
 
-describe("a body that comes through Port's agent", () => {
-  // Without bodies that the agent has wrapped, that never pass it, or whose context has the id of another run.
+describe("a body that is sent through Port's agent", () => {
+  // Omits bodies that are already wrapped, that never go through the agent, or whose context has another run's id.
   const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
   const authors = fixtureNames.filter(name => !others.test(name)).map(name => ({ name, body: sent(name) }))
 
-  test.each(authors)('reads as its author wrote it: $name', ({ body }) => {
+  test.each(authors)('is read like the original body: $name', ({ body }) => {
     const direct = readInvocation(body, 'r_Header')
     const runId = direct.runId as string
     expect(readInvocation(throughAgent(body, runId))).toEqual({ ...direct, runIdFrom: 'body' })
@@ -45,12 +45,12 @@ describe("a body that comes through Port's agent", () => {
     { context: { runId: 'r_1' }, payload: { properties: { version: '1' } } },
     { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' }, run: { id: 'r_1' } },
     {},
-  ] as JsonObject[])('reads as its author wrote it: %j', body => {
+  ] as JsonObject[])('is read like the original body: %j', body => {
     const read = readInvocation(throughAgent(body, 'r_1'))
     expect(read).toEqual({ ...readInvocation(body, 'r_1'), runIdFrom: 'body' })
   })
 
-  test('reads as its author wrote it, whatever its keys', () => {
+  test('is read like the original body, whatever its keys', () => {
     const names = ['version', 'action', 'inputs', 'event', 'trigger', 'entity', 'port_context', 'blueprint']
     const body = fc.dictionary(fc.constantFrom(...names, 'run', 'resourceType', 'diff'), fc.jsonValue())
     fc.assert(
@@ -63,7 +63,7 @@ describe("a body that comes through Port's agent", () => {
     )
   })
 
-  test("belongs to the agent's run, even if the body is an automation's event about another run", () => {
+  test("belongs to the agent's run, even if the body is an automation event about another run", () => {
     const { port_context: _, ...event } = sent('automation-event-spread')
     expect(object(event.context).runId).toBe('r_Q0YotCZMKxDLdlaU')
     for (const body of [event, { ...event, port_context: { entity: 'shop' } }]) {
@@ -75,14 +75,14 @@ describe("a body that comes through Port's agent", () => {
     }
   })
 
-  test.each(['port_payload', 'port_context'])('reads as its author wrote it inside of %s', key => {
+  test.each(['port_payload', 'port_context'])('is read like the original body inside %s', key => {
     const inner = throughAgent({ version: '1' }, 'r_1')
     for (const body of [{ [key]: inner, own: true }, throughAgent({ [key]: inner, own: true }, 'r_1')])
       expect(readInvocation(body)).toMatchObject({ runId: 'r_1', inputs: { version: '1', own: true } })
     expect(readInvocation({ [key]: inner }).inputs).toEqual({ version: '1' })
   })
 
-  test('is not unwrapped if it only looks like one', () => {
+  test('is not unwrapped if it only looks like an agent body', () => {
     const invocationMethod = { type: 'WEBHOOK' }
     for (const body of [
       { headers: 1, context: { runId: 'wfr_1' }, payload: { action: { invocationMethod } } },
@@ -94,7 +94,7 @@ describe("a body that comes through Port's agent", () => {
   })
 })
 
-describe("a node of a Port workflow through Port's agent", () => {
+describe("a node of a Port workflow that runs through Port's agent", () => {
   const node = (nodeConfig: unknown) =>
     readInvocation({
       headers: {},
@@ -116,7 +116,7 @@ describe("a node of a Port workflow through Port's agent", () => {
     })
   })
 
-  test('gives a list or a string as the one input "body", and no inputs without a body', () => {
+  test('returns a list or a string as the single input "body", and no inputs without a body', () => {
     for (const body of [['a'], 'text', 0, false]) expect(node({ body }).inputs).toEqual({ body })
     for (const config of [{}, { body: null }, null, 'x']) {
       expect(node(config)).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', inputs: {} })

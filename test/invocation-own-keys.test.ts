@@ -8,8 +8,8 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
-describe('no key of an author is lost', () => {
-  test('next to a full context they are inputs, and an input of the form wins over one with the same name', () => {
+describe('no custom key is lost', () => {
+  test('keys next to a full context become inputs, but a form input with the same name takes precedence', () => {
     const body = {
       ...sent('context-day2'),
       environment: 'production',
@@ -27,7 +27,7 @@ describe('no key of an author is lost', () => {
     })
   })
 
-  test('in a legacy body they are inputs, wherever they are', () => {
+  test('keys anywhere in a legacy body become inputs', () => {
     const body = {
       action: 'deploy',
       context: { runId: 'r_1', blueprint: 'service', region: 'eu' },
@@ -45,7 +45,7 @@ describe('no key of an author is lost', () => {
     })
   })
 
-  test("in port_context and in a run's context they are inputs, and a top-level key wins over them", () => {
+  test("keys in port_context and in a run's context become inputs, but a top-level key takes precedence", () => {
     expect(
       inputs({
         version: '1',
@@ -75,12 +75,12 @@ describe('no key of an author is lost', () => {
     }
   })
 
-  test('nor is a flat body with port_context, whatever the names of its other keys', () => {
+  test('a flat body with port_context is never read as a legacy body, whatever its other keys', () => {
     const own = { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } }
     expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
   })
 
-  test('a value that the shape does not have in that place is an input', () => {
+  test('a value that the body shape does not allow in its place becomes an input', () => {
     const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
     expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
     const odd = { status: 5, trigger: true, port_context: 'x' }
@@ -91,7 +91,7 @@ describe('no key of an author is lost', () => {
     })
   })
 
-  test('a port_payload within a port_payload is an input, and is not read', () => {
+  test('a port_payload inside a port_payload becomes an input and is not read', () => {
     const own = {
       port_payload: { run: { id: 'r_2' }, inputs: { deeper: true }, entity: { identifier: 'x' } },
     }
@@ -100,14 +100,14 @@ describe('no key of an author is lost', () => {
     expect(inputs({ port_payload: own })).toEqual(own)
   })
 
-  test('inputs of a context that are not an object stay the one input "inputs"', () => {
+  test('if the inputs of a context are not an object, they become the single input "inputs"', () => {
     for (const value of ['{"v":1}', ['a'], 7, false, '']) {
       expect(inputs({ run: { id: 'r_1' }, inputs: value })).toEqual({ inputs: value })
     }
     expect(inputs({ run: { id: 'r_1' }, inputs: null })).toEqual({})
   })
 
-  test("an action and a blueprint that are strings count if Port's own are missing", () => {
+  test("an action and a blueprint that are strings are used if Port's own are missing", () => {
     const body = { run: { id: 'r_1' }, inputs: {}, action: 'deploy', blueprint: 'service' }
     expect(readInvocation(body)).toMatchObject({ action: 'deploy', blueprint: 'service' })
     expect(readInvocation({ ...body, action: { identifier: 'restart', blueprint: 'vm' } })).toMatchObject({
@@ -119,8 +119,8 @@ describe('no key of an author is lost', () => {
     expect(readInvocation(legacy)).toMatchObject({ blueprint: 'service' })
   })
 
-  test('any key next to any body that Port sends is an input', () => {
-    // Only the body in the configuration of a node belongs to the author.
+  test('any key next to any body that Port sends becomes an input', () => {
+    // Only the body in a node's configuration is written by the author.
     const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
     const places = ['', 'context', 'payload', 'port_context']
     const own = fc.tuple(fc.constantFrom(...places), fc.jsonValue())
@@ -142,7 +142,7 @@ describe('no key of an author is lost', () => {
     )
   })
 
-  test('__proto__ is a key like any other, next to every shape', () => {
+  test('__proto__ is handled like any other key, next to every shape', () => {
     for (const text of [
       '{"run":{"id":"r_1"},"inputs":{"a":1},"__proto__":{"x":1}}',
       '{"context":{"runId":"r_1","__proto__":{"x":1}},"payload":{"properties":{"a":1}}}',
@@ -165,11 +165,11 @@ describe('an event that an automation spreads into its body', () => {
     { run: { id: 'r_1' } },
     { port_payload: { run: { id: 'r_1' } } },
     ...['runId', 'run_id', 'RUN_ID', 'port_run_id'].map(name => ({ [name]: 'r_1' })),
-  ])('is the event of the run in %j, and not of the run that it describes', own => {
+  ])('belongs to the run in %j, not to the run that the event describes', own => {
     expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
   })
 
-  test('is the event, and keys next to it are inputs', () => {
+  test('is read as the event, and keys next to it become inputs', () => {
     const read = readInvocation(sent('automation-event-spread'))
     expect(read).toMatchObject({
       runId: 'r_au3aJdlOHUO3d99n',
@@ -180,12 +180,12 @@ describe('an event that an automation spreads into its body', () => {
     expect(read.inputs).toEqual({ environment: 'production' })
   })
 
-  test('has no run without its own run id, except from the header', () => {
+  test('has no run without its own run id, unless the header has one', () => {
     expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
     expect(readInvocation(event, 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
   })
 
-  test('names its blueprint as events do', () => {
+  test('gets its blueprint from the same place as other events', () => {
     const body = { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' } }
     expect(readInvocation(body).blueprint).toBe('service')
   })
@@ -194,7 +194,7 @@ describe('an event that an automation spreads into its body', () => {
 describe('a flat body', () => {
   const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
 
-  test('names the blueprint and the secret inputs in its action or in that of port_context', () => {
+  test('gets its blueprint and secret inputs from its action or from the action in port_context', () => {
     for (const body of [
       { token: 'AAAA', action },
       { token: 'AAAA', port_context: { runId: 'r_1', action } },
@@ -208,7 +208,7 @@ describe('a flat body', () => {
     }
   })
 
-  test('names the user in the trigger of port_context', () => {
+  test('gets the user from the trigger in port_context', () => {
     const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
     expect(readInvocation({ v: 1, port_context: { runId: 'r_1', trigger } })).toMatchObject({
       operation: 'CREATE',
@@ -217,7 +217,7 @@ describe('a flat body', () => {
     })
   })
 
-  test('names no action if the input of that name cannot be one', () => {
+  test('has no action if the input named "action" cannot be an action', () => {
     for (const own of ['x'.repeat(101), 'please restart it', '', 'a\nb', 7, null, ['a'], { kind: 'x' }]) {
       const read = readInvocation({ action: own, port_context: { runId: 'r_1' } })
       expect(read).toMatchObject({ action: null, inputs: { action: own } })
@@ -228,7 +228,7 @@ describe('a flat body', () => {
     expect(readInvocation({ action: 'x'.repeat(100) }).action).toBe('x'.repeat(100))
   })
 
-  test('passes only name and e-mail of a user, however deep the trigger is', () => {
+  test('keeps only the name and email of a user, however deep the trigger is', () => {
     const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
     const trigger = { by: { userId: 'u', user }, origin: 'UI' }
     const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
@@ -255,7 +255,7 @@ describe('a flat body', () => {
   })
 })
 
-test('each key of a body with many keys is visited a few times', () => {
+test('each key of a body with many keys is visited only a few times', () => {
   const COUNT = 6_000
   const many = (prefix: string) =>
     Object.fromEntries(Array.from({ length: COUNT / 3 }, (_, i) => [`${prefix}${i}`, 'x']))
@@ -293,10 +293,10 @@ test.each<JsonObject>([
   { port_payload: { context: { runId: 'r_1' } } },
   { port_payload: { run_id: 'r_1' } },
   { port_context: { requestedBy: 'ada' } },
-])('the full context next to what a guide sends, %j, has its inputs in "inputs"', guide => {
+])('the full context next to the keys %j of a guide keeps its inputs in "inputs"', guide => {
   const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide }
   expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', inputs: { service: 'shop' } })
-  // What names another run is an input.
+  // A key that identifies another run is an input.
   const run = { id: 'r_2' }
   expect(readInvocation({ ...body, run, port_context: { runId: 'r_1' } }).inputs).toMatchObject({ run })
 })

@@ -3,7 +3,7 @@ import { openReceiving } from './support/receiving.ts'
 
 const open = () => openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
 
-describe('an invalid target in the signed body is refused, and never ignored', () => {
+describe('an invalid target in the signed body is refused, never ignored', () => {
   test.each([
     ['repository', ['acme/other']],
     ['repository', 7],
@@ -19,7 +19,7 @@ describe('an invalid target in the signed body is refused, and never ignored', (
     )
   })
 
-  test('null and an empty string mean that it is not given', async () => {
+  test('null and an empty string count as not set', async () => {
     const relay = await open()
     for (const nothing of [null, '']) {
       const github = { repository: nothing, event_type: nothing }
@@ -35,7 +35,7 @@ describe('an invalid target in the signed body is refused, and never ignored', (
   })
 })
 
-describe("next to Port's own context, where inputs are at the top level, an input", () => {
+describe("an input next to Port's own context, with inputs at the top level,", () => {
   const port_context = { runId: 'r_own' }
   const inputs = {
     run: { id: 'r_other' },
@@ -53,7 +53,7 @@ describe("next to Port's own context, where inputs are at the top level, an inpu
     ['both', { port_context, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } }],
     ["a change's names", { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
     ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
-  ])('chooses neither run, nor target, nor event type: %s', async (_, context) => {
+  ])('selects neither run, nor target, nor event type: %s', async (_, context) => {
     const relay = await openReceiving({
       env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
     })
@@ -72,7 +72,7 @@ describe("next to Port's own context, where inputs are at the top level, an inpu
     })
   })
 
-  test('leaves the target to port_context, in which the author of the body can set it', async () => {
+  test('does not override the target in port_context, which the author of the body can set', async () => {
     const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
     const github = { repository: 'acme/web', event_type: 'restart' }
     const { body } = await relay.post({ body: { ...inputs, port_context: { ...port_context, github } } })

@@ -4,7 +4,7 @@ import { readInvocation } from '../port/invocation/invocation.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
-/** Reads a fixture as the relay does: its body, and its RUN_ID header. */
+/** Reads a fixture like the relay does: its body and its RUN_ID header. */
 function read(name: string) {
   const { headers, body } = readFixture(name)
   return readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
@@ -24,7 +24,7 @@ const NOTHING = {
 }
 
 describe('each shape of body', () => {
-  test('the full context of a CREATE gives every input with its JSON type, and no entity', () => {
+  test('the full context of a CREATE returns every input with its JSON type, and no entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -50,7 +50,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('the full context of a DAY-2 gives the whole entity', () => {
+  test('the full context of a DAY-2 action returns the whole entity', () => {
     expect(read('context-day2')).toEqual({
       ...NOTHING,
       runId: 'r_HardNzG6kzc9vWOQ',
@@ -65,7 +65,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('the legacy body gives its properties as inputs, and its action as a string', () => {
+  test('the legacy body returns its properties as inputs, and its action as a string', () => {
     expect(read('legacy-create')).toEqual({
       ...NOTHING,
       runId: 'run_q2mGf9ZYkFRnZJjB',
@@ -83,7 +83,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('the documented v2 imitation of the legacy body reads as the legacy body does', () => {
+  test('the documented v2 imitation of the legacy body is read like the legacy body', () => {
     expect(read('legacy-imitated-create')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -103,7 +103,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a legacy body without the entity itself gives the identifier of its context', () => {
+  test('a legacy body without the entity returns the identifier in its context', () => {
     expect(read('action-run-agent')).toMatchObject({
       runId: 'run_123',
       kind: 'action_run',
@@ -114,7 +114,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test("the UI's default gives every top-level key except port_context as an input", () => {
+  test("the default body of Port's UI returns every top-level key except port_context as an input", () => {
     const { port_context, ...inputs } = sent('ui-default-create')
     expect(read('ui-default-create')).toEqual({
       ...NOTHING,
@@ -127,7 +127,7 @@ describe('each shape of body', () => {
     expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
   })
 
-  test("the UI's default with run_id and an entity next to it gives both, and the blueprint", () => {
+  test("the default body of Port's UI with a run_id and an entity returns both, and the blueprint", () => {
     expect(read('ui-default-snake-case')).toMatchObject({
       runId: 'r_HardNzG6kzc9vWOQ',
       runIdFrom: 'body',
@@ -138,7 +138,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a flat body whose run id is only in the header gives every key as an input', () => {
+  test('a flat body with its run id only in the header returns every key as an input', () => {
     expect(read('flat-run-id-in-header')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -148,7 +148,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a flat body without a run id is dispatched, but nothing can be reported to Port', () => {
+  test('a flat body without a run id is dispatched, but cannot be reported to Port', () => {
     expect(read('flat-no-run-id')).toEqual({
       ...NOTHING,
       runId: null,
@@ -158,7 +158,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test("an automation gives its own run's id, the change as its event, and no inputs", () => {
+  test('an automation returns the id of its own run, the change as its event, and no inputs', () => {
     expect(read('automation-entity-updated')).toEqual({
       ...NOTHING,
       runId: 'r_k86OUzq80jRlxFV0',
@@ -179,7 +179,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a timer that has expired is a change log without a change', () => {
+  test('an expired timer is a change log without a change', () => {
     const body = {
       context: { blueprint: 'lease', entity: 'shop-preview' },
       action: 'TIMER_EXPIRED',
@@ -197,7 +197,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a change log gives the change as its event, and starts no run, even if it describes one', () => {
+  test('a change log returns the change as its event and has no run, even if it describes one', () => {
     expect(read('change-log-entity')).toEqual({
       ...NOTHING,
       runId: null,
@@ -213,7 +213,7 @@ describe('each shape of body', () => {
     expect(read('change-log-run')).toMatchObject({ runId: null, kind: 'none', action: 'Create' })
   })
 
-  test("a node of a Port workflow gives the node run's id, and the author's own keys", () => {
+  test("a node of a Port workflow returns the node run's id and the custom keys", () => {
     expect(read('node-run')).toMatchObject({
       runId: 'wfnr_Zy98Xw76Vu54Ts32',
       runIdFrom: 'body',
@@ -223,7 +223,7 @@ describe('each shape of body', () => {
     expect(read('node-run-agent')).toMatchObject({ runId: 'wfnr_abc123', kind: 'node_run', inputs: {} })
   })
 
-  test('a body of an unknown shape gives its keys as inputs', () => {
+  test('a body of an unknown shape returns its keys as inputs', () => {
     const body = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
     expect(readInvocation(body)).toEqual({
       ...NOTHING,
@@ -234,7 +234,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('an array, a scalar or null becomes the one input body; no body at all gives no inputs', () => {
+  test('an array, a scalar, or null becomes the single input "body", and a missing body returns no inputs', () => {
     for (const body of [[1, { a: 2 }], [], 'text', 7, true, null]) {
       expect(readInvocation(body)).toMatchObject({ inputs: { body }, kind: 'none' })
     }
@@ -267,7 +267,7 @@ describe('the run id', () => {
   ]
 
   test.each(inOrder.map((path, i) => [path, inOrder.slice(i + 1)] as const))(
-    'is read from %s, before the places that are trusted less and the header, unless it is not a run id',
+    'is read from %s before less trusted places and the header, unless the value is not a run id',
     (path, lesser) => {
       const found = { runId: 'r_better', runIdFrom: 'body', kind: 'action_run' }
       for (const other of lesser) {
@@ -283,7 +283,7 @@ describe('the run id', () => {
     },
   )
 
-  test("is never read from deeper, where an automation carries other runs' ids", () => {
+  test('is never read from deeper levels, where an automation has the ids of other runs', () => {
     expect(read('automation-run-updated').runId).toBe('r_au3aJdlOHUO3d99n')
     const { run: _, ...withoutRun } = sent('automation-run-updated')
     expect(readInvocation(withoutRun).runId).toBeNull()
@@ -320,8 +320,8 @@ describe('the run id', () => {
   })
 })
 
-describe('personal data and odd names', () => {
-  test('only name and e-mail of the user are kept, whatever the shape', () => {
+describe('personal data and unusual names', () => {
+  test('keeps only the name and email of the user, whatever the shape', () => {
     for (const name of fixtureNames) {
       const text = JSON.stringify(read(name))
       for (const word of [
@@ -337,7 +337,7 @@ describe('personal data and odd names', () => {
     }
   })
 
-  test('a user without a name has only an e-mail, and a user without both is null', () => {
+  test('a user without a name has only an email, and a user without name and email is null', () => {
     const by = (user: unknown) =>
       readInvocation({ run: { id: 'r_1' }, inputs: {}, trigger: { by: { user } } })
     expect(by({ email: 'a@b.c' }).trigger?.by).toEqual({ email: 'a@b.c', name: null })
@@ -347,7 +347,7 @@ describe('personal data and odd names', () => {
       expect(by(nobody).trigger?.by).toBeNull()
   })
 
-  test('names that contain control characters or are longer than any of Port are null', () => {
+  test('names with control characters, or longer than any name in Port, become null', () => {
     for (const identifier of ['a\nb', 'a\u0000', '\ud800', 'x'.repeat(501), '']) {
       const body = { run: { id: 'r_1' }, inputs: {}, action: { identifier, blueprint: identifier } }
       expect(readInvocation(body)).toMatchObject({ action: null, blueprint: null })
@@ -355,8 +355,8 @@ describe('personal data and odd names', () => {
   })
 })
 
-describe("the signed body's own target", () => {
-  test('is read from github, which is then not an input', () => {
+describe('the target in the signed body', () => {
+  test('is read from github, and github is then not an input', () => {
     const github = { repository: 'acme/shop', event_type: 'deploy' }
     expect(readInvocation({ version: 1, github })).toMatchObject({
       github: { repository: 'acme/shop', eventType: 'deploy' },
@@ -369,14 +369,14 @@ describe("the signed body's own target", () => {
     })
   })
 
-  test('is an input if it is anything else', () => {
+  test('becomes an input if github is anything else', () => {
     for (const github of ['acme/shop', {}, [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
       expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
     }
   })
 })
 
-test('any JSON is read without an error, and its run id is valid or null', () => {
+test('reads any JSON without an error, and the run id is valid or null', () => {
   const known = ['run', 'context', 'payload', 'port_context', 'port_payload', 'action', 'inputs', 'event']
     .concat(['trigger', 'entity', 'diff', 'resourceType', 'github', 'workflowNodeRun', 'id', 'by', 'user'])
     .concat(['runId', 'properties', 'identifier', '__proto__'])
@@ -397,7 +397,7 @@ test('any JSON is read without an error, and its run id is valid or null', () =>
   )
 })
 
-/** Both objects in one, the second on top. */
+/** Merges both objects. The second takes precedence. */
 function merge(a: unknown, b: unknown): unknown {
   if (!isObject(a) || !isObject(b)) return b
   const merged: JsonObject = { ...a }

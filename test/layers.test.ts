@@ -6,15 +6,15 @@ const root = join(import.meta.dirname, '..')
 
 interface Import {
   from: string
-  /** A file of this project, or a package's name. */
+  /** A file of this project, or the name of a package. */
   to: string
-  /** Erased before it runs. */
+  /** A type import, which is erased before the file runs. */
   typeOnly: boolean
-  /** By `import()`. */
+  /** An `import()`. */
   dynamic?: boolean
 }
 
-/** The layers of each half, from the top; a file may import from its own layer and from those below. */
+/** The layers of each half, from the top. A file can import from its own layer and from the layers below. */
 const LAYERS = [
   ['action/main.ts', 'action/post.ts', 'action/progress.ts'],
   ['action/start.ts', 'action/finish.ts'],
@@ -47,7 +47,7 @@ const LAYERS = [
 const part = (file: string) => file.slice(0, file.indexOf('/') + 1)
 const layer = (file: string) => LAYERS.findIndex(places => places.some(place => file.startsWith(place)))
 
-/** Why an import is against the design's direction; null where it is not. */
+/** The reason why an import violates the layers, or null. */
 function fault({ from, to }: Import): string | null {
   if (from.startsWith('tools/')) return null
   if (to.startsWith('tools/')) return from.startsWith('relay/cli/') ? null : 'only relay/cli/ imports tools/'
@@ -63,7 +63,7 @@ function fault({ from, to }: Import): string | null {
   return layer(from) <= layer(to) ? null : 'it runs back'
 }
 
-/** The files of every cycle. */
+/** Finds the files of every cycle. */
 function circles(imports: Import[]): string[] {
   const edges = new Map<string, string[]>()
   for (const { from, to } of imports) edges.set(from, [...(edges.get(from) ?? []), to])
@@ -79,7 +79,7 @@ function circles(imports: Import[]): string[] {
   return found
 }
 
-/** Every import of a file; `new URL('./x.ts', import.meta.url)`, as for a thread, is one as well. */
+/** Finds every import of a file, including `new URL('./x.ts', import.meta.url)`, as used for threads. */
 function importsOf(file: string, text: string): Import[] {
   const statements = text.matchAll(
     /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"`]([^'"`]+)['"`]|new URL\(\s*['"`]([^'"`]+)['"`]/gm,
@@ -98,7 +98,7 @@ const files = ['relay', 'action', 'port'].flatMap(folder =>
 )
 const imports = files.flatMap(file => importsOf(file, readFileSync(join(root, file), 'utf8')))
 
-test('every file of relay/, action/ and port/ imports in the direction of the design', () => {
+test('every file in relay/, action/, and port/ imports only from the allowed layers', () => {
   expect(files.length).toBeGreaterThan(40)
   expect(imports.length).toBeGreaterThan(100)
   const faults = imports.flatMap(each => {
@@ -108,16 +108,16 @@ test('every file of relay/, action/ and port/ imports in the direction of the de
   expect(faults).toEqual([])
 })
 
-test('every file that is imported is there', () => {
+test('every imported file exists', () => {
   const missing = imports.filter(({ to }) => /^(relay|action|port)\/.*\.ts$/.test(to) && !files.includes(to))
   expect(missing).toEqual([])
 })
 
-test('no imports run in a circle', () => {
+test('there are no import cycles', () => {
   expect(circles(imports)).toEqual([])
 })
 
-describe('this test notices', () => {
+describe('this test detects', () => {
   test.each([
     ['relay/store/open.ts', 'relay/intake/receive.ts'],
     ['relay/github/client.ts', 'relay/deliveries/decide.ts'],
@@ -141,7 +141,7 @@ describe('this test notices', () => {
     expect(fault({ from, to, typeOnly: true })).not.toBeNull()
   })
 
-  test('each way of importing', () => {
+  test('each kind of import', () => {
     const text = [
       "import a from './a.ts'",
       "import './b.ts'",

@@ -16,7 +16,7 @@ const REPOSITORY = 'acme/shop'
 const STEPS = ['Find the release', 'Roll out', 'Smoke test']
 const workflowFile = join(import.meta.dirname, '../examples/deploy/deploy.yml')
 
-/** What Port sends when Ada presses "Execute" on the action `deploy_service`: the whole context. */
+/** The full context that Port sends when Ada presses "Execute" on the action `deploy_service`. */
 const invocation = (inputs: JsonObject) => ({
   inputs,
   trigger: {
@@ -34,7 +34,7 @@ const invocation = (inputs: JsonObject) => ({
   run: { id: RUN_ID },
 })
 
-/** A relay as a process, both services as fakes, and a runner that simulates each dispatched workflow. */
+/** A relay process, fakes of GitHub and Port, and a runner that simulates each dispatched workflow. */
 async function openLoop() {
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => {
@@ -53,7 +53,7 @@ async function openLoop() {
   )
   const finished = new Promise<SimulatedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
-      // A runner needs seconds to start: by then Port has received that the run waits for GitHub.
+      // A runner needs seconds to start. By then, Port shows that the run is waiting for GitHub.
       until(() => run.logs.length > 0, 'Port receives that the run waits')
         .then(() =>
           runWorkflow({
@@ -76,7 +76,7 @@ async function openLoop() {
 
 const withoutTimes = (text: string) => withoutDelivery(text).replace(/\b\d+ s\b/g, 'N s')
 
-/** Method, path and body of each request. */
+/** Lists the method, path, and body of each request. */
 const calls = ({ requests }: { requests: ReceivedRequest[] }) =>
   requests.map(({ method, path, body, status }) => ({
     call: `${method} ${path}`,
@@ -84,7 +84,7 @@ const calls = ({ requests }: { requests: ReceivedRequest[] }) =>
     status,
   }))
 
-/** The whole conversation, from Port's webhook to the end of its run. */
+/** All requests from Port's webhook until the Port run finishes. */
 async function playLoop(inputs: JsonObject) {
   const loop = await openLoop()
   const response = await send(loop.relay.url, { body: invocation(inputs), headers: { RUN_ID } })
@@ -97,9 +97,9 @@ async function playLoop(inputs: JsonObject) {
 
 type Loop = Awaited<ReturnType<typeof playLoop>>
 
-/** The requests to GitHub: the dispatch by the relay, and the action's list of the steps of its job. */
+/** The requests to GitHub: the relay's dispatch, and the action's request for the steps of its job. */
 function expectGitHub({ github, response, simulated }: Loop, inputs: JsonObject) {
-  // The relay polls the list of runs whenever it is due.
+  // The relay polls the list of runs whenever a poll is due.
   const asked = calls(github).filter(({ call }) => !call.startsWith('GET /repos/acme/shop/actions/runs?'))
   expect(asked).toEqual([
     {
@@ -138,7 +138,7 @@ function expectGitHub({ github, response, simulated }: Loop, inputs: JsonObject)
   ])
 }
 
-/** The requests to Port, in order: from the relay, from the action's start, from its end. On a slow machine, a poll reads the finished run. */
+/** The requests to Port in order: the relay's, main's, and post's. On a slow machine, a poll reads the finished run. */
 function expectPort(
   { port, serverUrl, page, simulated }: Loop,
   end: { status: string; label: string; steps: string[]; log: string[]; job: string },
@@ -154,7 +154,7 @@ function expectPort(
     body: { message },
     status: 201,
   })
-  // The job, what it was given and what became of each step, and where to look.
+  // The job, its inputs, the result of each step, and the links.
   const summary = new RegExp(
     `^${end.job}\\n[^]*${STEPS.map(step => `\\b${step}\\b[^]*`).join('')}\\[Workflow run\\]\\(${page}\\)$`,
   )
@@ -171,7 +171,7 @@ function expectPort(
     change({ statusLabel: 'Running', link: [page], externalRunId: String(simulated.runId) }),
     log(`Workflow run started: ${page}`),
 
-    // Under the token that the action got at its start.
+    // With the token that main requested.
     log([...end.log, ...end.steps, end.job].join('\n')),
     change({
       status: end.status,
@@ -181,7 +181,7 @@ function expectPort(
   ])
 }
 
-test('Port sends a webhook, the relay dispatches it, the workflow deploys, and the run in Port finishes as SUCCESS', async () => {
+test('Port sends a webhook, the relay dispatches it, the workflow deploys, and the Port run finishes as SUCCESS', async () => {
   const inputs = { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 }
   const loop = await playLoop(inputs)
 

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
 
-/** A port of this machine on which `answer` gets each connection. */
+/** Opens a port on this machine. `answer` gets each connection. */
 async function listen(response: (socket: Socket) => void): Promise<number> {
   const server = createServer(socket => {
     socket.on('error', () => {})
@@ -40,27 +40,27 @@ test.each<[string, () => Promise<string>]>([
     async () =>
       `https://127.0.0.1:${await listen(socket => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))}`,
   ],
-])('where %s, nothing was sent', async (_, url) => {
+])('nothing was sent if %s', async (_, url) => {
   const error = await failure(await url())
   expect(wasNotSent(error), describeNetworkError(error)).toBe(true)
   expect(wasNotSent(new Error('The request failed', { cause: error }))).toBe(true)
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('where the connection is cut after the request, it may have been taken', async () => {
+test('the request may have been processed if the connection is cut afterwards', async () => {
   const port = await listen(socket => void socket.once('data', () => socket.destroy()))
   const error = await failure(`http://127.0.0.1:${port}`)
   expect(wasNotSent(error)).toBe(false)
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('where no answer comes in time, it may have been taken', async () => {
+test('the request may have been processed if no response arrives in time', async () => {
   const port = await listen(() => {})
   const error = await failure(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(50) })
   expect(wasNotSent(error)).toBe(false)
   expect(describeNetworkError(error)).toBe('no response in time')
 })
 
-test('of what is no error nothing is known', () => {
+test('a value that is not an error tells nothing about the request', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
 })

@@ -4,7 +4,7 @@ import type { LogLine } from '../port/types.ts'
 import { type PortApi, startPortApi } from '../tools/simulator/port/port.ts'
 import type { PortApiOptions } from '../tools/simulator/port/state.ts'
 
-/** The fake Port and a client of it, for one test. */
+/** Opens the fake Port and a client for one test. */
 export async function openPort(options: PortApiOptions = {}, more: Partial<PortClientOptions> = {}) {
   const port = await startPortApi(options)
   onTestFinished(() => port.close())
@@ -25,7 +25,7 @@ export async function failure(promise: Promise<unknown>): Promise<PortError> {
   return error
 }
 
-/** A Port that always gives this answer, but for its token. */
+/** Opens a Port that always returns this response, except for its token. */
 export function fakePort(response: unknown, status = 200) {
   const fetch: PortClientOptions['fetch'] = async url => {
     const isToken = url.endsWith('/access_token') && typeof response !== 'string'

@@ -11,7 +11,7 @@ import { run } from './support/run-command.ts'
 export const ROOT = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 
-/** A body as Port renders the recommended one. */
+/** A body that Port renders from the recommended one. */
 export const BODY: JsonObject = {
   run: { id: RUN_ID },
   action: { identifier: 'deploy_service', blueprint: 'service' },
@@ -20,7 +20,7 @@ export const BODY: JsonObject = {
   trigger: { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', operation: 'DAY-2' },
 }
 
-/** The action, with credentials under names of the user's own. */
+/** The action, with credentials under custom names. */
 export const USES = `
       - uses: acme/port-webhook-action@v1
         id: port
@@ -28,7 +28,7 @@ export const USES = `
           port-client-id: \${{ vars.MY_PORT_ID }}
           port-client-secret: \${{ secrets.MY_PORT_SECRET }}`
 
-/** A workflow with these steps in its one job. */
+/** Returns a workflow with these steps in its only job. */
 export const workflow = (steps: string, on = 'repository_dispatch: { types: [deploy_service] }') => `
 name: Deploy
 on: { ${on} }
@@ -39,7 +39,7 @@ jobs:
     steps:${steps}
 `
 
-/** A folder of the user's own. */
+/** Creates the user's own folder. */
 export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
   const place = mkdtempSync(join(tmpdir(), 'simulation-test-'))
   onTestFinished(() => rmSync(place, { recursive: true, force: true }))
@@ -59,7 +59,7 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
   return {
     cwd,
     place,
-    /** Starts the command as a user does: with npm, from a folder of the user's own. */
+    /** Starts the command like a user does: with npm, from the user's own folder. */
     startByNpm(...args: string[]) {
       const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
       const command = ['run', '--silent', '--prefix', ROOT, 'simulate', '--', ...args]
@@ -73,7 +73,7 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
       const ended = once(child, 'close').then(([code]) => simulated(code, output.stdout, output.stderr))
       return { child, ended }
     },
-    /** Runs the command in this process, with the environment that npm gives it. */
+    /** Runs the command in this process, with the environment that npm sets. */
     async simulate(...args: string[]) {
       const env = { npm_lifecycle_event: 'simulate', INIT_CWD: cwd, HOME: place, TMPDIR: temp }
       for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
@@ -84,7 +84,7 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
   }
 }
 
-/** Without what differs from run to run. */
+/** Removes values that differ between runs. */
 const steady = (text: string) =>
   text
     .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, 'http://github')

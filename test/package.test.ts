@@ -16,7 +16,7 @@ import { SECRET } from './support/sign.ts'
 const exec = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 
-/** A folder that has nothing but the installed package. */
+/** A folder that contains only the installed package. */
 let place: string
 let cli: string
 let packed: string[]
@@ -34,7 +34,7 @@ beforeAll(async () => {
 }, 180_000)
 afterAll(() => rmSync(place, { recursive: true, force: true }))
 
-/** Runs the installed command in the folder, with an environment of its own. */
+/** Runs the installed command in the folder, with its own environment. */
 async function run(args: string[], env: Record<string, string> = {}) {
   const child = exec(process.execPath, [cli, ...args], { cwd: place, env })
   const { stdout, stderr, code } = await child.then(
@@ -44,7 +44,7 @@ async function run(args: string[], env: Record<string, string> = {}) {
   return { stdout, stderr, code }
 }
 
-test('the package holds the bundle, README, licenses, and the files to deploy it, and needs nothing else', () => {
+test('the package contains the bundle, README, licenses, and deployment files, and has no dependencies', () => {
   const isBundle = (file: string) => /^[\w-]+(\.index)?\.js$/.test(file) || file.startsWith('simulator/')
   expect(packed.filter(file => !isBundle(file)).sort()).toEqual([
     ...['LICENSE', 'README.md', 'THIRD_PARTY_LICENSES', 'deploy/compose.postgres.yml', 'deploy/compose.yml'],
@@ -61,7 +61,7 @@ test('the package holds the bundle, README, licenses, and the files to deploy it
   for (const none of ['private', 'dependencies', 'scripts']) expect(manifest).not.toHaveProperty(none)
 })
 
-test('the licenses are those of every bundled package, each with its text', () => {
+test('the license file lists every bundled package with its license text', () => {
   const notices = (folder: string) =>
     readFileSync(join(folder, 'THIRD_PARTY_LICENSES'), 'utf8')
       .split(/^-{80}$/m)
@@ -78,7 +78,7 @@ test('the licenses are those of every bundled package, each with its text', () =
   expect(ofAction.join()).not.toContain('hono')
 })
 
-test('the installed command plays a workflow with the action that it brings', async () => {
+test('the installed command simulates a workflow with the bundled action', async () => {
   writeFileSync(
     join(place, 'event.json'),
     JSON.stringify({ run: { id: 'r_1' }, inputs: { version: '1.4.2' } }),
@@ -106,7 +106,7 @@ const none = { start() {}, add() {}, print() {} }
 test.each([
   ['by repository_dispatch, reported with a secret of Port', repositoryDispatch, false],
   ['by workflow_dispatch, reported without one', workflowDispatch, true],
-])('the installed relay closes the loop %s', async (_how, act, oidc) => {
+])('the installed relay completes a Port run %s', async (_how, act, oidc) => {
   const system = await startSystem({ oidc, settings: {}, onLog: () => {}, entry: cli })
   try {
     expect(await runAct(act, system, none, new AbortController().signal)).toEqual([])
@@ -117,7 +117,7 @@ test.each([
 })
 
 describe('each command of the installed package', () => {
-  test('has its help, and --version is that of the package', async () => {
+  test('prints its help, and --version prints the version of the package', async () => {
     const { stdout } = await run(['--help'])
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!)
     expect(names.length).toBeGreaterThan(7)
@@ -127,7 +127,7 @@ describe('each command of the installed package', () => {
     expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
   })
 
-  test('works: send, deliveries, redeliver, cancel on a relay', async () => {
+  test('send, deliveries, redeliver, and cancel work on a relay', async () => {
     const github = await startGitHubApi()
     const RELAY_ADMIN_TOKEN = 'an admin token of this test'
     const GITHUB = { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token }
@@ -147,7 +147,7 @@ describe('each command of the installed package', () => {
     await github.close()
   })
 
-  test('works: generate and migrate on files, doctor on the configuration', async () => {
+  test('generate and migrate work on files, and doctor works on the configuration', async () => {
     const { stdout, code } = await run(['generate', join(root, 'examples/existing-workflow/release.yml')])
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ invocationMethod: { type: 'WEBHOOK' } })

@@ -23,7 +23,7 @@ const exhausted = {
 }
 const unauthorized = { status: 401, body: { ok: false, error: 'unauthorized' } }
 
-test('wrong credentials, and calls without a token, are refused', async () => {
+test('refuses wrong credentials and requests without a token', async () => {
   const wrong = { ...credentials(), clientSecret: 'wrong' }
   expect(await call('POST', '/v1/auth/access_token', wrong)).toMatchObject(unauthorized)
   expect(await call('POST', '/v1/auth/access_token', { clientId: api.clientId })).toMatchObject(invalid)
@@ -35,13 +35,13 @@ test.each([
   ['a status that ends no run', { status: 'IN_PROGRESS' }],
   ['a link that is neither text nor list', { link: { url: 'x' } }],
   ['text that is not JSON', '{"status":'],
-])('a patch with %s is refused and changes nothing', async (_, body) => {
+])('refuses a patch with %s and changes nothing', async (_, body) => {
   const run = api.createRun()
   expect(await call('PATCH', runPath(run.id), body, await mint())).toMatchObject(invalid)
   expect(api.run(run.id)).toMatchObject({ status: 'IN_PROGRESS', updatedAt: run.createdAt })
 })
 
-test('logs are kept in order and read in pages, and a termination status ends the run', async () => {
+test('logs are kept in order and read in pages, and a termination status finishes the run', async () => {
   const run = api.createRun()
   const token = await mint()
   const logs = `${runPath(run.id)}/logs`
@@ -57,7 +57,7 @@ test('logs are kept in order and read in pages, and a termination status ends th
   expect(await call('POST', logs, { text: 'four' }, token)).toMatchObject(invalid)
 })
 
-test('a node run accepts links, output and batches of logs, until it is completed', async () => {
+test('a node run accepts links, output, and batches of logs until it is completed', async () => {
   const { id } = api.createNodeRun()
   const token = await mint()
   const path = `/v1/workflows/nodes/runs/${id}`
@@ -92,7 +92,7 @@ test('a node run accepts links, output and batches of logs, until it is complete
   expect(await call('PATCH', '/v1/workflows/nodes/runs/wfnr_none', {}, token)).toMatchObject({ status: 404 })
 })
 
-test('a body above 1 MiB is refused', async () => {
+test('refuses a body above 1 MiB', async () => {
   const path = `${runPath(api.createRun().id)}/logs`
   const token = await mint()
   expect(await call('POST', path, { message: 'x'.repeat(1024 * 1024) }, token)).toMatchObject({

@@ -3,7 +3,7 @@ import { logBatches } from '../port/client/messages.ts'
 import { calls, failure, fakePort, info, openPort } from './open-port.ts'
 
 describe('an action run', () => {
-  test('is read: status, external run id, inputs and the body as rendered', async () => {
+  test('returns its status, external run id, inputs, and rendered body', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun({ properties: { version: '1' }, payload: { body: { a: 1 } } })
     const run = client.run(id)
@@ -27,7 +27,7 @@ describe('an action run', () => {
     ['DECLINED', 'cancelled', true],
     ['WAITING_FOR_APPROVAL', 'waiting', false],
     ['A_NEW_STATUS', 'unknown', false],
-  ])('of status %s is %s', async (status, expected, ended) => {
+  ])('with the status %s is %s', async (status, expected, ended) => {
     const responses = fakePort({ run: { id: 'r_1', status } })
     expect(await responses.client.run('r_1').read()).toMatchObject({
       status: expected,
@@ -36,7 +36,7 @@ describe('an action run', () => {
     })
   })
 
-  test('is updated with what is named, and nothing else', async () => {
+  test('is updated with the given fields only', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await client.run(id).update({ statusLabel: 'Building', link: ['https://a', 'https://b'] })
@@ -47,7 +47,7 @@ describe('an action run', () => {
     ])
   })
 
-  test('that is cancelled is a failure with that label, unless another is given', async () => {
+  test('is a failure with the label Cancelled if it is canceled, unless another label is given', async () => {
     const { port, client } = await openPort()
     for (const statusLabel of [undefined, 'Runner lost']) {
       const { id } = port.createRun()
@@ -56,7 +56,7 @@ describe('an action run', () => {
     }
   })
 
-  test('ends though Port refuses what stands beside the conclusion: all but that is left out, the summary last', async () => {
+  test('finishes even if Port refuses optional fields: they are omitted one by one, the summary last', async () => {
     const { port, client } = await openPort()
     const refuse = (name: string) =>
       port.fail({
@@ -92,7 +92,7 @@ describe('an action run', () => {
     whole()
   })
 
-  test.each(['x', '"\n', '😀'])('gets a label and a summary of many %j cut, with a mark', async part => {
+  test.each(['x', '"\n', '😀'])('gets a long label and summary of %j truncated with a mark', async part => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     const text = part.repeat(400_000)
@@ -106,12 +106,12 @@ describe('an action run', () => {
     const bytes = Buffer.byteLength(JSON.stringify(summary))
     expect(bytes).toBeGreaterThan(179_990)
     expect(bytes).toBeLessThanOrEqual(180_000)
-    // As the relay does once more.
+    // Sends the same request once more, like the relay.
     await client.run(id).update({ summary: summary! })
     expect(port.run(id).summary).toBe(summary)
   })
 
-  test('that cannot be updated while it runs is tried once', async () => {
+  test('is tried once if it cannot be updated while it runs', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })
@@ -119,7 +119,7 @@ describe('an action run', () => {
     expect(calls(port).filter(call => call.startsWith('PATCH'))).toHaveLength(1)
   })
 
-  test('goes in as few requests as fit, in order, with long lines cut', () => {
+  test('gets its log in as few requests as possible, in order, with long lines truncated', () => {
     expect(logBatches([info('x'.repeat(7_999) + '😀'.repeat(2_000_000))])[0]![0]!.message).toMatch(
       /^x{7999}\ufffd… \(cut from 4007999 characters\)$/,
     )
@@ -140,7 +140,7 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
-  test('gets link, label and summary through its output, and ends with a result', async () => {
+  test('gets the link, label, and summary through its output, and finishes with a result', async () => {
     const { port, client } = await openPort()
     const { id } = port.createNodeRun()
     const run = client.run(id)
@@ -166,7 +166,7 @@ describe('a node run', () => {
     ])
   })
 
-  test('that fails is FAILED; one that succeeds is SUCCESS; an id that is no number stays text', async () => {
+  test('finishes as FAILED or SUCCESS, and an id that is not a number is kept as text', async () => {
     const { port, client } = await openPort()
     for (const [conclusion, result] of [
       ['failure', 'FAILED'],
@@ -182,7 +182,7 @@ describe('a node run', () => {
     }
   })
 
-  test('cannot be read, and asks nobody', async () => {
+  test('cannot be read, and sends no request', async () => {
     const { port, client } = await openPort()
     expect(await client.run('wfnr_1').read()).toMatchObject({ status: 'unknown', ended: false })
     expect(port.requests).toEqual([])
@@ -190,7 +190,7 @@ describe('a node run', () => {
 })
 
 describe('the token', () => {
-  test('is minted once for calls at the same time, and kept', async () => {
+  test('is requested once for simultaneous calls, and then cached', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await Promise.all([1, 2, 3].map(() => client.run(id).read()))
@@ -198,7 +198,7 @@ describe('the token', () => {
     expect(calls(port).filter(call => call.startsWith('POST'))).toEqual(['POST /v1/auth/access_token'])
   })
 
-  test('is renewed a minute before its end', async () => {
+  test('is renewed a minute before it expires', async () => {
     let now = Date.now()
     const { port, client } = await openPort({ expiresIn: 10_800 }, { clock: () => now })
     const { id } = port.createRun()
@@ -215,7 +215,7 @@ describe('the token', () => {
     ).toHaveLength(1)
   })
 
-  test('is minted again once after a 401, and passed to the caller for masking', async () => {
+  test('is requested again once after a 401, and passed to the caller for masking', async () => {
     const tokens: string[] = []
     const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
     const { id } = port.createRun()
@@ -226,7 +226,7 @@ describe('the token', () => {
     expect(tokens).toHaveLength(2)
   })
 
-  test('that is refused again is an error of the credentials, and not tried a third time', async () => {
+  test('causes a credentials error if it is refused again, and is not tried a third time', async () => {
     const { port, client } = await openPort()
     port.fail({ match: ({ method }) => method === 'GET', status: 401, times: 9 })
     const error = await failure(client.run('r_1').read())
@@ -234,7 +234,7 @@ describe('the token', () => {
     expect(calls(port).filter(call => call.startsWith('GET'))).toHaveLength(2)
   })
 
-  test('that could not be minted is tried anew by the next call', async () => {
+  test('is requested again by the next call if the first request failed', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ status: 503 })

@@ -8,7 +8,7 @@ import { blocks, pages, root, text } from './docs/pages.ts'
 import { entity } from './render-example.ts'
 import { definitionProblems } from './support/definition-problems.ts'
 
-/** What a page or an example shows to be pasted into Port. */
+/** Definitions in pages and examples that users paste into Port. */
 const definitions = [
   ...globSync('examples/**/{port-action*,automation}.json', { cwd: root }).map(
     file => [file, text(file)] as const,
@@ -20,18 +20,18 @@ const definitions = [
   ),
 ]
 
-test.each(definitions)("%s holds a definition of Port's published schema", (_, content) => {
+test.each(definitions)("%s contains a definition that matches Port's published schema", (_, content) => {
   const definition = JSON.parse(content)
   const of = 'nodes' in definition ? 'workflows' : 'actions'
   expect(definitionProblems(of, definition)).toEqual([])
   if (of === 'workflows') return
-  // The schema is of use only if it refuses what Port refuses.
+  // The schema is useful only if it refuses what Port refuses.
   const { invocationMethod } = definition
   const asText = { ...definition, invocationMethod: { ...invocationMethod, body: '{{ . }}' } }
   expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')
 })
 
-test('a Port workflow whose webhook has a string as its body is refused', () => {
+test('refuses a Port workflow whose webhook has a string as its body', () => {
   const workflow = (body: unknown) => ({
     identifier: 'release',
     nodes: [
@@ -56,7 +56,7 @@ describe('the recommended body', () => {
   }
   const by = { orgId: 'org_1', userId: 'auth0|1', user }
   const at = '2026-11-01T10:00:00.000Z'
-  /** What Port documents to be there for an action's expressions. */
+  /** The values that Port documents for expressions of an action. */
   const context = (operation: string, given: JsonObject = {}): JsonObject => ({
     inputs: { version: '1.4.2', replicas: 2, tags: ['a'], config: { a: null } },
     trigger: { by, origin: 'UI', at, operation },
@@ -89,7 +89,7 @@ describe('the recommended body', () => {
     },
   }
 
-  test.each(Object.entries(contexts))('brings for %s what the whole context brings', (_, whole) => {
+  test.each(Object.entries(contexts))('contains the same values for %s as the whole context', (_, whole) => {
     const body = renderBody(RECOMMENDED_BODY, whole) as JsonObject
     const invocation = readInvocation(whole)
     expect(readInvocation(body)).toEqual(invocation)
@@ -103,14 +103,14 @@ describe('the recommended body', () => {
       trigger: { by: { email: user.email, name: 'Ada Lovelace' }, at },
     })
     expect(JSON.stringify(body)).not.toMatch(/0909|ada\.png|auth0/)
-    // Port's agent puts the run id and the invocation method beside it.
+    // Port's agent adds the run id and the invocation method.
     const payload = { action: { invocationMethod: { type: 'WEBHOOK' } } }
     expect(readInvocation({ ...body, payload, context: { runId: (whole.run as JsonObject).id } })).toEqual(
       invocation,
     )
   })
 
-  test('is what the page on routing and the examples show', () => {
+  test('matches the routing page and the examples', () => {
     const shown = blocks('docs/routing.md').filter(({ language }) => language === 'json')
     expect(shown.map(({ content }) => JSON.parse(content))).toContainEqual(RECOMMENDED_BODY)
     for (const name of ['restart', 'scaffold', 'existing-workflow', 'report-deployment']) {

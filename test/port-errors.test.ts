@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createPortClient } from '../port/client/client.ts'
 import { failure, fakePort, info, openPort } from './open-port.ts'
 
-describe('what Port refuses is one of a few kinds, with a sentence to act on', () => {
+describe('errors from Port have one of a few kinds and a message that says what to do', () => {
   test('wrong credentials', async () => {
     const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
@@ -11,7 +11,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error.message).not.toContain('of another organization')
   })
 
-  test('an ended run, a synchronous one, an unknown one', async () => {
+  test('a finished run, a synchronous run, an unknown run', async () => {
     const { port, client } = await openPort()
     const ended = port.createRun()
     port.endRun(ended.id, 'SUCCESS')
@@ -56,7 +56,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     })
   })
 
-  test('no permission, another 4xx, and trouble of its own', async () => {
+  test('missing permission, another 4xx, and a server error', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await client.authorize()
@@ -75,7 +75,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
   })
 
   test.each([400, 403, 422])(
-    'a token that is refused with %i says nothing of the run that it was wanted for',
+    'a token request that is refused with %i tells nothing about the run',
     async status => {
       const { port, client } = await openPort()
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
@@ -85,7 +85,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     },
   )
 
-  test('a conflict over the token passes', async () => {
+  test('a conflict on the token request is temporary', async () => {
     const { port, client } = await openPort()
     port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
     const error = await failure(client.authorize())
@@ -93,7 +93,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error.message).toMatch(/\(conflict\): it gives no token now\.$/)
   })
 
-  test('a token route that is not there', async () => {
+  test('a missing token route', async () => {
     const { port, client } = await openPort()
     port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
     const error = await failure(client.run('r_1').read())
@@ -101,7 +101,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error.message).toContain("PORT_API_URL is the address of Port's API alone")
   })
 
-  test('a conflict passes, but for a run that has ended', async () => {
+  test('a conflict is temporary, unless the run has finished', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     const told = async (status: number, message: string) => {
@@ -121,7 +121,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     ],
     ['another page', 'https://sso.test/login', "this isn't Port's own response; check PORT_API_URL"],
     ['nowhere', null, "this isn't Port's own response; check PORT_API_URL"],
-  ])('a redirect to %s is not followed', async (_, location, sentence) => {
+  ])('does not follow a redirect to %s', async (_, location, sentence) => {
     const { port, client } = await openPort()
     port.fail({ status: 301, body: {}, headers: location === null ? {} : { location } })
     const error = await failure(client.authorize())
@@ -130,7 +130,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(port.requests).toHaveLength(1)
   })
 
-  test('nobody there, a connection that is cut, and an answer that takes too long', async () => {
+  test('connection refused, a cut connection, and a timeout', async () => {
     const { port, client } = await openPort({}, { timeoutMs: 50 })
     port.fail({ cut: 'after' })
     expect(await failure(client.authorize())).toMatchObject({
@@ -156,18 +156,18 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     ['JSON that is no object, with status 422', '"no"', 422, 'unreachable'],
     ['a page that says the body is too large', '<html>', 413, 'refused'],
     ['JSON of something else', '{"hello":1}', 200, 'unreachable'],
-  ])('%s, from something in between', async (_, text, status, kind) => {
+  ])('%s, from a proxy or gateway', async (_, text, status, kind) => {
     const error = await failure(fakePort(text, status).client.authorize())
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
   })
 
-  test('what is no run is not taken for one', async () => {
+  test('a response that is not a run is not accepted as a run', async () => {
     const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
     expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
-  test('a network error without a code is reported in its own words', async () => {
+  test('a network error without a code is reported with its own message', async () => {
     const fetch = () => Promise.reject(new Error('no route'))
     const client = createPortClient({
       apiUrl: 'https://api.port.io',
@@ -178,7 +178,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect((await failure(client.authorize())).message).toContain('no route')
   })
 
-  test('secrets that an answer echoes do not reach the error', async () => {
+  test('secrets echoed in a response do not reach the error', async () => {
     const { port, client } = await openPort()
     await client.authorize()
     port.fail({ status: 422, body: { ok: false, error: 'bad', message: `secret ${port.clientSecret}` } })
@@ -187,7 +187,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
     expect(error.stack).not.toContain(port.clientSecret)
   })
 
-  test('an answer is cut only after secrets are hidden, and what it means is not hidden with them', async () => {
+  test('a response is truncated only after secrets are redacted, and keeps its meaning', async () => {
     const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
     const { port, client } = await openPort({}, { redact })
     const { id } = port.createRun()
@@ -202,7 +202,7 @@ describe('what Port refuses is one of a few kinds, with a sentence to act on', (
   })
 })
 
-describe('the end of a run is lost only by what Port says in its own words:', () => {
+describe('the result of a run is given up only if Port itself refuses it:', () => {
   const ok = false
   const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
     [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],

@@ -28,7 +28,7 @@ interface Definition {
 
 export const text = (file: string) => readFileSync(join(root, file), 'utf8')
 export const definition = (file: string) => JSON.parse(text(file)) as Definition
-/** The workflow that the action in Port names, else the one beside it. */
+/** The workflow that the action in Port names, otherwise the workflow next to it. */
 export function workflowOf(file: string): string {
   const named = new URL(definition(file).invocationMethod.url).searchParams.get('workflow')
   return named ? join(dirname(file), named) : globSync(`${dirname(file)}/*.yml`, { cwd: root })[0]!
@@ -52,7 +52,7 @@ export const entity = {
   properties: { namespace: 'web' },
 }
 
-/** The context that Port renders an action's body with. */
+/** The context with which Port renders an action's body. */
 function contextOf({ identifier, trigger }: Definition): JsonObject {
   return {
     inputs: typed[identifier]!,
@@ -69,7 +69,7 @@ function contextOf({ identifier, trigger }: Definition): JsonObject {
   }
 }
 
-/** What the relay reads of what Port would send. */
+/** Returns the invocation that the relay reads from Port's webhook. */
 export function invocationOf(file: string): Invocation {
   const action = definition(file)
   const { body, headers = {} } = action.invocationMethod

@@ -19,13 +19,13 @@ const all = Object.keys(keys).flatMap(scheme =>
 )
 
 test.each(all)(
-  'a secret input of scheme $scheme is decrypted to $plaintext',
+  'the secret input of scheme $scheme is decrypted to $plaintext',
   ({ scheme, plaintext, encrypted }) => {
     expect(decryptSecretInput(encrypted, [keys[scheme]!])).toBe(plaintext)
   },
 )
 
-test.each([2048, 3072])('client-side keys may be of other lengths: %i bits', bits => {
+test.each([2048, 3072])('client-side keys can have other lengths: %i bits', bits => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
   const key = {
     scheme: 'client-side',
@@ -35,7 +35,7 @@ test.each([2048, 3072])('client-side keys may be of other lengths: %i bits', bit
   expect(decryptSecretInput(encryptFor(pem, 'clear text'), [key as SecretKey])).toBe('clear text')
 })
 
-describe('no clear text comes of', () => {
+describe('no plaintext results from', () => {
   const symmetric = all[0]!
   const clientSide = all.find(vector => vector.scheme === 'client-side')!
   const flip = (base64: string) => {

@@ -35,7 +35,7 @@ const files = {
   'shell.yml': workflow(`${USES}\n      - { run: Get-Date, shell: pwsh }`),
   'other.yml': workflow(USES, 'repository_dispatch: { types: [restart, stop] }'),
 }
-/** Arguments, and the error; `…` is for any text. */
+/** Arguments and the error. `…` matches any text. */
 const MISTAKES = `
 --evnt x                                                    simulate has no option --evnt (did you mean --event?); see simulate --help.
 --json                                                      simulate needs --event FILE, the body that Port sends; see simulate --help.
@@ -82,7 +82,7 @@ test.for(lines.map(line => line.split(/ {2,}/) as [string, string]))('%s', async
   expect(code).toBe(/; see simulate --help\.$/.test(errors) ? 2 : 1)
 })
 
-/** A workflow that calls the reusable workflow of this name. */
+/** Returns a workflow that calls the reusable workflow with this name. */
 function calling(name: string, on = 'repository_dispatch'): string {
   return `on: { ${on}: }\njobs: { call: { uses: ./.github/workflows/${name}.yml } }\n`
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openSimulationFolder, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-test('outputs are given for the steps of actions that are left out, and entities are shown in full', async () => {
+test('shows outputs for the steps of skipped actions, and shows entities in full', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
@@ -55,7 +55,7 @@ test('outputs are given for the steps of actions that are left out, and entities
   expect(code).toBe(0)
 })
 
-test('an expression that cannot be evaluated is a sentence with its place, in a step and in a job', async () => {
+test('reports an expression that cannot be evaluated with its position, in a step and in a job', async () => {
   const yaml = `${workflow(`${USES}
       - name: Read
         env:
@@ -86,7 +86,7 @@ test('an expression that cannot be evaluated is a sentence with its place, in a 
   expect(code).toBe(1)
 })
 
-test('where the action did not run, it shows what the relay would say', async () => {
+test('shows the message that the relay would send if the action did not run', async () => {
   const steps = `\n      - { name: Check, run: exit 1 }${USES}`
   const { simulate } = openSimulationFolder({
     'late.yml': workflow(steps),
@@ -112,7 +112,7 @@ test('where the action did not run, it shows what the relay would say', async ()
   ])
 })
 
-test('a workflow of workflow_dispatch gets its inputs as the relay encodes them; --json prints all of it', async () => {
+test('a workflow_dispatch workflow gets its inputs as the relay encodes them, and --json prints everything', async () => {
   const dispatched = workflow(
     `${USES}
       - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,

@@ -6,7 +6,7 @@ import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
 import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-test('with an event alone it shows the outputs of the action, and what Port would show', async () => {
+test('shows the outputs of the action and the Port run if only an event is given', async () => {
   const { startByNpm } = openSimulationFolder()
   const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
   expect(errors).toBe('')
@@ -22,7 +22,7 @@ test('with an event alone it shows the outputs of the action, and what Port woul
   expect(left).toEqual([])
 })
 
-test('outputs that the action does not have and permissions that a job lacks are named', async () => {
+test('reports outputs that the action does not have and permissions that a job lacks', async () => {
   const steps = `
       - { uses: acme/port-webhook-action@v1, id: port }
       - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
@@ -46,7 +46,7 @@ test('outputs that the action does not have and permissions that a job lacks are
   ])
 })
 
-test('a workflow runs from its repository, with its files, secrets and variables', async () => {
+test('runs a workflow from its repository, with its files, secrets, and variables', async () => {
   const { simulate, cwd } = openSimulationFolder({
     '.github/workflows/deploy.yml': workflow(`${USES}
       - { uses: actions/checkout@v6, with: { fetch-depth: 0 } }
@@ -87,7 +87,7 @@ test('a workflow runs from its repository, with its files, secrets and variables
   ])
 })
 
-test('what a job does not need is left out, and named', async () => {
+test('skips and lists what a job does not need', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - name: Add
@@ -112,7 +112,7 @@ test('what a job does not need is left out, and named', async () => {
   expect(code).toBe(0)
 })
 
-test('a workflow that fails fails the simulation, and shows where', async () => {
+test('fails and shows the position if the workflow fails', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(
       `${USES}\n      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`,
@@ -134,7 +134,7 @@ test('a workflow that fails fails the simulation, and shows where', async () => 
   expect(code).toBe(1)
 })
 
-test('secret inputs are decrypted with the client secret given under the workflow’s name for it', async () => {
+test('decrypts secret inputs with the client secret that is passed under its name in the workflow', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
@@ -159,7 +159,7 @@ test('secret inputs are decrypted with the client secret given under the workflo
   expect(code).toBe(0)
 })
 
-test('a workflow that reports by OIDC reports directly to the fake Port, with a note', async () => {
+test('a workflow that reports with OIDC reports directly to the fake Port, and a note says so', async () => {
   const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
     'actions: read',
     'actions: read, id-token: write',
@@ -171,7 +171,7 @@ test('a workflow that reports by OIDC reports directly to the fake Port, with a 
   expect(code).toBe(0)
 })
 
-test('a node of a Port workflow, a body without a run, a dispatch, and Port’s response about a run are events too', async () => {
+test('accepts as events a node of a Port workflow, a body without a run, a dispatch, and Port’s response about a run', async () => {
   const dispatch = {
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
@@ -217,7 +217,7 @@ test('a node of a Port workflow, a body without a run, a dispatch, and Port’s 
   ])
 })
 
-test('--type sets the type where the relay’s configuration does, and a run that gets no report is shown as such', async () => {
+test('--type sets the event type like the relay’s configuration, and a run without a report is shown as such', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })
@@ -245,7 +245,7 @@ test('--type sets the type where the relay’s configuration does, and a run tha
   expect(code).toBe(0)
 })
 
-test('the event in docs/action.md and the example beside it play as they stand', async () => {
+test('the event in docs/action.md and the example next to it work unchanged', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
   const { simulate } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
   const example = join(ROOT, 'examples/deploy/deploy.yml')
@@ -254,13 +254,13 @@ test('the event in docs/action.md and the example beside it play as they stand',
   expect(code).toBe(0)
 })
 
-test('interrupted once, it cancels the workflow as GitHub’s button does, and leaves nothing behind', async () => {
+test('cancels the workflow like GitHub’s button when interrupted once, and cleans up', async () => {
   const steps = `${USES}
       - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
   const { startByNpm, place } = openSimulationFolder({ 'deploy.yml': workflow(steps) })
   const { child, ended } = startByNpm('--event', 'event.json', '--workflow', 'deploy.yml')
   await until(() => existsSync(join(place, 'started')), 'its step runs')
-  // What Ctrl-C sends to all of them.
+  // Ctrl-C sends this signal to all processes.
   process.kill(-child.pid!, 'SIGINT')
   const { lines, left } = await ended
   expect(lines).toContain('Workflow run: cancelled')

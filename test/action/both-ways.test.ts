@@ -5,19 +5,19 @@ import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { type System, startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 
-// What an author uses, with credentials of Port in the job and through the relay by OIDC: Port shows the same. The
-// progress reporter is the built one, the relay is real.
+// An author's steps, with Port credentials in the job and through the relay with OIDC: Port shows the same. The
+// progress reporter is the built one, and the relay is real.
 
 interface Job {
   portRun: PortRun
-  /** Lines of Port's log, but those of the relay and of the job's end. */
+  /** The lines of Port's log, except those of the relay and the job's last line. */
   lines(): string[]
-  /** Appends to one of the files that steps append to. */
+  /** Appends to one of the files for steps. */
   write(file: 'log' | 'entities' | 'run', text: string): void
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   outputs(): Record<string, string>
   masks(): string[]
-  /** Post, and its arrival in Port. */
+  /** Runs post, and waits until its reports reach Port. */
   end(more?: Record<string, string>): Promise<string[]>
 }
 
@@ -51,7 +51,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     }
   }
 
-  test('start, lines, label and links are shown while the job runs, and the end ends the run', async () => {
+  test('start, lines, label, and links are shown while the job runs, and post finishes the run', async () => {
     const job = await open({ mask: 'https://preview.acme.example' })
     expect(await job.run('main')).toEqual([])
     expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
@@ -76,7 +76,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     expect(job.portRun.link).toHaveLength(2)
   })
 
-  test('entities are sent while the job runs, in order, also by a job that fails, and each answer is shown', async () => {
+  test('entities are sent in order while the job runs, even if it fails, and each response is shown', async () => {
     const job = await open()
     job.system.port.declareBlueprint('service', {
       type: 'object',
@@ -108,7 +108,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)
   })
 
-  test('a summary of more than a megabyte is cut, and costs neither conclusion nor links nor label', async () => {
+  test('a summary of more than a megabyte is truncated, and conclusion, links, and label still arrive', async () => {
     const job = await open({ live: 'false', 'status-label': 'L'.repeat(1_500) })
     await job.run('main')
     await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 15_000 })
@@ -126,7 +126,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   const LATER = 'made-by-a-step'
   const base64 = (text: string) => Buffer.from(text).toString('base64')
 
-  // Each prints, as programs do, what GitHub masks in its own log.
+  // Each prints, like programs do, what GitHub masks in its own log.
   const WAYS: [string, (job: Job) => void][] = [
     ['as it is', job => job.write('log', `token ${TOKEN}\n`)],
     ['in Base64 after a name', job => job.write('log', `${base64(`user:${TOKEN}`)}\n`)],

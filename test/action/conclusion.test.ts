@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { conclude, countedJobs } from '../../action/conclusion.ts'
 
-// The final status, as a pure decision; whole jobs are in outcomes.test.ts.
+// The final status as a pure decision. outcomes.test.ts covers whole jobs.
 
 test.each<['success' | 'failure' | 'cancelled', Record<string, string>, 'failure' | null, string]>([
   ['success', {}, null, 'success'],

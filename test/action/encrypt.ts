@@ -1,6 +1,6 @@
 import { constants, createCipheriv, publicEncrypt, randomBytes } from 'node:crypto'
 
-/** As Port seals with `aes256-gcm`: IV 16 ‖ ciphertext ‖ tag 16, in base64. */
+/** Encrypts like Port with `aes256-gcm`: IV 16 ‖ ciphertext ‖ tag 16, in base64. */
 export function encryptWith(clientSecret: string, text: string): string {
   const iv = randomBytes(16)
   const cipher = createCipheriv('aes-256-gcm', Buffer.from(clientSecret).subarray(0, 32), iv)
@@ -9,7 +9,7 @@ export function encryptWith(clientSecret: string, text: string): string {
   )
 }
 
-/** As Port's client seals with `client-side`: IV 12 ‖ wrapped key ‖ ciphertext ‖ tag 16, in base64. */
+/** Encrypts like Port's client with `client-side`: IV 12 ‖ wrapped key ‖ ciphertext ‖ tag 16, in base64. */
 export function encryptFor(publicPem: string, text: string): string {
   const [key, iv] = [randomBytes(32), randomBytes(12)]
   const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { type System, startSystem } from './play.ts'
 
-/** A job that ends with these entities; what it printed and the lines of Port's log about them. */
+/** Runs a job that finishes with these entities. Returns its output and the lines about them in Port's log. */
 async function endWith(
   system: System,
   { file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
@@ -21,7 +21,7 @@ async function endWith(
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
-test('with a mistake nothing of its document is sent; the other documents are', async () => {
+test('a mistake prevents only its own document from being sent', async () => {
   const system = await startSystem()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
@@ -44,7 +44,7 @@ test('with a mistake nothing of its document is sent; the other documents are', 
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('a refusal names blueprint, identifier and what Port answers; the others are sent', async () => {
+test('a refusal shows the blueprint, the identifier, and the response from Port, and the other entities are sent', async () => {
   const system = await startSystem({
     port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
   })
@@ -72,13 +72,13 @@ test.each([
   ['{ a: [', 'neither YAML nor JSON: Flow sequence in block collection must be ', '"{ a: ["'],
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
   [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
-])('a document that is %j is a warning with its line and its start', async (text, message, start) => {
+])('the document %j causes a warning with its line and start', async (text, message, start) => {
   const { printed } = await endWith(await startSystem(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
   expect(printed[0]).toContain(`: ${start}.`)
 })
 
-test('a secret does not change which entity or property is meant, nor the link of the workflow run', async () => {
+test('a secret changes neither the affected entity or property nor the link to the workflow run', async () => {
   const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'

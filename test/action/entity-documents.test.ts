@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { splitLines } from '../../action/runner/files.ts'
 import { splitDocuments } from '../../action/steps/entities.ts'
 
-/** The documents in what steps have appended. */
+/** Returns the documents in the text that steps have appended. */
 const split = (text: string, settled = true) =>
   splitDocuments(splitLines(Buffer.from(text), { rest: true }), { settled }).map(each => each.text)
 
@@ -38,12 +38,12 @@ test.each<[string, string, string[]]>([
   expect(split(text)).toEqual(documents)
 })
 
-test('the last document waits until it is settled, but for JSON that is whole', () => {
+test('the last document waits until the file is settled, unless it is complete JSON', () => {
   expect(split(`${A}\n${B}\n`, false)).toEqual([A])
   expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
 })
 
-test('a document names the byte after its end', () => {
+test('a document records the offset of the byte after its end', () => {
   const lines = splitLines(Buffer.from(`${A}\n---\n{"ü":1}\n`), { rest: false })
   expect(splitDocuments(lines, { settled: true }).map(({ end }) => end)).toEqual([33, 46])
 })

@@ -11,14 +11,14 @@ import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, payloadFor, startSystem } from './play.ts'
 
-// What post does when something is in the way of the final status, and what it must not send.
+// What post does if something prevents the final status, and what it must not send.
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
   'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the secret inputs, which must ' +
   'not be in them, could not be decrypted again.'
 
-/** What speaks as a relay and as the endpoint of the runner, and gives one secret input. */
+/** A server that acts as the relay and as the runner's endpoint, and returns one secret input. */
 async function createRelay(): Promise<FakeServer> {
   const app = new Hono<FakeServerEnv>()
   const secrets = { password: SECRET }
@@ -65,10 +65,10 @@ const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log =
 test.each<[number, number, JsonObject | string]>([
   [403, 1, { status: 403 }],
   [503, Number.POSITIVE_INFINITY, {}],
-  // The secret that opened the input was rotated meanwhile.
+  // The secret that decrypted the input was rotated in the meantime.
   [200, 1, { payload: null, secrets: {} }],
 ])(
-  'when the relay answers %i to the question for secrets, and not with them, Port gets status and steps, and no line that may hold one',
+  'if the relay responds to the request for secrets with %i and without them, Port gets status and steps, but no log line',
   async (status, times, body) => {
     const relay = await createRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
@@ -90,7 +90,7 @@ test.each<[number, number, JsonObject | string]>([
   },
 )
 
-test('if another job has finished the delivery, one notice says what is withheld', async () => {
+test('if another job has finished the delivery, one notice lists what is not sent', async () => {
   const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')
@@ -105,7 +105,7 @@ test('if another job has finished the delivery, one notice says what is withheld
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
-test("what did not fit the payload cannot be asked of Port's run: then no line goes to Port either", async () => {
+test('if an input omitted from the payload cannot be read from the Port run, no line goes to Port', async () => {
   const system = await startSystem()
   const { port, run } = system
   const sealed = encryptWith(port.clientSecret, SECRET.repeat(200))
@@ -123,11 +123,11 @@ test("what did not fit the payload cannot be asked of Port's run: then no line g
   ])
   expect(linesOf(run)).not.toContainEqual(expect.stringContaining(SECRET))
   expect(run.summary).not.toContain(SECRET)
-  // The job is red by its author's wish, so the run in Port is no success.
+  // The author makes the job fail, so the Port run is not a success.
   expect(run.status).toBe('FAILURE')
 })
 
-test('with fail-on-report-error a log that Port refuses fails the job, and the run in Port with it', async () => {
+test('with fail-on-report-error, a log that Port refuses fails the job and the Port run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true' })
   await job.run('main')
@@ -140,7 +140,7 @@ test('with fail-on-report-error a log that Port refuses fails the job, and the r
   expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
-test('a log whose answer got lost is a warning that does not say that Port has not taken it', async () => {
+test('a log whose response was lost causes a warning that does not claim that Port refused the log', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -156,7 +156,7 @@ test('a log whose answer got lost is a warning that does not say that Port has n
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('what Port says, and what the summary shows, is cut only after secrets are hidden in it', async () => {
+test('messages from Port and the summary are truncated only after their secrets are redacted', async () => {
   const system = await startSystem()
   const { port, run } = system
   const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
@@ -176,7 +176,7 @@ test('what Port says, and what the summary shows, is cut only after secrets are 
 })
 
 test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's response to it was lost." }])(
-  '$it whose answer got lost while the job ran: a warning, and a line in their place',
+  '$it whose response was lost while the job ran causes a warning and a replacement line',
   async want => {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })
@@ -193,7 +193,7 @@ test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port'
   },
 )
 
-test('the final status waits longer than all before it, when Port asks for that', async () => {
+test('the final status waits longer than all earlier requests if Port asks for it', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -211,7 +211,7 @@ test('the final status waits longer than all before it, when Port asks for that'
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('a leg of a matrix names itself as GitHub does, at the start and at the end', async () => {
+test('a matrix job has the same name as on GitHub, at the start and at the end', async () => {
   for (const [matrix, name] of [
     [{ os: 'linux', node: 22 }, 'deploy (linux, 22)'],
     [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
@@ -230,7 +230,7 @@ test('a leg of a matrix names itself as GitHub does, at the start and at the end
   }
 })
 
-test('post without a state has nothing to do, and never fails a job by what it finds broken', async () => {
+test('post without a state does nothing, and never fails a job because of broken data', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
@@ -240,7 +240,7 @@ test('post without a state has nothing to do, and never fails a job by what it f
   expect(process.exitCode).toBe(0)
 })
 
-test('post finds out what main could not: the run ended meanwhile, or Port knows no such run', async () => {
+test('post detects what main could not: the run has finished meanwhile, or Port knows no such run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
@@ -255,7 +255,7 @@ test('post finds out what main could not: the run ended meanwhile, or Port knows
   )
 })
 
-test('Port being away for a whole job is one warning of main and one of post, and the job stays green', async () => {
+test('if Port is down for a whole job, main and post warn once each, and the job succeeds', async () => {
   const system = await startSystem()
   await system.port.failures.down()
   const job = openRunner(system, { 'github-token': '' })
@@ -270,7 +270,7 @@ test('Port being away for a whole job is one warning of main and one of post, an
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
 })
 
-test('report: workflow leaves the end to others, and sends a summary of the author with the link that is missing', async () => {
+test("report: workflow leaves the conclusion to others, and sends the author's summary with the missing link", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
@@ -288,7 +288,7 @@ test('report: workflow leaves the end to others, and sends a summary of the auth
   ])
 })
 
-test('post uses the token of Port that main got, and gets its own once that has expired', async () => {
+test('post uses the Port token of main, and requests its own once that token has expired', async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', 'github-token': '' })
   await job.run('main')
@@ -306,7 +306,7 @@ test('post uses the token of Port that main got, and gets its own once that has 
   expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test('a symbolic link in place of a file that steps append to is not followed', async () => {
+test('a symbolic link that replaces a file for steps is not followed', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -332,7 +332,7 @@ test('a symbolic link in place of a file that steps append to is not followed', 
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('what is wrong in $PORT_RUN is a warning with fail-on-report-error, too', async () => {
+test('mistakes in $PORT_RUN cause a warning even with fail-on-report-error', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
   await job.run('main')
@@ -357,7 +357,7 @@ test('every topic that a message links to is a section of docs/errors.md', () =>
   for (const topic of topics) expect(page).toContain(`\n## ${topic}\n`)
 })
 
-test('when the relay accepts no further lines, one warning counts those left out, and the conclusion goes all the same', async () => {
+test('if the relay accepts no more lines, one warning counts the omitted lines, and the conclusion is sent anyway', async () => {
   const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')
@@ -383,7 +383,7 @@ test('when the relay accepts no further lines, one warning counts those left out
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
-test('after the end of the delivery one notice says that nothing more is sent, and the job stays green', async () => {
+test('after the delivery has finished, one notice says that nothing more is sent, and the job succeeds', async () => {
   const relay = await createRelay()
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
@@ -399,7 +399,7 @@ test('after the end of the delivery one notice says that nothing more is sent, a
   expect(process.exitCode).not.toBe(1)
 })
 
-test('a secret of 30 KB with many lines does not hold up the end of a job with a log of a megabyte', async () => {
+test('a secret of 30 KB with many lines does not delay post with a log of a megabyte', async () => {
   const system = await startSystem()
   const secret = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`).join(
     '\n',

@@ -14,7 +14,7 @@ const INPUTS: JsonObject = {
 const EVENT = { diff: { before: null, after: { description: 'd'.repeat(30_000) } } }
 const ID = 'r_Q0YotCZMKxDLdlaU'
 
-/** Main with this payload: what it prints and its outputs. */
+/** Runs main with this payload. Returns its output lines and its outputs. */
 async function runMain(system: System, payload: unknown, inputs: Record<string, string> = {}) {
   const job = openRunner({ ...system, payload }, { 'github-token': '', ...inputs })
   const lines = await job.run('main')
@@ -25,7 +25,7 @@ test.each<[string, JsonObject]>([
   ['as an object', { body: bodyFor(ID, INPUTS, { event: EVENT }) }],
   ['as a text', { body: JSON.stringify(bodyFor(ID, INPUTS, { event: EVENT })) }],
 ])(
-  "what did not fit into the payload is fetched from the body of Port's run (%s): the outputs are equal to the byte",
+  "inputs omitted from the payload are fetched from the body of Port's run (%s): the outputs are equal to the byte",
   async (_, payload) => {
     const system = await startSystem()
     const whole = payloadFor(ID, INPUTS, { event: EVENT, maxBytes: Number.POSITIVE_INFINITY })
@@ -37,12 +37,12 @@ test.each<[string, JsonObject]>([
     expect(lines).toEqual([])
     expect(outputs).toEqual((await runMain(await startSystem(), whole, { report: 'off' })).outputs)
     expect(outputs.payload).toBe(JSON.stringify(whole))
-    // Whose run it is, is answered by the same request.
+    // The same response shows which run owns the Port run.
     expect(system.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   },
 )
 
-test('where the body does not hold an input, the properties of the run do', async () => {
+test('if the body does not contain an input, the properties of the run do', async () => {
   const system = await startSystem()
   system.run.properties = INPUTS
   system.run.payload.body = { something: 'else' }
@@ -99,7 +99,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
   },
 )
 
-test('thousands of inputs, which went as one, come back as well', async () => {
+test('thousands of inputs that were omitted as one are fetched too', async () => {
   const system = await startSystem()
   const inputs = Object.fromEntries(
     Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),

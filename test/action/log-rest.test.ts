@@ -17,7 +17,7 @@ function openLog(content: string | Buffer = ''): string {
   return path
 }
 
-/** A clock that sleeping moves. */
+/** A clock that sleeping advances. */
 function openClock() {
   let now = 0
   const sleep = async (ms: number) => {
@@ -29,7 +29,7 @@ function openClock() {
 const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
-test('of a large log the first and the last megabyte are sent, and how much is left out between whole lines', () => {
+test('the first and last megabyte of a large log are sent, with the omitted size between whole lines', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
   const shown = linesFrom(openLog(`${lines.join('\n')}\n`), 0)
   const gap = shown.findIndex(line => line.includes('left out'))
@@ -40,7 +40,7 @@ test('of a large log the first and the last megabyte are sent, and how much is l
   expect(shown.join('\n').length).toBeLessThan(2_000_100)
 })
 
-test('a log that was written anew is sent from its start, by the progress reporter and at the end', () => {
+test('a rewritten log is sent from its start, by the progress reporter and by post', () => {
   const path = openLog('a first, long line of the log\n')
   const sent = markAt(path, 30)
   expect(nextMark(path, sent)).toEqual(sent)
@@ -55,7 +55,7 @@ test('a log that was written anew is sent from its start, by the progress report
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
 })
 
-test('the report is claimed by the first who reports, not by who creates the file', () => {
+test('the first process that reports claims the report, not the process that creates the file', () => {
   const path = openLog('of a step\n')
   expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
   expect(claimReport(path, 'updates')).toBeNull()
@@ -63,7 +63,7 @@ test('the report is claimed by the first who reports, not by who creates the fil
   expect(claimReport(`${path}.other`, 'job')).toBeNull()
 })
 
-test('a zero byte in UTF-8 costs itself, and no line after it', () => {
+test('a zero byte in UTF-8 removes itself, and no line after it', () => {
   const bytes = Buffer.from('first\nsome\0thing\nodd\0\n3\0\nline4\n')
   expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', '3', 'line4'])
   expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['ab'])
@@ -73,16 +73,16 @@ test.each([
   ['in colours', 'key hunter2-\x1b[01;31m\x1b[KTOP\x1b[m\x1b[K-secret\x1b[0m\r\n'],
   ['in a link', '\x1b]8;;https://a.example/\x07key\x1b]8;;\x07 hunter2-TOP-secret\n'],
   ['in UTF-16 that is not known as such', Buffer.from('ключ hunter2-TOP-secret\n', 'utf16le')],
-])('a secret that stands %s is hidden', (_, written) => {
+])('a secret that is written %s is redacted', (_, written) => {
   const [line] = splitLines(Buffer.from(written as string), { rest: true })
   expect(createRedact(['hunter2-TOP-secret'])(line!.text)).toMatch(/^\S+ \*\*\*$/)
 })
 
-test('of a secret that lies across the ends of what is read at once no half is sent', () => {
+test('a secret that spans the boundaries of the read ranges is not partly sent', () => {
   const secret = 'hunter2-TOP-secret'
   const redact = createRedact([secret])
   const halves = /hunter2|secret/
-  // One line, of which the last megabyte begins within the secret; then one that begins in the first.
+  // First a line in which the last megabyte starts within the secret, then a line that starts in the first megabyte.
   for (const more of ['', '\nlast']) {
     const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
     const shown = linesFrom(path, 0).map(redact)
@@ -101,7 +101,7 @@ test('of a secret that lies across the ends of what is read at once no half is s
   expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
 })
 
-test('UTF-16 without a mark is known by its ends of line, also with no Latin letter, and when cut between two bytes', () => {
+test('UTF-16 without a mark is recognized by its line ends, even without Latin letters or cut between two bytes', () => {
   const wide = Buffer.from('zwei\n漢字\r\n\nfünf\n', 'utf16le')
   expect(texts(splitLines(wide, { rest: false }))).toEqual(['zwei', '漢字', '', 'fünf'])
   const cut = wide.subarray(0, -1)
@@ -110,13 +110,13 @@ test('UTF-16 without a mark is known by its ends of line, also with no Latin let
 })
 
 test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\nĊ is U+010A\nlast\n'])(
-  'in UTF-16 no character is taken for the end of a line: %j',
+  'in UTF-16 no character is mistaken for the end of a line: %j',
   text => {
     const lines = text.split(/\r?\n/).slice(0, -1)
     const wide = Buffer.from(text, 'utf16le')
     expect(texts(splitLines(wide, { rest: false }))).toEqual(lines)
     expect(texts(splitLines(Buffer.from(`\ufeff${text}`, 'utf16le'), { rest: false }))).toEqual(lines)
-    // After, before and between lines of UTF-8, of any length.
+    // After, before, and between lines of UTF-8, of any length.
     for (const narrow of ['ab\n', 'abc\n', '\n', '\n\n', '上海\n', 'ab\nc\n', 'odd\0\n']) {
       const mixed = Buffer.concat([Buffer.from(narrow), wide, Buffer.from(narrow), wide])
       const read = narrow.replace('\0', '').split('\n').slice(0, -1)
@@ -130,7 +130,7 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
   },
 )
 
-test('another process that has the pid of the progress reporter by now is neither waited for nor killed', async () => {
+test('another process that now has the pid of the progress reporter is neither waited for nor killed', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -144,7 +144,7 @@ test('another process that has the pid of the progress reporter by now is neithe
   expect(isAlive(innocent.pid!)).toBe(true)
 })
 
-test('where the system does not show when processes began, one that does not end is left alone after a while', async () => {
+test('if process start times are unavailable, a process that does not exit is left alone after a while', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -157,7 +157,7 @@ test('where the system does not show when processes began, one that does not end
   expect(isAlive(innocent.pid!)).toBe(true)
   expect(birthOf(innocent.pid!)).toMatch(/^\d+$/)
   expect(birthOf(2 ** 22 + 7)).toBeNull()
-  // A process that has ended is not known to be the progress reporter.
+  // An exited process cannot be identified as the progress reporter.
   writeFileSync(path, '')
   const again = progressFolder(path)
   again.open(process.pid)
@@ -166,7 +166,7 @@ test('where the system does not show when processes began, one that does not end
   expect(again.isItself(process.pid)).toBe('unknown')
 })
 
-test('what a line of the part that is left out masks, holds for what is sent', () => {
+test('a mask in an omitted line applies to the sent lines', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
   const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
   const path = openLog(

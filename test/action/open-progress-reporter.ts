@@ -9,7 +9,7 @@ import { createMasks } from '../../action/secrets/masks.ts'
 import type { LogLine, RunUpdate } from '../../port/types.ts'
 import { REPOSITORY, type System } from './play.ts'
 
-/** A log file and the progress reporter's folder next to it. */
+/** A log file, and the progress reporter's folder next to it. */
 export function openFolder() {
   const root = mkdtempSync(join(tmpdir(), 'progress-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
@@ -20,7 +20,7 @@ export function openFolder() {
   return { root, logFile, folder }
 }
 
-/** What the progress reporter is given for the run of a system. */
+/** The progress reporter's input for the run of a system. */
 export function jobFor(
   { port, github, run }: System,
   logFile: string,
@@ -55,7 +55,7 @@ export function jobFor(
   }
 }
 
-/** Follows a job with this clock; `run` stands for what Port gets. */
+/** Follows a job with this clock. `run` replaces Port's run. */
 export const follow = (
   job: FollowedJob,
   run: Partial<Following['run']> & Pick<Following['run'], 'update' | 'log'>,
@@ -75,7 +75,7 @@ const NO_ENTITIES = {
   isDeferred: false,
 }
 
-/** Follows with sleeps that only give way, until it is `over`. */
+/** Follows a job with sleeps that only yield, until it is `over`. */
 export async function followFast(
   job: FollowedJob,
   over: (sleeps: number) => boolean,

@@ -5,7 +5,7 @@ import { openRunner } from './open-runner.ts'
 
 export const SECRET_INPUT = 'pa55-of-the-database'
 
-/** An invocation with a secret input, and more of them. */
+/** An invocation with a secret input and other inputs. */
 export const deliver = (system: System, inputs: Record<string, string> = {}) =>
   system.deliver({
     body: {
@@ -14,7 +14,7 @@ export const deliver = (system: System, inputs: Record<string, string> = {}) =>
     },
   })
 
-/** A job that may have OIDC tokens. */
+/** A job that can request OIDC tokens. */
 export function openJob(
   system: System,
   payload: unknown,
@@ -32,7 +32,7 @@ export function openJob(
   )
 }
 
-/** Loses the token of the runner, as a job without "id-token: write". */
+/** Removes the token of the runner, like in a job without "id-token: write". */
 export const NO_TOKEN = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
 
 export const seeAlso = (topic: string) =>

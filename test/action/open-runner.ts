@@ -9,45 +9,45 @@ import { createFetch } from '../../action/runner/fetch.ts'
 import { start } from '../../action/start.ts'
 import { payloadFor, REPOSITORY, type System } from './play.ts'
 
-/** Where a message of {@link openRunner} links to. */
+/** The page that messages of {@link openRunner} link to. */
 export const seeAlso = (topic: string) =>
   ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`
 
 type Parts = Pick<System, 'port' | 'github'> & {
   run?: { id: string }
-  /** `client_payload`; default: that of `run`. */
+  /** `client_payload`. Default: the payload of `run`. */
   payload?: unknown
 }
 
-/** Lines on stdout, without masks. */
+/** The lines on stdout, without masks. */
 type Lines = string[]
 
 export interface InProcessRunner {
   /**
-   * Runs an entry point's function with the environment of the runner; `more` is laid over it. Sleeps move the clock
-   * and take no time.
+   * Runs an entry point's function with the environment of the runner. `more` overrides it. Sleeps advance the clock
+   * immediately.
    */
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
-  /** What main left for post, as the runner hands it on. */
+  /** The state that main saved for post, as the runner passes it. */
   state(): Record<string, string>
-  /** The outputs that main has set. */
+  /** The outputs that main set. */
   outputs(): Record<string, string>
-  /** Every text that was to be masked. */
+  /** Every masked value. */
   masks(): string[]
   folder: string
 }
 
 /**
- * The environment of a runner and its files, for the sources in this process: `process.env` and stdout are those of
+ * Sets up a runner's environment and files for the sources in this process: `process.env` and stdout belong to
  * the action for the rest of the test.
  *
- * @param env laid over the environment
+ * @param env overrides the environment
  */
 export function openRunner(
   { port, github, run, payload }: Parts,
   inputs: Record<string, string> = {},
   more: Record<string, string> = {},
-  /** Of the progress reporter; default: its bundle. */
+  /** The bundle of the progress reporter. Default: the built one. */
   script?: string,
 ): InProcessRunner {
   const folder = mkdtempSync(join(tmpdir(), 'runner-'))
@@ -118,7 +118,7 @@ export function openRunner(
         let passed = 0
         const sleep = async (ms: number) => {
           passed += ms
-          // What is under way at this moment goes on.
+          // Operations in progress continue.
           await wait(1)
         }
         const clock = () => Date.now() + passed
@@ -126,7 +126,7 @@ export function openRunner(
         if (entry === 'main') await start(runner, script ?? PROGRESS)
         else await finish(runner)
       }),
-    // What is saved last counts; null where main has left nothing to do.
+    // The value saved last counts. Null means that main left nothing to do.
     state: () =>
       Object.fromEntries(
         read('state').flatMap(([name, value], index, all) =>

@@ -3,7 +3,7 @@ import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { action, ownSteps, payloadFor, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-test('a job that succeeds gives every Port input as an output, and ends the Port run as SUCCESS', async () => {
+test('a successful job returns every Port input as an output, and finishes the Port run as SUCCESS', async () => {
   const system = await startSystem()
   const simulated = await system.simulate()
   await expect(transcript(simulated, system, { whole: true })).toMatchFileSnapshot('transcripts/success.yml')
@@ -18,7 +18,7 @@ const STEPS = `
 - { name: Notify, run: echo never }
 `
 
-test('a job that fails ends the Port run as FAILURE, and shows which step failed and which were skipped', async () => {
+test('a failed job finishes the Port run as FAILURE, and shows the failed step and the skipped steps', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({ steps: STEPS })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/failure.yml')
@@ -26,7 +26,7 @@ test('a job that fails ends the Port run as FAILURE, and shows which step failed
   expect(system.run.status).toBe('FAILURE')
 })
 
-test('a job that is cancelled ends the Port run as FAILURE with the label Cancelled', async () => {
+test('a canceled job finishes the Port run as FAILURE with the label Cancelled', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     steps: '- { name: Deploy, run: echo deploying && sleep 60 }',
@@ -37,7 +37,7 @@ test('a job that is cancelled ends the Port run as FAILURE with the label Cancel
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('legs of a matrix show progress, and a last job that needs them ends the Port run', async () => {
+test('matrix jobs show progress, and a last job that needs them finishes the Port run', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `
@@ -59,7 +59,7 @@ jobs:
   expect(system.run.status).toBe('FAILURE')
 })
 
-test('a re-run after the Port run has ended gives the outputs, and is not reported', async () => {
+test('a re-run after the Port run has finished returns the outputs and is not reported', async () => {
   const system = await startSystem()
   const first = await system.simulate()
   system.port.clearRequests()
@@ -71,7 +71,7 @@ test('a re-run after the Port run has ended gives the outputs, and is not report
 
 const ID = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test('a node run of a Port workflow gets link, log and result, its output whole each time', async () => {
+test('a node run of a Port workflow gets link, log, and result, and its complete output each time', async () => {
   const system = await startSystem()
   system.port.createNodeRun({ id: ID })
   const simulated = await system.simulate({

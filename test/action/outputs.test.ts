@@ -11,7 +11,7 @@ import { startRelay } from '../support/relay.ts'
 const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
-/** Three steps write outputs; the second waits for a file, so that a test can act between the first and the others. */
+/** Three steps write outputs. The second waits for a file, so that a test can act between the first and the others. */
 const workflow = (pause: string, credentials: string) => `
 on: { repository_dispatch: { types: [deploy_service] } }
 permissions: { id-token: write, actions: read }
@@ -57,7 +57,7 @@ const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
           port-client-secret: \${{ secrets.PORT_CLIENT_SECRET }}
           port-api-url: \${{ vars.PORT_API_URL }}`
 
-/** Runs a workflow for a node of a Port workflow. */
+/** Simulates a workflow for a node of a Port workflow. */
 async function runNode(system: System, yaml: string) {
   const { port, github, repositoryId } = system
   const node = port.createNodeRun()
@@ -77,7 +77,7 @@ async function runNode(system: System, yaml: string) {
 }
 
 test.each(['directly', 'through a relay that is killed in between'])(
-  'outputs of three steps reach a node run %s, with every PATCH from then on',
+  'outputs of three steps reach a node run %s, with every later PATCH',
   { timeout: 120_000 },
   async way => {
     const isDirect = way === 'directly'
@@ -123,7 +123,7 @@ test.each(['directly', 'through a relay that is killed in between'])(
   },
 )
 
-test('through the relay, outputs of two jobs are merged, and the result that the relay sends has them', async () => {
+test('through the relay, outputs of two jobs are merged, and the relay sends them with the result', async () => {
   const system = await startSystem()
   const { node, running } = await runNode(system, TWO_JOBS)
   await running
@@ -135,7 +135,7 @@ test('through the relay, outputs of two jobs are merged, and the result that the
   expect(lines).toContain('WARN The outputs of a run may hold 64 KB, and these are left out: large.')
 })
 
-test('outputs that do not fit 64 KB are left out by name, and the others stay', () => {
+test('outputs that exceed 64 KB are omitted by name, and the others are kept', () => {
   const large = 'x'.repeat(40_000)
   const { outputs, left } = mergeOutputs(
     { a: large, b: 1 },

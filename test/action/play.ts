@@ -20,32 +20,32 @@ export const REPOSITORY = 'acme/shop'
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 const GITHUB_RUN_ID = 16_000_000_042
 
-/** Port with one run in progress, GitHub with one repository, and a way to play a workflow between them. */
+/** Port with one run in progress, GitHub with one repository, and a way to simulate a workflow with them. */
 export interface System {
   port: PortApi
   github: GitHubApi
-  /** The run in Port, live. */
+  /** The live run in Port. */
   run: PortRun
-  /** The address that Port is to show, of an attempt. */
+  /** The URL that Port should show for an attempt. */
   runUrl(attempt?: number): string
-  /** Plays the steps after the action, in one job "deploy" unless `yaml` says otherwise. */
+  /** Simulates the steps after the action, in one job "deploy" unless `yaml` says otherwise. */
   simulate(options?: Play): Promise<SimulatedRun>
 }
 
 type Play = Partial<RunOptions> & {
-  /** Further inputs of the action. */
+  /** More inputs of the action. */
   with?: Record<string, string>
-  /** The steps after the action; default: one that succeeds. */
+  /** The steps after the action. Default: a successful step. */
   steps?: string
   clientPayload?: unknown
 }
 
 const INPUTS = { version: '1.4.2', replicas: 3, tags: ['a', 'b'], notes: null, dry_run: false }
 
-/** Opens the system for one test, and closes it after. */
+/** Opens the system for one test, and closes it afterwards. */
 export async function startSystem(
   options: { enterprise?: boolean; inputs?: JsonObject; port?: PortApiOptions } = {},
-  /** That of the test's context, where tests run side by side. */
+  /** The function of the test's context, if tests run in parallel. */
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
 ): Promise<System> {
   const [port, github] = await Promise.all([startPortApi(options.port), startGitHubApi(options)])
@@ -80,7 +80,7 @@ export async function startSystem(
   }
 }
 
-/** What the relay sends for an invocation of `deploy_service`. */
+/** The payload that the relay sends for an invocation of `deploy_service`. */
 export function payloadFor(
   runId: string,
   inputs: JsonObject = INPUTS,
@@ -90,7 +90,7 @@ export function payloadFor(
   return packClientPayload(invocation, { delivery: 'd_1', relay: null }, maxBytes) as unknown as JsonObject
 }
 
-/** The body that Port sends for it. */
+/** The body that Port sends for the invocation. */
 export function bodyFor(
   runId: string,
   inputs: JsonObject,
@@ -111,7 +111,7 @@ export function bodyFor(
   }
 }
 
-/** A repository of its own with these files, which use the action as those of others do. */
+/** Creates a repository with these files, which use the action like other repositories do. */
 export function repositoryWith(
   files: Record<string, string>,
 ): Pick<RunOptions, 'repositoryRoot' | 'actions'> {
@@ -126,7 +126,7 @@ export function repositoryWith(
 
 const RELEASE = 'org/port-webhook-action@v1'
 
-/** The action as an author uses it, with further inputs. */
+/** The action as an author uses it, with more inputs. */
 export function action(inputs: Record<string, string> = {}, id = 'port'): string {
   const more = Object.entries(inputs).map(([name, value]) => `          ${name}: ${JSON.stringify(value)}\n`)
   return `
@@ -148,7 +148,7 @@ jobs:
       ${steps.trim().replaceAll('\n', '\n      ')}
 `
 
-/** The action's own step and its post, in a job. */
+/** The action's own step and its post step, in a job. */
 export function ownSteps(job: SimulatedJob): { main: SimulatedStep; post: SimulatedStep } {
   const main = job.steps.find(step => step.kind === 'main')
   const post = job.steps.find(step => step.kind === 'post')

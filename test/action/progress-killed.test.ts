@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { isAlive } from '../../action/progress/process.ts'
 import { startSystem } from './play.ts'
 
-/** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` plays the whole set. */
+/** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` runs all cases. */
 const KILLS = Number(process.env.PLAY_KILLS ?? 2)
 
 const kills = Array.from({ length: KILLS }, (_, index) => ({
@@ -10,8 +10,8 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
-describe.concurrent('killed at any moment, no process is left and no line sent twice', () => {
-  test.each(kills)('the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
+describe.concurrent('after a kill at any moment, no process remains and no line is sent twice', () => {
+  test.each(kills)('killing the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
     const system = await startSystem({}, close => {
       finish = close
@@ -34,7 +34,7 @@ describe.concurrent('killed at any moment, no process is left and no line sent t
       const lines = system.run.logs.flatMap(log => log.message.split('\n'))
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      // Of a step that is killed no line is missing either; of a progress reporter only what it was about to send.
+      // A killed step loses no line. A killed progress reporter loses only the lines that it was about to send.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
       const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
         step.exitCode,

@@ -9,14 +9,14 @@ import { follow, followFast, jobFor, openFolder } from './open-progress-reporter
 import { openRunner } from './open-runner.ts'
 import { REPOSITORY, startSystem } from './play.ts'
 
-// What the progress reporter does with a clock that tests move; progress.test.ts runs the bundle.
+// The progress reporter with a clock that the tests control. progress.test.ts runs the bundle.
 
 afterEach(() => {
   vi.restoreAllMocks()
   vi.useRealTimers()
 })
 
-test('what Port refuses it leaves to post, and goes on with the rest', async () => {
+test('the progress reporter leaves to post what Port refuses, and continues with the rest', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -59,7 +59,7 @@ test('what Port refuses it leaves to post, and goes on with the rest', async () 
   expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
-test('stopping waits for it, and kills one that does not end', async () => {
+test('stopping waits for the progress reporter, and kills it if it does not exit', async () => {
   const { logFile, folder } = openFolder()
   const { spawn } = await import('node:child_process')
   const child = spawn('sleep', ['60'])
@@ -78,7 +78,7 @@ test('stopping waits for it, and kills one that does not end', async () => {
   })
 })
 
-test('a burst of lines goes in batches, each line once; one that ends meanwhile sends no more', async () => {
+test('a burst of lines is sent in batches, each line once, and a run that finishes meanwhile gets no more', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
@@ -107,7 +107,7 @@ test('a burst of lines goes in batches, each line once; one that ends meanwhile 
   expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
-// What the progress reporter does with services that are failing, and with a log that misbehaves, in this process.
+// The progress reporter with failing services and an unusual log, in this process.
 
 function stopWhen(condition: () => boolean): AbortController {
   const stopping = new AbortController()
@@ -118,7 +118,7 @@ function stopWhen(condition: () => boolean): AbortController {
   return stopping
 }
 
-test('no more than thirty requests with lines go to Port in a minute, however fast a step writes', async () => {
+test('no more than thirty requests with lines go to Port per minute, however fast a step writes', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
@@ -138,7 +138,7 @@ test('no more than thirty requests with lines go to Port in a minute, however fa
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines of a file that was written anew are sent too, and empty ones are not', async () => {
+test('lines of a rewritten file are sent too, but empty lines are not', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'a first, long line of the log\n')
@@ -177,12 +177,12 @@ test('lines of a file that was written anew are sent too, and empty ones are not
   expect(folder.sent().offset).toBe(10)
 })
 
-test('of lines that Port has in part, or may have, none is sent again', async () => {
+test('lines that Port has, or may have, are not sent again', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const shown: string[][] = []
-  /** While the request is under way: whatever becomes of it, post knows. */
+  /** While the request is in progress: post knows that the lines may have been sent, whatever happens. */
   const lost: number[] = []
   await followFast(
     jobFor(system, logFile, { github: null }),
@@ -200,7 +200,7 @@ test('of lines that Port has in part, or may have, none is sent again', async ()
   expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
 })
 
-test("where GitHub's limit of requests is reached, it is asked again when that ends", async () => {
+test("when GitHub's rate limit is reached, the next request waits until the limit resets", async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
   system.github.fail({ status: 403, headers: { 'retry-after': '300' } })
@@ -216,7 +216,7 @@ test("where GitHub's limit of requests is reached, it is asked again when that e
     clock: () => now,
     sleep: async ms => {
       await new Promise(done => setTimeout(done, 5))
-      // The log is looked at every two seconds.
+      // The log is polled every two seconds.
       if (ms === 2_000) return
       waits.push(ms)
       now += ms
@@ -231,14 +231,14 @@ afterEach(() => {
   process.execPath = execPath
 })
 
-/** A script in the place of the progress reporter's bundle. */
+/** Writes a script that replaces the progress reporter's bundle. */
 function scriptOf(source: string): string {
   const path = join(openFolder().root, 'progress.cjs')
   writeFileSync(path, source)
   return path
 }
 
-test('the progress reporter gets its keys by standard input alone, and nothing of the action in its environment', async () => {
+test("the progress reporter gets its keys only through standard input, and none of the action's environment", async () => {
   const system = await startSystem()
   const file = join(openFolder().root, 'given.json')
   const script = scriptOf(`
@@ -269,7 +269,7 @@ test('the progress reporter gets its keys by standard input alone, and nothing o
   expect(progressFolder(job.files.log).pid()).toBeGreaterThan(0)
 })
 
-test('a progress reporter that cannot be started costs the progress, and nothing else', async () => {
+test('a progress reporter that fails to start only prevents progress reports', async () => {
   const system = await startSystem()
   const job = openRunner(system, { live: 'true', 'github-token': '' })
   process.execPath = '/nowhere/node'
@@ -280,7 +280,7 @@ test('a progress reporter that cannot be started costs the progress, and nothing
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the progress reporter lives no longer than five days, and without a file system that can be watched it looks itself', async () => {
+test('the progress reporter runs for at most five days, and polls if the file system cannot be watched', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   let stopped = false
   const folder = { path: '/nowhere', stopped: () => stopped }

@@ -6,7 +6,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { payloadFor, type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-/** What Port got while the job ran: after the four requests of main, before the log and the final status of post. */
+/** The requests to Port while the job ran: after main's four requests, before post's log and final status. */
 function sentMeanwhile({ port }: System): { path: string; body: Record<string, unknown>; at: number }[] {
   return port.requests
     .slice(4, -2)
@@ -16,9 +16,9 @@ function sentMeanwhile({ port }: System): { path: string; body: Record<string, u
 const linesOf = ({ run }: System) => run.logs.slice(1).flatMap(log => log.message.split('\n'))
 
 describe.concurrent('while the job runs', () => {
-  test('Port shows which step runs, and each new line once', async ({ expect, onTestFinished }) => {
+  test('Port shows the running step, and each new line once', async ({ expect, onTestFinished }) => {
     const system = await startSystem({}, onTestFinished)
-    // Each step waits until Port has its label and its line, so that every run shows the same.
+    // Each step waits until Port has its label and line, so that every run shows the same.
     const pauses = mkdtempSync(join(tmpdir(), 'gates-'))
     onTestFinished(() => rmSync(pauses, { recursive: true, force: true }))
     const steps = ['Build image', 'Roll out'].map(
@@ -39,7 +39,7 @@ describe.concurrent('while the job runs', () => {
     )
   })
 
-  test('with live: false nothing is sent before the end, and no process is started', async ({
+  test('with live: false nothing is sent before post, and no process is started', async ({
     onTestFinished,
   }) => {
     const system = await startSystem({}, onTestFinished)
@@ -50,7 +50,7 @@ describe.concurrent('while the job runs', () => {
     expect(linesOf(system)[0]).toBe('line')
   })
 
-  test('a run of a node is shown its step with its link, which each call replaces', async ({
+  test('a node run shows its step with its link, and each request replaces them', async ({
     onTestFinished,
   }) => {
     const system = await startSystem({}, onTestFinished)

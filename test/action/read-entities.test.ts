@@ -4,14 +4,14 @@ import { readEntities as readDocument } from '../../action/steps/entities.ts'
 import { sendEntities } from '../../action/steps/send.ts'
 import { PortError } from '../../port/client/client.ts'
 
-/** @throws Error with the mistakes, as they are shown */
+/** @throws Error with the formatted mistakes */
 async function readEntities(text: string) {
   const { entities, mistakes } = await readDocument(text, 7)
   if (mistakes.length === 0) return entities
   throw new Error(mistakes.map(each => describeMistake(each, 'the file', shown => shown)).join('\n'))
 }
 
-test('entities are read from YAML and JSON, checked, and sent one after the other', async () => {
+test('entities are read from YAML and JSON, validated, and sent one after the other', async () => {
   expect(
     await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
   ).toHaveLength(1)
@@ -56,7 +56,7 @@ const portThat = (
 ) => ({ upsertEntity, deleteEntity: async () => {}, isDeferred: false, late })
 
 test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0x1F'], ['true']])(
-  'an identifier %s without quotes is what is written',
+  'an identifier %s without quotes is used as written',
   async written => {
     const identifiers = async (text: string) => (await readEntities(text)).map(({ body }) => body.identifier)
     expect(
@@ -81,7 +81,7 @@ test.each([
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
-test('numbers that arrive as they are written are sent, and so are large ones in quotes', async () => {
+test('numbers that arrive as written are sent, and so are large numbers in quotes', async () => {
   const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
@@ -102,7 +102,7 @@ test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(
   },
 )
 
-test('what is null, as of an input that was not sent, counts as not named', async () => {
+test('a null value, for example from an input that was not sent, counts as missing', async () => {
   const text =
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })
@@ -111,7 +111,7 @@ test('what is null, as of an input that was not sent, counts as not named', asyn
   )
 })
 
-test('with no time left, or with Port away, the rest of the entities are not tried', async () => {
+test('if no time is left, or Port is unreachable, the remaining entities are not tried', async () => {
   const entities = await readEntities(
     JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier }))),
   )

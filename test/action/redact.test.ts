@@ -55,17 +55,17 @@ test.each<[string, (secret: string) => string]>([
   const hidden = createRedact([SECRET])(`before ${text} after`)
   expect(hidden).toMatch(/^before .*\*\*\*.* after$/)
   for (const part of ['quo', 'secret', 'ted']) expect(hidden).not.toContain(part)
-  // Of Base64 at most the digits that hold bits of its neighbours are left.
+  // At most, the Base64 digits that also encode neighboring bits remain.
   expect(hidden.length).toBeLessThan(`before ${text} after`.length - 20)
 })
 
-test('a short secret does not blacken whatever looks like a piece of its Base64', () => {
+test('a short secret does not redact text that only looks like part of its Base64', () => {
   const text = 'the words Yg and YWI stay'
   expect(createRedact(['ab'])(text)).toBe(text)
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('of a secret of short lines each line is masked, but for mere punctuation, and all of it is kept from Port', () => {
+test('each line of a secret with short lines is masked, except punctuation, and the whole secret is kept from Port', () => {
   const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
   expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
   expect(plain('!!\n??')).toEqual([])
@@ -75,7 +75,7 @@ test('of a secret of short lines each line is masked, but for mere punctuation, 
   expect(plain('{\n"a": "1"\n}')).toEqual(['"a": "1"'])
 })
 
-test('the keys and tokens of the job are secrets too, where it has them', () => {
+test('the keys and tokens of the job are secrets too, if it has them', () => {
   const inputs = {
     portClientSecret: 'client',
     privateKey: '',

@@ -5,14 +5,14 @@ import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
 
-// A job without credentials of Port, by the sources in this process; the relay is a process of its own.
+// A job without Port credentials, run from the sources in this process. The relay is a separate process.
 
 const [, script] = process.argv
 afterEach(() => {
   process.argv[1] = script!
 })
 
-test('what did not fit the payload comes from the relay, and each clear text of it stays out of Port', async () => {
+test('an input omitted from the payload comes from the relay, and none of its plaintext reaches Port', async () => {
   const system = await startSystem()
   const large = 'x'.repeat(70_000)
   const { payload, portRun } = await deliver(system, { large })
@@ -24,7 +24,7 @@ test('what did not fit the payload comes from the relay, and each clear text of 
   await vi.waitFor(() => expect(portRun!.summary).toBe('***!'), { timeout: 10_000 })
 })
 
-test('with a relay that is away the job fails where it needs the relay, and post reports once it is back', async () => {
+test('if the relay is down, the job fails when it needs the relay, and post reports once the relay is back', async () => {
   const system = await startSystem()
   const { payload, portRun } = await deliver(system)
   await system.relay.stop()
@@ -40,7 +40,7 @@ test('with a relay that is away the job fails where it needs the relay, and post
   const state = JSON.parse(job.state().STATE_report!)
   expect(state).toMatchObject({ checked: false, linked: false, relay: { idToken: null, token: null } })
 
-  // The runner gives no token any more, so nothing proves this run.
+  // The runner issues no more tokens, so this run cannot authenticate.
   expect(await job.run('post', { ...job.state(), ...NO_TOKEN })).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: the job may not have an OIDC token\. Give the job/,
@@ -64,7 +64,7 @@ async function endDelivery(system: System, id: string) {
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['a secret input', {}, {}, '"password"'],
   ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
-])('a re-run after the end of the delivery fails where it needs %s', async (_, env, inputs, names) => {
+])('a re-run after the delivery has finished fails if it needs %s', async (_, env, inputs, names) => {
   const system = await startSystem(env)
   const { id, payload } = await deliver(system, inputs)
   const first = openJob(system, payload, { 'github-token': '' })
@@ -80,7 +80,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   expect(process.exitCode).toBe(1)
 })
 
-test('a re-run after the end of the delivery names of several secret inputs those that no key of its own decrypts', async () => {
+test('a re-run after the delivery has finished lists the secret inputs that none of its own keys decrypts', async () => {
   const system = await startSystem()
   const { privateKeyPem, publicKeyPem } = vectors['client-side']
   const { publicKey } = generateKeyPairSync('rsa', {
@@ -110,7 +110,7 @@ test('a re-run after the end of the delivery names of several secret inputs thos
   expect(job.outputs().own).toBe('mine')
 })
 
-test('a payload that names another relay than the input relay-url fails the job, and no token goes there', async () => {
+test('a payload with another relay than the input relay-url fails the job, and no token is sent there', async () => {
   const system = await startSystem()
   const { payload } = await deliver(system)
   const pinned = openJob(system, payload, { 'relay-url': `${system.url}/` })
@@ -140,7 +140,7 @@ test('no OIDC token is sent over plain HTTP to another machine', async () => {
   expect(system.issuer.requests).toEqual([])
 })
 
-test('a relay without credentials of Port still opens secret inputs, and says what it lacks', async () => {
+test('a relay without Port credentials still decrypts secret inputs, and reports what is missing', async () => {
   const system = await startSystem({ PORT_CLIENT_ID: '' })
   const { payload } = await deliver(system)
   const job = openJob(system, payload)
@@ -149,14 +149,14 @@ test('a relay without credentials of Port still opens secret inputs, and says wh
       `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)
-  // Post still writes the summary of the job, and has nothing more to say.
+  // Post still writes the summary of the job, and reports nothing more.
   expect(JSON.parse(job.state().STATE_report!)).toMatchObject({ outlook: 'doubtful', checked: false })
   expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
 })
 
-test('with nothing secret or large the relay is asked once, and a run that has ended is left alone', async () => {
+test('a job without secret or large inputs sends one request to the relay, and leaves a finished run alone', async () => {
   const system = await startSystem()
   const { payload, portRun } = await system.deliver()
   system.port.endRun(portRun!.id, 'FAILURE')
@@ -167,9 +167,9 @@ test('with nothing secret or large the relay is asked once, and a run that has e
   expect(job.outputs().version).toBe('1.4.2')
 })
 
-// A second workflow run for a delivery, without credentials of Port, by the sources in this process.
+// A second workflow run for a delivery, without Port credentials, run from the sources in this process.
 
-test('a second workflow run of a delivery is a duplicate, which gets nothing of the payload', async () => {
+test('a second workflow run of a delivery is a duplicate and gets nothing from the payload', async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })

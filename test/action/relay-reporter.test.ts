@@ -16,13 +16,13 @@ const STARTED: JsonObject = {
   secrets: { password: 'clear' },
 }
 
-/** Of the token `expired`, a relay says so. */
+/** The relay reports that the token `expired` has expired. */
 const expire: MiddlewareHandler = async (c, next) =>
   c.req.header('authorization') === 'Bearer expired'
     ? sendProblem(c, new Problem(401, 'It has expired.'))
     : next()
 
-/** What speaks as a relay and as the endpoint of the runner, and can be made to fail. */
+/** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
 async function createRelay({ started = STARTED } = {}) {
   const app = new Hono<FakeServerEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
@@ -70,7 +70,7 @@ type Message = { number: number; sender: string; reports: JsonObject[]; finishin
 const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
   requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
-test('a run proves itself once, with a token for exactly the relay, and masks all that it is given', async () => {
+test('a run authenticates once, with a token for exactly this relay, and masks everything that it receives', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   expect(reporter.access()).toEqual(relay.access)
@@ -88,7 +88,7 @@ test('a run proves itself once, with a token for exactly the relay, and masks al
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test('what is reported together goes in one message, and what is too large for one in several, in order', async () => {
+test('simultaneous reports go in one message, and reports that are too large go in several, in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()
@@ -121,7 +121,7 @@ test('what is reported together goes in one message, and what is too large for o
   expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
 })
 
-test('a message whose response was lost is sent again under its number, when the relay allows it', async () => {
+test('a message whose response was lost is sent again with the same number when the relay allows it', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
@@ -134,7 +134,7 @@ test('a message whose response was lost is sent again under its number, when the
 })
 
 test.each([400, 410, 413])(
-  'a report that the relay refuses with %i costs no other report of its message',
+  'the relay refuses a report with %i without losing the other reports of the message',
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
@@ -155,7 +155,7 @@ test.each([400, 410, 413])(
 )
 
 test.each([400, 413])(
-  'a conclusion arrives without the summary that the relay refuses with %i',
+  'the conclusion arrives without the summary if the relay refuses it with %i',
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
@@ -163,12 +163,12 @@ test.each([400, 413])(
     relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
     expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
-    // Only a conclusion is sent again with less.
+    // Only a conclusion is sent again in a shorter form.
     await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
   },
 )
 
-test('without a proof there is no report, and the error names the permission', async () => {
+test('without an OIDC token nothing is reported, and the error names the permission', async () => {
   const relay = await createRelay()
   const hint = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
   for (const status of [401, 403, 404]) {
@@ -216,7 +216,7 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   },
 )
 
-test('another run has the delivery: its id is given, and no report goes', async () => {
+test('if another run has the delivery, the error gives the id of that run, and nothing is reported', async () => {
   const relay = await createRelay({ started: { duplicate: true, github_run_id: 4711 } })
   const reporter = relay.report()
   expect(await reporter.start()).toMatchObject({
@@ -233,7 +233,7 @@ test.each([
   ['/report/inputs', '<html>Please log in</html>'],
   ['/report', { delivery: 'd_1', number: 7 }],
 ])(
-  "a response to POST %s that is not the relay's (%j) is named as such, and the request is repeated",
+  'a response to POST %s from something other than the relay (%j) is reported, and the request is repeated',
   async (path, body) => {
     const relay = await createRelay()
     const token = path === '/report/start' ? null : 'report-token'
@@ -257,7 +257,7 @@ test.each([
   },
 )
 
-test('inputs come with the start, or by the token of an earlier process', async () => {
+test('inputs are returned by the start, or with the token of an earlier process', async () => {
   const relay = await createRelay()
   expect(await relay.report().inputs()).toMatchObject({ payload: null, secrets: { password: 'clear' } })
   expect(await relay.report({ token: 'earlier', complete: true }).inputs()).toEqual({
@@ -271,7 +271,7 @@ test('inputs come with the start, or by the token of an earlier process', async 
   })
 })
 
-test('a token that has expired is followed by another proof, and one that the relay renews is used from then on', async () => {
+test('an expired token is replaced with another OIDC token, and a token that the relay renews is used from then on', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'expired' })
   await reporter.log([line('late')])
@@ -300,7 +300,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'ended', boolean]
   [410, 'ended', false],
   [413, 'refused', false],
 ])(
-  'the response %i of the relay is %s; that of a gateway says nothing about the report',
+  'the response %i from the relay is %s, but from a gateway it tells nothing about the report',
   async (status, kind, temporary) => {
     const relay = await createRelay()
     const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })
@@ -321,7 +321,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'ended', boolean]
 test.each([
   ['https://relay.acme.example:8443/report?x=1', 'it redirects to https://relay.acme.example:8443.'],
   ['http://[', 'check RELAY_PUBLIC_URL'],
-])('a redirect to %s is named by its origin, and the variable to correct', async (location, sentence) => {
+])('a redirect to %s is reported with the variable to correct', async (location, sentence) => {
   const relay = await createRelay()
   relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
   const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
@@ -332,7 +332,7 @@ test.each([
   await expect(report).rejects.toThrow(sentence)
 })
 
-test.each(['before', 'within'] as const)('a response that is cut (%s) names the address', async cut => {
+test.each(['before', 'within'] as const)('a cut response (%s) is reported with the address', async cut => {
   const relay = await createRelay()
   relay.fail({ cut })
   await expect(relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])).rejects.toThrow(
@@ -340,7 +340,7 @@ test.each(['before', 'within'] as const)('a response that is cut (%s) names the 
   )
 })
 
-test('all requests share one budget for their waits, and only a conclusion may wait longer', async () => {
+test('all requests share one budget for waiting, and only a conclusion can wait longer', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   const later = (seconds: number, times: number) =>

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
-// Whether and how a job is reported, by the functions of main and post.
+// Whether and how main and post report a job.
 
-/** Main and post of one job; what they printed, and what they asked of Port. */
+/** Runs main and post of one job. Returns their output and their requests to Port. */
 async function runJob(system: System, inputs: Record<string, string> = {}, payload?: unknown) {
   const job = openRunner(
     { ...system, ...(payload !== undefined && { payload }) },
@@ -17,7 +17,7 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
   const post = await job.run('post', job.state())
   const asked = system.port.requests.map(({ method, path }) => `${method} ${path}`)
   const reported = asked.filter(call => !call.endsWith('/access_token'))
-  // The steps are in the way of no test here: without a token they are not read.
+  // These tests do not need the steps: without a token, steps are not read.
   return { job, main, post: post.filter(line => !line.startsWith('::notice::The steps of this')), reported }
 }
 
@@ -26,7 +26,7 @@ const sorted = (calls: string[]) => calls.toSorted()
 const READ = `GET ${RUN_PATH}?version=v2`
 
 test.each(['workflow', 'updates'])(
-  'report: %s sends start and log, and never ends the Port run',
+  'report: %s sends start and log, but never finishes the Port run',
   async report => {
     const system = await startSystem()
     const { reported } = await runJob(system, { report, 'status-label': 'Deploying' })
@@ -53,14 +53,14 @@ test.each<[string, Record<string, string>, unknown, string]>([
   expect(system.port.requests).toEqual([])
 })
 
-test('with fail-on-report-error the job fails when the report does', async () => {
+test('with fail-on-report-error the job fails if the report fails', async () => {
   const inputs = { 'port-client-secret': 'that-of-another', 'fail-on-report-error': 'true' }
   const { main } = await runJob(await startSystem(), inputs)
   expect(main).toEqual([expect.stringMatching(/^::error::Reporting to Port failed/)])
   expect(process.exitCode).toBe(1)
 })
 
-test('a run that Port does not know is one warning that names region and organization', async () => {
+test('a run that Port does not know causes one warning that names region and organization', async () => {
   const system = await startSystem()
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
@@ -115,7 +115,7 @@ test.each([
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
-test('429 is answered by waiting as long as Port says; longer than a job may wait, it is a warning', async () => {
+test('a 429 makes the job wait as long as Port says, and causes a warning if that is too long', async () => {
   const system = await startSystem()
   system.port.failures.rateLimit({ retryAfter: 7, times: 1 })
   const { main, post } = await runJob(system)

@@ -16,7 +16,7 @@ function read(text: string | Buffer, final = true) {
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, outputs: {}, problems: [] }
 
-test('values and texts of several lines are read; of what is written twice, the last counts, but links add up', () => {
+test('reads values and multiline texts, the last value counts, and links add up', () => {
   expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
   const text = [
     'status-label=Rolling out = 1',
@@ -45,7 +45,7 @@ test('values and texts of several lines are read; of what is written twice, the 
   expect(read(Buffer.from(`\ufeff${ofWindows}`, 'utf16le'))).toEqual(expected)
 })
 
-test('what is still being written is left for later', () => {
+test('leaves incomplete lines for later', () => {
   expect(read('status-label=a\nlink=https://a.exa', false)).toMatchObject({ statusLabel: 'a', links: [] })
   expect(read('status-label=a\nsummary<<END\nfirst\n', false)).toMatchObject({ summary: '', problems: [] })
 })
@@ -64,12 +64,12 @@ test.each([
     'summary<<END\ntext\n',
     'Line 1 of $PORT_RUN: no line after it consists of the delimiter: "summary<<END".',
   ],
-])('%j is left out, and named', (text, problem) => {
+])('%j is omitted and reported', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 
 test.each(['Conclusion=FAILURE', 'summary<<EOF\nhi\nEOF \nconclusion=failure'])(
-  'a run that %j says failed has failed',
+  'a run that %j marks as failed has failed',
   text => expect(read(text)).toMatchObject({ conclusion: 'failure' }),
 )
 
@@ -77,17 +77,17 @@ test.each([
   ['success', ['SUCCESS', 'Success', 'succeeded']],
   ['failure', ['FAILURE', 'failed', 'FAILED']],
   ['cancelled', ['CANCELLED', 'canceled']],
-])('a conclusion is %s in the words of GitHub and of Port', (conclusion, words) => {
+])('a conclusion is %s with the values of GitHub and Port', (conclusion, words) => {
   for (const word of words) expect(read(`conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
 })
 
-test('of a file that is too large the beginning counts, and what follows is named', () => {
+test('the start of a file that is too large counts, and the ignored rest is reported', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
   const problems = ['$PORT_RUN: what follows the first 10 MB has no effect.']
   expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
   expect(read(text.replace(line.repeat(90_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
-  // It is read again and again while the job runs.
+  // The file is read repeatedly while the job runs.
   expect(read(`status-label=early\n${text}`, false)).toEqual({
     ...NOTHING,
     ...{ statusLabel: 'early', conclusion: 'failure' },

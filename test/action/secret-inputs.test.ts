@@ -18,21 +18,21 @@ const open = () => startSystem({ port: { clientSecret } })
 const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
   payloadFor('r_Q0YotCZMKxDLdlaU', { version: '1.4.2', ...inputs }, { encrypted })
 
-/** The Base64 of a text, as far as it does not depend on its neighbours. */
+/** The part of a text's Base64 that does not depend on the neighboring bytes. */
 const encoded = (text: string) =>
   [0, 1, 2].map(offset => {
     const rest = Buffer.from(text).subarray(offset)
     return rest.toString('base64').slice(0, Math.floor((rest.length * 8) / 6))
   })
 
-/** Where a clear text must not stand: all that people and Port get to see. */
+/** The places that must not contain plaintext: everything that users and Port can see. */
 function shown(simulated: SimulatedRun, { port, github }: System): string {
   const steps = simulated.jobs.flatMap(job => job.steps)
   return JSON.stringify([
     steps.map(({ log, summary, annotations }) => ({ log, summary, annotations })),
     port.requests.map(({ path, body }) => ({
       path,
-      // Port gets its own client secret when it is asked for a token.
+      // Port receives its own client secret in the token request.
       body: path === '/v1/auth/access_token' ? null : body,
     })),
     github.requests.map(({ path, body }) => ({ path, body })),
@@ -43,7 +43,7 @@ function shown(simulated: SimulatedRun, { port, github }: System): string {
 test.each([
   ['aes256-gcm', {}],
   ['client-side', { 'private-key': '${{ secrets.KEY }}' }],
-])('secret inputs of scheme %s come as outputs in clear text, as the vectors say', async (scheme, inputs) => {
+])('secret inputs of scheme %s are decrypted to match the test vectors', async (scheme, inputs) => {
   const system = await open()
   const cases = vectorsOf(scheme)
   const sealed = Object.fromEntries(cases.map(({ encrypted }, index) => [`secret_${index}`, encrypted]))
@@ -60,7 +60,7 @@ test.each([
   expect(JSON.parse(main.outputs.payload!).port.inputs).toEqual({ version: '1.4.2', ...sealed })
 })
 
-test('no clear text is found in what Port, GitHub or a reader of the log gets, whatever steps do with it', async () => {
+test('no plaintext reaches Port, GitHub, or the log, whatever steps do with it', async () => {
   const system = await open()
   const clear = {
     token: 'ghs_clear-text-of-token',
@@ -121,7 +121,7 @@ test.each([
     'does not fit',
   ],
 ])(
-  'an input of %s that no key decrypts names both settings, and which of them is not set',
+  'the error for an input of %s that no key decrypts names both settings and says which is missing',
   async (scheme, inputs, secret, key) => {
     const system = await startSystem()
     const [sealed] = vectorsOf(scheme)

@@ -30,7 +30,7 @@ function cutBy(code: string | undefined): PortError {
   return new PortError('unreachable', 'x', { cause: Object.assign(new Error('y'), { code }) })
 }
 
-/** Sends to what answers with each of these errors in turn, then with none. */
+/** Sends to a server that responds with each of these errors in turn, then without an error. */
 function openSender(errors: (Error | null)[], late: () => boolean = () => false) {
   const sent: string[][] = []
   const send = createLogSender(async batch => {
@@ -44,7 +44,7 @@ function openSender(errors: (Error | null)[], late: () => boolean = () => false)
 const BATCH = Array.from({ length: 60 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
 const perBatch = 28
 
-test('a batch whose answer got lost is not sent again, and a line in its place says so', async () => {
+test('a batch whose response was lost is not sent again, and is replaced with a line that says so', async () => {
   const { sent, send } = openSender([null, cutBy('ECONNRESET')])
   await expect(send(BATCH)).rejects.toMatchObject({ kind: 'unreachable', linesSent: BATCH.length })
   expect(sent.map(batch => batch.length)).toEqual([perBatch, perBatch, 1 + BATCH.length - 2 * perBatch])
@@ -52,7 +52,7 @@ test('a batch whose answer got lost is not sent again, and a line in its place s
   expect(sent.flat().filter(message => !message.startsWith('…'))).toEqual(BATCH.map(({ message }) => message))
 })
 
-test('with nothing after it the line goes alone; where that is lost too, it goes with the next lines', async () => {
+test('without later lines, the replacement line is sent alone, and if it is lost too, it goes with the next lines', async () => {
   const { sent, send } = openSender([cutBy('ECONNRESET'), cutBy('EPIPE'), null, cutBy(undefined), null])
   await expect(send([line('a')])).rejects.toMatchObject({ linesSent: 1 })
   await send([line('b'), line('c')])
@@ -60,13 +60,13 @@ test('with nothing after it the line goes alone; where that is lost too, it goes
   expect(sent).toEqual([['a'], [lost(1)], [lost(1), 'b', 'c'], ['d', 'e'], [lost(2)]])
 })
 
-test('a batch that Port refuses is left out, the others go, and the first error is sent at the end', async () => {
+test('a batch that Port refuses is skipped, the others are sent, and the first error is sent at the end', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)
   expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
 
-  // Where answers get lost as well, nothing is tried forever.
+  // If responses are lost as well, retries stop at some point.
   const mixed = openSender([
     cutBy('EPIPE'),
     new PortError('refused', 'Odd.'),
@@ -81,7 +81,7 @@ test('a batch that Port refuses is left out, the others go, and the first error 
   await expect(mark.send([line('a')])).rejects.toMatchObject({ message: 'x', linesLost: 1 })
 })
 
-test('when the time is over no further batch goes, and the error counts what is left', async () => {
+test('after the time limit, no further batch is sent, and the error counts the remaining lines', async () => {
   const { sent, send } = openSender([], () => sent.length === 2)
   await expect(send(BATCH)).rejects.toMatchObject({
     message: `no time was left for the last ${BATCH.length - 2 * perBatch} lines of it.`,

@@ -6,9 +6,9 @@ import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, payloadFor, startSystem } from './play.ts'
 
-// What main reports, in Port and in GitHub's log.
+// What main reports to Port and in GitHub's log.
 
-test('a secret in status-label becomes *** on its way to Port, one of the settings and one of the inputs', async () => {
+test('a secret in status-label is replaced with *** for Port, both from the settings and from the inputs', async () => {
   const system = await startSystem()
   const payload = payloadFor(
     system.run.id,
@@ -20,7 +20,7 @@ test('a secret in status-label becomes *** on its way to Port, one of the settin
   expect(system.run.statusLabel).toBe('*** and ***')
 })
 
-/** A job with secret inputs that its key does not decrypt. */
+/** A job with secret inputs that its key cannot decrypt. */
 async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
   const system = await startSystem()
   const encrypted = Object.fromEntries(
@@ -35,7 +35,7 @@ const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
   run.logs.flatMap(({ message }) => message.split('\n'))
 
-test('why main failed is in the log from the start, and in the summary', async () => {
+test('the reason why main failed is in the log from the start, and in the summary', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
@@ -43,7 +43,7 @@ test('why main failed is in the log from the start, and in the summary', async (
   expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
-test('why main failed is in the log at the end, where Port did not take it at the start', async () => {
+test('the reason why main failed is in the log at the end if Port refused it at the start', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -68,7 +68,7 @@ test.each([
   expect(exported.includes(`TRACEPARENT`) && exported.includes(traceparent)).toBe(isExported)
 })
 
-test('a run that ends while main reports its start leaves nothing to post', async () => {
+test('a run that finishes while main reports its start leaves nothing to do for post', async () => {
   const system = await startSystem()
   const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
@@ -87,7 +87,7 @@ test.each([
     [expect.stringMatching(/^::warning::Reporting to Port failed: .*#credentials$/)],
   ],
 ])(
-  'credentials that are refused %d times at the end cost the log, and the final status is tried all the same',
+  'credentials that are refused %d times at the end lose the log, but the final status is tried anyway',
   async (times, status, more) => {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })
@@ -110,7 +110,7 @@ test.each([
   },
 )
 
-test('what the runner does not give, or not as it should, is an error that names it', async () => {
+test('a missing or invalid value from the runner causes an error that names it', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   const at = (name: string) => join(job.folder, name)
@@ -145,12 +145,12 @@ test.each([
   '{"build":{"outcome":"failure"}}',
   '{"build":{"result":"timed_out"}}',
   '{"lint":{"result":"success"},"odd":1}',
-])('needs %s is refused, since a failed job in it would not count', async needs => {
+])('refuses %s in needs, because a failed job in it would not count', async needs => {
   const job = openRunner(await startSystem(), { needs })
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
-test('without an OIDC token and credentials the warning names both ways, OIDC first', async () => {
+test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {
   const system = await startSystem()
   const none = { 'port-client-id': '', 'port-client-secret': '' }
   const warning = async (relay: string | null) => {
@@ -165,7 +165,7 @@ test('without an OIDC token and credentials the warning names both ways, OIDC fi
   expect(await warning(null)).toContain(`${head}set RELAY_PUBLIC_URL of the relay, and ${ways}`)
 })
 
-test('what cannot be fetched, decrypted or named is reported at once, and in Port as well', async () => {
+test('inputs that cannot be fetched, decrypted, or named are reported immediately, also in Port', async () => {
   const system = await startSystem()
   const inputs = {
     password: encryptWith('of another organization, of 32 bytes', 'clear'),
@@ -191,7 +191,7 @@ test('what cannot be fetched, decrypted or named is reported at once, and in Por
   ])
 })
 
-test.each(['constructor', '__proto__'])('a large input named %s comes whole, as any other', async name => {
+test.each(['constructor', '__proto__'])('a large input named %s arrives complete', async name => {
   const system = await startSystem()
   const inputs = Object.fromEntries([
     ['first', 1],
@@ -231,7 +231,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     /^::error::The input "payload" holds no payload of the relay: pass the output "payload" of this action, or /,
   ],
 ])(
-  '%s in place of the payload fails the job, and the error names what is expected',
+  '%s instead of the payload fails the job, and the error names what is expected',
   async (_, payload, inputs, error) => {
     const system = await startSystem()
     const job = openRunner({ ...system, payload }, inputs)
@@ -240,7 +240,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
   },
 )
 
-test('a job that is cancelled while main waits for Port leaves its run to post', async () => {
+test('a job that is canceled while main waits for Port leaves its run to post', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   const states: string[] = []
@@ -256,7 +256,7 @@ test('a job that is cancelled while main waits for Port leaves its run to post',
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [system.runUrl()] })
 })
 
-test("what Port's agent has decrypted on the way is used as it is, and masked", async () => {
+test("values that Port's agent has already decrypted are used unchanged and masked", async () => {
   const system = await startSystem()
   const inputs = { token: 'clear-text', login: { user: 'ada', pass: 'clear-pass' }, pin: 4711, none: null }
   const payload = payloadFor(system.run.id, inputs, { encrypted: Object.keys(inputs) })
@@ -273,7 +273,7 @@ test("what Port's agent has decrypted on the way is used as it is, and masked", 
   expect(linesOf(system)).toContain('*** *** ***')
 })
 
-test('a workflow that a user starts on GitHub runs as it would without Port, with one notice', async () => {
+test('a workflow that a user starts on GitHub runs like it does without Port, with one notice', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
@@ -281,7 +281,7 @@ test('a workflow that a user starts on GitHub runs as it would without Port, wit
     '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
   ])
   expect(job.outputs()).toEqual({ inputs: '{}', entity: 'null', event: 'null', trigger: 'null' })
-  // Its steps may write to the files all the same.
+  // Its steps can still write to the files.
   for (const [, path] of readFileSync(join(job.folder, 'env'), 'utf8').matchAll(/^PORT_.*\n(.*)$/gm))
     writeFileSync(path!, 'a line', { flag: 'r+' })
   expect(await job.run('post', job.state())).toEqual([])
@@ -289,7 +289,7 @@ test('a workflow that a user starts on GitHub runs as it would without Port, wit
   expect(process.exitCode).not.toBe(1)
 })
 
-test("inputs of port-github-action, and earlier names of the action's own, are errors that name ours", async () => {
+test('inputs of port-github-action, and earlier names of our inputs, cause errors that give our names', async () => {
   const system = await startSystem()
   const foreign = {
     clientId: 'a',
@@ -315,7 +315,7 @@ test("inputs of port-github-action, and earlier names of the action's own, are e
   expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
-test('a certificate that is not trusted is named at once, with the setting', async () => {
+test('an untrusted certificate is reported immediately, with the setting', async () => {
   const system = await startSystem()
   const api = 'https://port.acme.example'
   nock(api)
@@ -330,7 +330,7 @@ test('a certificate that is not trusted is named at once, with the setting', asy
   ])
 })
 
-test('an input whose name and whose input-NAME are both taken is named as in the output inputs alone', async () => {
+test('an input whose name and input-NAME are both taken is reported as available only in the output inputs', async () => {
   const system = await startSystem()
   const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
   const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })

@@ -8,7 +8,7 @@ import type { Fault } from '../../tools/simulator/http-server.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
-// How the job and its steps are read from GitHub: single answers by nock, whole jobs by the fake.
+// Reading the job and its steps from GitHub. nock mocks single responses, and the fake GitHub runs whole jobs.
 
 const GITHUB = 'https://github.acme.example'
 const JOBS = `/api/v3/repos/${REPOSITORY}/actions/runs/42/attempts/1/jobs`
@@ -41,16 +41,16 @@ test.each<[string, () => void, string]>([
     () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
     'ECONNRESET',
   ],
-])('%s in place of the jobs is an error that names it', async (_, response, reason) => {
+])('%s instead of the jobs causes an error that names it', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
     `GitHub's API at github.acme.example did not respond as expected: ${reason}.`,
   )
 })
 
-/** The names of the steps that count as the author's. */
+/** Returns the names of the steps that count as the author's. */
 async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
-  // The runner numbers posts after a gap.
+  // The runner leaves a gap before the numbers of post steps.
   const numbered = steps.map((name, index) => ({
     number: index + 1 + (index >= postsFrom ? 10 : 0),
     name,
@@ -62,7 +62,7 @@ async function authors(steps: string[], postsFrom = steps.length): Promise<strin
 
 const OWN = 'Run org/port-webhook-action@v1'
 
-test("the runner's own pre and post steps are not the author's, by their place and not by their name alone", async () => {
+test("recognizes the runner's own pre and post steps by their position, not only by their name", async () => {
   const before = ['Set up job', 'Pre Check out', OWN, 'Check out', 'Pre Migrate', 'Migrate', 'Post Migrate']
   const after = ['Post Check out', `Post ${OWN}`, 'Complete job']
   expect(await authors([...before, ...after], before.length)).toEqual(before.slice(3))
@@ -73,14 +73,14 @@ test("the runner's own pre and post steps are not the author's, by their place a
 test.each([
   [['Set up job', 'Pull alpine:3', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
   [['Set up job', 'Set up runner', 'Build acme/scan@9f2d', 'Initialize containers']],
-])('with %j the runner begins a job: no step of the author is before this action', async prepared => {
+])('recognizes %j as steps of the runner, not of the author', async prepared => {
   const own = ['Build image', 'Pull alpine', 'Set up runner', 'Run acme/scan@v1']
   const before = [...prepared, 'Pre Run acme/scan@v1', OWN, ...own]
   const after = ['Post Run acme/scan@v1', 'Complete runner', 'Complete job']
   expect(await authors([...before, ...after], before.length)).toEqual(own)
 })
 
-test("an author's own first step stays the author's, though its name is like one of the runner's", async () => {
+test("the author's first step is recognized even if its name resembles a step of the runner", async () => {
   for (const name of ['Build image', 'Pull the image', 'Pull images', 'Build shop for a@b']) {
     expect(await authors(['Set up job', name, 'Build acme/scan@v1'])).toEqual([name, 'Build acme/scan@v1'])
   }
@@ -92,11 +92,11 @@ interface ShownStep {
   number?: number
   conclusion?: string
   status?: 'in_progress' | 'queued'
-  /** s */
+  /** In seconds. */
   took?: number
 }
 
-/** The job of openRunner in GitHub, after a hundred others, of which the first may have ended. */
+/** The job of openRunner in GitHub, after a hundred other jobs. The first one may have finished. */
 function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -122,7 +122,7 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
-test('the log shows each step of the author with its end and time; the job may be on the second page', async () => {
+test('the log shows each author step with its result and time, even if the job is on the second page', async () => {
   const system = await startSystem()
   showJob(system, [
     { name: 'Set up job' },
@@ -159,7 +159,7 @@ test('the log shows each step of the author with its end and time; the job may b
   ])
 })
 
-test('a step that GitHub still shows as running is asked for once more, and then shown as it stands', async () => {
+test('a step that GitHub still shows as running is requested once more, and then shown unchanged', async () => {
   const system = await startSystem()
   showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
   const job = openRunner(system)
@@ -172,7 +172,7 @@ test('a step that GitHub still shows as running is asked for once more, and then
 test.each([
   ['with', 'read' as const],
   ['without', 'none' as const],
-])('the log says why the job and those before it failed, %s Checks: read', async (_, checks) => {
+])('the log says why the job and the jobs before it failed, %s Checks: read', async (_, checks) => {
   const system = await startSystem()
   const jobs = showJob(system, [{ name: OWN }, { name: 'Deploy', conclusion: 'failure' }], {
     build: 'failure',
@@ -219,7 +219,7 @@ test.each<[string, Fault, string]>([
     { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
     LIMITED,
   ],
-])('%s is a notice, and the final status goes all the same', async (_, failure, reason) => {
+])('%s causes a notice, and the final status is sent anyway', async (_, failure, reason) => {
   const system = await startSystem()
   showJob(system, [{ name: 'Build' }])
   const job = openRunner(system)
@@ -232,7 +232,7 @@ test.each<[string, Fault, string]>([
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('used by a path, it knows its own step, and no other', async () => {
+test('an action that is used by path recognizes its own step, and no other', async () => {
   const system = await startSystem()
   showJob(system, [
     { name: 'Set up job' },

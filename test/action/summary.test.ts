@@ -42,7 +42,7 @@ test.each([
   ['with top|secret`value', '`with ***`'],
   [`${'x'.repeat(110)} top|secret\`value`, `\`${'x'.repeat(110)} ***\``],
   [['top|secret`value'], '`["***"]`'],
-])('a value %j cannot break the table, and reads well as plain text', (value, cell) => {
+])('a value %j cannot break the table, and is readable as plain text', (value, cell) => {
   const rows = summaryOf({ value })
     .split('\n')
     .filter(line => line.startsWith('|'))
@@ -50,7 +50,7 @@ test.each([
   expect(rows[2]!.replace(/ +\|$/, ' |')).toBe(`| value | ${cell} |`)
 })
 
-test('secrets, and what was too large for the payload, are named without a value; beyond a hundred rows are counted', () => {
+test('shows secrets and inputs omitted from the payload without a value, and counts the rows beyond a hundred', () => {
   const summary = summaryOf(
     { token: 'cipher', large: 'L'.repeat(2_000), small: 1 },
     { encrypted: ['token'], maxBytes: 1_500 },
@@ -63,7 +63,7 @@ test('secrets, and what was too large for the payload, are named without a value
   expect(summary).toContain('\n\n… and 3 more.\n\n[Workflow run]')
 })
 
-test('what ended with the job and why are paragraphs before the tables, and a long value does not widen them', () => {
+test('the result and its reason are paragraphs before the tables, and a long value does not widen the tables', () => {
   const text = summarize({
     results: [
       { level: 'ERROR', message: '✗ Job build: failure' },
@@ -92,7 +92,7 @@ test('what ended with the job and why are paragraphs before the tables, and a lo
   ])
 })
 
-test('a problem of a hundred thousand brackets holds nothing up, and is cut only after secrets are hidden in it', () => {
+test('a message with a hundred thousand brackets is processed quickly, and truncated only after redaction', () => {
   const text = summarize({
     results: [],
     problems: [`${'x'.repeat(1_990)} top_secret_ ${'[~'.repeat(50_000)}`, '['.repeat(100_000)],

@@ -8,7 +8,7 @@ import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'jso
 import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from '../reports/open-stage.ts'
 import { transcript } from './transcript.ts'
 
-/** Stands before the relay, as a load balancer does, and keeps what passes. */
+/** Acts as a load balancer in front of the relay, and records the traffic. */
 async function openPauses(target: () => string) {
   const app = new Hono<FakeServerEnv>().all('*', async c => {
     const { method, path, headers, body } = c.var.request
@@ -49,7 +49,7 @@ jobs:
   oidc: system.issuer.runner(system.run()),
 })
 
-test('without credentials of Port a job reports through the relay, which opens its secret inputs for it', async () => {
+test('a job without Port credentials reports through the relay, and the relay decrypts its secret inputs', async () => {
   const { clientSecret, cases } = vectors['aes256-gcm']
   let url = ''
   const pauses = await openPauses(() => url)

@@ -4,27 +4,27 @@ import { stringify } from 'yaml'
 import type { FakeServer, ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { SimulatedJob, SimulatedRun, SimulatedStep } from '../../tools/simulator/runner/types.ts'
 
-/** Whom a run speaks to, by the names that their addresses get. */
+/** The servers that a run sends requests to, by the names that replace their addresses. */
 interface Services {
   port: FakeServer
   github: FakeServer
 }
 
 interface Options {
-  /** The relay through which the job reports; its own requests, which go when it has time, are not shown. */
+  /** The relay through which the job reports. Its own requests have no fixed time and are not shown. */
   through?: { relay: FakeServer; issuer: FakeServer }
   /**
-   * Whether the job waits for the progress reporter. It first sends after 1.5 s: other jobs have ended by then, unless the
-   * machine is slow, so of those no later request is shown.
+   * Whether the job waits for the progress reporter, which first sends after 1.5 s. Other jobs finish earlier unless
+   * the machine is slow, so their later requests are not shown.
    */
   progress?: boolean
-  /** Whether outputs, environment, state and summary are shown, too. */
+  /** Whether outputs, environment, state, and summary are shown too. */
   whole?: boolean
 }
 
 /**
- * A played run as YAML: of each job its steps, of the action's own what they printed; then every request to Port and
- * GitHub, under the step that was running. Only what differs from run to run is made equal: see `createNormalize`.
+ * A simulated run as YAML: the steps of each job, the output of the action's steps, and every request to Port and
+ * GitHub, under the step that was running. Replaces only what differs between runs: see `createNormalize`.
  */
 export function transcript(
   simulated: SimulatedRun,
@@ -46,7 +46,7 @@ export function transcript(
 
 type Received = Pick<FakeServer, 'requests'>
 
-/** Without those of the relay, which names its library too. */
+/** Returns the requests without those of the relay, whose user agent names its library too. */
 const ofAction = ({ requests }: Received): Received => ({
   requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })
@@ -55,7 +55,7 @@ const showJob = ({ name, conclusion, outputs, orphans, steps }: SimulatedJob, wh
   job: name,
   conclusion,
   ...(Object.keys(outputs).length > 0 && { outputs }),
-  // A process that the action leaves behind is in every transcript.
+  // A process that the action leaves behind is part of every transcript.
   ...(orphans.length > 0 && { orphans: orphans.map(({ command }) => command) }),
   steps: steps.map(step => showStep(step, whole)),
 })
@@ -74,7 +74,7 @@ function showStep(step: SimulatedStep, whole: boolean): unknown {
 
 const isOwn = ({ kind, steps }: SimulatedStep) => kind === 'main' || (kind === 'post' && steps.length === 0)
 
-/** From when on a request counts as made by whom. */
+/** The time from which requests are attributed to `by`. */
 interface Moment {
   by: string
   from: number
@@ -87,7 +87,7 @@ interface ShownRequest {
   response: number | 'none'
 }
 
-/** The requests that each part of the run made, as far as it made any. */
+/** The requests that each part of the run made, if any. */
 function showRequests(
   simulated: SimulatedRun,
   services: Record<string, Received>,
@@ -120,11 +120,11 @@ const showRequest = (
   response: status ?? 'none',
 })
 
-/** How often the action asks GitHub for the steps is a matter of how long they take. */
+/** The number of the action's requests for the steps depends on how long they take. */
 const once = (requests: ShownRequest[]) =>
   requests.filter(({ call }, index) => requests.findIndex(other => other.call === call) === index)
 
-/** Main sends update and first log line at the same time: the update is shown first. */
+/** Main sends the update and the first log line at the same time. The update is shown first. */
 function updateFirst(requests: ShownRequest[]): ShownRequest[] {
   const shown = [...requests]
   for (let index = 1; index < shown.length; index++) {
@@ -135,11 +135,11 @@ function updateFirst(requests: ShownRequest[]): ShownRequest[] {
   return shown
 }
 
-/** The progress reporter's labels and its lines go independently of one another: only those of one kind have an order. */
+/** The progress reporter sends labels and lines independently of each other. Only requests of one kind are ordered. */
 const byCall = (requests: ShownRequest[]) =>
   requests.toSorted((a, b) => (a.call < b.call ? -1 : +(a.call > b.call)))
 
-/** Jobs side by side know nothing of each other. */
+/** Parallel jobs do not know about each other. */
 const byText = (requests: ShownRequest[]) => {
   const texts = new Map(requests.map(request => [request, JSON.stringify(request)]))
   return requests.toSorted((a, b) => (texts.get(a)! < texts.get(b)! ? -1 : 1))
@@ -170,7 +170,7 @@ function momentsOf({ jobs }: SimulatedRun): Moment[] {
   return moments
 }
 
-/** The jobs in order of their start, those together whose times overlap. */
+/** Groups the jobs in order of their start. Jobs whose times overlap are in one group. */
 function sideBySide(jobs: SimulatedJob[]): SimulatedJob[][] {
   const started = jobs.filter(job => job.startedAt !== null)
   const groups: SimulatedJob[][] = []
@@ -182,7 +182,7 @@ function sideBySide(jobs: SimulatedJob[]): SimulatedJob[][] {
   return groups
 }
 
-/** What differs from run to run, each by its name or in its one place; and texts too long to read, by their digest. */
+/** Replaces values that differ between runs, and replaces very long texts with their digest. */
 function createNormalize({ options }: SimulatedRun, services: Services & Record<string, FakeServer>) {
   const { secrets, vars, oidc } = options
   const named = {
@@ -196,7 +196,7 @@ function createNormalize({ options }: SimulatedRun, services: Services & Record<
       .filter(line => line !== '')
       .map((line, index): [string, string] => [line, `<${name}${index === 0 ? '' : `, line ${index + 1}`}>`]),
   )
-  // A secret of several lines is masked in Base64, too: as it stands after 0, 1 and 2 bytes of something else.
+  // A secret of several lines is also masked in Base64, at each of the three offsets (0, 1, and 2 bytes).
   const encoded = Object.entries(named)
     .filter(([, value]) => value.includes('\n'))
     .flatMap(([name, value]) =>
@@ -213,18 +213,18 @@ function createNormalize({ options }: SimulatedRun, services: Services & Record<
       const { host } = new URL(origin)
       return [host, encodeURIComponent(host)].map((text): [string, string] => [text, `${name}.test`])
     }),
-    // The player's folder, made by mkdtemp.
+    // The simulator's folder, created with mkdtemp.
     [new RegExp(`${tmpdir()}/played-run-\\w{6}`, 'g'), '/runner'],
-    // Tokens of Port, of GitHub's OIDC issuer and of the relay, as JWT.
+    // Tokens of Port, of GitHub's OIDC issuer, and of the relay, as JWT.
     [/\bey[\w-]+\.ey[\w-]+\.[\w-]+/g, '<token>'],
-    // UUIDs: of version 7 those of the relay, of version 4 those of the action.
+    // UUIDs: version 7 from the relay, version 4 from the action.
     [/\b[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<delivery>'],
     [/\b[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[\da-f]{4}-[\da-f]{12}\b/g, '<sender>'],
-    // In the state that main leaves for post.
+    // In the state that main saves for post.
     [/"(startedAt|expiresAt)":\d{13}\b/g, '"$1":<now>'],
     // In log lines and in the summary's table.
     [/(?<=\(|after |\| )[\d.]+ s\b/g, 'N s'],
-    // When a rate limit ends.
+    // When a rate limit resets.
     [/(?<=reached, until )[-\d]+T[:\d]+\.\d{3}Z/g, '<then>'],
   ]
   return (text: string): string => {

@@ -3,7 +3,7 @@ import { openRunner, seeAlso } from './open-runner.ts'
 import { action, repositoryWith, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-test('inside a composite action it reports the job all the same, and hands its outputs on', async () => {
+test('inside a composite action, the action still reports the job, and the composite action returns its outputs', async () => {
   const repository = repositoryWith({
     'port/action.yml': `
 name: Port
@@ -48,7 +48,7 @@ jobs:
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
-test('a reusable workflow takes the payload from its caller, and ends the Port run', async () => {
+test('a reusable workflow gets the payload from its caller, and finishes the Port run', async () => {
   const repository = repositoryWith({
     '.github/workflows/called.yml': `
 on:
@@ -79,7 +79,7 @@ jobs:
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the output payload of one workflow is the input payload of the next, which ends the Port run', async () => {
+test('the output payload of one workflow is the input payload of the next workflow, which finishes the Port run', async () => {
   const system = await startSystem()
   const first = await system.simulate({ with: { report: 'off' } })
   const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
@@ -101,7 +101,7 @@ jobs:
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
 })
 
-test('the action used twice in a job gives its outputs twice, and reports once', async () => {
+test('using the action twice in a job sets its outputs twice, but reports once', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `
@@ -120,7 +120,7 @@ jobs:
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
 })
 
-test('what the second step is given and does not use is a warning that names it, since only the first one reports', async () => {
+test('inputs that the second step does not use cause a warning, because only the first step reports', async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'updates' })
   await job.run('main')
@@ -136,7 +136,7 @@ test('what the second step is given and does not use is a warning that names it,
   expect(system.port.requests).toHaveLength(asked)
 })
 
-test('one credential without the other, and every other wrong input, is an error at once', async () => {
+test('one credential without the other, and every other wrong input, causes an immediate error', async () => {
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
   expect(await openRunner(system, wrong).run('main')).toEqual([

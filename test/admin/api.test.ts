@@ -18,7 +18,7 @@ interface Listed {
   state: string
   port_run_ended?: boolean | null
 }
-/** Of any answer. */
+/** The fields of any response. */
 interface Body extends Listed {
   detail: string
   deliveries: Listed[]
@@ -29,7 +29,7 @@ interface Body extends Listed {
 }
 
 const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true })).addSchema(openApi, 'api')
-/** Each answer that a test has seen, as `GET /api/deliveries 200`. */
+/** The responses that a test has received, for example `GET /api/deliveries 200`. */
 const seen = new Set<string>()
 let ask: (
   method: string,
@@ -45,7 +45,7 @@ beforeEach(async () => {
   const github = await startGitHubApi()
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')
-  // Nothing is dispatched, and GitHub says so.
+  // Nothing is dispatched, and GitHub responds accordingly.
   github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
   port.createRun({ id: 'r_open' })
   port.createRun({ id: 'r_ended', status: 'FAILURE' })
@@ -77,7 +77,7 @@ beforeEach(async () => {
   }
 })
 
-/** Every answer is one that the description has, and of its schema. */
+/** Every response matches its schema in the API description. */
 function expectDescribed(method: string, address: string, status: number, body: unknown) {
   const path = address.replace(/\?.*/, '')
   const template = Object.keys(openApi.paths).find(each =>
@@ -93,7 +93,7 @@ function expectDescribed(method: string, address: string, status: number, body: 
   seen.add(`${method} ${template} ${status}`)
 }
 
-test('every route answers as its description says, whatever it answers', async () => {
+test('every route responds as its description states', async () => {
   const [failed, , , bound] = ids
   expect((await ask('GET', '/api/openapi.json', undefined, RELAY_VIEW_TOKEN)).body).toEqual(
     JSON.parse(JSON.stringify(openApi)),
@@ -144,12 +144,12 @@ test('every route answers as its description says, whatever it answers', async (
       Object.keys(responses).map(status => `${method.toUpperCase()} ${path} ${status}`),
     ),
   )
-  // That the API is closed where no token is set is the same for all: see test/commands/admin.test.ts.
+  // The API is closed without a token. test/commands/admin.test.ts covers this for all routes.
   const closed = (response: string) => response.endsWith(' 404') && !response.includes('{id}')
   expect(described.filter(response => !seen.has(response) && !closed(response))).toEqual([])
 })
 
-test('each filter narrows the list, and all of them together', async () => {
+test('each filter narrows the list, and filters combine', async () => {
   const listed = async (query: string) => {
     const { body } = await ask('GET', `/api/deliveries?${query}`)
     return body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))
@@ -167,14 +167,14 @@ test('each filter narrows the list, and all of them together', async () => {
   const first = (await ask('GET', '/api/deliveries?limit=4')).body
   expect(await listed(`limit=4&before=${first.next}`)).toEqual([0])
   expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
-  // A column of PostgreSQL holds no number of 20 digits.
+  // PostgreSQL columns cannot hold a number of 20 digits.
   for (const since of ['yesterday', '99999999999999999999'])
     expect((await ask('GET', `/api/deliveries?since=${since}`)).body.detail).toBe(
       'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
     )
 })
 
-test('HEAD is answered as GET is, for reading, too', async () => {
+test('HEAD responds like GET, including with the view token', async () => {
   const head = (path: string, token: string) =>
     fetch(url + path, { method: 'HEAD', headers: { authorization: `Bearer ${token}` } })
   for (const path of ['/api/openapi.json', '/api/deliveries', `/api/deliveries/${ids[0]}`, '/api/refused'])
@@ -182,7 +182,7 @@ test('HEAD is answered as GET is, for reading, too', async () => {
   expect((await head('/api/deliveries', 'wrong')).status).toBe(401)
 })
 
-test('a dry run shows what a filter would redeliver, and whose run in Port has ended; then all are queued, oldest first', async () => {
+test('a dry run lists the deliveries to redeliver and whether their Port runs have finished; then all are queued, oldest first', async () => {
   const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
   expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
   expect(
@@ -205,13 +205,13 @@ test('a dry run shows what a filter would redeliver, and whose run in Port has e
   expect(body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 0])
 })
 
-test('one delivery says beforehand whether its run in Port has ended', async () => {
+test('a delivery shows in advance whether its Port run has finished', async () => {
   const dry = async (i: number) =>
     (await ask('POST', `/api/deliveries/${ids[i]}/redeliver?dry_run=true`)).body.port_run_ended
   expect([await dry(0), await dry(1), await dry(2)]).toEqual([true, false, null])
 })
 
-test('a bulk redelivery that is not asked for exactly is refused', async () => {
+test('refuses a bulk redelivery without an exact request', async () => {
   const detail = async (body: object) => {
     const response = await ask('POST', '/api/redeliver', body)
     expect(response.status).toBe(400)

@@ -61,7 +61,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   for (const [i, pattern] of expected.entries()) expect(items[i]).toMatch(pattern)
 })
 
-test('what happens is counted by the hour, and kept for two days', async () => {
+test('events are counted by the hour and kept for two days', async () => {
   const real = await openStore({ kind: 'sqlite', path: `${temporaryFolder()}/relay.db` }, 0)
   let now = NOW
   const errors: object[] = []

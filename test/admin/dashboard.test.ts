@@ -30,7 +30,7 @@ interface Scene {
   github: GitHubApi
   port: PortApi
   ids: string[]
-  /** A tab of a person who has not signed in; it notes what its console prints. */
+  /** Opens a tab without a session, and records its console output. */
   open(options?: BrowserContextOptions): Promise<Tab>
   signedIn(options?: BrowserContextOptions, token?: string): Promise<Tab>
 }
@@ -39,7 +39,7 @@ interface Tab {
   errors: string[]
 }
 
-/** A relay with these deliveries, and stand-ins; GitHub limits dispatches for as long as the test runs. */
+/** Starts a relay with these deliveries and fakes. GitHub limits dispatches while the test runs. */
 async function openScene(
   context: TestContext,
   placed: Placed[] | ((github: GitHubApi) => Placed[]),
@@ -90,7 +90,7 @@ async function signIn(page: Page, token: string) {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
-/** What axe-core finds that is serious. Its script is put into the page from outside, past the page's policy. */
+/** Runs axe-core and returns its serious findings. The script is injected from outside to bypass the page's CSP. */
 async function seriousFindings(page: Page): Promise<string[]> {
   if (await page.evaluate(`typeof axe === 'undefined'`)) await page.evaluate(AXE)
   const { violations } = (await page.evaluate('axe.run()')) as AxeResults
@@ -102,7 +102,7 @@ async function seriousFindings(page: Page): Promise<string[]> {
 const rows = (page: Page) => page.locator('.rows li')
 const titles = (page: Page) => page.locator('.timeline h3').allInnerTexts()
 
-test('who has not signed in sees nothing; the cookie does not hold the token, and signing out ends it', async context => {
+test('the dashboard requires signing in, the cookie does not contain the token, and signing out ends the session', async context => {
   const { relay, open, ids } = await openScene(context, [
     { runId: 'r_1', action: 'deploy', events: REJECTED },
   ])
@@ -127,7 +127,7 @@ test('who has not signed in sees nothing; the cookie does not hold the token, an
   expect((await page.goto(relay.url))!.status()).toBe(401)
 })
 
-test('wrong tokens are throttled by sender, the right one then as well', async context => {
+test('wrong tokens are rate limited by sender, and so is the correct token then', async context => {
   const { relay } = await openScene(context, [])
   const tryToken = (token: string, headers: Record<string, string> = {}) => {
     const body = new URLSearchParams({ token, next: '//elsewhere.example' })
@@ -153,7 +153,7 @@ test('wrong tokens are throttled by sender, the right one then as well', async c
   expect(await late.text()).toMatch(/Too many tries: wait \d+ s\./)
 })
 
-test('a form that cannot be read is refused with a sentence, and is a try like any other', async context => {
+test('an unreadable form is refused with a message and counts as a sign-in attempt', async context => {
   const { relay, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const post = (path: string, headers: Record<string, string>, body: string | URLSearchParams) =>
     fetch(`${relay.url}${path}`, { ...{ method: 'POST', redirect: 'manual', headers, body } })
@@ -171,7 +171,7 @@ test('a form that cannot be read is refused with a sentence, and is a try like a
   expect(relay.printed()).not.toContain('a request failed')
 })
 
-test('a view token sees all and changes nothing; a form of another site, or without its secret, changes nothing', async context => {
+test('a view token shows everything and changes nothing, and forms from another site or without a secret change nothing', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await signedIn({}, RELAY_VIEW_TOKEN)
   expect(await page.getByText('View only').isVisible()).toBe(true)
@@ -203,7 +203,7 @@ test('a view token sees all and changes nothing; a form of another site, or with
   expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'same-origin' })).toBe(303)
 })
 
-test('the list shows who and when, and is filtered by its address, with and without script', async context => {
+test('the list shows user and time, and is filtered by its URL, with and without scripts', async context => {
   const by = (name: string) => JSON.stringify({ inputs: {}, trigger: { by: { name, email: null } } })
   const { relay, signedIn, open } = await openScene(context, [
     { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation: by('Jane Doe'), events: REJECTED },
@@ -272,11 +272,11 @@ const started = ['Received from Port', 'Target: acme/shop, event type deploy']
 const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
 const wasBound = [...accepted, 'Bound to its workflow run']
 
-/** A workflow run belongs to one delivery. */
+/** Each workflow run belongs to one delivery. */
 const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
   JSON.parse(JSON.stringify(events).replaceAll('"id":42', `"id":${id}`))
 
-/** How a delivery may end, or where it may be: what happened, its state and its timeline. */
+/** The events, state, and timeline of a delivery in each state and outcome. */
 const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
   ['succeeded', endedWith('success'), 'succeeded', [...wasBound, 'The workflow run finished']],
   ['rejected', REJECTED, 'not started', [...started, 'Attempt 1: GitHub rejected the dispatch']],
@@ -312,7 +312,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
   ],
 ]
 
-test('the timeline of a delivery in each end and state, with what is to come in grey', async context => {
+test('the timeline shows a delivery in each state and outcome, with future steps in gray', async context => {
   const { relay, signedIn, ids } = await openScene(
     context,
     ENDS.map(([name, events], i) => ({ runId: `r_${i}`, action: name, events: ofRun(42 + i, events) })),
@@ -323,7 +323,7 @@ test('the timeline of a delivery in each end and state, with what is to come in 
     const shown = (await titles(page)).filter(
       title => !title.startsWith('Waits for GitHub') && !title.endsWith('deferred'),
     )
-    // The relay tries the queued one meanwhile.
+    // Meanwhile, the relay attempts to dispatch the queued delivery.
     expect(
       name === 'queued' ? shown.map(each => each.replace('Next attempt', 'Dispatch to GitHub')) : shown,
       name,
@@ -342,7 +342,7 @@ test('the timeline of a delivery in each end and state, with what is to come in 
   expect(errors).toEqual([])
 })
 
-test('the steps of a workflow run are read from GitHub when a person asks for them', async context => {
+test('the steps of a workflow run are read from GitHub when a user opens them', async context => {
   const { relay, signedIn, ids, github } = await openScene(context, api => {
     const { id } = api.createRun({ repository: 'acme/shop', displayTitle: 'a', status: 'in_progress' })
     const steps = [
@@ -362,7 +362,7 @@ test('the steps of a workflow run are read from GitHub when a person asks for th
   expect(github.requests.length - before).toBe(1)
 })
 
-test('one is redelivered and one cancelled after a question that says what becomes of it; all that match a filter, too', async context => {
+test('redelivering or canceling one delivery, or all that match a filter, requires confirmation and explains the effect', async context => {
   const { relay, signedIn, ids, port } = await openScene(context, [
     { runId: 'r_1', action: 'one', events: REJECTED },
     { runId: 'r_2', action: 'two', events: REJECTED },
@@ -400,7 +400,7 @@ test('one is redelivered and one cancelled after a question that says what becom
   expect(errors.filter(error => !error.includes('409'))).toEqual([])
 })
 
-test('the pages follow what happens by themselves, and keep the focus; refused webhooks and a limit show', async context => {
+test('pages update automatically without losing focus, and show refused webhooks and a rate limit', async context => {
   const { relay, port, signedIn } = await openScene(context, [
     { runId: 'r_1', action: 'first', events: running(42) },
   ])
@@ -433,7 +433,7 @@ test('the pages follow what happens by themselves, and keep the focus; refused w
   await follow(page, page.getByText(/^Not updated since .*: the relay doesn't respond\.$/))
 })
 
-/** Lets the page's time pass until it shows something. */
+/** Advances the page's time until it shows this text. */
 async function follow(page: Page, shown: Locator) {
   await until(async () => {
     await page.clock.runFor(3_000)
@@ -443,7 +443,7 @@ async function follow(page: Page, shown: Locator) {
 
 const HOSTILE = `"'><img src=x onerror="document.title='stolen'"><script>document.title='stolen'</script>\u202e{{7*7}}`
 
-test('hostile values in every field are text, and no script but ours runs', async context => {
+test('hostile values in every field are shown as text, and only our script runs', async context => {
   const invocation = JSON.stringify({
     inputs: { a: HOSTILE },
     trigger: { by: { name: HOSTILE } },
@@ -503,7 +503,7 @@ test('hostile values in every field are text, and no script but ours runs', asyn
   expect(errors.filter(error => !/status of 40[04]/.test(error))).toEqual([])
 })
 
-test('axe-core finds nothing serious, light and dark; at 360 px nothing is cut off; the keyboard reaches all', async context => {
+test('axe-core finds nothing serious in light and dark mode, nothing is cut off at 360 px, and the keyboard reaches everything', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [
     {
       runId: 'r_1',
@@ -565,7 +565,7 @@ test('axe-core finds nothing serious, light and dark; at 360 px nothing is cut o
   await page.waitForURL(/\/deliveries\//)
 })
 
-test('without a token the dashboard is closed', async () => {
+test('the dashboard is closed without a token', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(relay.url)
   expect(response.status).toBe(404)

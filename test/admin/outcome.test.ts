@@ -66,7 +66,7 @@ const WAYS: Record<(typeof OUTCOMES)[number] | 'open', Events[]> = {
 }
 
 test.each(['sqlite', 'postgres'] as const)(
-  'list, API, command, and dashboard agree on how many deliveries went how (%s)',
+  'list, API, command, and dashboard show the same number of deliveries per outcome (%s)',
   async kind => {
     const path = join(temporaryFolder(), 'relay.db')
     const url = kind === 'postgres' ? await newDatabase() : ''

@@ -8,7 +8,7 @@ export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
 const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** An event that ends a queued delivery as failed. */
+/** An event that finishes a queued delivery as failed. */
 export const REJECTED: DeliveryEvent[] = [
   { type: 'attemptStarted' },
   {
@@ -17,7 +17,7 @@ export const REJECTED: DeliveryEvent[] = [
   },
 ]
 
-/** Events of a delivery whose workflow run is known and has not ended. */
+/** The events of a delivery with a bound workflow run that has not finished. */
 export const running = (runId: number): DeliveryEvent[] => [
   { type: 'attemptStarted' },
   { type: 'dispatchAccepted', attempt: 1, run: null },
@@ -33,7 +33,7 @@ export const running = (runId: number): DeliveryEvent[] => [
   },
 ]
 
-/** Writes deliveries into a database that no relay has open, each with what happened to it. Their ids. */
+/** Writes deliveries and their events into a database that no relay has open. Returns their ids. */
 export async function placeDeliveries(database: string | Address, placed: Placed[]): Promise<string[]> {
   const store = await openStore(
     typeof database === 'string' ? { kind: 'sqlite', path: database } : database,

@@ -36,7 +36,7 @@ async function open(env: Record<string, string> = {}) {
   return { port, github, relay, ready, shows }
 }
 
-test('an idle relay checks GitHub and Port: /readyz shows that both go down, why, and that they respond again', async () => {
+test('an idle relay checks GitHub and Port, and /readyz shows why they are down and when they respond again', async () => {
   const { port, github, relay, ready, shows } = await open()
   expect(await ready()).toEqual({
     ...{ status: 200, ok: true },
@@ -58,7 +58,7 @@ test('an idle relay checks GitHub and Port: /readyz shows that both go down, why
   expect(await ready()).toEqual(well)
 
   await Promise.all([github.stop(), port.stop()])
-  // Traffic shows it before the next check does.
+  // A request shows the outage before the next check.
   await send(relay.url, { secret: port.clientSecret, body: { run: { id: port.createRun().id } } })
   await shows('both are down', checks => !checks.github.ok && !checks.port.ok)
   const { checks, ...others } = await ready()
@@ -79,7 +79,7 @@ test('an idle relay checks GitHub and Port: /readyz shows that both go down, why
   expect(await ready()).toEqual(well)
 })
 
-test('/readyz names wrong credentials and what to change, and stays 200, since webhooks are accepted', async () => {
+test('/readyz reports wrong credentials and what to change, but returns 200 because webhooks are accepted', async () => {
   const secret = 'invented-secret-of-port'
   const { relay, ready, shows } = await open({
     ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },

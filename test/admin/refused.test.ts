@@ -47,7 +47,7 @@ test('the API shows why webhooks were refused, without their bodies', async () =
   expect((await relay.refused(1)).refused).toHaveLength(1)
 })
 
-test('the same refusal again is counted, and a sender with many displaces no other', async () => {
+test('a repeated refusal is counted, and a sender with many refusals displaces no other sender', async () => {
   const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
   const from = (address: string) => ({ 'x-forwarded-for': address })
   await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })

@@ -8,7 +8,7 @@ const [ADMIN, VIEW] = ['an-admin-token-of-some-length', 'a-view-token-of-some-le
 
 const NONE_REVOKED = { revokeSession: async () => {}, isSessionRevoked: async () => false }
 
-/** The cookie that a relay with these tokens gives to who has signed in. */
+/** Signs in at a relay with these tokens, and returns the session cookie. */
 async function cookieOf(tokens: AdminTokens, role: Role): Promise<string> {
   const app = new Hono().get('/', async c => {
     await createSessions(tokens, Date.now, NONE_REVOKED).start(c, role)
@@ -34,7 +34,7 @@ test('a session has the role of its token', async () => {
 test.each([
   ['alone', null],
   ['beside the other', ADMIN],
-])('who has the view token %s makes no session of an admin', async (_, adminToken) => {
+])('the view token %s never creates an admin session', async (_, adminToken) => {
   const tokens = { adminToken, viewToken: VIEW }
   const own = await cookieOf(tokens, 'view')
   const forged = [
@@ -45,7 +45,7 @@ test.each([
   for (const cookie of forged) expect(await roleOf(tokens, cookie)).toBeNull()
 })
 
-test('the sessions of a token end when it changes, and those of the other stay', async () => {
+test('changing a token ends its sessions, but not the sessions of the other token', async () => {
   const before = { adminToken: ADMIN, viewToken: VIEW }
   const after = { ...before, viewToken: 'another-view-token' }
   expect(await roleOf(after, await cookieOf(before, 'view'))).toBeNull()
@@ -69,7 +69,7 @@ function formsOf({ url }: Relay) {
 }
 
 test.each(['SQLite', 'PostgreSQL'])(
-  'a cookie ends when its session is signed out, on every relay of this database on %s, and after a restart',
+  'signing out invalidates a cookie on every relay of this database on %s, and after a restart',
   async kind => {
     const database: Record<string, string> = kind === 'SQLite' ? {} : { RELAY_DATABASE: await newDatabase() }
     const env = relayEnv({ ...TOKENS, ...database })
@@ -96,7 +96,7 @@ test.each([
   ['sec-fetch-site', 'cross-site'],
   ['origin', 'https://other.example'],
   ['origin', 'null'],
-])('forms of another site use up no tries to sign in (%s: %s)', async (name, value) => {
+])('forms from another site do not count as sign-in attempts (%s: %s)', async (name, value) => {
   const forms = formsOf(await openRelayHere(relayEnv(TOKENS)))
   for (let n = 0; n < 12; n++) {
     const response = await forms.post('/sign-in', { token: 'x' }, { [name]: value })
@@ -105,7 +105,7 @@ test.each([
   await forms.signIn()
 })
 
-test('wrong tokens of the API and the metrics have a rate; a right one always passes, and a missing one is no guess', async () => {
+test('wrong API and metrics tokens are rate limited, but a correct token always works, and a missing token does not count', async () => {
   const { url } = await openRelayHere(relayEnv(TOKENS))
   const ask = async (path: string, token?: string) =>
     (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status

@@ -25,7 +25,7 @@ const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') 
   github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, formContent({}))
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
-test('an App finds its installation once for a repository, and gets one token for all of them', async () => {
+test('an App finds its installation once per repository, and requests one token for all repositories', async () => {
   const { api, app, github } = await open()
   for (const repository of ['acme/shop', 'acme/shop', 'acme/till'])
     expect(await dispatch(github, repository)).toMatchObject({ kind: 'accepted', run: null })
@@ -39,11 +39,11 @@ test('an App finds its installation once for a repository, and gets one token fo
   ])
 })
 
-test('an App that was installed anew is found again, and the dispatch goes out once', async () => {
+test('a reinstalled App is found again, and the dispatch is sent once', async () => {
   const { api, app, github } = await open()
   await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   api.clearRequests()
-  // Uninstalled: its tokens and its installation are gone. Installed again: another id.
+  // Uninstalling removes the tokens and the installation. Reinstalling creates another id.
   const revoked = () =>
     api.fail({
       match: ({ path, headers }) => path.includes('/dispatches') && headers.authorization === token,
@@ -55,14 +55,14 @@ test('an App that was installed anew is found again, and the dispatch goes out o
   const token = api.requests[0]!.headers.authorization
   revoked()
   app.installationId += 1
-  // auth-app asks again for some seconds while its token is new: GitHub may not know it everywhere yet.
+  // auth-app retries for some seconds while its token is new, because not all GitHub servers may know it yet.
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
   expect(api.dispatches).toHaveLength(1)
   expect(asked(api)).toContain('GET /repos/acme/shop/installation')
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
 }, 20_000)
 
-test('an App that is not installed is reported as such, with where to install it', async () => {
+test('reports that an App is not installed, and where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
@@ -71,14 +71,14 @@ test('an App that is not installed is reported as such, with where to install it
   })
 })
 
-test('once it is installed there, the next dispatch goes out', async () => {
+test('sends the next dispatch once the App is installed', async () => {
   const { app, github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toMatchObject({ kind: 'rejected' })
   app.repositories = ['acme/shop']
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
 })
 
-test('an App without Contents: write is reported with the permission that it lacks', async () => {
+test('reports the missing permission of an App without Contents: write', async () => {
   const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
@@ -86,7 +86,7 @@ test('an App without Contents: write is reported with the permission that it lac
   })
 })
 
-test('a key of another App defers the dispatch, for all that use it', async () => {
+test('the key of another App defers the dispatch, for everything that uses this App', async () => {
   const { api, app } = await open()
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
@@ -100,7 +100,7 @@ test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
   ['its token', (path: string) => path.endsWith('/access_tokens')],
 ])(
-  'a 500, a cut or a page of a proxy while asking for %s defers the dispatch: nothing was sent',
+  'a 500, a cut connection, or a proxy page for the request for %s defers the dispatch because nothing was sent',
   async (_, matches) => {
     const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
     for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {
@@ -113,7 +113,7 @@ test.each([
   },
 )
 
-test("an installation that a gateway's JSON does not name is asked for again", async () => {
+test('an installation is requested again if a gateway responds instead', async () => {
   const { api, github } = await open()
   const body = { status: 'maintenance' }
   api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
@@ -121,7 +121,7 @@ test("an installation that a gateway's JSON does not name is asked for again", a
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
 })
 
-test('a suspended installation defers the dispatch, for all that use it', async () => {
+test('a suspended installation defers the dispatch, for everything that uses it', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
@@ -136,7 +136,7 @@ test.each([
   ['https://api.github.com', 'https://github.com'],
   ['https://api.acme.ghe.com', 'https://acme.ghe.com'],
   ['https://git.acme.example/api/v3', 'https://git.acme.example'],
-])('people look at %s under %s', (apiUrl, expected) => {
+])('the web address for %s is %s', (apiUrl, expected) => {
   const auth = { token: 't' }
   expect(createGitHub({ apiUrl, auth, webhookSecret: null, oidcIssuer: '' }).serverUrl).toBe(expected)
 })

@@ -25,27 +25,24 @@ const connect = (apiUrl: string, token: string) =>
   createGitHub({ apiUrl, auth: { token }, webhookSecret: null, oidcIssuer: '' })
 const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: null }
 
-test.each(BROKEN)(
-  'an answer that is %s shows nothing of a run, a list or a repository',
-  async (_, failure) => {
-    const { api, github, run } = await open()
-    const reads = [
-      () => github.run('acme/shop', run.id, null),
-      () => github.runsPage('acme/shop', 1, null, 'repository_dispatch'),
-      () => github.repository('acme/shop'),
-    ]
-    for (const read of reads) {
-      api.fail(failure)
-      const error = await read().catch(thrown => thrown)
-      expect(error).toBeInstanceOf(Error)
-      expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).kind).toBe('later')
-      expect(await read()).toBeTruthy()
-    }
-  },
-)
+test.each(BROKEN)('a response that is %s returns no run, list, or repository', async (_, failure) => {
+  const { api, github, run } = await open()
+  const reads = [
+    () => github.run('acme/shop', run.id, null),
+    () => github.runsPage('acme/shop', 1, null, 'repository_dispatch'),
+    () => github.repository('acme/shop'),
+  ]
+  for (const read of reads) {
+    api.fail(failure)
+    const error = await read().catch(thrown => thrown)
+    expect(error).toBeInstanceOf(Error)
+    expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 }).kind).toBe('later')
+    expect(await read()).toBeTruthy()
+  }
+})
 
 test.each(BROKEN)(
-  'without the default branch, as where the answer is %s, nothing is sent',
+  'nothing is sent without the default branch, for example if the response is %s',
   async (_, failure) => {
     const { api, github } = await open()
     api.fail({ ...failure, match: ({ method }) => method === 'GET' })
@@ -55,7 +52,7 @@ test.each(BROKEN)(
   },
 )
 
-test('a refusal in problem+json is that of a gateway: the dispatch waits', async () => {
+test('a refusal in problem+json comes from a gateway, so the dispatch waits', async () => {
   const { api, github } = await open()
   api.fail({
     status: 404,
@@ -69,7 +66,7 @@ test('a refusal in problem+json is that of a gateway: the dispatch waits', async
   })
 })
 
-test('a time-out is one, whatever secrets are hidden in errors', async () => {
+test('a timeout is recognized even if secrets are redacted in errors', async () => {
   const silent = createServer(socket => void socket.on('error', () => {}))
   await new Promise<void>(resolve => {
     silent.listen(0, '127.0.0.1', resolve)
@@ -85,7 +82,7 @@ test('a time-out is one, whatever secrets are hidden in errors', async () => {
   expect(error.message).not.toContain('No response in time')
 }, 30_000)
 
-test.each([301, 302, 307, 308])('a run of a renamed repository is cancelled behind a %i', async status => {
+test.each([301, 302, 307, 308])('cancels a run of a renamed repository behind a %i', async status => {
   const { api, run } = await open()
   const github = createGitHub(
     { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' },

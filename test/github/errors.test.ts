@@ -18,13 +18,13 @@ const cut = Object.assign(new TypeError('fetch failed'), {
 })
 const says = (message: string) => ({ message })
 
-/** What a dispatch does after an error, and when, in brief. */
+/** Summarizes what a dispatch does after an error, and when. */
 function dispatched(error: unknown): string {
   const outcome = dispatchFailure(error, { repository, now: NOW, refusal: () => 'refusal' })
   if (outcome.kind !== 'deferred') return outcome.kind
   return `${outcome.cause}${outcome.until === null ? '' : ` ${(outcome.until - NOW) / 1000}`}`
 }
-/** What a read does after three failures, and in how many seconds, in brief. */
+/** Summarizes what a read does after three failures, and after how many seconds. */
 function read(error: unknown): string {
   const failure = readFailure(error, { repository, now: NOW, tries: 3 })
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`

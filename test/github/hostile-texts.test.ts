@@ -26,7 +26,7 @@ test.each([
   ['characters that turn the text around', 'r_1\u202edeploy\u2066', 'r_1deploy'],
   ['half a character', 'a\ud83db', 'ab'],
   ['a length without end', 'x'.repeat(5_000), `${'x'.repeat(299)}…`],
-])('a run’s title with %s is one plain line', async (_, title, expected) => {
+])('a run’s title with %s becomes one plain line', async (_, title, expected) => {
   nock(API)
     .get('/repos/acme/shop/actions/runs/7')
     .reply(200, { id: 7, display_title: title, status: 'queued', event: 'push' })
@@ -34,7 +34,7 @@ test.each([
   expect(data?.title).toBe(expected)
 })
 
-test('names of workflows, jobs and steps are plain lines', async () => {
+test('names of workflows, jobs, and steps become plain lines', async () => {
   const name = 'Build\u001b[1m\nit'
   nock(API)
     .get('/repos/acme/shop/actions/workflows?per_page=100')
@@ -47,7 +47,7 @@ test('names of workflows, jobs and steps are plain lines', async () => {
   expect(jobs).toMatchObject([{ name: 'Build it', steps: [{ name: 'Build it' }] }])
 })
 
-test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret', async status => {
+test.each([403, 422])('the message of a %i from GitHub becomes one line without secrets', async status => {
   const message = `\u001b[31mNo\n${TOKEN} hook-secret port-client-secret ${INSTALLATION} of yours`
   nock(API).post('/repos/acme/shop/dispatches').reply(status, { message })
   nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
@@ -61,7 +61,7 @@ test.each([403, 422])('what GitHub says to a %i is one line, and holds no secret
   expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
 })
 
-test('the log of a renamed repository is fetched by two redirects, and the token goes to the API alone', async () => {
+test('fetches the log of a renamed repository through two redirects, and sends the token only to the API', async () => {
   const withToken = { reqheaders: { authorization: /./ } }
   nock(API, withToken)
     .get('/repos/acme/shop/actions/jobs/7/logs')

@@ -19,7 +19,7 @@ const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   ...more,
 })
 
-/** A cache over a list of runs in memory, which counts what it is asked. */
+/** A cache over a list of runs in memory, which counts its requests. */
 function open(runs: WorkflowRun[], limit = 36) {
   let at = 1_000_000
   const asked: string[] = []
@@ -58,7 +58,7 @@ function open(runs: WorkflowRun[], limit = 36) {
   }
 }
 
-test('a clock that was a day ahead and is set right keeps no list from being read, and no budget used up', async () => {
+test('a clock that was a day ahead and is corrected neither blocks reading a list nor uses up the budget', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()
@@ -72,7 +72,7 @@ test('a clock that was a day ahead and is set right keeps no list from being rea
   expect(asked).toHaveLength(12)
 })
 
-test('one reading serves everybody who asks at once, and those who ask soon after', async () => {
+test('one request serves all simultaneous readers, and readers shortly afterwards', async () => {
   const { asked, poll: look, pass } = open([made(1)])
   await Promise.all(Array.from({ length: 50 }, () => look()))
   pass(4_000)
@@ -83,7 +83,7 @@ test('one reading serves everybody who asks at once, and those who ask soon afte
   expect(asked).toEqual(['page 1', 'page 1'])
 })
 
-test('pages are turned back to the time that is asked for, and no further', async () => {
+test('pages are read back to the requested time, and no further', async () => {
   const runs = Array.from({ length: 350 }, (_, i) => made(i + 1))
   const { asked, poll: look } = open(runs)
   const found = await look({ since: 180_000 })
@@ -91,7 +91,7 @@ test('pages are turned back to the time that is asked for, and no further', asyn
   expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
-test('a list too long to turn whole says how far back it goes', async () => {
+test('a list that is too long to read completely reports how far back it goes', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
@@ -106,7 +106,7 @@ test('a run older than the pages is fetched by its id', async () => {
   expect(asked.filter(each => each === 'run 7')).toHaveLength(1)
 })
 
-test('nothing is asked beyond the budget, and the look says when to come again', async () => {
+test('no request exceeds the budget, and the poll result says when to poll again', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   for (let i = 0; i < 5; i++) {
     await look()
@@ -116,7 +116,7 @@ test('nothing is asked beyond the budget, and the look says when to come again',
   expect((await look()).nextAt).toBeGreaterThan(1_030_000)
 })
 
-test('a budget allows its number in any window, not only in those that begin with the clock', () => {
+test('a budget allows its number of requests in any window, not only in windows aligned to the clock', () => {
   let at = 0
   const budget = createRequestBudget(3, 60_000, () => at)
   const take = (time: number) => {

@@ -13,7 +13,7 @@ async function open(options: GitHubApiOptions = {}, clock = Date.now) {
   return { api, github, run: api.createRun({ repository: 'acme/shop', status: 'in_progress' }) }
 }
 
-test('a run is cancelled; one that goes on all the same is cancelled by force', async () => {
+test('cancels a run, and forces the cancellation if the run continues', async () => {
   const { api, github, run } = await open()
   api.setUnstoppable(run.id)
   expect(await github.cancelRun('acme/shop', run.id)).toBe('accepted')
@@ -27,7 +27,7 @@ test('a run is cancelled; one that goes on all the same is cancelled by force', 
   ])
 })
 
-test('a credential that GitHub no longer knows is an outage, and no missing permission', async () => {
+test('a credential that GitHub no longer knows is an outage, not a missing permission', async () => {
   const { api, github, run } = await open()
   api.fail({ status: 401, body: { message: 'Bad credentials' } })
   const error = await github.run('acme/shop', run.id, null).catch(thrown => thrown)
@@ -38,7 +38,7 @@ test('a credential that GitHub no longer knows is an outage, and no missing perm
   })
 })
 
-test('a run that has ended is distinguished from one that cannot be cancelled', async () => {
+test('distinguishes a finished run from a run that cannot be canceled', async () => {
   const { api, github, run } = await open()
   api.setRun(run.id, { status: 'completed', conclusion: 'success' })
   expect(await github.cancelRun('acme/shop', run.id)).toBe('ended')
@@ -63,7 +63,7 @@ test('a run that has ended is distinguished from one that cannot be cancelled', 
   })
 })
 
-test('what a run waits for, and what was decided, is read', async () => {
+test('reads what a run waits for and what was decided', async () => {
   const { api, github, run } = await open()
   api.awaitReview(run.id, [
     { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'team:admins'] },
@@ -83,7 +83,7 @@ test('what a run waits for, and what was decided, is read', async () => {
   ])
 })
 
-test.each([-90_000, 0, 3_600_000])("GitHub's clock is %i ms ahead: its answers tell", async skew => {
+test.each([-90_000, 0, 3_600_000])("detects that GitHub's clock is %i ms ahead", async skew => {
   const { github, run } = await open({ clockSkewMs: skew })
   expect(github.clockOffset()).toBeNull()
   await github.run('acme/shop', run.id, null)
@@ -91,7 +91,7 @@ test.each([-90_000, 0, 3_600_000])("GitHub's clock is %i ms ahead: its answers t
   expect(Math.abs((github.clockOffset() as number) - skew)).toBeLessThanOrEqual(1_000)
 })
 
-test("a jump of the relay's own clock shows at once", async () => {
+test("a jump of the relay's own clock shows immediately", async () => {
   let jump = 0
   const { github, run } = await open({}, () => Date.now() + jump)
   await github.run('acme/shop', run.id, null)
@@ -100,7 +100,7 @@ test("a jump of the relay's own clock shows at once", async () => {
   expect(Math.abs((github.clockOffset() as number) - before - 3_600_000)).toBeLessThan(60_000)
 })
 
-test("a proxy's clock is not taken for GitHub's", async () => {
+test('ignores the clock of a proxy', async () => {
   const { api, github, run } = await open()
   api.fail({ status: 502, headers: { date: 'Tue, 24 Nov 2020 12:00:30 GMT', 'x-github-request-id': '' } })
   await github.run('acme/shop', run.id, null).catch(() => {})

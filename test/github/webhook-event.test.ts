@@ -23,11 +23,11 @@ const EXAMPLES = HOSTS.flatMap(host => {
     .flatMap(({ name, examples }) => examples.map((body, i) => ({ host, name, i, body })))
 })
 
-test('the examples hold every webhook that the relay follows', () => {
+test('the examples include every webhook that the relay handles', () => {
   expect([...new Set(EXAMPLES.map(({ name }) => name))].sort()).toEqual(NAMES.toSorted())
 })
 
-test.each(EXAMPLES)('$host, $name, example $i is understood', ({ name, body }) => {
+test.each(EXAMPLES)('parses $host, $name, example $i', ({ name, body }) => {
   const repository = body.repository?.full_name
   const run = body.workflow_run
   const job = body.workflow_job
@@ -42,7 +42,7 @@ test.each(EXAMPLES)('$host, $name, example $i is understood', ({ name, body }) =
 describe('a deployment_review', () => {
   const base = { repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } }
 
-  test('names the environments, the reviewer who decided and the comment, on one line each', () => {
+  test('lists the environments, the reviewer who decided, and the comment, on one line each', () => {
     const body = {
       ...base,
       action: 'approved',
@@ -67,7 +67,7 @@ describe('a deployment_review', () => {
     })
   })
 
-  test('is read also where all but the run and the action is missing', () => {
+  test('is read even if only the run and the action are present', () => {
     expect(readWebhookEvent('deployment_review', { ...base, action: 'new' })).toMatchObject({
       action: 'new',
       environments: [],
@@ -85,6 +85,6 @@ test.each([
   ['workflow_run', { repository: { full_name: 'acme/shop' } }],
   ['workflow_job', { repository: { full_name: 'acme/shop' }, workflow_job: { run_id: 'x' } }],
   ['deployment_review', null],
-])('%s %j is about nothing that the relay follows', (name, body) => {
+])('%s %j is ignored because the relay does not handle it', (name, body) => {
   expect(readWebhookEvent(name, body)).toBeNull()
 })

@@ -56,7 +56,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
       })
       return { status: response.status, body: await response.json() }
     },
-    /** A dispatched delivery of which no run is known, or this one. */
+    /** Creates a dispatched delivery without a bound run, or with this run. */
     async delivery(repository: string, runId = RUN, githubRun?: number) {
       const id = `delivery-${runId}`
       await store.accept({
@@ -89,10 +89,10 @@ const event = (run: Record<string, unknown>, repository = 'acme/shop') => ({
 })
 
 describe('the signature', () => {
-  test('of which any bit of the body, or of itself, was flipped is refused, and nothing is woken', async () => {
+  test('is refused if any bit of the body or the signature was flipped, and no delivery is woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
-    // Text of all kinds: what is no UTF-8 any more must not become the same text again.
+    // The body has all kinds of text, because invalid UTF-8 must not become the same text again.
     const bytes = Buffer.from(JSON.stringify(event({ name: 'Zürich \uFFFD 🚀' })))
     const signature = Buffer.from(await signer.sign(bytes.toString()))
     const send = (body: Buffer, signed: Buffer) =>
@@ -110,7 +110,7 @@ describe('the signature', () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(signature.length * 8 - 1), async bit => {
         const flipped = flip(signature, bit)
-        // A header holds visible text only.
+        // A header contains visible text only.
         fc.pre(flipped.every(byte => byte > 0x20 && byte < 0x7f))
         expect((await send(bytes, flipped)).status).toBe(401)
       }),
@@ -125,7 +125,7 @@ describe('the signature', () => {
     ['is the old one alone', '{"a":1}', { 'x-hub-signature': 'sha1=00' }],
     ['is of nothing', '', { 'x-hub-signature-256': 'sha256=00' }],
     ['is of another secret', '{"a":1}', null],
-  ])('that %s is refused with a sentence', async (_, body, headers) => {
+  ])('is refused with a message if it %s', async (_, body, headers) => {
     const relay = await open()
     const other = { 'x-hub-signature-256': await new Webhooks({ secret: 'other' }).sign('{"a":1}') }
     const response = await relay.deliver(body, (headers ?? other) as Record<string, string>)
@@ -142,9 +142,9 @@ describe('the signature', () => {
   })
 })
 
-describe('what is done with a run', () => {
+describe('handling a run', () => {
   test.each(['success', 'exploded', '', null, undefined, 7])(
-    'a conclusion of %j is taken',
+    'accepts the conclusion %j',
     async conclusion => {
       const relay = await open()
       const id = await relay.delivery('acme/shop')
@@ -156,7 +156,7 @@ describe('what is done with a run', () => {
     },
   )
 
-  test('its title must name the delivery, in its own repository, whatever the case of its letters', async () => {
+  test('the run title must name the delivery, in its own repository, regardless of case', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const woken = async (run: object, repository?: string) =>
@@ -168,7 +168,7 @@ describe('what is done with a run', () => {
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
-  test('one that names nothing has every delivery without a run look at the list', async () => {
+  test('a run whose title names no delivery makes every delivery without a run poll the list', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
     expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })
@@ -176,7 +176,7 @@ describe('what is done with a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('of more deliveries than are looked through, the one that its title names is woken', async () => {
+  test('a run title wakes its delivery even if there are more deliveries than are searched', async () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')
@@ -184,7 +184,7 @@ describe('what is done with a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('its title may be long, and name, actor, branch, and attempt may be null', async () => {
+  test('the title can be long, and name, actor, branch, and attempt can be null', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
@@ -195,7 +195,7 @@ describe('what is done with a run', () => {
     expect((await relay.send(untitled)).body).toEqual({ scheduled: 0 })
   })
 
-  test('a delivery that has ended is not woken', async () => {
+  test('a finished delivery is not woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop', RUN, 77)
     await relay.apply((await relay.store.get(id))!, { type: 'finishedInPort', runs: [] })
@@ -203,14 +203,14 @@ describe('what is done with a run', () => {
   })
 })
 
-test('every other event is accepted and ignored', async () => {
+test('accepts and ignores every other event', async () => {
   const relay = await open()
   for (const name of ['ping', 'push', 'workflow_job', 'installation'])
     expect(await relay.send({ zen: 'x' }, name)).toEqual({ status: 202, body: { ignored: name } })
   expect(await relay.send({ zen: 'x' })).toEqual({ status: 202, body: { ignored: 'workflow_run' } })
 })
 
-test('a body as large as GitHub sends is taken, a larger one refused', async () => {
+test('accepts a body as large as GitHub sends, and refuses a larger one', async () => {
   const relay = await open()
   const large = await relay.send({ filler: 'x'.repeat(24 * 1024 * 1024) }, 'push')
   expect(large.status).toBe(202)
@@ -221,14 +221,14 @@ test('a body as large as GitHub sends is taken, a larger one refused', async () 
   expect((await relay.deliver('x', headers)).status).toBe(413)
 })
 
-test('a store that does not answer is reported as 503', async () => {
+test('returns 503 if the database does not respond', async () => {
   const relay = await open({
     store: { findRuns: () => Promise.reject(new Error('down')) },
   })
   expect((await relay.send(event({}))).status).toBe(503)
 })
 
-test('without GITHUB_WEBHOOK_SECRET the route says what to set', async () => {
+test('names the setting if GITHUB_WEBHOOK_SECRET is missing', async () => {
   const relay = await open({ secret: null })
   const response = await relay.send(event({}))
   expect(response).toMatchObject({

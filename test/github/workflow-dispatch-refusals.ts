@@ -1,8 +1,8 @@
 const WORKFLOW = 'Workflow deploy.yml in acme/shop'
 
 /**
- * What GitHub answers to a `workflow_dispatch` of deploy.yml on "main" in acme/shop with the input `service`, whose value
- * is `hunter2`: status, message or body, and the sentence for the person who started the action.
+ * GitHub's responses to a `workflow_dispatch` of deploy.yml on "main" of acme/shop with the input `service`. The value
+ * of the input is `hunter2`. Lists the status, message or body, and the message for the user who started the action.
  */
 export const REFUSALS: [status: number, says: string | object, sentence: string][] = [
   [

@@ -8,7 +8,7 @@ import type { Fault } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
 
-/** What a workflow may declare beside the inputs of the form. */
+/** The inputs that a workflow can declare in addition to the form inputs. */
 const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: 'deploy.yml', ref: null }
 
@@ -41,9 +41,9 @@ async function open(
     },
     dispatch: (given: JsonObject = {}, target: Partial<typeof TARGET> | { ref: string } = {}) =>
       github.dispatch({ ...TARGET, ...target }, formContent(given)),
-    /** The same with a whole body. */
+    /** Dispatches a whole body. */
     send: (body: JsonObject, relay?: string) => github.dispatch(TARGET, dispatchContent(body, relay)),
-    /** The bodies of the dispatches that were sent since the last call. */
+    /** Returns the bodies of the dispatches since the last call. */
     sent() {
       const posts = api.requests.filter(({ method }) => method === 'POST')
       api.clearRequests()
@@ -53,7 +53,7 @@ async function open(
 }
 
 describe('a workflow_dispatch', () => {
-  test('goes to the workflow on the default branch, and its answer names the run', async () => {
+  test('goes to the workflow on the default branch, and the response identifies the run', async () => {
     const { api, dispatch, sent } = await open({ service: {}, ...OFFERED }, {}, { defaultBranch: 'trunk' })
     const outcome = await dispatch({ service: 'web' })
     const [run] = api.runs
@@ -80,7 +80,7 @@ describe('a workflow_dispatch', () => {
     ])
   })
 
-  test('gives inputs as text: booleans, numbers, objects and arrays as JSON; null is left out', async () => {
+  test('sends inputs as text: booleans, numbers, objects, and arrays as JSON, and omits null', async () => {
     const names = ['text', 'flag', 'count', 'tags', 'config', 'size', ...Object.keys(OFFERED)]
     const declared = Object.fromEntries(names.map(name => [name, { default: 'preset' }]))
     const { api, dispatch } = await open(declared)
@@ -99,7 +99,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('leaves out what it offers and the workflow does not declare, at the price of one request, once a minute', async () => {
+  test('omits optional inputs that the workflow does not declare, which adds one request, once a minute', async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
@@ -107,13 +107,13 @@ describe('a workflow_dispatch', () => {
     advance(59_000)
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
     expect(names()).toEqual([['port_context', 'service']])
-    // The file may have changed since.
+    // The file may have changed in the meantime.
     advance(2_000)
     await dispatch({ service: 'web' })
     expect(names()).toHaveLength(2)
   })
 
-  test('of an input that a user entered and the workflow does not declare is sent if the payload carries it', async () => {
+  test('is sent if the payload carries an undeclared input that a user entered', async () => {
     const { api, dispatch, sent } = await open({ service: {}, port: {} })
     expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })
     expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(['port', 'service'])
@@ -121,7 +121,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('is rejected where such an input would get lost, with the closest declared name and what to do', async () => {
+  test('is rejected if such an input would get lost, with the closest declared name and what to do', async () => {
     const { api, workflow, dispatch, sent } = await open({ environment: {}, port: { type: 'number' } })
     const given = { enviroment: 'prod', note: 'x', port: 8080 }
     const rejected = {
@@ -131,7 +131,7 @@ describe('a workflow_dispatch', () => {
     }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
-    // What was learned is no reason to reject: the workflow may have been corrected.
+    // Cached knowledge is not a reason to reject, because the workflow may have been corrected.
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent()).toHaveLength(1)
     expect(api.workflowDispatches).toEqual([])
@@ -140,7 +140,7 @@ describe('a workflow_dispatch', () => {
     expect(api.workflowDispatches[0]!.inputs).toEqual({ enviroment: 'prod', note: 'x', port: '8080' })
   })
 
-  test('gives port_context and port_payload as the body has them, as an object or as text, else in the shape of the guides', async () => {
+  test('sends port_context and port_payload as the body has them, as object or text, otherwise in the shape of the guides', async () => {
     const declared = { version: { default: 'preset' }, ...OFFERED }
     const { api, send } = await open(declared)
     const user = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
@@ -172,7 +172,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('drops without a word only what no user entered: keys next to the form, and the id of the run', async () => {
+  test('drops silently only what no user entered: keys next to the form, and the run id', async () => {
     const { api, send } = await open({ service: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
     expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })
@@ -187,7 +187,7 @@ describe('a workflow_dispatch', () => {
     ])
   })
 
-  test('sends an input again that the workflow now requires', async () => {
+  test('sends an input again once the workflow requires it', async () => {
     const { workflow, dispatch, sent } = await open({})
     await dispatch()
     sent()
@@ -197,7 +197,7 @@ describe('a workflow_dispatch', () => {
   })
 
   test.each(['ignored', 'refused'] as const)(
-    'a server by which return_run_details is %s is not asked again',
+    'a server by which return_run_details is %s does not get the field again',
     async runDetails => {
       const { dispatch, sent } = await open(OFFERED, { runDetails })
       expect(await dispatch()).toMatchObject({ kind: 'accepted', run: null })
@@ -207,7 +207,7 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('no text of an input or a workflow, which GitHub quotes, stops the relay from asking for the run', async () => {
+  test('the relay keeps requesting the run, whatever text of an input or a workflow GitHub quotes', async () => {
     const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
@@ -228,14 +228,14 @@ describe('a workflow_dispatch', () => {
   test.each([
     'Invalid request. "return_run_details" is not a permitted key.',
     'Unpermitted parameter: return_run_details',
-  ])('a server that answers %j is asked again without the field', async message => {
+  ])('a server that responds with %j gets a request without the field', async message => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
-  test('a message about an input with the name of the field is not about the field', async () => {
+  test('a message about an input with the same name as the field is not about the field', async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
@@ -244,7 +244,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('finds the default branch again when it was renamed', async () => {
+  test('finds the default branch again after it was renamed', async () => {
     const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
     api.addRepository('acme/shop', {
@@ -263,19 +263,19 @@ describe('a workflow_dispatch', () => {
     expect(sent().map(({ ref }) => ref)).toEqual(['main', 'trunk'])
   })
 
-  test('takes exactly 25 inputs, and then has no room for the payload', async () => {
+  test('accepts exactly 25 inputs, and then has no space for the payload', async () => {
     const inputs = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`i${i}`, 'x']))
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
-    // The workflow cannot declare one more, so the payload has to carry it.
+    // The workflow cannot declare another input, so the payload must carry it.
     expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
       kind: 'rejected',
       reason: expect.stringContaining('declare the input "i25"'),
     })
   })
 
-  test('of more than 25 inputs, those that the workflow declares arrive', async () => {
+  test('sends the declared inputs if there are more than 25', async () => {
     const given = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, 'x']))
     const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, ...OFFERED })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
@@ -286,7 +286,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test('leaves out of the payload what does not fit beside the inputs, and says so in it', async () => {
+  test('omits from the payload what does not fit next to the inputs, and lists it there', async () => {
     const { api, dispatch } = await open({ big: {}, ...OFFERED })
     const big = '"'.repeat(25_000)
     expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
@@ -296,7 +296,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(inputs.port!).port).toMatchObject({ inputs: { small: 'x' }, truncated: ['inputs.big'] })
   })
 
-  test('is rejected where its inputs are more than GitHub takes', async () => {
+  test('is rejected if it has more inputs than GitHub accepts', async () => {
     const { dispatch, sent } = await open({ big: {}, ...OFFERED })
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
@@ -308,10 +308,10 @@ describe('a workflow_dispatch', () => {
   })
 })
 
-describe('what is too large together', () => {
+describe('a dispatch that is too large as a whole', () => {
   const long = (name: string, bytes: number) => ({ [name]: 'x'.repeat(bytes) })
 
-  test('shortens port first, then leaves out port_payload', async () => {
+  test('shortens port first, then omits port_payload', async () => {
     const { api, dispatch } = await open({ big: {}, ...OFFERED })
     await dispatch(long('big', 30_000))
     await dispatch(long('big', 40_000))
@@ -325,7 +325,7 @@ describe('what is too large together', () => {
     expect(second).not.toHaveProperty('port_payload')
   })
 
-  test('is what the workflow does not declare: it is left out, and nothing else', async () => {
+  test('omits undeclared inputs, and nothing else', async () => {
     const { api, send } = await open({ port_payload: {} })
     const port_payload = { run: { id: 'r_1' }, ...long('plan', 40_000) }
     const port_context = { runId: 'r_1', ...long('plan', 40_000) }
@@ -333,7 +333,7 @@ describe('what is too large together', () => {
     expect(api.workflowDispatches[0]!.inputs).toEqual({ port_payload: JSON.stringify(port_payload) })
   })
 
-  test('is an input that only the payload could carry: the action fetches it from the relay, else nothing starts', async () => {
+  test('with an input that fits only the payload lets the action fetch it from the relay, otherwise nothing starts', async () => {
     const { api, send } = await open({ port: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: long('note', 70_000) }
     expect(await send(body)).toEqual({
@@ -347,13 +347,13 @@ describe('what is too large together', () => {
   })
 })
 
-test('an answer that names the run alone, without its page, is an answer', async () => {
+test('accepts a response that has the run id but no URL of the run', async () => {
   const { api, dispatch } = await open(OFFERED)
   api.fail({ match: ({ method }) => method === 'POST', status: 200, body: { workflow_run_id: 42 } })
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
 })
 
-describe('a workflow_dispatch that GitHub does not answer', () => {
+describe('a workflow_dispatch without a response from GitHub', () => {
   const isDispatch = ({ method }: { method: string }) => method === 'POST'
   test.each<[string, Fault]>([
     ['answers with a 502 after it took effect', { status: 502, takesEffect: true }],
@@ -361,7 +361,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['is cut after it took effect', { cut: 'after' }],
     ['is cut before', { cut: 'before' }],
     ["answers with a proxy's page", { status: 200, body: '<html>' }],
-  ])('%s: it is not sent again, as it may have started a run', async (_, failure) => {
+  ])('%s: the dispatch is not sent again because it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
@@ -372,7 +372,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['401', { status: 401 }, { cause: 'credential', until: null }],
     ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
     ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
-  ])('%s defers it: nothing was started', async (_, failure, outcome) => {
+  ])('%s defers the dispatch because nothing was started', async (_, failure, outcome) => {
     const { api, dispatch } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
@@ -384,14 +384,14 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
     ['a cut', { cut: 'after' }],
     ['a limit', { status: 429 }],
     ['a 401', { status: 401 }],
-  ])('%s of the request for the default branch defers it', async (_, failure) => {
+  ])('%s of the request for the default branch defers the dispatch', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail(failure)
     expect(await dispatch()).toMatchObject({ kind: 'deferred' })
     expect(sent()).toEqual([])
   })
 
-  test('waits where GitHub limits the request for the new name', async () => {
+  test('waits if GitHub limits the request for the new name', async () => {
     const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')
     api.fail({
@@ -418,7 +418,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
       ['POST', 'GET'],
     ],
   ])(
-    'goes to %s, as the repository is called now, only where that is allowed',
+    'goes to %s, the current name of the repository, only if that repository is allowed',
     async (name, outcome, methods) => {
       const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)
@@ -429,7 +429,7 @@ describe('a workflow_dispatch that GitHub does not answer', () => {
   )
 })
 
-describe('what GitHub refuses is reported as a sentence, with what to change:', () => {
+describe('a refusal by GitHub is reported as a message that says what to change:', () => {
   afterEach(() => nock.cleanAll())
 
   test.each(REFUSALS)('%i %j', async (status, says, sentence) => {

@@ -12,24 +12,24 @@ interface Scene {
   system: System
   /** Another issuer, of an attacker. */
   evil: OidcIssuer
-  /** Bound to nobody. */
+  /** Not bound to any run. */
   free: string
-  /** Bound to the run 1, attempt 2, with its report token. */
+  /** Bound to run 1, attempt 2, with its report token. */
   bound: string
   token: string
-  /** Of the bound one. */
+  /** The report token of the bound delivery. */
   portRunId: string
   /** Sent to another repository. */
   elsewhere: string
-  /** Of that repository. */
+  /** The claims of a run in that repository. */
   otherId: number
-  /** Started deploy.yml on the branch `release`; its run reported its second attempt. */
+  /** Started deploy.yml on the branch `release`. Its run reported its second attempt. */
   workflow: { id: string; runId: number }
-  /** Another of that kind, whose run has not reported. */
+  /** Another workflow delivery, whose run has not reported. */
   otherWorkflow: { id: string; runId: number }
-  /** The claims of a true token, with others laid over; undefined leaves one out. */
+  /** The claims of a valid token with overrides. `undefined` removes a claim. */
   claims: (more?: Claims) => Claims
-  /** A report token, as a relay with this secret and address would make it. */
+  /** Creates a report token like a relay with this secret and address. */
   mint: (more: {
     secret?: string
     delivery?: string
@@ -39,7 +39,7 @@ interface Scene {
     at?: number
   }) => Promise<string>
 }
-/** Forgeries by the status that refuses them. Each returns its token, and the delivery unless it is that of the test. */
+/** Forgeries by the status that refuses them. Each returns its token, and its delivery if it isn't the default. */
 type Forgeries = Partial<Record<401 | 403 | 409, Record<string, (scene: Scene) => Forged | Promise<Forged>>>>
 type Forged = string | null | [token: string, delivery: string]
 
@@ -58,7 +58,7 @@ const signed = ({ system, claims }: Scene, more: Claims) => system.issuer.sign(c
 const pem = ({ system }: Scene) => system.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const byName = <T>(names: readonly string[], make: (name: string) => T) =>
   Object.fromEntries(names.map(name => [name, make(name)]))
-/** By the issuer's own key, with another algorithm. */
+/** Signed by the issuer's own key with another algorithm. */
 const byOtherAlgorithm = (alg: string) => (s: Scene) =>
   new SignJWT(s.claims())
     .setProtectedHeader({ alg, kid: s.system.issuer.kid })
@@ -146,7 +146,7 @@ const RELEASE = 'refs/heads/release'
 const RUN_ON_RELEASE = { eventName: 'workflow_dispatch', ref: RELEASE }
 const FILE = 'acme/shop/.github/workflows/deploy.yml'
 
-/** The claims of a valid token of the run of a `workflow_dispatch`, with others laid over. */
+/** The claims of a valid token for a `workflow_dispatch` run, with overrides. */
 const started = (scene: Scene, { runId }: { runId: number }, more: Claims = {}) =>
   signed(scene, {
     event_name: 'workflow_dispatch',
@@ -198,7 +198,7 @@ const workflowStarts: Forgeries = {
   },
 }
 
-/** With a key that the issuer doesn't have: 401, or 503 for the seconds in which the issuer isn't asked again. */
+/** With a key that the issuer doesn't have: 401, or 503 during the seconds before the issuer is asked again. */
 const strangers: Forgeries = {
   401: {
     'an unknown key id': s => s.system.issuer.sign(s.claims(), { kid: 'unknown' }),
@@ -247,7 +247,7 @@ const reports: Forgeries = {
   },
 }
 
-test('forgeries of a start are refused with one sentence for all, and bind nothing', async () => {
+test('forged starts are refused with the same message and bind nothing', async () => {
   const scene = await openScene()
   const { system, free, bound, workflow, otherWorkflow } = scene
   const refusals = await present(scene, '/report/start', starts, free)
@@ -264,7 +264,7 @@ test('forgeries of a start are refused with one sentence for all, and bind nothi
   refusals.push(...(await present(scene, '/report/start', strangers, free)))
   await expectLogged(scene, refusals)
 
-  // The real runs come after all of them, and no other run has become the bound one.
+  // The real runs start after all forgeries, and no other run is bound.
   await expect(startReport(system, free)).resolves.toBeTruthy()
   await expect(startReport(system, bound, { runId: 1, runAttempt: 2 })).resolves.toBeTruthy()
   for (const [{ id, runId }, runAttempt] of [
@@ -275,7 +275,7 @@ test('forgeries of a start are refused with one sentence for all, and bind nothi
   }
 })
 
-test('a token that one delivery has used is refused for another, and accepted again for its own', async () => {
+test('a token that one delivery has used is refused for another delivery, but accepted again for its own', async () => {
   const scene = await openScene()
   const { system, otherWorkflow, free } = scene
   const second = await system.deliverWorkflow()
@@ -285,12 +285,12 @@ test('a token that one delivery has used is refused for another, and accepted ag
   expect((await start(token, otherWorkflow.id)).status).toBe(200)
   expect((await start(started(scene, second, jti), second.id)).status).toBe(403)
   expect((await start(signed(scene, jti), free)).status).toBe(403)
-  // As after a lost response.
+  // Repeats the start, as after a lost response.
   expect((await start(token, otherWorkflow.id)).status).toBe(200)
   expect((await start(started(scene, second), second.id)).status).toBe(200)
 })
 
-test('forgeries of a later report are refused, write nothing, and give no inputs', async () => {
+test('forged later reports are refused, write nothing, and return no inputs', async () => {
   const scene = await openScene()
   const { system, bound, token, portRunId } = scene
   await expectLogged(scene, await present(scene, '/report', reports, bound))
@@ -357,7 +357,7 @@ interface Refusal {
   body: JsonObject
 }
 
-/** Sends each token, with text that must never reach Port, and expects its status. */
+/** Sends each token with text that must never reach Port, and expects its status. */
 async function present(scene: Scene, path: string, all: Forgeries, target: string): Promise<Refusal[]> {
   const refusals: Refusal[] = []
   for (const [expected, forgeries] of Object.entries(all)) {
@@ -378,10 +378,10 @@ async function present(scene: Scene, path: string, all: Forgeries, target: strin
   return refusals
 }
 
-/** The operator sees the reason for each, without the token. */
+/** The operator sees each reason, without the token. */
 async function expectLogged({ system }: Scene, refusals: Refusal[]): Promise<void> {
   const warnings = () => system.relay.log().filter(line => line.level === 40 && /report/.test(line.msg))
-  // If a key is unknown, which repeats, the first line is logged at once, and the rest once a minute.
+  // For a repeated unknown key, the first line is logged immediately, and the others once a minute.
   const unknown = refusals.filter(({ status }) => status === 503).length
   const lines = refusals.length - unknown + Math.min(unknown, 1)
   await until(() => warnings().length >= lines, 'the relay logs each refusal')

@@ -22,7 +22,7 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
 }
 const refused = (status: number) => expect.objectContaining({ name: 'Problem', status })
 
-test('the issuer’s keys are fetched once, and again for a key that is not among them', async () => {
+test('the issuer’s keys are fetched once, and again for an unknown key', async () => {
   const { issuer, verify, token } = await openVerifier({ cooldownMs: 0 })
   const old = token()
   await Promise.all(Array.from({ length: 20 }, () => verify(old)))
@@ -33,7 +33,7 @@ test('the issuer’s keys are fetched once, and again for a key that is not amon
   expect(issuer.requests).toHaveLength(2)
 })
 
-test('a key that the issuer has taken back is refused once the set is fetched again', async () => {
+test('rejects a revoked key once the JWKS is refetched', async () => {
   const { issuer, verify, token } = await openVerifier({ cacheMs: 50, cooldownMs: 0 })
   const old = token()
   await verify(old)
@@ -43,7 +43,7 @@ test('a key that the issuer has taken back is refused once the set is fetched ag
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('a key that the issuer has just not given is refused, and then is not asked for again for a while', async () => {
+test('a key that is missing from a recent JWKS is refused, and not requested again for a while', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   await verify(token())
   for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
@@ -56,7 +56,7 @@ test('a key that the issuer has just not given is refused, and then is not asked
   expect(issuer.requests).toHaveLength(2)
 })
 
-test('a key that is new since the issuer was last asked is not refused for good: 503 says when to come again', async () => {
+test('a key newer than the last JWKS request is not refused permanently: 503 says when to retry', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   const { kid, publicKey } = issuer
   const old = token()
@@ -68,12 +68,12 @@ test('a key that is new since the issuer was last asked is not refused for good:
   expect(refusal.headers['retry-after']).toBe('1')
   expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token; /)
   await sleep(1_000)
-  // Somebody else's token makes the relay ask; this one is taken all the same.
+  // An unrelated token triggers the request. This token is accepted all the same.
   await verify(forged(1)).catch(() => {})
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('while the issuer fails, known keys stay good, and it is asked no more often than else, whoever sends what', async () => {
+test('while the issuer fails, known keys remain valid, and it gets no more requests than usual, whoever sends tokens', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cacheMs: 30, cooldownMs: 500 })
   const good = token()
   await verify(good)
@@ -91,7 +91,7 @@ test('while the issuer fails, known keys stay good, and it is asked no more ofte
   await expect(verify(good)).resolves.toBeTruthy()
 })
 
-test('an issuer that is down, slow, or answers something else is reported as such, and nothing is accepted', async () => {
+test('an issuer that is down, slow, or responds with something else is reported, and nothing is accepted', async () => {
   const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 1_000 })
   for (const failure of [
     { cut: 'before' as const },

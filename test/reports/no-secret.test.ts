@@ -20,7 +20,7 @@ jobs:
       ${steps.trim().replaceAll('\n', '\n      ')}
 `
 
-/** Plays the workflow that a dispatch started, with nothing of Port in its environment. */
+/** Simulates the workflow that a dispatch started, without Port credentials in its environment. */
 function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partial<RunOptions> = {}) {
   const runId = more.runId ?? GITHUB_RUN_ID
   return runWorkflow({
@@ -38,7 +38,7 @@ function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partia
   })
 }
 
-test('a run without any secret in its environment reports all, opens its secret inputs, and ends in Port', async () => {
+test('a run without secrets in its environment reports everything, decrypts its secret inputs, and finishes in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
@@ -81,7 +81,7 @@ test('a run without any secret in its environment reports all, opens its secret 
     expect.stringMatching(/^✓ Job deploy: success after/),
   ])
 
-  // The tokens are masked, and neither they nor the clear text are anywhere but with the run.
+  // The tokens are masked. Only the run has the tokens and the plaintext.
   const printed = run.jobs[0]!.steps.flatMap(step => [step.log, step.summary]).join('\n')
   expect(printed).not.toContain(text!.plaintext)
   expect(printed).not.toMatch(/eyJ[\w-]{20}/)
@@ -115,7 +115,7 @@ test('a second run of the delivery stops before any step of its author', async (
   expect(portRun!.logs).toHaveLength(logs)
 })
 
-test('while the job runs, the progress reporter shows its step and its log through the relay', async () => {
+test('the progress reporter shows the step and the log through the relay while the job runs', async () => {
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
   const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
@@ -128,7 +128,7 @@ test('while the job runs, the progress reporter shows its step and its log throu
   expect(portRun!.logs.filter(log => log.message.includes('early'))).toHaveLength(1)
 })
 
-test('report: workflow leaves the end to the relay', async () => {
+test('report: workflow leaves the conclusion to the relay', async () => {
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
   await simulate(system, dispatch, workflow('- run: echo one', { with: 'report: workflow, live: "false"' }))

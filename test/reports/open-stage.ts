@@ -13,33 +13,33 @@ import { send } from '../support/send.ts'
 export const REPOSITORY = 'acme/shop'
 export const GITHUB_RUN_ID = 16_000_000_042
 
-/** Port, GitHub and its issuer, and a relay process that takes reports. */
+/** The fake Port, the fake GitHub with its issuer, and a relay process that accepts reports. */
 export interface System {
   port: PortApi
   github: GitHubApi
   issuer: OidcIssuer
-  /** The relay that runs now. */
+  /** The running relay. */
   relay: Relay
-  /** RELAY_PUBLIC_URL: where reports go, and the audience of their tokens. */
+  /** RELAY_PUBLIC_URL: the address for reports and the audience of their tokens. */
   url: string
   env: Env
   repositoryId: number
-  /** What GitHub's token says of the run that a delivery started; `more` is laid over it. */
+  /** The claims of GitHub's token for the run that a delivery started. `more` overrides them. */
   run(more?: Partial<OidcRun>): OidcRun
-  /** An invocation of Port, accepted and dispatched; `runId: null` for one without a run in Port. */
+  /** Creates an accepted and dispatched invocation. `runId: null` omits the Port run. */
   deliver(invocation?: {
     runId?: string | null
     body?: JsonObject
-    /** Port's client secret where absent. */
+    /** Default: Port's client secret. */
     secret?: string
   }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
-  /** An invocation that starts a workflow, deploy.yml where none is named, on the branch `release`, whose run GitHub's answer names. */
+  /** Starts a workflow (default: deploy.yml) on the branch `release` by an invocation. GitHub returns the run. */
   deliverWorkflow(
     file?: string,
   ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
-  /** A report as the action sends it. */
+  /** Sends a report like the action. */
   post(path: string, token: string | null, body: unknown): Promise<Response>
-  /** Starts the relay again, on the same database and address. */
+  /** Restarts the relay with the same database and address. */
   restart(): Promise<void>
 }
 
@@ -54,7 +54,7 @@ interface Response {
   body: JsonObject
 }
 
-/** The address of a relay is in its environment, so its port is chosen before: another process may take it meanwhile. */
+/** The relay's environment includes its address, so the port is chosen early. Another process can take it meanwhile. */
 async function openOnFreePort(
   environment: (port: number) => Env,
   open: (env: Env) => Promise<Relay>,
@@ -70,7 +70,7 @@ async function openOnFreePort(
 }
 
 /**
- * @param env laid over the relay's environment
+ * @param env overrides the relay's environment
  * @param open `startRelay` for a relay that is killed
  */
 export async function startSystem(
@@ -167,7 +167,7 @@ export async function startSystem(
   return system
 }
 
-/** The start that goes well: its report token. */
+/** Sends a successful start, and returns its report token. */
 export async function startReport(
   system: System,
   delivery: string,

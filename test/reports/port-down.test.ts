@@ -7,7 +7,7 @@ import { type System, startReport, startSystem } from './open-stage.ts'
 const line = (message: string) => ({ level: 'INFO', message })
 const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
 
-/** Reports `from`…`to` of a run's log, two lines a message. */
+/** Reports the lines `from`…`to` of a run's log, two lines per message. */
 async function logLines(
   system: System,
   token: string,
@@ -23,7 +23,7 @@ async function logLines(
 }
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
-test('Port is away from the start until after the end: every line arrives in order, then the status, though the relay is killed twice', async () => {
+test('while Port is down for the whole job, every line and then the status arrive in order, though the relay is killed twice', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
@@ -37,7 +37,7 @@ test('Port is away from the start until after the end: every line arrives in ord
   const end = { delivery: id, sender: 'post', number: 1, reports: [{ log: [line('the end')] }, { update }] }
   expect((await system.post('/report', token, end)).status).toBe(202)
   await system.relay.kill()
-  // A cut connection: the action sends it again, to the relay that comes up.
+  // The connection is cut, so the action sends the report again to the restarted relay.
   await system.restart()
   expect((await system.post('/report', token, end)).status).toBe(202)
 
@@ -47,7 +47,7 @@ test('Port is away from the start until after the end: every line arrives in ord
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
-test('killed while it updates Port, the relay goes on where it was, and leaves no line out', async () => {
+test('a relay that is killed while it updates Port continues where it was, and loses no line', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
@@ -61,7 +61,7 @@ test('killed while it updates Port, the relay goes on where it was, and leaves n
   const reports = [{ update: { conclusion: 'failure' } }]
   await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
   await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
-  // The one request that was under way when it was killed may have been said twice.
+  // The request in progress during the kill may have been sent twice.
   const all = said(system, portRun!.id).slice(1)
   expect([...new Set(all)]).toEqual(lines(30))
   const requests = portRun!.logs.slice(1).map(log => log.message)

@@ -12,7 +12,7 @@ import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
-test('a run proves itself by GitHub’s token, and learns how Port’s run stands', async () => {
+test('a run authenticates with GitHub’s token and gets the status of its Port run', async () => {
   const system = await startSystem()
   const { issuer, url } = system
   const { id, portRun } = await system.deliver()
@@ -34,13 +34,13 @@ test('a run proves itself by GitHub’s token, and learns how Port’s run stand
   expect(system.relay.printed()).not.toContain(String(answer.body.token))
 })
 
-test('another spelling of the repository’s name is the same repository', async () => {
+test('ignores case in the repository name', async () => {
   const system = await startSystem({ RELAY_REPOSITORY: 'ACME/Shop' })
   const { id } = await system.deliver()
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
-test('the name of the workflow file may have an @', async () => {
+test('the name of the workflow file can contain an @', async () => {
   const system = await startSystem()
   const { id, runId } = await system.deliverWorkflow('deploy@v2.yml')
   const started = { runId, eventName: 'workflow_dispatch', ref: 'refs/heads/release' }
@@ -51,7 +51,7 @@ test('the name of the workflow file may have an @', async () => {
   await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
 })
 
-test('a second run is a duplicate, and gets nothing; the first goes on, in another job and after a re-run', async () => {
+test('a second run is a duplicate and gets nothing, but the first run continues in another job and after a re-run', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const first = await startReport(system, id)
@@ -81,7 +81,7 @@ test('a second run is a duplicate, and gets nothing; the first goes on, in anoth
 })
 
 test.each(['sqlite', 'postgres'] as const)(
-  'of six workflow runs that start at once, or 3 ms apart, one gets the delivery, and the others 409 (%s)',
+  'of six workflow runs that start within 3 ms, one gets the delivery and the others get 409 (%s)',
   async kind => {
     const system = await startSystem(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
     for (let round = 0; round < 8; round++) {
@@ -103,7 +103,7 @@ test.each(['sqlite', 'postgres'] as const)(
   },
 )
 
-test('what did not fit the payload is handed out whole, to the order of its keys', async () => {
+test('an input that did not fit the payload is returned unchanged, including the order of its keys', async () => {
   const system = await startSystem()
   const inputs = { first: 1, large: 'x'.repeat(70_000), last: { a: [true, null] } }
   const entity = { identifier: 'shop', notes: 'y'.repeat(40_000) }
@@ -115,7 +115,7 @@ test('what did not fit the payload is handed out whole, to the order of its keys
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
 
-test('secret inputs are decrypted for the bound run, with each secret at hand; nothing of them is kept or logged', async () => {
+test('secret inputs are decrypted for the bound run with each available secret, and are neither stored nor logged', async () => {
   const scheme = vectors['aes256-gcm']
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases
@@ -170,7 +170,7 @@ test('secret inputs are decrypted for the bound run, with each secret at hand; n
   }
 })
 
-test('each of the 256 jobs of a matrix gets the inputs, a run that asks without end gets 429, and 200 inputs may be encrypted', async () => {
+test('256 matrix jobs get the inputs, a run that sends too many requests gets 429, and 200 inputs can be encrypted', async () => {
   const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({
@@ -199,7 +199,7 @@ test('each of the 256 jobs of a matrix gets the inputs, a run that asks without 
   expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
-test('the inputs of a delivery are read and decrypted once for all who ask, and again where that failed', async () => {
+test('the inputs of a delivery are read and decrypted once for all requests, and again after a failure', async () => {
   let reads = 0
   const { clientSecret } = vectors['aes256-gcm']
   const password = encryptWith(clientSecret, 'clear')
@@ -221,7 +221,7 @@ test('the inputs of a delivery are read and decrypted once for all who ask, and 
   expect(reads).toBe(2)
 })
 
-test('decrypted inputs are kept up to a limit: beyond it the oldest are forgotten, with their timers', async () => {
+test('decrypted inputs are cached up to a limit, and the oldest are then removed with their timers', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
@@ -244,7 +244,7 @@ test('decrypted inputs are kept up to a limit: beyond it the oldest are forgotte
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a delivery without a run in Port is bound too; there is nothing to tell', async () => {
+test('a delivery without a Port run is bound too, but sends no message to Port', async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
   const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
@@ -260,7 +260,7 @@ test('a delivery without a run in Port is bound too; there is nothing to tell', 
   expect(system.port.requests).toEqual([])
 })
 
-test('while Port is away a run starts all the same; while GitHub is, none does', async () => {
+test('a run starts while Port is unreachable, but not while GitHub is unreachable', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = system.issuer.token(system.run(), system.url)
@@ -282,7 +282,7 @@ test('while Port is away a run starts all the same; while GitHub is, none does',
   })
 })
 
-test('a repository that was renamed meanwhile is the same by its id; another that has its old name is not', async () => {
+test('a renamed repository is recognized by its id, and another repository with the old name is refused', async () => {
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const [one, two] = [await system.deliver(), await system.deliver()]
   await expect(startReport(system, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
@@ -292,7 +292,7 @@ test('a repository that was renamed meanwhile is the same by its id; another tha
     const token = system.issuer.token(system.run({ repositoryId: 4711, runId: 2, ref }), system.url)
     expect((await system.post('/report/start', token, { delivery: two.id })).status).toBe(403)
   }
-  // A stranger's run does not make the relay ask GitHub.
+  // An unrelated run does not make the relay send requests to GitHub.
   expect(asked()).toBe(before)
 })
 
@@ -310,7 +310,7 @@ test.each([
   },
 )
 
-test('a default branch that was changed is asked for again', async () => {
+test('a changed default branch is requested again', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -318,7 +318,7 @@ test('a default branch that was changed is asked for again', async () => {
   await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
 })
 
-test('refused starts cost few requests to GitHub: one for other branches, one for the run’s title', async () => {
+test('refused starts cause few requests to GitHub: one for other branches, one for the run title', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -340,7 +340,7 @@ test('refused starts cost few requests to GitHub: one for other branches, one fo
   expect([asked('') - before, asked('/actions/runs/2')]).toEqual([1, 1])
 })
 
-test('a run that starts too often gets 429; another run starts', async () => {
+test('a run that starts too often gets 429, but another run starts', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = system.issuer.token(system.run({ runId: 2 }), system.url)
@@ -355,7 +355,7 @@ test('a run that starts too often gets 429; another run starts', async () => {
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
-test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to set', async () => {
+test('refuses reports without RELAY_PUBLIC_URL, and says what to set', async () => {
   const relay = await openRelayHere({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
@@ -366,7 +366,7 @@ test('without RELAY_PUBLIC_URL there are no reports, and the answer says what to
   }
 })
 
-test('a relay that cannot get the issuer’s keys says so, and accepts nothing until it can', async () => {
+test('a relay that cannot fetch the issuer’s keys says so, and accepts nothing until it can', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()
@@ -382,7 +382,7 @@ test('a relay that cannot get the issuer’s keys says so, and accepts nothing u
   await until(async () => (await again()) === 200, 'the issuer is asked again')
 })
 
-test('what is known of a repository holds while GitHub cannot be asked, and not where it refuses', async () => {
+test('cached repository data is used while GitHub is unreachable, but not if GitHub refuses', async () => {
   let [now, answer] = [0, (): Promise<RepositoryFacts> => Promise.resolve(SHOP)]
   const factsOf = createRepositoryFacts({
     ask: () => answer(),
@@ -395,10 +395,10 @@ test('what is known of a repository holds while GitHub cannot be asked, and not 
   now = 3_600_000
   answer = () => Promise.reject(new TypeError('fetch failed'))
   expect(await ask()).toMatchObject(SHOP)
-  // The branch of the run may be the new one: GitHub has to say so.
+  // The branch of the run may be the new default branch, so GitHub must confirm it.
   const next = { repositoryId: '1', ref: 'refs/heads/next' }
   await expect(factsOf('acme/shop', next, true)).rejects.toMatchObject({ status: 503 })
-  // Of a delivery to that branch the default branch is not asked.
+  // A delivery to that branch does not need the default branch.
   expect(await factsOf('acme/shop', next, false)).toMatchObject(SHOP)
   await expect(
     factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' }, true),

@@ -10,7 +10,7 @@ import { startReport, startSystem } from './open-stage.ts'
 
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
 
-test('what is reported reaches Port in order; a message that comes again or late is taken once', async () => {
+test('reports reach Port in order, and a repeated or late message is processed once', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -35,14 +35,14 @@ test('what is reported reaches Port in order; a message that comes again or late
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
   expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
 
-  // The delivery is finished: a re-run hears that Port's run has ended, even while Port cannot be asked.
+  // The delivery is finished. A re-run learns that the Port run has finished, even while Port is unreachable.
   await system.port.stop()
   const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
   const again = await system.post('/report/start', rerun, { delivery: id })
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('a conclusion is accepted beyond the quota, and opens no way round it for lines, before the end or after it', async () => {
+test('a conclusion is accepted beyond the quota, but does not allow more lines, neither before nor after it', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -62,7 +62,7 @@ test('a conclusion is accepted beyond the quota, and opens no way round it for l
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
 })
 
-test('an entity that Port will not take is reported in the run’s log', async () => {
+test('an entity that Port refuses is reported in the run’s log', async () => {
   const system = await startSystem()
   system.port.declareBlueprint('team')
   const { id, portRun } = await system.deliver()
@@ -76,7 +76,7 @@ test('an entity that Port will not take is reported in the run’s log', async (
   )
 })
 
-test('a blueprint is named by its exact identifier, and written to or deleted from as the allow-list of each says', async () => {
+test('a blueprint needs its exact identifier, and the allow-lists for writing and deleting apply separately', async () => {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -126,7 +126,7 @@ test('a blueprint is named by its exact identifier, and written to or deleted fr
   ])
 })
 
-test('once a delivery has finished, it accepts log lines for a while, and nothing else', async () => {
+test('a finished delivery accepts log lines for a while, and nothing else', async () => {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -137,7 +137,7 @@ test('once a delivery has finished, it accepts log lines for a while, and nothin
   })
   const end = [entity('upsert'), { update: { conclusion: 'success' } }]
   expect(await send('post', 1, ...end)).toBe(202)
-  // An answer that got lost: the same message again.
+  // The response got lost, so the same message is sent again.
   expect(await send('post', 1, ...end)).toBe(202)
   const rest = [entity('upsert'), entity('delete'), { update: { summary: 'late' } }, ...end]
   for (const [n, report] of rest.entries()) {
@@ -158,7 +158,7 @@ test('once a delivery has finished, it accepts log lines for a while, and nothin
   expect(await send('other', 10, log('a later line'))).toBe(410)
 })
 
-test('what would delete a blueprint, or all of its entities, is no report', async () => {
+test('a report that would delete a blueprint or all its entities is invalid', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
@@ -181,7 +181,7 @@ test.each<[string, boolean, object]>([
   ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
   ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
   ['lines that are none', false, { log: many(120_000, () => 1) }],
-])('a quarter of a megabyte of %s is checked at once', (_, isReport, report) => {
+])('a quarter of a megabyte of %s is checked immediately', (_, isReport, report) => {
   const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
   const times = many(5, () => {
     const before = process.cpuUsage()
@@ -191,7 +191,7 @@ test.each<[string, boolean, object]>([
   expect(Math.min(...times)).toBeLessThan(20)
 })
 
-test('a relay whose client secret was rotated meanwhile takes the token', async () => {
+test('a relay whose client secret was rotated meanwhile accepts the token', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
@@ -202,12 +202,12 @@ test('a relay whose client secret was rotated meanwhile takes the token', async 
   expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
-test('a message that is no report is refused, and says what is wrong without a value', async () => {
+test('an invalid report is refused, and the message says what is wrong without showing a value', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
-  // Five levels stand around it.
+  // Five levels surround the value.
   const deep = (levels: number) => {
     const properties = `{"identifier":"i","a":${'['.repeat(levels)}${']'.repeat(levels)}}`
     const entity = `{"blueprint":"b","properties":${properties}}`
@@ -261,7 +261,7 @@ test('a message that is no report is refused, and says what is wrong without a v
     })
 })
 
-test('parallel reports do not exceed the bounds of a delivery', async () => {
+test('parallel reports do not exceed the limits of a delivery', async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
   const token = await startReport(system, id)
@@ -273,7 +273,7 @@ test('parallel reports do not exceed the bounds of a delivery', async () => {
   expect(accepted * log.length).toBe(LIMITS.reportLines.value)
 })
 
-test('reports of one delivery that are under way at once are bounded; those of another are not delayed', async () => {
+test('simultaneous reports of one delivery are limited, but do not delay reports of another delivery', async () => {
   const system = await startSystem()
   const [first, second] = [await system.deliver(), await system.deliver()]
   const token = await startReport(system, first.id)
@@ -306,7 +306,7 @@ test('reports of one delivery that are under way at once are bounded; those of a
   expect(statuses.filter(status => status === 202)).toHaveLength(most + 20 - refused())
 })
 
-test('updates and reports that hold nothing count, too: what a delivery may report has an end', async () => {
+test('updates and empty reports count toward the limit of a delivery', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
