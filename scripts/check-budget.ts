@@ -15,9 +15,10 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 260,
-  sourceLines: 29_400,
-  /** The goal is 30,500; this is where it stands. */
-  testLines: 33_760,
+  /** More than the 28,500 of before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners. */
+  sourceLines: 29_700,
+  /** The goal is 30,500; this is where it stands, with the tests of those features. */
+  testLines: 34_300,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 85,
   largestFile: 350,

@@ -90,10 +90,7 @@ export interface OutboxPage {
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
-  /**
-   * When the oldest queued delivery was queued, whether or not it is due; when the oldest poll and the oldest outbox
-   * became due.
-   */
+  /** When the oldest queued delivery was queued, due or not; when the oldest poll and the oldest outbox became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** Number of messages waiting for Port, up to 10,000. */
   messages: number
