@@ -3,22 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import type { RelayProcess } from './relay-process.ts'
 
-/** The results of honest requests of one kind, next to an attack. */
+/** The results of one kind of honest request during an attack. */
 export interface Served {
   sent: number
-  /** With the same response as without an attack. */
+  /** Requests that got the same response as without an attack. */
   served: number
-  /** Other responses, by status. */
+  /** Other responses by status. */
   others: Record<string, number>
 }
 
-/** In MB, after a garbage collection: what the process uses, and what its JavaScript and buffers hold. */
+/** Memory after a garbage collection (MB): the process's total, its JavaScript heap, and its buffers. */
 export interface Memory {
   rss: number
   held: number
 }
 
-/** Sends at this pace until `end` (`performance.now()`), whatever the responses are, and counts them. */
+/** Sends at this rate until `end` (`performance.now()`), whatever the responses are, and counts the responses. */
 export async function honest(
   end: number,
   everyMs: number,
@@ -44,7 +44,7 @@ export async function honest(
   }
 }
 
-/** The memory of a relay with the flags `MEASURED`. */
+/** Reads the memory of a relay that has the flags `MEASURED`. */
 export async function memoryOf(relay: RelayProcess): Promise<Memory> {
   const before = relay.printed().length
   process.kill(relay.pid, 'SIGUSR2')
@@ -55,10 +55,10 @@ export async function memoryOf(relay: RelayProcess): Promise<Memory> {
   }
 }
 
-/** How much more a relay may hold after an attack than before it, MB. */
+/** The most memory that a relay can retain after an attack (MB). */
 const MAY_STAY_MB = 20
 
-/** Waits, at most for ten seconds, until the relay has released what an attack made it hold. @returns MB that stay */
+/** Waits up to ten seconds for the relay to release the memory of an attack. @returns the retained memory (MB) */
 export async function releasedSince(
   before: Memory,
   relay: RelayProcess,
@@ -71,19 +71,19 @@ export async function releasedSince(
   return { isReleased: grownMb <= MAY_STAY_MB, grownMb }
 }
 
-/** Starts the attack of a module in a thread, which doesn't slow down the honest senders of this one. */
+/** Starts a module's attack in its own thread, so that it doesn't slow down this thread's honest senders. */
 export function startAttacker<Result>(module: string, data: object) {
   const worker = new Worker(new URL(module), { workerData: { module, data } })
   const result = once(worker, 'message') as Promise<[Result]>
   return {
-    /** Asks the attack to stop, unless it stops by itself. */
+    /** Stops the attack, unless it stops by itself. */
     stop: () => worker.postMessage('stop'),
     result: async () => (await result)[0],
     terminate: () => worker.terminate(),
   }
 }
 
-/** In the thread of `startAttacker`: runs the attack, and returns its result to the honest side. */
+/** Runs the attack in the thread of `startAttacker` and returns its result to the main thread. */
 export async function runAttacker<Data>(
   module: string,
   attack: (data: Data, signal: AbortSignal) => Promise<unknown>,
@@ -94,7 +94,7 @@ export async function runAttacker<Data>(
   parentPort?.postMessage(await attack(workerData.data, controller.signal))
 }
 
-/** Counts responses by status, or by `none` if the connection was closed without one. */
+/** Counts responses by status, or as `none` if the connection was closed without a response. */
 export function createCounter() {
   const responses: Record<string, number> = {}
   return {
@@ -102,7 +102,7 @@ export function createCounter() {
     count(key: string | number) {
       responses[key] = (responses[key] ?? 0) + 1
     },
-    /** Whether each of them has occurred: an attack continues until then, on a busy machine for longer than it was asked to. */
+    /** Whether every expected response has occurred. The attack continues until then, even past its planned end. */
     has: (keys: readonly (string | number)[]) => keys.every(key => responses[key]),
   }
 }

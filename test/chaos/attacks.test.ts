@@ -8,17 +8,17 @@ import { attackWithBodies, REFUSALS } from './body-attack.ts'
 import { FLOODS, flood } from './flood.ts'
 import { ATTACKS, attackWithReports } from './report-attack.ts'
 
-/** `ATTACK_SECONDS=60`: the complete form. */
+/** `ATTACK_SECONDS=60` runs the complete form. */
 const seconds = Number(process.env.ATTACK_SECONDS ?? 3)
 const timeout = seconds * 1_000 + 120_000
 const STORES = ['SQLite', 'PostgreSQL'] as const
-/** A container of 512 MB. V8 doesn't return the space that a load made it take. */
+/** A 512 MB container. V8 doesn't return the memory that it allocated under load. */
 const MAX_RSS_MB = 512
 
 const databaseOf = async (store: (typeof STORES)[number]) =>
   store === 'SQLite' ? `sqlite:${join(temporaryFolder(), 'relay.db')}` : await newDatabase()
 
-/** Every honest request got its usual response. */
+/** Expects that every honest request got its usual response. */
 function expectServed(served: Served[], result: object): void {
   for (const each of served) {
     expect(each.sent).toBeGreaterThan(10)
@@ -51,7 +51,7 @@ test.each(
     STORES.map(store => [name, store] as const),
   ),
 )(
-  'a flood (%s) keeps no honest webhook out, and the relay within its memory (%s)',
+  "a flood (%s) doesn't block honest webhooks or exceed the relay's memory (%s)",
   { timeout },
   async (name, store) => {
     const result = await flood(name, { database: await databaseOf(store), seconds })
@@ -76,7 +76,7 @@ test.each([
     expect(result.lines.missing, JSON.stringify(result)).toBe(0)
     expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
     if (!attack.isPortDown) return
-    // The attack exceeded what one delivery may report.
+    // The attack exceeded the report limit of one delivery.
     expect(result.responses).toMatchObject(counts([202, 413]))
     expect(result.lines.accepted * attack.width).toBeLessThan(LIMITS.reportBytes.value)
   },

@@ -6,18 +6,18 @@ import { send } from '../support/send.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 
-/** The responses that show that the attack reached the relay. */
+/** The responses that prove that the attack reached the relay. */
 export const REFUSALS = [401, 403, 503]
 
 interface Options {
   database: string
   seconds: number
-  /** RELAY_MAX_BODY, bytes: the memory for arriving bodies is a multiple of it, so a small value fills it sooner. */
+  /** RELAY_MAX_BODY (bytes). The memory for arriving bodies is a multiple, so a small value fills it sooner. */
   maxBody: number
   slow: { connections: number; bytesPerSecond: number }
 }
 
-/** Slow senders and senders without a valid signature or token on every route with a body, next to honest ones. */
+/** Runs slow and unauthenticated senders on every route that accepts a body, next to honest senders. */
 export function attackWithBodies({ database, seconds, maxBody, slow }: Options) {
   const env = { RELAY_MAX_BODY: `${maxBody}b`, LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, flags: MEASURED, env }, async system => {
@@ -55,7 +55,7 @@ export function attackWithBodies({ database, seconds, maxBody, slow }: Options) 
   })
 }
 
-/** Sends bodies that never end, each on its own connection, which it opens again when it is closed. */
+/** Sends endless bodies, each on its own connection. Reopens each connection that the relay closes. */
 interface Sender {
   connections: number
   head: string
@@ -83,7 +83,7 @@ await runAttacker<{ url: string; senders: Sender[] }>(import.meta.url, async ({ 
   return responses
 })
 
-/** Writes every 50 ms until the relay closes the connection; never sends the last byte of the body. */
+/** Writes every 50 ms until the relay closes the connection; never sends the body's last byte. */
 async function drip(isDone: () => boolean, socket: Socket, length: number, bytesPerSecond: number) {
   const step = Buffer.alloc(Math.max(1, Math.floor(bytesPerSecond / 20)), '[')
   for (let sent = 0; !isDone() && !socket.destroyed && !socket.readableEnded; ) {
@@ -102,7 +102,7 @@ function sendGitHub(url: string, n: number): Promise<Response> {
   return fetch(`${url}/github`, { method: 'POST', body, headers })
 }
 
-/** For a delivery that doesn't exist: 403 shows that the report was read. */
+/** Reports for a delivery that doesn't exist. Status 403 proves that the relay read the report. */
 function sendReport({ relay, issuer }: System): Promise<Response> {
   const token = issuer.token({ repository: REPOSITORY, repositoryId: 1, runId: 2 }, AUDIENCE)
   return fetch(`${relay.url}/report/start`, {

@@ -4,12 +4,12 @@ import { seededRandom } from '../support/random.ts'
 import { iso, startSystem } from '../support/system.ts'
 
 const REPOSITORIES = 500
-/** A tenth of 50,000 deliveries a day, in the busiest hour; `BUSY_MINUTES` of it are simulated. */
+/** The busiest hour has a tenth of 50,000 deliveries a day; `BUSY_MINUTES` of that hour are simulated. */
 const AN_HOUR = 5_000
 const MINUTES = Number(process.env.BUSY_MINUTES ?? 5)
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
-/** How long after its dispatch a workflow run reports, and how long it then takes (minimum, maximum). */
+/** How long after its dispatch a workflow run reports, and how long the run then takes (minimum, maximum). */
 const REPORTS_AFTER = 8 * SECOND
 const TAKES = [30 * SECOND, 8 * MINUTE] as const
 /** Of the installation of an App in so many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
@@ -73,14 +73,14 @@ for (const webhooks of [true, false]) {
         `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,
     )
     expect(github.dispatches.length).toBe(dispatched)
-    // Besides dispatches, no more than the request budget of 60 a minute.
+    // Apart from dispatches, at most the request budget of 60 per minute.
     expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
     expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
     if (webhooks) expect(finished.length).toBeGreaterThanOrEqual(ended - 2)
   }, 300_000)
 }
 
-/** What is due, taken out. */
+/** Removes and returns the due items. */
 function take<T extends { at: number }>(later: T[], now: number): T[] {
   const due = later.filter(({ at }) => at <= now)
   later.splice(0, later.length, ...later.filter(({ at }) => at > now))

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { limitConnections } from '../../relay/http/server.ts'
 
-test('a sender that exceeds the limit of connections loses its own, and other senders keep theirs', async () => {
+test('a sender that exceeds the connection limit loses only its own connections', async () => {
   const MOST = 20
   const waiting: (() => void)[] = []
   const server = createServer((request, response) => {
@@ -36,7 +36,7 @@ test('a sender that exceeds the limit of connections loses its own, and other se
       }).on('error', reject)
     })
   await honest()
-  // Requests under way, of another sender and of the attacker's own address.
+  // Pending requests from another sender and from the attacker's own address.
   const slow = [ask('/slow', { agent: false }), ask('/slow', { agent: false, localAddress: '127.0.0.2' })]
   await expect.poll(() => waiting.length).toBe(2)
   let open = 0

@@ -16,7 +16,7 @@ interface Options {
   forMs: number
 }
 
-/** A PostgreSQL server of its own is stopped and started again under load. */
+/** Stops and restarts a separate PostgreSQL server under load. */
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
   const server = await startPostgres()
   try {
@@ -37,7 +37,7 @@ export async function postgresDown(fault: string, options: Options): Promise<Ver
   }
 }
 
-/** PostgreSQL refuses every write, like a replica after a failover. */
+/** Makes PostgreSQL refuse every write, like a replica after a failover. */
 export async function postgresReadOnly(fault: string, database: string, options: Options): Promise<Verdict> {
   const name = new URL(database).pathname.slice(1)
   const setReadOnly = async (value: 'on' | 'off') => {
@@ -61,7 +61,7 @@ export async function postgresReadOnly(fault: string, database: string, options:
   })
 }
 
-/** SQLite's disk is full under load, and is freed again: a small tmpfs if one can be mounted, else a file size limit. */
+/** Fills and frees SQLite's disk under load: a small tmpfs if mounting is possible, otherwise a file size limit. */
 export async function diskFull(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'full-'))
   const disk = mountSmallDisk(folder, '16m')
@@ -87,7 +87,7 @@ export async function diskFull(fault: string, options: Options): Promise<Verdict
   }
 }
 
-/** SQLite's file becomes read-only while the relay is stopped: the relay refuses to start until it is writable. */
+/** Makes SQLite's file read-only while the relay is stopped. The relay refuses to start until the file is writable. */
 export async function sqliteReadOnly(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'read-only-'))
   const disk = mountSmallDisk(folder, '64m')

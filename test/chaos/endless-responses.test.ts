@@ -14,7 +14,7 @@ import { formContent } from '../support/dispatch-content.ts'
 const MB = 1024 ** 2
 const TOO_LARGE = `the response has more than ${LIMITS.response.value} bytes`
 
-/** Answers everything so; `sent`: bytes. */
+/** Responds to every request in this way; `sent` is in bytes. */
 async function startServer(answer: (response: ServerResponse) => Promise<number> | number) {
   const server = createServer(async (request, response) => {
     request.resume()
@@ -40,7 +40,7 @@ async function startServer(answer: (response: ServerResponse) => Promise<number>
   }
 }
 
-/** An endless body, as fast as it is read. */
+/** Creates an endless body that is produced as fast as it is read. */
 function endless(response: ServerResponse): Promise<number> {
   const chunk = Buffer.alloc(64 * 1024, '[')
   let length = 0
@@ -63,15 +63,15 @@ const readPort = (url: string) =>
 const gitHub = (url: string) =>
   createGitHub({ apiUrl: url, auth: { token: 't' }, webhookSecret: null, oidcIssuer: url })
 
-describe('an endless response is read up to its limit only', () => {
-  test('of Port: the request fails with an error that names the limit', async () => {
+describe('an endless response is read only up to its limit', () => {
+  test('from Port: the request fails with an error that states the limit', async () => {
     const server = await startServer(endless)
     await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
     await expect.poll(server.sent).toBeGreaterThan(0)
     expect(server.sent()).toBeLessThan(LIMITS.response.value + 32 * MB)
   })
 
-  test("of GitHub: the outcome of a dispatch is unknown, and a list can't be read", async () => {
+  test("from GitHub: the dispatch outcome is unknown, and a list can't be read", async () => {
     const server = await startServer(endless)
     const { dispatch, runsPage } = gitHub(server.url)
     const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }
@@ -82,7 +82,7 @@ describe('an endless response is read up to its limit only', () => {
     expect(server.sent()).toBeLessThan(2 * (LIMITS.response.value + 32 * MB))
   })
 
-  test("of GitHub's OIDC issuer: no key is known, and the log says why", async () => {
+  test("from GitHub's OIDC issuer: no key is available, and the log states why", async () => {
     const server = await startServer(endless)
     const warned: unknown[] = []
     const warn = (fields: object) => void warned.push(fields)

@@ -20,7 +20,7 @@ test.concurrent.each(shortFaults(newDatabase))(
   180_000,
 )
 
-test('a scenario whose relay exits by itself fails at once, with the output of the relay', async () => {
+test("a scenario fails immediately, with the relay's output, if its relay exits by itself", async () => {
   const crashing = withSystem({}, async system => {
     await system.relay.start()
     const load = system.load({ count: 100_000, perSecond: 10 })

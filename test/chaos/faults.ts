@@ -14,20 +14,20 @@ import type { Verdict } from './verdict.ts'
 
 type Fault = [name: string, run: (name: string) => Promise<Verdict>]
 
-/** A PostgreSQL database of its own for each fault. */
+/** Each fault has its own PostgreSQL database. */
 type NewDatabase = () => Promise<string>
 
 const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 
-/** A kill between sending and recording, if no run can be seen: the relay dispatches again, and the action stops the second run. */
+/** A kill between sending and recording, with no visible runs: the relay dispatches again; the action stops the second run. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 240, perSecond: 60 }
-/** Each lost response in a row costs its repository what RELAY_START_TIMEOUT leaves of two minutes. */
+/** Each consecutive lost response delays its repository by what remains of RELAY_START_TIMEOUT, up to two minutes. */
 const UNSTARTED = { repositories: 60, env: { RELAY_START_TIMEOUT: '30s' } }
 
-/** The faults that take seconds; most of them wait, so all of them run at once. */
+/** Faults that take seconds. They run concurrently because most of them only wait. */
 export function shortFaults(newDatabase: NewDatabase): Fault[] {
   const strike =
     (start: GitHubFault['start'], strikes: number, more: Partial<GitHubFault> = {}) =>
@@ -60,7 +60,7 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
   ]
 }
 
-/** Every fault in its complete form, the longest first: many run at once, and mostly wait. */
+/** Every fault in its complete form, longest first. Many run concurrently because they mostly wait. */
 export function completeFaults(newDatabase: NewDatabase): Fault[] {
   const kills = { times: 100, perKill: 40 }
   const long = { ...SOME, forMs: 30_000 }

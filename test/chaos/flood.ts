@@ -9,24 +9,24 @@ import { createCounter, honest, runAttacker, startAttacker } from './attacker.ts
 import { startDelivery, startReport } from './report-attack.ts'
 import { type System, withSystem } from './system.ts'
 
-/** Half of the memory of a container of 512 MB: what Node chooses there. */
+/** Half the memory of a 512 MB container: Node's default heap there. */
 const HEAP = '--max-old-space-size=256'
 const ENCRYPTED = 200
-/** Deliveries whose runs start their reports, and how many runs name each. */
+/** Deliveries whose runs start their reports, and how many runs each delivery has. */
 const DELIVERIES = 30
 const RUNS = 6
 
-/** Each flood, and the responses that show that it reached the relay. */
+/** Each flood, and the responses that prove that it reached the relay. */
 export const FLOODS = {
-  /** Many runs start their reports for one delivery at once. */
+  /** Many runs start their reports for one delivery simultaneously. */
   starts: [200, 409],
-  /** Connections with many requests, whose responses nobody reads. */
+  /** Connections that send many requests and never read the responses. */
   pipelined: ['closed'],
   /** Requests for encrypted inputs. */
   inputs: [200, 429],
-  /** Unsigned webhooks of GitHub. */
+  /** Unsigned GitHub webhooks. */
   unsigned: [401],
-  /** Signed webhooks of a megabyte with many keys. */
+  /** Signed 1 MB webhooks with many keys. */
   keys: [202, 422],
 } as const
 type FloodName = keyof typeof FLOODS
@@ -39,7 +39,7 @@ interface Target {
   reportToken: string
 }
 
-/** `runsOfOne`: the most runs that may report for one delivery. */
+/** `runsOfOne`: the most runs that can report for one delivery. */
 interface Flooded {
   responses: Record<string, number>
   runsOfOne: number
@@ -103,10 +103,10 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, repor
     }
     await Promise.all(Array.from({ length: parallel }, sender))
   }
-  // The second has more keys than the relay reads.
+  // The second body has more keys than the relay reads.
   const bodies = name === 'keys' ? [19_998, 78_000].map(manyKeys) : []
   const floods: Record<FloodName, () => Promise<void>> = {
-    // The runs of a delivery start at once; the later ones are refused.
+    // All runs of a delivery start simultaneously; the relay refuses those over the limit.
     starts: () =>
       repeat(1, async n => {
         const { delivery, tokens } = deliveries[n % deliveries.length] as Target['deliveries'][number]
@@ -135,7 +135,7 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, repor
   return { responses, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) } satisfies Flooded
 })
 
-/** A connection with 1,500 requests, which never reads. @returns how it finished */
+/** Opens a connection that sends 1,500 requests and never reads. @returns how the connection ended */
 async function pipeline(url: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {})
   const closed = once(socket, 'close').then(
@@ -149,7 +149,7 @@ async function pipeline(url: string): Promise<string> {
   return result
 }
 
-/** A megabyte with this many keys, spread over the places that the relay reads. */
+/** Creates a 1 MB body with this many keys, spread over the objects that the relay reads. */
 function manyKeys(count: number): string {
   const filler = 'x'.repeat(Math.max(1, Math.floor(900_000 / count) - 14))
   const part = (name: string) =>

@@ -9,7 +9,7 @@ export interface FuzzRequest {
   body: Buffer
 }
 
-/** RELAY_MAX_BODY of the relay under test. */
+/** RELAY_MAX_BODY of the tested relay. */
 export const MAX_BODY = 64 * 1024
 
 const METHODS = ['POST', 'POST', 'POST', 'PUT', 'PATCH', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PROPFIND']
@@ -50,7 +50,7 @@ const TYPES = [
 ]
 const fixtures = fixtureNames.map(readFixture)
 
-/** A random request: the same `random` creates the same ones. */
+/** Creates a random request. The same `random` creates the same requests. */
 export function fuzzRequest(random: () => number): FuzzRequest {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const body = fuzzBody(random, pick)
@@ -121,7 +121,7 @@ function strange(random: () => number, pick: <T>(list: readonly T[]) => T, depth
   if (depth > 4 || chance < 0.4) return pick([...VALUES, '\ud800', '\u0000', random()])
   const length = Math.floor(random() * 5)
   if (chance < 0.55) return Array.from({ length }, () => strange(random, pick, depth + 1))
-  // Not assigned: "__proto__" must be an own key.
+  // Not an assignment, because "__proto__" must be an own key.
   const object: Record<string, unknown> = {}
   for (let i = 0; i < length; i++) {
     const value = strange(random, pick, depth + 1)
@@ -142,7 +142,7 @@ const nested = (levels: number, open: string) =>
       (open === '[' ? ']' : '}').repeat(levels - 1),
   )
 
-/** Bytes that aren't HTTP, or almost. */
+/** Bytes that are not, or not quite, HTTP. */
 const RAW = [
   'GET\r\n\r\n',
   '\r\n\r\n\r\n',
@@ -171,7 +171,7 @@ const RAW = [
   '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003',
 ]
 
-/** Sends such bytes, or random ones, and closes the connection. @returns the status; 0 without a response */
+/** Sends such bytes, or random ones, and closes the connection. @returns the status, or 0 without a response */
 export function sendRaw(port: number, random: () => number): Promise<number> {
   const bytes =
     random() < 0.8

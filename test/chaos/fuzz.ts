@@ -13,7 +13,7 @@ export interface FuzzResult {
   statuses: Record<string, number>
   /** The first requests that got a 5xx other than 503. */
   broken: string[]
-  /** The same process still works after the last request. */
+  /** Whether the same process still works after the last request. */
   alive: boolean
   /** The memory after each round. */
   rounds: Memory[]
@@ -21,7 +21,7 @@ export interface FuzzResult {
 }
 
 const CONNECTIONS = 32
-/** Of equal length, so that their peaks are equal, too. The first warms up the relay. */
+/** Rounds of equal length, so that their memory peaks are comparable. The first round warms up the relay. */
 const ROUNDS = 10
 const REST_MS = 500
 const FLAGS = ['--max-old-space-size=96', '--min-semi-space-size=8', '--max-semi-space-size=8', ...MEASURED]
@@ -30,8 +30,8 @@ const NO_RESPONSE_MS = 10_000
 const NO_RESPONSE = 599
 
 /**
- * Fuzzes a relay process. Its heap is small, so that a leak of a kilobyte per request would crash it. V8's space for
- * young objects has a fixed size: growing once by up to 64 MB would look like a leak.
+ * Fuzzes a relay process. Its heap is small, so that a leak of 1 KB per request would crash it. V8's young generation
+ * has a fixed size because growing once by up to 64 MB would look like a leak.
  *
  * @param options.seed the same seed creates the same requests
  */
@@ -120,6 +120,6 @@ function send(port: number, agent: Agent, { method, path, headers, body }: FuzzR
 const describe = (status: number, sent: FuzzRequest | null) =>
   `${status}: ${sent ? `${sent.method} ${sent.path} ${sent.body.subarray(0, 300).toString()}` : 'raw'}`
 
-/** From the first round to the last, in MB. */
+/** The growth from the first round to the last (MB). */
 export const growth = (rounds: Memory[], of: keyof Memory): number =>
   Math.round((rounds.at(-1)?.[of] ?? 0) - (rounds[0]?.[of] ?? 0))

@@ -7,14 +7,14 @@ import { judge, type Verdict } from './verdict.ts'
 export interface GitHubFault extends SystemOptions {
   count: number
   perSecond?: number
-  /** Starts the fault, and returns a function that says how often it struck. */
+  /** Starts the fault. Returns a function that reports how often the fault struck. */
   start: (github: GitHubApi) => () => number
-  /** The fault lasts at least this long, and until it struck this often. */
+  /** The fault lasts at least this long, and until it has struck this often. */
   forMs: number
   strikes?: number
 }
 
-/** GitHub fails while deliveries come in. */
+/** Faults of GitHub while deliveries arrive. */
 export async function github(fault: string, options: GitHubFault): Promise<Verdict> {
   return withSystem(options, async system => {
     await system.relay.start()
@@ -33,8 +33,8 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
 }
 
 /**
- * Nothing shows which delivery an untitled run belongs to: after a lost response, the delivery fails with a reason after
- * RELAY_START_TIMEOUT, unless no run at all appeared.
+ * Nothing shows which delivery an untitled run belongs to. After a lost response, the delivery therefore fails with a
+ * reason after RELAY_START_TIMEOUT, unless no run appeared at all.
  */
 export const untitled = (startTimeout: string) =>
   ({ runs: 'untitled', env: { RELAY_START_TIMEOUT: startTimeout } }) as const
@@ -55,21 +55,21 @@ function every(nth: number, most = Number.POSITIVE_INFINITY) {
   }
 }
 
-/** 500 to every third dispatch, with or without the workflow run having been created. */
+/** Responds with 500 to every third dispatch, with or without creating the workflow run. */
 export const serverErrors = (create: boolean, most?: number) => (api: GitHubApi) => {
   const { match, struck } = every(3, most)
   api.failures.serverError({ create, match, times: Number.POSITIVE_INFINITY })
   return struck
 }
 
-/** The connection is cut at every third dispatch, before or after it takes effect. */
+/** Cuts the connection at every third dispatch, before or after the dispatch takes effect. */
 export const cuts = (create: boolean, most?: number) => (api: GitHubApi) => {
   const { match, struck } = every(3, most)
   api.failures.cut({ create, match, times: Number.POSITIVE_INFINITY })
   return struck
 }
 
-/** Every tenth dispatch exceeds a limit. */
+/** Responds to every tenth dispatch with a rate limit. */
 export const secondaryLimit = (seconds: number, most: number) => (api: GitHubApi) => {
   const { match, struck } = every(10, most)
   api.failures.secondaryLimit(seconds, { match, times: Number.POSITIVE_INFINITY })
@@ -82,7 +82,7 @@ export const tooMany = (seconds: number, most: number) => (api: GitHubApi) => {
   return struck
 }
 
-/** GitHub is unreachable after the twentieth dispatch. */
+/** Makes GitHub unreachable after the twentieth dispatch. */
 export const down = (api: GitHubApi) => {
   let times = 0
   const stopListening = api.onDispatch(() => {

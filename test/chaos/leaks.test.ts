@@ -8,10 +8,10 @@ import { temporaryFolder } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { CLEAR, openSearched, type Searched } from './leaks.ts'
 
-/** The inputs that steps use. */
+/** The inputs that the steps use. */
 const { wish, ...USED } = CLEAR
 
-/** Its steps do everything that a step can do with a secret. */
+/** A workflow whose steps do everything that a step can do with a secret. */
 const workflow = ({ end = 'echo well', ...inputs }: Record<string, string> = {}) => `
 on: { repository_dispatch: { types: [deploy_service] } }
 run-name: \${{ github.event.client_payload.action }} \${{ github.event.client_payload.run_id }}
@@ -86,7 +86,7 @@ async function failure({ deliver, simulate }: Searched) {
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
-/** The relay finishes the run, and sends the last lines of the job's log. */
+/** The relay finishes the run and sends the last lines of the job's log. */
 async function failureOfTheRelay({ deliver, simulate }: Searched) {
   const delivered = await deliver()
   await simulate(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
@@ -146,7 +146,7 @@ async function duplicate({ simulate }: Searched, delivered: Awaited<ReturnType<S
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 
-/** Messages that Port hasn't received are in the database. */
+/** The database keeps messages that Port hasn't received. */
 async function portDown({ deliver, simulate, readDatabase, system, places }: Searched) {
   const delivered = await deliver()
   await system.port.stop()
@@ -159,7 +159,7 @@ async function portDown({ deliver, simulate, readDatabase, system, places }: Sea
   return delivered
 }
 
-/** Every refusal, and errors of Port. */
+/** Every refusal, and Port errors. */
 async function refused({ system, post, api }: Searched) {
   system.port.fail({ status: 500, times: 2 })
   system.port.fail({ status: 401, times: 1 })
@@ -182,7 +182,7 @@ async function refused({ system, post, api }: Searched) {
   expect((await api('/none')).status).toBe(404)
 }
 
-test('no secret and no clear text of a secret input appears in what GitHub shows or gets, what Port gets, or what the relay responds, prints, or keeps', {
+test("no secret or decrypted input appears on GitHub, in Port, or in the relay's responses, output, or database", {
   timeout: 180_000,
 }, async () => {
   const searched = await openSearched({})
@@ -203,13 +203,13 @@ test('no secret and no clear text of a secret input appears in what GitHub shows
   for (const place of ['table deliveries', 'what GitHub got'])
     expect(searched.places[place], place).toContain(delivered.inputs.token)
   expect(searched.places['what the relay responds']).not.toMatch(/\n\s+at .+:\d+:\d+|node_modules|file:\/\//)
-  // A value at the end of a row may be split over two pages.
+  // A value at the end of a row can be split over two pages.
   const files = Object.entries(searched.places).filter(([place]) => place.startsWith('file relay.db'))
   expect(files.map(([, bytes]) => bytes).join('\n')).toContain(delivered.portRun.id)
   expect(searched.places['what Port got']).toContain('***')
 })
 
-test('the same on PostgreSQL', { timeout: 180_000 }, async () => {
+test('no secret or decrypted input appears with PostgreSQL either', { timeout: 180_000 }, async () => {
   const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portDown(searched)
   expect(await searched.search()).toEqual([])

@@ -13,14 +13,14 @@ import { startRelay } from '../support/relay.ts'
 import { type Webhook, webhookRequest } from '../support/send.ts'
 
 const { privateKeyPem, publicKeyPem } = vectors['client-side']
-/** Secrets of the relay, in addition to the client secret and GitHub's token. */
+/** The relay's secrets, in addition to the client secret and the GitHub token. */
 const ADMIN_TOKEN = 'known-admin-token-90d2e4'
 const PREVIOUS_SECRET = 'known-previous-secret-77aa01'
 
-/** Repeated in every clear text, so that a piece of one is found, too, however it was cut or escaped. */
+/** Repeated in every plaintext, so that any fragment is found, however it was cut or escaped. */
 const MARK = 'cl34r-text'
 
-/** Secret inputs, one of each kind: name → clear text. */
+/** Secret inputs of every kind: name → plaintext. */
 export const CLEAR = {
   token: `ghs_${MARK}/of+token=&more`,
   key: `-----BEGIN PRIVATE KEY-----\n${MARK} first line of key\n  ${MARK}, indented\n-----END PRIVATE KEY-----\n`,
@@ -29,15 +29,15 @@ export const CLEAR = {
     more: { list: [`${MARK}-in-list`, 48151623], note: `${MARK} ä` },
   }),
   pin: '90210377',
-  /** Too large for GitHub's payload once it is encrypted. */
+  /** Too large for GitHub's payload after encryption. */
   large: Array.from({ length: 12 }, (_, line) => `${line} ${MARK} `.repeat(330).trim()).join('\n'),
   /** Encrypted with a public key. */
   own: `opened with a private key, ${MARK}`,
-  /** The author of the workflow writes it to an entity. */
+  /** The workflow's author writes this input to an entity. */
   wish: 'put into an entity by wish',
 }
 
-/** The forms in which a clear text can leak: its lines and the values inside it, in the usual encodings. */
+/** Returns the forms in which a plaintext can leak: its lines and the values inside it, in the usual encodings. */
 function formsOf(clear: string): string[] {
   const inside = clear.startsWith('{')
     ? [...clear.matchAll(/"([^"]{4,})"(?!:)|\b\d{4,}\b/g)].map(([all, text]) => text ?? all)
@@ -57,7 +57,7 @@ function formsOf(clear: string): string[] {
   ]
 }
 
-/** Its parts in the base64 of any text around it, without the characters that it shares with its neighbors. */
+/** Returns its fragments in the base64 of any surrounding text, without the characters that depend on the neighbors. */
 function base64Of(text: string): string[] {
   return [0, 1, 2]
     .map(shift => {
@@ -68,7 +68,7 @@ function base64Of(text: string): string[] {
     .filter(form => form.length >= 8)
 }
 
-/** `<name> in <place>` for each text that a place contains. */
+/** Returns `<name> in <place>` for each text that a place contains. */
 function find(texts: Record<string, string>, places: Record<string, string>): string[] {
   const all = Object.entries(texts).map(([name, text]) => ({
     name,
@@ -81,7 +81,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   )
 }
 
-/** What GitHub shows of a run. */ function shownOf(run: SimulatedRun): string {
+/** Returns what GitHub shows of a run. */ function shownOf(run: SimulatedRun): string {
   const steps = run.jobs.flatMap(job => job.steps)
   return [
     ...steps.flatMap(({ name, log, summary }) => [name, log, summary]),
@@ -90,10 +90,10 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   ].join('\n')
 }
 
-/** What its processes printed, before GitHub masks it. */ const printedBy = (run: SimulatedRun): string =>
+/** Returns what its processes printed, before GitHub masks it. */ const printedBy = (run: SimulatedRun): string =>
   run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
 
-/** The bytes of every file of a SQLite database, including its log. */ function filesOf(
+/** Returns the bytes of every file of a SQLite database, including its log. */ function filesOf(
   address: string,
 ): Record<string, string> {
   if (!address.startsWith('sqlite:')) return {}
@@ -104,7 +104,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   )
 }
 
-/** Every row of every table. */ async function rowsOf(address: string): Promise<Record<string, string>> {
+/** Returns every row of every table. */ async function rowsOf(address: string): Promise<Record<string, string>> {
   if (address.startsWith('sqlite:')) {
     const database = new DatabaseSync(address.slice('sqlite:'.length), { readOnly: true })
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
@@ -132,7 +132,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
 
 export type Searched = Awaited<ReturnType<typeof openSearched>>
 
-/** A relay process that logs everything, and every place in which no secret may appear. */
+/** A relay process that logs everything, and every place that must not contain a secret. */
 export async function openSearched(database: Record<string, string>) {
   const system = await startSystem(
     {
@@ -199,7 +199,7 @@ export async function openSearched(database: Record<string, string>) {
     add('what the relay responds', text)
     return { status: response.status, body: JSON.parse(text) }
   }
-  /** Sends a webhook; neither its response nor its signature may appear anywhere. */
+  /** Sends a webhook. Neither its response nor its signature must appear anywhere. */
   async function post(webhook: Webhook) {
     const { path, init } = webhookRequest({ secret: system.port.clientSecret, ...webhook })
     const response = await fetch(system.url + path, init)
@@ -212,7 +212,7 @@ export async function openSearched(database: Record<string, string>) {
     for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
     for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
   }
-  /** Names each secret and each place in which it appears; the search must find them in what the job printed. */
+  /** Lists each secret and each place that contains it. The search must find the secrets that the job printed. */
   async function search() {
     await readDatabase()
     await system.relay.stop()

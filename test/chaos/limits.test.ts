@@ -31,7 +31,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
     port,
     github,
     env,
-    /** Sends one after the other, so that their order is known. */
+    /** Sends webhooks one after the other, so that their order is known. */
     async sendAll(url: string, count: number, from = 0): Promise<string[]> {
       const ids = Array.from({ length: count }, (_, n) => port.createRun({ id: `r_${from + n}` }).id)
       for (const [n, id] of ids.entries()) {
@@ -40,7 +40,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
       }
       return ids
     },
-    /** GitHub limits dispatches, so late that the maximum of concurrent requests is pending. */
+    /** GitHub limits dispatches only once the maximum of concurrent requests is pending. */
     limit: (times = CONCURRENCY, wait = WAIT_S) =>
       github.fail({
         match: isDispatch,
@@ -54,7 +54,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
   }
 }
 
-test('a secondary rate limit pauses all deliveries, and each run in Port shows that once; then all are dispatched in order', async () => {
+test('a secondary rate limit pauses all deliveries; each Port run shows the pause once; then all are dispatched in order', async () => {
   const { port, github, env, sendAll, limit, asked } = await startSystem(30)
   const relay = await startRelay(env)
   limit()
@@ -63,7 +63,7 @@ test('a secondary rate limit pauses all deliveries, and each run in Port shows t
   const refused = asked().filter(each => each.status === 403)
   expect(refused.length).toBeGreaterThan(0)
   expect(refused.length).toBeLessThanOrEqual(CONCURRENCY)
-  // Only concurrent requests ran into the limit.
+  // Only concurrent requests hit the limit.
   const [first] = refused
   const tooEarly = asked().filter(
     ({ at, status }) => status !== 403 && at < (first as ReceivedRequest).at + WAIT_S * 1000,
@@ -88,7 +88,7 @@ test('a secondary rate limit pauses all deliveries, and each run in Port shows t
   }
 }, 60_000)
 
-/** Requests of any kind during the pause that the first refused request started, except refused ones. */
+/** Returns the requests during the pause that the first refused request started, except refused requests. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
   const refused = requests.find(each => each.status === 403) as ReceivedRequest
   return requests
@@ -97,7 +97,7 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('a rate-limit pause survives a kill: no request before its time, not even for deliveries that no relay had read', async () => {
+test('a rate-limit pause survives a kill: no request is sent early, not even for deliveries that no relay had read', async () => {
   const { github, env, sendAll, limit, asked } = await startSystem(30, { RELAY_START_TIMEOUT: '6s' })
   const relay = await startRelay(env)
   limit()
@@ -112,7 +112,7 @@ test('a rate-limit pause survives a kill: no request before its time, not even f
   await next.stop()
 }, 90_000)
 
-test('a rate-limit pause applies to all relays on a PostgreSQL, and Port gets one message from all of them', async () => {
+test('a rate-limit pause applies to all relays on one PostgreSQL database, and Port gets only one message', async () => {
   const { port, github, env, sendAll, limit } = await startSystem(30, {
     RELAY_DATABASE: await newDatabase(),
   })
@@ -130,7 +130,7 @@ test('a rate-limit pause applies to all relays on a PostgreSQL, and Port gets on
   for (const id of ids) expect(waiting(id), id).toHaveLength(1)
 }, 90_000)
 
-test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many a minute', async () => {
+test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many dispatches per minute', async () => {
   const { github, env, sendAll } = await startSystem(28, { RELAY_DISPATCH_RATE: '120' })
   const relay = await startRelay(env)
   await sendAll(relay.url, 28)
@@ -141,7 +141,7 @@ test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many a mi
   await until(() => github.dispatches.length === 28, 'all are out')
   for (const [n, { at }] of github.dispatches.entries()) {
     const allowed = 20 + ((at - (started as { at: number }).at) / 1000) * 2
-    // The first comes a moment after the bucket began to fill.
+    // The first dispatch comes shortly after the bucket began to fill.
     expect(n + 1, `after ${at - (started as { at: number }).at} ms`).toBeLessThanOrEqual(allowed + 2)
   }
   expect((github.dispatches[27]?.at ?? 0) - (started as { at: number }).at).toBeGreaterThan(2_500)

@@ -4,25 +4,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SECRET, sign } from '../support/sign.ts'
 
 const CONNECTIONS = 64
-/** The pause before a refused or failed webhook is sent again. */
+/** The delay before a refused or failed webhook is sent again. */
 const AGAIN_MS = 25
 
-/** What a delivery starts: a `repository_dispatch`, or a workflow by a `workflow_dispatch`. */
+/** What a delivery starts: a `repository_dispatch`, or a specific workflow by `workflow_dispatch`. */
 export type Target = 'event' | 'workflow'
 
-/** The file of the workflow that deliveries start. */
+/** The workflow file that deliveries start. */
 export const WORKFLOW = 'deploy.yml'
 
 export interface Load {
-  /** Run id → when it got 202 or 200; `performance.now()`, ms. */
+  /** Run id → when the webhook got 202 or 200 (`performance.now()`, ms). */
   acknowledged: Map<string, number>
-  /** Run id → when it was first sent. */
+  /** Run id → when the webhook was first sent. */
   started: Map<string, number>
   /** Responses by status; 0 counts failed connections. */
   responses: Map<number, number>
-  /** Resolves once all are acknowledged. */
+  /** Resolves once all webhooks are acknowledged. */
   done: Promise<void>
-  /** Sends nothing more, and resolves when no response is pending. */
+  /** Stops sending, and resolves when no response is pending. */
   stop(): Promise<void>
 }
 
@@ -33,13 +33,13 @@ export interface LoadOptions {
   urls: string[]
   repositories: string[]
   target: Target
-  /** The highest rate. Default: as fast as the relay responds. */
+  /** The maximum rate. Default: as fast as the relay responds. */
   perSecond?: number
-  /** Called before each is sent. */
+  /** Called before each webhook is sent. */
   onRun?: (runId: string) => void
 }
 
-/** Sends webhooks over 64 connections, each again until it is acknowledged. */
+/** Sends webhooks over 64 connections. Repeats each webhook until it is acknowledged. */
 export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   const acknowledged = new Map<string, number>()

@@ -11,21 +11,21 @@ import { send } from '../support/send.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { ADMIN_TOKEN, type System, withSystem } from './system.ts'
 
-/** `NOTICED=complete` waits for alerts about what lasts for five minutes. */
+/** `NOTICED=complete` also waits for alerts about problems that last five minutes. */
 const COMPLETE = process.env.NOTICED === 'complete'
 const LIMIT_MS = COMPLETE ? 420_000 : 180_000
 const CLOCK_AHEAD_MS = 400_000
 
-/** Where an operator looks. */
+/** The places that an operator checks. */
 const PLACES = ['log', 'metrics', 'dashboard', '/readyz', 'alert', 'doctor'] as const
 type Place = (typeof PLACES)[number]
 
 interface Fault {
   env?: Record<string, string>
   flags?: string[]
-  /** @param folder of the database */
+  /** @param folder the database's folder */
   start(system: System, folder: string): Promise<unknown>
-  /** What each place shows; the others show nothing. */
+  /** What each place must show; places that aren't listed must show nothing. */
   shows: Partial<Record<Place, RegExp>>
 }
 

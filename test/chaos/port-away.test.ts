@@ -11,7 +11,7 @@ const SCALE = 500
 const HOUR_MS = 3_600_000
 const DELIVERIES = 8
 
-test(`Port is down for an hour, at ${SCALE} times the speed: the log has at most 100 lines, and counts each attempt`, async () => {
+test(`Port is down for an hour, at ${SCALE} times the speed: the log counts each attempt in at most 100 lines`, async () => {
   const [port, github] = await Promise.all([
     startPortApi({ clientSecret: SECRET }),
     startGitHubApi({ autoRun: true }),
@@ -36,10 +36,10 @@ test(`Port is down for an hour, at ${SCALE} times the speed: the log has at most
   const retries = () => relay.log().filter(({ msg }) => msg === 'a request to Port failed')
   const lasted = () => Number(retries().at(-1)?.time) - Number(retries()[0]?.time)
   await until(() => lasted() >= HOUR_MS, 'Port is down for an hour', 60_000)
-  // On a slow machine, a dispatch may take longer than its lease does on the fast clock, and is deferred.
+  // On a slow machine, a dispatch can outlast its lease on the fast clock, so it is deferred.
   const lines = relay.log().filter(({ attempt }) => attempt === undefined)
   expect(lines.length).toBeLessThanOrEqual(100)
-  // The first is logged at once, each other one a minute after the previous one.
+  // The first error is logged immediately, each further one a minute after the previous one.
   expect(retries().length).toBeLessThanOrEqual(62)
   expect(retries()[0]).toMatchObject({ level: 40, count: 1, reason: 'connection refused (ECONNREFUSED)' })
   const counted = retries().reduce((sum, line) => sum + Number(line.count), 0)

@@ -5,7 +5,7 @@ import type { RelayProcess } from './relay-process.ts'
 import { type SystemOptions, withSystem } from './system.ts'
 import { judge, type Verdict } from './verdict.ts'
 
-/** SIGKILL at random moments while deliveries come in and go out. */
+/** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
 export async function kill(
   fault: string,
   options: SystemOptions & { times: number; perKill: number },
@@ -23,7 +23,7 @@ export async function kill(
   })
 }
 
-/** SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can have recorded the response. */
+/** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
 export async function killAtResponse(
   fault: string,
   options: SystemOptions & { times: number; perKill: number },
@@ -49,7 +49,7 @@ export async function killAtResponse(
   })
 }
 
-/** Two relays on one database; every few seconds, one of them is killed and started again. */
+/** Runs two relays on one database. Every few seconds, one relay is killed and restarted. */
 export async function killOneOf(
   fault: string,
   options: SystemOptions & {
@@ -57,7 +57,7 @@ export async function killOneOf(
     count: number
     everyMs: number
     perSecond?: number
-    /** Finally kills both, and lets their leases expire at once instead of after a minute. */
+    /** Finally kills both relays and lets their leases expire immediately instead of after a minute. */
     expireLeases?: boolean
   },
 ): Promise<Verdict> {
@@ -91,7 +91,7 @@ async function setLeasesExpired(database: string): Promise<void> {
   await client.end()
 }
 
-/** Port is unreachable while deliveries come in: dispatches continue, and Port gets everything later. */
+/** Makes Port unreachable while deliveries arrive. Dispatches continue, and Port gets all messages later. */
 export async function portDown(
   fault: string,
   options: { count: number; forMs: number; perSecond?: number },

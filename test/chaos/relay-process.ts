@@ -5,14 +5,14 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { freePort } from '../support/free-port.ts'
 
-/** The sources, or the bundle, which starts in half the time. */
+/** The command for the sources, or for the bundle, which starts in half the time. */
 let main = join(import.meta.dirname, '../../relay/main.ts')
 export function useBundle(): void {
   main = join(import.meta.dirname, '../../relay/dist/main.js')
 }
 const KEPT = 256 * 1024
 
-/** No relay outlives this process. */
+/** Kills every relay when this process exits. */
 const alive = new Set<ChildProcess>()
 let watching = false
 function killOnExit(child: ChildProcess): void {
@@ -22,24 +22,24 @@ function killOnExit(child: ChildProcess): void {
   child.once('close', () => alive.delete(child))
 }
 
-/** A relay that can be killed and started again at the same address. */
+/** A relay that can be killed and restarted at the same address. */
 export interface RelayProcess {
   readonly url: string
   readonly pid: number
-  /** Its last output, over all its starts. */
+  /** The relay's last output, across all its starts. */
   printed(): string
   running(): boolean
-  /** Rejects when it exits by itself. */
+  /** Rejects when the relay exits by itself. */
   readonly crashed: Promise<never>
-  /** Starts it, and resolves once it listens. @throws Error with its output, if it exits instead */
+  /** Starts the relay, and resolves once it listens. @throws Error with the output if the relay exits instead */
   start(): Promise<void>
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** SIGTERM; its exit code. */
+  /** Sends SIGTERM. Resolves with the exit code. */
   stop(): Promise<number | null>
 }
 
-/** A relay that isn't running yet. `command` is a prefix of the command line; `flags` are Node's. */
+/** Creates a relay that isn't running yet. `command` is a prefix of the command line; `flags` are Node flags. */
 export async function prepareRelay(
   env: Record<string, string>,
   command: string[] = [],
@@ -96,7 +96,7 @@ export async function prepareRelay(
         )
       await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)
       if (!running()) {
-        // Its output is complete only now.
+        // The output is complete only now.
         await closed
         throw new Error(`The relay exited: ${fresh}`)
       }

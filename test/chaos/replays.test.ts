@@ -13,7 +13,7 @@ async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, st
   return { github, env: { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token } }
 }
 
-test('a replay within the tolerance is a duplicate on either of two relays, concurrently or later', async () => {
+test('a replay within the tolerance is a duplicate on each of two relays, concurrently or later', async () => {
   const { github, env } = await openGitHub()
   const shared = relayEnv({ ...env, RELAY_DATABASE: await newDatabase() })
   const relays = await Promise.all([startRelay(shared), startRelay(shared)])
@@ -29,7 +29,7 @@ test('a replay within the tolerance is a duplicate on either of two relays, conc
     ).toHaveLength(19)
     expect(new Set(responses.map(response => response.body.delivery)).size).toBe(1)
   }
-  // The header isn't signed: with another one, the same signed bytes get 409.
+  // The header isn't signed. With another header value, the same signed bytes get 409.
   const again = await send(relays[1].url, { body: bodies[1], timestamp, headers: { run_id: 'r_other' } })
   expect(again.status).toBe(409)
   await until(() => github.dispatches.length >= 2, 'both are dispatched')
@@ -78,7 +78,7 @@ test.each(['SQLite', 'PostgreSQL'])(
       }
     }
     await replayAll()
-    // The digest and the response survive a restart; the repository is allowed by now.
+    // The digest and the response survive a restart. The repository is allowed by now.
     await relay.stop()
     relay = await startRelay({ ...shared, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web,acme/foreign' })
     await replayAll()
@@ -88,7 +88,7 @@ test.each(['SQLite', 'PostgreSQL'])(
   60_000,
 )
 
-test('secrets are rotated by configuration and restarts, without a missed delivery', async () => {
+test('configuration changes and restarts rotate secrets without missing a delivery', async () => {
   const { github, env } = await openGitHub()
   const [old, next] = [SECRET, 'the-secret-that-comes-next-0123456789']
   const base = relayEnv(env)
@@ -98,7 +98,7 @@ test('secrets are rotated by configuration and restarts, without a missed delive
     { PORT_CLIENT_SECRET: next, PORT_PREVIOUS_SECRETS: old },
     { PORT_CLIENT_SECRET: next },
   ]
-  // Port changes over in the middle.
+  // Port switches to the new secret halfway.
   const signers = [[old], [old, next], [next, old], [next]]
   let sent = 0
   for (const [step, secrets] of configurations.entries()) {

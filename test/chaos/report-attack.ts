@@ -14,9 +14,9 @@ export const ATTACKS = {
 interface Attack {
   /** Concurrent reports. */
   parallel: number
-  /** The log lines of a report, each a message of its own. */
+  /** Log lines per report; each line is a separate message. */
   lines: number
-  /** The characters of a line. */
+  /** Characters per line. */
   width: number
   /** The number of reports. */
   count: number
@@ -30,16 +30,16 @@ interface Target {
   attack: Attack
 }
 
-/** `numbers`: of the accepted reports. */
+/** `numbers`: the numbers of the accepted reports. */
 interface Attacked {
   responses: Record<string, number>
   numbers: number[]
 }
 
-/** A workflow run reports as much as it can, next to honest webhooks; the relay is restarted halfway. */
+/** Lets a workflow run report as much as possible, next to honest webhooks. The relay is restarted halfway. */
 export function attackWithReports(options: { database: string; seconds: number; attack: Attack }) {
   const { database, seconds, attack } = options
-  // A small heap, which can't hold everything that is reported.
+  // A heap that is too small to hold everything that is reported.
   const flags = [...MEASURED, '--max-old-space-size=96']
   const env = { LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, runs: 'none', flags, env }, async system => {
@@ -63,11 +63,11 @@ export function attackWithReports(options: { database: string; seconds: number; 
     try {
       const half = (seconds * 1000) / 2
       const first = await honestSenders(half)
-      // The honest senders wait; the attacker doesn't.
+      // Only the honest senders wait.
       if ((await relay.stop()) !== 0) throw new Error(`The relay didn't stop: ${relay.printed()}`)
       await relay.start()
       const second = await honestSenders(half)
-      // A limited number of reports is sent completely, however long it takes.
+      // A limited number of reports is sent completely, however long that takes.
       if (attack.count === Number.POSITIVE_INFINITY) attacker.stop()
       const { responses, numbers } = await attacker.result()
 
@@ -98,9 +98,9 @@ async function sendWebhook({ relay, port }: System, accepted: string[]) {
 }
 
 /**
- * A dispatched delivery, and the OIDC tokens of this many workflow runs whose titles name it.
+ * Creates a dispatched delivery, and OIDC tokens of this many workflow runs whose titles name the delivery.
  *
- * @param options.isSeen GitHub's webhooks have shown the runs to the relay
+ * @param options.isSeen whether GitHub's webhooks have shown the runs to the relay
  */
 export async function startDelivery(
   { relay, port, github, issuer, repositoryId, accepted }: System,
@@ -134,7 +134,7 @@ export async function startReport(url: string, delivery: string, oidcToken = '')
   return token
 }
 
-/** The lines that are neither in Port's log nor counted there as left out. */
+/** Returns the lines that are neither in Port's log nor counted there as omitted. */
 function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
   const lines = portRun.logs.flatMap(log => log.message.split('\n'))
   const arrived = new Set(lines.flatMap(line => /^\d+\.\d+(?= )/.exec(line) ?? []))
@@ -163,7 +163,7 @@ await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack
         log: [{ level: 'INFO', message: `${nameOf(number, line)} ${fill}` }],
       }))
       const body = JSON.stringify({ delivery, sender, number, reports })
-      // A report without a response is sent again, as the action does.
+      // Sends a report without a response again, as the action does.
       for (let status = await post(body); ; status = await post(body)) {
         count(status)
         if (status === 202) numbers.push(number)
@@ -176,7 +176,7 @@ await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack
   return { responses, numbers } satisfies Attacked
 })
 
-/** Identifies a line in Port's log. */
+/** The text that identifies a line in Port's log. */
 function nameOf(number: number, line: number): string {
   return `${number}.${line}`
 }

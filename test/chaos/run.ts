@@ -1,7 +1,7 @@
 /**
- * `npm run test:faults [-- --only TEXT]`: every fault in its complete form and a table of the results, then 250,000 fuzzed
- * requests. Exit code 0 only if nothing was lost, nothing was dispatched twice except when a kill left no evidence, and
- * no fuzzed request broke anything.
+ * `npm run test:faults [-- --only TEXT]`: runs every complete fault and prints a table of results, then sends 250,000
+ * fuzzed requests. Exits with 0 only if nothing was lost, nothing was dispatched twice (except if a kill left no
+ * evidence), and no fuzzed request broke anything.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,9 +14,9 @@ import { fuzz, growth } from './fuzz.ts'
 import { useBundle } from './relay-process.ts'
 import { table, type Verdict } from './verdict.ts'
 
-/** A fault that is still running then has failed. */
+/** A fault that still runs after this time has failed. */
 const DEADLINE_MS = 60 * 60_000
-/** Faults that run at once: on two cores, more of them take no less time. */
+/** Concurrent faults. On two cores, more faults don't finish sooner. */
 const CONCURRENCY = 10
 
 const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()

@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { simulate } from './simulation.ts'
 
-/** `SIMULATED_DELIVERIES=10000` is the complete form; `SIMULATION_SEED` repeats a run. */
+/** `SIMULATED_DELIVERIES=10000` runs the complete form; `SIMULATION_SEED` repeats a run. */
 const DELIVERIES = Number(process.env.SIMULATED_DELIVERIES ?? 100)
 const SEED = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
-test(`${DELIVERIES} deliveries with titled and untitled workflow runs: no wrong result in Port, and only untitled ones aren't identified`, {
+test(`${DELIVERIES} deliveries: Port gets no wrong result, and only untitled workflow runs aren't identified`, {
   timeout: 240_000 + DELIVERIES * 200,
 }, async () => {
   const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()

@@ -16,27 +16,27 @@ const START_TIMEOUT = 10 * MINUTE
 const BEGIN = 1_790_000_000_000
 const EVENT_TYPES = ['deploy', 'restart']
 
-/** A workflow run, and when GitHub's list shows it. */
+/** A workflow run, and when GitHub's list includes it. */
 interface Run extends WorkflowRun {
   repository: string
-  /** The delivery that started it; null if it isn't the relay's. */
+  /** The delivery that started the run; null if the relay didn't start it. */
   of: Case | null
   listedAt: number
   deletedAt: number
 }
 
-/** A delivery and what really happened to it. */
+/** A delivery and its actual outcome. */
 interface Case {
   id: string
   runId: string
   repository: string
   eventType: string
   isTitled: boolean
-  /** How many dispatches took effect. */
+  /** The number of dispatches that took effect. */
   dispatches: number
   runs: Run[]
   externalRunId: number | null
-  /** The action itself has finished the run in Port. */
+  /** Whether the action itself finished the Port run. */
   isReported: boolean
   end: { at: number; update: RunUpdate } | null
 }
@@ -48,19 +48,19 @@ export interface Findings {
   succeeded: number
   failed: number
   unidentified: number
-  /** Runs in Port whose result differs from their workflow run's, one sentence each. */
+  /** Port runs whose result differs from their workflow run's; one message each. */
   wrong: string[]
-  /** "Cannot be identified" though the run's title names the delivery. */
+  /** Deliveries reported as "cannot be identified" although a run title contains their id. */
   wronglyUnidentified: string[]
   open: string[]
-  /** Dispatched twice though a title was evidence. */
+  /** Deliveries that were dispatched twice although a title was evidence. */
   twice: string[]
 }
 
 /**
- * Streams of deliveries to several repositories, whose workflow runs all, partly, or never have titles. GitHub lists
- * them in any order, late, or not at all; dispatches start nothing or lose their response. The engine has a real
- * SQLite file; the clock, GitHub, and Port are simulated, and nothing depends on real time.
+ * Simulates streams of deliveries to several repositories. All, some, or none of the workflow runs have titles. GitHub
+ * lists runs in any order, late, or never; dispatches start nothing or lose their response. The engine uses a real
+ * SQLite file. The clock, GitHub, and Port are simulated, so nothing depends on real time.
  */
 export async function simulate(options: {
   deliveries: number
@@ -74,7 +74,7 @@ export async function simulate(options: {
   const clock = () => at
   const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') }, 0)
   const schedule = createSchedule()
-  /** Schedules the times at which the engine wants to continue. */
+  /** Schedules the times at which the engine continues. */
   const store: Store = {
     ...file,
     clock,
@@ -137,7 +137,7 @@ export async function simulate(options: {
     return run
   }
 
-  /** The effects of a dispatch. */
+  /** Applies the effects of a dispatch. */
   function takeEffect(one: Case, isPrompt: boolean): void {
     one.dispatches++
     if (!isPrompt && chance(0.06)) return
@@ -148,7 +148,7 @@ export async function simulate(options: {
       const title = one.isTitled ? `${one.eventType} ${chance(0.5) ? one.runId : one.id}` : one.eventType
       const run = createRun(one, one.repository, title, { listedAt: at + hidden })
       if (one.isTitled && chance(0.05)) {
-        // A second workflow listens, and names the delivery as well.
+        // A second workflow has the same trigger and also names the delivery.
         createRun(one, one.repository, `lint ${one.runId}`, { listedAt: run.listedAt, workflowId: 2 })
         return
       }
@@ -183,14 +183,14 @@ export async function simulate(options: {
       if (dice > 0.06) takeEffect(one, false)
       else takeEffect(one, true)
       if (dice < 0.05) return { kind: 'response_lost', reason: 'GitHub responded with 502' }
-      // The relay is killed before it has recorded the response.
+      // The relay is killed before recording the response.
       if (dice < 0.06) throw new Error('killed')
       return { kind: 'accepted', run: null }
     },
     async runsPage(repository, page) {
       if (chance(0.02)) throw new Error('away')
       const listed = (runsOf.get(repository) ?? []).filter(run => run.listedAt <= at && run.deletedAt > at)
-      // GitHub shows runs of about the same time in any order.
+      // GitHub lists runs that started at about the same time in any order.
       const sorted = listed
         .map(run => [run.createdAt + between(-1, 1) * SECOND, run] as const)
         .sort(([a], [b]) => b - a)
@@ -257,7 +257,7 @@ export async function simulate(options: {
   for (let next = schedule.next(); next !== null; next = schedule.next()) {
     at = Math.max(at, Math.ceil(next / SECOND) * SECOND)
     await schedule.run(at)
-    // Work that is still claimed, for example after a failure, is due when its lease has expired.
+    // Work that is still claimed, for example after a failure, becomes due when its lease expires.
     if (await work()) schedule.add(at + MINUTE)
   }
   const findings = await judge()
@@ -277,7 +277,7 @@ export async function simulate(options: {
     }
   }
 
-  /** One stream per repository, some dense, some with pauses longer than the start timeout. */
+  /** Creates one stream per repository. Some are dense, some pause for longer than the start timeout. */
   function planDeliveries(): void {
     const repositories = Math.max(4, Math.min(40, Math.round(options.deliveries / 40)))
     const styles = [() => true, () => false, () => chance(0.5)]
@@ -364,9 +364,9 @@ export async function simulate(options: {
   }
 }
 
-/** Work at points in time, in order. */
+/** A queue of work, ordered by time. */
 function createSchedule() {
-  /** The latest first. */
+  /** The latest work comes first. */
   const events: { at: number; work: () => unknown }[] = []
   return {
     add(at: number, work: () => unknown = () => {}) {
@@ -389,7 +389,7 @@ function createSchedule() {
   }
 }
 
-/** Mulberry32. */
+/** The Mulberry32 random number generator. */
 function randomOf(seed: number): () => number {
   let state = seed
   return () => {

@@ -59,26 +59,26 @@ describe('memory for bodies', () => {
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
-      /** Sends a body as the test writes it. */
+      /** Sends a body in the chunks that the test writes. */
       send(headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }
         const response = (async () => app.request('/', init as RequestInit))()
         const writer = writable.getWriter()
-        // A dropped body isn't read any further.
+        // The relay doesn't read a dropped body any further.
         const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
         return { answer: response, write, end: () => void writer.close().catch(() => {}) }
       },
     }
   }
-  /** Waits until what was written is read, and time has passed. */
+  /** Waits until the written data is read and time has passed. */
   const arrived = async (ms = 20) => {
     for (let n = 0; n < 50; n++) await setImmediate()
     await sleep(ms)
   }
   const from = (address: string) => ({ 'x-forwarded-for': `1.1.1.1, ${address}` })
 
-  test('is taken from the body that has been arriving longest, which gets 503 with Retry-After', async () => {
+  test('is reclaimed from the body that has been arriving longest, which gets 503 with Retry-After', async () => {
     const memory = open()
     const [first, second] = [memory.send(), memory.send()]
     first.write(40)
@@ -104,7 +104,7 @@ describe('memory for bodies', () => {
     ['10.0.0.1', '10.0.0.2'],
     ['10.0.0.1:50001', '10.0.0.2:50001'],
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
-  ])('is taken from the address %s that holds most of it, not from %s that came first', async (many, one) => {
+  ])('is reclaimed from the address %s that uses most of it, not from the earlier %s', async (many, one) => {
     const memory = open(1)
     const patient = memory.send(from(one))
     patient.write(1)
@@ -137,7 +137,7 @@ describe('memory for bodies', () => {
     expect((await second.answer).status).toBe(200)
   })
 
-  test('of a verified sender is never taken, and has a limit, too', async () => {
+  test('is never reclaimed from a verified sender, but has a limit for verified senders, too', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
@@ -155,7 +155,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test("isn't reserved for a body that exceeds it alone", async () => {
+  test("isn't reserved for a body that exceeds all of it", async () => {
     const large = open().send()
     large.write(101)
     expect((await large.answer).status).toBe(503)
@@ -173,7 +173,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
     await sleep(300)
     expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
     expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
-    // They are read, and not just refused: the first of them is answered once its body is there.
+    // The relay reads these bodies and doesn't just refuse them: the first gets its response once its body has arrived.
     sockets[0]!.write(Buffer.alloc(declared, '['))
     expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
       /^HTTP\/1\.1 401 [\s\S]*The signature does not match/,
@@ -184,7 +184,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
 test.each(['/webhook', '/github'])(
   'a body in small chunks takes %s no more memory than its bytes',
   async path => {
-    // Kept as they come, they would need three times this heap.
+    // Buffered unchanged, the bodies would need three times this heap.
     const env = { NODE_OPTIONS: '--max-old-space-size=64', GITHUB_WEBHOOK_SECRET: 'unknown' }
     const relay = await startRelay(relayEnv(env))
     const sockets = await openSockets(relay.url, 4)
@@ -200,7 +200,7 @@ test.each(['/webhook', '/github'])(
   },
 )
 
-test('a body that arrives below the minimum rate is refused with 408', async () => {
+test('refuses a body that arrives below the minimum rate with 408', async () => {
   const relay = await startRelay(relayEnv())
   const socket = await openSocket(relay.url)
   socket.write(`${webhookHead('content-length: 100000')}{`)
@@ -209,7 +209,7 @@ test('a body that arrives below the minimum rate is refused with 408', async () 
   )
 })
 
-test('what is refused for its headers is refused before its body arrives', async () => {
+test('refuses requests with invalid headers before their bodies arrive', async () => {
   const { url, issuer } = await startSystem({ GITHUB_WEBHOOK_SECRET: 'unknown' })
   const foreign = issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, url)
   const large = 'content-length: 1000000'
@@ -238,7 +238,7 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
-  test('that never ends is dropped for complete ones: 503 with Retry-After', async () => {
+  test('that never ends is dropped in favor of complete reports: 503 with Retry-After', async () => {
     const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {
@@ -246,7 +246,7 @@ describe('a report', () => {
       return { id, token: await startReport(system, id, { runId: ++runId }) }
     }
     const honest = await start()
-    // The memory fits 32 bodies, each of its own delivery: those of one delivery are read in turn.
+    // The memory fits 32 bodies, each of another delivery, because bodies of the same delivery are read in turn.
     const tokens: string[] = []
     for (let n = 0; n < 36; n++) tokens.push((await start()).token)
     const sockets = await openSockets(system.url, tokens.length)
@@ -261,7 +261,7 @@ describe('a report', () => {
   test.each([
     ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],
     ['content-length: 100', '{"half":'],
-  ])("that is cut isn't logged as an error of the relay (%s)", async (length, half) => {
+  ])("that is cut off isn't logged as a relay error (%s)", async (length, half) => {
     const system = await startSystem()
     const { id: delivery } = await system.deliver()
     const token = await startReport(system, delivery)
@@ -280,7 +280,7 @@ describe('a report', () => {
 
 const now = () => Math.floor(Date.now() / 1000)
 
-/** Headers with which a webhook's body is read; the signature is invalid. */
+/** Headers that make the relay read a webhook's body; the signature is invalid. */
 function webhookHead(length: string, path = '/webhook'): string {
   const lines = [
     'host: x',

@@ -7,11 +7,11 @@ import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** Longer than a request may take, and than a timer may be late on a busy machine. */
+/** Longer than a request can take, and than a timer can be late on a busy machine. */
 const STOOD_STILL_MS = 17_000
 
-test("a relay that was suspended during a dispatch reads the response that has arrived, and doesn't dispatch again", async () => {
-  // No run can be seen: the relay has only the response.
+test("a relay that was suspended during a dispatch reads the response afterwards and doesn't dispatch again", async () => {
+  // No run is visible, so the relay has only the response.
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')

@@ -10,37 +10,37 @@ import { prepareRelay, type RelayProcess } from './relay-process.ts'
 
 export const ADMIN_TOKEN = 'an-admin-token-for-the-faults'
 export const GITHUB_SECRET = 'the secret of the GitHub webhook'
-/** RELAY_PUBLIC_URL, and the audience of OIDC tokens. */
+/** RELAY_PUBLIC_URL, which is also the audience of OIDC tokens. */
 export const AUDIENCE = 'https://relay.example'
 /** The relay's repository, if it is connected. */
 export const REPOSITORY = 'acme/shop-0'
 /** Node's flags for a relay whose memory is measured: see {@link memoryOf}. */
 export const MEASURED = ['--expose-gc', '--import', join(import.meta.dirname, 'memory.ts')]
 
-/** Relay processes between a sender and the fakes, with a database, before anything goes wrong. */
+/** Relay processes between a sender and the fakes, with a database, before any fault. */
 export type System = Awaited<ReturnType<typeof openSystem>>
 
 export interface SystemOptions {
-  /** A PostgreSQL URL. Default: SQLite in a folder of its own. */
+  /** A PostgreSQL URL. Default: SQLite in a separate folder. */
   database?: string
   relays?: number
   repositories?: number
   /** What deliveries start. Default: a `repository_dispatch`. */
   target?: Target
-  /** The workflow runs that appear: named by the run id (default), by the event type only, or none. */
+  /** The workflow runs that appear: titled with the run id (default), with the event type only, or none. */
   runs?: 'titled' | 'untitled' | 'none'
-  /** The relay also has credentials of Port, and accepts reports and GitHub's webhooks. */
+  /** The relay also has Port credentials, and accepts reports and GitHub webhooks. */
   connected?: boolean
   env?: Record<string, string>
   /** The folder of the SQLite file. */
   folder?: string
-  /** A prefix of the relay's command. */
+  /** A prefix for the relay's command. */
   command?: string[]
-  /** Node's flags for the relay. */
+  /** Node flags for the relay. */
   flags?: string[]
 }
 
-/** Opens a system, and closes it when `act` has finished, or as soon as a relay exits by itself. */
+/** Opens a system. Closes it when `act` has finished, or as soon as a relay exits by itself. */
 export async function withSystem<T>(options: SystemOptions, act: (system: System) => Promise<T>): Promise<T> {
   const system = await openSystem(options)
   try {
@@ -91,7 +91,7 @@ async function openSystem(options: SystemOptions) {
   return {
     ...{ github, port, issuer, relays, repositoryId, env },
     relay: relays[0] as RelayProcess,
-    /** The ids of the Port runs whose dispatches GitHub accepted, in that order. */
+    /** The ids of the Port runs whose dispatches GitHub accepted, in order of acceptance. */
     accepted: () =>
       target === 'event'
         ? github.dispatches.map(each => String(each.clientPayload.run_id))

@@ -8,8 +8,8 @@ const SECOND = 1_000
 const MINUTE = 60 * SECOND
 
 /**
- * A thousand running deliveries on a real SQLite file, against the fake GitHub over HTTP. The clock jumps from
- * second to second, and every polling request is counted at its time.
+ * A thousand running deliveries on a real SQLite file, against the fake GitHub over HTTP. The clock advances in
+ * steps of one second, and every polling request is counted at its time.
  */
 async function openThousand() {
   const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE, blind: true })
@@ -43,7 +43,7 @@ async function openThousand() {
       await system.pass(SECOND)
       const finished = await system.store.list({ state: 'finished' }, { limit: 5_000 })
       for (const { id, updatedAt } of finished) if (!known.has(id)) known.set(id, updatedAt)
-      // One in every second, from all repositories in turn.
+      // One delivery per second, from all repositories in turn.
       const next = [...runs].find(([id]) => !ended.has(id))
       if (!next || !endings) continue
       const [id, run] = next
@@ -58,7 +58,7 @@ async function openThousand() {
   }
 }
 
-/** The most requests within any 60 seconds. */
+/** Returns the most requests within any 60 seconds. */
 const busiestMinute = (asked: number[]) =>
   Math.max(...asked.map(from => asked.filter(at => at >= from && at < from + MINUTE).length))
 

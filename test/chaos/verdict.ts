@@ -2,19 +2,19 @@ import { until } from '../../tools/simulator/http-server.ts'
 import type { Load } from './load.ts'
 import { ADMIN_TOKEN, type System } from './system.ts'
 
-/** The result of one fault: one row of the table. */
+/** The result of one fault: a row in the table. */
 export interface Verdict {
   fault: string
-  /** How often it struck. */
+  /** How often the fault struck. */
   times: number
   acknowledged: number
-  /** Acknowledged, but neither dispatched nor failed with a reason after the fault. */
+  /** Deliveries that were acknowledged, but neither dispatched nor failed with a reason after the fault. */
   lost: number
-  /** Run ids for which GitHub accepted more than one dispatch. */
+  /** Run ids for which GitHub accepted several dispatches. */
   twice: number
-  /** Repositories in which a delivery overtook one that was acknowledged before it was sent. */
+  /** Repositories in which a delivery overtook an earlier one that was already acknowledged. */
   disordered: number
-  /** Failed with a reason. */
+  /** Deliveries that failed with a reason. */
   failed: number
 }
 
@@ -27,8 +27,8 @@ interface Shown {
 }
 
 /**
- * Waits until no delivery is queued, and counts acknowledged deliveries at the sender, dispatched ones at GitHub, and
- * failed ones at the relay.
+ * Waits until no delivery is queued. Then counts acknowledged deliveries at the sender, dispatched deliveries at
+ * GitHub, and failed deliveries at the relay.
  */
 export async function judge(
   fault: string,
@@ -63,7 +63,7 @@ function countTwice(ids: string[]): number {
   return [...seen.values()].filter(times => times > 1).length
 }
 
-/** Compares with the order that the sender knows: two concurrent webhooks may be accepted in any order. */
+/** Compares with the sender's order. Two concurrent webhooks can be accepted in either order. */
 function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started }: Load): number {
   const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
   const lastStarted = new Map<string, number>()
@@ -107,7 +107,7 @@ const COLUMNS: [string, keyof Verdict][] = [
   ['failed', 'failed'],
 ]
 
-/** The verdicts as a table for the terminal. */
+/** Formats the verdicts as a table for the terminal. */
 export function table(verdicts: Verdict[]): string {
   const rows = [
     COLUMNS.map(([title]) => title),

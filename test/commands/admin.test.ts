@@ -19,14 +19,14 @@ const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 let env: Record<string, string>
 let folder: string
 let url: string
-/** Deliveries: one that failed, one whose workflow run is known, and one that is queued. */
+/** A failed delivery, a delivery with a known workflow run, and a queued delivery. */
 let ids: string[]
 
 beforeEach(async () => {
   folder = temporaryFolder()
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
-  // Nothing is dispatched, and GitHub says so.
+  // GitHub reports that nothing is dispatched.
   github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
   const path = join(folder, 'relay.db')
   ids = await placeDeliveries(path, [
@@ -49,7 +49,7 @@ beforeEach(async () => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-/** Wrong arguments, each with the sentence about them. */
+/** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
   [serve, ['now'], 'serve does not take the argument "now"; see serve --help.'],
   [send, [], 'send needs either FILE or --action NAME.'],
@@ -64,7 +64,7 @@ const WRONG: [Command, string[], string][] = [
   [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
   [migrate, [], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.'],
 ]
-/** Arguments with which a command prints JSON, and a part of it. */
+/** Arguments that make a command print JSON, and an excerpt of that JSON. */
 const JSON_OF: [Command, string[], object][] = [
   [doctor, ['--json'], { ok: false, findings: expect.any(Array) }],
   [send, ['--action', 'deploy', '--curl', '--json'], { command: expect.stringContaining('curl') }],
@@ -73,7 +73,7 @@ const JSON_OF: [Command, string[], object][] = [
   [cancel, ['ID', '--json'], { delivery: expect.any(String), state: 'running' }],
   [migrate, ['FILE', '--json'], { files: [expect.any(Object)] }],
 ]
-/** Arguments that match nothing, and what says so. */
+/** Arguments that match nothing, and the message about that. */
 const NOTHING: [Command, string[], RegExp][] = [
   [deliveries, ['--state', 'cancelled', '--action', 'a', '--since', '1h'], /^No delivery matches\.$/],
   [redeliver, ['--state', 'cancelled', '--repository', 'acme/shop'], /^No delivery matches\.$/],
@@ -82,11 +82,11 @@ const NOTHING: [Command, string[], RegExp][] = [
   [migrate, ['FILE'], /nothing|no step/i],
 ]
 
-/** `ID` and `FILE` stand for those of this test. */
+/** `ID` and `FILE` stand for this test's values. */
 const args = (given: string[]) =>
   given.map(each => (each === 'ID' ? ids[1]! : each === 'FILE' ? join(folder, 'a.yml') : each))
 
-test('commands refuse wrong arguments with one sentence and exit code 2, print JSON, and say when nothing is found', async () => {
+test('commands refuse wrong arguments with one message and exit code 2, print JSON, and report when nothing is found', async () => {
   for (const [command, given, stderr] of WRONG)
     expect(await run(command, args(given), env)).toEqual({ code: 2, stdout: '', stderr })
   for (const [command, given, part] of JSON_OF)
@@ -97,7 +97,7 @@ test('commands refuse wrong arguments with one sentence and exit code 2, print J
   }
 })
 
-test('deliveries shows the target of each, and of one its history', async () => {
+test("deliveries shows each delivery's target, and a single delivery's history", async () => {
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
   expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
@@ -136,7 +136,7 @@ test('deliveries shows the target of each, and of one its history', async () => 
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
 })
 
-test('deliveries --watch prints what is new or has changed, until it is stopped', async () => {
+test('deliveries --watch prints new and changed deliveries until it is stopped', async () => {
   const [stop, lines]: [AbortController, string[]] = [new AbortController(), []]
   const [print, color] = [(line: string) => void lines.push(line), (_: string, text: string) => text]
   const args = ['--watch', '--repository', 'acme/web']
@@ -150,7 +150,7 @@ test('deliveries --watch prints what is new or has changed, until it is stopped'
   expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
 })
 
-test('redeliver shows in a dry run what a filter would queue, and queues it, or deliveries by their ids', async () => {
+test('redeliver shows in a dry run what a filter would queue, then queues by filter or by id', async () => {
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
@@ -169,7 +169,7 @@ test('redeliver shows in a dry run what a filter would queue, and queues it, or 
   })
 })
 
-test('cancel cancels a queued delivery at once, and a running one with its workflow run', async () => {
+test('cancel cancels a queued delivery immediately, and a running one with its workflow run', async () => {
   const [, bound, queued] = ids
   expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is cancelled.`)
   expect((await run(cancel, [bound!], env)).stdout).toBe(
@@ -182,7 +182,7 @@ test('cancel cancels a queued delivery at once, and a running one with its workf
   })
 })
 
-test('the commands read their variables as the relay does, and say what they need', async () => {
+test('the commands read their variables as the relay does, and report missing ones', async () => {
   const of = async (more: Record<string, string>) =>
     await run(deliveries, ['--limit', '1'], { ...env, ...more })
   const file = join(folder, 'token')
@@ -211,7 +211,7 @@ test('the commands read their variables as the relay does, and say what they nee
   expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
 })
 
-test('the admin API says what a query must be, takes each address by its method alone, and its token as Bearer', async () => {
+test('the admin API explains invalid queries, accepts each path only with its method, and its token only as Bearer', async () => {
   const ask = async (path: string, method = 'GET', authorization = `Bearer ${RELAY_ADMIN_TOKEN}`) => {
     const response = await fetch(`${url}/api/deliveries${path}`, { method, headers: { authorization } })
     const { detail } = (await response.json()) as { detail?: string }
@@ -236,7 +236,7 @@ test('the admin API says what a query must be, takes each address by its method 
   expect((await ask('', 'GET', `bearer ${RELAY_ADMIN_TOKEN}`))[0]).toBe(200)
 })
 
-test('an admin API without a token is closed', async () => {
+test('an admin API without a token refuses every request', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(`${relay.url}/api/deliveries`)
   expect(response.status).toBe(404)

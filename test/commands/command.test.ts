@@ -17,7 +17,7 @@ import { run } from '../support/run-command.ts'
 const commands = [serve, doctor, send, deliveries, redeliver, cancel, setup, generate, migrate, simulate]
 
 describe.each(commands.map(command => ({ name: command.name, command })))('$name', ({ name, command }) => {
-  test('prints its summary and each of its options for --help', async () => {
+  test('prints its summary and all its options for --help', async () => {
     const { code, stdout, stderr } = await run(command, ['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout.split('\n')[0]).toMatch(new RegExp(`^port-webhook-relay ${name} `))
@@ -26,7 +26,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120)
   })
 
-  test('answers wrong arguments with exit code 2 and one sentence', async () => {
+  test('exits with 2 and one message for wrong arguments', async () => {
     expect(await run(command, ['--nonsense'])).toEqual({
       code: 2,
       stdout: '',
@@ -44,7 +44,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
   })
 })
 
-test('an option that needs a value, and one that takes none, say so', async () => {
+test('reports an option without its value, and a value for an option that accepts none', async () => {
   const wrong = async (...args: string[]) => (await run(deliveries, args)).stderr
   expect(await wrong('--state')).toBe('--state needs a value, --state=STATE; see deliveries --help.')
   expect(await wrong('--state', '--json')).toBe(
@@ -58,7 +58,7 @@ test('an option that needs a value, and one that takes none, say so', async () =
   )
 })
 
-test('a command that fails prints its error as a sentence and ends with 1', async () => {
+test('a failing command prints its error message and exits with 1', async () => {
   const failing = defineCommand({
     name: 'failing',
     summary: 'Fails.',
@@ -89,7 +89,7 @@ test('the log is readable on a terminal, with level names', () => {
   )
 })
 
-test('the relay lists its commands, prints its version and names what it does not know', async () => {
+test('the relay lists its commands, prints its version, and identifies an unknown command', async () => {
   const help = await runRelay({}, ['--help'])
   expect(help).toMatchObject({ code: 0, stderr: '' })
   for (const { name, summary } of commands)

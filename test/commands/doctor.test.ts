@@ -27,7 +27,7 @@ let github: GitHubApi
 let port: PortApi
 let issuer: OidcIssuer
 let relay: Relay
-/** Below the ports that the system chooses: no other test listens there. */
+/** Below the system's ephemeral ports, so no other test listens on it. */
 const nowhere = '127.0.0.1:2'
 let clean: Env
 
@@ -93,11 +93,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** The public address leads to the relay of this test. */
+/** The public URL leads to this test's relay. */
 const atThisMachine = (url: string | URL | Request) =>
   String(url).replace(/^https?:\/\/relay\.example\.com/, `http://127.0.0.1:${relay.port}`)
 
-/** What is found with `more` laid over the clean environment; an undefined variable is taken out. */
+/** Returns the findings with `more` merged into the clean environment; an undefined variable is removed. */
 async function findings(more: Record<string, string | undefined> = {}, clock: () => number = Date.now) {
   const env = Object.fromEntries(
     Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
@@ -110,27 +110,27 @@ async function findings(more: Record<string, string | undefined> = {}, clock: ()
   })
 }
 
-/** What is not ok. */
+/** Returns the findings that aren't ok. */
 async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
   return (await findings(...args))
     .filter(({ status }) => status !== 'ok')
     .map(({ status, sentence }) => `${status}: ${sentence}`)
 }
 
-/** A file of this name in the test's folder. */
+/** Creates a file with this name in the test's folder. */
 function file(name: string, text: string): string {
   writeFileSync(join(folder, name), text)
   return join(folder, name)
 }
 
-/** An App in place of the token. */
+/** Configures an App instead of the token. */
 const envOf = ({ id, privateKey }: { id: number; privateKey: string }) => ({
   ...{ GITHUB_TOKEN: undefined, GITHUB_APP_ID: String(id), GITHUB_APP_PRIVATE_KEY: privateKey },
 })
 
 const routes = (yaml: string) => ({ RELAY_REPOSITORY: undefined, RELAY_ROUTES: file('routes.yml', yaml) })
 
-test('a clean configuration is ok, line by line', async () => {
+test('reports ok on every line for a clean configuration', async () => {
   const host = new URL(port.url).host
   expect(await findings()).toEqual(
     [
@@ -146,7 +146,7 @@ test('a clean configuration is ok, line by line', async () => {
   )
 })
 
-test('a clean configuration with a GitHub App and routes is ok as well', async () => {
+test('reports ok for a clean configuration with a GitHub App and routes', async () => {
   const app = github.createApp()
   github.fail({
     match: ({ path }) => path === '/app/hook/config',
@@ -168,7 +168,7 @@ test('a clean configuration with a GitHub App and routes is ok as well', async (
   )
 })
 
-test('an invalid configuration: every problem is listed, and nothing else is checked', async () => {
+test('lists every problem of an invalid configuration and checks nothing else', async () => {
   const more = { RELAY_REPOSITORY: '"acme/shop"', RELAY_RUN_TIMEOUT: '24', RELAY_ROUTES: '/missing.yml' }
   expect((await wrong(more)).toSorted()).toEqual([
     'problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).',
@@ -177,7 +177,7 @@ test('an invalid configuration: every problem is listed, and nothing else is che
   ])
 })
 
-/** A variable and its value (`-` removes it), and the finding. */
+/** A variable and its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
@@ -197,20 +197,20 @@ RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matc
 GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.
 `
 
-/** The lines of a table: two columns, separated by two spaces. */
+/** Parses a table's lines: two columns, separated by two spaces. */
 const table = (text: string) =>
   text
     .trim()
     .split('\n')
     .map(line => line.split(/ {2,}/) as [string, string])
 
-describe('a valid configuration that does not do what its author wants', () => {
+describe('a valid configuration with unintended effects', () => {
   test.each(table(UNWANTED))('%s', async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
     expect(await wrong({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
-  test("GitHub's pages in place of its API, and an issuer of another GitHub", async () => {
+  test("reports GitHub's web pages instead of its API, and an issuer of another GitHub", async () => {
     const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
     const offline = (more: Env) =>
       diagnose({
@@ -243,7 +243,7 @@ describe('a valid configuration that does not do what its author wants', () => {
   })
 })
 
-/** Routes, and what is wrong with their repository. */
+/** Routes, and the problem of their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.
@@ -258,8 +258,8 @@ const REPOSITORIES = `
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
 `
 
-describe('a service that does not respond, or not as it should', () => {
-  test('a database in a folder that is a file, and one that is away', async () => {
+describe('a service that does not respond, or responds unexpectedly', () => {
+  test('reports a database whose folder is a file, and an unreachable database', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
       `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
@@ -269,7 +269,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('a database that another process has locked, without a relay and under one', async () => {
+  test('reports a database that another process has locked, without a relay and under a running relay', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
     const ofDatabase = async (path: string) =>
       (await findings({ RELAY_DATABASE: `sqlite:${path}` })).find(({ check }) => check === 'database')!
@@ -286,7 +286,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('a full disk under a relay', async context => {
+  test('reports a full disk under a running relay', async context => {
     const path = join(folder, 'disk')
     const disk = mountSmallDisk(path, '1m')
     if (!disk) return context.skip('no permission to mount a disk')
@@ -302,7 +302,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('a running relay that reports something itself', async () => {
+  test('reports problems that a running relay reports itself', async () => {
     const detail = 'The database (RELAY_DATABASE) is unavailable or read-only.'
     const body = { ok: false, checks: { database: { ok: false, detail }, github: { ok: true } } }
     const found = await diagnose({
@@ -316,7 +316,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('the repositories of recent failures, and those that are named', async () => {
+  test('checks the repositories of recent failures and those in the options', async () => {
     const path = join(folder, 'failures.db')
     const events = REJECTED
     await placeDeliveries(path, [
@@ -346,7 +346,7 @@ describe('a service that does not respond, or not as it should', () => {
     })
   })
 
-  test("Port: wrong credentials, another's address, nothing there, a clock that is off", async () => {
+  test('reports Port problems: wrong credentials, wrong address, no server, clock skew', async () => {
     const host = new URL(port.url).host
     expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
       expect.stringMatching(
@@ -372,7 +372,7 @@ describe('a service that does not respond, or not as it should', () => {
       ])
   })
 
-  test('GitHub: a wrong token, nothing there, pages, a token that expires, a limit that is used up', async () => {
+  test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted limit', async () => {
     expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
       'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, expired, or revoked. Set a new one.',
     ])
@@ -403,7 +403,7 @@ describe('a service that does not respond, or not as it should', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('a GitHub App: of another key, on no repository, with webhooks that go elsewhere', async () => {
+  test('reports a GitHub App with another key, without repositories, or with webhooks to another address', async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
@@ -433,7 +433,7 @@ describe('a service that does not respond, or not as it should', () => {
     expect(await wrong(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
-  test('a route to a workflow: one that is missing, disabled, not startable, without the input, and right', async () => {
+  test("checks a route's workflow: missing, disabled, not startable, without the input, and correct", async () => {
     const config = readConfig(clean)
     const to = async (workflow: string) => {
       const route = { match: {}, repository: 'acme/shop', workflow }
@@ -462,7 +462,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('the last of more than 100 workflows is found', async () => {
+  test('finds the last of more than 100 workflows', async () => {
     const headers = { authorization: `token ${github.token}` }
     const list = `${github.url}/repos/acme/many/actions/workflows`
     const { workflows } = (await (await fetch(list, { headers })).json()) as { workflows: object[] }
@@ -479,7 +479,7 @@ describe('a service that does not respond, or not as it should', () => {
     expect(await wrong(more)).toEqual([])
   })
 
-  test('a repository that is archived, or has another name', async () => {
+  test('reports an archived and a renamed repository', async () => {
     const response = async (change: object) => {
       const headers = { authorization: `token ${github.token}` }
       const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
@@ -497,7 +497,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('a public URL where no relay answers, or that is this machine itself', async () => {
+  test('reports a public URL without a relay, and one that points to this machine', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
       `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
@@ -506,7 +506,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('an OIDC issuer without keys', async () => {
+  test('reports an OIDC issuer without keys', async () => {
     issuer.fail({ status: 404 })
     expect(await wrong()).toEqual([
       `problem: The OIDC issuer ${issuer.url} publishes no keys (HTTP 404), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
@@ -517,7 +517,7 @@ describe('a service that does not respond, or not as it should', () => {
     ])
   })
 
-  test('a proxy that is none, one that is away, and certificates that are none', async () => {
+  test('reports an invalid proxy, an unreachable proxy, and invalid certificates', async () => {
     expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
       'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25.',
     ])
@@ -535,7 +535,7 @@ describe('a service that does not respond, or not as it should', () => {
   })
 })
 
-describe('the inputs of a workflow are compared in advance', () => {
+describe("compares a workflow's inputs in advance", () => {
   const FLAT = {
     '{{ spreadValue() }}': '{{ .inputs }}',
     port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },
@@ -570,7 +570,7 @@ describe('the inputs of a workflow are compared in advance', () => {
     })
   })
 
-  test('with a Port action, from its file: undeclared, required, carried by "port", and right', async () => {
+  test('with a Port action\'s file: undeclared, required, carried by "port", and correct', async () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
@@ -612,7 +612,7 @@ describe('the inputs of a workflow are compared in advance', () => {
     ])
   })
 
-  test('with what was delivered lately, also while a relay runs on the file', async () => {
+  test('with recent deliveries, even while a relay uses the file', async () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
     const running = await startRelay(env)
@@ -639,7 +639,7 @@ describe('the inputs of a workflow are compared in advance', () => {
   })
 })
 
-test('the command prints each finding, ends with 1 for a problem, and has --json', async () => {
+test('prints each finding, exits with 1 if there is a problem, and supports --json', async () => {
   const env = { ...clean, PATH: process.env.PATH ?? '', RELAY_PUBLIC_URL: '' }
   const warned = await runRelay(env, ['doctor'])
   expect(warned).toMatchObject({ code: 0, stderr: '' })

@@ -33,7 +33,7 @@ const typed = {
   'a@b=c': ['x', 'y'],
 }
 
-/** As the relay gives them to the workflow, and a person on GitHub. */
+/** Inputs as the relay, or a user on GitHub, passes them to the workflow. */
 const DECLARED = {
   service: typed.service,
   replicas: '2',
@@ -55,7 +55,7 @@ const SHOWN = [
   'INPUT_ACTION=clashes',
 ]
 
-/** The generated workflow, whose step shows what it was given. */
+/** The generated workflow with a step that prints its inputs. */
 async function workflowFor(event: string): Promise<string> {
   const file = join(temporaryFolder(), 'action.json')
   writeFileSync(file, JSON.stringify(action))
@@ -83,7 +83,7 @@ async function play(event: string, payload: (port: PortApi, run: PortRun) => obj
   return { simulated, shown, github }
 }
 
-test('a generated workflow of workflow_dispatch works for a user who starts it on GitHub', async () => {
+test('a generated workflow_dispatch workflow works for a user who starts it on GitHub', async () => {
   const { simulated } = await play('workflow_dispatch', () => ({ inputs: { ...DECLARED, port: '' } }))
   const { steps } = simulated.jobs[0]!
   expect(steps.find(({ id }) => id === 'port')).toMatchObject({ conclusion: 'skipped' })

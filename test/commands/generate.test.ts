@@ -21,7 +21,7 @@ const root = join(import.meta.dirname, '../..')
 const json = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8'))
 const everyInput = 'test/fixtures/generate/every-input.json'
 
-/** Writes `text` to a file of its own and runs `generate` on it. */
+/** Writes `text` to a new file and runs `generate` on that file. */
 async function generated(text: string | object, name: string, ...args: string[]) {
   const file = join(temporaryFolder(), name)
   writeFileSync(file, typeof text === 'string' ? text : JSON.stringify(text))
@@ -37,7 +37,7 @@ const actionOf = async (yaml: string, name: string, ...args: string[]) =>
     invocationMethod: { url: string }
   }
 
-/** As Port's API gives it, without what it adds and what is null. */
+/** The action as Port's API returns it, without the fields that Port adds and without nulls. */
 function cleaned(value: JsonObject): JsonObject {
   const { id, createdAt, createdBy, updatedAt, updatedBy, ...rest } = (value.action ?? value) as JsonObject
   return Object.fromEntries(Object.entries(rest).filter(([, each]) => each !== null))
@@ -68,7 +68,7 @@ describe.each(actions)('%s', file => {
   )
 })
 
-test('a workflow declares the inputs that GitHub has a type for, and comments keep the rest', async () => {
+test('a workflow declares the inputs for which GitHub has a type, and comments store the rest', async () => {
   const { file, content } = await generated(json(everyInput), 'action.json')
   expect(file).toBe('.github/workflows/every.yml')
   const { on, jobs, permissions } = parse(content)
@@ -169,7 +169,7 @@ jobs:
   ])
 })
 
-/** Port actions; examples/preview belongs to a Port workflow. */
+/** Port actions. examples/preview is excluded because it belongs to a Port workflow. */
 const ofActions = globSync('examples/*/*.yml', { cwd: root, exclude: ['examples/preview'] }).sort()
 test.each(ofActions)('%s becomes an action with the inputs that it uses', async example => {
   const yaml = readFileSync(join(root, example), 'utf8')
@@ -188,7 +188,7 @@ test.each(ofActions)('%s becomes an action with the inputs that it uses', async 
   expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
 })
 
-test('inputs that a job reads from the payload are inputs of the Port action', async () => {
+test('inputs that a job reads from the payload become inputs of the Port action', async () => {
   const yaml = `on: { repository_dispatch: { types: [a, b] } }
 jobs:
   x:
@@ -224,7 +224,7 @@ test.each([
   ["'steps.p.outputs.quoted'", null],
   ['steps.other.outputs.version', null],
   ["fromJSON(steps.other.outputs.inputs)['x']", null],
-])('the expression %s names the input %s', async (expression, name) => {
+])('the expression %s refers to the input %s', async (expression, name) => {
   const workflow = {
     on: { repository_dispatch: { types: ['a'] } },
     jobs: {
@@ -259,7 +259,7 @@ jobs:
   },
 )
 
-test('inputs that the relay offers are not inputs of the Port action', async () => {
+test("inputs that the relay provides don't become inputs of the Port action", async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')
   const action = await actionOf(before, 'deploy.yml')
   expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
@@ -278,7 +278,7 @@ test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required:
   },
 )
 
-test("the action's own outputs are those of action.yml", () => {
+test("the list of the action's own outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
 
@@ -291,7 +291,7 @@ test.each([
   { type: 'GITHUB', ...AT, workflowInputs: {} },
   { type: 'INTEGRATION_ACTION', installationId: '1', integrationActionExecutionProperties: AT },
 ])(
-  "an action with GitHub as Port's backend, $type, becomes a webhook to the relay",
+  "an action with Port's GitHub backend, $type, becomes a webhook to the relay",
   async invocationMethod => {
     const actions = [{ ...onCreate, invocationMethod }]
     const made = await generated(actions, 'actions.json', '--relay', 'https://r.acme.example')
@@ -308,7 +308,7 @@ test.each([
 
 const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
 const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
-/** What differs from the method, the address, what a user entered, and what the relay starts. */
+/** The differences in the method, URL, and user inputs, and what the relay starts. */
 test.each<[JsonObject, string, JsonObject, Target]>([
   [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
   [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],
@@ -319,7 +319,7 @@ test.each<[JsonObject, string, JsonObject, Target]>([
   [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
   [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
 ])(
-  "a target that Port's GitHub backend fixes or computes stays: %j",
+  "keeps a target that Port's GitHub backend fixes or computes: %j",
   async (more, address, inputs, target) => {
     const invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'a.yml', ...more }
     const action = { ...onCreate, invocationMethod }
@@ -332,14 +332,14 @@ test.each<[JsonObject, string, JsonObject, Target]>([
     expect(invocation.inputs).toEqual('workflowInputs' in more ? { a: '1' } : inputs)
     const targets = { allowed: ['*/*'], routes: [], repository: null }
     expect(targetOf({ targets }, invocation, new URL(url))).toEqual(target)
-    // An event has neither a workflow nor a branch, and an option wins over what Port computes.
+    // An event has neither a workflow nor a branch, and an option overrides what Port computes.
     const moved = await methodOf('--event', 'repository_dispatch', '--repository', 'acme/x')
     expect(moved.url).toBe('https://relay.example.com/webhook/acme/x')
     expect(moved.body).not.toHaveProperty('github')
   },
 )
 
-test("another system's webhook becomes one to the relay without its headers, and the notes name what changed", async () => {
+test('a webhook to another system becomes a webhook to the relay without its headers, and the notes list the changes', async () => {
   const action = (more: object) => {
     const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
     return { ...onCreate, invocationMethod: { ...old, ...more } }
@@ -366,7 +366,7 @@ test("another system's webhook becomes one to the relay without its headers, and
   const kafka = { ...onCreate, invocationMethod: { type: 'KAFKA', payload: {} } }
   const ofKafka = await generated(kafka, 'a.json', ...args)
   expect(ofKafka.notes).toEqual(["The action's backend was KAFKA: its settings were removed."])
-  // The relay's own webhook keeps its address, its body, and Port's agent.
+  // A webhook to the relay keeps its URL, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = 'https://r.acme.example/webhook?ref=main'
   const own = action({ url, headers, body })
@@ -389,7 +389,7 @@ describe('a Port workflow', () => {
     return { workflow, notes: made.notes }
   }
 
-  test.each(actions)('is valid, and its node brings the relay the same as the action %s', async file => {
+  test.each(actions)('is valid, and its node sends the relay the same data as the action %s', async file => {
     const action = cleaned(json(file)) as JsonObject & { trigger: JsonObject; identifier: string }
     const { workflow } = await portWorkflow(action)
     const [trigger, node] = [workflow.nodes[0], workflow.nodes.at(-1)]
@@ -419,7 +419,7 @@ describe('a Port workflow', () => {
     expect(readInvocation(body).encrypted).toEqual(secret)
   })
 
-  test('asks for approval before its webhook with --approval, or if the action requires one', async () => {
+  test('requests approval before its webhook with --approval, or if the action requires approval', async () => {
     const yaml =
       'on: { workflow_dispatch: { inputs: { port: {}, tag: { required: true } } } }\njobs: { x: { runs-on: u, steps: [] } }\n'
     const { workflow, notes } = await portWorkflow(yaml, '--approval', '--relay', 'https://r.acme.example')
@@ -437,7 +437,7 @@ describe('a Port workflow', () => {
     expect((await portWorkflow(yaml)).workflow.nodes).toHaveLength(2)
   })
 
-  test('takes the entity from an input of a free name, and names what it leaves out', async () => {
+  test('reads the entity from an input with an unused name, and lists what it omits', async () => {
     const { workflow, notes } = await portWorkflow({
       identifier: 'svc.restart/now',
       trigger: {
@@ -467,7 +467,7 @@ describe('a Port workflow', () => {
   })
 })
 
-test('an automation becomes a workflow with its event, and again the same automation', async () => {
+test('an automation becomes a workflow with its event, and converts back to the same automation', async () => {
   const event = { type: 'ENTITY_UPDATED', blueprintIdentifier: 'service' }
   const condition = { type: 'JQ', expressions: ['.diff.after.x'], combinator: 'and' }
   const automation = {
@@ -483,7 +483,7 @@ test('an automation becomes a workflow with its event, and again the same automa
   expect(definitionProblems('actions', back)).toEqual([])
 })
 
-test('an edit of the workflow changes the action, and its comments keep the rest', async () => {
+test('editing the workflow changes the action, and comments keep the rest', async () => {
   const { content } = await generated(json(everyInput), 'action.json')
   const edited = content.replace('        default: 2\n', '        default: 3\n        required: true\n')
   const back = await actionOf(edited, 'every.yml')
@@ -491,7 +491,7 @@ test('an edit of the workflow changes the action, and its comments keep the rest
   expect(replicas).toEqual({ type: 'number', title: 'Replicas', minimum: 1, maximum: 9.5, default: 3 })
 })
 
-test('inputs of any text, default and type come back, and each workflow parses', async () => {
+test('inputs with any text, default, and type survive a round trip, and each workflow parses', async () => {
   const odd = [
     "it's",
     '- a',
@@ -571,7 +571,7 @@ test('inputs of any text, default and type come back, and each workflow parses',
   )
 })
 
-test('--output writes the file, and replaces nothing', async () => {
+test('--output writes the file and never overwrites one', async () => {
   const output = join(temporaryFolder(), 'restart.yml')
   const args = [join(root, 'examples/restart/port-action.json'), '--output', output]
   expect(await run(generate, args)).toEqual({ code: 0, stdout: `Written: ${output}`, stderr: '' })
@@ -584,7 +584,7 @@ test('--output writes the file, and replaces nothing', async () => {
   expect(existsSync(output)).toBe(true)
 })
 
-test('only the file is on stdout; notes are on stderr', async () => {
+test('stdout has only the file; stderr has the notes', async () => {
   const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
   expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
   expect(stderr.split('\n')).toEqual([
@@ -604,7 +604,7 @@ const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const ofAction = (trigger: unknown) => JSON.stringify({ identifier: 'old', trigger, invocationMethod: {} })
 const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 
-/** The file, the arguments, the exit code, and the sentence. */
+/** The file, the arguments, the exit code, and the message. */
 const REFUSED = `
 a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
 on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.
@@ -625,7 +625,7 @@ test.each(
   REFUSED.trim()
     .split('\n')
     .map(row => row.split(' | ')),
-)('%s with "%s" is refused with %i: %s', async (content, args, code, sentence) => {
+)('refuses %s with "%s", exit code %i: %s', async (content, args, code, sentence) => {
   const file = join(temporaryFolder(), 'FILE')
   writeFileSync(file, content!.replaceAll('; ', '\n'))
   const result = await run(generate, [file, ...args!.split(' ').filter(Boolean)])
@@ -633,7 +633,7 @@ test.each(
   expect({ ...result, stderr }).toEqual({ code: Number(code), stdout: '', stderr: sentence })
 })
 
-test('no file, and one that is missing', async () => {
+test('refuses a missing argument and a missing file', async () => {
   const sentence = 'Name the file: generate FILE, a workflow or a Port action.'
   expect(await run(generate)).toEqual({ code: 2, stdout: '', stderr: sentence })
   expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")

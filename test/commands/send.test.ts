@@ -22,7 +22,7 @@ async function openLoop(more: Record<string, string> = {}) {
   return { github, relay, env: { PORT_CLIENT_SECRET, PORT: new URL(relay.url).port } }
 }
 
-test('an action with inputs is dispatched as Port would have it', async () => {
+test('dispatches an action with inputs as Port would send it', async () => {
   const { github, env } = await openLoop()
   const inputs = '--input version=1.10 --input replicas:=2 --input q=a=b:c'
   const day2 = '--entity shop --blueprint service --run-id r_0123456789abcdef --wait'
@@ -56,7 +56,7 @@ test('an action with inputs is dispatched as Port would have it', async () => {
   await github.close()
 })
 
-test('a file is signed and sent byte for byte, to the target that the options name', async () => {
+test('signs and sends a file byte for byte to the target in the options', async () => {
   const { github, relay } = await openLoop({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   github.addRepository('acme/web')
   const folder = temporaryFolder()
@@ -74,7 +74,7 @@ test('a file is signed and sent byte for byte, to the target that the options na
   await github.close()
 })
 
-test("a relay's refusal is its own sentence, and ends with 1", async () => {
+test("prints the relay's refusal message and exits with 1", async () => {
   const { github, relay, env } = await openLoop()
   expect(await run(send, ['--action', 'deploy', '--repository', 'other/shop'], env)).toEqual({
     code: 1,
@@ -97,7 +97,7 @@ test("a relay's refusal is its own sentence, and ends with 1", async () => {
   await github.close()
 })
 
-test('a dry run prints target, inputs and request, and sends nothing', async () => {
+test('a dry run prints the target, inputs, and request, and sends nothing', async () => {
   const env = relayEnv({ RELAY_PUBLIC_URL: 'https://relay.example.com' })
   const args = ['--action', 'deploy', '--input', 'version=1.4.2', '--dry-run']
   const { code, stdout } = await run(send, args, env)
@@ -131,7 +131,7 @@ test('a dry run prints target, inputs and request, and sends nothing', async () 
   expect((await run(send, refused, {})).stderr).toMatch(/^The configuration has \d problems:/)
 })
 
-test('the printed command signs by hand: bash, openssl and curl send what the relay accepts', async () => {
+test('prints a bash, openssl, and curl command whose signed request the relay accepts', async () => {
   const { github, env } = await openLoop()
   const folder = temporaryFolder()
   const secretFile = join(folder, "it's the secret")
@@ -158,7 +158,7 @@ test('the printed command signs by hand: bash, openssl and curl send what the re
   await github.close()
 })
 
-test('a body as large as the relay takes goes through the printed command', async () => {
+test('the printed command sends a body of the maximum size', async () => {
   const { github, env } = await openLoop()
   const file = join(temporaryFolder(), 'body.json')
   writeFileSync(file, JSON.stringify({ text: 'x'.repeat(600_000) }))
@@ -185,11 +185,11 @@ test.each([
   ['--action a --repository shop', '--repository must be OWNER/NAME.'],
   ['--action a --ref main', '--ref goes with --workflow.'],
   ['--action a --event-type a --workflow a.yml', '--event-type and --workflow exclude each other.'],
-])('send %s is wrong', async (args, stderr) => {
+])('refuses send %s', async (args, stderr) => {
   expect(await run(send, args.split(' '), nowhere)).toEqual({ code: 2, stdout: '', stderr })
 })
 
-test('what cannot be read is named', async () => {
+test('identifies a file that cannot be read', async () => {
   const wrong = async (args: string[], env: Record<string, string> = nowhere) =>
     (await run(send, args, env)).stderr
   expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')

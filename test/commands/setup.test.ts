@@ -15,7 +15,7 @@ const RELAY = 'https://relay.acme.example'
 
 afterEach(() => vi.useRealTimers())
 
-/** The command against a fake Enterprise Server, once its page is open. */
+/** Starts the command against a fake Enterprise Server, and resolves once its page is open. */
 async function openSetup(...more: string[]) {
   const github = await startGitHubApi({ enterprise: true })
   onTestFinished(() => github.close())
@@ -38,7 +38,7 @@ async function openSetup(...more: string[]) {
   return { github, file, done, lines, notes, origin }
 }
 
-test('an App is created in a browser, its credentials are in a file, and doctor finds only that it is not installed', async () => {
+test("creates an App in a browser and writes its credentials; doctor only reports that the App isn't installed", async () => {
   const browser = await openBrowser()
   if (typeof browser === 'string') throw new Error(browser)
   onTestFinished(() => browser.close())
@@ -78,7 +78,7 @@ test('an App is created in a browser, its credentials are in a file, and doctor 
   expect(JSON.stringify(lines)).not.toContain(env.GITHUB_WEBHOOK_SECRET)
 })
 
-test('a state counts once and for ten minutes, a code once and for an hour, and another site is refused', async () => {
+test('accepts a state once within ten minutes and a code once within an hour, and refuses another site', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const { github, done, notes, origin, file } = await openSetup()
   const newState = async () => {
@@ -88,7 +88,7 @@ test('a state counts once and for ten minutes, a code once and for an hour, and 
       manifest: /name="manifest" value="([^"]*)"/.exec(form)![1]!.replaceAll('&quot;', '"'),
     }
   }
-  /** What GitHub would send the browser back to. */
+  /** The URL to which GitHub would redirect the browser. */
   const onGitHub = async () => {
     const { state, manifest } = await newState()
     const post = (path: string, fields: Record<string, string>) =>
@@ -142,7 +142,7 @@ test('a state counts once and for ten minutes, a code once and for an hour, and 
   )
 })
 
-test('setup says what is missing before anything is created', async () => {
+test('reports what is missing before anything is created', async () => {
   const file = join(temporaryFolder(), 'github-app.env')
   const wrong = async (...args: string[]) => {
     const { code, stderr } = await run(setup, args)

@@ -64,7 +64,7 @@ describe('a title', () => {
     'r_A1b2C3d4E5f6G7h8X or rather r_A1b2C3d4E5f6G7h8',
     `deploy ${UUID}`,
     `${UUID}/deploy`,
-  ])('"%s" names the delivery, whatever else was dispatched', title => {
+  ])('"%s" identifies the delivery, whatever else was dispatched', title => {
     const found = { evidence: 'title', titles: [title] }
     expect(poll([run(title)])).toEqual(found)
     expect(poll([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
@@ -75,7 +75,7 @@ describe('a title', () => {
     `deploy ${ANOTHER}`,
     'deploy wfnr_A1b2C3d4E5f6G7h8',
     `deploy ${UUID.replace('019', '01a')}`,
-  ])('"%s" may name the delivery of another relay: its run is a candidate, and is not taken', title => {
+  ])('"%s" may identify another relay\'s delivery: its run is a candidate but isn\'t bound', title => {
     expect(poll([run(title)])).toEqual({ evidence: null, titles: [title] })
     expect(poll([run(title), run('deploy')]).evidence).toBeNull()
   })
@@ -91,12 +91,12 @@ describe('a title', () => {
     'Build run_20261130A',
     'Build run_20261130T120000Z',
     'deploy',
-  ])('"%s" names none: its run may be any delivery\'s', title => {
+  ])('"%s" identifies no delivery: its run may belong to any delivery', title => {
     expect(poll([run(title)])).toEqual({ evidence: 'candidate', titles: [title] })
     expect(poll([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
   })
 
-  test('of a run that is older than the redelivery by more than a minute counts for nothing', () => {
+  test('is ignored if its run is older than the redelivery by more than a minute', () => {
     const title = `deploy ${DELIVERY.runId}`
     const late = run(title, { createdAt: DISPATCHED - MINUTE })
     const old = run(title, { createdAt: DISPATCHED - MINUTE - 1 })
@@ -106,26 +106,26 @@ describe('a title', () => {
     expect(poll([old]).evidence).toBe('title')
   })
 
-  test('names runs of two workflows, which both belong to the delivery', () => {
+  test('identifies runs of two workflows, and both belong to the delivery', () => {
     const titles = [`deploy ${DELIVERY.runId}`, `lint ${DELIVERY.runId}`]
     expect(poll([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
   })
 })
 
-describe('what Port names', () => {
-  test('comes before any title', () => {
+describe('the run that Port names', () => {
+  test('takes precedence over any title', () => {
     const [named, external] = [run(`lint ${DELIVERY.runId}`), run('deploy')]
     const facts = { externalRunId: external.id, others: other() }
     expect(poll([named, external], facts)).toEqual({ evidence: 'port', titles: ['deploy'] })
   })
 
-  test('counts for nothing where the run is not to be seen', () => {
+  test("is ignored if the run isn't visible", () => {
     const found = { evidence: 'title', titles: [`deploy ${DELIVERY.runId}`] }
     expect(poll([run(`deploy ${DELIVERY.runId}`)], { externalRunId: 4_242_424 })).toEqual(found)
   })
 })
 
-test('a run that belongs to another delivery, or to an earlier course of this, is never taken', () => {
+test('never binds a run that belongs to another delivery or to an earlier attempt of this one', () => {
   for (const title of ['deploy', `deploy ${DELIVERY.runId}`]) {
     const one = run(title)
     const facts = { taken: new Set([one.id]), externalRunId: one.id }
@@ -133,7 +133,7 @@ test('a run that belongs to another delivery, or to an earlier course of this, i
   }
 })
 
-describe('the only candidate is taken', () => {
+describe('binds the only candidate', () => {
   const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
     ['where nothing else was dispatched', 'candidate', {}, {}],
     [
@@ -165,12 +165,12 @@ describe('the only candidate is taken', () => {
   test.each([
     ['before the dispatch', DISPATCHED - 3_000],
     ['after the start timeout', DISPATCHED + 10 * MINUTE + 3_000],
-  ])('not one that was created %s', (_, createdAt) => {
+  ])('but not if it was created %s', (_, createdAt) => {
     const facts = { readAt: DISPATCHED + 20 * MINUTE }
     expect(poll([run('deploy', { createdAt })], facts)).toEqual({ evidence: null, titles: [] })
   })
 
-  test('not one of another workflow, branch or event than the one started by name', () => {
+  test('but not from another workflow, branch, or event than the one started by name', () => {
     const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
     const matched = (more: Partial<WorkflowRun>) =>
       matchRuns(started, {
@@ -192,19 +192,19 @@ describe('the only candidate is taken', () => {
     expect(matched({ ref: 'release', event: 'repository_dispatch' })).toBeNull()
   })
 
-  test('not one of two', () => {
+  test('but not if there are two candidates', () => {
     expect(poll([run('deploy'), run('deploy')])).toEqual({ evidence: null, titles: ['deploy', 'deploy'] })
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test('not under a title of its own where any other delivery was dispatched', () => {
+  test('but not with a title of its own if any other delivery was dispatched', () => {
     expect(poll([run('Roll out')], { others: other('restart') })).toEqual({
       evidence: null,
       titles: ['Roll out'],
     })
   })
 
-  test('not under the event type of another delivery', () => {
+  test("but not with another delivery's event type", () => {
     expect(poll([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
     expect(poll([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
       evidence: 'candidate',

@@ -7,7 +7,7 @@ const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** The event after a poll in which GitHub responds with 404 for a bound run, or in which Port's run is as given. */
+/** Returns the event after a poll in which GitHub responds with 404 for a bound run, or Port's run is as given. */
 function poll(
   evidence: Evidence,
   after: number,
@@ -48,7 +48,7 @@ function poll(
   return step.do === 'apply' ? step.event.type : step.do
 }
 
-test("a run that GitHub's response named is waited for until the start timeout, even if GitHub responds with 404", () => {
+test("keeps waiting for a run from GitHub's response until the start timeout, even if GitHub responds with 404", () => {
   expect(poll('response', 20_000)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT - 1)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
@@ -80,7 +80,7 @@ test.each([
   expect(poll('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
 })
 
-test('a node run is canceled if Port is canceling its workflow, and not if it is completed', () => {
+test('cancels a node run if Port is canceling its workflow, but not if the node run is completed', () => {
   const node = { kind: 'node_run' as const }
   expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelRequested')
   expect(poll('response', 20_000, {}, { ended: true }, node)).toBe('finishedInPort')

@@ -23,7 +23,7 @@ const run = (more: Partial<DeliveryRun> = {}): DeliveryRun => ({
   ...more,
 })
 
-/** A delivery in a state, as its way there leaves it. */
+/** Creates a delivery in a state, with the fields that its previous transitions set. */
 const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
   const isDispatched = state === 'dispatched' || state === 'running'
   return {
@@ -95,8 +95,8 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
 }
 
 /**
- * What each event does in each state: the fields that change, with the new state where that is one of them; then
- * how many messages go to Port. `-`: nothing.
+ * The effect of each event in each state: the changed fields, including a changed state; then the number of messages
+ * to Port. `-`: nothing.
  */
 const NOTED = 'dispatchedAt awaitingResponseSince · 0'
 const TABLE: { [T in EventType]: { [S in State]?: string } } = {
@@ -180,7 +180,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('%s', type => {
 describe('a dispatch', () => {
   const deferred = { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: null } as const
 
-  test('that was redelivered after 8 attempts is tried again after 1 s', () => {
+  test('that was redelivered after 8 attempts is retried after 1 s', () => {
     const failed = inState('failed', { attempts: 8 })
     const redelivered = transition(failed, { type: 'redelivered' }, NOW, POLICY)
     const queued = { ...failed, ...redelivered?.change } as Delivery
@@ -190,7 +190,7 @@ describe('a dispatch', () => {
     expect(transition(underWay, deferred, NOW, POLICY)?.change.dueAt).toBe(NOW + 1_000)
   })
 
-  test('waits twice as long after each attempt, a minute at most', () => {
+  test('waits twice as long after each attempt, up to a minute', () => {
     const waits = [1, 2, 3, 4, 5, 6, 7, 8, 20].map(attempts => {
       const next = transition(
         inState('queued', { attempts }),
@@ -239,7 +239,7 @@ describe('a dispatch', () => {
     },
   )
 
-  test('whose run never appears is sent again until RELAY_RUN_TIMEOUT, and once more where no relay ran for as long', () => {
+  test('whose run never appears is sent again until RELAY_RUN_TIMEOUT, and once more if no relay ran that long', () => {
     const since = NOW - POLICY.runTimeout
     const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const
     const retried = (attempts: number) => {
@@ -274,7 +274,7 @@ describe('a dispatch', () => {
   )
 })
 
-test('an attempt that reports has no status or conclusion of an earlier one; the same attempt keeps its own', () => {
+test("a new attempt's report clears the previous status and conclusion; the same attempt keeps its own", () => {
   const ended = run({ status: 'completed', conclusion: 'failure' })
   const delivery = inState('running', { runs: [ended] })
   const report = (attempt: number) =>
@@ -284,7 +284,7 @@ test('an attempt that reports has no status or conclusion of an earlier one; the
   expect(report(1)).toEqual([{ ...ended, evidence: 'report' }])
 })
 
-/** Every TypeScript file below a folder, with its text without comments. */
+/** Returns every TypeScript file below a folder, with its text without comments. */
 function sources(folder: string): [path: string, text: string][] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.ts'))
@@ -301,15 +301,15 @@ const filesWith = (pattern: RegExp) =>
     .map(([path]) => path)
     .sort()
 
-describe('no other file of relay/ writes a state:', () => {
-  test('changes are made in delivery/ alone, and applied in one place', () => {
+describe('no other file in relay/ writes a state:', () => {
+  test('only delivery/ makes changes, and one place applies them', () => {
     const makers = filesWith(/\bchange: \{|: Change = /)
     expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
     expect(makers.length).toBeGreaterThan(2)
     expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
   })
 
-  test('SQL sets it where a transition is applied, and where a delivery is inserted as queued', () => {
+  test('SQL sets the state only when a transition is applied or a queued delivery is inserted', () => {
     const sets = sources(RELAY).flatMap(([path, text]) =>
       [...text.matchAll(/UPDATE deliveries\s+SET([\s\S]*?)(?:WHERE|RETURNING|`)/g)].map(
         ([, set]) => [path, set] as const,
@@ -336,7 +336,7 @@ test.each<[NoRun, string]>([
     { why: 'unidentified', amount: 2 },
     `2 workflow runs started in acme/shop around the dispatch of workflow release.yml to acme/shop on next, and which one belongs to it can't be identified. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
   ],
-])('a workflow that was dispatched by its name is named if its run is missing: %j', (cause, reason) => {
+])('names a workflow that was dispatched by name if its run is missing: %j', (cause, reason) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
   const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
   expect(next?.change).toMatchObject({ state: 'failed', reason })
@@ -349,7 +349,7 @@ test('the documentation lists every type of history entry', () => {
   expect(listed.sort()).toEqual(['accepted', ...Object.keys(HISTORY)].sort())
 })
 
-test('no decision reads a sentence', () => {
+test('no decision reads a message', () => {
   const sentence = '(?:reason|sentence|label|summary)'
   const reads = new RegExp(
     String.raw`\b${sentence}[?!]?\.(?:startsWith|endsWith|includes|match|search|indexOf|test)\(|\.test\((?:\w+\.)*${sentence}\)|\b${sentence} [!=]== ['"\x60]`,

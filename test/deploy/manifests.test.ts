@@ -23,7 +23,7 @@ const text = (file: string) => readFileSync(join(folder, file), 'utf8')
 type Model = { kind: string; new (data: unknown): { validate(): void } }
 const MODELS = { ...core, ...apps, ...policy, ...networking } as unknown as Record<string, Model>
 
-/** Whether a relay starts with these variables; secrets that come from files are there. */
+/** Whether a relay starts with these variables; secrets from files are present. */
 function starts(env: Record<string, string>): boolean {
   readConfig({ PORT_CLIENT_ID: 'id', ...env }, () => 'postgres://relay:x@postgres/relay')
   return true
@@ -33,11 +33,11 @@ describe('the Dockerfile', () => {
   const dockerfile = text('Dockerfile')
   const [, image = ''] = dockerfile.split(/^(?=FROM )/m).slice(1)
 
-  test('has no fault that a linter finds', () => {
+  test('passes the linter', () => {
     expect(lintDockerfile(dockerfile).map(({ message }) => message)).toEqual([])
   })
 
-  test('builds on one image, pinned by its digest, and holds the bundle alone', () => {
+  test('builds on one image, pinned by its digest, and contains only the bundle', () => {
     const bases = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases).size).toBe(1)
     expect(bases[0]).toMatch(/^node:24-slim@sha256:[\da-f]{64}$/)
@@ -48,7 +48,7 @@ describe('the Dockerfile', () => {
       expect(file).toMatch(/^(--chown=node:node|\/data|\/app\/(relay\/dist|deploy)\/.*)$/)
   })
 
-  test('runs as another user than root, and has a health check and the labels of OCI', () => {
+  test('runs as a non-root user, and has a health check and OCI labels', () => {
     expect(image).toMatch(/^USER node$/m)
     expect(image).toMatch(/^HEALTHCHECK /m)
     for (const label of ['title', 'source', 'licenses', 'version', 'revision']) {
@@ -57,7 +57,7 @@ describe('the Dockerfile', () => {
   })
 })
 
-describe('the health check of the image', () => {
+describe("the image's health check", () => {
   const check = (env: Record<string, string>): Promise<number> =>
     exec(process.execPath, [join(folder, 'healthcheck.mjs')], { env }).then(
       () => 0,
@@ -77,16 +77,16 @@ describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
   const compose = parse(text(file))
   const services = Object.entries<Record<string, never>>(compose.services)
 
-  test('is as the Compose specification has it', () => {
+  test('conforms to the Compose specification', () => {
     const formats = { duration: /^(\d+(us|ms|s|m|h))+$/ }
     const ajv = new Ajv.default({ strict: false, logger: false, formats })
-    // It names its draft and its parts in a way that ajv does not take.
+    // ajv doesn't accept the names of the schema's draft and definitions.
     const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
     ajv.validate(JSON.parse(schema), compose)
     expect(ajv.errors).toBeNull()
   })
 
-  test('gives secrets as files, and to each a place in deploy/secrets', () => {
+  test('passes secrets as files, each with a path in deploy/secrets', () => {
     for (const { file: path } of Object.values<{ file: string }>(compose.secrets)) {
       expect(path).toMatch(/^secrets\//)
     }
@@ -95,7 +95,7 @@ describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
   })
 })
 
-test('the commands of the documentation write secrets that other users of the machine cannot read', () => {
+test('the documented commands write secrets that other users of the machine cannot read', () => {
   const place = temporaryFolder()
   mkdirSync(join(place, 'deploy'))
   cpSync(join(folder, 'relay.env.example'), join(place, 'deploy/relay.env.example'))
@@ -106,7 +106,7 @@ test('the commands of the documentation write secrets that other users of the ma
   for (const file of written) expect(statSync(join(place, file)).mode & 0o077, file).toBe(0)
 })
 
-test('with compose.yml and compose.postgres.yml each service has as few rights as it can do with, limits and a bounded log', () => {
+test('compose.yml and compose.postgres.yml give each service minimal rights, limits, and a bounded log', () => {
   const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
   expect(base.relay.read_only).toBe(true)
   for (const service of [base.relay, postgres.postgres]) {
@@ -148,7 +148,7 @@ describe('the Kubernetes manifests', () => {
         .join('\n'),
     )
 
-  test('have the fields that Kubernetes has, and no others', () => {
+  test('use only fields that Kubernetes defines', () => {
     expect(resources.map(each => each.kind)).toContain('PodDisruptionBudget')
     expect(check(resources)).toEqual([])
     for (const each of resources) {
@@ -160,7 +160,7 @@ describe('the Kubernetes manifests', () => {
     expect(check([wrong]).join()).toContain('livenesProbe')
   })
 
-  test('run two relays on PostgreSQL, of which one stays, and tell alive from ready', () => {
+  test('run two relays on PostgreSQL, keep one available, and distinguish liveness from readiness', () => {
     expect(kind('Deployment').spec.replicas).toBe(2)
     expect(kind('PodDisruptionBudget').spec.minAvailable).toBe(1)
     const [{ livenessProbe, readinessProbe }] = pod.containers
@@ -169,7 +169,7 @@ describe('the Kubernetes manifests', () => {
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(35)
   })
 
-  test('select what they label, and mount the keys that the secret has', () => {
+  test('select the labels that they set, and mount the keys that the secret has', () => {
     const { labels } = kind('Deployment').spec.template.metadata
     expect(kind('Deployment').spec.selector.matchLabels).toEqual(labels)
     expect(kind('Service').spec.selector).toEqual(labels)
@@ -185,7 +185,7 @@ describe('the Kubernetes manifests', () => {
     expect(starts(config)).toBe(true)
   })
 
-  test('expose only what Port, GitHub and runners call, and restrict connections to and from the relays', async () => {
+  test("expose only what Port, GitHub, and runners call, and restrict the relays' connections", async () => {
     const [{ http }] = kind('Ingress').spec.rules
     expect(http.paths.map(({ path }: { path: string }) => path)).toEqual([
       '/webhook',
@@ -203,11 +203,11 @@ describe('the Kubernetes manifests', () => {
     const ranges = egress
       .flatMap(({ to }: { to: { ipBlock?: object }[] }) => to)
       .flatMap(({ ipBlock }: { ipBlock?: { except: string[] } }) => ipBlock ?? [])
-    // The cloud's metadata service hands out credentials of the node.
+    // The cloud's metadata service returns the node's credentials.
     expect(ranges).toContainEqual({ cidr: '0.0.0.0/0', except: ['169.254.0.0/16'] })
   })
 
-  test('give the relay no right that it does not need', () => {
+  test('give the relay no unnecessary permission', () => {
     expect(pod.containers[0].securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -220,13 +220,13 @@ describe('the Kubernetes manifests', () => {
   })
 })
 
-describe('the unit of systemd', () => {
+describe('the systemd unit', () => {
   const unit = text('systemd/port-webhook-relay.service')
   const settings = Object.fromEntries(
     [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name, value]) => [name!, value!]),
   )
 
-  test('starts a relay, with its secrets from files and its database in its own folder', () => {
+  test('starts a relay with secrets from files and a database in its own folder', () => {
     expect(VARIABLES).toEqual(
       expect.arrayContaining(Object.keys(settings).filter(name => name !== 'NODE_ENV')),
     )
@@ -239,7 +239,7 @@ describe('the unit of systemd', () => {
   })
 
   const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0
-  test.skipIf(!hasSystemd)('is one that systemd takes, and hardened (where systemd-analyze is there)', () => {
+  test.skipIf(!hasSystemd)('is valid and hardened (if systemd-analyze is installed)', () => {
     const file = join(temporaryFolder(), 'port-webhook-relay.service')
     writeFileSync(file, unit.replace(/^ExecStart=.*$/m, `ExecStart=${process.execPath} --version`))
     execFileSync('systemd-analyze', ['verify', '--man=no', file], { stdio: 'pipe' })
@@ -256,7 +256,7 @@ describe('the SAM template', () => {
   })
   const { Properties } = template.Resources.Relay
 
-  test('runs the bundle each minute, and gives it variables that it knows', () => {
+  test('runs the bundle every minute, with variables that the relay knows', () => {
     expect(join(folder, 'lambda', Properties.CodeUri)).toBe(join(folder, '../relay/dist/lambda'))
     expect(Properties).toMatchObject({ Handler: 'index.handler', Runtime: 'nodejs24.x' })
     expect(Properties.Events.WorkOff.Properties.Schedule).toBe('rate(1 minute)')
@@ -264,7 +264,7 @@ describe('the SAM template', () => {
     expect([...VARIABLES, 'NODE_EXTRA_CA_CERTS']).toEqual(expect.arrayContaining(names))
   })
 
-  test('names only parameters, conditions and resources that it has', () => {
+  test('refers only to parameters, conditions, and resources that it defines', () => {
     const names = JSON.stringify(template).matchAll(/"(?:Ref|GetAtt)":"(\w[\w:]*)|\$\{(\w+)\}/g)
     const known = [...Object.keys(template.Parameters), ...Object.keys(template.Resources), 'RelayUrl']
     for (const [, a, b] of names) {

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/relay.ts'
 const root = join(import.meta.dirname, '../..')
 const rename = join(root, 'scripts/rename.ts')
 
-test('npm run rename writes the account that publishes into every file, and can do so again', () => {
+test('npm run rename writes the publishing account into every file, and can be repeated', () => {
   const cwd = temporaryFolder()
   const git = (...args: string[]) =>
     spawnSync('git', args, { cwd, encoding: 'utf8' }).stdout.trim().split('\n').filter(Boolean)
@@ -29,7 +29,7 @@ test('npm run rename writes the account that publishes into every file, and can 
   expect(run('not/an owner')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage') })
 })
 
-test('a release of another account than the files name fails, and says what to run', () => {
+test('a release from an account that differs from the files fails and prints the command to run', () => {
   const { check } = parse(text('.github/workflows/release.yml')).jobs
   const { run } = check.steps.find(({ name }: { name: string }) => name?.includes('account'))
   const tryAs = (GITHUB_REPOSITORY: string) =>

@@ -19,11 +19,11 @@ const jobsOf = (file: string): [string, Job][] => Object.entries(parse(text(file
 describe.each(files)('%s', file => {
   const steps = jobsOf(file).flatMap(([, job]) => job.steps)
 
-  test("is one that GitHub's parser takes", async () => {
+  test("is accepted by GitHub's parser", async () => {
     expect((await parseWorkflow(file, text(file))).errors).toEqual([])
   })
 
-  test('names each action of others by a commit, with its version beside it', () => {
+  test('pins each third-party action to a commit, with the version next to it', () => {
     const used = [...text(file).matchAll(/uses: (\S+)(.*)$/gm)].filter(
       ([, action]) => !action!.startsWith('./'),
     )
@@ -33,7 +33,7 @@ describe.each(files)('%s', file => {
     }
   })
 
-  test('names each commit of an action with one version', () => {
+  test('uses one version per commit of an action', () => {
     const all = files.map(text).join('\n')
     const pins = [...all.matchAll(/uses: ([\w-]+\/[\w-]+)\S*@(\S+) # (\S+)/g)]
     for (const [, action, commit, version] of pins) {
@@ -42,7 +42,7 @@ describe.each(files)('%s', file => {
     }
   })
 
-  test('gives its token no more than it says, ends in time, and leaves no credential behind', () => {
+  test('limits its token to the declared permissions, has a timeout, and leaves no credential behind', () => {
     expect(parse(text(file)).permissions).toBeDefined()
     for (const [name, job] of jobsOf(file)) expect(job['timeout-minutes'], name).toBeGreaterThan(0)
     for (const step of steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'))) {
@@ -55,7 +55,7 @@ describe.each(files)('%s', file => {
   })
 })
 
-test('a release needs every check, publishes with provenance and a list of parts, and moves v1 last', () => {
+test('a release needs every check, publishes with provenance and an SBOM, and moves v1 last', () => {
   const { jobs } = parse(text('.github/workflows/release.yml'))
   expect(jobs.check.steps.map(({ run }: Step) => run)).toContain('.ci/run')
   for (const name of ['package', 'image']) expect(jobs[name].needs).toBe('check')
@@ -66,7 +66,7 @@ test('a release needs every check, publishes with provenance and a list of parts
   expect(all('release')).toMatch(/\$DIGEST[\s\S]*gh release create[\s\S]*refs\/tags\/\$major/)
 })
 
-test('only jobs that publish, scan, or open an issue may write, and only those that ask for it', () => {
+test('only jobs that publish, scan, or open an issue have write permissions, and only if they request them', () => {
   const writing = files.flatMap(file =>
     jobsOf(file)
       .filter(([, { permissions = {} }]) => Object.values(permissions).includes('write'))
@@ -89,19 +89,19 @@ test('install scripts run only if package.json allows them, on every platform', 
   expect(scripted.map(path => path.replace(/^.*node_modules\//, '')).sort()).toEqual(
     Object.keys(allowScripts),
   )
-  // An npm that doesn't know the setting would run them all.
+  // An npm version that doesn't know the setting would run all install scripts.
   for (const file of ['.ci/run', '.github/workflows/release.yml']) {
     expect(text(file)).toMatch(/npm ci --help \| grep .*strict-allow-scripts[\s\S]*npm ci --no-audit/)
   }
 })
 
-test('dependencies of each kind are kept up to date', () => {
+test('keeps dependencies of each kind up to date', () => {
   const { updates } = parse(text('.github/dependabot.yml'))
   const kinds = updates.map((each: Record<string, string>) => each['package-ecosystem'])
   expect(kinds).toEqual(['npm', 'github-actions', 'docker', 'docker-compose'])
 })
 
-test.each(globSync('.github/ISSUE_TEMPLATE/*.yml', { cwd: root }))('%s can be read', file => {
+test.each(globSync('.github/ISSUE_TEMPLATE/*.yml', { cwd: root }))('%s is valid', file => {
   const { name, description, body, contact_links } = parse(text(file))
   if (contact_links) return
   expect([name, description]).toEqual([expect.any(String), expect.any(String)])

@@ -6,7 +6,7 @@ import { readRoutes } from '../../relay/config/routes.ts'
 import { parseWorkflow } from '../../tools/simulator/runner/read-workflow.ts'
 import { blocks, pages, root, text } from './pages.ts'
 
-/** The anchors that GitHub gives to the headings of a page. */
+/** Returns the anchors that GitHub generates for a page's headings. */
 const anchors = (file: string) =>
   [...text(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     heading!
@@ -25,7 +25,7 @@ test.each(pages)('%s links to files and headings that exist', page => {
   }
 })
 
-test.each(pages)('%s holds JSON and YAML that can be read, and workflows that GitHub reads', async page => {
+test.each(pages)('%s contains valid JSON and YAML, and workflows that GitHub accepts', async page => {
   for (const { language, content } of blocks(page)) {
     if (language === 'json') expect(() => JSON.parse(content), content).not.toThrow()
     if (language !== 'yaml') continue
@@ -48,7 +48,7 @@ describe('the README', () => {
     expect(linked).toEqual(expect.arrayContaining(pages.filter(page => page.startsWith('docs/'))))
   })
 
-  test('holds a workflow for the Port action of the example, without a secret of Port', () => {
+  test("contains a workflow for the example's Port action, without a Port secret", () => {
     const yaml = blocks('README.md').find(({ language }) => language === 'yaml')!.content
     const workflow = parse(yaml)
     const { identifier, trigger } = JSON.parse(text('examples/deploy/port-action.full-context.json'))
@@ -61,7 +61,7 @@ describe('the README', () => {
   })
 })
 
-test('the short workflow without a secret asks for what the whole example asks for', () => {
+test('the short workflow without a secret has the same inputs as the full example', () => {
   const short = parse(
     blocks('docs/action.md').find(({ content }) => content.startsWith('permissions:'))!.content,
   )
@@ -70,7 +70,7 @@ test('the short workflow without a secret asks for what the whole example asks f
   expect(short.jobs.deploy.steps).toEqual(whole.jobs.deploy.steps.slice(0, 1))
 })
 
-test('the page on routing holds routes that the relay reads', () => {
+test('the routing page contains routes that the relay accepts', () => {
   const problems: string[] = []
   const routes = blocks('docs/routing.md').find(({ content }) => content.startsWith('- match'))!.content
   expect(readRoutes('routes.yml', () => routes, problems)).toHaveLength(2)

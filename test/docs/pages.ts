@@ -3,27 +3,27 @@ import { join } from 'node:path'
 
 export const root = join(import.meta.dirname, '../..')
 
-/** A file of the project, from its root. */
+/** Reads a project file by its path from the root. */
 export const text = (file: string): string => readFileSync(join(root, file), 'utf8')
 
-/** Every page, from the project's root. */
+/** Every page, as a path from the project's root. */
 export const pages: string[] = globSync(['*.md', '{docs,examples,bench}/**/*.md'], { cwd: root }).sort()
 
 /** A fenced block of a page. */
 export interface Block {
   language: string
-  /** Without the indentation that a list gives it. */
+  /** Without the indentation from a list. */
   content: string
 }
 
-/** The fenced blocks of a page. */
+/** Returns a page's fenced blocks. */
 export const blocks = (page: string): Block[] =>
   [...text(page).matchAll(/^( *)```(\w*)\n([\s\S]*?)^ *```$/gm)].map(([, indent, language, block]) => ({
     language: language!,
     content: block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   }))
 
-/** The first table below a heading: its rows without the head, each as its cells. */
+/** Returns the first table below a heading: its rows without the header, each as its cells. */
 export function rows(page: string, heading: string): string[][] {
   const section = text(page)
     .split(/^#{2,3} /m)
@@ -44,8 +44,8 @@ export function rows(page: string, heading: string): string[][] {
     )
 }
 
-/** What stands in a cell between backticks. */
+/** Returns the text between backticks in a cell. */
 export const codes = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
 
-/** The same, when nothing else does. */
+/** Returns the same text if the cell contains nothing else. */
 export const code = (cell: string): string | undefined => /^`([^`]+)`$/.exec(cell)?.[1]

@@ -1,4 +1,4 @@
-/** What users can set and call stands in the documentation, and nothing else does. */
+/** The documentation lists exactly what users can set and call. */
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -14,7 +14,7 @@ const REQUIRED = { PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', RELAY_RE
 describe("the action's inputs", () => {
   const documented = rows('docs/action.md', 'Inputs')
 
-  test('are those of action.yml, in its order', () => {
+  test('match action.yml, in its order', () => {
     expect(documented.map(([name]) => code(name!))).toEqual(Object.keys(action.inputs))
   })
 
@@ -23,7 +23,7 @@ describe("the action's inputs", () => {
     expect(code(cell!) ?? '').toBe(value)
   })
 
-  test('are the only ones that a workflow on any page gives', () => {
+  test('are the only inputs that a workflow on any page sets', () => {
     const given = pages.flatMap(page =>
       blocks(page)
         .filter(({ language, content }) => language === 'yaml' && content.includes('port-webhook-action'))
@@ -36,7 +36,7 @@ describe("the action's inputs", () => {
   })
 })
 
-test("the action's outputs are those of action.yml, in its order", () => {
+test("the action's outputs match action.yml, in its order", () => {
   expect(rows('docs/action.md', 'Outputs').map(([name]) => code(name!))).toEqual(Object.keys(action.outputs))
 })
 
@@ -44,7 +44,7 @@ describe("the relay's variables", () => {
   const documented = rows('docs/configuration.md', 'Variables')
   const files = VARIABLES.filter(name => name.endsWith('_FILE'))
 
-  test('are all that it reads', () => {
+  test('include all variables that the relay reads', () => {
     const known = VARIABLES.filter(name => !files.includes(name))
     expect(known.length).toBeGreaterThan(20)
     expect(documented.map(([name]) => code(name!)).sort()).toEqual([...known].sort())
@@ -65,7 +65,7 @@ describe("the relay's variables", () => {
     expect(sentence.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)
   })
 
-  test('of the example file are known, and with the secrets enough to start with', () => {
+  test('in the example file are known, and are enough to start with the secrets', () => {
     const lines = text('deploy/relay.env.example')
     const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
     expect(VARIABLES).toEqual(expect.arrayContaining(names))
@@ -77,15 +77,15 @@ describe("the relay's variables", () => {
     expect(config.targets.repository).toBe('acme/shop')
   })
 
-  test.each(pages)('are the only ones that %s names', page => {
-    // The changelog names what is gone.
+  test.each(pages)('are the only variables that %s mentions', page => {
+    // The changelog mentions removed variables.
     if (page === 'CHANGELOG.md') return
     const named = [...text(page).matchAll(/\bRELAY_[A-Z_]+[A-Z]\b/g)].map(([name]) => name)
     expect(VARIABLES).toEqual(expect.arrayContaining([...new Set(named)]))
   })
 })
 
-test("the relay's routes are those of the HTTP API's page", () => {
+test("the relay's routes match the HTTP API page", () => {
   const config = readConfig({ ...REQUIRED, RELAY_PUBLIC_URL: 'https://relay.example.com' })
   const nothing = {} as never
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, throttled: nothing }
@@ -112,7 +112,7 @@ test("the relay's routes are those of the HTTP API's page", () => {
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
-  // One handler for all methods.
+  // A single handler for all methods.
   for (const path of ['/webhook', '/webhook/:owner/:repo'])
     served.push(...['POST', 'PUT', 'PATCH', 'DELETE'].map(method => `${method} ${path}`))
   const documented = rows('docs/http-api.md', 'Addresses').flatMap(([cell]) => {
@@ -127,7 +127,7 @@ test("the relay's routes are those of the HTTP API's page", () => {
   expect(documented.sort()).toEqual([...new Set(served)].sort())
 })
 
-test("the relay's commands are those of the commands' page", () => {
+test("the relay's commands match the commands page", () => {
   const help = execFileSync(process.execPath, ['relay/main.ts', '--help'], { cwd: root, encoding: 'utf8' })
   const commands = [...help.matchAll(/^ {2}([\w-]+) {2,}/gm)].map(([, name]) => name!)
   expect(commands.length).toBeGreaterThan(7)
@@ -145,7 +145,7 @@ describe('the npm scripts', () => {
     expect(missing).toEqual([])
   })
 
-  test.each([...pages, '.ci/run'])('are the only ones that %s names', page => {
+  test.each([...pages, '.ci/run'])('are the only scripts that %s mentions', page => {
     const named = [...text(page).matchAll(/\bnpm (?:run (?!--)([\w:-]+)|(test|start)\b)/g)]
     expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))
   })
@@ -153,7 +153,7 @@ describe('the npm scripts', () => {
 
 type Step = { uses?: string; with?: object }
 
-/** The steps of a workflow, or of a part of one. */
+/** Returns the steps of a workflow or of an excerpt. */
 function stepsOf(yaml: unknown): Step[] {
   if (Array.isArray(yaml)) return yaml.flatMap(each => [each as Step, ...stepsOf(each)])
   return yaml && typeof yaml === 'object' ? Object.values(yaml).flatMap(stepsOf) : []

@@ -5,22 +5,22 @@ import type { APIGatewayProxyResult } from 'hono/aws-lambda'
 import { onTestFinished } from 'vitest'
 import type { Context, Event } from '../../relay/lambda-handler.ts'
 
-/** How AWS hands a request to the function. */
+/** The shape in which AWS passes a request to the function. */
 export type Shape = 'function URL' | 'HTTP API' | 'HTTP API with a stage' | 'REST API'
 
-/** Calls the function, as AWS does. */
+/** Invokes the function as AWS does. */
 export type Invoke = (event: Event) => Promise<APIGatewayProxyResult | undefined>
 
-/** The events of one shape, as AWS documents them. */
+/** Creates events of one shape, as AWS documents them. */
 export interface GatewayOptions {
   shape: Shape
-  /** Bodies come as Base64, as AWS does with what it takes for binary. */
+  /** Sends bodies as Base64, as AWS does for content that it considers binary. */
   base64?: boolean
 }
 
 /**
- * AWS's gateway on a free port of this machine: it makes an event of each request, and an answer of what the function
- * returns; what it throws is a 502.
+ * Simulates AWS's gateway on a free port: converts each request into an event, and the function's return value into a
+ * response. An exception becomes a 502.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -112,7 +112,7 @@ export function toEvent(
   } as unknown as Event
 }
 
-/** The event of a rule of EventBridge, each minute. */
+/** The event of an EventBridge rule that fires every minute. */
 export const scheduled = {
   version: '0',
   id: '53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa',
@@ -125,7 +125,7 @@ export const scheduled = {
   detail: {},
 }
 
-/** What is left of the function's time-out, from now on. */
+/** Returns the function's remaining time, counted from now. */
 export const contextFor = (timeoutMs: number): Context => {
   const endsAt = performance.now() + timeoutMs
   return { getRemainingTimeInMillis: () => Math.max(0, endsAt - performance.now()) }

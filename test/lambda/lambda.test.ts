@@ -18,7 +18,7 @@ const SHAPES: Shape[] = ['function URL', 'HTTP API', 'HTTP API with a stage', 'R
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const TIMEOUT_MS = 30_000
 
-/** The function with stand-ins of Port and GitHub, and a database of its own. */
+/** The function with a fake Port and a fake GitHub, and its own database. */
 async function openFunction() {
   const [port, github, database] = await Promise.all([startPortApi(), startGitHubApi(), newDatabase()])
   github.addRepository('acme/shop')
@@ -45,7 +45,7 @@ async function openFunction() {
     ...{ port, github, env, invoke },
     runId: () => port.createRun().id,
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
-    /** What waits for a time, or for a lease of an invocation that was killed, is due. */
+    /** Makes everything due that waits for a time or for a killed invocation's lease. */
     async passTime() {
       await client.query(
         `UPDATE deliveries SET lease_until = 0, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE 0 END`,
@@ -58,7 +58,7 @@ async function openFunction() {
   }
 }
 
-test.each(SHAPES)('an event of a %s is verified, persisted and dispatched in one invocation', async shape => {
+test.each(SHAPES)('an event of a %s is verified, persisted, and dispatched in one invocation', async shape => {
   const { port, github, invoke, body, runId } = await openFunction()
   for (const [n, base64] of [false, true].entries()) {
     const url = await startGateway(invoke, { shape, base64 })
@@ -78,7 +78,7 @@ test.each(SHAPES)('an event of a %s is verified, persisted and dispatched in one
   }
 })
 
-test('a delivery is followed to its end over several invocations, by the webhooks of GitHub', async () => {
+test('GitHub webhooks advance a delivery to its end over several invocations', async () => {
   const { port, github, invoke, body, runId } = await openFunction()
   const url = await startGateway(invoke, { shape: 'REST API' })
   const id = runId()
@@ -95,7 +95,7 @@ test('a delivery is followed to its end over several invocations, by the webhook
   expect(port.run(id)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test('what is due later is worked off by the schedule: retries, the watch, messages to Port', async () => {
+test('the schedule processes work that becomes due later: retries, polling, messages to Port', async () => {
   const { port, github, invoke, body, runId, passTime, states } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   const id = runId()
@@ -132,7 +132,7 @@ test('a synchronous action waits for the dispatch', async () => {
   expect(github.dispatches).toHaveLength(1)
 })
 
-test('requests that change nothing start no work, and health is answered', async () => {
+test('requests that change nothing start no work, and health checks get a response', async () => {
   const { github, invoke, port, body, runId } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   for (const path of ['/healthz', '/readyz']) {
@@ -149,7 +149,7 @@ test('requests that change nothing start no work, and health is answered', async
   expect(github.requests).toHaveLength(asked)
 })
 
-test('a request that is refused keeps no invocation running, wherever its path ends', async () => {
+test('a refused request keeps no invocation running, whatever its path', async () => {
   const { invoke } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   for (const [path, status] of Object.entries({
@@ -157,7 +157,7 @@ test('a request that is refused keeps no invocation running, wherever its path e
     '/webhook/acme/github': 415,
     '/github/github': 404,
   })) {
-    // The quickest of some: the invocation of an accepted webhook of GitHub never takes less than 1.5 s.
+    // Uses the fastest of several: an invocation that accepts a GitHub webhook never takes less than 1.5 s.
     let quickest = Number.POSITIVE_INFINITY
     for (let n = 0; n < 8 && quickest >= 1_500; n++) {
       const began = performance.now()
@@ -168,7 +168,7 @@ test('a request that is refused keeps no invocation running, wherever its path e
   }
 }, 60_000)
 
-test('while the database is away a webhook is refused with 503, and a schedule fails', async () => {
+test('refuses a webhook with 503 and fails the schedule while the database is unavailable', async () => {
   const { env, port, body, runId } = await openFunction()
   const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
   const handler = createHandler(away, pino({ level: 'silent' }))
@@ -179,16 +179,16 @@ test('while the database is away a webhook is refused with 503, and a schedule f
   await expect(invoke(scheduled)).rejects.toThrow(/^The PostgreSQL database none on 127\.0\.0\.1:9/)
 })
 
-test('a database in a file is refused', () => {
+test('refuses a database in a file', () => {
   const config = readConfig({ PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't', RELAY_REPOSITORY: 'acme/shop' })
   expect(() => createHandler(config, pino({ level: 'silent' }))).toThrow(/must be postgres/)
 })
 
 describe("an invocation of the bundle, when GitHub doesn't respond in time,", () => {
-  // A build takes longer than what is tested.
+  // A build takes longer than the tested work.
   beforeAll(builtRelay, 600_000)
 
-  /** In a process of its own, which is killed at a time limit. */
+  /** Runs in a separate process that is killed at a time limit. */
   async function invokeBundle(limits: { TIMEOUT_MS: string; KILLED_MS?: string }) {
     const { port, github, env, body, runId, ...opened } = await openFunction()
     const id = runId()
@@ -211,7 +211,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     return { port, github, id, ended, ...opened }
   }
 
-  /** What was accepted reaches its end by the schedule alone, and is dispatched once. */
+  /** The schedule alone finishes every accepted delivery, and dispatches it once. */
   async function followed({ port, github, id, passTime, invoke }: Awaited<ReturnType<typeof invokeBundle>>) {
     expect(github.dispatches).toHaveLength(1)
     github.setRun(github.runs[0]!.id, { status: 'completed', conclusion: 'success' })
@@ -223,13 +223,13 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     expect(port.run(id).status).toBe('SUCCESS')
   }
 
-  test('responds before its time limit; the next invocation finds the workflow run', async () => {
+  test('responds before its time limit, and the next invocation finds the workflow run', async () => {
     const invoked = await invokeBundle({ TIMEOUT_MS: '12000' })
     expect(invoked.ended).toBe(202)
     await followed(invoked)
   })
 
-  test('and which is killed, loses nothing', async () => {
+  test('loses nothing if it is killed', async () => {
     const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '4000' })
     expect(invoked.ended).toBe('SIGKILL')
     expect(await invoked.states()).toEqual(['queued'])

@@ -1,8 +1,8 @@
-/** One invocation of the bundle in a process of its own: the event is its argument, the response is printed. */
+/** Runs one invocation of the bundle in a separate process: the event is its argument, the response is printed. */
 const { BUNDLE = '', TIMEOUT_MS = '', KILLED_MS = TIMEOUT_MS } = process.env
 const endsAt = performance.now() + Number(TIMEOUT_MS)
 const { handler } = await import(BUNDLE)
-// The time limit: AWS ends the process there.
+// The time limit at which AWS ends the process.
 setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(KILLED_MS))
 const response = await handler(JSON.parse(process.argv[2]!), {
   getRemainingTimeInMillis: () => endsAt - performance.now(),

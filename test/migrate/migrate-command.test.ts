@@ -10,7 +10,7 @@ import { run } from '../support/run-command.ts'
 
 const root = join(import.meta.dirname, '../..')
 const text = (name: string) => readFileSync(join(root, 'test/fixtures/migrate/workflows', name), 'utf8')
-/** The texts of golden files end with their remarks. */
+/** Golden files end with their remarks. */
 const golden = (name: string) => text(name).replace(/(^# .*\n)+$/m, '')
 
 function folderWith(files: Record<string, string>): string {
@@ -19,7 +19,7 @@ function folderWith(files: Record<string, string>): string {
   return folder
 }
 
-test('it prints the workflow, and remarks with file and line; the guide shows it', async () => {
+test('prints the workflow, and remarks with file and line, as the guide shows', async () => {
   const folder = folderWith({ 'deploy.yml': text('deploy.yml') })
   const { code, stdout, stderr } = await run(migrate, [join(folder, 'deploy.yml')])
   expect({ code, stdout: `${stdout}\n` }).toEqual({ code: 0, stdout: golden('deploy.after.yml') })
@@ -28,7 +28,7 @@ test('it prints the workflow, and remarks with file and line; the guide shows it
   expect(guide).toContain(`\`\`\`yaml\n${golden('deploy.after.yml')}\`\`\``)
 })
 
-test('--write writes the files, a second run changes nothing, and a refused file is exit code 1', async () => {
+test('--write writes the files; a second run changes nothing; a refused file exits with 1', async () => {
   const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
   const folder = folderWith({ ...called, 'x.yml': 'x' })
   const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
@@ -45,7 +45,7 @@ test.each([
   [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
   [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
   [['--port-action', join(root, 'package.json')], /--port-action must be a Port action as JSON/, 1],
-])('%j is wrong', async (args, message, code) => {
+])('refuses %j', async (args, message, code) => {
   const result = await run(migrate, args)
   expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })
@@ -92,7 +92,7 @@ test.each<[string, JsonObject, JsonObject]>([
   }
 })
 
-test('without the address of the relay, or the repository, a remark says what to complete', async () => {
+test("adds a remark on what to complete if the relay's address or the repository is missing", async () => {
   const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']

@@ -6,7 +6,7 @@ import { playWorkflows } from './play-workflows.ts'
 
 type Keys = Record<string, unknown>
 const RUN = '${{ fromJson(inputs.port_context).runId }}'
-/** A step of Port's action. */
+/** Creates a step that uses Port's action. */
 const port = (inputs: Keys, keys: Keys = {}) => ({
   name: 'Report',
   ...keys,
@@ -31,7 +31,7 @@ interface Given {
   jobs?: Keys
   top?: Keys
 }
-/** A workflow with these steps in its first job. */
+/** Creates a workflow with these steps in its first job. */
 const workflow = (steps: object[], { on = DISPATCH, job, jobs, top }: Given = {}): string =>
   stringify(
     { on, ...top, jobs: { main: { 'runs-on': 'ubuntu-latest', permissions: {}, ...job, steps }, ...jobs } },
@@ -71,7 +71,7 @@ test.each<[string, string, object[], Given?]>([
     [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
     { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
   ],
-])('%s: the step stays, with a remark at its line', async (_, message, steps, given) => {
+])('%s: keeps the step, with a remark at its line', async (_, message, steps, given) => {
   const text = workflow([WORK, ...steps, patch({ logMessage: '${{ inputs.name }}' }, { name: 'Log' })], given)
   const result = await migrateOne(text)
   expect(reporting(result.text)).toEqual(reporting(text))
@@ -89,7 +89,7 @@ test.each<[string, object, string]>([
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
   ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'job'],
   ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
-])('%s may finish the Port run: the action reports %s', async (_, step, report) => {
+])('%s can finish the Port run: the action reports %s', async (_, step, report) => {
   const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
@@ -113,12 +113,12 @@ test.each<[string, object, string[]]>([
   ['the link of the workflow run', patch({ link: OWN_URL }), []],
   ['text of a condition', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
   ['a step that others ask for', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
-])('what is left of %s', async (_, step, lines) => {
+])('replaces %s', async (_, step, lines) => {
   const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
   expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
 })
 
-test('a status that asks for more than the job stays', async () => {
+test('keeps a status whose condition depends on more than the job', async () => {
   const status = "${{ job.status == 'success' && steps.work.outcome == 'success' && 'SUCCESS' || 'FAILURE' }}"
   const { text } = await migrateOne(workflow([WORK, patch({ status }, { if: 'always()' })]))
   expect(reporting(text)).toMatchObject([{ env: { CONCLUSION: status } }])
@@ -141,7 +141,7 @@ test.each<[string, string, Given, object[]?]>([
     ...(['an output of another job', '${{ needs.first.outputs.run_id }}'] as const),
     { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
   ],
-])('the run is known by %s', async (_, runId, given, before = []) => {
+])('recognizes the run by %s', async (_, runId, given, before = []) => {
   const { text } = await migrateOne(
     workflow([...before, patch({ runId, logMessage: '${{ inputs.name }}' })], given),
   )
@@ -157,7 +157,7 @@ test.each<[string, unknown, string | null]>([
   ['an input port', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
   ['a push alone', 'push', "Port can't start it"],
-])('a workflow that is started by %s', async (_, on, remark) => {
+])('migrates a workflow that is triggered by %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
   const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
   const result = await migrateOne(text)
@@ -195,7 +195,7 @@ test.each<[string, Given, Keys | string | undefined]>([
     },
     undefined,
   ],
-])('a job with the permissions %s', async (_, given, permissions) => {
+])('migrates a job with the permissions %s', async (_, given, permissions) => {
   const text = workflow([{ run: 'git push' }, LOGGED], given)
   const result = await migrateOne(text)
   expect(jobsOf(result.text).main!.permissions).toEqual(permissions)
@@ -212,14 +212,14 @@ test.each([
   ['${{ matrix.os }}', {}, 'bash'],
   ['self-hosted', { container: 'alpine' }, undefined],
   ['ubuntu-latest', { defaults: { run: { shell: 'pwsh', 'working-directory': 'x' } } }, 'bash'],
-])('on %s with %j the shell is %s', async (runsOn, job, shell) => {
+])('on %s with %j, the shell is %s', async (runsOn, job, shell) => {
   const text = workflow([LOGGED], { job: { ...job, 'runs-on': parse(runsOn) } })
   const [step] = reporting((await migrateOne(text)).text)
   expect(step!.shell).toBe(shell)
   expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
 })
 
-test('an entity of a blueprint that the relay forbids, of an unknown input, and of no run: a remark each', async () => {
+test('adds a remark for an entity with a forbidden blueprint, an unknown input, and no run', async () => {
   const steps = [
     port({ operation: 'DELETE', identifier: 'x', blueprint: 'service', runId: RUN }),
     entity({ blueprint: '_user', identifier: '${{ inputs.nobody }}' }),
@@ -249,7 +249,7 @@ test.each([
     'in brackets',
   ],
   ['what GitHub rejects', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
-])('%s stays as it is', async (_, text, message) => {
+])('keeps %s unchanged', async (_, text, message) => {
   const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
   expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
   expect(remarksOf(result)).toEqual([
@@ -257,7 +257,7 @@ test.each([
   ])
 })
 
-test('what calls a workflow that cannot be migrated stays as well', async () => {
+test('keeps the callers of a workflow that cannot be migrated unchanged, too', async () => {
   const call = workflow([LOGGED], { jobs: { call: { uses: './.github/workflows/b.yml' } } })
   const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
     on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
@@ -269,17 +269,17 @@ test('what calls a workflow that cannot be migrated stays as well', async () => 
   ])
 })
 
-test('line breaks of Windows, and a file without one at its end, stay', async () => {
+test('keeps Windows line breaks and a missing line break at the end of the file', async () => {
   const text = workflow([WORK, LOGGED]).trimEnd()
   const { text: plain } = await migrateOne(text)
   const { text: windows } = await migrateOne(text.replaceAll('\n', '\r\n'))
   expect(windows).toBe(plain.replaceAll('\n', '\r\n'))
 })
 
-/** Text that would be more than one value if it were put into JSON, an entry or a script as it is. */
+/** Text that would become several values if it were inserted unescaped into JSON, an entry, or a script. */
 const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token }}\nconclusion=failure\nEOF'
 
-test('what a user entered stays one value', async () => {
+test("a user's input remains a single value", async () => {
   const text = workflow([
     entity({ properties: '{"name": "${{ inputs.name }}", "list": ${{ toJSON(inputs.name) }}}' }),
     patch({
@@ -300,7 +300,7 @@ test('what a user entered stays one value', async () => {
   })
 })
 
-test('a step that is skipped is skipped, whatever its values are', async () => {
+test('a skipped step stays skipped, whatever its values are', async () => {
   const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
   const text = workflow([
     { ...WORK, run: 'true' },

@@ -11,7 +11,7 @@ const guide = (name: string) => readFileSync(join(FOLDER, name), 'utf8')
 describe('workflows in the style of guides', () => {
   const called = ['called.yml', 'caller.yml']
   const alone = readdirSync(FOLDER).filter(name => /^[a-z]+\.yml$/.test(name) && !called.includes(name))
-  test.each([...alone.map(name => [name]), called])('%s becomes what its file says', async (...names) => {
+  test.each([...alone.map(name => [name]), called])('%s migrates to the expected file', async (...names) => {
     const results = await migrateAll(Object.fromEntries(names.map(name => [name, guide(name)])))
     for (const [name, result] of results) {
       const remarks = remarksOf(result).map(line => `# ${line}\n`)

@@ -20,7 +20,7 @@ const ENTITY = {
   relations: { cluster: 'main' },
 }
 const TRIGGER = { by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } } }
-/** What Port's guides put into `port_context` and `port_payload`. */
+/** The content that Port's guides put into `port_context` and `port_payload`. */
 const CONTEXT = {
   runId: RUN_ID,
   run_id: RUN_ID,
@@ -37,27 +37,27 @@ export interface Scene {
   files: Record<string, string>
   inputs?: Record<string, string>
   context?: JsonObject
-  /** By `${{ vars.NAME }}`; a step fails by `exit ${{ vars.NAME }}`. */
+  /** Values of `${{ vars.NAME }}`; a step fails by `exit ${{ vars.NAME }}`. */
   vars?: Record<string, string>
   /** More actions, `uses:` → folder. */
   actions?: Record<string, string>
 }
 
-/** What is to be the same before and after. */
+/** The results that must be the same before and after. */
 export interface Outcome {
-  /** The author's steps with a name, with their results. */
+  /** The author's named steps, with their results. */
   steps: string[]
   conclusion: string
   /** Sent to Port, in order. */
   entities: JsonObject[]
   status: string
-  /** Without that of the workflow run. */
+  /** Without the workflow run's link. */
   links: string[]
   log: string
   summary: string
 }
 
-/** Plays workflows as they were, or after `migrate`: started by the relay, reporting to a fake Port by the action. */
+/** Runs workflows unchanged, or after `migrate`: started by the relay, with the action reporting to a fake Port. */
 export async function playWorkflows(scene: Scene): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
@@ -125,7 +125,7 @@ function inputsOf(
 const [id, secret] = ['${{ secrets.PORT_CLIENT_ID }}', '${{ secrets.PORT_CLIENT_SECRET }}']
 const CREDENTIALS = { 'port-client-id': id, 'port-client-secret': secret }
 
-/** The fakes have no OIDC provider: the action reports with a client id and secret. */
+/** The fakes have no OIDC provider, so the action reports with a client id and secret. */
 function onFakePort(text: string, url: string): string {
   const workflow = parse(text)
   for (const { steps = [] } of Object.values<{ steps?: { uses?: string; with?: object }[] }>(workflow.jobs))
@@ -159,7 +159,7 @@ function outcomeOf(
     ),
     conclusion: simulated.conclusion,
     entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))),
-    // What the workflow doesn't finish, Port's own backend and the relay finish with its conclusion.
+    // Port's own backend or the relay finishes what the workflow doesn't, with the workflow's conclusion.
     status:
       run.status === 'IN_PROGRESS'
         ? simulated.conclusion === 'success'
@@ -172,7 +172,7 @@ function outcomeOf(
   }
 }
 
-/** On a busy machine an upsert with a late response is sent again, which changes nothing. */
+/** On a busy machine, an upsert with a late response is sent again. The repetition changes nothing. */
 function entitiesOf(port: PortApi): JsonObject[] {
   const sent = port.requests.flatMap(({ method, path, body }): JsonObject[] => {
     const [, blueprint, identifier] = /^\/v1\/blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?/.exec(path) ?? []

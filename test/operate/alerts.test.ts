@@ -38,7 +38,7 @@ async function open() {
         database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
     })
   const relays = [relay()]
-  /** Passes time in steps of ten seconds; returns what was sent meanwhile, by the seconds that had passed. */
+  /** Advances time in steps of ten seconds. Returns the messages sent meanwhile, by elapsed seconds. */
   const pass = async (ms: number) => {
     const sent: [seconds: number, started: string[], resolved: string[]][] = []
     const types = (problems: AlertBody['started']) => problems.map(({ type }) => type)
@@ -66,7 +66,7 @@ const rejected: SideProblem = {
   text: ['Port rejects <it> (401).'],
 }
 
-test('a problem is sent when it starts and when it is resolved: signed, once, and at most one message a minute', async () => {
+test('sends a signed message once when a problem starts and once when it is resolved, at most one a minute', async () => {
   const { received, relays, relay, set, pass } = await open()
   expect(await pass(MINUTE)).toEqual([])
   set(down)
@@ -86,7 +86,7 @@ test('a problem is sent when it starts and when it is resolved: signed, once, an
     ],
     resolved: [],
   })
-  // A restart repeats nothing, and continues with what is resolved meanwhile.
+  // A restart repeats nothing, and reports what was resolved in the meantime.
   relays[0] = relay()
   set(rejected)
   expect(await pass(MINUTE)).toEqual([[30, [], ['unreachable']]])
@@ -99,7 +99,7 @@ test('a problem is sent when it starts and when it is resolved: signed, once, an
   expect(received.at(-1)!.body.text).toContain('Resolved: Port rejects')
 })
 
-test('of two relays on one database, one sends; the other takes over if it stops', async () => {
+test('only one of two relays on one database sends alerts; the other takes over if the first stops', async () => {
   const { relays, relay, set, pass } = await open()
   relays.push(relay())
   set(rejected)
@@ -110,7 +110,7 @@ test('of two relays on one database, one sends; the other takes over if it stops
   expect([resolved?.slice(1), others]).toEqual([[[], ['credential_rejected']], []])
 })
 
-test('an endpoint that fails is logged without its address, and gets the same message a minute later', async () => {
+test('logs a failing endpoint without its URL, and retries the same message a minute later', async () => {
   const { received, state, stop, logged, set, pass } = await open()
   state.status = 500
   set(rejected)
@@ -127,11 +127,11 @@ test('an endpoint that fails is logged without its address, and gets the same me
   ])
 })
 
-test('a database that accepts no writes, an old queue, and workflows that do not start are problems', async () => {
+test("reports a database that accepts no writes, an old queue, and workflows that don't start", async () => {
   const { received, store, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
   expect(await pass(15 * MINUTE)).toEqual([])
-  // What is known of the queue stays as it is while the database can't be read.
+  // The last known queue values are kept while the database can't be read.
   database.isUp = false
   expect(await pass(5 * MINUTE)).toEqual([[10, ['database_unavailable'], []]])
   database.isUp = true
@@ -152,7 +152,7 @@ test('a database that accepts no writes, an old queue, and workflows that do not
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 
-test('doctor --alert sends a test alert, and says what to set if it is not accepted', async () => {
+test("doctor --alert sends a test alert, and says what to set if the endpoint doesn't accept it", async () => {
   const { url, received, stop } = await openAlertEndpoint()
   const alertLine = async (more: Record<string, string>) =>
     (await run(doctor, ['--alert'], relayEnv(more))).stdout.split('\n').find(line => line.includes(' alert '))

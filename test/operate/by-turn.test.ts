@@ -7,7 +7,7 @@ import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { batchedByTurn, createLog } from '../../relay/log.ts'
 
-test('the lines of one turn of the event loop are written together, without losing any', async () => {
+test('writes the lines of one event loop turn together, without losing any', async () => {
   const file = aFile()
   const destination = pino.destination({ dest: file, sync: true })
   const write = vi.spyOn(destination, 'write')

@@ -7,7 +7,7 @@ import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, type Webhook } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** `LOG_DELIVERIES=10000` for the complete form. */
+/** `LOG_DELIVERIES=10000` runs the complete form. */
 const AMOUNT = Number(process.env.LOG_DELIVERIES ?? 60)
 const REPOSITORIES = 20
 const AT_ONCE = 20
@@ -60,7 +60,7 @@ async function open(env: Env = {}) {
     if (conclusion !== null) github.setRun(run.id, { status: 'completed', conclusion })
     await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
   }
-  /** The lines about a delivery after the first `from`, without pino's own fields. */
+  /** Returns the lines about a delivery after the first `from`, without pino's own fields. */
   const linesOf = (delivery: unknown) =>
     relay
       .log()
@@ -69,7 +69,7 @@ async function open(env: Env = {}) {
   return { port, github, relay, deliver, call, runOf, end, linesOf }
 }
 
-test('the log has one line for each event of a delivery, with the known fields', async () => {
+test('logs one line for each event of a delivery, with the known fields', async () => {
   const { relay, deliver, call, runOf, end, linesOf } = await open()
   const { body } = await deliver('r_1')
   const about = {
@@ -105,7 +105,7 @@ test('the log has one line for each event of a delivery, with the known fields',
   })
 })
 
-test('the log has one line for a refused webhook, a failed attempt, a redelivery, a cancellation, and a refused call', async () => {
+test('logs one line for a refused webhook, failed attempt, redelivery, cancellation, and refused call', async () => {
   const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
   const messages = (from: number) =>
     relay
@@ -155,7 +155,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
 }, async () => {
   const { port, github, relay, deliver, call, runOf, end } = await open({ LOG_LEVEL: 'debug' })
   const person = { email: 'ada.lovelace@people.example', name: 'Ada Lovelace' }
-  // Port rejects what it is sent, and quotes it.
+  // Port rejects its messages and quotes them.
   port.fail({
     ...{ match: ({ path }) => /\/r_\d*9\//.test(path), status: 422, times: AMOUNT },
     body: { ok: false, error: 'invalid_request', message: 'hunter2 of Ada Lovelace is no message' },
@@ -175,7 +175,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
     const webhook = { path: `/webhook/${shop}?event_type=deploy`, body }
     switch (i % 6) {
       case 0:
-        // GitHub quotes the value of the input that it rejects.
+        // GitHub quotes the rejected input's value.
         await deliver(runId, { ...webhook, path: `/webhook/${shop}?workflow=deploy.yml` })
         return
       case 1:
@@ -219,7 +219,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }
-  // The texts were sent to GitHub, and the search finds what the log contains.
+  // The texts reached GitHub, and the search finds text that the log does contain.
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)

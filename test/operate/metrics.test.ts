@@ -14,7 +14,7 @@ import { declaredIn, readSeries, samplesOf } from './read-series.ts'
 const RELAY_VIEW_TOKEN = 'a view token of some length'
 const RELAY_ADMIN_TOKEN = 'an admin token of some length'
 
-/** The series that the design names, with their labels. */
+/** The series from the design, with their labels. */
 const NAMED = {
   webhooks_total: 'result',
   webhook_duration_seconds: '',
@@ -78,21 +78,21 @@ async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
 }
 
 describe('GET /metrics', () => {
-  test('has every series from the first scrape, with its label only', async () => {
+  test('has every series from the first scrape, with only its own label', async () => {
     const { relay } = await open()
     const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
     expect([...declaredIn(text).keys()].sort()).toEqual(Object.keys({ ...NAMED, ...MORE }).sort())
     for (const [name, label] of Object.entries({ ...NAMED, ...MORE })) {
       const labels = samplesOf(text, name).flatMap(each => Object.keys(each.labels))
       expect([...new Set(labels)].filter(each => each !== 'le').join(), name).toBe(
-        // There was no response yet.
+        // No response yet.
         name === 'credential_ok' ? '' : label,
       )
     }
     expect(readSeries(text).build_info).toEqual({ [packageJson.version]: 1 })
   })
 
-  test('needs either token and GET; without tokens in the configuration, it responds with 404', async () => {
+  test('requires either token and GET; responds with 404 if no token is configured', async () => {
     const { relay } = await open()
     const ask = async (token?: string, method = 'GET') => {
       const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
@@ -111,7 +111,7 @@ describe('GET /metrics', () => {
     })
   })
 
-  test('counts what happens to webhooks and deliveries', async () => {
+  test('counts webhook and delivery events', async () => {
     const { port, github, relay, read } = await open()
     const deliver = (id: string, webhook: Parameters<typeof send>[1] = {}) => {
       port.createRun({ id })
@@ -152,7 +152,7 @@ describe('GET /metrics', () => {
     expect(github.dispatches).toHaveLength(1)
   })
 
-  test('shows how many messages wait for Port while it is down, and their age', async () => {
+  test('shows the number and age of messages that wait for Port while it is down', async () => {
     const { port, relay, read } = await open({ RELAY_START_TIMEOUT: '1h' })
     port.createRun({ id: 'r_1' })
     await port.failures.down()
@@ -168,7 +168,7 @@ describe('GET /metrics', () => {
     expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })
   })
 
-  test('shows that GitHub rejects the credential, the pause, and the values of its headers', async () => {
+  test("shows a rejected GitHub credential, the rate-limit pause, and GitHub's header values", async () => {
     const { github, port, relay, read } = await open()
     const deliver = (id: string) => {
       port.createRun({ id })
@@ -191,7 +191,7 @@ describe('GET /metrics', () => {
     expect(now.github_requests_total!.unauthorized).toBe(1)
     expect(now.github_rate_limit_remaining).toEqual({ '': 17 })
     expect(now.github_token_expiry_timestamp_seconds).toEqual({ '': expires })
-    // The queue has its age behind the pause as well.
+    // The queue's age is also shown during the pause.
     await until(async () => (await read()).oldest_due_age_seconds!.dispatch! > 0, 'the queue becomes older')
     const line = relay
       .log()
@@ -199,7 +199,7 @@ describe('GET /metrics', () => {
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
-  test('has the series of this relay while the database is unavailable', async () => {
+  test("has this relay's own series while the database is unavailable", async () => {
     const { relay, read, database } = await open()
     await send(relay.url, { body: { run: { id: 'r_1' } } })
     rmSync(database)
@@ -213,7 +213,7 @@ describe('GET /metrics', () => {
   })
 })
 
-test('docs/runbook.md has a table of every series, with its label', async () => {
+test('docs/runbook.md lists every series with its label', async () => {
   const { relay } = await open()
   const docs = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
   const section = docs.slice(docs.indexOf('\n## Metrics\n'))

@@ -6,7 +6,7 @@ export interface Sample {
   value: number
 }
 
-/** The samples in an answer of `/metrics`, without the prefix of their names. */
+/** Returns the samples in a `/metrics` response, without the prefix of their names. */
 function readSamples(text: string): Sample[] {
   return text
     .split('\n')
@@ -19,11 +19,11 @@ function readSamples(text: string): Sample[] {
     })
 }
 
-/** The samples of one series; of a histogram, its buckets, sum and count. */
+/** The samples of one series; for a histogram, its buckets, sum, and count. */
 export const samplesOf = (text: string, name: string): Sample[] =>
   readSamples(text).filter(sample => sample.name.replace(/_(bucket|sum|count)$/, '') === name)
 
-/** By name, then by the value of the label: `series.webhooks_total.accepted`. Buckets are left out. */
+/** Indexes samples by name, then by label value: `series.webhooks_total.accepted`. Omits buckets. */
 export function readSeries(text: string): Partial<Record<string, Record<string, number>>> {
   const series: Record<string, Record<string, number>> = {}
   for (const { name, labels, value } of readSamples(text)) {
@@ -33,7 +33,7 @@ export function readSeries(text: string): Partial<Record<string, Record<string, 
   return series
 }
 
-/** The names that `/metrics` declares, each with its type. */
+/** Returns the names that `/metrics` declares, each with its type. */
 export const declaredIn = (text: string): Map<string, string> =>
   new Map(
     [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!.slice(PREFIX.length), type!]),

@@ -17,7 +17,7 @@ describe('a repeated error', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
 
-  test('is logged at once, then once a minute with the latest fields and a count', () => {
+  test('is logged immediately, then once a minute with the latest fields and a count', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     for (let i = 0; i < 180; i++) {
@@ -32,7 +32,7 @@ describe('a repeated error', () => {
     ])
   })
 
-  test('that stops and occurs again is logged at once again; each message has its own lines', () => {
+  test('is logged immediately again after it stopped; each message has its own lines', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     throttled.warn({}, 'Port is down')
@@ -57,7 +57,7 @@ describe('a repeated error', () => {
   })
 })
 
-test('the log warns once a day of a token that expires soon, and of a clock that is far off', () => {
+test('warns once a day about a token that expires soon and about clock skew', () => {
   const { lines, log } = openLog()
   const day = 24 * 60 * MINUTE
   let now = Date.UTC(2026, 0, 1)
@@ -82,7 +82,7 @@ test('the log warns once a day of a token that expires soon, and of a clock that
   ])
 })
 
-test('an error is logged with its causes, but without the request and the response of its client', () => {
+test("logs an error with its causes, but without its client's request and response", () => {
   let printed = ''
   const log = createLog('info', {
     write(line) {

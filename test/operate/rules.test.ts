@@ -27,7 +27,7 @@ const panels = (
   }
 ).panels
 
-/** The series that a query reads, and the labels that it selects or groups by. @throws if it isn't PromQL */
+/** Returns the series that a query reads, and the labels that it selects or groups by. @throws if it isn't PromQL */
 function readQuery(expr: string): { series: string[]; labels: string[] } {
   const text = expr.replaceAll('$__rate_interval', '5m')
   const [series, labels]: string[][] = [[], []]
@@ -41,7 +41,7 @@ function readQuery(expr: string): { series: string[]; labels: string[] } {
   return { series: series!, labels: labels! }
 }
 
-/** Every series by the names under which a query reads it, with its labels. */
+/** Returns every series by its query names, with its labels. */
 async function known(): Promise<Map<string, string[]>> {
   const text = await createMetrics().render({
     stored: {
@@ -64,7 +64,7 @@ async function known(): Promise<Map<string, string[]>> {
   return new Map(names.map(name => [`port_relay_${name}`, labelsOf(name)]))
 }
 
-test('the alert rules and the dashboard read series and labels that exist', async () => {
+test('the alert rules and the dashboard read only existing series and labels', async () => {
   const series = await known()
   const queries = [
     ...rules.map(({ alert, expr }) => [alert, expr] as const),
@@ -88,7 +88,7 @@ test('the alert rules and the dashboard read series and labels that exist', asyn
   expect([...seen].sort()).toEqual([...new Set(all)].sort())
 })
 
-test('reads the series and labels of a query, and rejects what is not PromQL', () => {
+test("reads a query's series and labels, and rejects invalid PromQL", () => {
   expect(() => readQuery('sum by (')).toThrow('No PromQL')
   expect(readQuery('sum by (team) (rate(port_relay_none{state="x"}[5m]))')).toEqual({
     series: ['port_relay_none'],
@@ -96,7 +96,7 @@ test('reads the series and labels of a query, and rejects what is not PromQL', (
   })
 })
 
-test('each alert has a severity and a runbook that exists', () => {
+test('each alert has a severity and an existing runbook', () => {
   const docs = read('docs/runbook.md')
   for (const { alert, labels, annotations } of rules) {
     expect(['critical', 'warning'], alert).toContain(labels.severity)
@@ -108,7 +108,7 @@ test('each alert has a severity and a runbook that exists', () => {
   expect(written).toEqual(rules.map(({ alert }) => alert))
 })
 
-test('no two panels of the dashboard have the same number or title', () => {
+test("the dashboard's panels have unique numbers and titles", () => {
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
   expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length)
 })

@@ -26,7 +26,7 @@ interface Span {
   attributes: { key: string; value: { stringValue?: string; intValue?: number } }[]
 }
 
-/** A collector of OTLP over HTTP with JSON. @see https://opentelemetry.io/docs/specs/otlp/#otlphttp */
+/** A collector for OTLP over HTTP with JSON. @see https://opentelemetry.io/docs/specs/otlp/#otlphttp */
 async function startCollector(port = 0) {
   const requests: { url: string | undefined; headers: object; text: string }[] = []
   const server = createServer(async (request, response) => {
@@ -65,7 +65,7 @@ async function open() {
   return { port, github, env, deliver, runOf }
 }
 
-/** `parent > name` of each span; fails unless they are a single tree. */
+/** Returns `parent > name` for each span; fails unless the spans form a single tree. */
 function treeOf(spans: Span[]): string[] {
   const byId = new Map(spans.map(span => [span.spanId, span]))
   expect(new Set(spans.map(span => span.traceId)).size).toBe(1)
@@ -78,7 +78,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('a delivery that a killed relay left to another is one tree, sent through the proxy and without inputs', async () => {
+test('a delivery that moves from a killed relay to another is one tree, sent through the proxy and without inputs', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collector = await startCollector()
   const traced = {
@@ -129,7 +129,7 @@ test('a delivery that a killed relay left to another is one tree, sent through t
   expect(request?.text).not.toMatch(/an-input-value|ada@example/)
 })
 
-test('a collector that is unreachable costs one line a minute; its traces come later, each redelivery within its own', async () => {
+test('an unreachable collector adds one log line a minute; its traces follow later, each redelivery in its own trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collectorPort = await freePort()
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}` }

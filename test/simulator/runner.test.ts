@@ -8,7 +8,7 @@ import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateStep
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
 
 describe('a JavaScript action', () => {
-  it('gets its inputs, files and variables as the runner gives them, and nothing else of the caller', async () => {
+  it('gets its inputs, files, and variables as on a runner, and nothing else from the caller', async () => {
     process.env.SECRET_OF_THE_CALLER = 'x'
     const { job, step } = await simulateSteps(
       `- uses: ./echo-action
@@ -79,7 +79,7 @@ describe('a JavaScript action', () => {
     expect(job.conclusion).toBe('success')
   })
 
-  it('runs its post last-in first-out, after every step, with its state and the final job.status, also after a failure', async () => {
+  it('runs its post steps last-in first-out after all steps, with its state and the final job.status, even after a failure', async () => {
     const order: string[] = []
     const { job, step } = await simulateSteps(
       `- uses: ./echo-action
@@ -126,7 +126,7 @@ describe('a JavaScript action', () => {
   })
 })
 
-it('reads a text of several lines with an expression in it as YAML does', async () => {
+it('reads a multi-line text that contains an expression as YAML does', async () => {
   const texts = [
     ['kept as it is', '|\n      a ${{ X }}\n        b\n      c', 'a v1.2.3\n  b\nc\n'],
     ['folded', '>-\n      a ${{ X }}\n      b', 'a v1.2.3 b'],
@@ -146,7 +146,7 @@ it('reads a text of several lines with an expression in it as YAML does', async 
 })
 
 describe('a run step', () => {
-  it('fails by exit code, pipe, environment file, expression or time-out, and others run as their conditions say', async () => {
+  it('fails by exit code, pipe, environment file, expression, or timeout, and later steps follow their conditions', async () => {
     const { job, step } = await simulateSteps(
       `- { name: tried, id: try, run: exit 7, continue-on-error: true }
 - { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
@@ -184,7 +184,7 @@ describe('a run step', () => {
     expect(job.conclusion).toBe('failure')
   })
 
-  it('sees env of workflow, job and step, GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
+  it('sees the workflow, job, and step env, and GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
     const run = await simulate(`env: { A: w, B: w, C: w }
 defaults: { run: { shell: sh, working-directory: sub } }
 jobs:
@@ -206,7 +206,7 @@ jobs:
     expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
   })
 
-  it('hides masked values, also line by line, and secrets, and collects annotations', async () => {
+  it('masks secrets and masked values, also line by line, and collects annotations', async () => {
     const { job, step } = await simulateSteps(
       `- run: |
     echo '::add-mask::first line%0Asecond line'
@@ -240,7 +240,7 @@ jobs:
   })
 })
 
-it('hashes files of the workspace that a pattern or an absolute path names, each once, and none outside', async () => {
+it('hashes each workspace file that a pattern or an absolute path matches once, and no file outside', async () => {
   const { step } = await simulateSteps(
     `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
 - name: Patterns
@@ -258,7 +258,7 @@ it('hashes files of the workspace that a pattern or an absolute path names, each
 })
 
 describe('a cancel', () => {
-  it('ends the running step, skips the rest, and still plays always(), cancelled() and posts', async () => {
+  it('ends the running step, skips the rest, and still runs always(), cancelled(), and post steps', async () => {
     const { run, job, step } = await simulateSteps(
       `- uses: ./echo-action
 - run: trap 'echo interrupted; exit 130' INT; echo started; sleep 60 & wait
@@ -283,14 +283,14 @@ describe('a cancel', () => {
     expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
   })
 
-  it('kills a step that does not listen', async () => {
+  it('kills a step that ignores signals', async () => {
     const { step } = await simulateSteps("- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf", {
       cancelAt: 'Deaf',
     })
     expect(step('Deaf').conclusion).toBe('cancelled')
   })
 
-  it('lets a step go on whose condition holds', async () => {
+  it('lets a step continue if its condition holds', async () => {
     const controller = new AbortController()
     const { run, step } = await simulateSteps(
       '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()',
@@ -303,7 +303,7 @@ describe('a cancel', () => {
     expect(run.conclusion).toBe('cancelled')
   })
 
-  it('comes also from the timeout-minutes of the job', async () => {
+  it("is also caused by the job's timeout-minutes", async () => {
     const { job, step } = await simulateSteps(
       '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()',
       {},
@@ -313,7 +313,7 @@ describe('a cancel', () => {
     expect(step('Cancelled').conclusion).toBe('success')
   })
 
-  it('plays no post when the runner is lost', async () => {
+  it('runs no post step if the runner is lost', async () => {
     const controller = new AbortController()
     const { job } = await simulateSteps('- uses: ./echo-action\n- run: sleep 60\n  name: Slow', {
       runnerLost: controller.signal,
@@ -325,7 +325,7 @@ describe('a cancel', () => {
 })
 
 describe('jobs', () => {
-  it('wait for those they need, and see their results and outputs', async () => {
+  it('wait for the jobs that they need, and see their results and outputs', async () => {
     const run = await simulate(`jobs:
   build:
     runs-on: ubuntu-latest
@@ -385,8 +385,8 @@ describe('jobs', () => {
 })
 
 describe('a run', () => {
-  it('leaves no process and no directory behind, also when it is refused midway', async () => {
-    // A place of its own: others play at the same time.
+  it('leaves no process or directory behind, even if it is refused midway', async () => {
+    // A separate temporary folder, because other tests run simulations concurrently.
     const place = mkdtempSync(join(tmpdir(), 'place-'))
     vi.stubEnv('TMPDIR', place)
     onTestFinished(() => {
@@ -399,7 +399,7 @@ describe('a run', () => {
       `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
     )
     expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
-    // Killed, though the system may take a moment.
+    // The processes are killed, although the system may need a moment.
     for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
     await expect(simulateSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow(
       '::set-output::',
@@ -409,7 +409,7 @@ describe('a run', () => {
 })
 
 describe('a refusal', () => {
-  it('accepts each way to write the event, and no typo of it', async () => {
+  it('accepts each way to write the event, but no misspelled one', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')

@@ -14,7 +14,7 @@ const dispatch = {
   payload: { event_type: 'deploy_service', client_payload: clientPayload },
 }
 
-/** Plays one job of the given steps, or whole jobs, on a dispatch from Port. */
+/** Runs one job with the given steps, or whole jobs, for a dispatch from Port. */
 export async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
   return await runWorkflow({
     yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
@@ -41,7 +41,7 @@ export function named(job: SimulatedJob, name: string): SimulatedStep {
   return step
 }
 
-/** What the echo action printed of its environment. */
+/** Returns the environment that the echo action printed. */
 export function seen(step: SimulatedStep): {
   env: Record<string, string>
   event: Record<string, unknown>

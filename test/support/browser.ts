@@ -9,10 +9,10 @@ const bin = join(packages, '@sparticuz/chromium/bin')
 const folder = join(packages, '.cache/chromium')
 
 /**
- * A Chromium from npm, with the libraries and fonts that a bare machine lacks; unpacked once. If it doesn't run, the
- * machine's own.
+ * Returns a Chromium from npm, with libraries and fonts that a bare machine lacks; unpacks it only once. If it doesn't
+ * run, falls back to the machine's own Chromium.
  *
- * @returns why there is none, if there is none
+ * @returns the reason if no browser is available
  */
 export async function openBrowser(): Promise<Browser | string> {
   const args = ['--no-zygote', '--disable-gpu', '--font-render-hinting=none']
@@ -29,7 +29,7 @@ export async function openBrowser(): Promise<Browser | string> {
   }
 }
 
-/** The package unpacks into the temporary folder, which is given by TMPDIR; whole, it gets its name. */
+/** The package unpacks into TMPDIR. The folder gets its final name once unpacking is complete. */
 async function unpack(): Promise<void> {
   if (existsSync(folder)) return
   const { TMPDIR } = process.env
@@ -38,7 +38,7 @@ async function unpack(): Promise<void> {
   process.env.TMPDIR = made
   try {
     await Promise.all(['chromium.br', 'fonts.tar.br', 'al2023.tar.br'].map(file => inflate(join(bin, file))))
-    // The package's own names folders of AWS Lambda alone; a page whose text has no font ends the browser.
+    // The package's font configuration covers only AWS Lambda folders. A page without a font for its text crashes Chromium.
     await writeFile(
       join(made, 'fonts/fonts.conf'),
       `<fontconfig><dir>${join(folder, 'fonts')}</dir><cachedir>${join(folder, 'fonts-cache')}</cachedir></fontconfig>`,

@@ -9,14 +9,14 @@ const root = join(import.meta.dirname, '../..')
 const folder = join(root, 'relay/dist')
 const lock = join(root, '.build.lock')
 
-/** The folder of the relay's bundle. It is built first if it is older than its sources, which takes half a minute. */
+/** Returns the folder of the relay's bundle. Builds it first (about 30 s) if it is older than its sources. */
 export async function builtRelay(): Promise<string> {
-  // Test files run at the same time, and a build has one folder for its intermediate files.
+  // Test files run concurrently, but a build has only one folder for its intermediate files.
   while (!isFresh()) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' })
     } catch {
-      // A process that was killed while it built can't remove its lock.
+      // A process that was killed during a build can't remove its lock.
       if (isAbandoned()) rmSync(lock, { recursive: true, force: true })
       else await sleep(200)
       continue
@@ -34,7 +34,7 @@ export async function builtRelay(): Promise<string> {
 function isAbandoned(): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'))
-    // An empty file: its process is about to write its id.
+    // The file is empty because its process is about to write its id.
     if (pid > 0) process.kill(pid, 0)
     return false
   } catch (error) {

@@ -7,10 +7,10 @@ interface DrawnText {
 }
 
 /**
- * The mistakes of a drawn terminal in Chromium: texts that overlap or leave the picture, and lines whose columns
- * are one text, so that their position depends on the font.
+ * Finds layout mistakes of a drawn terminal in Chromium: texts that overlap or leave the picture, and lines whose
+ * columns form a single text, so that their position depends on the font.
  *
- * @returns why there is no browser, if none can be started
+ * @returns the reason if no browser can be started
  */
 export async function layoutProblems(svg: string): Promise<string[] | string> {
   const browser = await openBrowser()

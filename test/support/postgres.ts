@@ -15,24 +15,24 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1 that waits for the disk as in production. */
+/** A real PostgreSQL server on 127.0.0.1 that waits for disk writes as in production. */
 export interface TestPostgres {
-  /** The address of its own database, `postgres`. */
+  /** The URL of its own database, `postgres`. */
   url: string
-  /** Creates an empty database; returns its address. */
+  /** Creates an empty database. Returns its URL. */
   createDatabase(): Promise<string>
-  /** Stops the server; its data stays. */
+  /** Stops the server and keeps its data. */
   stop(): Promise<void>
-  /** Starts it again on the same port. */
+  /** Restarts the server on the same port. */
   start(): Promise<void>
-  /** Stops it and deletes its data. */
+  /** Stops the server and deletes its data. */
   close(): Promise<void>
 }
 
 /**
- * Starts one, in about a second.
+ * Starts a server in about one second.
  *
- * @throws Error with what the program printed, if it doesn't start
+ * @throws Error with the program's output if it doesn't start
  */
 export async function startPostgres(
   options: { folder?: string; settings?: Record<string, string> } = {},
@@ -74,7 +74,7 @@ export async function startPostgres(
   return { url, createDatabase: () => createDatabase(url), stop, start, close }
 }
 
-/** Creates an empty database on the server at this address; returns its address. */
+/** Creates an empty database on the server at this URL. Returns the new database's URL. */
 export async function createDatabase(server: string): Promise<string> {
   const name = `relay_${randomBytes(6).toString('hex')}`
   const client = new pg.Client(server)
@@ -94,13 +94,13 @@ interface User {
 
 interface Program {
   child: ChildProcess
-  /** Resolves when it exits with 0. */
+  /** Resolves when the program exits with 0. */
   ended: Promise<void>
-  /** Resolves when it has printed this text. */
+  /** Resolves when the program has printed this text. */
   printed(text: string): Promise<void>
 }
 
-/** Both promises reject with its output, if it exits otherwise. */
+/** Both promises reject with the program's output if it exits otherwise. */
 function run(file: string, args: string[], user: User | undefined): Program {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
@@ -124,7 +124,7 @@ function run(file: string, args: string[], user: User | undefined): Program {
       code === 0 ? resolve() : fail(`ended with ${signal ?? code}:`)
     })
   })
-  // The failure reaches those who await it.
+  // Callers that await the promise get the error.
   ended.catch(() => {})
   return {
     child,
@@ -139,8 +139,8 @@ function run(file: string, args: string[], user: User | undefined): Program {
 }
 
 /**
- * PostgreSQL doesn't run as root: then the user `nobody` runs it, from a copy that this user can read, wherever the
- * project is. The copy is made once per version, and all processes share it.
+ * PostgreSQL refuses to run as root. For root, the user `nobody` runs it from a copy that `nobody` can read, wherever
+ * the project is. The copy is made once per version, and all processes share it.
  */
 async function findPrograms(): Promise<{ bin: string; user?: User }> {
   const platform = `${process.platform}-${process.arch}`
@@ -163,7 +163,7 @@ async function findPrograms(): Promise<{ bin: string; user?: User }> {
       if (!existsSync(copy)) throw error
     }
   }
-  // Programs that another user has put there aren't run.
+  // Doesn't run programs that another user has put there.
   if (statSync(copy).uid !== 0) throw new Error(`${copy} doesn't belong to root: remove it.`)
   return { bin: join(copy, 'bin'), user: { uid, gid } }
 }

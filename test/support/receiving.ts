@@ -12,12 +12,12 @@ import { relayEnv } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
 import { openStoreHere } from './store-here.ts'
 
-/** The relay's intake without a socket: its app on a real SQLite file. */
+/** The relay's intake without a socket: its app with a real SQLite file. */
 export interface Receiving {
   /** Sends a webhook as Port does. */
   post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
   request(path: string, init?: RequestInit): Promise<Response>
-  /** Every persisted delivery, the oldest first per repository. */
+  /** Returns every persisted delivery, the oldest first per repository. */
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
@@ -71,7 +71,7 @@ export async function openReceiving(
 
 let opened: Promise<Store> | undefined
 
-/** One SQLite file for all tests of this process, emptied for each. */
+/** One SQLite file for all tests of this process, emptied for each test. */
 async function emptyStore(): Promise<Store> {
   if (!opened) {
     const folder = mkdtempSync(join(tmpdir(), 'receiving-'))
@@ -85,7 +85,7 @@ async function emptyStore(): Promise<Store> {
   return store
 }
 
-/** Claims every queued delivery, one per repository at a time, and finishes it. */
+/** Claims and finishes every queued delivery, one per repository at a time. */
 async function takeAll(store: Store): Promise<Claimed[]> {
   const found: Claimed[] = []
   const finished: Transition = { change: { state: 'finished', dueAt: null }, messages: [], history: null }

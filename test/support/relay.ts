@@ -56,7 +56,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
   }
 }
 
-/** The same relay in this process, which starts at once, for tests that don't kill it. */
+/** Starts the same relay in this process, which is faster, for tests that don't kill it. */
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
@@ -93,7 +93,7 @@ export async function runRelay(
   return { code: child.exitCode, ...output }
 }
 
-/** The minimal environment of a relay, with a database of its own. */
+/** Returns the relay's minimal environment, with a separate database. */
 export function relayEnv(more: Env = {}): Env {
   return {
     PORT_CLIENT_SECRET: SECRET,

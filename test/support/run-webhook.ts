@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { GitHubApi, GitHubRun } from '../../tools/simulator/github/github.ts'
 
-/** Sends GitHub's webhook `workflow_run` of a run as it is, signed with GITHUB_WEBHOOK_SECRET. */
+/** Sends GitHub's `workflow_run` webhook for a run's current state, signed with GITHUB_WEBHOOK_SECRET. */
 export async function sendRunWebhook(
   relayUrl: string,
   run: GitHubRun,

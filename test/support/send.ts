@@ -6,10 +6,10 @@ export interface Webhook {
   method?: string
   /** Bytes, or a value that is sent as compact JSON. */
   body?: unknown
-  /** Override those that Port sends; null removes one. */
+  /** Override Port's headers; null removes a header. */
   headers?: Record<string, string | null>
   secret?: string
-  /** The text of the timestamp header; default: now in milliseconds, never the same twice. */
+  /** The timestamp header's text. Default: the current time (ms), never the same twice. */
   timestamp?: string
 }
 
@@ -20,7 +20,7 @@ function nextTimestamp(): number {
   return last
 }
 
-/** The request that Port would send. */
+/** Returns the request that Port would send. */
 export function webhookRequest(webhook: Webhook = {}): { path: string; init: RequestInit } {
   const { body = {}, timestamp = String(nextTimestamp()) } = webhook
   const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))

@@ -8,7 +8,7 @@ declare module 'vitest' {
   }
 }
 
-/** Starts the PostgreSQL of all test files, before the first of them (`globalSetup`). */
+/** Starts the PostgreSQL server for all test files, before the first file runs (`globalSetup`). */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Each relay holds several connections.
   const server = await startPostgres({ settings: { max_connections: '400' } })
@@ -16,5 +16,5 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return server.close
 }
 
-/** Creates an empty database on it; returns its address. A test that stops PostgreSQL starts its own. */
+/** Creates an empty database on the shared server. Returns its URL. A test that stops PostgreSQL starts its own server. */
 export const newDatabase = (): Promise<string> => createDatabase(inject('postgres'))

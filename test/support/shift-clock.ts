@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 
 /*
- * Preloaded with `--import` into a process whose wall clock must be wrong, by the number of milliseconds in the file
+ * Preload with `--import` to shift a process's wall clock by the number of milliseconds in the file
  * CLOCK_OFFSET_FILE. `performance.now()` is unaffected, as when a machine's clock is set.
  */
 const file = process.env.CLOCK_OFFSET_FILE

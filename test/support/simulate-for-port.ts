@@ -9,7 +9,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
-/** Simulates a workflow with the built action, and with commands that record their calls and fail for the argument `broken`. */
+/** Simulates a workflow with the built action; its commands record their calls and fail for the argument `broken`. */
 export async function simulateForPort(
   workflow: Pick<RunOptions, 'file' | 'yaml'>,
   invocation: Invocation,
@@ -82,8 +82,8 @@ const CREDENTIALS = [
 ]
 
 /**
- * Adapts a workflow of the docs, which has neither the URL of the fake Port nor the script that it checks out.
- * Without a relay, it reports directly: one without credentials gets them.
+ * Adapts a docs workflow, which has neither the fake Port's URL nor the script that it checks out.
+ * Without a relay, the workflow reports directly, so it gets credentials if it has none.
  */
 export const onFakes = (yaml: string): string =>
   yaml

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A disk in memory that a test can fill. */
+/** An in-memory disk that a test can fill. */
 export interface SmallDisk {
-  /** Fills it to the last byte. */
+  /** Fills the disk to the last byte. */
   fill(): void
   free(): void
   remount(mode: 'ro' | 'rw'): void

@@ -23,10 +23,10 @@ import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000
 export const RUN_TIMEOUT = 300_000
-/** What is to stop never does. */
+/** A signal that never aborts. */
 export const NEVER = new AbortController().signal
 const SECRET = 'a secret of the webhook'
-/** A client of Port, whose webhooks the relay accepts. */
+/** A Port client id whose webhooks the relay accepts. */
 const ORGANIZATIONS = ['default', 'other']
 
 /** The engine with a real SQLite file, the fakes, and a clock that the test moves. */
@@ -42,29 +42,29 @@ export interface System {
   warned: { fields: object; message: string }[]
   /** Milliseconds since the epoch. */
   now(): number
-  /** Moves the clock only. */
+  /** Advances only the clock. */
   advance(ms: number): void
   /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
   accept(runId: string, repository?: string, organization?: string): Promise<string>
-  /** Dispatches every queued delivery that is due; returns how many. */
+  /** Dispatches every due delivery. Returns the number of deliveries. */
   step(): Promise<number>
   /** Notifies Port about deliveries that wait for a rate-limit pause. */
   notifyWaiting(): Promise<void>
-  /** Sends the due messages to Port; returns of how many deliveries. */
+  /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
   send(): Promise<number>
-  /** When messages of the delivery are retried, ms since the epoch. */
+  /** When the delivery's messages are retried (ms since the epoch). */
   retryAt(id: string): number
-  /** Moves the clock, and does all due work on the way, each at its time. */
+  /** Advances the clock and does all work that becomes due, each item at its time. */
   pass(ms: number): Promise<void>
-  /** Accepts a delivery, and dispatches it. */
+  /** Accepts and dispatches a delivery. */
   dispatch(runId: string, repository?: string, organization?: string): Promise<string>
-  /** Redelivers a failed delivery as a user does, and dispatches it. */
+  /** Redelivers a failed delivery as a user does, then dispatches it. */
   redeliver(id: string): Promise<void>
   /** Puts messages of the action into the outbox. */
   report(id: string, messages: Message[]): Promise<void>
-  /** The action reports, authenticated by OIDC; returns whether the workflow run is bound. */
+  /** Sends an action report, authenticated by OIDC. Returns whether the workflow run is bound. */
   bind(id: string, githubRunId: number, attempt?: number): Promise<boolean>
-  /** Another relay takes over, with only the store. */
+  /** Starts another relay that has only the store. */
   restart(): void
   /** Replaces the workflows of acme/shop. */
   workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
@@ -72,27 +72,27 @@ export interface System {
   run(title: string, more?: Partial<GitHubRun>): GitHubRun
   /** Finishes a run now. */
   end(run: GitHubRun, conclusion: string | null): void
-  /** GitHub's signed webhook about the run's current state. */
+  /** Sends GitHub's signed webhook about the run's current state. */
   webhook(run: GitHubRun): Promise<void>
-  /** Another signed webhook of GitHub's. */
+  /** Sends any other signed GitHub webhook. */
   githubEvent(name: string, body: object): Promise<void>
   delivery(id: string): Promise<Delivery>
-  /** The types of the delivery's history. */
+  /** Returns the types in the delivery's history. */
   history(id: string): Promise<string[]>
-  /** The delivery's current workflow runs and their evidence. */
+  /** Returns the delivery's current workflow runs and their evidence. */
   runs(id: string): Promise<[number, Evidence][]>
 }
 
 export interface SystemOptions {
   actions?: 'read' | 'write' | 'none'
-  /** Without credentials of Port. */
+  /** Without Port credentials. */
   blind?: boolean
   startTimeout?: number
   runTimeout?: number
   retention?: number
   publicUrl?: string
   autoRun?: boolean
-  /** GitHub's clock minus the relay's, milliseconds. */
+  /** GitHub's clock minus the relay's clock (ms). */
   clockOffset?: number
 }
 
@@ -115,7 +115,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const dueAfter = reader.prepare(
     `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,
   )
-  /** Outbox → when it is due. */
+  /** Outbox entry → when it is due. */
   const retries = new Map<string, number>()
   const store: Store = {
     ...file,
@@ -150,7 +150,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
-  /** The number of requests to GitHub when the relay started: its responses show GitHub's clock. */
+  /** The number of GitHub requests at the relay's start. Their responses show GitHub's clock. */
   let asked = 0
   const hub = {
     ...createGitHub(config, clock, pauses, { isAllowed }),

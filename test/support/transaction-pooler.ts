@@ -11,7 +11,7 @@ export interface Pooler {
 export interface PoolerOptions {
   /** The number of connections to the server. */
   size: number
-  /** Whether a client has a connection for a transaction, or until it disconnects. */
+  /** Whether a client has a server connection per transaction, or until it disconnects. */
   mode: 'transaction' | 'session'
   /** Which free connection a transaction gets. */
   next: 'last used' | 'longest unused'
@@ -131,7 +131,7 @@ async function login(socket: Socket, parameters: Record<string, string>, passwor
   return server
 }
 
-/** Splits a stream into messages; a client's first one has no letter. */
+/** Splits a stream into messages. A client's first message has no type letter. */
 function readMessages(socket: Socket, from: 'client' | 'server', onMessage: (message: Buffer) => void): void {
   let rest = Buffer.alloc(0)
   let isFirst = from === 'client'

@@ -1,2 +1,2 @@
-/** A line of Port's log without the delivery's id, which differs from test to test. */
+/** Returns a Port log line without the delivery id, which differs between tests. */
 export const withoutDelivery = (message: string) => message.replace(/ \([Dd]elivery [\w-]+\.?\)/, '')

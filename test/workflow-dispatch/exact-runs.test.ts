@@ -5,11 +5,11 @@ import { seededRandom, shuffle } from '../support/random.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
-/** `EXACT_RUNS=1000` for the complete form. */
+/** `EXACT_RUNS=1000` runs the complete form. */
 const AMOUNT = Number(process.env.EXACT_RUNS ?? 200)
 const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
 const AT_ONCE = 20
-/** Conclusions that need no look at the run's jobs, and what Port shows of them. */
+/** Conclusions that don't require the run's jobs, and their results in Port. */
 const ENDS = [
   ['success', 'SUCCESS'],
   ['startup_failure', 'FAILURE'],
@@ -28,7 +28,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
   })
   const { github, relay } = scene
   github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
-  // No list of runs can be read before all are bound.
+  // No list of runs can be read before all runs are bound.
   const allowLists = github.fail({
     match: ({ path }) => /\/actions\/runs(\?|$)/.test(path),
     status: 502,
@@ -74,14 +74,14 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
   expect(bindings()).toHaveLength(AMOUNT)
 })
 
-/** The run ends, and GitHub's webhook says so. */
+/** Finishes the run and sends GitHub's webhook about it. */
 async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string): Promise<void> {
   github.setRun(run.id, { status: 'completed', conclusion })
   const response = await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
   expect(response).toEqual({ scheduled: 1 })
 }
 
-/** Does this for all of them, some at once; the results in order. */
+/** Applies this to all items, several concurrently. Returns the results in order. */
 async function pooled<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   const waiting = all.entries()

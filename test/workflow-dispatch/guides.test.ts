@@ -24,10 +24,10 @@ const ENTITY = {
 interface Guide {
   /** The webhook's body, as Port renders it. */
   body: (runId: string) => JsonObject
-  /** What the commands of the workflow are called with. */
+  /** The expected calls of the workflow's commands. */
   calls: string[]
   logs: string[]
-  /** How the run ends in Port. */
+  /** The Port run's result. */
   status?: 'FAILURE'
   entities?: string[]
 }
@@ -59,7 +59,7 @@ const GUIDES: Record<string, Guide> = {
     entities: ['service/cart'],
   },
   'power-of-machine': {
-    // What the author derived by jq, which is nowhere else.
+    // The value that the author's jq expression derives and that no other field contains.
     body: runId => ({ port_context: { runId, action: 'stop', resource_group: 'rg-1' } }),
     calls: ['stop rg-1'],
     logs: ['start skipped, stop success'],
@@ -142,7 +142,7 @@ const GUIDES: Record<string, Guide> = {
 
 const fileOf = (name: string) => join(FIXTURES, `guides/${name}.yml`)
 
-test('twelve workflows in the style of the guides are there, and none of them has the action', () => {
+test('has twelve guide-style workflows, none of which uses the action', () => {
   const files = readdirSync(join(FIXTURES, 'guides')).map(file => basename(file, '.yml'))
   expect(files.sort()).toEqual(Object.keys(GUIDES).sort())
   expect(files).toHaveLength(12)
@@ -152,7 +152,7 @@ test('twelve workflows in the style of the guides are there, and none of them ha
 describe('the workflows', () => {
   const open = () => openScene({ env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET } })
 
-  test('each of them starts unchanged, reads its inputs, and reports as before', {
+  test('start unchanged, read their inputs, and report as before', {
     timeout: 180_000,
   }, async () => {
     const scene = await open()
@@ -200,7 +200,7 @@ describe('the workflows', () => {
     )
   })
 
-  /** Plays it as GitHub would, with a command `tool` that writes down how it is called, and fails for what is broken. */
+  /** Runs a workflow as GitHub would, with a command `tool` that records its calls and fails for the argument `broken`. */
   async function playGuide({ github, port, relay }: Scene, name: string, dispatch: WorkflowDispatch) {
     const folder = temporaryFolder()
     const calls = join(folder, 'calls')
@@ -266,7 +266,7 @@ describe('the workflows', () => {
     })
   })
 
-  test('with "port", which carries it, the workflow starts', async () => {
+  test('start with "port", which carries the undeclared input', async () => {
     const scene = await open()
     scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {}, port: {} })] })
     const { run } = await scene.deliver({

@@ -13,7 +13,7 @@ import { SECRET } from '../support/sign.ts'
 export const REPOSITORY = 'acme/shop'
 export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-/** What of a delivery the admin API shows. */
+/** The admin API's fields of a delivery. */
 interface ShownDelivery {
   delivery: string
   state: string
@@ -22,25 +22,25 @@ interface ShownDelivery {
   events: { type: string; details: JsonObject }[]
 }
 
-/** A relay as a process, between the stand-ins of Port and of GitHub. */
+/** A relay process between a fake Port and a fake GitHub. */
 export interface Scene {
   port: PortApi
   github: GitHubApi
   relay: Relay
-  /** What the relay was started with. */
+  /** The relay's environment. */
   env: Env
-  /** A run in Port, and its webhook to the relay. */
+  /** Creates a run in Port, and sends its webhook to the relay. */
   deliver(webhook?: {
     path?: string
     body?: JsonObject
     inputs?: JsonObject
   }): Promise<{ run: PortRun; response: JsonObject }>
-  /** What GitHub accepted for a run of Port; it must have the input `port`. */
+  /** Returns the dispatch that GitHub accepted for a Port run. The dispatch must have the input `port`. */
   dispatchOf(run: PortRun): Promise<WorkflowDispatch>
-  /** The bodies of the dispatches that GitHub received since the last call, refused ones included. */
+  /** Returns the dispatch bodies that GitHub received since the last call, including refused ones. */
   sent(): { ref: string; inputs: Record<string, string>; return_run_details?: boolean }[]
   shown(runId: string): Promise<ShownDelivery>
-  /** The page of a workflow run. */
+  /** Returns a workflow run's page. */
   page(githubRunId: number): string
 }
 
@@ -112,10 +112,10 @@ export async function openScene(
   }
 }
 
-/** What the relay offers in addition to the inputs of the form. */
+/** The inputs that the relay offers in addition to the form's inputs. */
 export const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 
-/** A workflow that people can start by hand. */
+/** A workflow that users can start by hand. */
 export const workflow = (
   inputs: Record<string, DeclaredInput> = {},
   runName?: (inputs: Record<string, string>) => string,
