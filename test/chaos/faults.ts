@@ -19,7 +19,7 @@ type NewDatabase = () => Promise<string>
 
 const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 
-/** A kill between sending and recording, with no visible runs: the relay dispatches again; the action stops the second run. */
+/** A kill between sending and recording, without visible runs. The relay redispatches; the action stops the second. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
 const FEW = { count: 60, perSecond: 60 }

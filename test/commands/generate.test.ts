@@ -290,21 +290,18 @@ const AT = { org: 'acme', repo: 'shop', workflow: 'roll-out.yml' }
 test.each([
   { type: 'GITHUB', ...AT, workflowInputs: {} },
   { type: 'INTEGRATION_ACTION', installationId: '1', integrationActionExecutionProperties: AT },
-])(
-  "an action with Port's GitHub backend, $type, becomes a webhook to the relay",
-  async invocationMethod => {
-    const actions = [{ ...onCreate, invocationMethod }]
-    const made = await generated(actions, 'actions.json', '--relay', 'https://r.acme.example')
-    expect(made.file).toBe('.github/workflows/roll-out.yml')
-    await checkParses(made.content)
-    const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
-    expect(made.notes).toEqual([
-      `Change the action's backend in Port to the webhook ${url}: --format json prints it.`,
-    ])
-    const back = await actionOf(made.content, 'roll-out.yml')
-    expect(back).toMatchObject({ identifier: 'deploy', invocationMethod: { ...ofRelay, url } })
-  },
-)
+])("an action with Port's GitHub backend, $type, becomes a webhook to the relay", async invocationMethod => {
+  const actions = [{ ...onCreate, invocationMethod }]
+  const made = await generated(actions, 'actions.json', '--relay', 'https://r.acme.example')
+  expect(made.file).toBe('.github/workflows/roll-out.yml')
+  await checkParses(made.content)
+  const url = 'https://r.acme.example/webhook/acme/shop?workflow=roll-out.yml'
+  expect(made.notes).toEqual([
+    `Change the action's backend in Port to the webhook ${url}: --format json prints it.`,
+  ])
+  const back = await actionOf(made.content, 'roll-out.yml')
+  expect(back).toMatchObject({ identifier: 'deploy', invocationMethod: { ...ofRelay, url } })
+})
 
 const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
 const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }

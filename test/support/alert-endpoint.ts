@@ -18,7 +18,7 @@ export interface AlertBody {
   resolved: Problem[]
 }
 
-/** The endpoint at RELAY_ALERT_URL. It accepts only messages that an independent implementation of the scheme verifies. */
+/** The endpoint at RELAY_ALERT_URL. Accepts only messages that an independent implementation verifies. */
 export async function openAlertEndpoint() {
   const received: { id: string; body: AlertBody }[] = []
   const state = { status: 200 }

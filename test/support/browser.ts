@@ -38,7 +38,7 @@ async function unpack(): Promise<void> {
   process.env.TMPDIR = made
   try {
     await Promise.all(['chromium.br', 'fonts.tar.br', 'al2023.tar.br'].map(file => inflate(join(bin, file))))
-    // The package's font configuration covers only AWS Lambda folders. A page without a font for its text crashes Chromium.
+    // The package's font configuration covers only AWS Lambda. Chromium crashes if a page's text has no font.
     await writeFile(
       join(made, 'fonts/fonts.conf'),
       `<fontconfig><dir>${join(folder, 'fonts')}</dir><cachedir>${join(folder, 'fonts-cache')}</cachedir></fontconfig>`,

@@ -1,6 +1,6 @@
 import { openRouteSchemas } from '../../tools/simulator/route-schemas.ts'
 
-/** Returns a definition's violations of Port's published schema: `POST /v1/actions` (also automations) or `POST /v1/workflows`. */
+/** Returns a definition's violations of Port's schema: `POST /v1/actions` (also automations) or `/v1/workflows`. */
 export const definitionProblems = (of: 'actions' | 'workflows', definition: unknown): string[] => [
   ...new Set(
     openRouteSchemas('port')

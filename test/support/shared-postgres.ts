@@ -16,5 +16,5 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return server.close
 }
 
-/** Creates an empty database on the shared server. Returns its URL. A test that stops PostgreSQL starts its own server. */
+/** Creates an empty database on the server. Returns its URL. A test that stops PostgreSQL starts its own server. */
 export const newDatabase = (): Promise<string> => createDatabase(inject('postgres'))

@@ -26,7 +26,7 @@ export const RUN_TIMEOUT = 300_000
 /** A signal that never aborts. */
 export const NEVER = new AbortController().signal
 const SECRET = 'a secret of the webhook'
-/** A Port client id whose webhooks the relay accepts. */
+/** Port organizations whose webhooks the relay accepts. */
 const ORGANIZATIONS = ['default', 'other']
 
 /** The engine with a real SQLite file, the fakes, and a clock that the test moves. */

@@ -200,7 +200,7 @@ describe('the workflows', () => {
     )
   })
 
-  /** Runs a workflow as GitHub would, with a command `tool` that records its calls and fails for the argument `broken`. */
+  /** Runs a workflow like GitHub, with a command `tool` that records its calls and fails for the argument `broken`. */
   async function playGuide({ github, port, relay }: Scene, name: string, dispatch: WorkflowDispatch) {
     const folder = temporaryFolder()
     const calls = join(folder, 'calls')

@@ -3,14 +3,14 @@ import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /**
- * The parts of a Port action that GitHub can't express are in comments of the workflow, from which the action is made
- * again: `# port-action: {…}` and, for one input each, `# port-input: {"NAME": {…}}`.
+ * Workflow comments contain the fields of a Port action that GitHub can't express. The action is restored from
+ * them: `# port-action: {…}` and, for each input, `# port-input: {"NAME": {…}}`.
  */
 export type CommentKind = 'port-action' | 'port-input'
 
 export const writeComment = (kind: CommentKind, value: JsonObject): string => `# ${kind}: ${oneLine(value)}`
 
-/** JSON on one line, with escapes for characters that YAML reads as a line break or doesn't allow. */
+/** Formats JSON on one line and escapes characters that YAML reads as a line break or doesn't allow. */
 export const oneLine = (value: unknown): string =>
   JSON.stringify(value).replace(
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
@@ -18,7 +18,7 @@ export const oneLine = (value: unknown): string =>
   )
 
 /**
- * Every such comment, with its place in the text.
+ * Returns every such comment, with its position in the text.
  *
  * @throws Error with the line of a comment that isn't JSON
  */
@@ -34,7 +34,7 @@ export function readComments(text: string): { kind: CommentKind; value: JsonObje
   })
 }
 
-/** What turns `base` into `wanted`, key by key; null removes a key. Nulls in `wanted` count as missing. */
+/** Returns the changes from `base` to `wanted`, key by key; null removes a key. Nulls in `wanted` count as missing. */
 export function changes(base: JsonObject, wanted: JsonObject): JsonObject {
   const found: [string, Json][] = []
   for (const key of new Set([...Object.keys(base), ...Object.keys(wanted)])) {
@@ -44,7 +44,7 @@ export function changes(base: JsonObject, wanted: JsonObject): JsonObject {
   return Object.fromEntries(found)
 }
 
-/** The reverse of {@link changes}. */
+/** Applies the result of {@link changes}. */
 export function apply(base: JsonObject, changed: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries({ ...base, ...changed }).filter(([, value]) => value !== null))
 }

@@ -10,7 +10,7 @@ export interface GitHubInput {
   options?: string[]
 }
 
-/** A Port input as GitHub's, without what GitHub can't express. */
+/** Converts a Port input to a GitHub input, without what GitHub can't express. */
 export function toGitHubInput(property: Property, required: boolean): GitHubInput {
   const { description } = property
   const options = choices(property)
@@ -43,12 +43,12 @@ function defaultOf({ type, default: value }: Property, options: string[] | null)
   return isPlain(text) ? text : undefined
 }
 
-/** Text without an expression, which GitHub takes literally. */
+/** Text without an expression. GitHub reads such text literally. */
 function isPlain(value: Json | undefined): value is string {
   return typeof value === 'string' && !value.includes('${{')
 }
 
-/** A Port input from an input of a workflow file. */
+/** Converts a workflow file's input to a Port input. */
 export function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {
   const { description, type: given, default: value, options, required } = isObject(input) ? input : {}
   const type = given === 'boolean' || given === 'number' ? given : 'string'
@@ -68,14 +68,14 @@ function readDefault(type: string, value: Json | undefined): Json | undefined {
   return String(value)
 }
 
-/** `log_level` and `logLevel` are "Log level". */
+/** Converts `log_level` and `logLevel` to "Log level". */
 export function titleOf(name: string): string {
   const words = name.replace(/([a-z0-9])([A-Z])/g, '$1 $2').split(/[^A-Za-z0-9]+/)
   const text = words.filter(Boolean).join(' ').toLowerCase()
   return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
 }
 
-/** Inputs that the relay offers besides `port`; Port's form doesn't ask for them. */
+/** Inputs that the relay provides besides `port`. Port's form doesn't include them. */
 export const OFFERED = ['port_context', 'port_payload', 'port_run_id', 'run_id']
 
 /** The action's own outputs, as listed in `action.yml`: a Port input with one of these names has no output. */
@@ -94,11 +94,11 @@ export const FIXED_OUTPUTS = [
   'delivery',
 ]
 
-/** Whether an input named `port` is the author's own: the one for the payload is an optional string. */
+/** Whether the author defined an input named `port`. The payload input is an optional string. */
 export function isOwnPort(input: unknown): boolean {
   const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
   return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'
 }
 
-/** Whether GitHub accepts the name for an input. */
+/** Whether GitHub accepts the input name. */
 export const canBeGitHubInput = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name)

@@ -3,19 +3,19 @@ import { isEmpty } from '../../port/invocation/values.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { PortAction } from './port-action.ts'
 
-/** In the address until the relay's own is known. */
+/** A placeholder URL until the relay's own URL is known. */
 export const EXAMPLE_RELAY = 'https://relay.example.com'
 
-/** What a webhook of Port starts. */
+/** The target that a Port webhook starts. */
 export interface Start {
   event: 'workflow_dispatch' | 'repository_dispatch'
-  /** The file of a workflow, or the event type; null for the action's identifier. */
+  /** A workflow file or the event type; null for the action's identifier. */
   name: string | null
   repository: string | null
   ref?: string | null
 }
 
-/** A webhook to the relay, with everything that the relay uses in its body. */
+/** Returns a webhook to the relay, with every body field that the relay uses. */
 export function invocationMethod(relay: string, { event, name, repository, ref }: Start): JsonObject {
   const url = new URL(`${relay}/webhook${repository ? `/${repository}` : ''}`)
   if (name) url.searchParams.set(event === 'workflow_dispatch' ? 'workflow' : 'event_type', name)
@@ -30,7 +30,7 @@ export function invocationMethod(relay: string, { event, name, repository, ref }
   }
 }
 
-/** What a Port action starts now: by a webhook to the relay, or by Port's GitHub App or integration. */
+/** Returns what a Port action currently starts: through a webhook to the relay, or Port's GitHub App or integration. */
 export function readStart({ invocationMethod: method }: Pick<PortAction, 'invocationMethod'>): Start {
   const properties = method.integrationActionExecutionProperties
   if (method.type === 'GITHUB' || isObject(properties)) {
@@ -58,20 +58,20 @@ export const isComputed = (value: unknown) => typeof value === 'string' && value
 const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
-/** Given values, which win over those of the action. */
+/** Values that override the action's values. */
 export interface RelayOptions {
   event?: Start['event'] | undefined
-  /** The relay's address. */
+  /** The relay's URL. */
   relay?: string | undefined
   repository?: string | undefined
 }
 
 /**
- * The method of an action with the relay as its backend. Nothing of another webhook stays: its headers and body can
- * contain credentials. If the address is a relay's, its body, the header RUN_ID, and Port's agent stay.
+ * Returns an action's method with the relay as its backend. Removes another webhook's headers and body because they can
+ * contain credentials. If the URL is a relay's, keeps its body, the RUN_ID header, and Port's agent.
  *
- * @param target what it starts
- * @returns the method, and a sentence for each value that it sets or removes
+ * @param target what the method starts
+ * @returns the method, and a message for each value that was set or removed
  */
 export function relayMethod(
   old: JsonObject,
@@ -140,7 +140,7 @@ export function bodyOfGitHub({
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const inputs = Object.fromEntries(Object.entries(all).filter(([key]) => !isRef(key)))
   const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]
-  // The relay passes both to the workflow as they are.
+  // The relay passes both to the workflow unchanged.
   const context = Object.entries({ port_context, port_payload }).filter(([, each]) => each !== undefined)
   const github = { ...target, ...(ref !== undefined && !fixed(ref) && { ref }) }
   return {
@@ -151,7 +151,7 @@ export function bodyOfGitHub({
   }
 }
 
-/** The relay that a webhook calls; null if the address isn't that of a relay. */
+/** Returns the relay that a webhook calls; null if the URL isn't a relay's. */
 function relayOf({ type, url: given }: JsonObject): string | null {
   const url = type === 'WEBHOOK' && typeof given === 'string' ? URL.parse(given) : null
   const path = /^(.*)\/webhook(?:\/[^/]+\/[^/]+)?\/?$/.exec(url?.pathname ?? '')

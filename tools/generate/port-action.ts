@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** One input of a Port action, in JSON Schema with keywords of Port. */
+/** A Port action's input, in JSON Schema with Port's keywords. */
 export type Property = JsonObject & { type: string }
 
 /**
@@ -19,17 +19,17 @@ export interface PortAction {
   invocationMethod: JsonObject
 }
 
-/** What Port's API adds to an action. */
+/** The fields that Port's API adds to an action. */
 const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
 
-/** Whether it is a Port action, or a response of Port's API with one, and not a workflow. */
+/** Whether the value is a Port action, or a Port API response that contains an action, and not a workflow. */
 export function isPortAction(value: Json): boolean {
   return candidates(value).length > 0
 }
 
 /**
- * @param identifier chooses one of several
- * @throws Error with a sentence for an action that can't be used
+ * @param identifier selects one of several actions
+ * @throws Error with a message if the action can't be used
  */
 export function readPortAction(value: Json, identifier?: string): PortAction {
   const all = candidates(value)

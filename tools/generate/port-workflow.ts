@@ -6,8 +6,8 @@ import { given, type PortAction, type Property } from './port-action.ts'
  * A Port workflow that does what a self-service action does: a form, an approval if the action requires one, and a
  * webhook to the relay whose node run finishes with the workflow run on GitHub.
  *
- * @param action its method is the webhook to the relay
- * @returns the workflow, and sentences on what to check or complete
+ * @param action whose method is the webhook to the relay
+ * @returns the workflow, and messages on what to check or complete
  * @throws Error for an automation, which an event starts
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
  */
@@ -31,7 +31,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
   return {
     workflow: {
-      // Port allows fewer characters and less length than for an action.
+      // Port allows fewer characters and a shorter length than for an action.
       identifier: [...identifier.replace(/[^\p{L}0-9@_:-]+/gu, '_')].slice(0, 60).join(''),
       ...given({ title, icon, description, allowAnyoneToViewRuns }),
       nodes: [
@@ -63,7 +63,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   }
 }
 
-/** A Port workflow has no operation on an entity: an input asks for it. */
+/** A Port workflow can't operate on an entity, so an input requests the entity. */
 function entityInput({ trigger, properties }: PortAction): { name: string; property: Property } | null {
   const { operation, blueprintIdentifier: blueprint } = trigger
   if (operation !== 'DAY-2' && operation !== 'DELETE') return null
@@ -79,17 +79,17 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   const { name, property } = entity
   return {
     properties: { [name]: property, ...action.properties },
-    // With a query, Port decides what is required.
+    // If there is a query, Port decides what is required.
     required: isObject(required) ? required : [name, ...(Array.isArray(required) ? required : [])],
     ...(Array.isArray(order) && { order: [name, ...order] }),
     ...others,
   }
 }
 
-/** An expression of an action means nothing in a node. */
+/** An action's expression is invalid in a node. */
 const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
 
-/** One user decides. Without a connection, a declined run finishes there. */
+/** One user decides. Without a connection, a declined run ends there. */
 const APPROVAL: JsonObject = {
   identifier: 'approval',
   title: 'Approval',
@@ -110,13 +110,13 @@ const APPROVAL: JsonObject = {
 }
 
 /**
- * The webhook of a node, in the shape of the recommended body. `.outputs.trigger` has the values of the form.
+ * Returns a node's webhook in the shape of the recommended body. `.outputs.trigger` contains the form's values.
  *
  * @see https://docs.port.io/workflows/build-workflows/data-flow/
  */
 function webhook({ identifier, trigger, properties, invocationMethod }: PortAction, entity: string | null) {
   const { operation, blueprintIdentifier: blueprint } = trigger
-  // The id of the run is in the body.
+  // The body contains the run id.
   const { body, headers: _, ...method } = invocationMethod
   const github = isObject(body) ? body.github : null
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)

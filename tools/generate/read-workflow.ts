@@ -3,21 +3,21 @@ import { isObject, type JsonObject } from '../../port/types.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 import { FIXED_OUTPUTS } from './github-input.ts'
 
-/** The parts of a workflow file that a Port action needs. */
+/** The fields of a workflow file that a Port action needs. */
 export interface WorkflowFile {
   name: string | null
   description: string | null
-  /** Events by name, with what the author set for each. */
+  /** Events by name, with the author's settings. */
   on: JsonObject
-  /** The inputs of `workflow_dispatch`, each with its place in the text. */
+  /** The `workflow_dispatch` inputs, each with its position in the text. */
   inputs: { name: string; input: unknown; at: number }[]
-  /** The Port inputs that its expressions name. */
+  /** The Port inputs that the workflow's expressions reference. */
   usedInputs: string[]
   /** Whether a step uses the action. */
   usesAction: boolean
 }
 
-/** @throws Error with a sentence if the text isn't a workflow */
+/** @throws Error with a message if the text isn't a workflow */
 export function readWorkflow(yaml: string, file: string): WorkflowFile {
   const document = parseDocument(yaml)
   const [error] = document.errors
@@ -60,10 +60,10 @@ function readEvents(on: unknown): JsonObject {
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
 /**
- * The Port inputs that the expressions of a workflow name.
+ * Returns the Port inputs that a workflow's expressions reference.
  *
  * @param workflow the parsed YAML
- * @param stepIds ids of the steps that use the action
+ * @param stepIds the ids of steps that use the action
  */
 function usedInputs(workflow: unknown, stepIds: string[]): string[] {
   const names = expressionsOf(workflow).flatMap(source =>
@@ -72,7 +72,7 @@ function usedInputs(workflow: unknown, stepIds: string[]): string[] {
   return [...new Set(names)]
 }
 
-/** The sources of all expressions below a node; `if` is an expression even without `${{ }}`. */
+/** Returns all expression sources below a node. An `if` is an expression even without `${{ }}`. */
 function expressionsOf(node: unknown, key = ''): string[] {
   if (Array.isArray(node)) return node.flatMap(item => expressionsOf(item))
   if (isObject(node)) return Object.entries(node).flatMap(([name, value]) => expressionsOf(value, name))
@@ -81,7 +81,7 @@ function expressionsOf(node: unknown, key = ''): string[] {
   return splitTemplate(node).flatMap(piece => ('expression' in piece ? [piece.expression] : []))
 }
 
-/** The parts of each `a.b['c']`; `fromJSON(a.b).c` is one reference. */
+/** Returns the segments of each `a.b['c']`. `fromJSON(a.b).c` is a single reference. */
 function referencesOf(source: string): string[][] {
   const tokens = expressionTokens(source)
   return tokens.flatMap(({ kind }, index) => {
@@ -109,19 +109,19 @@ function inputOf(parts: string[], stepIds: string[]): string | null {
 /** Expressions that contain the payload. */
 const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']
 
-/** A chain such as `github.event.inputs.x`: its parts, and the index of the token after it. */
+/** A chain such as `github.event.inputs.x`: its segments, and the index of the next token. */
 interface Chain {
   parts: string[]
   next: number
 }
 
-/** `a.b['c']` from a token on, up to the first part that isn't a constant. */
+/** Reads `a.b['c']` from a token on, up to the first segment that isn't a constant. */
 function chainAt(tokens: ExpressionToken[], index: number): Chain {
   const { parts, next } = chainAfter(tokens, index)
   return { parts: [tokens[index]!.text, ...parts], next }
 }
 
-/** The parts that follow the token at `index`. */
+/** Returns the segments that follow the token at `index`. */
 function chainAfter(tokens: ExpressionToken[], index: number): Chain {
   const parts: string[] = []
   let next = index + 1
@@ -142,7 +142,7 @@ interface ExpressionToken {
   text: string
 }
 
-/** The tokens of an expression, without its white space. */
+/** Returns an expression's tokens, without white space. */
 function expressionTokens(source: string): ExpressionToken[] {
   const tokens = source.match(/'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|\S/g) ?? []
   return tokens.map(text => ({

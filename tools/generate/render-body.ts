@@ -6,7 +6,7 @@ export type Otherwise = (expression: string) => Json
 /**
  * Renders the `body` or `headers` of an action's invocation method as Port does. It knows `spreadValue()` and the parts of jq
  * that the examples use, paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. A string that is one expression keeps the
- * type of its value. A key that is null is left out.
+ * type of its value. A null key is omitted.
  *
  * @param otherwise by default, null for a path without a value, and an Error for anything that isn't a path
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
@@ -18,7 +18,7 @@ export function renderBody(template: Json, context: JsonObject, otherwise?: Othe
     if (!isObject(part)) return part
     const rendered = Object.entries(part).map(([name, value]) => {
       const inner = render(value)
-      // Port's own function: the object under it is spread into the object around it.
+      // Port's own function spreads the object below into the surrounding object.
       if (/^\{\{\s*spreadValue\(\)\s*\}\}$/.test(name)) return isObject(inner) ? inner : {}
       const key = render(name)
       return key === null ? {} : { [String(key)]: inner }

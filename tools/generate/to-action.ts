@@ -12,7 +12,7 @@ import {
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
-/** Given values, which win over those of the workflow and its comments. */
+/** Values that override those from the workflow and its comments. */
 export interface ToActionOptions extends RelayOptions {
   identifier?: string | undefined
   blueprint?: string | undefined
@@ -20,11 +20,11 @@ export interface ToActionOptions extends RelayOptions {
 }
 
 /**
- * The Port action that starts a workflow.
+ * Returns the Port action that starts a workflow.
  *
- * @param file the path of the workflow; its last part is the name on GitHub
- * @returns the action, and sentences on what to check or complete
- * @throws Error with a sentence if Port can't start it
+ * @param file the workflow's path; its last segment is the name on GitHub
+ * @returns the action, and messages on what to check or complete
+ * @throws Error with a message if Port can't start the workflow
  */
 export function toAction(
   yaml: string,
@@ -106,7 +106,7 @@ function eventTypes(on: JsonObject): string[] {
   return [types].flat().filter(type => typeof type === 'string')
 }
 
-/** Inputs in the order of the text: those that the workflow declares, and those that only a comment has. */
+/** Returns declared inputs and inputs that only comments contain, in the order of the text. */
 function readInputs(
   { inputs, usedInputs }: WorkflowFile,
   event: Start['event'],

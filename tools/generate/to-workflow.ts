@@ -12,27 +12,27 @@ import { readStart, type Start } from './invocation-method.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { toAction } from './to-action.ts'
 
-/** GitHub accepts 25, and one is `port`. */
+/** GitHub accepts 25 inputs, including `port`. */
 const MAX_INPUTS = 24
 
 export interface ToWorkflowOptions {
-  /** Default: the event that the Port action starts now. */
+  /** Default: the event that the Port action currently triggers. */
   event?: Start['event'] | undefined
-  /** Report to Port with its client id and secret, and not through the relay by OIDC. */
+  /** Reports to Port with its client id and secret instead of through the relay by OIDC. */
   clientSecret?: boolean | undefined
 }
 
 interface Input {
   name: string
   property: Property
-  /** Null if GitHub can't declare it: only the payload has its value. */
+  /** Null if GitHub can't declare the input; only the payload then has its value. */
   declared: GitHubInput | null
 }
 
 /**
- * A workflow to start from: its first step is the action, whose outputs are the inputs.
+ * Generates a starter workflow. Its first step is the action, and the action's outputs are the inputs.
  *
- * @returns the file's name and its text; {@link toAction} makes the same Port action of it
+ * @returns the file's name and text; {@link toAction} converts them back to the same Port action
  */
 export function toWorkflow(
   action: PortAction,
@@ -56,7 +56,7 @@ export function toWorkflow(
       ...rest(action, event, inputs, options.clientSecret ?? false),
     ].join('\n')
 
-  // The Port action of the workflow without comments; the comments add the difference.
+  // The Port action that the workflow describes without comments. The comments add the difference.
   const { action: base } = toAction(
     write([], () => []),
     file,
@@ -69,7 +69,7 @@ export function toWorkflow(
       ? []
       : [writeComment('port-input', Object.fromEntries([[name, difference]]))]
   }
-  // Undeclared inputs are in the text as well, because its order is the order of the inputs.
+  // The text also includes undeclared inputs because its order is the inputs' order.
   return { file, yaml: write(about, comment) }
 
   function aboutComment(base: PortAction, action: PortAction): string[] {
@@ -93,7 +93,7 @@ const nested = (name: string, value: JsonObject | null): JsonObject =>
 
 const baseOfUndeclared = (name: string): JsonObject => fromGitHubInput(name, {}).property
 
-/** In Port's order, followed by the inputs that the order doesn't list. */
+/** Returns inputs in Port's order, followed by the inputs that the order omits. */
 function listInputs({ properties, userInputs }: PortAction, event: Start['event']): Input[] {
   const order = Array.isArray(userInputs?.order) ? userInputs.order.map(String) : []
   const known = order.filter(name => Object.hasOwn(properties, name))
@@ -104,7 +104,7 @@ function listInputs({ properties, userInputs }: PortAction, event: Start['event'
     const property = properties[name]!
     const possible =
       event === 'workflow_dispatch' &&
-      // A user who starts the workflow on GitHub would type a secret in clear text.
+      // A user who starts the workflow on GitHub would type the secret in plaintext.
       property.encryption === undefined &&
       taken.size - reserved.length < MAX_INPUTS &&
       canBeGitHubInput(name) &&
@@ -215,13 +215,13 @@ function fromInputs(name: string, { type }: Property, byHand: boolean): string {
   return type === 'object' || type === 'array' ? `toJSON(${value})` : value
 }
 
-/** Without expressions, which GitHub would evaluate. */
+/** Removes expressions because GitHub would evaluate them. */
 function titleOf({ about, identifier }: PortAction): string {
   const title = typeof about.title === 'string' && about.title.trim() !== '' ? about.title : identifier
   return title.replaceAll('${{', '{{')
 }
 
-/** A value in YAML, on one line. */
+/** Formats a value as YAML on one line. */
 function scalar(value: string | number | boolean, inList = false): string {
   if (typeof value !== 'string') return JSON.stringify(value)
   const isPlain = inList

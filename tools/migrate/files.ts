@@ -7,8 +7,8 @@ import { migrateWorkflow } from './workflow.ts'
 type Files = ReadonlyMap<string, string>
 
 /**
- * Migrates the workflows of one folder, which may call each other. If one of them can't be migrated, those that call it
- * and that it calls stay as they are, too.
+ * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, its callers
+ * and the workflows that it calls are kept unchanged, too.
  *
  * @param files texts by file name
  */
@@ -35,7 +35,7 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
 
 const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
 
-/** Migrates called workflows before their callers: they can call others. */
+/** Migrates called workflows before their callers. */
 function migrateAll(
   files: Files,
   options: MigrateOptions,
@@ -62,10 +62,10 @@ async function check(name: string, before: Files, after: Files): Promise<string 
 let hooked = false
 
 /**
- * Checks a workflow with GitHub's own parser, which is loaded on first use: it takes longer than the relay to start.
+ * Checks a workflow with GitHub's own parser, loaded on first use because loading takes longer than the relay's start.
  *
- * @param others the workflows that it may call, by file name; calls of any other are not checked
- * @returns its messages with line and column, none if the workflow is valid
+ * @param others the workflows that this workflow can call, by file name; other calls aren't checked
+ * @returns the parser's messages with line and column; none if the workflow is valid
  */
 export async function checkWorkflow(
   name: string,
@@ -86,8 +86,8 @@ export async function checkWorkflow(
 }
 
 /**
- * The parser imports its JSON schemas without an import attribute, which plain Node refuses: a load hook, limited to
- * those files, adds it. In the bundle the schemas are modules, and the hook is never asked.
+ * The parser imports its JSON schemas without an import attribute, and plain Node refuses that. A load hook, limited to
+ * those files, adds the attribute. In the bundle, the schemas are modules and the hook is never called.
  */
 async function loadParser() {
   if (!hooked) {
@@ -102,7 +102,7 @@ async function loadParser() {
     import('@actions/workflow-parser'),
     import('@actions/workflow-parser/workflows/workflow-schema'),
   ])
-  // By a slip in the package (0.3.61) this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  // A bug in the package (0.3.61) makes this "branch_protection_rule", and "on: repository_dispatch" is refused.
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return parser

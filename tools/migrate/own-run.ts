@@ -10,14 +10,14 @@ export interface Scope {
 const NAME = '(?:port[_-]?)?(?:action[_-]?)?run[_-]?id(?:entifier)?'
 const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
 const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
-/** The id of the run in Port's context or payload, or an input with its name. */
+/** Matches the run id in Port's context or payload, or an input with that name. */
 const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
- * Whether a text is certainly the id of the Port run that started the workflow. A variable or an output counts as what the
- * file gives it: such an expression, or, if it is named for the id, a script that reads it from what Port sent.
+ * Whether a text is certainly the id of the Port run that started the workflow. For a variable or output, the value in
+ * the file counts: such an expression or, if the name suggests the id, a script that reads it from Port's payload.
  */
 export function isOwnRunId(template: string, { root, job, step }: Scope): boolean {
   const source = (onlyExpression(template) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')
@@ -36,7 +36,7 @@ export function isOwnRunId(template: string, { root, job, step }: Scope): boolea
   return !isNeeded && scripts.length > 0 && scripts.every(({ map }) => readsRunId(map))
 }
 
-/** Whether a script can have the id only from Port's context or payload. */
+/** Whether a script can only read the id from Port's context or payload. */
 function readsRunId(step: unknown): boolean {
   const text = [textAt(step, 'run') ?? '', ...textsOf(nodeAt(step, 'env')).values()].join('\n')
   return (

@@ -4,9 +4,9 @@ import { bodyOfGitHub, EXAMPLE_RELAY, readStart, relayMethod } from '../generate
 import { isPortAction, readPortAction, writePortAction } from '../generate/port-action.ts'
 
 /**
- * A Port action with the relay as its backend. What its `workflowInputs` computed, the body computes in the same way.
+ * Returns a Port action with the relay as its backend. The body computes the values that `workflowInputs` computed.
  *
- * @param text the action as exported from Port, JSON
+ * @param text the action as exported from Port (JSON)
  * @returns the action, and what to check or complete
  */
 export function migratePortAction(text: string, relay?: string): { action: JsonObject; notes: string[] } {

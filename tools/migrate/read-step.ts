@@ -3,13 +3,13 @@ import { isOwnRunId, type Scope } from './own-run.ts'
 import * as template from './template.ts'
 import { nodeAt, textAt, textsOf } from './yaml-nodes.ts'
 
-/** What a step tells Port. Texts are as in the workflow, with `${{ }}`. */
+/** A step's reports to Port. Texts are as in the workflow, with `${{ }}`. */
 export interface Report {
   kind: 'log' | 'entity' | 'link' | 'status-label' | 'summary' | 'conclusion'
   text: string
 }
 
-/** Why a step, or the whole workflow, stays as it is. */
+/** The reason why a step, or the whole workflow, is kept unchanged. */
 export class Problem extends Error {
   readonly at: number
   constructor(message: string, at = 0) {
@@ -19,8 +19,8 @@ export class Problem extends Error {
 }
 
 /**
- * What the rest of the workflow says about a step: nothing but Port starts it; other steps read its outputs or its
- * outcome; a later one reads entities from Port; steps of the author follow; the end of its job finishes the Port run.
+ * Facts from the rest of the workflow: only Port starts it; other steps read this step's outputs or outcome; a later
+ * step reads entities from Port; the author's steps follow; the job's end finishes the Port run.
  */
 export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
 
@@ -30,7 +30,7 @@ export const isPortAction = (step: unknown): boolean =>
 /**
  * Reads a step of `port-labs/port-github-action` from its `with:`.
  *
- * @param remark is called with a sentence on what to check
+ * @param remark called with a message on what to check
  * @throws Problem if lines for the action's files can't replace it
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */
@@ -111,7 +111,7 @@ function readPatch(
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
 }
 
-/** What the job's own result doesn't say: the Port run of a green job fails. */
+/** Reports what the job's own result doesn't show: a successful job whose Port run fails. */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
     const references = status.replace(/'[^']*'/g, '')
@@ -124,7 +124,7 @@ function conclusionOf(status: string, condition: string): string {
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 
-/** A link or a JSON list of links, without that of the workflow run, which the action sends. */
+/** Reads a link or a JSON list of links. Omits the workflow run's link because the action sends it. */
 function linkTexts(given: string): string[] {
   if (/^\$\{\{\s*toJSON\(/i.test(given)) throw new Problem('Only the run knows the links of the list.')
   const texts = given.startsWith('[') ? [...given.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) : [given]
@@ -133,7 +133,7 @@ function linkTexts(given: string): string[] {
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
-/** A variable of the step doesn't exist in the step's own `env`, to which the text moves. */
+/** The text moves to the step's own `env`, where the step's variables don't exist yet. */
 const inlineEnv = (text: string, env: Map<string, string>): string =>
   template.mapTemplate(text, source => {
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')

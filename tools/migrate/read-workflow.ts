@@ -7,28 +7,28 @@ import * as yaml from './yaml-nodes.ts'
 import { type Mapping, nodeAt, startOf, textAt } from './yaml-nodes.ts'
 
 export interface MigrateOptions {
-  /** `uses:` of the action. */
+  /** The action's `uses:`. */
   action: string
-  /** Keep log messages of fixed text, too, which the action's own log of steps replaces. */
+  /** Keeps fixed log messages, too, although the action's step log replaces them. */
   keepLogs: boolean
 }
 
 export interface Migrated {
-  /** The workflow's text; as it was if there is nothing to change. */
+  /** The workflow's text, unchanged if there is nothing to migrate. */
   text: string
-  /** What to look at, at lines of the workflow as it was. */
+  /** What to check, with line numbers in the original workflow. */
   remarks: { line: number; message: string }[]
-  /** Its jobs, or those that they call, have the action. */
+  /** Whether its jobs, or the jobs that they call, use the action. */
   reports: boolean
-  /** It can't be migrated. */
+  /** Whether the workflow can't be migrated. */
   refused: boolean
 }
 
 export interface Step {
   map: Mapping
-  /** Where the dash of the list is. */
+  /** The position of the list item's dash. */
   dash: number
-  /** What it tells Port, if lines for the action's files replace it; empty: the action does the work. */
+  /** The reports to Port, if lines for the action's files replace the step; empty if the action does all the work. */
   reports: Report[] | null
 }
 
@@ -36,21 +36,21 @@ export interface Job {
   map: Mapping
   steps: Step[]
   hasAction: boolean
-  /** The workflow that it calls, if that reports to Port by the action. */
+  /** The called workflow, if it reports to Port through the action. */
   calls: Migrated | null
 }
 
 export interface Workflow {
   root: Mapping
   edits: TextEdits
-  /** What starts it. */
+  /** The workflow's triggers. */
   events: string[]
-  /** The inputs that it declares. */
+  /** The workflow's declared inputs. */
   inputs: string[]
   jobs: Job[]
-  /** What the Port run finishes with: the input `report` of the action. */
+  /** How the Port run finishes: the action's `report` input. */
   report: 'job' | 'workflow' | 'updates'
-  /** Adds a remark at the line of a position. */
+  /** Adds a remark at a position's line. */
   remark: (at: number, message: string) => void
 }
 
@@ -86,7 +86,7 @@ export function readWorkflow(
     remark,
   }
   const others = noteOthers(workflow)
-  // The remaining steps decide whether the result of the job finishes the run.
+  // The remaining steps decide whether the job's result finishes the run.
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
   if (readSteps(workflow, concludes, keepLogs) || others) workflow.report = 'updates'
   return workflow
@@ -103,11 +103,11 @@ function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Mig
 }
 
 const PORT_API = /\bapi(\.us)?\.(getport|port)\.io\b/i
-/** Whether a line of steps reads entities from Port. */
+/** Whether a sequence of steps reads entities from Port. */
 const reads = (line: string): boolean =>
   /operation:\s*["']?(GET|SEARCH)\b/i.test(line) || (PORT_API.test(line) && line.includes('entities'))
 
-/** @returns whether a step of Port's action stays that may finish the Port run */
+/** @returns whether a remaining step with Port's action can finish the Port run */
 function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
   const { root, edits, events, inputs, jobs, remark } = workflow
   const byPortOnly = events.every(event => /^(workflow|repository)_dispatch$/.test(event))
@@ -140,19 +140,19 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
   return mayFinish
 }
 
-/** Conditions that the action's own log of steps replaces: the result of the job alone. */
+/** Conditions that depend only on the job's result; the action's step log replaces such messages. */
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
-/** Fixed text says nothing that the action's own log of steps doesn't, unless its condition does. */
+/** Fixed text adds nothing to the action's step log, unless its condition does. */
 function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[] {
   const isPlain = PLAIN_CONDITION.test(textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain
   if (!reports.every(isFixed)) return reports
-  // Other steps read whether it ran.
+  // Other steps check whether this step ran.
   return isReferenced ? [reports[0] ?? { kind: 'log', text: textAt(step, 'name') ?? 'done' }] : []
 }
 
-/** Adds a remark for everything else that calls Port. @returns whether any of it can finish the Port run */
+/** Adds a remark for each other call to Port. @returns whether any call can finish the Port run */
 function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {
@@ -174,7 +174,7 @@ function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
   return mayFinish
 }
 
-/** Whether an action or a workflow of the repository gets the Port run, or a secret of Port. */
+/** Whether one of the repository's actions or workflows gets the Port run or a Port secret. */
 const getsRun = (map: Mapping, scope: Scope): boolean =>
   [...yaml.textsOf(nodeAt(map, 'with')).values()].some(
     text =>

@@ -1,10 +1,10 @@
 import { parseJson } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 
-/** A piece of a text with `${{ }}`: the text itself, or the source of an expression. */
+/** A segment of text with `${{ }}`: literal text, or an expression's source. */
 export type Piece = { text: string } | { expression: string }
 
-/** Splits a text at its `${{ }}`; one that is never closed is text. */
+/** Splits text at each `${{ }}`. An unclosed one is literal text. */
 export function splitTemplate(template: string): Piece[] {
   const pieces: Piece[] = []
   const closed = /\$\{\{((?:'[^']*'|\}(?!\})|[^'}])*)\}\}/y
@@ -21,21 +21,21 @@ export function splitTemplate(template: string): Piece[] {
 export const hasExpression = (template: string): boolean =>
   splitTemplate(template).some(piece => 'expression' in piece)
 
-/** The expression that is the whole text; null if the text is anything else. */
+/** Returns the expression that makes up the whole text, otherwise null. */
 export function onlyExpression(template: string): string | null {
   const [first, ...others] = splitTemplate(template.trim())
   return first && 'expression' in first && others.length === 0 ? first.expression : null
 }
 
-/** Maps each expression of a text; the text around it stays. */
+/** Maps each expression in a text and keeps the surrounding text. */
 export const mapTemplate = (template: string, map: (expression: string) => string): string =>
   splitTemplate(template)
     .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
 
 /**
- * The same text for the `env` of a step. GitHub evaluates `env` before the step's `if`, but `with` after it: an empty
- * output of a step that was skipped would be an error there, so each `fromJSON(x)` reads an empty text as null.
+ * Converts a text for a step's `env`. GitHub evaluates `env` before the step's `if`, but `with` after it. An empty
+ * output of a skipped step would cause an error there, so each `fromJSON(x)` reads an empty text as null.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -57,15 +57,15 @@ function guardEmpty(source: string): string {
 const orNull = (argument: string): string =>
   /^'[^']*'$|\|\|\s*'[^']+'$|^toJSON\(/i.test(argument) ? argument : `${asText(argument)} || 'null'`
 
-/** References that are text whatever they contain. */
+/** References that always contain text. */
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** An expression that results in text: only the empty text is false. */
+/** An expression that results in text, so only the empty text is false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // An expression inside JSON, encoded so that it contains neither quotes nor backslashes: \uE000…\uE001 is part of a
-// JSON string, "\uE002…\uE001" is a value of its own.
+// JSON string, "\uE002…\uE001" is a separate value.
 export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
@@ -77,11 +77,11 @@ export function optionalText(template: string): Json {
 }
 
 /**
- * A value of an entity: JSON with expressions in it. An expression between the quotes of a string stays part of that
- * string, any other one is read as a single JSON value: what a user entered never adds a key.
+ * Reads an entity value: JSON with expressions in it. An expression inside a string's quotes remains part of that
+ * string. Any other expression is read as a single JSON value, so a user's input never adds a key.
  *
  * @param empty the JSON for an empty text
- * @returns undefined if it isn't JSON without its expressions, or an expression ends a string by quotes of its own
+ * @returns undefined if the text without its expressions isn't JSON, or if an expression's own quotes end a string
  */
 export function jsonValue(template: string, empty: string): Json | undefined {
   const marked = textValue(template)
@@ -99,7 +99,7 @@ export function jsonValue(template: string, empty: string): Json | undefined {
 
 const code = (source: string): string => `\uE002${encodeURIComponent(source)}\uE001`
 
-/** The JSON text of values made by the functions above, with `${{ }}`. */
+/** Returns the JSON text, with `${{ }}`, for values from the functions above. */
 export const writeJson = (value: Json): string =>
   JSON.stringify(value, null, 2).replace(STRING, string => {
     if (!/[\uE000\uE002]/.test(string)) return string

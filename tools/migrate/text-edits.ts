@@ -1,4 +1,4 @@
-/** Changes to ranges of a text, applied at once; the text around them stays as it is. */
+/** Changes to ranges of a text. All are applied together, and the surrounding text is kept. */
 export class TextEdits {
   readonly text: string
   readonly #edits: { start: number; end: number; text: string }[] = []
@@ -7,7 +7,7 @@ export class TextEdits {
     this.text = text
   }
 
-  /** The same change twice is one: two jobs may need it. */
+  /** Identical changes count once because two jobs may need the same change. */
   replace(start: number, end: number, text: string): void {
     const isKnown = this.#edits.some(edit => edit.start === start && edit.end === end && edit.text === text)
     if (!isKnown) this.#edits.push({ start, end, text })
@@ -23,13 +23,13 @@ export class TextEdits {
     return this.text.lastIndexOf('\n', at - 1) + 1
   }
 
-  /** After the line's end. */
+  /** The position after the line's end. */
   nextLine(at: number): number {
     const end = this.text.indexOf('\n', at)
     return end === -1 ? this.text.length : end + 1
   }
 
-  /** Columns before a position. */
+  /** The number of columns before a position. */
   columnOf(at: number): number {
     return at - this.lineStart(at)
   }

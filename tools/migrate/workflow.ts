@@ -25,10 +25,10 @@ import {
 } from './yaml-nodes.ts'
 
 /**
- * Replaces the steps that report to Port by hand with lines for the files of the action, which becomes the first step of
- * their jobs. Everything else keeps its text.
+ * Replaces the steps that report to Port by hand with lines for the action's files. The action becomes the first step
+ * of their jobs. All other text is kept.
  *
- * @param called the migrated workflows that it can call, by file name
+ * @param called the migrated workflows that this workflow can call, by file name
  */
 export function migrateWorkflow(
   given: string,
@@ -56,7 +56,7 @@ export function migrateWorkflow(
   }
 }
 
-/** @returns whether its jobs, or those that they call, report by the action now */
+/** @returns whether the workflow's jobs, or the jobs that they call, now report through the action */
 function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   const { root, edits, jobs, events, remark } = workflow
   const busy = jobs.filter(({ steps }) => steps.some(step => step.reports))
@@ -90,7 +90,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
 const PORTS_EVENT = /^(workflow_(dispatch|call)|repository_dispatch)$/
 const PORT = { description: 'What the relay sends', required: false, type: 'string' }
 
-/** Declares the input `port` of a `workflow_dispatch`, in which the relay sends its payload. */
+/** Declares the `workflow_dispatch` input `port`, through which the relay sends its payload. */
 function addPortInput({ root, edits, events }: Workflow): void {
   const on = pairOf(root, 'on')!
   const dispatch = pairOf(on.value, 'workflow_dispatch')
@@ -131,7 +131,7 @@ function insertAction(job: Job, { edits, events, report }: Workflow, action: str
   const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
   const inputs = [
     ...(report === 'job' ? [] : [`report: ${report}`]),
-    // As the step did that is replaced.
+    // Like the replaced step.
     ...(writesEntities ? ['fail-on-report-error: true'] : []),
   ]
   const byOthers = events.some(event => !/^(workflow|repository)_dispatch$/.test(event))
@@ -146,11 +146,11 @@ function insertAction(job: Job, { edits, events, report }: Workflow, action: str
 
 type Permissions = Map<string, string>
 
-/** What `read-all` contains. */
+/** The permissions in `read-all`. */
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** What a job seems to write with GITHUB_TOKEN, from the text of its steps. */
+/** The permissions that a job seems to write with GITHUB_TOKEN, based on its steps' text. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
@@ -163,7 +163,7 @@ const permissionsOf = (permissions: unknown): Permissions => {
   return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
 }
 
-/** What the jobs of a workflow request, which a job that calls it must have. */
+/** The permissions that a workflow's jobs request. A job that calls the workflow must have them. */
 function requestedBy(workflow: string): Permissions {
   const root = parseDocument(workflow).contents
   const requested: Permissions = new Map()
@@ -174,10 +174,10 @@ function requestedBy(workflow: string): Permissions {
 }
 
 /**
- * Gives a job the permissions that the action needs: in its own `permissions`, in those of the workflow, or in new ones.
+ * Gives a job the action's permissions: in the job's `permissions`, in the workflow's, or in new ones.
  *
- * @param more further permissions that it needs
- * @returns the new ones as a text, if it had the repository's default permissions; else null
+ * @param more additional permissions that the job needs
+ * @returns the new permissions as text if the job had the repository's default permissions; otherwise null
  */
 function addPermissions(
   root: unknown,
@@ -216,7 +216,7 @@ function merge(pair: yaml.Entry, needed: Permissions, edits: TextEdits): void {
   edits.replace(startOf(pair.key), yaml.pairEnd(pair, edits), `permissions:${all.join('')}`)
 }
 
-/** Makes a `run:` of a step that reports, or takes it out if it has nothing to say. */
+/** Converts a reporting step to `run:`, or removes the step if it has nothing to report. */
 function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: TextEdits): void {
   if (reports!.length === 0) {
     let end = afterPair(map.items.at(-1)!, edits)
@@ -236,13 +236,13 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
   for (const pair of others) edits.replace(edits.lineStart(startOf(pair.key)), afterPair(pair, edits), '')
 }
 
-/** The shell and folder of the author's own scripts must not change how a report is written. */
+/** Prevents the shell and folder of the author's scripts from changing how a report is written. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => textsOf(nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
   const runsOn = nodeAt(job.map, 'runs-on')
   const labels = textList(mapOf(runsOn) ? nodeAt(runsOn, 'labels') : runsOn)
-  // On Windows, scripts are for PowerShell by default. Only Linux has containers, and their images may have no bash.
+  // On Windows, PowerShell is the default. Only Linux has containers, and their images may lack bash.
   const isUnix = nodeAt(job.map, 'container') || labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
   return {
     ...((shell === undefined ? !isUnix : !/^(bash|sh)\b/.test(shell)) && { shell: 'bash' }),
@@ -250,7 +250,7 @@ function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'
   }
 }
 
-/** The `env` and `run` that append reports to the files of the action. Values reach the script through `env` alone. */
+/** The `env` and `run` that append reports to the action's files. Values reach the script only through `env`. */
 function reportLines(reports: Report[], own: string[][]): { env?: Record<string, string>; run: string } {
   const env: Record<string, string> = Object.fromEntries(own)
   const lines = reports.map(({ kind, text }) => {
@@ -266,21 +266,21 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
   return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
 }
 
-/** In a run that Port didn't start, there may be no such file. */
+/** In a run that Port didn't start, the file may not exist. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
-/** @param mayBeEmpty an empty value wasn't sent */
+/** @param mayBeEmpty whether an empty value is omitted from the report */
 function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
   const unlessEmpty = mayBeEmpty ? `[ -z "$${name}" ] || ` : ''
-  // No user knew the delimiter when the value was entered.
+  // Users can't know the delimiter when they enter the value.
   const end = 'END="end-$GITHUB_RUN_ID-$(date +%s)-$$"'
   const summary = `${end}; printf 'summary<<%s\\n%s\\n%s\\n' "$END" "$${name}" "$END"`
   const entry = kind === 'summary' ? summary : onOneLine(`${kind}=%s`, name)
   return `${unlessEmpty}{ ${entry}; } >> ${file('PORT_RUN')}`
 }
 
-/** A line break in the value would start another entry. */
+/** A line break in the value would start a new entry. */
 const onOneLine = (format: string, name: string): string =>
   `printf '${format}' "$${name}" | tr -d '\\r\\n'; echo`

@@ -9,41 +9,41 @@ export const itemsOf = (node: unknown): Entry[] => mapOf(node)?.items ?? []
 export const keysOf = (node: unknown): string[] => itemsOf(node).map(({ key }) => String(key.value))
 export const isFlow = (node: unknown): boolean => (isMap(node) || isSeq(node)) && node.flow === true
 
-/** A mapping's pair by its key, as GitHub compares keys: exactly. */
+/** Finds a mapping's pair by its exact key, as GitHub compares keys. */
 export const pairOf = (map: unknown, key: string): Entry | undefined =>
   itemsOf(map).find(pair => pair.key.value === key)
 
 export const nodeAt = (node: unknown, ...keys: string[]): Node | null =>
   keys.reduce<unknown>((map, key) => pairOf(map, key)?.value ?? null, node) as Node | null
 
-/** A scalar's text at a path; null for anything else. */
+/** Returns the scalar's text at a path; otherwise null. */
 export function textAt(node: unknown, ...keys: string[]): string | null {
   const found = nodeAt(node, ...keys)
   return isScalar(found) && found.value !== null ? String(found.source ?? found.value) : null
 }
 
-/** The texts of a list, or a text that is a list of one. */
+/** Returns a list's texts, or a single text as a list. */
 export function textList(node: unknown): string[] {
   const one = textAt(node)
   return one === null ? (isSeq(node) ? node.items.flatMap(item => textAt(item) ?? []) : []) : [one]
 }
 
-/** Name → text of a mapping of scalars; names in lower case, as inputs of actions are compared. */
+/** Returns name → text for a mapping of scalars. Names are in lower case, as GitHub compares action inputs. */
 export const textsOf = (node: unknown): Map<string, string> =>
   new Map(itemsOf(node).map(({ key, value }) => [String(key.value).toLowerCase(), textAt(value) ?? '']))
 
 export const startOf = (node: Node): number => node.range![0]
 
-/** Where a pair's own text ends: after its value, or after the colon. */
+/** Returns the end of a pair's own text: after its value, or after the colon. */
 export function pairEnd({ key, value }: Entry, { text }: TextEdits): number {
   if (!value?.range || value.range[1] === value.range[0]) return text.indexOf(':', key.range![1]) + 1
   return startOf(value) + text.slice(startOf(value), value.range[1]).trimEnd().length
 }
 
-/** The start of the line after a pair. */
+/** Returns the start of the line after a pair. */
 export const afterPair = (pair: Entry, edits: TextEdits): number => edits.nextLine(pairEnd(pair, edits) - 1)
 
-/** Each mapping of a block sequence, with the offset of its dash. */
+/** Returns each mapping in a block sequence, with its dash's offset. */
 export function listItems(node: unknown): { map: Mapping; dash: number }[] {
   if (!isSeq(node) || node.flow) return []
   const { items } = node.srcToken as CST.BlockSequence

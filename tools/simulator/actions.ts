@@ -19,7 +19,7 @@ try {
   console.log(\`Copied nothing: \${root} is not in a Git repository.\`)
 }
 `
-/** Replaces any other action: sets the outputs that were given for its step. */
+/** Replaces any other action: sets the outputs that the command line specifies for its step. */
 const LEFT_OUT = `
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, readFileSync } from 'node:fs'
@@ -34,20 +34,20 @@ console.log(names ? 'Left out of the simulation: it has the outputs given for it
 `
 
 interface PlaceOptions {
-  /** The URL of the fake Port. */
+  /** The fake Port's URL. */
   portUrl: string
-  /** This action's credentials, if the workflow has none because it reports by OIDC. */
+  /** This action's credentials, if the workflow has none because it reports through OIDC. */
   credentials: { clientId: string; clientSecret: string } | null
-  /** Outputs of actions that are left out, by `STEP.NAME`. */
+  /** Outputs of omitted actions, by `STEP.NAME`. */
   outputs: Record<string, string>
 }
 
 /**
- * Writes the actions of a workflow to a folder: this one, with the fake Port as its API, and a placeholder for every
- * other, since nothing is fetched.
+ * Writes a workflow's actions to a folder: this action, with the fake Port as its API, and placeholders for all
+ * others, because nothing is downloaded.
  *
- * @returns value of `uses:` → folder, and a sentence for each action that was left out
- * @throws Error if an output is given for a step that has its own
+ * @returns `uses:` value → folder, and a message for each omitted action
+ * @throws Error if an output is specified for a step that produces its own outputs
  */
 export function placeActions(
   folder: string,
@@ -71,7 +71,7 @@ export function placeActions(
     if (names.length > 0) filled.push(`Left out: ${uses}, with the outputs given: ${names.join(', ')}.`)
     else empty.push(uses)
   }
-  // Also those that the repository's composite actions and reusable workflows use.
+  // Includes actions that the repository's composite actions and reusable workflows use.
   const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
   putAction(checkout, CHECKOUT, [], {})
   putAction(other, LEFT_OUT, [], outputs)
@@ -105,7 +105,7 @@ function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['cr
   return own
 }
 
-/** Checks the steps of this workflow only: a reusable workflow or composite action has steps of its own. */
+/** Checks only this workflow's steps, because reusable workflows and composite actions have their own steps. */
 function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
   const outputs: Record<string, Record<string, string>> = {}
   const steps = jobs.flatMap(job => job.steps)
@@ -141,17 +141,17 @@ type Client = { clientId: string; clientSecret: string }
 
 /** The credentials with which a workflow reports to the fake Port. */
 export interface Credentials {
-  /** The credentials of the fake Port from the command line; it generates the rest. */
+  /** The fake Port's credentials from the command line; missing ones are generated. */
   port: Partial<Client>
-  /** Whether the workflow has none, and authenticates to the relay by OIDC instead. */
+  /** Whether the workflow has no credentials and authenticates to the relay through OIDC. */
   byOidc: boolean
-  /** The repository's secrets and variables: those of the command line, and the fake Port's under the workflow's names. */
+  /** The repository's secrets and variables: from the command line, and the fake Port's under the workflow's names. */
   given(client: Client): { secrets: Texts; vars: Texts }
-  /** Notes for the user, one sentence each. */
+  /** Notes for the user, one message each. */
   notes: string[]
 }
 
-/** Finds the names of a workflow's Port credentials, and other secrets and variables that it reads and that aren't set. */
+/** Finds the names of a workflow's Port credentials, and other secrets and variables that it reads but lacks. */
 export function findCredentials(yaml: string, options: { secrets: Texts; vars: Texts }): Credentials {
   const names: { input: 'clientId' | 'clientSecret'; context: 'secrets' | 'vars'; name: string }[] = [
     { input: 'clientId', context: 'vars', name: 'PORT_CLIENT_ID' },

@@ -4,19 +4,19 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload, readClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** What a simulation runs. */
+/** The input of a simulation. */
 export interface SimulationEvent {
   /** `client_payload`, as the relay sends it. */
   payload: JsonObject
-  /** What the webhook asks for; null if the file is a dispatch. */
+  /** The webhook's request; null if the file is a dispatch. */
   invocation: Invocation | null
-  /** The body of the webhook, as Port keeps it; the action fetches from it what didn't fit. */
+  /** The webhook's body, as Port stores it. The action fetches values that didn't fit from this body. */
   body: Json
-  /** Null if the event names none: then the relay's configuration decides. */
+  /** Null if the event doesn't specify it; the relay's configuration then decides. */
   type: string | null
-  /** Whether the body names a workflow to dispatch, not a type. */
+  /** Whether the body names a workflow to dispatch instead of a type. */
   namesWorkflow: boolean
-  /** What the simulation made up, a sentence each. */
+  /** The values that the simulation invented, one message each. */
   notes: string[]
 }
 
@@ -24,9 +24,9 @@ export interface SimulationEvent {
 const RUN_ID = 'r_LocalTrial00000'
 
 /**
- * Reads the file of `--event`: a dispatch as it is, or what the relay makes of a body.
+ * Reads the `--event` file: a dispatch unchanged, or the dispatch that the relay creates from a body.
  *
- * @throws Error with a sentence that names the file
+ * @throws Error with a message that names the file
  */
 export function readEvent(file: string): SimulationEvent {
   const given = parse(file)
@@ -96,9 +96,9 @@ function parse(file: string): unknown {
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
 
 /**
- * Reads a file that the command line names, from the folder in which npm was called.
+ * Reads a file from the command line, relative to the folder in which npm was called.
  *
- * @throws Error with a sentence that names the file and the option
+ * @throws Error with a message that names the file and the option
  */
 export function readText(file: string, option: string): string {
   try {

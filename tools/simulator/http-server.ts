@@ -4,7 +4,7 @@ import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 
-/** A request as it arrived. */
+/** A received request. */
 export type ReceivedRequest = {
   /** Epoch milliseconds. */
   at: number
@@ -13,28 +13,28 @@ export type ReceivedRequest = {
   path: string
   /** Names in lower case. */
   headers: Record<string, string>
-  /** Parsed JSON; the text where it is none; undefined where there was no body. */
+  /** Parsed JSON; the text if the body isn't JSON; undefined without a body. */
   body: unknown
-  /** The status that was answered; undefined while unanswered, and for good when the connection was cut. */
+  /** The response status; undefined before the response, or if the connection was cut. */
   status?: number
 }
 
-/** What goes wrong with the requests that match. */
+/** A fault for matching requests. */
 export type Fault = {
-  /** Which requests; all of them when absent. Asked once for each request that no earlier failure took. */
+  /** Selects requests; default: all. Called once for each request that no earlier failure matched. */
   match?: (request: ReceivedRequest) => boolean
-  /** How many matching requests; 1 when absent, Infinity until cleared. */
+  /** The number of matching requests; default: 1; Infinity until cleared. */
   times?: number
-  /** Answered instead of the true answer. */
+  /** Sent instead of the real response. */
   status?: number
   headers?: Record<string, string>
   /** Body of that response; default: the service's own. */
   body?: unknown
-  /** The connection is cut: before or after the request took effect, or within the answer's body. */
+  /** Cuts the connection: before or after the request takes effect, or within the response's body. */
   cut?: 'before' | 'after' | 'within'
-  /** The answer comes this much later. */
+  /** Delays the response by this time. */
   delayMs?: number
-  /** The request does its work before it fails (a 500 after the run was created, a late response). */
+  /** The request takes effect before it fails (a 500 after the run was created, a late response). */
   takesEffect?: boolean
 }
 
@@ -43,7 +43,7 @@ export type FakeServerEnv = {
   Variables: { request: ReceivedRequest; bytes: number; malformed: boolean }
 }
 
-/** What every fake server can do. */
+/** The methods of every fake server. */
 export type FakeServer = {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
@@ -53,15 +53,15 @@ export type FakeServer = {
   /** Injects failures; returns the function that stops them. */
   fail(failure: Fault): () => void
   clearFailures(): void
-  /** Refuses connections from now on, and cuts open ones; the state stays. */
+  /** Refuses new connections and cuts open ones; keeps the state. */
   stop(): Promise<void>
   /** Listens again on the same port. */
   start(): Promise<void>
-  /** Stops, and cancels everything that was planned. */
+  /** Stops the server and cancels all scheduled work. */
   close(): Promise<void>
 }
 
-/** Sends the head of the response, and the first half of its body. */
+/** Sends the response's headers and the first half of its body. */
 async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   const body = Buffer.from(await c.res.arrayBuffer())
   const headers = { ...Object.fromEntries(c.res.headers), 'content-length': body.length }
@@ -148,7 +148,7 @@ export async function startFakeServer<E extends FakeServerEnv>(
     stop,
     start: async () => {
       if (server.listening) return
-      // In the meantime, the system may have given the port to another process.
+      // In the meantime, the system may have assigned the port to another process.
       await until(() => {
         server = createAdaptorServer({ fetch: app.fetch })
         return listen(port).then(
@@ -205,15 +205,15 @@ function failureResponse(
   })
 }
 
-/** Hono merges the headers of a response that is replaced, unless it is removed first. */
+/** Hono merges a replaced response's headers, unless the response is removed first. */
 function replace(c: Context<FakeServerEnv>, response: Response): void {
   c.res = undefined
   c.res = response
 }
 
 /**
- * Waits until `check` returns something truthy; throws `what` after the timeout. It checks after 10 ms at first, and
- * later after a tenth of the time that it has waited: many tests wait at once.
+ * Waits until `check` returns a truthy value; throws `what` after the timeout. Checks after 10 ms at first,
+ * then after a tenth of the elapsed time, because many tests wait concurrently.
  */
 export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 20_000): Promise<T> {
   const began = performance.now()

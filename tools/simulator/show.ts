@@ -4,7 +4,7 @@ import type { ShownRun, Simulation } from './simulation.ts'
 type Print = (line: string) => void
 const MARK: Record<string, string> = { success: '✓', skipped: '–' }
 
-/** Prints what the workflow did, what Port would show, and how the relay would end a run that the action did not end. */
+/** Prints the workflow's result, Port's view, and how the relay would finish a run that the action didn't finish. */
 export function showSimulation({ jobs, conclusion, port, relay }: Simulation, print: Print): void {
   print('')
   for (const job of jobs) {

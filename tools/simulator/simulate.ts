@@ -23,26 +23,26 @@ export { showSimulation } from './show.ts'
 type Texts = Record<string, string>
 
 export interface SimulationOptions {
-  /** The path of the event's file. */
+  /** The event file's path. */
   event: string
   workflow: string | undefined
   /** The event type. */
   type: string | undefined
   secrets: Texts
   vars: Texts
-  /** Outputs of actions that are left out, by `STEP.NAME`. */
+  /** Outputs of omitted actions, by `STEP.NAME`. */
   outputs: Texts
 }
 
 const REPOSITORY = 'you/your-repository'
 
 /**
- * Runs a workflow on this machine against the fake Port and the fake GitHub. Nothing leaves the machine but
+ * Runs a workflow on this machine against the fake Port and the fake GitHub. Nothing leaves the machine except
  * what the workflow's own `run:` steps send.
  *
- * @param note called with a line on what runs and what is left out
- * @param cancel cancels the workflow run, as the button on GitHub does
- * @throws Error with a sentence on what of the options or the files is wrong
+ * @param note called with a line about what runs and what is omitted
+ * @param cancel cancels the workflow run, like GitHub's cancel button
+ * @throws Error with a message about an invalid option or file
  */
 export async function simulate(
   options: SimulationOptions,
@@ -119,11 +119,11 @@ interface Start {
 }
 
 /**
- * Dispatches as the relay would: by `workflow_dispatch` if the workflow listens to none of the relay's other events, or
+ * Dispatches as the relay would: by `workflow_dispatch` if the workflow has none of the relay's other triggers, or if
  * the body names a workflow.
  *
- * @param type of `--type`
- * @throws Error if nothing would start: GitHub reports no error then
+ * @param type the `--type` option
+ * @throws Error if nothing would start, because GitHub reports no error in that case
  */
 function chooseStart(type: string | undefined, event: SimulationEvent, workflow: SimulationWorkflow): Start {
   const { name, types, inputs } = workflow
@@ -150,7 +150,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
 }
 
 /**
- * As the relay sends them, once GitHub has named what the workflow doesn't declare.
+ * Returns the inputs as the relay sends them after GitHub has reported undeclared inputs.
  *
  * @throws Error with the relay's message if it would send nothing
  */

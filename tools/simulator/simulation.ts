@@ -10,22 +10,22 @@ interface Step {
   log: string[]
 }
 
-/** What a simulation shows. */
+/** A simulation's result. */
 export interface Simulation {
   workflow: string
-  /** What started it. */
+  /** What started the workflow run. */
   started: string
-  /** What the simulation assumed or left out, one sentence each. */
+  /** The simulation's assumptions and omissions, one message each. */
   notes: string[]
   jobs: { name: string; conclusion: string | null; steps: Step[] }[]
   conclusion: string
-  /** Null if the event names no run in Port. */
+  /** Null if the event names no Port run. */
   port: ShownRun | null
-  /** Null if the action has finished the run in Port. */
+  /** Null if the action has finished the Port run. */
   relay: RelayResult | null
 }
 
-/** What the workflow did, as GitHub would show it. */
+/** The workflow's result, as GitHub would show it. */
 export function readResult({ jobs, conclusion }: SimulatedRun): Pick<Simulation, 'jobs' | 'conclusion'> {
   return {
     conclusion,
@@ -44,7 +44,7 @@ export function readResult({ jobs, conclusion }: SimulatedRun): Pick<Simulation,
   }
 }
 
-/** Removes the runner's own lines: the header of the step, and masks. */
+/** Removes the runner's own lines: the step header, and masks. */
 function withoutRunner(log: string): string[] {
   return log
     .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
@@ -54,14 +54,14 @@ function withoutRunner(log: string): string[] {
     .filter(line => line.trim() !== '')
 }
 
-/** How the relay finishes a run in Port that the action didn't finish. */
+/** How the relay finishes a Port run that the action didn't finish. */
 interface RelayResult {
   status: 'SUCCESS' | 'FAILURE'
   label: string
   sentence: string
 }
 
-/** The relay's result for a workflow run that has finished while its run in Port is still in progress. */
+/** Returns the relay's result for a finished workflow run whose Port run is still in progress. */
 export function relayResult({ jobs, conclusion }: SimulatedRun, repository: string): RelayResult {
   const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
     id: databaseId,
@@ -83,7 +83,7 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
   }
 }
 
-/** What happens on GitHub and in Port if no workflow listens to a type, in two sentences. */
+/** Describes in two messages what happens on GitHub and in Port if no workflow handles a type. */
 export function nothingStarts(eventType: string): string {
   const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
   const { label, sentence } = outcomeWithoutRun(
@@ -97,9 +97,9 @@ export function nothingStarts(eventType: string): string {
 export interface ShownRun {
   id: string
   kind: 'action_run' | 'node_run'
-  /** Whether anything was sent to it. */
+  /** Whether the run received any message. */
   isUpdated: boolean
-  /** Whether it is still in progress. */
+  /** Whether the run is still in progress. */
   isOpen: boolean
   status: string
   /** A node run's result. */
@@ -110,12 +110,12 @@ export interface ShownRun {
   summary?: string
   /** A node run's output. */
   output?: Record<string, unknown>
-  /** The final state of each entity that was written. */
+  /** The final state of each written entity. */
   entities: Record<string, unknown>[]
   deleted: { blueprint: string; identifier: string }[]
 }
 
-/** Reads what Port would show of the run; null if the event names none. */
+/** Returns what Port would show of the run; null if the event names no run. */
 export function readPort(port: PortApi, { run_id: id, port: about }: JsonObject): ShownRun | null {
   if (typeof id !== 'string') return null
   const isUpdated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))

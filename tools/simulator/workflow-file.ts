@@ -13,14 +13,14 @@ export interface SimulationWorkflow {
   /** Its name in messages. */
   name: string
   yaml: string
-  /** Its path; null for the default, without `--workflow`. */
+  /** The path; null for the default workflow, without `--workflow`. */
   file: string | null
   /** The folder with `.github`, which `uses: ./…` is relative to. */
   root: string
   workflow: Workflow
-  /** Its types of repository_dispatch; empty for every type, null if it doesn't listen to the event. */
+  /** The repository_dispatch types; empty for every type, null if the workflow has no such trigger. */
   types: string[] | null
-  /** Its inputs of workflow_dispatch; null if it doesn't listen to the event. */
+  /** The workflow_dispatch inputs; null if the workflow has no such trigger. */
   inputs: string[] | null
 }
 
@@ -42,7 +42,7 @@ jobs:
 `
 
 /**
- * Reads the file of `--workflow`; without one, a job that prints the action's outputs.
+ * Reads the `--workflow` file. Without a file, returns a job that prints the action's outputs.
  *
  * @throws Error with GitHub's messages if it doesn't parse, or the reason why the action wouldn't run in it
  */
@@ -61,7 +61,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
   }
   const yaml = readText(file, '--workflow')
   const name = basename(file)
-  // The simulator prints what it leaves out.
+  // The simulator prints what it omits.
   const workflow = await readWorkflow(name, yaml, () => {})
   const { repository_dispatch: byType, workflow_dispatch: byInputs } = workflow.on
   if (!byType && !byInputs) {
@@ -89,7 +89,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
   }
 }
 
-/** Every value of `uses:` in a workflow. */
+/** Returns every `uses:` value in a workflow. */
 const usesOf = ({ jobs }: Workflow): string[] =>
   jobs.flatMap(job => [job.uses, ...job.steps.map(step => step.uses)]).filter(uses => uses !== null)
 
@@ -103,11 +103,11 @@ interface Place {
 }
 
 /**
- * A simulation has this machine's bash and sh: a workflow that needs more is refused before anything runs. This applies
- * to the reusable workflows and composite actions of its repository as well.
+ * Refuses a workflow before anything runs if it needs more than this machine's bash and sh. Also checks the
+ * repository's reusable workflows and composite actions.
  *
  * @param name the workflow's name in messages
- * @throws Error with a sentence
+ * @throws Error with a message
  */
 async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place): Promise<void> {
   for (const { id, container, shell, steps, uses } of jobs) {
@@ -128,7 +128,7 @@ async function checkWorkflowFile(caller: string, uses: string, place: Place): Pr
   if (!existsSync(file))
     throw new Error(`${caller} calls ${uses}, which does not exist in ${place.root}: correct its path.`)
   const name = uses.slice(2)
-  // The simulator prints what it leaves out.
+  // The simulator prints what it omits.
   const called = await readWorkflow(name, await readFile(file, 'utf8'), () => {})
   await refuseOtherSystems(name, called, inside)
 }
@@ -155,20 +155,20 @@ async function refuseShells(
 async function checkAction(user: string, uses: string, place: Place): Promise<void> {
   const directory = resolve(place.root, uses)
   const inside = enter(user, uses, directory, place)
-  // A missing one is reported when it is read.
+  // A missing file is reported when it is read.
   if (!existsSync(join(directory, 'action.yml'))) return
   const { runs } = await readAction(directory)
   if (runs.using === 'composite') await refuseShells(uses, runs.steps, null, inside)
 }
 
-/** GitHub rejects a cycle, and the simulator would never finish. */
+/** GitHub rejects a cycle. The simulator would never finish. */
 function enter(user: string, uses: string, file: string, { root, way }: Place): Place {
   if (way.includes(file))
     throw new Error(`${user} uses ${uses}, which has led to it: GitHub refuses a circle.`)
   return { root, way: [...way, file] }
 }
 
-/** The permissions that jobs with the action lack on GitHub, one sentence each. */
+/** Returns a message for each permission that jobs with the action lack on GitHub. */
 export function missingPermissions({ name, workflow }: SimulationWorkflow): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses }) => uses !== null && isOurs(uses))
@@ -193,7 +193,7 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
   return typeof given === 'string' && levels.includes(given)
 }
 
-/** The outputs of the action that later steps read and this run didn't have, one sentence each. */
+/** Returns a message for each action output that later steps read and this run didn't have. */
 export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: SimulatedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))

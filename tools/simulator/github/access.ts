@@ -7,7 +7,7 @@ import type { Access, GitHubApp, Permissions, Repository } from './types.ts'
 
 const RANK: Record<Access, number> = { none: 0, read: 1, write: 2 }
 
-/** The grant behind `Authorization: token …` or `Bearer …`, or GitHub's refusal. */
+/** Returns the grant for `Authorization: token …` or `Bearer …`, or GitHub's refusal. */
 export function authenticate(state: GitHubState, authorization: string | undefined): Grant | Response {
   const token = bearer(authorization)
   if (!token) return refuse(401, 'Requires authentication')
@@ -17,7 +17,7 @@ export function authenticate(state: GitHubState, authorization: string | undefin
   return grant
 }
 
-/** What a grant may do in a repository: the lower of what the token and what the repository allow. */
+/** Returns a grant's permissions in a repository: the lower of the token's and the repository's. */
 export function permissionsIn(grant: Grant, repository: Repository): Required<Permissions> {
   const lower = (name: keyof Permissions): Access => {
     const theirs = grant.permissions ? (grant.permissions[name] ?? 'none') : 'write'
@@ -30,7 +30,7 @@ export function permissionsIn(grant: Grant, repository: Repository): Required<Pe
   }
 }
 
-/** The repository, if the grant sees it and may do what `needs` says; else GitHub's 404 or 403. */
+/** Returns the repository if the grant can see it and has the permissions in `needs`; otherwise GitHub's 404 or 403. */
 export function openRepository(
   state: GitHubState,
   grant: Grant,
@@ -40,7 +40,7 @@ export function openRepository(
   const repository = state.repositories.get(fullName.toLowerCase())
   const listed =
     !grant.repositories || grant.repositories.some(name => name.toLowerCase() === fullName.toLowerCase())
-  // To a token that may not see it, a repository does not exist.
+  // A repository doesn't exist for a token that has no access to it.
   if (!repository || !listed) return refuse(404, 'Not Found')
   if (!needs) return repository
   const [name, access] = needs
@@ -51,7 +51,7 @@ export function openRepository(
   })
 }
 
-/** The App whose JWT this is: RS256, `iss` its id or client id, alive for ten minutes at most. */
+/** Returns the App that signed this JWT: RS256, `iss` is its id or client id, valid for at most ten minutes. */
 export async function authenticateApp(
   state: GitHubState,
   authorization: string | undefined,
@@ -64,7 +64,7 @@ export async function authenticateApp(
         algorithms: ['RS256'],
         requiredClaims: ['iat', 'exp'],
       })
-      // Octokit sends `iss` as a number where the id is one, against the standard; GitHub takes it.
+      // Octokit sends a numeric `iss` as a number, against the standard. GitHub accepts it.
       if (![String(app.id), app.clientId].includes(String(payload.iss))) continue
       if ((payload.exp as number) - Date.now() / 1000 > 600) {
         return refuse(401, "'Expiration time' claim ('exp') is too far in the future")
@@ -95,7 +95,7 @@ export function refuse(
   return Response.json(errorBody(status, message, docs), { status, headers })
 }
 
-/** GitHub's message for the first mistake in a request's body. */
+/** Returns GitHub's message for the first mistake in a request's body. */
 export function invalidRequest(errors: ErrorObject[], docs: string): Response {
   const words = errors.map(inWords)
   return refuse(422, `Invalid request.\n\n${words.join('\n')}`, docs)
@@ -122,7 +122,7 @@ function inWords({ keyword, params, instancePath, data, message }: ErrorObject):
   }
 }
 
-/** Bodies and headers of the limits, from GitHub's page on rate limits. */
+/** Rate-limit response bodies and headers, from GitHub's documentation. */
 export const limits = {
   secondary: (requestId: string) =>
     errorBody(
@@ -135,7 +135,7 @@ export const limits = {
   tooMany: () => errorBody(429, 'API rate limit exceeded for user ID 583231.', LIMIT_DOCS),
 }
 
-/** As `x-github-request-id` looks. */
+/** Generates an `x-github-request-id`. */
 export function requestId(): string {
   const hex = randomUUID().replaceAll('-', '').toUpperCase()
   return [hex.slice(0, 4), hex.slice(4, 10), hex.slice(10, 18), hex.slice(18, 26)].join(':')
@@ -148,9 +148,9 @@ export function failureResponse(status: number): { body: unknown; headers: Recor
   return { body, headers: { 'x-github-request-id': requestId() } }
 }
 
-/** The context of a route: whose request it is. */
+/** A route's context: who sent the request. */
 export type GitHubEnv = {
-  /** `forwarded`: of a request that came under the repository's id. */
+  /** `forwarded`: the request used the repository's id. */
   Bindings: FakeServerEnv['Bindings'] & { forwarded?: FakeServerEnv['Variables'] }
   Variables: FakeServerEnv['Variables'] & { grant: Grant }
 }

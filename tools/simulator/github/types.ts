@@ -18,7 +18,7 @@ type DeclaredWorkflow = {
   }
   /** Default: `active`. */
   state?: 'active' | 'disabled_manually'
-  /** Its file; default: one with the triggers above. */
+  /** The workflow file; default: a file with the triggers above. */
   content?: string
 }
 
@@ -67,7 +67,7 @@ export type Dispatch = {
   repository: string
   eventType: string
   clientPayload: Record<string, unknown>
-  /** The header as it came. */
+  /** The header as received. */
   authorization: string
 }
 
@@ -79,12 +79,12 @@ export type WorkflowDispatch = {
   /** Path of the workflow file. */
   workflow: string
   ref: string
-  /** As they came. */
+  /** As received. */
   inputs: Record<string, string>
   /** With the workflow's defaults. */
   allInputs: Record<string, string>
   runId: number
-  /** The header as it came. */
+  /** The header as received. */
   authorization: string
 }
 
@@ -191,7 +191,7 @@ export type GitHubApiOptions = {
    * that don't know the field ignore it, or refuse it.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
-  /** How long after its creation a run is shown, in lists and by its id; default: at once. */
+  /** How long after its creation a run appears in lists and by its id; default: immediately. */
   shownAfterMs?: number
   /** The order of runs in a list, from newest first; default: unchanged. */
   order?: (runs: GitHubRun[]) => GitHubRun[]
@@ -214,7 +214,7 @@ export type GitHubApi = FakeServer & {
   createToken(token?: NewToken): string
   createApp(app?: { permissions?: Permissions; repositories?: string[] }): GitHubApp
   readonly dispatches: Dispatch[]
-  /** Called right after an accepted dispatch; returns the function that removes the listener. */
+  /** Calls `listener` after each accepted dispatch; returns the function that removes the listener. */
   onDispatch(listener: (dispatch: Dispatch) => unknown): () => void
   readonly workflowDispatches: WorkflowDispatch[]
   onWorkflowDispatch(listener: (dispatch: WorkflowDispatch) => unknown): () => void
@@ -237,7 +237,7 @@ export type GitHubApi = FakeServer & {
     tooMany(retryAfter: number, when?: When): () => void
     serverError(effect: { create: boolean; status?: number } & When): () => void
     cut(effect: { create: boolean } & When): () => void
-    /** The same as `stop()`; `start()` brings it back. */
+    /** The same as `stop()`; `start()` restarts the server. */
     down(): Promise<void>
   }
 }

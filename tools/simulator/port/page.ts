@@ -5,24 +5,24 @@ import type { FakeServerEnv } from '../http-server.ts'
 import { newRun, type PortRun, type PortState, updateRun } from './state.ts'
 import { type PortAction, sendWebhook } from './webhook.ts'
 
-/** A button of the page: an action of Port, and what its form contains at first. */
+/** A button on the page: a Port action and its form's initial values. */
 interface PortButton {
   action: PortAction
-  /** Of an action that runs on an entity. */
+  /** For an action that runs on an entity. */
   entity?: string
   inputs: Record<string, unknown>
 }
 
 export interface PortPage {
   buttons: PortButton[]
-  /** The relay's address now. */
+  /** The relay's current URL. */
   relay: () => string
 }
 
 /** Pages of the fake Port for a browser: `/` has the buttons and the runs; `/runs/:id` is a run. Port's API is next to it. */
 export function pageRoutes(state: PortState, page: () => PortPage | null): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  /** Without a page, Port's API responds. */
+  /** If no page matches, Port's API responds. */
   const shown =
     (handler: (c: Context<FakeServerEnv>, page: PortPage) => Response | Promise<Response>) =>
     (c: Context<FakeServerEnv>, next: Next) => {

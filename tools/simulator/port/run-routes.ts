@@ -16,7 +16,7 @@ import {
 const RUN = '/v1/actions/runs/{run_id}'
 type Ending = 'SUCCESS' | 'FAILURE'
 
-/** `POST /v1/actions/{action}/runs`: a run of an action, started by its API. */
+/** `POST /v1/actions/{action}/runs`: creates an action run through the API. */
 export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
   app.post('/:action/runs', c => {
@@ -101,7 +101,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
   })
 
   const runOfResponse = (method: string, run: PortRun, version: string | undefined) => {
-    // Absent fields must be absent, as in JSON, before the schema sees them.
+    // Absent fields must be absent, as in JSON, before schema validation.
     const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
     // `payload.body` is what the action's author templated, whatever Port's description says about it.
     if (version === 'v2')
@@ -132,7 +132,7 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Fak
     if (!run) return refuse('nodeRunNotFound')
     if (run.finishedAt) return refuse('runExhausted')
     const patch = body as Partial<PortNodeRun>
-    // `output` has the default {}: a call that leaves it out empties it.
+    // `output` has the default {}, so a call that omits it clears it.
     Object.assign(run, patch, { output: patch.output ?? {} })
     if (run.status === 'COMPLETED') run.finishedAt = new Date().toISOString()
     return Response.json({ ok: true })

@@ -10,7 +10,7 @@ export type PortState = {
   runs: Map<string, PortRun>
   nodeRuns: Map<string, PortNodeRun>
   entities: PortEntity[]
-  /** Undefined until one is declared: then every blueprint is known. */
+  /** Undefined until a blueprint is declared; until then, every blueprint is known. */
   blueprints?: Map<string, Record<string, unknown>>
 }
 
@@ -34,7 +34,7 @@ export function randomId(): string {
     .slice(0, 16)
 }
 
-/** The current token, or a new one after it has expired: Port issues the same one until then. */
+/** Returns the current token, or a new token after it expires. Port reissues the same token until then. */
 export function currentToken(state: PortState): { value: string; expiresAt: number } {
   if (!state.token || state.token.expiresAt <= Date.now()) {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -72,7 +72,7 @@ export function newRun({ payload, ...given }: NewPortRun): PortRun {
   }
 }
 
-/** Applies the changes of a call; a status finishes the run. */
+/** Applies a call's changes; a status finishes the run. */
 export function updateRun(run: PortRun, patch: Partial<PortRun>): void {
   const now = new Date().toISOString()
   Object.assign(run, patch, { updatedAt: now })
@@ -103,7 +103,7 @@ export function shownRun(
 
 export type PortLog = { id: string; message: string /** Epoch milliseconds. */; at: number }
 
-/** An action run as Port knows it. Times are ISO 8601. */
+/** An action run in Port. Times are ISO 8601. */
 export type PortRun = {
   id: string
   action: string
@@ -119,7 +119,7 @@ export type PortRun = {
   synchronized: boolean
   /** The request that Port sent for this run; `payload.body` as rendered. */
   payload: Record<string, unknown>
-  /** What `PATCH …/response` has set. */
+  /** The values that `PATCH …/response` set. */
   response?: Record<string, unknown>
   logs: PortLog[]
   createdAt: string
@@ -147,7 +147,7 @@ export type PortEntity = {
   team?: unknown
   properties: Record<string, unknown>
   relations: Record<string, unknown>
-  /** The run it was tied to by the last call. */
+  /** The run from the last call. */
   runId?: string
   createdAt: string
   updatedAt: string
@@ -159,7 +159,7 @@ export type NewPortRun = Partial<Omit<PortRun, 'logs'>>
 export type PortApiOptions = {
   clientId?: string
   clientSecret?: string
-  /** How long a token is valid, in seconds; 10,800 when absent. */
+  /** The token lifetime (seconds); default: 10,800. */
   expiresIn?: number
   /** Blueprints by identifier, each with the JSON Schema of its entities' properties. All others are unknown, unless none is given. */
   blueprints?: Record<string, Record<string, unknown>>
@@ -173,10 +173,10 @@ export type PortApi = FakeServer & {
   expiresIn: number
   createRun(run?: NewPortRun): PortRun
   createNodeRun(run?: { id?: string }): PortNodeRun
-  /** The state now, live; throws on an unknown id. */
+  /** The current, live state; throws on an unknown id. */
   run(id: string): PortRun
   nodeRun(id: string): PortNodeRun
-  /** Finishes a run as a user does in Port; the label stays what it was, if none is given. */
+  /** Finishes a run as a user does in Port; keeps the label if none is given. */
   endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
   readonly entities: PortEntity[]
   /** From the first call on, other blueprints are unknown. */

@@ -3,7 +3,7 @@ import type { Json, JsonObject } from '../../../port/types.ts'
 import { renderBody } from '../../generate/render-body.ts'
 import type { PortRun } from './state.ts'
 
-/** What the fake Port reads of an action's definition. */
+/** The fields of an action's definition that the fake Port reads. */
 export interface PortAction {
   identifier: string
   title: string
@@ -22,7 +22,7 @@ interface InputDefinition {
   description?: string
   enum?: string[]
   default?: Json
-  /** `entity`: the identifier of one, of `blueprint`. */
+  /** `entity`: an entity's identifier; its blueprint is `blueprint`. */
   format?: string
   blueprint?: string
 }
@@ -33,11 +33,11 @@ interface WebhookResponse {
 }
 
 /**
- * Sends the webhook that Port sends when a user runs an action: its body rendered, and signed with the client secret.
+ * Sends the webhook that Port sends when a user runs an action: renders its body and signs it with the client secret.
  *
- * @param run its `properties` are the inputs
- * @param relay the origin of the relay, instead of that of the definition
- * @param path instead of the definition's
+ * @param run a run whose `properties` are the inputs
+ * @param relay the relay's origin; overrides the definition's
+ * @param path overrides the definition's path
  */
 export async function sendWebhook(
   { identifier, trigger, invocationMethod }: PortAction,

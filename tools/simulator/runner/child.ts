@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
 import { type JobState, runnerContext, type Scope } from './job-state.ts'
 
-/** Runs a process of a step, until the job may run nothing any more. */
+/** Runs a step's process unless the job has been stopped. */
 export async function runInJob(
   state: JobState,
   spec: {
@@ -18,14 +18,14 @@ export async function runInJob(
   return await runChild({ ...spec, kill: state.ended, graceMs: state.run.options.cancelGraceMs ?? 7500 })
 }
 
-/** The exit code of a process that a signal has ended is 128 and the signal's number. */
+/** A process that a signal ended has the exit code 128 plus the signal's number. */
 type ChildEnd = { exitCode: number; stdout: string; stderr: string }
 
 /**
- * Runs a process in a group of its own until it has ended and its output is read.
+ * Runs a process in its own group until it has exited and its output is read.
  *
  * `stop` ends it as the runner does: SIGINT to the process, SIGTERM after the grace time (ms), SIGKILL to
- * the group after the same time again. `kill` ends the group at once.
+ * the group after the same time again. `kill` kills the group immediately.
  * Source: ProcessInvoker.cs of actions/runner.
  */
 async function runChild(spec: {
@@ -55,7 +55,7 @@ async function runChild(spec: {
     try {
       process.kill(group ? -child.pid : child.pid, name)
     } catch {
-      // It has exited in the meantime.
+      // The process has exited in the meantime.
     }
   }
   const killNow = () => signal('SIGKILL', true)
@@ -88,7 +88,7 @@ async function runChild(spec: {
   const endWith = (code: number | null, name: NodeJS.Signals | null) =>
     ended.resolve(code ?? 128 + constants.signals[name!])
   child.on('close', endWith)
-  // A process it left behind may hold its output open: the runner waits five seconds for it, then goes on.
+  // A background process can keep the output open. The runner waits five seconds for it, then continues.
   child.on('exit', (code, name) => later(5000, () => endWith(code, name)))
   spec.stop.addEventListener('abort', stop, { once: true })
   spec.kill.addEventListener('abort', killNow, { once: true })
@@ -114,7 +114,7 @@ const githubVariables =
   'repository repository_id repository_owner repository_owner_id run_attempt run_id run_number server_url sha ' +
   'triggering_actor workflow workflow_ref workflow_sha workspace'
 
-/** The machine's environment: of the caller's only what a process cannot do without. */
+/** The machine's environment. Only includes the caller's variables that a process can't run without. */
 function machineEnv(state: JobState): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR'].flatMap(name => {
     const value = process.env[name]
@@ -123,13 +123,13 @@ function machineEnv(state: JobState): Record<string, string> {
   return { ...Object.fromEntries(kept), ...state.run.options.env }
 }
 
-/** What the author sees as the `env` context: workflow, job, `GITHUB_ENV`. */
+/** The `env` context that the author sees: workflow, job, `GITHUB_ENV`. */
 export function scopeEnv(state: JobState, scope: Scope): Record<string, string> {
   return { ...state.scope.env, ...state.addedEnv, ...(scope === state.scope ? {} : scope.env) }
 }
 
 /**
- * The whole environment of a step's process, as the runner gives it. `GITHUB_TOKEN` is not in it.
+ * Returns a step process's complete environment, as the runner sets it, without `GITHUB_TOKEN`.
  * Source: https://docs.github.com/actions/reference/variables-reference
  */
 export function stepEnv(

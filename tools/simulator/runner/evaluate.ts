@@ -7,7 +7,7 @@ import { TokenType } from '@actions/expressions/lexer'
 import { truthy } from '@actions/expressions/result'
 import { Expression, type Template } from './template.ts'
 
-/** What `${{ }}` can see: plain JSON values by context name. A context that is absent is null. */
+/** The contexts that `${{ }}` can read: plain JSON values by context name. An absent context is null. */
 export type Contexts = { [name: string]: unknown }
 
 /** The results of the status functions of `if:`; absent if GitHub doesn't allow them. */
@@ -15,7 +15,7 @@ export type Status = { success: boolean; failure: boolean; cancelled: boolean }
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value }
 
-/** Whether an `if:` holds, by GitHub's rules of truth. */
+/** Whether an `if:` condition is true by GitHub's rules. */
 export function evaluateCondition(
   condition: Expression | string,
   contexts: Contexts,
@@ -25,7 +25,7 @@ export function evaluateCondition(
   return truthy(evaluateToData(condition, contexts, status))
 }
 
-/** Evaluates every expression in a value and keeps the rest as it is. */
+/** Evaluates every expression in a value and keeps the rest unchanged. */
 export function evaluate(template: Template, contexts: Contexts): Value {
   if (template instanceof Expression)
     return JSON.parse(JSON.stringify(evaluateToData(template, contexts), data.replacer))
@@ -50,10 +50,10 @@ export function evaluateTexts(
   return Object.fromEntries(Object.entries(mapping).map(([key, item]) => [key, evaluateText(item, contexts)]))
 }
 
-/** The error of GitHub's evaluator for an expression: it fails the step, not the simulation. */
+/** An error from GitHub's expression evaluator. The error fails the step, not the simulation. */
 export class EvaluationError extends Error {}
 
-/** Evaluates with GitHub's evaluator; throws its error with the expression as written, and its place. */
+/** Evaluates with GitHub's evaluator. Throws its error with the original expression and position. */
 function evaluateToData({ source, written, place }: Expression, contexts: Contexts, status?: Status) {
   try {
     return run(source, contexts, status)
@@ -114,13 +114,13 @@ function statusFunction(name: string, response: boolean): FunctionDefinition {
 const digest = (content: Buffer) => createHash('sha256').update(content).digest()
 
 /**
- * `hashFiles()`: the SHA-256 of the SHA-256 of each file in the job's folder that matches a pattern, and none with `!`;
+ * `hashFiles()`: the SHA-256 of the SHA-256 of each file in the job's folder that matches a pattern but no `!` pattern;
  * empty if no file matches. Files outside that folder don't count.
  * Source: hashFiles.ts of actions/runner.
  */
 function hashFiles(workspace: string): FunctionDefinition {
   return {
-    // The evaluator reads it from here.
+    // The evaluator reads the function from here.
     name: 'hashfiles',
     minArgs: 1,
     maxArgs: 255,
@@ -128,7 +128,7 @@ function hashFiles(workspace: string): FunctionDefinition {
       const texts = patterns.map(pattern => pattern.coerceString())
       const exclude = texts.filter(text => text.startsWith('!')).map(text => text.slice(1))
       const named = texts.filter(text => !text.startsWith('!'))
-      // A pattern may be absolute, and two may name one file.
+      // A pattern can be absolute, and two patterns can match the same file.
       const found = new Set(
         globSync(named, { cwd: workspace, exclude }).map(file => resolve(workspace, file)),
       )

@@ -3,7 +3,7 @@ import type { Contexts, Status } from './evaluate.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import type { RunOptions, SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
-/** A run in progress: what all its jobs share. */
+/** The state that all jobs of a run in progress share. */
 export type RunState = {
   options: RunOptions
   runId: number
@@ -21,7 +21,7 @@ export type RunState = {
   publish: () => void
 }
 
-/** Where a step stands: in the job itself or in a composite action, each with its own `steps` and status. */
+/** A step's scope: the job itself or a composite action, each with its own `steps` and status. */
 export type Scope = {
   steps: Record<string, { outcome: StepResult; conclusion: StepResult; outputs: Record<string, string> }>
   inputs: unknown
@@ -31,11 +31,11 @@ export type Scope = {
   env: Record<string, string>
   failed: boolean
   simulated: SimulatedStep[]
-  /** The time-out of the composite step around it. */
+  /** The surrounding composite step's timeout. */
   stop: AbortSignal | null
-  /** What is cleaned up at the end, last-in first-out; those of a composite action are one step of its job. */
+  /** Post steps, run last-in first-out. A composite action's post steps are a single step of its job. */
   posts: PostStep[]
-  /** Gives the composite step around it its post. */
+  /** Registers the surrounding composite step's post step. */
   registerAround: (() => void) | null
 }
 
@@ -53,7 +53,7 @@ export type JobState = {
   /** github, vars, needs, strategy, matrix. */
   contexts: Contexts
   scope: Scope
-  /** What steps added through `GITHUB_ENV` and `GITHUB_PATH`. */
+  /** The values that steps added through `GITHUB_ENV` and `GITHUB_PATH`. */
   addedEnv: Record<string, string>
   addedPath: string[]
   masker: Masker
@@ -62,23 +62,23 @@ export type JobState = {
   workspace: string
   oidc: { url: string; requestToken: string } | null
   cancelled: AbortSignal
-  /** Nothing may run any more. */
+  /** No further step or process can run. */
   ended: AbortSignal
 }
 
-/** `job.status`, and how the status functions of `if:` answer. */
+/** `job.status`, and the results of the `if:` status functions. */
 export function jobStatus(state: JobState): 'success' | 'failure' | 'cancelled' {
   if (state.cancelled.aborted) return 'cancelled'
   return state.scope.failed ? 'failure' : 'success'
 }
 
-/** The answers of `success()`, `failure()` and `cancelled()` in a scope: a composite action has its own. */
+/** Returns `success()`, `failure()`, and `cancelled()` for a scope. A composite action has its own results. */
 export function scopeStatus(state: JobState, scope: Scope): Status {
   const cancelled = state.cancelled.aborted
   return { success: !cancelled && !scope.failed, failure: !cancelled && scope.failed, cancelled }
 }
 
-/** Everything `${{ }}` may see in a step. */
+/** Returns every context that `${{ }}` can read in a step. */
 export function stepContexts(state: JobState, scope: Scope, env: Record<string, string>): Contexts {
   const { run, contexts } = state
   const github = contexts.github as Record<string, unknown>

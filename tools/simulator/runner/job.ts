@@ -30,7 +30,7 @@ export type JobPlan = {
   cancelled: AbortSignal
 }
 
-/** Runs one job: its steps, then their posts last-in first-out. No process outlives it. */
+/** Runs one job: its steps, then their post steps last-in first-out. No process outlives the job. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   const { job, simulated: played, contexts } = plan
   if (job.container !== null) refuse(`"container" in job ${job.id}`)
@@ -134,7 +134,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
-  // GitHub's numbers leave a gap: every step may have a post, and the last one is next to "Complete job".
+  // GitHub's step numbers leave a gap: every step can have a post step, and the last precedes "Complete job".
   const arrange = () => {
     const posts = scope.posts.map(post => post.record).reverse()
     const starts = [setUp, ...pres, ...mains]
@@ -208,7 +208,7 @@ function mayMintTokens(job: WorkflowJob): boolean {
 }
 
 /**
- * Kills every process that a job left behind, even a detached one: as the runner does, by the
+ * Kills every process that a job left behind, even a detached one. Finds them as the runner does, by the
  * `RUNNER_TRACKING_ID` in its environment. Returns the killed processes. Systems without `/proc` find none.
  * Source: JobExtension.cs of actions/runner.
  */
@@ -224,7 +224,7 @@ async function endOrphans(trackingId: string): Promise<Process[]> {
       try {
         process.kill(pid, 'SIGKILL')
       } catch {
-        // It has exited in the meantime.
+        // The process has exited in the meantime.
       }
     }
     await sleep(10)
@@ -234,7 +234,7 @@ async function endOrphans(trackingId: string): Promise<Process[]> {
 
 type Process = { pid: number; command: string }
 
-/** The live processes of the job, by their id and by their environment. Systems without `/proc` have none. */
+/** Returns the job's live processes, found by their id and environment. Systems without `/proc` have none. */
 async function findProcesses(
   belongs: (id: string, environment: () => Promise<string[]>) => Promise<boolean>,
 ): Promise<Process[]> {
@@ -244,14 +244,14 @@ async function findProcesses(
       const environment = async () => (await readSettled(id, 'environ')).split('\0')
       if (!(await belongs(id, environment))) return []
       const command = await readSettled(id, 'cmdline')
-      // A process that has exited has none.
+      // An exited process has no environment.
       return command === '' ? [] : [{ pid: Number(id), command: command.replaceAll('\0', ' ').trim() }]
     }),
   )
   return found.flat()
 }
 
-/** During `execve` Linux shows a live process with neither command line nor environment: it is read again. */
+/** During `execve`, Linux shows a live process without command line and environment, so the process is read again. */
 async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<string> {
   const read = (name: string) => attempt(() => readFileSync(`/proc/${id}/${name}`, 'utf8')) ?? ''
   for (let n = 0; n < 100; n++) {

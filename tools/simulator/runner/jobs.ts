@@ -26,7 +26,7 @@ type Call = {
   prefix: string
 }
 
-/** Runs a workflow's jobs: each as soon as the jobs that it needs are complete, matrix legs concurrently. */
+/** Runs a workflow's jobs, each as soon as the jobs that it needs are complete. Matrix legs run concurrently. */
 export async function playJobs(run: RunState, call: Call): Promise<Record<string, JobResult>> {
   const { workflow } = call
   const results: Record<string, JobResult> = {}
@@ -161,7 +161,7 @@ async function playLeg(
   return { result: simulated.result!, outputs: simulated.outputs }
 }
 
-/** A reusable workflow of the same repository: its jobs replace the job that calls it. */
+/** Replaces a job that calls a reusable workflow in the same repository with that workflow's jobs. */
 async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promise<JobResult> {
   if (!job.uses!.startsWith('./'))
     refuse(`the reusable workflow "${job.uses}": only those of the same repository`)
@@ -208,7 +208,7 @@ function jobConditionStatus(run: RunState, ancestors: StepResult[]): Status {
   }
 }
 
-/** A leg's values are added in brackets, unless the name already is an expression. */
+/** Appends a leg's values in parentheses, unless the name is already an expression. */
 function displayName(job: WorkflowJob, contexts: Contexts, matrix: Record<string, unknown> | null): string {
   const name =
     job.name === null ? job.id : evaluateText(job.name, { ...contexts, matrix, strategy: contexts.strategy })
@@ -222,7 +222,7 @@ function displayName(job: WorkflowJob, contexts: Contexts, matrix: Record<string
 type Leg = Record<string, unknown>
 
 /**
- * Every combination of a matrix, after `exclude` and `include`; one null for a job without a matrix.
+ * Returns every combination of a matrix, after `exclude` and `include`; a single null for a job without a matrix.
  * Source: https://docs.github.com/actions/how-tos/write-workflows/choose-what-workflows-do/run-job-variations
  */
 function expandMatrix(matrix: Record<string, unknown> | null): (Leg | null)[] {
@@ -252,8 +252,8 @@ function matches(rule: Leg, leg: Leg, keys: string[]) {
 }
 
 /**
- * The `inputs` context of a workflow that is called or dispatched by hand: given values in their declared
- * type, defaults for the rest. Throws, naming each, when required inputs are missing or unknown ones given.
+ * Returns the `inputs` context of a called or manually dispatched workflow: given values in their declared
+ * type, and defaults for the rest. Throws an error that lists missing required inputs or unknown inputs.
  */
 export function workflowInputs(
   workflow: Workflow,

@@ -7,8 +7,8 @@ let hooked = false
 /**
  * GitHub's own workflow parser and expression evaluator, loaded on first use.
  *
- * The parser imports its JSON schemas without an import attribute, which plain Node refuses: a load hook,
- * limited to those files, adds it. Vite loads JSON by itself, without the hook.
+ * The parser imports its JSON schemas without an import attribute, and plain Node refuses that. A load hook,
+ * limited to those files, adds the attribute. Vite loads JSON without the hook.
  */
 export async function loadParser() {
   if (!hooked) {
@@ -33,10 +33,10 @@ export async function loadParser() {
 }
 
 /**
- * Writes every text of a YAML document on one line. For a text of several lines with a `${{ }}` in it, GitHub's
- * parser (0.3.61) uses the file's lines, indented and not folded, but GitHub uses the text.
+ * Writes every text in a YAML document on one line. For a multi-line text that contains `${{ }}`, GitHub's
+ * parser (0.3.61) uses the file's indented, unfolded lines, but GitHub uses the text.
  *
- * @param yaml the file that the parser reads: its messages have the line numbers of this file
+ * @param yaml the file that the parser reads; its messages have this file's line numbers
  */
 export function onOneLine(yaml: string): string {
   const document = parseDocument(yaml)

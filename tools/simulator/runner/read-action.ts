@@ -8,7 +8,7 @@ type Mapping = { [key: string]: Template }
 
 export type Action = {
   directory: string
-  /** Defaults by input name; an input without one is the empty text. */
+  /** Defaults by input name; an empty text for an input without a default. */
   inputs: Record<string, { default: Template; deprecation: string | null }>
   runs:
     | {
@@ -22,7 +22,7 @@ export type Action = {
     | { using: 'composite'; steps: WorkflowStep[]; outputs: Mapping }
 }
 
-/** Reads the `action.yml` of a directory with GitHub's parser; refuses what doesn't parse or can't be simulated. */
+/** Reads a directory's `action.yml` with GitHub's parser. Refuses files that don't parse or can't be simulated. */
 const known = new Map<string, Promise<Action>>()
 
 export async function readAction(directory: string): Promise<Action> {

@@ -7,7 +7,7 @@ import { Expression, Place, refuse, refuseOtherKeys, type Template, toTemplate }
 type Mapping = { [key: string]: Template }
 
 export type WorkflowStep = {
-  /** What `GITHUB_ACTION` and, when the author gave an id, `steps.<id>` call it. */
+  /** The name in `GITHUB_ACTION` and, if the author set an id, in `steps.<id>`. */
   id: string
   named: boolean
   if: Expression
@@ -38,17 +38,17 @@ export type WorkflowJob = {
   shell: Template
   workingDirectory: Template
   steps: WorkflowStep[]
-  /** A reusable workflow of the same repository, and its inputs and secrets. */
+  /** A reusable workflow from the same repository, with its inputs and secrets. */
   uses: string | null
   with: Mapping
   secrets: Mapping | 'inherit'
 }
 
 export type Workflow = {
-  /** As in `github.workflow`: the name, or the path of the file. */
+  /** As in `github.workflow`: the name, or the file's path. */
   name: string
   runName: Template
-  /** Events by name, with what the author set for each. */
+  /** Events by name, with the author's settings. */
   on: { [event: string]: Mapping }
   env: Mapping
   jobs: WorkflowJob[]
@@ -65,7 +65,7 @@ const stepKeys =
 
 const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
 
-/** Parses a workflow with GitHub's parser and returns its messages; none if it is valid. */
+/** Parses a workflow with GitHub's parser. Returns its messages, or none if the workflow is valid. */
 export async function parseWorkflow(name: string, content: string) {
   const parser = await loadParser()
   const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
@@ -80,7 +80,7 @@ export async function parseWorkflow(name: string, content: string) {
  * Throws with every message of GitHub's parser if it doesn't parse, and names the first key that the
  * simulator doesn't support.
  *
- * @param leaveOut called with each part that is left out, as in {@link RunOptions}
+ * @param leaveOut called with each omitted item, as in {@link RunOptions}
  */
 export async function readWorkflow(
   name: string,
@@ -131,7 +131,7 @@ export async function readWorkflow(
   }
 }
 
-/** Pairs the parser's steps (ids made, conditions completed) with what their author wrote. */
+/** Pairs the parser's steps (generated ids, completed conditions) with the author's text. */
 export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
   return converted.map((step, index) => {
     const own = mapping(raw[index])
@@ -153,7 +153,7 @@ export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: s
   })
 }
 
-/** An `if:`, as the parser completes it and as its author wrote it. */
+/** An `if:`, as completed by the parser and as written by the author. */
 function condition(completed: string, own: Template | undefined, place: Place): Expression {
   const written = own instanceof Expression ? own.written : [String(own ?? completed)]
   return new Expression(completed, written, place.inside('if'))
@@ -174,7 +174,7 @@ function runDefaults(defaults: Template | undefined, at: string): Mapping {
   return run
 }
 
-/** Lints a workflow file with GitHub's own parser: its messages with line and column; none if it is valid. */
+/** Lints a workflow file with GitHub's parser. Returns messages with line and column, or none if the file is valid. */
 export async function checkWorkflow(file: string): Promise<{ errors: string[] }> {
   const { errors } = await parseWorkflow(basename(file), await readFile(file, 'utf8'))
   return { errors }

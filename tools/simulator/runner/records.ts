@@ -4,7 +4,7 @@ import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import { createStepLog } from './step-log.ts'
 import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
-/** A job that waits to run, or one that gets its conclusion without running. */
+/** A job that waits to run, or that gets its conclusion without running. */
 export function newJob(
   run: RunState,
   job: WorkflowJob,
@@ -28,7 +28,7 @@ export function newJob(
   }
 }
 
-/** Ends a job as failed, with the error in the step that it had reached, else in "Set up job". */
+/** Fails a job. The error is shown in the step that the job had reached, otherwise in "Set up job". */
 export function failJob(simulated: SimulatedJob, error: string, secrets: string[]): void {
   let step = simulated.steps.find(({ status }) => status === 'in_progress')
   if (!step) {
@@ -75,7 +75,7 @@ export function createStepRecord(
   }
 }
 
-/** A step's name as GitHub's pages show it: its own, else "Run" and its first line. */
+/** A step's name as GitHub shows it: its own name, otherwise "Run" and the first line. */
 export function stepName(step: WorkflowStep, contexts: Contexts): string {
   if (step.name !== null) return evaluateText(step.name, contexts)
   const subject = step.uses ?? evaluateText(step.run, contexts)

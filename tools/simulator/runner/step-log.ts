@@ -7,7 +7,7 @@ const unescapeData = (text: string) =>
 const unescapeProperty = (text: string) => unescapeData(text.replaceAll('%3A', ':').replaceAll('%2C', ','))
 
 /**
- * Writes a step's log: carries out the workflow commands a process prints, masks the rest.
+ * Writes a step's log: executes the workflow commands that a process prints, and masks the rest.
  *
  * @param leaveOut called with each command that GitHub has disabled or that the simulator doesn't support
  * Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
@@ -73,7 +73,7 @@ export function createStepLog(
 
 export type StepLog = ReturnType<typeof createStepLog>
 
-/** The folded block in which the runner shows what a step is given: script or inputs, then variables. */
+/** The folded block in which the runner shows a step's script or inputs, then its variables. */
 export function logHeader(
   log: StepLog,
   title: string,

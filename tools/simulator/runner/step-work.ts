@@ -12,7 +12,7 @@ import { logHeader, type StepLog } from './step-log.ts'
 import { refuse } from './template.ts'
 import type { SimulatedStep } from './types.ts'
 
-/** The contexts that GitHub lets an input's default use. */
+/** The contexts that GitHub allows in an input's default. */
 const defaultContexts = ['github', 'strategy', 'matrix', 'job', 'runner']
 
 /**
@@ -51,9 +51,9 @@ export function actionInputs(
 }
 
 /**
- * A JavaScript action's `pre`, `main` or `post`, in a process of its own.
+ * Runs a JavaScript action's `pre`, `main`, or `post` in a separate process.
  *
- * Inputs are evaluated anew for each of them; `states` are the records whose `GITHUB_STATE` it may read.
+ * Inputs are evaluated anew each time. `states` are the records whose `GITHUB_STATE` the process can read.
  */
 export function nodeWork(
   state: JobState,
@@ -101,14 +101,14 @@ function sourcesOf({ directory }: Action, entry: string): string | null {
   return existsSync(script) ? script : null
 }
 
-/** Without `shell:` bash stops at the first error, but not inside a pipe. */
+/** Without `shell:`, bash stops at the first error, except inside a pipe. */
 const shells: Record<string, [command: string, ...args: string[]]> = {
   '': ['bash', '-e'],
   bash: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
   sh: ['sh', '-e'],
 }
 
-/** A `run:` step, from a script file as the runner writes it. */
+/** Runs a `run:` step from a script file that is written as the runner writes it. */
 export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): Work {
   return async ({ env, contexts, files, log, record, stop, onLine }) => {
     const shell = evaluateText(step.shell ?? state.job.shell, contexts)

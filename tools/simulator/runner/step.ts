@@ -9,7 +9,7 @@ import { completeRecord, startRecord, stepName } from './records.ts'
 import { createStepLog, type StepLog } from './step-log.ts'
 import type { SimulatedStep, StepResult } from './types.ts'
 
-/** The work of a step. @returns the exit code */
+/** A step's work. @returns the exit code */
 export type Work = (attempt: Attempt) => Promise<number | null>
 
 type Attempt = {
@@ -122,10 +122,10 @@ const more = { GITHUB_STATE: 'save_state', GITHUB_STEP_SUMMARY: 'step_summary' }
 const summaryLimit = 1024 * 1024
 
 /**
- * Creates the files with which a step sends commands to the runner, one of each per step.
+ * Creates the files through which a step sends commands to the runner, one of each kind per step.
  *
- * `collect` reads them into the step's record, removes them, and returns the runner's messages about what
- * it couldn't read: each fails the step, except for a summary that is too long.
+ * `collect` reads them into the step's record, removes them, and returns the runner's messages about unreadable
+ * content. Each message fails the step, unless it is about a summary that is too long.
  */
 async function createFileCommands(temp: string) {
   const directory = join(temp, '_runner_file_commands')
@@ -176,7 +176,7 @@ async function createFileCommands(temp: string) {
 /**
  * Reads a file that a step wrote for the runner (`GITHUB_ENV`, `GITHUB_OUTPUT`, `GITHUB_STATE`):
  * `name=value` lines and `name<<DELIMITER` blocks. Throws the runner's messages.
- * A line ends with LF, on Windows with CR LF too; elsewhere a CR belongs to the value.
+ * A line ends with LF, on Windows also with CR LF. On other systems, a CR belongs to the value.
  * Source: FileCommandManager.cs of actions/runner.
  */
 function readEnvFile(content: string): Record<string, string> {

@@ -17,7 +17,7 @@ export type Prepared = {
   pre: SimulatedStep | null
 }
 
-/** Reads the actions of all steps and creates their records, before any of them runs. */
+/** Reads all steps' actions and creates their records before any step runs. */
 export async function prepareSteps(
   state: JobState,
   steps: WorkflowStep[],
@@ -28,7 +28,7 @@ export async function prepareSteps(
     const action = step.uses === null ? null : await findAction(state.run, step.uses)
     const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
     const name = stepName(step, contexts)
-    // The runner has no pre step for actions of the repository itself.
+    // The runner has no pre step for the repository's own actions.
     const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
     const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
     prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
@@ -129,7 +129,7 @@ function compositeWork(state: JobState, scope: Scope, step: WorkflowStep, action
 }
 
 /**
- * The post steps inside a composite action are one step of the job, named after the composite action.
+ * A composite action's post steps appear as a single step of the job, named after the composite action.
  * Source: RegisterPostJobStep of ExecutionContext.cs and ActionRunner.cs of actions/runner.
  */
 function compositeCleanup(inside: Scope): Work {
@@ -144,7 +144,7 @@ function compositeCleanup(inside: Scope): Work {
   }
 }
 
-/** A composite step's output is that of the steps inside it. */
+/** A composite step's output is its inner steps' output. */
 function gather(record: SimulatedStep): void {
   for (const nested of record.steps) {
     record.log += nested.log

@@ -5,7 +5,7 @@ import { isNode, LineCounter, parseDocument } from 'yaml'
 /** A `${{ }}` of a workflow, without its braces, as GitHub's parser reads it (text around it becomes `format()`). */
 export class Expression {
   readonly source: string
-  /** Its expressions, as their author wrote them. */
+  /** The expressions as the author wrote them. */
   readonly written: string[]
   readonly place: Place
   constructor(source: string, written: string[], place: Place) {
@@ -25,7 +25,7 @@ export type Template =
   | Template[]
   | { [key: string]: Template }
 
-/** Turns a token of GitHub's parser into plain values. */
+/** Converts a token from GitHub's parser into plain values. */
 export function toTemplate(token: TemplateToken, place: Place): Template {
   const at = String(place)
   switch (token.typeName()) {
@@ -56,7 +56,7 @@ export function toTemplate(token: TemplateToken, place: Place): Template {
   }
 }
 
-/** A place in a YAML file. */
+/** A position in a YAML file. */
 export class Place {
   readonly file: string
   readonly #content: string
@@ -67,12 +67,12 @@ export class Place {
     this.#path = path
   }
 
-  /** The place of one of its keys or items. */
+  /** The position of a key or item. */
   inside(key: string | number): Place {
     return new Place(this.file, this.#content, [...this.#path, key])
   }
 
-  /** `FILE:LINE:COLUMN` of this text in the value, or of the value itself if it is written differently. */
+  /** This text's `FILE:LINE:COLUMN` in the value, or the value's own position if the text is written differently. */
   positionOf(text: string): string {
     const lines = new LineCounter()
     const node = parseDocument(this.#content, { lineCounter: lines }).getIn(this.#path, true)
@@ -95,7 +95,7 @@ export function refuse(what: string): never {
   throw new Error(`The simulator doesn't support ${what}.`)
 }
 
-/** Refuses every key of a mapping that isn't in the list. */
+/** Refuses every mapping key that isn't in the list. */
 export function refuseOtherKeys(mapping: object, known: readonly string[], at: string): void {
   for (const key of Object.keys(mapping)) {
     if (!known.includes(key)) refuse(`"${key}" in ${at}`)

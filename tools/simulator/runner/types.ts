@@ -28,7 +28,7 @@ export type SimulatedStep = {
   log: string
   outputs: Record<string, string>
   state: Record<string, string>
-  /** What the step added through `GITHUB_ENV` and `GITHUB_PATH`. */
+  /** The values that the step added through `GITHUB_ENV` and `GITHUB_PATH`. */
   env: Record<string, string>
   path: string[]
   /** Markdown appended to `GITHUB_STEP_SUMMARY`. */
@@ -51,24 +51,24 @@ export type SimulatedJob = {
   matrix: Record<string, unknown> | null
   status: 'queued' | 'in_progress' | 'completed'
   conclusion: StepResult | null
-  /** What `needs.<id>.result` is: the conclusion, after the job's `continue-on-error`. */
+  /** `needs.<id>.result`: the conclusion, after the job's `continue-on-error`. */
   result: StepResult | null
   outputs: Record<string, string>
   steps: SimulatedStep[]
   startedAt: string | null
   completedAt: string | null
-  /** Processes that were left when the job was complete, and that the runner killed. */
+  /** Processes that remained when the job was complete and that the runner killed. */
   orphans: { pid: number; command: string }[]
 }
 
 export type SimulatedRun = {
   runId: number
   attempt: number
-  /** `run-name` evaluated, or what GitHub shows without one. */
+  /** The evaluated `run-name`, or GitHub's default. */
   title: string
   conclusion: 'success' | 'failure' | 'cancelled' | 'skipped'
   jobs: SimulatedJob[]
-  /** Its options, to run it again. */
+  /** The options for running the workflow again. */
   options: RunOptions
 }
 
@@ -107,7 +107,7 @@ export type RunOptions = {
   oidc?: { url: string; requestToken: string }
   /** More actions: value of `uses:` (`*` is a wildcard) → folder. */
   actions?: Record<string, string>
-  /** The directory that `uses: ./…` is relative to; default: this project. */
+  /** The base directory for `uses: ./…`; default: this project. */
   repositoryRoot?: string
   /** The jobs' working directory; default: an empty one for each job, removed at the end. */
   workspace?: string
@@ -116,7 +116,7 @@ export type RunOptions = {
   /** Name of the runner; default "GitHub Actions 1". */
   runnerName?: string
   /**
-   * Called with each optional part of a job that is left out, such as "environment"; without this function, the
+   * Called with each optional item of a job that is omitted, such as "environment"; without this function, the
    * simulator refuses it.
    */
   onLeftOut?: (what: string) => void
@@ -124,12 +124,12 @@ export type RunOptions = {
   onStep?: (info: { job: SimulatedJob; step: SimulatedStep }) => void
   /** Cancels the run, as GitHub's button does. */
   signal?: AbortSignal
-  /** Cancels the run when the step of this name prints its first line. */
+  /** Cancels the run when the step with this name prints its first line. */
   cancelAt?: string
-  /** How long a cancelled step has between SIGINT and SIGTERM, in ms; the runner gives 7500. */
+  /** The time between SIGINT and SIGTERM for a canceled step (ms); 7500 on the runner. */
   cancelGraceMs?: number
-  /** How long everything after a cancel may take, in ms; default 285000. */
+  /** The maximum time for everything after a cancel (ms); default: 285000. */
   cancelTimeoutMs?: number
-  /** The machine is lost: every process is killed at once, and no post step runs. */
+  /** Simulates a lost machine: every process is killed immediately, and no post step runs. */
   runnerLost?: AbortSignal
 }

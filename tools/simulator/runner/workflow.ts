@@ -13,7 +13,7 @@ const projectRoot = resolve(import.meta.dirname, '../../..')
 /**
  * Runs a workflow with GitHub's parser, GitHub's expression evaluator, and a process for each step.
  *
- * Throws if the workflow doesn't parse, doesn't listen to the event, or uses what the simulator doesn't
+ * Throws if the workflow doesn't parse, doesn't handle the event, or uses a feature that the simulator doesn't
  * support. A failed job is part of the result. No process outlives the call.
  */
 export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
@@ -67,7 +67,7 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   }
 }
 
-/** GitHub starts nothing for such an event and reports no error; here it is an error. */
+/** GitHub starts nothing for such an event and reports no error. The simulator throws an error. */
 function refuseDeafWorkflow(workflow: Workflow, { event }: RunOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {
@@ -92,7 +92,7 @@ function dispatchInputs(workflow: Workflow, { event }: RunOptions): Record<strin
   )
 }
 
-/** `run-name`; without one, GitHub shows the event's type, or the workflow's name. */
+/** `run-name`. Without it, GitHub shows the event's type or the workflow's name. */
 function runTitle(
   workflow: Workflow,
   options: RunOptions,
@@ -105,7 +105,7 @@ function runTitle(
   return options.event.name === 'repository_dispatch' ? String(event.action) : workflow.name
 }
 
-/** The run on the fake GitHub: the dispatch's, or a new one. Without a fake GitHub, only its numbers. */
+/** The fake GitHub's run: the dispatch's run, or a new run. Without a fake GitHub, only the run's numbers. */
 function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
   const { github, repository, runId, sha: headSha, actor } = options
   if (!github) return { id: runId ?? 16_000_000_001, runNumber: options.runNumber ?? 1 }
@@ -177,7 +177,7 @@ const toCheckAnnotation = ({ level, message, properties }: Annotation) => ({
   message,
 })
 
-/** A job's complete log, each line with the time of its step, as it can be downloaded from GitHub. */
+/** Returns a job's complete log as downloaded from GitHub, each line with its step's time. */
 function jobLog(job: SimulatedJob): string {
   return job.steps
     .flatMap(step =>
