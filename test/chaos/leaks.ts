@@ -90,7 +90,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   ].join('\n')
 }
 
-/** Returns a run's output before masking. */ const printedBy = (run: SimulatedRun): string =>
+/** The output before masking. */ const printedBy = (run: SimulatedRun): string =>
   run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
 
 /** Returns the bytes of every file of a SQLite database, including its log. */ function filesOf(
@@ -104,9 +104,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   )
 }
 
-/** Returns all rows of all tables. */ async function rowsOf(
-  address: string,
-): Promise<Record<string, string>> {
+/** Every row of every table. */ async function rowsOf(address: string): Promise<Record<string, string>> {
   if (address.startsWith('sqlite:')) {
     const database = new DatabaseSync(address.slice('sqlite:'.length), { readOnly: true })
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()

@@ -58,28 +58,25 @@ async function openFunction() {
   }
 }
 
-test.each(SHAPES)(
-  'an event of a %s is verified, persisted, and dispatched in one invocation',
-  async shape => {
-    const { port, github, invoke, body, runId } = await openFunction()
-    for (const [n, base64] of [false, true].entries()) {
-      const url = await startGateway(invoke, { shape, base64 })
-      const id = runId()
-      const webhook = { path: '/webhook/acme/shop?event_type=de%20ploy', body: body(id) }
-      expect(await send(url, { ...webhook, secret: 'another secret' })).toMatchObject({ status: 401 })
-      expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({
-        status: 202,
-        body: { run_id: id, repository: 'acme/shop', event_type: 'de ploy' },
-      })
-      expect(github.dispatches.slice(n)).toMatchObject([
-        { eventType: 'de ploy', clientPayload: { run_id: id } },
-      ])
-      expect(port.run(id).statusLabel).toBe('Waiting for GitHub')
-      expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({ status: 200 })
-      expect(github.dispatches).toHaveLength(n + 1)
-    }
-  },
-)
+test.each(SHAPES)('verifies, persists, and dispatches an event of a %s in one invocation', async shape => {
+  const { port, github, invoke, body, runId } = await openFunction()
+  for (const [n, base64] of [false, true].entries()) {
+    const url = await startGateway(invoke, { shape, base64 })
+    const id = runId()
+    const webhook = { path: '/webhook/acme/shop?event_type=de%20ploy', body: body(id) }
+    expect(await send(url, { ...webhook, secret: 'another secret' })).toMatchObject({ status: 401 })
+    expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({
+      status: 202,
+      body: { run_id: id, repository: 'acme/shop', event_type: 'de ploy' },
+    })
+    expect(github.dispatches.slice(n)).toMatchObject([
+      { eventType: 'de ploy', clientPayload: { run_id: id } },
+    ])
+    expect(port.run(id).statusLabel).toBe('Waiting for GitHub')
+    expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({ status: 200 })
+    expect(github.dispatches).toHaveLength(n + 1)
+  }
+})
 
 test('GitHub webhooks advance a delivery to its end over several invocations', async () => {
   const { port, github, invoke, body, runId } = await openFunction()
