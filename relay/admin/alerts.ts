@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { AlertState, KnownProblem, Store, StoredAlerts } from '../store/store.ts'
+import type { AlertState, KnownProblem, StoredAlerts } from '../store/alert-state.ts'
+import type { Store } from '../store/store.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, type Sides } from './sides.ts'
 
