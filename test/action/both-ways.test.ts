@@ -111,7 +111,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   test('a summary of more than a megabyte is truncated, and conclusion, links, and label still arrive', async () => {
     const job = await open({ live: 'false', 'status-label': 'L'.repeat(1_500) })
     await job.run('main')
-    await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 15_000 })
+    await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 60_000 })
     job.write('run', `summary<<EOF\n${'A line of tests\n'.repeat(80_000)}EOF\n`)
     job.write('run', 'link=https://github.com/acme/shop/pull/7\nconclusion=failure\n')
     expect(await job.end()).toEqual([])
