@@ -127,11 +127,13 @@ const LOOK_MS = 20
  * @param until deadline, by `performance.now()`
  */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
+  // Claims made before now don't count. A claim that is still waiting for the database isn't an activity.
+  const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()
     await sleep(LOOK_MS)
     const activities = workers.map(worker => worker.activity())
-    const busyAt = Math.max(...activities.map(each => each.busyAt))
+    const busyAt = Math.max(since, ...activities.map(each => each.busyAt))
     if (activities.every(each => each.idleAt > busyAt + quietMs)) return
   }
 }

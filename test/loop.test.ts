@@ -74,7 +74,7 @@ async function openLoop() {
   return { port, github, run, relay, finished }
 }
 
-const withoutTimes = (text: string) => withoutDelivery(text).replace(/\b\d+ s\b/g, 'N s')
+const withoutTimes = (text: string) => withoutDelivery(text).replace(/\b(\d+\.)?\d+ s\b/g, 'N s')
 
 /** Lists the method, path, and body of each request. */
 const calls = ({ requests }: { requests: ReceivedRequest[] }) =>

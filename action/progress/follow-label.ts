@@ -1,7 +1,9 @@
 import type { JsonObject, RunUpdate } from '../../port/types.ts'
 import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'
 import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
+import { takeMasks } from '../secrets/masks.ts'
 import type { Redact } from '../secrets/redact.ts'
+import { readLogFile, sizeOf } from '../steps/log.ts'
 import { readRunFile } from '../steps/run.ts'
 import type { FollowedJob, Following } from './process.ts'
 
@@ -21,6 +23,8 @@ export function followLabel(following: Following): {
   /** The entries that steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
+  /** How much of `$PORT_LOG` was read for masks, in bytes. */
+  let scanned = 0
   /** The update that Port currently shows. */
   let shown = JSON.stringify([step, own.links, own.outputs])
   return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
@@ -48,8 +52,20 @@ export function followLabel(following: Following): {
 
   async function poll(): Promise<void> {
     const { statusLabel, links, outputs } = readRunFile(job.files.run, { final: false })
+    addMasks()
     own = { label: statusLabel, links, outputs: job.kind === 'node_run' ? outputs : {} }
     await show()
+  }
+
+  /** Reads masks from lines of `$PORT_LOG` that aren't sent yet: a step can mask a value and then write it to `$PORT_RUN`. */
+  function addMasks(): void {
+    if (sizeOf(job.files.log) < scanned) scanned = 0
+    for (;;) {
+      const lines = readLogFile(job.files.log, scanned)
+      if (lines.length === 0) return
+      scanned = lines.at(-1)!.end
+      masks.add(takeMasks(lines, ({ text }) => text).masks)
+    }
   }
 
   async function followSteps(github: NonNullable<FollowedJob['github']>): Promise<void> {

@@ -4,7 +4,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { AlertState, KnownProblem, StoredAlerts } from '../store/alert-state.ts'
 import type { Store } from '../store/store.ts'
 import { sendAlert } from './send-alert.ts'
-import { plainText, type Sides } from './sides.ts'
+import { plainText, SIDES, type Sides } from './sides.ts'
 
 /** A current problem. `since`: set if the start time is known. */
 type Problem = Pick<KnownProblem, 'type' | 'side' | 'text'> & { since?: number }
@@ -23,7 +23,7 @@ const MOST_LISTED = 50
 export interface AlertsDeps {
   config: Pick<Config, 'alert' | 'publicUrl'>
   store: Pick<Store, 'clock' | 'claimAlerts' | 'saveAlerts' | 'backlog' | 'list'>
-  sides: Pick<Sides, 'problems' | 'isKnown' | 'check'>
+  sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
   checkDatabase: () => Promise<{ ok: boolean; detail?: string }>
   throttled: Pick<ThrottledLog, 'warn'>
 }
@@ -55,7 +55,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
 
   async function round(): Promise<void> {
     if (!alert) return
-    if (!sides.isKnown('github')) await sides.check()
+    if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
     const database = await checkDatabase()
     const read = database.ok ? await readDatabase().catch(() => null) : null
     if (read) await claim().catch(() => {})

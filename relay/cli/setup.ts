@@ -60,7 +60,7 @@ export const setup = defineCommand({
     print(
       `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
     )
-    for (const line of commands(resolve(file), app.id)) print(line)
+    for (const line of commands(resolve(file), app.id, server)) print(line)
     print(`Install the App on your repositories: ${app.page}/installations/new`)
     return 0
   },
@@ -263,14 +263,14 @@ function variables({ id, privateKey, webhookSecret }: CreatedApp, server: string
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Shows how to pass the file's variables to the relay. No command contains a secret. */
-const COMMANDS: Record<string, (file: string, id: number) => string[]> = {
+const COMMANDS: Record<string, (file: string, id: number, server: string) => string[]> = {
   file: () => [],
   kubectl: file => [
     `kubectl create secret generic port-webhook-relay-github --from-env-file=${quote(file)}`,
     'kubectl set env deployment/port-webhook-relay --from=secret/port-webhook-relay-github GITHUB_TOKEN_FILE-',
   ],
   docker: file => [`docker run --env-file ${quote(file)} ghcr.io/org/port-webhook-relay:1`],
-  systemd: (file, id) => [
+  systemd: (file, id, server) => [
     ...[
       ['GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'],
       ['GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'],
@@ -282,7 +282,8 @@ const COMMANDS: Record<string, (file: string, id: number) => string[]> = {
     '[Service]',
     'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',
     'LoadCredentialEncrypted=github-webhook-secret:/etc/credstore.encrypted/github-webhook-secret',
-    `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret`,
+    `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret${server === 'https://github.com' ? '' : ` GITHUB_API_URL=${apiOf(server)}`}`,
+    `shred --remove ${quote(file)} # the key is in the credential store now`,
   ],
 }
 

@@ -1,6 +1,6 @@
 import { describeLeftOut, mergeOutputs } from '../../port/outputs.ts'
 import { duration } from '../../port/text.ts'
-import type { JsonObject } from '../../port/types.ts'
+import type { Json, JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
 import {
@@ -111,18 +111,17 @@ function takeOutputs(
   delivery: Delivery,
   messages: Message[],
 ): { outputs: string; sent: Message[]; left: string[] } {
-  let outputs: JsonObject = delivery.outputs === '' ? {} : JSON.parse(delivery.outputs)
-  const left = new Set<string>()
+  const stored: JsonObject = delivery.outputs === '' ? {} : JSON.parse(delivery.outputs)
+  const reported = new Map<string, Json>()
   const sent = messages.map(message => {
     if (!('update' in message) || !message.update.output) return message
     const { output, ...update } = message.update
-    const merged = mergeOutputs(outputs, output)
-    outputs = merged.outputs
-    for (const name of merged.left) left.add(name)
+    for (const [name, value] of Object.entries(output)) reported.set(name, value)
     return { ...message, update }
   })
-  const text = Object.keys(outputs).length === 0 ? '' : JSON.stringify(outputs)
-  return { outputs: text, sent, left: [...left] }
+  // Merged once per report, which can have hundreds of updates.
+  const { outputs, left } = mergeOutputs(stored, Object.fromEntries(reported))
+  return { outputs: Object.keys(outputs).length === 0 ? '' : JSON.stringify(outputs), sent, left }
 }
 
 /** Forwards the last log lines of a run after its delivery has finished. Other messages are ignored. */

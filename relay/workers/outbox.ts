@@ -68,7 +68,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
       batches.splice(0, 1, ...step.halves)
       continue
     }
-    const isReplaced = step.do === 'replace' && (await attempt(step.by, createdAt)) === null
+    const isReplaced = step.do === 'replace' && (await attempt(step.by, createdAt, {})) === null
     const outcome = step.do === 'replace' ? (isReplaced ? 'done' : step.otherwise) : step.do
     if (failure && outcome === 'retry') {
       retryAt =
@@ -90,8 +90,11 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /** @returns null if Port accepted it */
-  async function attempt(message: Message, createdAt: number): Promise<PortFailure | null> {
+  /**
+   * @param more what every update gets; nothing for a replacement, because the outputs could be the cause of the failure
+   * @returns null if Port accepted it
+   */
+  async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       return {
         kind: 'credentials',
@@ -104,7 +107,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
       const run = client.run(runId)
       if ('log' in message) await run.log(message.log)
       else if ('entity' in message) await writeEntity(client, run, message.entity)
-      else if (!(await isPast(run, message, createdAt))) await run.update({ ...message.update, ...outputs })
+      else if (!(await isPast(run, message, createdAt))) await run.update({ ...message.update, ...more })
       return null
     } catch (error) {
       if (error instanceof PortError) return error

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { waitForStop } from '../../action/progress/follow.ts'
+import { followJob, waitForStop } from '../../action/progress/follow.ts'
 import { isAlive, NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
+import { createFetch } from '../../action/runner/fetch.ts'
+import { createMasks } from '../../action/secrets/masks.ts'
 import { PortError } from '../../port/client/client.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { follow, followFast, jobFor, openFolder } from './open-progress-reporter.ts'
@@ -16,7 +18,36 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('the progress reporter leaves to post what Port refuses, and continues with the rest', async () => {
+test('a value is masked before a label with it is sent, even if Port rejects the log', async () => {
+  const { logFile, folder } = openFolder()
+  const job = jobFor(await startSystem(), logFile, { github: null })
+  const masks = createMasks([])
+  const labels: string[] = []
+  const stopping = new AbortController()
+  let sleeps = 0
+  writeFileSync(logFile, 'one\n')
+  await followJob(job, {
+    run: {
+      update: async ({ statusLabel }) => void labels.push(masks.redact(statusLabel!)),
+      log: () => Promise.reject(new PortError('refused', 'No.', { status: 422 })),
+      upsertEntity: async () => {},
+      deleteEntity: async () => {},
+      isDeferred: false,
+    },
+    ...{ folder, masks, stopping, fetch: createFetch(), clock: () => 0 },
+    sleep: async () => {
+      await new Promise(done => setTimeout(done, 5))
+      if (++sleeps === 3) {
+        writeFileSync(logFile, '::add-mask::s3cr3t\n', { flag: 'a' })
+        writeFileSync(job.files.run, 'status-label=at s3cr3t\n')
+      }
+      if (sleeps === 10) stopping.abort()
+    },
+  })
+  expect(labels).toEqual(['at ***'])
+})
+
+test('the progress reporter leaves to post what Port rejects, and continues with the rest', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })

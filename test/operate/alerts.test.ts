@@ -33,7 +33,7 @@ async function open() {
   const relay = () =>
     createAlerts({
       ...{ config, store, throttled: { warn: fields => void logged.push(fields) } },
-      sides: { problems: () => sides, isKnown: () => true, check: async () => {} },
+      sides: { problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
       checkDatabase: async () =>
         database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
     })
