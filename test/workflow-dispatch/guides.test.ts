@@ -9,6 +9,7 @@ import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { openRelayHere, temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
 import { ADMIN_TOKEN, OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')
@@ -149,8 +150,11 @@ test('has twelve guide-style workflows, none of which uses the action', () => {
   for (const name of files) expect(readFileSync(fileOf(name), 'utf8')).not.toContain('port-webhook-action')
 })
 
-describe('the workflows', () => {
-  const open = () => openScene({ env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET } })
+describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store => {
+  const open = async () => {
+    const database = store === 'PostgreSQL' && { RELAY_DATABASE: await newDatabase() }
+    return openScene({ env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET, ...database } })
+  }
 
   test('start unchanged, read their inputs, and report as before', {
     timeout: 180_000,
