@@ -125,7 +125,7 @@ async function redelivered({ deliver, simulate, api, system }: Searched) {
   const dispatch = await until(again, 'it is dispatched again')
   const { steps } = await simulate({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
-    { level: 'notice', message: expect.stringContaining('already ended') },
+    { level: 'notice', message: expect.stringContaining('already finished') },
   ])
 }
 

@@ -205,6 +205,7 @@ export async function simulate(options: {
     workflows: async () => [{ name: 'Deploy', state: 'active' }],
     jobs: async () => ({ jobs: [], total: 0 }),
     jobLog: async () => null,
+    workflowFiles: async () => [],
   } as Partial<GitHub> as GitHub
 
   const client = {
