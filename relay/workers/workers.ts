@@ -20,13 +20,13 @@ import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
- * Request budgets for polling, 60 requests per minute for all deliveries together. List requests get the largest share,
+ * Request budgets for polling, 66 requests per minute for all deliveries together. List requests get the largest share,
  * so that the relay notices a finished run within a minute in up to twenty repositories. With more, polls slow down.
  */
 const LISTS = 36
 const BY_ID = 8
 /** Budget for jobs, job logs, and workflow files. Workflow files leave some requests for jobs. */
-const DETAILS = 10
+const DETAILS = 16
 const LEFT_BY_FILES = 1
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6

@@ -110,7 +110,7 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('reads many files within the request budget of ten requests a minute', async () => {
+test('reads many files within the request budget of sixteen requests a minute', async () => {
   const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
   await system.dispatch(RUN)
   const perMinute: number[] = []
@@ -119,6 +119,6 @@ test('reads many files within the request budget of ten requests a minute', asyn
     perMinute.push(reads(system) - before)
     before = reads(system)
   }
-  expect(Math.max(...perMinute)).toBeLessThanOrEqual(10)
+  expect(Math.max(...perMinute)).toBeLessThanOrEqual(16)
   expect(warnings(system)).toHaveLength(1)
 })
