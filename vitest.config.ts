@@ -49,7 +49,13 @@ export default defineConfig({
       { extends: true, test: { name: 'alone', include: ALONE } },
       {
         extends: true,
-        test: { name: 'load', globalSetup: SHARED_POSTGRES, include: LOAD, isolate: true },
+        test: {
+          name: 'load',
+          globalSetup: SHARED_POSTGRES,
+          include: LOAD,
+          isolate: true,
+          testTimeout: 600_000,
+        },
       },
     ],
     coverage: {

@@ -20,7 +20,7 @@ const AXE = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'u
 let browser: Browser | string
 beforeAll(async () => {
   browser = await openBrowser()
-}, 120_000)
+})
 afterAll(async () => {
   if (typeof browser !== 'string') await browser.close()
 })

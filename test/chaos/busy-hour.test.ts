@@ -77,7 +77,7 @@ for (const webhooks of [true, false]) {
     expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
     expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
     if (webhooks) expect(finished.length).toBeGreaterThanOrEqual(ended - 2)
-  }, 300_000)
+  })
 }
 
 /** Removes and returns the due items. */

@@ -19,4 +19,4 @@ test('6,000 fuzzed requests cause no 5xx except a deliberate 503, no crash, and 
   for (const status of [200, 202, 400, 401, 403, 404, 405, 413, 415, 422]) {
     expect(result.statuses[status], `${status}, seed ${seed}`).toBeGreaterThan(0)
   }
-}, 180_000)
+})

@@ -52,7 +52,7 @@ const SUMMARY =
   'With ${{ steps.port.outputs.token }}:\n${{ steps.port.outputs.key }}, of ${{ steps.port.outputs.inputs }}'
 
 const finished = (run: { status: string }) =>
-  until(() => run.status !== 'IN_PROGRESS', 'the run is finished in Port', 40_000)
+  until(() => run.status !== 'IN_PROGRESS', 'the run is finished in Port')
 const logOf = (run: { logs: { message: string }[] }) => run.logs.map(log => log.message).join('\n')
 
 async function success({ deliver, simulate }: Searched) {
@@ -98,7 +98,7 @@ async function killed({ deliver, simulate }: Searched) {
   const delivered = await deliver()
   const lost = new AbortController()
   const mark = join(temporaryFolder(), 'printed')
-  const isPrinted = () => until(() => existsSync(mark), 'the last words are printed', 40_000)
+  const isPrinted = () => until(() => existsSync(mark), 'the last words are printed')
   await simulate(delivered, workflow({ end: `touch ${mark}; sleep 60` }), {
     runnerLost: lost.signal,
     onStep: ({ step }) => step.name === 'End' && void isPrinted().then(() => lost.abort()),
@@ -182,9 +182,7 @@ async function refused({ system, post, api }: Searched) {
   expect((await api('/none')).status).toBe(404)
 }
 
-test("no secret or decrypted input appears on GitHub, in Port, or in the relay's responses, output, or database", {
-  timeout: 180_000,
-}, async () => {
+test("no secret or decrypted input appears on GitHub, in Port, or in the relay's responses, output, or database", async () => {
   const searched = await openSearched({})
   const [delivered] = await Promise.all([
     success(searched),
@@ -209,7 +207,7 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   expect(searched.places['what Port got']).toContain('***')
 })
 
-test('no secret or decrypted input appears with PostgreSQL either', { timeout: 180_000 }, async () => {
+test('no secret or decrypted input appears with PostgreSQL either', async () => {
   const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portDown(searched)
   expect(await searched.search()).toEqual([])

@@ -94,7 +94,7 @@ export async function prepareRelay(
           response => response.ok,
           () => false,
         )
-      await until(async () => !running() || (await healthy()), 'the relay listens', 60_000)
+      await until(async () => !running() || (await healthy()), 'the relay listens')
       if (!running()) {
         // The output is complete only now.
         await closed

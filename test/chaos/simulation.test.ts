@@ -9,7 +9,7 @@ const DELIVERIES = Number(process.env.SIMULATED_DELIVERIES ?? 100)
 const SEED = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 test(`${DELIVERIES} deliveries: Port gets no wrong result, and only untitled workflow runs aren't identified`, {
-  timeout: 240_000 + DELIVERIES * 200,
+  timeout: 600_000 + DELIVERIES * 200,
 }, async () => {
   const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
   const folder = mkdtempSync(join(memory, 'simulation-'))

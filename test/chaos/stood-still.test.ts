@@ -35,4 +35,4 @@ test("a relay that was suspended during a dispatch reads the response afterwards
   }
   await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'the relay knows that GitHub took it')
   expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
-}, 60_000)
+})

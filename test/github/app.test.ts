@@ -60,7 +60,7 @@ test('a reinstalled App is found again, and the dispatch is sent once', async ()
   expect(api.dispatches).toHaveLength(1)
   expect(asked(api)).toContain('GET /repos/acme/shop/installation')
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
-}, 20_000)
+})
 
 test('reports that an App is not installed, and where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })

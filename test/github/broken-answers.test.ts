@@ -80,7 +80,7 @@ test('a timeout is recognized even if secrets are redacted in errors', async () 
     reason: 'GitHub could not be reached (no response in time)',
   })
   expect(error.message).not.toContain('No response in time')
-}, 30_000)
+})
 
 test.each([301, 302, 307, 308])('cancels a run of a renamed repository behind a %i', async status => {
   const { api, run } = await open()

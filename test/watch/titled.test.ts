@@ -55,7 +55,7 @@ test('follows a titled run despite a restart and 600 newer runs, with at most on
   stage.end(run, 'success')
   await stage.pass(60_000)
   expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
-}, 90_000)
+})
 
 test('reports a titled run that was deleted after a restart as deleted, not as "no workflow listens"', async () => {
   const { system: stage, run } = await openBehind600()

@@ -17,7 +17,7 @@ const ENDS = [
 ] as const
 
 test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled runs shown late and in random order: each Port run gets the link and the end of its own run`, {
-  timeout: 60_000 + AMOUNT * 300,
+  timeout: 600_000 + AMOUNT * 300,
 }, async () => {
   const seed = Math.floor(Math.random() * 2 ** 31)
   console.log(`seed ${seed}`)

@@ -215,7 +215,7 @@ function replace(c: Context<FakeServerEnv>, response: Response): void {
  * Waits until `check` returns a truthy value; throws `what` after the timeout. Checks after 10 ms at first,
  * then after a tenth of the elapsed time, because many tests wait concurrently.
  */
-export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 20_000): Promise<T> {
+export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 60_000): Promise<T> {
   const began = performance.now()
   for (;;) {
     const value = await check()
