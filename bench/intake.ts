@@ -29,56 +29,132 @@ const CASES: readonly Case[] = [
   ...[16 * KB, 256 * KB].map(size => ({ connections: MAIN.connections, size })),
 ]
 
-export type ServerName = 'hono' | 'verify' | 'sqlite' | 'postgres'
-
-export interface IntakeRow extends Case {
-  server: ServerName
-  perSecond: Spread
-  /** Of bare Hono in the same round. */
-  ratio: Spread
-  /** CPU time of the server a request, microseconds. */
-  cpuUs: Spread
-  cpuRatio: Spread
-  p50: Spread
-  p99: Spread
-  generatorCores: Spread
+interface ServerKind {
+  label: string
+  file: string
+  /** Options of Node. */
+  flags?: readonly string[]
+  database?: 'sqlite' | 'postgres'
+  isRelay?: boolean
+  /** Measured with other numbers of connections and sizes of bodies as well. */
+  everyCase?: boolean
+  goal?: string
 }
 
-/** Resident memory of the servers in MB: before any load, and at the peak of the main case. */
-export type IntakeMemory = Record<ServerName, { idle: Spread; peak: Spread }>
+/** As `npm start` in a clone, as `npx`, and as the image start the relay. */
+const CLONE = { file: 'relay/main.ts', flags: ['--max-semi-space-size=16'], isRelay: true }
+const PACKAGE = { file: 'relay/dist/main.js', isRelay: true }
 
-/**
- * The rates of bare Hono, of verification alone, and of the relay with its durable write. Each round starts each
- * server anew, in turn, so that all of them meet the same machine.
- */
-export async function intake(
-  generator: Generator,
-  createDatabase: () => Promise<string>,
-): Promise<{ rows: IntakeRow[]; memory: IntakeMemory }> {
-  const rounds: { server: ServerName; figures: Figures[]; idle: number; peak: number }[][] = []
+/** In the order in which each round measures them. */
+const SERVERS = {
+  hono: { label: 'bare Hono', file: 'bench/servers/hono.ts', everyCase: true },
+  verify: { label: 'verification alone', file: 'bench/servers/verify.ts' },
+  groupCommit: { label: 'group commit, SQLite', file: 'bench/servers/group-commit.ts', database: 'sqlite' },
+  sqlite: {
+    label: 'relay, SQLite',
+    ...CLONE,
+    database: 'sqlite',
+    everyCase: true,
+    goal: '≥ 0.80 of group commit, CPU ≤ 1.6×, p99 ≤ 0.7×, peak ≤ 250 MB',
+  },
+  npx: { label: 'relay, SQLite, npx', ...PACKAGE, database: 'sqlite', goal: 'peak ≤ 200 MB' },
+  image: {
+    label: 'relay, SQLite, image',
+    ...PACKAGE,
+    flags: CLONE.flags,
+    database: 'sqlite',
+    goal: 'peak ≤ 200 MB',
+  },
+  postgres: {
+    label: 'relay, PostgreSQL',
+    ...CLONE,
+    database: 'postgres',
+    everyCase: true,
+    goal: '≥ 6 × pg-boss, CPU ≤ 1.7× of group commit',
+  },
+  insert: { label: 'one insert per request, SQLite', file: 'bench/servers/insert.ts', database: 'sqlite' },
+  pgBoss: { label: 'pg-boss send', file: 'bench/servers/pg-boss.ts', database: 'postgres' },
+  graphileWorker: {
+    label: 'graphile-worker addJob',
+    file: 'bench/servers/graphile-worker.ts',
+    database: 'postgres',
+  },
+} as const satisfies Record<string, ServerKind>
+
+type ServerName = keyof typeof SERVERS
+const NAMES = Object.keys(SERVERS) as ServerName[]
+/** No server that does more can be faster: each of these must not be beaten by the ones after the colon. */
+const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
+  hono: NAMES.filter(name => name !== 'hono'),
+  groupCommit: ['sqlite', 'npx', 'image', 'insert'],
+}
+
+interface IntakeRow extends Case {
+  label: string
+  perSecond: Spread
+  /** Rates in the same round, relative to these servers; null if they weren't measured in this case. */
+  of: Record<'hono' | 'groupCommit' | 'pgBoss', Spread | null>
+  /** CPU time of the server per request, microseconds. */
+  cpuUs: Spread
+  cpuOfGroupCommit: Spread | null
+  p50: Spread
+  p99: Spread
+  p99OfGroupCommit: Spread | null
+  generatorCores: Spread
+  goal: string
+}
+
+export interface Intake {
+  rows: IntakeRow[]
+  /** Resident memory in MB: before any load, and at the peak of the main case. */
+  memory: { label: string; idle: Spread; peak: Spread }[]
+  /** Servers that were faster than a baseline that does less, by more than the spread. */
+  wrongBaselines: string[]
+}
+
+type Round = Record<ServerName, { figures: (Figures | null)[]; idle: number; peak: number }>
+
+/** Each round starts each server anew, in turn, so that all of them meet the same machine. */
+export async function intake(generator: Generator, createDatabase: () => Promise<string>): Promise<Intake> {
+  const rounds: Round[] = []
   for (let i = 0; i < ROUNDS; i++) {
     using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
     const signed = CASES.map(sign)
-    const relay = 'relay/dist/main.js'
-    const sqlite = relayEnvironment(`sqlite:${join(folder.path, 'relay.db')}`)
-    const postgres = relayEnvironment(await createDatabase())
-    rounds.push([
-      await measure(generator, signed, 'hono', 'bench/servers/echo.ts'),
-      await measure(generator, signed, 'verify', 'bench/servers/verify.ts'),
-      await measure(generator, signed, 'sqlite', relay, sqlite),
-      await measure(generator, signed, 'postgres', relay, postgres),
-    ])
+    const round: Partial<Round> = {}
+    for (const name of NAMES) {
+      const kind: ServerKind = SERVERS[name]
+      const database = kind.database === 'postgres' ? await createDatabase() : join(folder.path, `${name}.db`)
+      const env = kind.isRelay
+        ? relayEnvironment(kind.database === 'postgres' ? database : `sqlite:${database}`)
+        : { BENCH_DATABASE: database }
+      // The allocator's setting is the image's alone.
+      const malloc: Record<string, string> = name === 'image' ? { MALLOC_ARENA_MAX: '2' } : {}
+      round[name] = await measure(generator, signed, kind, { ...env, ...malloc })
+    }
+    rounds.push(round as Round)
   }
-  const servers = ['hono', 'verify', 'sqlite', 'postgres'] as const
+  const rows = CASES.flatMap((each, c) =>
+    NAMES.filter(name => rounds[0]?.[name].figures[c]).map(name => toRow(rounds, each, c, name)),
+  )
   return {
-    rows: CASES.flatMap((each, c) => servers.map((_, s) => toRow(rounds, each, c, s))),
-    memory: Object.fromEntries(
-      servers.map((name, s) => [
-        name,
-        { idle: spread(rounds.map(r => r[s]!.idle)), peak: spread(rounds.map(r => r[s]!.peak)) },
-      ]),
-    ) as IntakeMemory,
+    rows,
+    memory: NAMES.map(name => ({
+      label: SERVERS[name].label,
+      idle: spread(rounds.map(round => round[name].idle)),
+      peak: spread(rounds.map(round => round[name].peak)),
+    })),
+    wrongBaselines: wrongBaselines(rounds),
   }
+}
+
+function wrongBaselines(rounds: Round[]): string[] {
+  const rates = (name: ServerName) =>
+    spread(rounds.map(round => round[name].figures[0]?.perSecond ?? Number.NaN))
+  return Object.entries(BASELINES).flatMap(([baseline, others]) =>
+    others
+      .filter(name => rates(name).min > rates(baseline as ServerName).max)
+      .map(name => `"${SERVERS[name].label}" is faster than "${SERVERS[baseline as ServerName].label}"`),
+  )
 }
 
 const secondsOf = (each: Case) =>
@@ -94,42 +170,55 @@ function sign(each: Case): Webhooks {
 async function measure(
   generator: Generator,
   signed: Webhooks[],
-  name: ServerName,
-  file: string,
-  env: Record<string, string> = {},
+  { file, flags = [], everyCase }: ServerKind,
+  env: Record<string, string>,
 ) {
-  await using server = await startServer(file, env)
+  await using server = await startServer(file, env, flags)
   const idle = memory(server).now
-  const figures: Figures[] = []
+  const figures: (Figures | null)[] = []
   let peak = Number.NaN
   for (const [i, each] of CASES.entries()) {
     const webhooks = { ...(signed[i] as Webhooks) }
     const { warmUp, measured } = secondsOf(each)
+    if (each !== MAIN && !everyCase) {
+      figures.push(null)
+      continue
+    }
     if (warmUp > 0) await generator.run(server, webhooks, each.connections, warmUp)
     if (each === MAIN) forgetPeak(server)
     figures.push(await generator.run(server, webhooks, each.connections, measured))
     if (each === MAIN) peak = memory(server).peak
   }
-  return { server: name, figures, idle, peak }
+  return { figures, idle, peak }
 }
 
-function toRow(
-  rounds: { server: ServerName; figures: Figures[] }[][],
-  { connections, size }: Case,
-  c: number,
-  s: number,
-): IntakeRow {
-  const of = (read: (mine: Figures, hono: Figures) => number) =>
-    spread(rounds.map(round => read(round[s]!.figures[c]!, round[0]!.figures[c]!)))
+function toRow(rounds: Round[], { connections, size }: Case, c: number, name: ServerName): IntakeRow {
+  const figuresOf = (round: Round, server: ServerName) => round[server].figures[c] ?? null
+  const own = (key: keyof Figures) => spread(rounds.map(round => figuresOf(round, name)?.[key] ?? Number.NaN))
+  const relative = (key: keyof Figures, baseline: ServerName) =>
+    rounds.every(round => figuresOf(round, baseline))
+      ? spread(
+          rounds.map(
+            round => (figuresOf(round, name)?.[key] ?? Number.NaN) / (figuresOf(round, baseline)?.[key] ?? 0),
+          ),
+        )
+      : null
+  const kind: ServerKind = SERVERS[name]
   return {
-    server: rounds[0]![s]!.server,
+    label: kind.label,
     ...{ connections, size },
-    perSecond: of(mine => mine.perSecond),
-    ratio: of((mine, hono) => mine.perSecond / hono.perSecond),
-    cpuUs: of(mine => mine.cpuUs),
-    cpuRatio: of((mine, hono) => mine.cpuUs / hono.cpuUs),
-    p50: of(mine => mine.p50),
-    p99: of(mine => mine.p99),
-    generatorCores: of(mine => mine.generatorCores),
+    perSecond: own('perSecond'),
+    of: {
+      hono: relative('perSecond', 'hono'),
+      groupCommit: relative('perSecond', 'groupCommit'),
+      pgBoss: relative('perSecond', 'pgBoss'),
+    },
+    cpuUs: own('cpuUs'),
+    cpuOfGroupCommit: relative('cpuUs', 'groupCommit'),
+    p50: own('p50'),
+    p99: own('p99'),
+    p99OfGroupCommit: relative('p99', 'groupCommit'),
+    generatorCores: own('generatorCores'),
+    goal: c === 0 ? (kind.goal ?? '') : '',
   }
 }

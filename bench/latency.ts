@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtempDisposableSync } from 'node:fs'
+import { closeSync, fdatasyncSync, mkdtempDisposableSync, openSync, writeSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -17,6 +17,8 @@ const PAUSE_MS = 150
 
 /** From sending a webhook to the arrival of its dispatch at GitHub, and to the response; ms. */
 export interface Latency {
+  /** Median of syncing a page of 4 KB to the same disk, ms. */
+  fsync: number
   dispatch: { p50: number; p99: number }
   response: { p50: number; p99: number }
 }
@@ -34,24 +36,36 @@ export async function latency(database: string | null): Promise<Latency> {
   await once(socket, 'connect')
   const dispatches: number[] = []
   const responses: number[] = []
+  const syncs: number[] = []
+  const page = openSync(join(folder.path, 'page'), 'w')
   const webhooks = signWebhooks(WARM_UP + WEBHOOKS, 0)
   for (let request = takeRequest(webhooks); request !== null; request = takeRequest(webhooks)) {
     const arrival = github.next()
     const sentAt = performance.now()
     socket.write(request)
-    const [answer] = await once(socket, 'data')
+    const [response] = await once(socket, 'data')
     responses.push(performance.now() - sentAt)
-    if (!String(answer).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${answer}`)
+    if (!String(response).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${response}`)
     dispatches.push((await arrival) - sentAt)
+    syncs.push(syncPage(page))
     // Out of step with the relay's intervals.
     await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
   }
   socket.destroy()
+  closeSync(page)
   const of = (all: number[]) => {
     const measured = all.slice(WARM_UP)
     return { p50: percentile(measured, 50), p99: percentile(measured, 99) }
   }
-  return { dispatch: of(dispatches), response: of(responses) }
+  return { fsync: percentile(syncs, 50), dispatch: of(dispatches), response: of(responses) }
+}
+
+/** Writes and syncs a page; how long the sync took, ms. */
+function syncPage(file: number): number {
+  writeSync(file, Buffer.alloc(4096, 1))
+  const started = performance.now()
+  fdatasyncSync(file)
+  return performance.now() - started
 }
 
 /** GitHub as far as a dispatch needs it: accepts every one, and shows no workflow runs. */

@@ -22,7 +22,7 @@ export async function lists(
   settle: () => Promise<void>,
 ): Promise<ListTimes> {
   const config = readConfig({ ...relayEnvironment(database), RELAY_ADMIN_TOKEN: TOKEN })
-  await fill(await openBackend(config.database), amount)
+  await fillStore(await openBackend(config.database), amount)
   await settle()
   const relay = await createRelay(config, pino({ level: 'silent' }))
   const url = `http://127.0.0.1:${relay.port}`
@@ -67,7 +67,7 @@ export async function lists(
 }
 
 /** Deliveries of the last thirty days, each with a run and two events; one of fifty failed. */
-async function fill(backend: Backend, amount: number): Promise<void> {
+export async function fillStore(backend: Backend, amount: number): Promise<void> {
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   const now = Date.now()
   const apart = Math.floor((30 * 86_400_000) / amount)

@@ -5,7 +5,9 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import type { Config } from '../relay/config/config.ts'
 import { startPostgres } from '../test/support/postgres.ts'
+import { click } from './click.ts'
 import { drain } from './drain.ts'
+import { idle } from './idle.ts'
 import { intake } from './intake.ts'
 import { latency } from './latency.ts'
 import { lists } from './lists.ts'
@@ -19,7 +21,7 @@ import { bundleSizes, starts } from './start.ts'
  * Ratios from one run on one machine, next to the goals. `npm run bench -- intake latency` runs parts; without a part
  * all but those with a million deliveries: million, scrape, lists. `--json` prints the figures as JSON.
  */
-const PARTS = ['intake', 'latency', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
+const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
 /** They fill stores with up to a million deliveries. */
 const LONG: readonly string[] = ['million', 'scrape', 'lists']
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
@@ -32,7 +34,7 @@ using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
 // A server's first setting, as PostgreSQL itself advises: its default of 128 MB is there to start on anything.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
-const postgres = (['intake', 'latency', ...LONG] as (typeof PARTS)[number][]).some(runs)
+const postgres = (['intake', 'latency', 'idle', ...LONG] as (typeof PARTS)[number][]).some(runs)
   ? await startPostgres({ settings })
   : null
 
@@ -49,6 +51,8 @@ try {
       postgres: await latency(await postgres.createDatabase()),
     }
   }
+  if (runs('click')) results.click = await click()
+  if (postgres && runs('idle')) results.idle = await idle(() => postgres.createDatabase())
   if (runs('drain')) results.drain = await drain()
   if (runs('starts')) results.starts = { ...(await starts()), bundles: bundleSizes() }
   if (postgres && runs('million')) {
@@ -81,6 +85,7 @@ try {
       })
     }
   }
+  if (results.intake?.wrongBaselines.length) process.exitCode = 1
   console.log(values.json ? JSON.stringify(results, null, 2) : render(results))
 } finally {
   await postgres?.close()

@@ -9,13 +9,15 @@ export interface Server extends AsyncDisposable {
   startedAfterMs: number
 }
 
-const SETTINGS = ['--max-semi-space-size=16']
-
-/** Starts a server that prints a JSON line with its `port`, as deploy/Dockerfile starts the relay. */
-export async function startServer(file: string, env: Record<string, string> = {}): Promise<Server> {
+/** Starts a server that prints a JSON line with its `port`. `flags` are options of Node. */
+export async function startServer(
+  file: string,
+  env: Record<string, string> = {},
+  flags: readonly string[] = [],
+): Promise<Server> {
   const started = performance.now()
-  const child = spawn(process.execPath, [...SETTINGS, file], {
-    env: { PATH: process.env.PATH, MALLOC_ARENA_MAX: '2', ...env },
+  const child = spawn(process.execPath, [...flags, file], {
+    env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
@@ -26,7 +28,7 @@ export async function startServer(file: string, env: Record<string, string> = {}
     const stop = () => stopServer({ child })
     return { url: `http://127.0.0.1:${port}`, child, startedAfterMs, [Symbol.asyncDispose]: stop }
   }
-  throw new Error(`${file} ended before it listened`)
+  throw new Error(`${file} exited before it listened`)
 }
 
 export async function stopServer({ child }: Pick<Server, 'child'>): Promise<void> {

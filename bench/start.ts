@@ -19,7 +19,11 @@ const PARTS = ['emptyNode', 'onlyCore', 'main', 'post', 'progress', 'relayListen
 type Part = (typeof PARTS)[number]
 
 /** Wall time in milliseconds, and in that of an empty Node of the same round. */
-export type Starts = Record<Part, { ms: Spread; ratio: Spread }>
+export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
+  /** Wall time in that of the bundle of `@actions/core` alone, same round. */
+  mainOfCore: Spread
+  postOfCore: Spread
+}
 
 /**
  * Wall time of the action's main and post (with the fakes on loopback), of its progress reporter until it is loaded,
@@ -69,7 +73,8 @@ export async function starts(): Promise<Starts> {
   } finally {
     await Promise.all([port.close(), github.close()])
   }
-  return Object.fromEntries(
+  const ofCore = (part: Part) => spread(rounds.map(round => round[part] / round.onlyCore))
+  const parts = Object.fromEntries(
     PARTS.map(part => [
       part,
       {
@@ -77,7 +82,8 @@ export async function starts(): Promise<Starts> {
         ratio: spread(rounds.map(round => round[part] / round.emptyNode)),
       },
     ]),
-  ) as Starts
+  ) as Record<Part, { ms: Spread; ratio: Spread }>
+  return { ...parts, mainOfCore: ofCore('main'), postOfCore: ofCore('post') }
 }
 
 /** Without a job on its input, a progress reporter exits as soon as it is loaded. */

@@ -44,6 +44,13 @@ export function signWebhooks(count: number, size: number): Webhooks {
   return { timestamp, rest, lines, next: 0 }
 }
 
+/** The headers of one webhook as Port signs it now. */
+export function signWebhook(body: string, secret: string): Record<string, string> {
+  const timestamp = String(Math.floor(Date.now() / 1000))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('base64')
+  return { 'x-port-timestamp': timestamp, 'x-port-signature': `v1,${signature}` }
+}
+
 /** The next webhook as bytes of HTTP/1.1; null where all are sent. */
 export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | null {
   const at = webhooks.next * LINE_LENGTH
@@ -64,6 +71,6 @@ export function writeFiles(webhooks: Webhooks, folder: string): string[] {
   const rest = join(folder, 'rest')
   // On the disk before the server is measured: its first sync would have to write them otherwise.
   writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH), { flush: true })
-  writeFileSync(rest, webhooks.rest)
+  writeFileSync(rest, webhooks.rest, { flush: true })
   return [lines, rest, webhooks.timestamp, '/webhook']
 }
