@@ -16,6 +16,7 @@ import { startRelay } from '../demo/start-relay.ts'
 import { parseJson } from '../port/text.ts'
 import { isObject, type JsonObject } from '../port/types.ts'
 import { blocks, pages, root, text } from '../test/docs/pages.ts'
+import { ALERT_SECRET, openAlertEndpoint } from '../test/support/alert-endpoint.ts'
 import { freePort } from '../test/support/free-port.ts'
 import { send } from '../test/support/send.ts'
 import { renderBody } from '../tools/generate/render-body.ts'
@@ -41,10 +42,11 @@ const say = (line: string) => process.stdout.write(`${line}\n`)
 const run = (command: string, cwd: string) =>
   execFileSync('bash', ['-euo', 'pipefail', '-c', command], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
 
-const [port, github, issuer, listen] = await Promise.all([
+const [port, github, issuer, alerts, listen] = await Promise.all([
   startPortApi(),
   startGitHubApi(),
   startOidcIssuer(),
+  openAlertEndpoint(),
   freePort(),
 ])
 const workflows = [
@@ -63,6 +65,8 @@ const settings = {
   RELAY_ALLOWED_REPOSITORIES: 'acme/*',
   RELAY_ADMIN_TOKEN: 'an admin token of this script',
   RELAY_PUBLIC_URL: relayUrl,
+  RELAY_ALERT_URL: alerts.url,
+  RELAY_ALERT_SECRET: ALERT_SECRET,
   RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   HOST: '127.0.0.1',
 }
@@ -81,6 +85,7 @@ try {
   }
 } finally {
   await relay.stop()
+  alerts.stop()
   await Promise.all([port.close(), github.close(), issuer.close()])
   rmSync(folder, { recursive: true, force: true })
 }
