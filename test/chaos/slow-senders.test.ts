@@ -12,33 +12,29 @@ import { send } from '../support/send.ts'
 
 describe('slow senders are cut off while others are served:', () => {
   const slow = [
-    ['headers that never end', null, 'x-slow: 1\r\n', 15_000],
-    ['a body that never ends', 'content-length: 100000', '{', 45_000],
+    // Node itself would wait for 60 and 300 s.
+    ['headers that never end', null, 'x-slow: 1\r\n', 50_000],
+    ['a body that never ends', 'content-length: 100000', '{', 200_000],
   ] as const
-  test.each(slow)(
-    '%s',
-    async (_, length, drip, withinMs) => {
-      const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)
-      const relay = await startRelay(relayEnv())
-      const began = performance.now()
-      const sockets = await openSockets(relay.url, 100)
-      const closed = sockets.map(socket => new Promise(resolve => socket.once('close', resolve)))
-      for (const socket of sockets) socket.write(head)
-      const dripping = setInterval(() => {
-        for (const socket of sockets) if (!socket.destroyed) socket.write(drip)
-      }, 500)
-      onTestFinished(() => clearInterval(dripping))
-      for (let n = 0; n < 20; n++) {
-        const asked = performance.now()
-        expect((await send(relay.url, { body: { n } })).status).toBe(202)
-        expect(performance.now() - asked).toBeLessThan(2_000)
-      }
-      await Promise.all(closed)
-      expect(performance.now() - began).toBeLessThan(withinMs)
-      expect((await send(relay.url, { body: { after: 1 } })).status).toBe(202)
-    },
-    60_000,
-  )
+  test.each(slow)('%s', async (_, length, drip, withinMs) => {
+    const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)
+    const relay = await startRelay(relayEnv())
+    const began = performance.now()
+    const sockets = await openSockets(relay.url, 100)
+    const closed = sockets.map(socket => new Promise(resolve => socket.once('close', resolve)))
+    for (const socket of sockets) socket.write(head)
+    const dripping = setInterval(() => {
+      for (const socket of sockets) if (!socket.destroyed) socket.write(drip)
+    }, 500)
+    onTestFinished(() => clearInterval(dripping))
+    for (let n = 0; n < 20; n++) {
+      expect((await send(relay.url, { body: { n } })).status).toBe(202)
+      if (n === 0) expect(sockets.filter(socket => socket.destroyed)).toEqual([])
+    }
+    await Promise.all(closed)
+    expect(performance.now() - began).toBeLessThan(withinMs)
+    expect((await send(relay.url, { body: { after: 1 } })).status).toBe(202)
+  })
 })
 
 describe('memory for bodies', () => {
