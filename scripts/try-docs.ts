@@ -50,7 +50,11 @@ const [port, github, issuer, alerts, listen] = await Promise.all([
   freePort(),
 ])
 const workflows = [
-  { path: '.github/workflows/deploy.yml', name: 'Deploy service', eventTypes: ['deploy_service', 'deploy'] },
+  {
+    path: '.github/workflows/deploy.yml',
+    name: 'Deploy service',
+    eventTypes: ['deploy_service', 'deploy', 'port_action'],
+  },
 ]
 for (const name of ['acme/shop', 'acme/web']) github.addRepository(name, { workflows })
 const relayUrl = `http://127.0.0.1:${listen}`
