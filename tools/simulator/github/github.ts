@@ -3,6 +3,7 @@ import { type ReceivedRequest, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
 import { authenticate, failureResponse, type GitHubEnv, limits, refuse, requestId } from './access.ts'
 import { appRoutes } from './app-routes.ts'
+import { leaveKeyPairs } from './key-pairs.ts'
 import { manifestFlow } from './manifest.ts'
 import { pageRoutes } from './page.ts'
 import { repositoryRoutes, workflowDispatchRoute } from './repository-routes.ts'
@@ -152,6 +153,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
     close: async () => {
       for (const timer of state.timers) clearTimeout(timer)
       await server.close()
+      leaveKeyPairs(state.keyPairs)
     },
   }
 }

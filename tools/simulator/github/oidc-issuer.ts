@@ -1,7 +1,7 @@
-import { createHash, createSign, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createHash, createSign, type KeyObject, type KeyPairKeyObjectResult, randomBytes } from 'node:crypto'
 import { Hono } from 'hono'
 import { type FakeServer, type FakeServerEnv, startFakeServer } from '../http-server.ts'
+import { leaveKeyPairs, takeKeyPair } from './key-pairs.ts'
 
 /** The values of a token's claims; the other claims follow from them. */
 export interface OidcRun {
@@ -34,7 +34,6 @@ export interface OidcIssuer extends FakeServer {
   runner(run: OidcRun): { url: string; requestToken: string }
 }
 
-const generate = promisify(generateKeyPair)
 const LIFE_S = 300
 
 /**
@@ -46,7 +45,8 @@ const LIFE_S = 300
 export async function startOidcIssuer(): Promise<OidcIssuer> {
   const published: Record<string, unknown>[] = []
   const runners = new Map<string, OidcRun>()
-  let key: { id: string; privateKey: KeyObject; publicKey: KeyObject }
+  const pairs: KeyPairKeyObjectResult[] = []
+  let key: KeyPairKeyObjectResult & { id: string }
 
   const app = new Hono<FakeServerEnv>()
   app.get('/.well-known/jwks', c => c.json({ keys: published }))
@@ -70,6 +70,10 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
   const issuer: OidcIssuer = {
     ...server,
     url: server.origin,
+    async close() {
+      await server.close()
+      leaveKeyPairs(pairs)
+    },
     get kid() {
       return key.id
     },
@@ -80,7 +84,8 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
       return key.publicKey
     },
     async rotate({ forget } = {}) {
-      const pair = await generate('rsa', { modulusLength: 2048 })
+      const pair = takeKeyPair()
+      pairs.push(pair)
       const jwk = pair.publicKey.export({ format: 'jwk' })
       const id = createHash('sha256').update(String(jwk.n)).digest('hex').slice(0, 40)
       key = { id, ...pair }

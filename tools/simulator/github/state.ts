@@ -1,4 +1,5 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { type KeyPairKeyObjectResult, randomBytes } from 'node:crypto'
+import { takeKeyPair } from './key-pairs.ts'
 import type {
   CheckAnnotation,
   Dispatch,
@@ -30,6 +31,7 @@ export type GitHubState = {
   moved: Map<string, number>
   grants: Map<string, Grant>
   apps: GitHubApp[]
+  keyPairs: KeyPairKeyObjectResult[]
   dispatches: Dispatch[]
   listeners: Set<(dispatch: Dispatch) => unknown>
   workflowDispatches: WorkflowDispatch[]
@@ -69,6 +71,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
     moved: new Map(),
     grants: new Map(),
     apps: [],
+    keyPairs: [],
     dispatches: [],
     listeners: new Set(),
     workflowDispatches: [],
@@ -149,14 +152,15 @@ export function addApp(
   state: GitHubState,
   given: { permissions?: Permissions; repositories?: string[] } = {},
 ): GitHubApp {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pair = takeKeyPair()
+  state.keyPairs.push(pair)
   const number = state.apps.length + 1
   const app: GitHubApp = {
     id: 1_200_000 + number,
     clientId: `Iv23li${randomBytes(7).toString('hex')}`,
     slug: `port-relay-${number}`,
-    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
-    publicKey: publicKey.export({ type: 'spki', format: 'pem' }) as string,
+    privateKey: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    publicKey: pair.publicKey.export({ type: 'spki', format: 'pem' }) as string,
     installationId: 60_000_000 + number,
     permissions: given.permissions ?? FULL,
     repositories: given.repositories,
