@@ -3,8 +3,10 @@ import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { SECRET } from '../support/sign.ts'
 
 /** Starts a proxy that forwards every tunnel and request, whatever the host, to the fake GitHub. */
 async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {
@@ -30,67 +32,47 @@ async function openProxy(target: string): Promise<{ url: string; hosts: Set<stri
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, hosts }
 }
 
-test.each(['HTTP_PROXY', 'http_proxy'])('the relay reaches GitHub through the proxy in %s', async name => {
+async function openGitHub() {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('acme/shop')
   const { url, hosts } = await openProxy(github.url)
-  const env = { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token, [name]: url }
-  const relay = await startRelay(relayEnv(env))
-  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
-  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  return { github, url, hosts, env: { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token } }
+}
+
+test('a relay reaches GitHub through http_proxy, and hosts in NO_PROXY and localhost without it', async () => {
+  const { github, url, hosts, env } = await openGitHub()
+  const port = await startPortApi({ clientSecret: SECRET })
+  onTestFinished(() => port.close())
+  const more = { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, NO_PROXY: 'a.example' }
+  const relay = await startRelay(relayEnv({ ...env, ...more, http_proxy: url }))
+  const run = port.createRun()
+  await send(relay.url, { body: { run: { id: run.id }, inputs: {} } })
+  await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'it is dispatched, and Port knows')
   expect([...hosts]).toEqual(['github.example:80'])
 })
 
-test.each([
-  'proxy.example.com:3128',
-  'http://user:hunter2@[bad',
-  'https://user:hunter2%zz@proxy.example.com',
-])('with the proxy %s, the relay refuses to start and prints the reason without the value', async url => {
-  const problem =
-    'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
-  expect(await runRelay(relayEnv({ HTTPS_PROXY: url }))).toEqual({
-    code: 1,
-    stdout: '',
-    stderr: `The configuration has a problem:\n  - ${problem}\n`,
-  })
-  expect(await runRelay({ HTTPS_PROXY: url }, ['--version'])).toMatchObject({ code: 0, stderr: '' })
-  const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
-  for (const command of [['deliveries'], ['send', '--action', 'x']]) {
-    const env = { HTTPS_PROXY: url, RELAY_ADMIN_TOKEN, PORT_CLIENT_SECRET: 'secret' }
-    expect(await runRelay(env, command)).toEqual({ code: 1, stdout: '', stderr: `${problem}.\n` })
-  }
-})
-
-test('treats a blank proxy variable as unset, and ignores line breaks around its value', async () => {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
-  github.addRepository('acme/shop')
-  const { url, hosts } = await openProxy(github.url)
+test('treats a blank proxy variable as unset, and ignores line breaks around the value of HTTP_PROXY', async () => {
+  const { github, url, hosts, env } = await openGitHub()
   const relay = await startRelay(
-    relayEnv({
-      ...{ GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token },
-      ...{ HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' },
-    }),
+    relayEnv({ ...env, HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' }),
   )
   await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
   await until(() => github.dispatches.length === 1, 'it is dispatched')
   expect([...hosts]).toEqual(['github.example:80'])
 })
 
-test('the relay bypasses the proxy for hosts in NO_PROXY and for localhost', async () => {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
-  github.addRepository('acme/shop')
-  const { url, hosts } = await openProxy(github.url)
-  const env = {
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-    HTTP_PROXY: url,
-    NO_PROXY: 'a.example',
-  }
-  const relay = await startRelay(relayEnv(env))
-  await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
-  await until(() => github.dispatches.length === 1, 'it is dispatched')
-  expect([...hosts]).toEqual([])
+// relay/config.test.ts has more of these values.
+test('with an invalid proxy, the relay refuses to start and prints the reason without the value', async () => {
+  const HTTPS_PROXY = 'https://user:hunter2%zz@proxy.example.com'
+  const problem =
+    'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
+  expect(await runRelay(relayEnv({ HTTPS_PROXY }))).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `The configuration has a problem:\n  - ${problem}\n`,
+  })
+  expect(await runRelay({ HTTPS_PROXY }, ['--version'])).toMatchObject({ code: 0, stderr: '' })
+  const env = { HTTPS_PROXY, RELAY_ADMIN_TOKEN: 'an-admin-token-of-some-length' }
+  expect(await runRelay(env, ['deliveries'])).toEqual({ code: 1, stdout: '', stderr: `${problem}.\n` })
 })

@@ -39,8 +39,8 @@ export interface System {
   ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
   /** Sends a report like the action. */
   post(path: string, token: string | null, body: unknown): Promise<Response>
-  /** Restarts the relay with the same database and address. */
-  restart(): Promise<void>
+  /** Restarts the relay with the same database and address, by default in this process. */
+  restart(open?: (env: Env) => Promise<Relay>): Promise<void>
 }
 
 const WORKFLOWS = ['deploy.yml', 'deploy@v2.yml'].map(file => ({
@@ -160,8 +160,8 @@ export async function startSystem(
         body: text === '' ? {} : (JSON.parse(text) as JsonObject),
       }
     },
-    async restart() {
-      system.relay = await open(all)
+    async restart(again = openRelayHere) {
+      system.relay = await again(all)
     },
   }
   return system

@@ -31,7 +31,7 @@ test('while Port is down for the whole job, every line and then the status arriv
   const token = await startReport(system, id)
   await logLines(system, token, id, 1, 20)
   await system.relay.kill()
-  await system.restart()
+  await system.restart(startRelay)
   await logLines(system, token, id, 21, 40)
   const update = { conclusion: 'success', statusLabel: 'Succeeded', summary: 'all well' }
   const end = { delivery: id, sender: 'post', number: 1, reports: [{ log: [line('the end')] }, { update }] }
