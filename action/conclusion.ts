@@ -1,17 +1,15 @@
 import { type Annotation, annotationLines } from '../port/annotations.ts'
-import { describeLeftOut } from '../port/outputs.ts'
+import { describeLeftOut } from '../port/client/messages.ts'
 import type { ClientPayload } from '../port/payload.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../port/types.ts'
 import type { Remaining } from './remaining.ts'
 import { allOutputs, linksOf, outputOf } from './reporter/reporter.ts'
 import type { Inputs, JobStatus } from './runner/inputs.ts'
-import { describeMistake, type Topic, type Workflow } from './runner/runner.ts'
-import type { State } from './runner/state.ts'
+import { describeMistake, type State, type Topic, type Workflow } from './runner/runner.ts'
 import type { Redact } from './secrets/redact.ts'
 import { EMPTY_RUN_FILE } from './steps/run.ts'
 import { missingLine } from './steps/send.ts'
-import type { Step } from './steps-of-job.ts'
-import { conclusionLines, jobLine, needLines, stepLine, summarize } from './summary.ts'
+import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } from './summary.ts'
 
 // Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
 

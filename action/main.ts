@@ -1,8 +1,7 @@
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as core from '@actions/core'
-import { createFetch } from './runner/fetch.ts'
-import { clock } from './runner/runner.ts'
+import { clock, createFetch } from './runner/runner.ts'
 import { start } from './start.ts'
 
 // Next to this bundle, in the folder that the runner extracted the action to.

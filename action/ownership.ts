@@ -1,7 +1,6 @@
 import type { RunState } from '../port/types.ts'
 import type { Reporter } from './reporter/reporter.ts'
-import type { Runner, Workflow } from './runner/runner.ts'
-import type { State } from './runner/state.ts'
+import type { Runner, State, Workflow } from './runner/runner.ts'
 
 /** Whether this workflow run can report a Port run, and if not, why. */
 export type Verdict =

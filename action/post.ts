@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { finish } from './finish.ts'
-import { createFetch } from './runner/fetch.ts'
-import { clock } from './runner/runner.ts'
+import { clock, createFetch } from './runner/runner.ts'
 
 await finish({ core, env: process.env, fetch: createFetch(), clock, sleep })

@@ -4,9 +4,8 @@ import { followJob, waitForStop } from './progress/follow.ts'
 import { type FollowedJob, progressFolder } from './progress/process.ts'
 import { createReporter } from './reporter/direct.ts'
 import { createRelayReporter } from './reporter/relay.ts'
-import { createFetch } from './runner/fetch.ts'
-import { clock } from './runner/runner.ts'
-import { createMasks } from './secrets/masks.ts'
+import { clock, createFetch } from './runner/runner.ts'
+import { createMasks } from './secrets/redact.ts'
 
 const given = await text(process.stdin)
 if (given !== '') {

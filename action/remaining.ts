@@ -7,14 +7,10 @@ import {
   type Progress,
   stopProgress,
 } from './progress/process.ts'
-import { type JobFiles, splitLines } from './runner/files.ts'
-import { describeMistake, type Runner, type Topic } from './runner/runner.ts'
-import { takeMasks } from './secrets/masks.ts'
-import type { Redact } from './secrets/redact.ts'
-import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import {
   type FileLine,
   firstLine,
+  type JobFiles,
   linesBefore,
   nextMark,
   openFile,
@@ -22,7 +18,11 @@ import {
   readBytes,
   readPiece,
   sizeOf,
-} from './steps/log.ts'
+  splitLines,
+} from './runner/files.ts'
+import { describeMistake, type Runner, type Topic } from './runner/runner.ts'
+import { type Redact, takeMasks } from './secrets/redact.ts'
+import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 
 /** What steps have appended to their files and Port doesn't have yet. */

@@ -9,17 +9,28 @@ import { checkRun } from './ownership.ts'
 import { type FollowedJob, findWorker, startProgress } from './progress/process.ts'
 import { createReporter, OIDC, whyNoReport } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
-import { allOutputs, outputOf, type Reporter } from './reporter/reporter.ts'
-import { reportDuplicate, reportFailure, reportSecondUse } from './reporter/warnings.ts'
-import { type JobFiles, jobFiles } from './runner/files.ts'
+import {
+  allOutputs,
+  outputOf,
+  type Reporter,
+  reportDuplicate,
+  reportFailure,
+  reportSecondUse,
+} from './reporter/reporter.ts'
+import { claimReport, type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
-import { help, isExplained, type Runner, readWorkflow, type Workflow } from './runner/runner.ts'
-import { type State, saveState } from './runner/state.ts'
-import { jobCredentials } from './secrets/masks.ts'
-import { createRedact, maskParts } from './secrets/redact.ts'
-import { claimReport } from './steps/log.ts'
+import {
+  help,
+  isExplained,
+  type Runner,
+  readWorkflow,
+  type State,
+  saveState,
+  type Workflow,
+} from './runner/runner.ts'
+import { createRedact, jobCredentials, maskParts } from './secrets/redact.ts'
 
 /** How long main can wait for Port. Post retries later. */
 const BUDGET_MS = 10_000

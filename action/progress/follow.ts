@@ -2,14 +2,13 @@ import { type FSWatcher, watch } from 'node:fs'
 import type { PortError } from '../../port/client/client.ts'
 import { logBatches } from '../../port/client/messages.ts'
 import type { LogLine } from '../../port/types.ts'
+import { keepMarks, linesBefore, markAt, nextMark, readLogFile, sizeOf } from '../runner/files.ts'
 import { describeMistake } from '../runner/runner.ts'
-import { takeMasks } from '../secrets/masks.ts'
+import { takeMasks } from '../secrets/redact.ts'
 import { readEntities, splitDocuments } from '../steps/entities.ts'
-import { keepMarks, linesBefore, markAt, nextMark, readLogFile, sizeOf } from '../steps/log.ts'
 import { sendEntity } from '../steps/send.ts'
 import { followLabel } from './follow-label.ts'
-import type { FollowedJob, Following, ProgressFolder } from './process.ts'
-import { isAlive } from './process.ts'
+import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
 /** How often the files that steps append to are polled. */
 const POLL_EVERY_MS = 2_000

@@ -4,11 +4,9 @@ import { join, parse } from 'node:path'
 import type { PortError, Token } from '../../port/client/client.ts'
 import type { JsonObject, LogLine } from '../../port/types.ts'
 import type { Reporter } from '../reporter/reporter.ts'
-import type { JobFiles } from '../runner/files.ts'
-import type { RelayAccess } from '../runner/payload.ts'
-import type { Runner, Workflow } from '../runner/runner.ts'
-import type { Masks } from '../secrets/masks.ts'
-import { type LogMark, START } from '../steps/log.ts'
+import { type JobFiles, type LogMark, START } from '../runner/files.ts'
+import type { RelayAccess, Runner, Workflow } from '../runner/runner.ts'
+import type { Masks } from '../secrets/redact.ts'
 
 /**
  * Files that main, the progress reporter, and post share, in a folder next to the log file.

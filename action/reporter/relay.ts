@@ -10,11 +10,15 @@ import {
   type RunState,
   type RunUpdate,
 } from '../../port/types.ts'
-import type { RelayAccess } from '../runner/payload.ts'
-import type { Runner } from '../runner/runner.ts'
-import { notTheRelay, readRelayResponse, requestJson } from './relay-request.ts'
-import type { Reporter } from './reporter.ts'
-import { createRetry, FINAL_EXTRA_MS } from './reporter.ts'
+import type { RelayAccess, Runner } from '../runner/runner.ts'
+import {
+  createRetry,
+  FINAL_EXTRA_MS,
+  notTheRelay,
+  type Reporter,
+  readRelayResponse,
+  requestJson,
+} from './reporter.ts'
 
 /** What the relay returns to the workflow run that a delivery is bound to. */
 interface RelayInputs {

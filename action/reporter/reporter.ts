@@ -1,8 +1,10 @@
 import { PortError, type PortRun, type Token } from '../../port/client/client.ts'
-import { wasNotSent } from '../../port/client/errors.ts'
-import { mergeOutputs } from '../../port/outputs.ts'
-import type { JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
-import { UntrustedCertificate } from '../runner/fetch.ts'
+import { LONGEST_WAIT_MS, readRetryAt, wasNotSent } from '../../port/client/errors.ts'
+import { mergeOutputs } from '../../port/client/messages.ts'
+import { parseJson } from '../../port/text.ts'
+import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
+import type { Inputs } from '../runner/inputs.ts'
+import { help, type Runner, UntrustedCertificate, whyNoResponse } from '../runner/runner.ts'
 
 /** Reports one run to Port, and retries. Every method throws PortError after its last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
@@ -106,4 +108,193 @@ export function createRetry(options: {
       }
     }
   }
+}
+
+export interface RelayResponse {
+  status: number
+  /** The response body; empty if it isn't an object. */
+  body: JsonObject
+  /** Whether this is an error in the relay's own format, rather than a page from a proxy or gateway. */
+  isProblem: boolean
+  /** The origin that a redirect points to; null if there is no redirect. */
+  movedTo: string | null
+  /** When the relay accepts the next request, in ms since the epoch. */
+  retryAt: number | null
+}
+
+const TIMEOUT_MS = 10_000
+
+/**
+ * Sends one request with a bearer token.
+ *
+ * @param who the server's name in error messages
+ * @throws PortError if there was no response
+ */
+export async function requestJson(
+  who: string,
+  request: { method: string; url: string; token: string; body?: JsonObject },
+  { fetch, clock }: Pick<Runner, 'fetch' | 'clock'>,
+): Promise<RelayResponse> {
+  const { method, url, token, body: given } = request
+  try {
+    const response = await fetch(url, {
+      method,
+      headers: {
+        accept: 'application/json',
+        authorization: `Bearer ${token}`,
+        'user-agent': 'port-webhook-action',
+        ...(given && { 'content-type': 'application/json' }),
+      },
+      ...(given && { body: JSON.stringify(given) }),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    const { status, headers } = response
+    const json = parseJson(await response.text())
+    const body = isObject(json) ? json : {}
+    const type = headers.get('content-type') ?? ''
+    const location = headers.get('location') ?? ''
+    return {
+      status,
+      body,
+      isProblem: /^application\/problem\+json\b/i.test(type) && body.status === status,
+      movedTo:
+        status >= 300 && status < 400 && URL.canParse(location, url) ? new URL(location, url).origin : null,
+      retryAt: readRetryAt(headers, clock(), LONGEST_WAIT_MS),
+    }
+  } catch (cause) {
+    throw new PortError(
+      'unreachable',
+      `${who} did not respond at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine reaches it (proxy, firewall).`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * The run's report quota is used up, so the relay accepts no more lines. An update with a conclusion is always
+ * accepted.
+ */
+export class QuotaError extends PortError {
+  constructor(message: string) {
+    super('refused', message, { status: 413 })
+  }
+}
+
+/** Returns the body, or throws the error that the relay's response describes. */
+export function readRelayResponse(what: string, response: RelayResponse): JsonObject {
+  const { status, body, isProblem, retryAt } = response
+  if (status < 300 || (status === 409 && body.duplicate === true)) return body
+  const detail = typeof body.detail === 'string' ? ` (${body.detail.slice(0, 600)})` : ''
+  const head = `the relay responded with ${status} to ${what}${detail}`
+  if (status >= 500 || status === 429 || status === 408) {
+    throw new PortError('unreachable', head, { status, retryAt })
+  }
+  // A 413 is reliable even if a gateway sends it, because the body is too large for the gateway.
+  if (!isProblem && status !== 413) throw notTheRelay(what, response)
+  if (isProblem && status === 413) throw new QuotaError(head)
+  if (status === 410) throw new PortError('ended', head, { status })
+  throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
+}
+
+/** Describes a response from something between this machine and the relay. It says nothing about the report. */
+export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
+  const sentence =
+    movedTo === null
+      ? 'check RELAY_PUBLIC_URL of the relay, and the proxy on the way.'
+      : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address of the relay itself.`
+  const head = `the response ${status} to ${what} isn't the relay's`
+  return new PortError('unreachable', `${head}: ${sentence}`, { status, retryAt })
+}
+
+/**
+ * - `later`: a later report of the same run may succeed
+ * - `doubtful`: no report will succeed, unless a gateway rather than Port rejected the credentials
+ * - `lost`: no report will succeed
+ * - `settled`: the run has finished, or accepts no reports
+ */
+export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
+
+/**
+ * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't this job's
+ * error. Any other failure prints a warning, and fails the job only if the author configured that.
+ *
+ * @param options.again a message that names who retries, if a retry may help
+ */
+export function reportFailure(
+  error: unknown,
+  { core, env }: Pick<Runner, 'core' | 'env'>,
+  options: { failOnReportError: boolean; again?: string },
+): Outlook {
+  const kind = error instanceof PortError ? error.kind : null
+  const message = error instanceof Error ? error.message : String(error)
+  if (kind === 'ended' || kind === 'synchronized') {
+    core.notice(`No further updates are sent to Port: ${message}`)
+    return 'settled'
+  }
+  const outlook = kind === 'credentials' ? 'doubtful' : kind === 'unknown_run' ? 'lost' : 'later'
+  const again = outlook === 'later' && options.again ? ` ${options.again}` : ''
+  const more = help(env, kind === 'credentials' ? 'credentials' : 'port')
+  const sentence = `Reporting to Port failed: ${message}${again}${more}`
+  if (options.failOnReportError) core.setFailed(sentence)
+  else core.warning(sentence)
+  return outlook
+}
+
+/**
+ * Prints why this job isn't reported to Port. Fails before any of the author's steps runs, unless the author wants the
+ * job to continue and the job can continue.
+ *
+ * @param lacks what the relay returns only to the first workflow run
+ */
+export function reportDuplicate(
+  message: string,
+  { onDuplicate }: Pick<Inputs, 'onDuplicate'>,
+  { core, env }: Pick<Runner, 'core' | 'env'>,
+  lacks: { encrypted: string[]; truncated: string[] } = { encrypted: [], truncated: [] },
+): void {
+  const more = help(env, 'duplicates')
+  if (onDuplicate === 'fail') {
+    core.setFailed(`${message} It stops here, so that nothing is done twice (on-duplicate: fail).${more}`)
+  } else if (lacks.truncated.length > 0) {
+    core.setFailed(
+      `${message} It cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
+        `the relay gives that to the other one alone.${more}`,
+    )
+  } else {
+    const stays =
+      lacks.encrypted.length > 0
+        ? ` The relay decrypts secret inputs for the other one alone; these stay encrypted: ${quote(lacks.encrypted)}.`
+        : ''
+    core.warning(
+      `${message} It continues and is not reported to Port (on-duplicate: continue).${stays}${more}`,
+    )
+  }
+}
+
+const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
+
+/** Values of the input `report`, ordered by how much of the result they report, least first. */
+const STRENGTH = ['updates', 'workflow', 'job']
+
+/**
+ * Prints that an earlier step of the job reports to Port, and which of this step's inputs are ignored.
+ *
+ * @param earlier the input `report` of the earlier step
+ */
+export function reportSecondUse(
+  earlier: string,
+  { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,
+  { core, env }: Pick<Runner, 'core' | 'env'>,
+): void {
+  const unused = [
+    STRENGTH.indexOf(report) > STRENGTH.indexOf(earlier) && `report: ${report}`,
+    Object.keys(needs).length > 0 && 'needs',
+    summary !== '' && 'summary',
+  ].filter(name => name !== false)
+  const message = 'An earlier step of this job reports this run to Port.'
+  if (unused.length === 0) core.info(message)
+  else
+    core.warning(
+      `${message} These inputs of this step are ignored: ${unused.join(', ')}. Set them on the earlier step.${help(env, 'inputs')}`,
+    )
 }

@@ -1,3 +1,13 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { stripAnsiCodes } from '../../port/text.ts'
 
@@ -89,4 +99,134 @@ function hasZeros(bytes: Buffer): boolean {
 function findWide(bytes: Buffer, start: number): number {
   for (let at = start; at + 1 < bytes.length; at += 2) if (bytes.readUInt16LE(at) === LF) return at
   return -1
+}
+
+/**
+ * Assigns the run's report to the first step that requests it.
+ *
+ * @param how the step's input `report`
+ * @returns the input `report` of the earlier step that reports; null if there is none
+ */
+export function claimReport(logFile: string, how: string): string | null {
+  const claim = `${logFile}.reported`
+  if (existsSync(claim)) return readFileSync(claim, 'utf8')
+  writeFileSync(claim, how)
+  return null
+}
+
+/** A line of the file, and the offset of the byte after it. */
+export interface FileLine {
+  text: string
+  end: number
+}
+
+/** How many bytes of the file are read at a time. */
+export const PIECE = 1_000_000
+
+/**
+ * Reads the complete lines from byte `offset` on, one chunk at most. A line that is still being written is left for
+ * later. A line that started before the offset is returned as an empty text.
+ *
+ * @throws Error if the file can't be read, or isn't a regular file
+ */
+export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
+  return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
+}
+
+/** A position in the file, and the text before it. */
+export interface LogMark {
+  /** In bytes. */
+  offset: number
+  /** The last bytes before the position, in Base64. */
+  before: string
+}
+
+export const START: LogMark = { offset: 0, before: '' }
+const MARK_BYTES = 64
+
+export function markAt(path: string, offset: number): LogMark {
+  return keepMarks(path, offset, offset)(offset)
+}
+
+/** Keeps the marks for a part of the file in its current state, in case the file changes before a mark is needed. */
+export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
+  const start = Math.max(from - MARK_BYTES, 0)
+  const bytes = readBytes(path, start, to - start)
+  return offset => {
+    const before = bytes.subarray(Math.max(offset - MARK_BYTES - start, 0), offset - start)
+    return { offset, before: before.toString('base64') }
+  }
+}
+
+/** Returns where to continue reading. If the text before the mark has changed, the file is read from its start. */
+export function nextMark(path: string, sent: LogMark): LogMark {
+  if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
+  return markAt(path, sent.offset).before === sent.before ? sent : START
+}
+
+/** The file's size in bytes; 0 if there is no such file. */
+export function sizeOf(path: string): number {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (!found) return 0
+  // Reading another file type might never end, or block forever. A symbolic link would send another file to Port.
+  if (!found.isFile()) throw new Error(`${path} is no longer a file`)
+  return found.size
+}
+
+/**
+ * @param options.rest whether to include text after the last newline as a line
+ * @param options.most the full chunk size in bytes; a full chunk without a newline is part of a line that is too long
+ */
+export function readPiece(
+  path: string,
+  from: number,
+  length: number,
+  options: { rest: boolean; most?: number },
+): FileLine[] {
+  if (length <= 0) return []
+  const bytes = readBytes(path, from, length)
+  const start = firstLine(path, from, bytes)
+  const rest = start > 0 ? [{ text: '', end: 0 }] : []
+  const lines = [...rest, ...splitLines(bytes.subarray(start), options)]
+  // A chunk without a newline is part of a line that is too long to show in full.
+  const found =
+    lines.length > 0 || length < (options.most ?? PIECE) ? lines : splitLines(bytes, { rest: true })
+  return found.map(({ text, end }) => ({ text, end: from + start + end }))
+}
+
+/**
+ * Returns where the first complete line of a chunk starts. Text before it could be the second half of a secret.
+ */
+export function firstLine(path: string, from: number, bytes: Buffer): number {
+  const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
+  if (from === 0 || before.endsWith('\n\0')) return 0
+  const start = before.endsWith('\n') ? 0 : bytes.indexOf('\n') + 1
+  if (start === 0 && !before.endsWith('\n')) return bytes.length
+  // In UTF-16, a newline has one more zero byte.
+  return bytes[start] === 0 ? start + 1 : start
+}
+
+/** How many lines end before this byte. */
+export function linesBefore(path: string, offset: number): number {
+  let lines = 0
+  for (let at = 0; at < offset; at += PIECE) {
+    const bytes = readBytes(path, at, Math.min(PIECE, offset - at))
+    for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, end + 1)) lines++
+  }
+  return lines
+}
+
+/** Opens the file for reading. Fails on a symbolic link, except on Windows, where symbolic links can't be detected. */
+export const openFile = (path: string): number =>
+  openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+
+/** Returns fewer bytes at the end of the file. */
+export function readBytes(path: string, from: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  const file = openFile(path)
+  try {
+    return bytes.subarray(0, readSync(file, bytes, 0, length, from))
+  } finally {
+    closeSync(file)
+  }
 }

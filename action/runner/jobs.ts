@@ -1,8 +1,7 @@
 import { type Annotation, readAnnotations } from '../../port/annotations.ts'
 import { readRetryAt } from '../../port/client/errors.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
-import { whyNoResponse } from './fetch.ts'
-import type { Runner, Workflow } from './runner.ts'
+import { type Runner, type Workflow, whyNoResponse } from './runner.ts'
 
 /** A step of this job, as GitHub currently lists it. */
 export interface ListedStep {

@@ -4,7 +4,7 @@ import { type ClientPayload, readClientPayload } from '../../port/payload.ts'
 import { parseJson, trimEnd } from '../../port/text.ts'
 import { isObject, type Json, type RunState } from '../../port/types.ts'
 import type { Inputs } from './inputs.ts'
-import { help, type Runner } from './runner.ts'
+import { help, type RelayAccess, type Runner } from './runner.ts'
 
 /**
  * Reads the payload from the input `payload`, or else from the event: from `client_payload` of a `repository_dispatch`,
@@ -169,21 +169,6 @@ const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 function parse(body: Json): Json {
   const parsed = typeof body === 'string' ? parseJson(body) : body
   return parsed === undefined ? body : parsed
-}
-
-/** The connection to Port through the relay, for a job without Port credentials. */
-export interface RelayAccess {
-  /** The URL for reports, and the exact audience of the OIDC token. */
-  url: string
-  delivery: string
-  /** Whether to request the items that didn't fit the payload from the relay. */
-  complete: boolean
-  /** Whether the final status reaches Port only through the relay. */
-  finishes: boolean
-  /** The runner's endpoint for OIDC tokens; null if there is none, or if no OIDC token is needed anymore. */
-  idToken: { url: string; requestToken: string } | null
-  /** The token that the relay issued to this attempt of this workflow run. */
-  token: string | null
 }
 
 /**

@@ -1,4 +1,10 @@
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { dirname, isAbsolute, relative } from 'node:path'
+import { HttpClient } from '@actions/http-client'
+import type { Fetch, Token } from '../../port/client/client.ts'
+import { describeNetworkError, errorChain } from '../../port/client/errors.ts'
+import type { JobFiles } from './files.ts'
 
 /** The functions of `@actions/core` that the action uses. */
 type Core = Pick<
@@ -148,3 +154,125 @@ export function describeMistake(
 }
 
 const shorten = (text: string) => (text.length > LONGEST ? `${text.slice(0, LONGEST).toWellFormed()}…` : text)
+
+/** The connection to Port through the relay, for a job without Port credentials. */
+export interface RelayAccess {
+  /** The URL for reports, and the exact audience of the OIDC token. */
+  url: string
+  delivery: string
+  /** Whether to request the items that didn't fit the payload from the relay. */
+  complete: boolean
+  /** Whether the final status reaches Port only through the relay. */
+  finishes: boolean
+  /** The runner's endpoint for OIDC tokens; null if there is none, or if no OIDC token is needed anymore. */
+  idToken: { url: string; requestToken: string } | null
+  /** The token that the relay issued to this attempt of this workflow run. */
+  token: string | null
+}
+
+/** The state that main saves for post. */
+export interface State {
+  runId: string
+  kind: 'action_run' | 'node_run'
+  /** ms since the epoch */
+  startedAt: number
+  files: JobFiles
+  /** Whether Port's response showed that this workflow run reports the Port run. */
+  checked: boolean
+  /** Whether Port has the link to this workflow run. */
+  linked: boolean
+  /** How final the failure is that made main stop reporting. If `doubtful`, post queries Port once more. */
+  outlook?: 'doubtful' | 'lost'
+  /** The names of the secret inputs that main decrypted for the job. */
+  decrypted?: string[]
+  /** The errors that made main fail the job. */
+  problems?: string[]
+  /** Whether Port's log contains these errors. */
+  explained?: boolean
+  /** The connection if reports go through the relay. */
+  relay?: RelayAccess
+  /** The Port token if reports go to Port directly. */
+  portToken?: Token | null
+}
+
+const NAME = 'report'
+
+/** @param state null if post has nothing to do; the last saved state counts */
+export function saveState(core: Runner['core'], state: State | null): void {
+  core.saveState(NAME, JSON.stringify(state))
+}
+
+/** Returns null if post has nothing to do. */
+export function loadState(core: Runner['core']): State | null {
+  const text = core.getState(NAME)
+  return text === '' ? null : (JSON.parse(text) as State | null)
+}
+
+/** The headers of a response. If a header occurs twice, the first value counts. */
+class ResponseHeaders {
+  readonly #headers: http.IncomingHttpHeaders
+  constructor(headers: http.IncomingHttpHeaders) {
+    this.#headers = headers
+  }
+  get(name: string): string | null {
+    return [this.#headers[name.toLowerCase()]].flat()[0] ?? null
+  }
+  *[Symbol.iterator](): Generator<[string, string]> {
+    for (const name of Object.keys(this.#headers)) yield [name, this.get(name)!]
+  }
+}
+
+/** The certificate isn't signed by an authority that this machine trusts. A retry can't help. */
+export class UntrustedCertificate extends Error {}
+
+/** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const UNTRUSTED = [
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'CERT_UNTRUSTED',
+]
+
+function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
+  if (!UNTRUSTED.includes(cause.code ?? '')) return null
+  const message =
+    `its certificate is not trusted (${cause.code}); if it, or a proxy, uses a private CA, set ` +
+    "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
+  return new UntrustedCertificate(message)
+}
+
+/**
+ * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`).
+ * The global `fetch` supports proxies only with a flag. Redirects aren't followed.
+ */
+export function createFetch(): Fetch {
+  // One client per scheme, because a client uses its first agent for both schemes.
+  const open = () => new HttpClient(undefined, undefined, { keepAlive: true })
+  const plain = { client: open(), request: http.request }
+  const secure = { client: open(), request: https.request }
+  return (url, { method, headers, body, signal }) =>
+    new Promise((resolve, reject) => {
+      const { client, request } = url.startsWith('https:') ? secure : plain
+      const sent = request(url, { method, headers, signal, agent: client.getAgent(url) }, response => {
+        const chunks: Buffer[] = []
+        response.on('data', chunk => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8')
+          resolve({
+            status: response.statusCode!,
+            headers: new ResponseHeaders(response.headers),
+            text: async () => text,
+          })
+        })
+      })
+      sent.on('error', error => reject(untrusted(error) ?? error))
+      sent.end(body)
+    })
+}
+
+/** Describes a network failure briefly, and names the setting to change if a certificate isn't trusted. */
+export const whyNoResponse = (error: unknown): string =>
+  errorChain(error).find(each => each instanceof UntrustedCertificate)?.message ?? describeNetworkError(error)

@@ -1,6 +1,6 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import type { FileLine } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
-import type { FileLine } from './log.ts'
 
 /**
  * An entity and what to do with it: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?,

@@ -1,9 +1,8 @@
-import { OUTPUTS } from '../../port/outputs.ts'
+import { OUTPUTS } from '../../port/client/messages.ts'
 import { parseJson } from '../../port/text.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { splitLines } from '../runner/files.ts'
+import { readBytes, sizeOf, splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
-import { readBytes, sizeOf } from './log.ts'
 
 /** The entries that steps have written to `$PORT_RUN`. If an entry is written twice, the last value counts. */
 export interface RunFile {

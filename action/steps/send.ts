@@ -1,8 +1,7 @@
 import { PortError } from '../../port/client/client.ts'
 import { logBatches } from '../../port/client/messages.ts'
 import type { LogLine } from '../../port/types.ts'
-import { QuotaError } from '../reporter/relay-request.ts'
-import { isUncertain, type Reporter } from '../reporter/reporter.ts'
+import { isUncertain, QuotaError, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
 /** The result of sending an entity. */

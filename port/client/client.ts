@@ -9,9 +9,15 @@ import {
   type RunUpdate,
   runKind,
 } from '../types.ts'
-import { type Call, describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
+import {
+  type Call,
+  createRateLimitPause,
+  describeNetworkError,
+  PortError,
+  readPortError,
+  TOKEN_PATH,
+} from './errors.ts'
 import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
-import { createRateLimitPause } from './rate-limit-pause.ts'
 
 export { PortError } from './errors.ts'
 

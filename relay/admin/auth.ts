@@ -4,8 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from '../http/problem.ts'
-import { createTokenBuckets, refuseOverRate } from '../http/rate-limit.ts'
-import { bearer, requestFields, senderAddress } from '../http/request.ts'
+import { bearer, createTokenBuckets, refuseOverRate, requestFields, senderAddress } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 
 /** `view` can read; `admin` can also make changes. */

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import type { Transition } from '../delivery/delivery.ts'
-import { createTokenBuckets } from '../http/rate-limit.ts'
+import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
 import { plainText, type Side, type Sides } from './sides.ts'

@@ -1,4 +1,4 @@
-import { OUTPUTS } from '../../port/outputs.ts'
+import { OUTPUTS } from '../../port/client/messages.ts'
 /**
  * A limit on what others can fill. Code reads all limits from this registry. docs/limits.md shows them in a table, and
  * a test compares the two.

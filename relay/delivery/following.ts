@@ -1,4 +1,4 @@
-import { describeLeftOut, mergeOutputs } from '../../port/outputs.ts'
+import { describeLeftOut, mergeOutputs } from '../../port/client/messages.ts'
 import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'

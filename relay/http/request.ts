@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
-import { refusalOf } from './problem.ts'
+import { BoundedMap } from '../cache.ts'
+import { Problem, refusalOf } from './problem.ts'
 
 /**
  * Returns a request's network address: the connection's address or, behind proxies, the address that the outermost
@@ -50,3 +51,30 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
 export function bearer(c: Context): string | null {
   return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }
+
+/** A token bucket per key. Limits calls to a number per minute, with bursts of twice that number. */
+export interface TokenBuckets {
+  /** @returns the wait in milliseconds; 0 if the call is allowed */
+  take(key: string): number
+}
+
+/** Beyond this number of keys, the least recently used keys are forgotten. */
+const MAX_KEYS = 10_000
+
+/** @param timer monotonic time in milliseconds */
+export function createTokenBuckets(perMinute: number, timer = () => performance.now()): TokenBuckets {
+  const burst = 2 * perMinute
+  const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)
+  return {
+    take(key) {
+      const at = timer()
+      const known = buckets.get(key) ?? { tokens: burst, at }
+      const tokens = Math.min(burst, known.tokens + ((at - known.at) * perMinute) / 60_000)
+      buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })
+      return tokens >= 1 ? 0 : ((1 - tokens) * 60_000) / perMinute
+    },
+  }
+}
+
+export const refuseOverRate = (sentence: string, waitMs: number) =>
+  new Problem(429, sentence, { 'retry-after': String(Math.ceil(waitMs / 1000)) })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import { readJson } from '../http/json.ts'
+import { readJson } from '../http/body.ts'
 
 /**
  * Parses a Port webhook's body as JSON. An empty body is undefined.

@@ -7,18 +7,21 @@ import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
-import { bearer } from '../http/request.ts'
+import { bearer, createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/port-access.ts'
-import { type BoundDeps, boundDelivery, createRunOrigins, refuseFinished } from './authorize.ts'
+import {
+  type BoundDeps,
+  boundDelivery,
+  createReportTokens,
+  createRunOrigins,
+  refuseFinished,
+} from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
-import { createTake, type TakeDeps } from './report.ts'
+import { createTake, readMessage, startMessage, type TakeDeps } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
-import { readMessage, startMessage } from './schema.ts'
 import { createHandOut, createStart, type HandOutDeps, type StartDeps } from './start.ts'
-import { createReportTokens } from './token.ts'
 
 export interface ReportsDeps {
   config: Pick<

@@ -10,8 +10,7 @@ import type { GitHub } from '../github/client.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { refuseOverRate, type TokenBuckets } from '../http/rate-limit.ts'
-import { bearer } from '../http/request.ts'
+import { bearer, refuseOverRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
@@ -24,12 +23,12 @@ import {
   checkRecorded,
   checkRepository,
   checkTitleAndTime,
+  type ReportTokens,
   type RunOrigin,
   refuseFinished,
 } from './authorize.ts'
 import type { RunClaims } from './oidc.ts'
-import { readMessage, startMessage } from './schema.ts'
-import type { ReportTokens } from './token.ts'
+import { readMessage, startMessage } from './report.ts'
 
 export interface StartDeps {
   /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */

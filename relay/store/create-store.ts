@@ -1,15 +1,14 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
 import type { FirstUse, HistoryType, Outcome, Transition } from '../delivery/delivery.ts'
-import type { Backend, Row, Statement } from './database.ts'
+import { type Backend, type Row, type Statement, toDelivery, toRun } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
-import { toDelivery, toRun } from './sql/columns.ts'
+import * as traces from './sql/claims.ts'
 import * as intake from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
-import * as traces from './sql/traces.ts'
 import {
   type Accepted,
   type Attempted,

@@ -5,9 +5,8 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { birthOf, isAlive, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
-import { splitLines } from '../../action/runner/files.ts'
+import { claimReport, markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
-import { claimReport, markAt, nextMark, readLogFile, START } from '../../action/steps/log.ts'
 
 function openLog(content: string | Buffer = ''): string {
   const root = mkdtempSync(join(tmpdir(), 'log-'))

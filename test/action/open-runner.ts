@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { onTestFinished, vi } from 'vitest'
 import { finish } from '../../action/finish.ts'
-import { createFetch } from '../../action/runner/fetch.ts'
+import { createFetch } from '../../action/runner/runner.ts'
 import { start } from '../../action/start.ts'
 import { payloadFor, REPOSITORY, type System } from './play.ts'
 

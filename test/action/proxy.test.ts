@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { createFetch } from '../../action/runner/fetch.ts'
+import { createFetch } from '../../action/runner/runner.ts'
 import { createPortClient } from '../../port/client/client.ts'
 import type { PortApi } from '../../tools/simulator/port/port.ts'
 import { startSystem } from './play.ts'

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { jobCredentials } from '../../action/secrets/masks.ts'
-import { createRedact, maskParts } from '../../action/secrets/redact.ts'
+import { createRedact, jobCredentials, maskParts } from '../../action/secrets/redact.ts'
 
 const SECRET = `quo"ted \\ & <'secret'> ü+/?!(*)🚀`
 const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`

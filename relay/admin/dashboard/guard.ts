@@ -5,8 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { LIMITS } from '../../config/limits.ts'
 import { OUTCOMES, STATES } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
-import { createTokenBuckets } from '../../http/rate-limit.ts'
-import { senderAddress } from '../../http/request.ts'
+import { createTokenBuckets, senderAddress } from '../../http/request.ts'
 import {
   isOwnForm,
   isOwnSite,

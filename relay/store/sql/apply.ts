@@ -1,8 +1,7 @@
 import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
-import { type Dialect, type Statement, stateIs } from '../database.ts'
+import { columnOf, type Dialect, type Statement, stateIs } from '../database.ts'
 import type { ReportReceipt, UsedToken } from '../store.ts'
-import { columnOf } from './columns.ts'
 import { enqueue } from './outbox.ts'
 
 /** A delivery's history keeps its first and last entries. */

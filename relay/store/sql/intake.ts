@@ -1,7 +1,6 @@
 import { DEFAULT_ORGANIZATION } from '../../config/organizations.ts'
 import type { FirstUse, NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
-import type { Statement } from '../database.ts'
-import { columnOf, named } from './columns.ts'
+import { columnOf, named, type Statement } from '../database.ts'
 
 /*
  * The files in this folder contain the store's statements, one function each. Parameters are `?1`, `?2`, and so on.

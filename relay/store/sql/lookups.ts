@@ -1,9 +1,8 @@
 import { LIMITS } from '../../config/limits.ts'
 import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../../delivery/delivery.ts'
-import { type Dialect, type Statement, stateIs } from '../database.ts'
+import { columns, type Dialect, named, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
-import { columns, named } from './columns.ts'
 
 export function get(sql: Dialect, id: string): Statement {
   return { sql: `SELECT ${columns(sql)} FROM deliveries WHERE id = ?1`, params: [id] }

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type NewDelivery, OUTCOMES } from '../../delivery/delivery.ts'
-import type { Dialect, Statement } from '../database.ts'
+import { type Dialect, named, type Statement } from '../database.ts'
 import type { Hour, RateLimitPause } from '../store.ts'
-import { named } from './columns.ts'
 import { INSERT, toRow } from './intake.ts'
 
 /** Deletes old deliveries, including their runs and events, and returns the deleted rows. */

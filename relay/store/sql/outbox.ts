@@ -1,7 +1,6 @@
 import type { Message } from '../../delivery/delivery.ts'
-import type { Dialect, Statement } from '../database.ts'
+import { columnOf, type Dialect, named, type Statement } from '../database.ts'
 import type { Sent } from '../store.ts'
-import { columnOf, named } from './columns.ts'
 
 /** Limits of what one claim reads from an outbox. A larger message is read alone. */
 const PAGE_MESSAGES = 100
