@@ -76,8 +76,8 @@ export async function assembleRelay(
   const { clock } = store
   const throttled = createThrottledLog(log)
   const metrics = createMetrics()
-  const pauses = createRateLimitPauses(config.github.auth, clock, (closed, cause) => {
-    const { reason, pausedUntil } = closed
+  const pauses = createRateLimitPauses(config.github.auth, clock, closed => {
+    const { reason, pausedUntil, cause } = closed
     const fields = { reason, until: new Date(pausedUntil).toISOString() }
     if (cause === 'limit') throttled.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
     else throttled.error(fields, GITHUB_REJECTS)
@@ -153,13 +153,13 @@ export async function assembleRelay(
       throttled,
     }),
     checkDatabase,
-    readinessRoute: createReadiness({ checkDatabase, sides }),
+    readinessRoute: createReadiness({ checkDatabase, sides, clockOffset: github.clockOffset }),
     metricsRoute: createMetricsRoute({
       ...{ metrics, roles, store, github, port, pauses, sides, throttled },
       clock: Date.now,
     }),
     admin: createAdmin({
-      ...{ config, roles, store, apply, port, sides, checkDatabase, github, log },
+      ...{ config, roles, store, apply, port, pauses, sides, checkDatabase, github, log },
       clock: Date.now,
     }),
     receiveGitHub: createGitHubWebhook({

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { AlertState, KnownProblem, StoredAlerts } from '../store/alert-state.ts'
+import type { AlertState, KnownProblem } from '../store/alert-state.ts'
 import type { Store } from '../store/store.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, SIDES, type Sides } from './sides.ts'
 
 /** A current problem. `since`: set if the start time is known. */
-type Problem = Pick<KnownProblem, 'type' | 'side' | 'text'> & { since?: number }
+type Problem = Pick<KnownProblem, 'type' | 'side' | 'key' | 'text'> & { since?: number }
 
 export const ALERTS_MS = 10_000
 /** If the relay that sends alerts doesn't renew its lease for this long, another relay takes over. */
@@ -15,10 +15,12 @@ const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
+/** How long a problem must be absent: after a restart, the relay has to notice it again. */
+const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
-const MOST_LISTED = 50
+const MOST_LISTED = 200
 
 export interface AlertsDeps {
   config: Pick<Config, 'alert' | 'publicUrl'>
@@ -30,8 +32,8 @@ export interface AlertsDeps {
 
 /**
  * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If
- * several relays share a database, only the relay with the lease sends alerts. While the database is unavailable, that
- * relay continues with its state in memory.
+ * several relays share a database, only the relay with the lease sends alerts. An unavailable database is different:
+ * each relay sends alerts about its own access to the database, and keeps in memory what it has sent.
  *
  * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
@@ -39,52 +41,44 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
   const { config, store, sides, checkDatabase, throttled } = deps
   const { alert, publicUrl } = config
   const holder = randomUUID()
-  /** The state that this relay stored last; null if another relay has the lease. Empty until the database responds. */
-  let held: StoredAlerts | null = { version: 0, state: { problems: [], sentAt: 0 } }
-
-  /** Renews the lease. */
-  async function claim(): Promise<void> {
-    const stored = await store.claimAlerts(holder, store.clock(), LEASE_MS)
-    if (stored && held && stored.version !== held.version) {
-      // Problems recorded while the database was unavailable must still be resolved.
-      const others = held.state.problems.filter(each => !stored.state.problems.some(isSame(each)))
-      stored.state.problems.push(...others)
-    }
-    if (stored?.version !== held?.version) held = stored
-  }
+  let own: AlertState = { problems: [], sentAt: 0 }
 
   async function round(): Promise<void> {
     if (!alert) return
-    if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
     const database = await checkDatabase()
-    const read = database.ok ? await readDatabase().catch(() => null) : null
-    if (read) await claim().catch(() => {})
-    if (!held) return
-    const failed = {
-      ...{ type: 'database_unavailable', side: null },
-      text: database.detail ?? 'The database (RELAY_DATABASE) failed.',
-    }
+    // Null if the database is unavailable or another relay has the lease.
+    const stored = database.ok ? await store.claimAlerts(holder, store.clock(), LEASE_MS) : null
     const present = [
-      ...sides.problems().map(each => ({ ...each, text: plainText(each.text) })),
-      ...(read ?? [failed]),
+      ...(database.ok ? [] : [unavailable(database.detail)]),
+      ...(stored ? [...(await readSides()), ...(await readDatabase())] : []),
     ]
-    const state = structuredClone(held.state)
-    note(state, present, read !== null, store.clock())
-    const changes = nextAlert(state, store.clock())
-    if (changes) {
-      state.sentAt = store.clock()
-      try {
-        await sendAlert(alert, publicUrl, changes, Date.now())
-        for (const each of changes.started) each.isSent = true
-        state.problems = state.problems.filter(({ resolvedAt }) => resolvedAt === null)
-      } catch (error) {
-        throttled.warn({ reason: (error as Error).message }, 'an alert could not be sent')
-      }
+    const now = store.clock()
+    const problems = update([...own.problems, ...(stored?.problems ?? [])], present, now)
+    const sentAt = Math.max(own.sentAt, stored?.sentAt ?? 0)
+    const changes = now - sentAt >= MINUTE_MS ? changesIn(problems, now) : null
+    /** @returns false if another relay has taken the lease */
+    const save = async (problems: KnownProblem[]) => {
+      own = { problems: problems.filter(isOwn), sentAt: changes ? now : sentAt }
+      const state = { ...own, problems: problems.filter(each => !isOwn(each)) }
+      const isSaved = !stored || JSON.stringify(state) === JSON.stringify(stored)
+      return isSaved || (await store.saveAlerts(holder, state))
     }
-    const isChanged = JSON.stringify(state) !== JSON.stringify(held.state)
-    held.state = state
-    if (isChanged && read)
-      held.version = (await store.saveAlerts(holder, state).catch(() => null)) ?? held.version
+    // Saved first, so that an alert that is sent again after a failure has the same id.
+    if (!(await save(problems)) || !changes) return
+    try {
+      await sendAlert(alert, publicUrl, changes, Date.now())
+    } catch (error) {
+      throttled.warn({ reason: (error as Error).message }, 'an alert could not be sent')
+      return
+    }
+    const isStarted = (each: KnownProblem) => each.isSent || changes.started.includes(each)
+    const left = problems.filter(each => !changes.resolved.includes(each))
+    await save(left.map(each => ({ ...each, isSent: isStarted(each) })))
+  }
+
+  async function readSides(): Promise<Problem[]> {
+    if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
+    return sides.problems().map(each => ({ ...each, text: plainText(each.text) }))
   }
 
   async function readDatabase(): Promise<Problem[]> {
@@ -93,54 +87,50 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
       store.backlog(now),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
     ])
-    const problems: Problem[] = []
     const since = dueSince.dispatch ?? now
-    if (now - since > QUEUE_MS) {
-      const text = `The oldest queued delivery has waited since ${new Date(since).toISOString()}.`
-      problems.push({ type: 'queue_old', side: null, text, since })
-    }
+    const oldest = `The oldest queued delivery has waited since ${new Date(since).toISOString()}.`
+    const queueOld = { type: 'queue_old', side: null, key: '', text: oldest, since }
     const recent = notStarted.filter(({ updatedAt }) => now - updatedAt < NOT_STARTED_MS)
-    const [newest] = recent
-    if (newest) {
-      const amount = `${recent.length}${recent.length === MOST_LISTED ? ' or more' : ''}`
-      const deliveries = recent.length === 1 ? 'delivery' : 'deliveries'
-      const text = `In the last hour, ${amount} ${deliveries} started no workflow; the newest, ${newest.id}, is for ${newest.repository}.`
-      problems.push({ type: 'workflow_not_started', side: null, text })
-    }
-    return problems
+    const newest = new Map(recent.toReversed().map(each => [each.repository, each.id]))
+    return [
+      ...(now - since > QUEUE_MS ? [queueOld] : []),
+      ...[...newest].map(([key, id]) => {
+        const text = `The delivery ${id} for ${key} started no workflow.`
+        return { type: 'workflow_not_started', side: null, key, text }
+      }),
+    ]
   }
 
   return round
 }
 
-const isSame =
-  (a: Pick<Problem, 'type' | 'side'>) =>
-  (b: Pick<Problem, 'type' | 'side'>): boolean =>
-    a.type === b.type && a.side === b.side
+/** A problem that each relay reports itself, because the relays can't agree on who does. */
+const isOwn = ({ type }: Pick<Problem, 'type'>) => type === 'database_unavailable'
 
-/** These problems are unknown while the database is unavailable. */
-const FROM_DATABASE = ['queue_old', 'workflow_not_started']
+const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem => ({
+  ...{ type: 'database_unavailable', side: null, key: '', text },
+})
 
-/** Updates the state with the current problems. */
-function note(state: AlertState, present: readonly Problem[], isDatabaseRead: boolean, now: number): void {
-  for (const known of state.problems) {
-    const again = present.find(isSame(known))
-    if (again) known.resolvedAt = null
-    else if (isDatabaseRead || !FROM_DATABASE.includes(known.type)) known.resolvedAt ??= now
+/** Returns the known problems, updated with the current ones. */
+function update(known: readonly KnownProblem[], present: readonly Problem[], now: number): KnownProblem[] {
+  const identity = ({ type, side, key }: Problem) => JSON.stringify([type, side, key])
+  const rest = new Map(present.map(each => [identity(each), each]))
+  const updated = known.map(each => {
+    const again = rest.get(identity(each))
+    rest.delete(identity(each))
     // Keep the text of problems that an alert was sent for.
-    if (again && !known.isSent) known.text = again.text
-  }
-  state.problems = state.problems.filter(({ isSent, resolvedAt }) => isSent || resolvedAt === null)
-  for (const { type, side, text, since = now } of present) {
-    if (!state.problems.some(isSame({ type, side })))
-      state.problems.push({ type, side, text, since, isSent: false, resolvedAt: null })
-  }
+    const text = each.isSent ? each.text : (again?.text ?? each.text)
+    return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
+  })
+  const started = [...rest.values()].map(({ type, side, key, text, since = now }) => ({
+    ...{ type, side, key, text, since, isSent: false, resolvedAt: null },
+  }))
+  return [...updated.filter(({ isSent, resolvedAt }) => isSent || resolvedAt === null), ...started]
 }
 
-/** Returns the changes to send; null if there are none or the last alert was sent less than a minute ago. */
-function nextAlert({ problems, sentAt }: AlertState, now: number) {
+/** Returns the changes to send; null if there are none. */
+function changesIn(problems: KnownProblem[], now: number) {
   const started = problems.filter(({ type, since, isSent }) => !isSent && now - since >= (HOLD_MS[type] ?? 0))
-  const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null)
-  const isDue = started.length + resolved.length > 0 && now - sentAt >= MINUTE_MS
-  return isDue ? { started, resolved } : null
+  const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null && now - resolvedAt >= RESOLVED_MS)
+  return started.length + resolved.length > 0 ? { started, resolved } : null
 }

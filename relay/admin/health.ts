@@ -4,6 +4,8 @@ import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
+import { FAR_MS } from '../workers/maintenance.ts'
+import { span } from './dashboard/format.ts'
 import { plainText, type Side, type Sides } from './sides.ts'
 
 interface Check {
@@ -41,6 +43,12 @@ export function createDatabaseCheck(
   }
 }
 
+/** @param offset GitHub's clock minus this machine's, in ms; null if unknown */
+export const clockProblem = (offset: number | null): string | null =>
+  offset !== null && Math.abs(offset) > FAR_MS
+    ? `This machine's clock is ${span(Math.abs(offset))} ${offset > 0 ? 'behind' : 'ahead of'} GitHub's. Correct it (NTP).`
+    : null
+
 /**
  * `GET /readyz`: whether the relay can accept webhooks. Only the database decides, since Port doesn't retry webhooks.
  * The body also reports problems with GitHub and Port.
@@ -48,14 +56,17 @@ export function createDatabaseCheck(
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
+  clockOffset: () => number | null
 }): (c: Context) => Promise<Response> {
-  const { checkDatabase, sides } = deps
+  const { checkDatabase, sides, clockOffset } = deps
 
   function ofSide(side: Side): Check & { last_success: string | null } {
-    const found = sides.problems().filter(each => each.side === side)
+    const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
+    const clock = side === 'github' ? clockProblem(clockOffset()) : null
+    if (clock !== null) found.push(clock)
     const last = sides.lastSuccess(side)
     const detail =
-      found.map(({ text }) => plainText(text)).join(' ') ||
+      found.join(' ') ||
       (!sides.isUsed(side) && 'PORT_CLIENT_ID is not set: the relay sends nothing to Port.') ||
       (!sides.isKnown(side) && 'not checked yet')
     return {

@@ -6,6 +6,7 @@ import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRefusals, type Refusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
@@ -25,7 +26,8 @@ export interface AdminDeps {
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
   github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts' | 'clockOffset'>
-  sides: Pick<Sides, 'problems' | 'isRejectedPause'>
+  pauses: Pick<RateLimitPauses, 'allPaused'>
+  sides: Pick<Sides, 'problems'>
   checkDatabase: () => Promise<{ ok: boolean }>
   /** Milliseconds since 1970 (wall clock). */
   clock: () => number
@@ -49,6 +51,7 @@ export function createAdmin({
   apply,
   port,
   github,
+  pauses,
   sides,
   checkDatabase,
   clock,
@@ -69,8 +72,7 @@ export function createAdmin({
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
-        const [active, { queued }, backlog, database] = await Promise.all([
-          store.activePauses(now),
+        const [{ queued }, backlog, database] = await Promise.all([
           store.counts(),
           store.backlog(now),
           checkDatabase(),
@@ -78,7 +80,7 @@ export function createAdmin({
         return {
           problems: sides.problems(),
           isDatabaseOk: database.ok,
-          limits: active.filter(pause => !sides.isRejectedPause(pause)),
+          limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
           ...{ queued, queuedSince: backlog.dueSince.dispatch, oldestMessage: backlog.oldestMessage },
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),

@@ -21,15 +21,21 @@ export async function sendAlert(
 ): Promise<void> {
   const relay = publicUrl ?? 'port-webhook-relay'
   const lines = [...started.map(({ text }) => text), ...resolved.map(({ text }) => `Resolved: ${text}`)]
-  const show = ({ type, side, since, text }: KnownProblem) => ({
-    ...{ type, side, since: new Date(since).toISOString(), detail: text },
+  const show = ({ type, side, key, since, text }: KnownProblem) => ({
+    ...{ type, side, key, since: new Date(since).toISOString(), detail: text },
   })
   const body = JSON.stringify({
     text: escapeForSlack(`${relay}: ${lines.join('\n')}`),
     ...{ relay, time: new Date(now).toISOString() },
     ...{ started: started.map(show), resolved: resolved.map(show) },
   })
-  const facts = [...started, ...resolved].map(each => [each.type, each.side, each.since, each.resolvedAt])
+  const facts = [...started, ...resolved].map(each => [
+    each.type,
+    each.side,
+    each.key,
+    each.since,
+    each.resolvedAt,
+  ])
   const id = `msg_${createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 24)}`
   const timestamp = String(Math.floor(now / 1000))
   const sign = (key: Buffer) =>

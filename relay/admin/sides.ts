@@ -1,10 +1,9 @@
 import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
 import { DEFAULT_ORGANIZATION } from '../config/organizations.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
+import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { RateLimitPause } from '../store/store.ts'
 
 /** The services that the relay needs. */
 export const SIDES = ['github', 'port'] as const
@@ -21,6 +20,8 @@ export const plainText = (text: Text): string =>
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
+  /** The organization in Port, or the owner on GitHub, whose credential is rejected; empty for all. */
+  key: string
   text: Text
   /** When the problem started, if known. */
   since?: number
@@ -50,8 +51,6 @@ export interface Sides {
   /** Whether there has been a result yet. */
   isKnown(side: Side): boolean
   problems(): SideProblem[]
-  /** Whether a rejected credential, not a rate limit, caused the pause. */
-  isRejectedPause(pause: Pick<RateLimitPause, 'scope'>): boolean
   /** Sends a cheap request with each credential unused for a minute, and to each service that doesn't respond. */
   check(): Promise<void>
 }
@@ -87,17 +86,20 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     }
   }
 
-  function rejections(side: Side): Text[] {
+  /** Returns the rejected credentials by key. */
+  function rejections(side: Side): Map<string, Text> {
+    const found = new Map<string, Text>()
+    for (const [credential, status] of records[side].rejected())
+      found.set(credential, [`${rejection(side, credential, status)}.`])
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
-    const retried = paused.filter(each => each.pausedUntil > now - RETRIED_MS)
-    if (retried.length > 0)
-      return retried.map(({ reason, pausedUntil }) => [
-        `${reason}. Next attempt at `,
-        Math.max(now, pausedUntil),
-        '.',
-      ])
-    return records[side].rejected().map(([credential, status]) => [`${rejection(side, credential, status)}.`])
+    for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
+      // If GitHub rejects the App itself, the pauses of all owners have this cause.
+      const owner = found.has('') ? '' : ownerOf(pause)
+      const reason = `${pause.reason}${owner && ` (${owner})`}`
+      found.set(owner, [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.'])
+    }
+    return found
   }
 
   /** Returns the rejection as a clause. */
@@ -110,12 +112,15 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     return SIDES.flatMap(side => {
       const unreachable = records[side].unreachable()
       return [
-        ...rejections(side).map((text): SideProblem => ({ type: 'credential_rejected', side, text })),
+        ...[...rejections(side)].map(
+          ([key, text]): SideProblem => ({ type: 'credential_rejected', side, key, text }),
+        ),
         ...(unreachable
           ? [
               {
                 type: 'unreachable' as const,
                 side,
+                key: '',
                 since: unreachable.since,
                 text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
               },
@@ -133,10 +138,9 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     },
     isUsed: side => side === 'github' || config.organizations.some(({ clientId }) => clientId !== null),
     lastSuccess: side => records[side].lastSuccess(),
-    isAccepted: side => (rejections(side).length > 0 ? false : records[side].isAccepted()),
+    isAccepted: side => (rejections(side).size > 0 ? false : records[side].isAccepted()),
     isKnown: side => records[side].isKnown(),
     problems,
-    isRejectedPause: ({ scope }) => pauses.rejected().some(each => each.scope === scope),
     async check() {
       const due = checks().filter(({ side, credential }) => {
         const record = records[side]
@@ -176,6 +180,11 @@ function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): O
 function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
+  if (error.ofToken && status === 404)
+    return {
+      kind: 'failed',
+      cause: 'PORT_API_URL is wrong: it responded with 404 to the request for a token',
+    }
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
   if (status === null) return { kind: 'failed', cause: describeOutage(error) }

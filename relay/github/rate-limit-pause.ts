@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readRetryAt } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
-import type { RateLimitPause } from '../store/store.ts'
+import type { PauseCause, RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**
@@ -15,7 +15,7 @@ export interface RateLimitPauses {
   find(repository: string): RateLimitPause | null
   /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
   pause(repository: string, until: number, reason: string, cause: PauseCause): void
-  /** Adds pauses from the store. */
+  /** Adds pauses from the store, except those of other credentials. */
   add(pauses: readonly RateLimitPause[]): void
   /** How many times in a row GitHub asked to wait. */
   tries(repository: string): number
@@ -27,8 +27,10 @@ export interface RateLimitPauses {
   rejected(): RateLimitPause[]
 }
 
-/** Why a pause starts: GitHub's rate limit, or a rejected credential. */
-export type PauseCause = 'limit' | 'credential'
+/** The owner of the App installation that a pause applies to; empty if it applies to all repositories. */
+export const ownerOf = ({ scope }: Pick<RateLimitPause, 'scope'>): string =>
+  scope.startsWith(OWNER) ? scope.slice(OWNER.length) : ''
+const OWNER = 'owner:'
 
 /** A request wasn't sent because of a rate-limit pause. */
 export class PausedError extends Error {
@@ -47,15 +49,16 @@ const LONGEST_PAUSE_MS = 3_600_000
 /** A time further in the future is outdated, or comes from a clock that was set. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
-/** @param onPause called with each new pause and its cause */
+/** @param onPause called with each new pause */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
-  onPause: (pauses: RateLimitPause, cause: PauseCause) => void = () => {},
+  onPause: (pauses: RateLimitPause) => void = () => {},
 ): RateLimitPauses {
   const entries = new Map<string, Entry>()
   const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
-  const scope = (repository: string) => shared ?? `owner:${repository.replace(/\/.*/, '').toLowerCase()}`
+  const isOurs = (pause: RateLimitPause) => (shared ? pause.scope === shared : ownerOf(pause) !== '')
+  const scope = (repository: string) => shared ?? OWNER + repository.replace(/\/.*/, '').toLowerCase()
 
   function entryOf(key: string) {
     const entry = entries.get(key)
@@ -71,27 +74,29 @@ export function createRateLimitPauses(
     const isAgain = !known || known.until <= now
     const later = known && known.until > next ? known : { until: next, reason, cause }
     entries.set(key, { ...later, tries: (known?.tries ?? 0) + (isAgain ? 1 : 0) })
-    return { scope: key, pausedUntil: later.until, reason: later.reason }
+    return shown(key, later)
   }
 
   function toPauses(key: string): RateLimitPause | null {
     const entry = entryOf(key)
     return entry && entry.until > clock() ? shown(key, entry) : null
   }
-  const shown = (scope: string, { until: pausedUntil, reason }: Entry) => ({ scope, pausedUntil, reason })
+  const shown = (scope: string, { until: pausedUntil, cause, reason }: Omit<Entry, 'tries'>) => ({
+    ...{ scope, pausedUntil, cause, reason },
+  })
 
   return {
     shared,
     find: repository => toPauses(scope(repository)),
     pause(repository, until, reason, cause) {
-      onPause(raise(scope(repository), until, reason, cause), cause)
+      onPause(raise(scope(repository), until, reason, cause))
     },
     add(pauses) {
       const now = clock()
-      for (const { scope, pausedUntil, reason } of pauses) {
+      for (const { scope, pausedUntil, reason, cause } of pauses.filter(isOurs)) {
         const known = entryOf(scope)
         if (pausedUntil > Math.max(now, known?.until ?? 0) && pausedUntil <= now + FURTHEST_MS)
-          raise(scope, pausedUntil, reason, known?.cause ?? 'limit')
+          raise(scope, pausedUntil, reason, cause)
       }
     },
     tries: repository => entryOf(scope(repository))?.tries ?? 0,

@@ -2,6 +2,11 @@
 export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
+  /**
+   * Tells problems of the same type apart: the organization in Port, the owner on GitHub, or the repository. Empty if
+   * there can be only one.
+   */
+  key: string
   text: string
   since: number
   /** Whether an alert about the start of the problem was sent. */
@@ -15,10 +20,4 @@ export interface AlertState {
   problems: KnownProblem[]
   /** When the last alert was sent or attempted. */
   sentAt: number
-}
-
-export interface StoredAlerts {
-  /** Counts changes of the state. */
-  version: number
-  state: AlertState
 }

@@ -276,15 +276,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     },
     hours: from => one(maintenance.readHours(from)),
     async claimAlerts(holder, now, leaseMs) {
-      const [row] = await one<{ version: number; state: string }>(
-        maintenance.claimAlerts(holder, now, leaseMs),
-      )
-      return row ? { version: row.version, state: JSON.parse(row.state) } : null
+      const [row] = await one<{ state: string }>(maintenance.claimAlerts(holder, now, leaseMs))
+      return row ? JSON.parse(row.state) : null
     },
-    async saveAlerts(holder, state) {
-      const [row] = await one<{ version: number }>(maintenance.saveAlerts(holder, JSON.stringify(state)))
-      return row ? row.version : null
-    },
+    saveAlerts: async (holder, state) =>
+      (await one(maintenance.saveAlerts(holder, JSON.stringify(state)))).length > 0,
     async revokeSession(id, expiresAt) {
       await db.run([maintenance.revokeSession(id, expiresAt)])
     },

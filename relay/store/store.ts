@@ -11,7 +11,7 @@ import type {
   Target,
   Transition,
 } from '../delivery/delivery.ts'
-import type { AlertState, StoredAlerts } from './alert-state.ts'
+import type { AlertState } from './alert-state.ts'
 
 /** Intake's response. */
 export interface Accepted extends Target {
@@ -24,11 +24,15 @@ export interface Accepted extends Target {
 /** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 
+/** Why a pause starts: GitHub's rate limit, or a rejected credential. */
+export type PauseCause = 'limit' | 'credential'
+
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
   /** The credential: a digest of the token, or the owner of the App installation. */
   scope: string
   pausedUntil: number
+  cause: PauseCause
   /** The reason, worded for users. */
   reason: string
 }
@@ -284,9 +288,9 @@ export interface Store {
    *
    * @returns the stored alerts; null if another relay has the lease
    */
-  claimAlerts(holder: string, now: number, leaseMs: number): Promise<StoredAlerts | null>
-  /** @returns the new version; null if nothing was written because another relay has the lease */
-  saveAlerts(holder: string, state: AlertState): Promise<number | null>
+  claimAlerts(holder: string, now: number, leaseMs: number): Promise<AlertState | null>
+  /** @returns false if nothing was written because another relay has the lease */
+  saveAlerts(holder: string, state: AlertState): Promise<boolean>
   /** Null if no messages are waiting. */
   waitingMessages(id: string): Promise<WaitingMessages | null>
   /** Adds to the counts of these hours, and deletes hours before `forget`. */

@@ -25,9 +25,9 @@ import { repeat, startWorker, type Worker } from './worker.ts'
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, and workflow files. Workflow files leave some requests for jobs. */
+/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave half of it for failed runs. */
 const DETAILS = 16
-const LEFT_BY_FILES = 1
+const LEFT_BY_FILES = 8
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000

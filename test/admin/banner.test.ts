@@ -23,8 +23,13 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     {
       ...BEHIND,
       problems: [
-        { type: 'unreachable', side: 'github', text: ['GitHub unreachable since ', NOW, ': refused.'] },
-        { type: 'credential_rejected', side: 'port', text: ['Port rejects PORT_CLIENT_ID (401).'] },
+        {
+          type: 'unreachable',
+          side: 'github',
+          key: '',
+          text: ['GitHub unreachable since ', NOW, ': refused.'],
+        },
+        { type: 'credential_rejected', side: 'port', key: '', text: ['Port rejects PORT_CLIENT_ID (401).'] },
       ],
     },
     [
@@ -35,7 +40,11 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],
   [
     'a rate limit of GitHub',
-    { limits: [{ scope: 'owner:acme', pausedUntil: NOW + MINUTE, reason: 'GitHub limits it' }] },
+    {
+      limits: [
+        { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'GitHub limits it' },
+      ],
+    },
     [/GitHub limits it \(acme\)\..* Next request at .*2026-03-01 12:01:00 UTC.* 3 queued/],
   ],
   ['a limit of Port', { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
@@ -44,7 +53,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     BEHIND,
     [/Messages to Port are delayed.* 25 min/, /Dispatches are behind.* 10,000\+ queued.* 1 h/],
   ],
-  ['a clock that is far off', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub's/]],
+  ['a clock that is far off', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub&#39;s/]],
   [
     'refused webhooks',
     { refused: { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' } },

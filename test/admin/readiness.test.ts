@@ -2,9 +2,9 @@ import { expect, onTestFinished, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
 import { createSides } from '../../relay/admin/sides.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { type Fault, until } from '../../tools/simulator/http-server.ts'
+import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -15,25 +15,30 @@ interface Ready {
 
 const TIME = expect.stringMatching(/^2\d{3}-.*Z$/)
 
-async function open(env: Record<string, string> = {}) {
+type Servers = { port: PortApi; github: GitHubApi }
+
+async function open(more: (servers: Servers) => Record<string, string> = () => ({})) {
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close()])
   })
-  const relay = await openRelayHere(
-    relayEnv({
-      ...{ PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret, PORT_API_URL: port.url },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-      ...env,
-    }),
-  )
+  const env = relayEnv({
+    ...{ PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret, PORT_API_URL: port.url },
+    ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
+    ...more({ port, github }),
+  })
+  let relay = await openRelayHere(env)
+  const restart = async () => {
+    await relay.stop()
+    relay = await openRelayHere(env)
+  }
   const ready = async () => {
     const response = await fetch(`${relay.url}/readyz`)
     return { status: response.status, ...((await response.json()) as Ready) }
   }
   const shows = (what: string, check: (checks: Ready['checks']) => boolean) =>
     until(async () => check((await ready()).checks), what, 60_000)
-  return { port, github, relay, ready, shows }
+  return { port, github, relay, restart, ready, shows }
 }
 
 test('an idle relay checks GitHub and Port, and /readyz shows why they are down and when they respond again', async () => {
@@ -81,10 +86,10 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
 
 test('/readyz reports wrong credentials and what to change, but returns 200 because webhooks are accepted', async () => {
   const secret = 'invented-secret-of-port'
-  const { relay, ready, shows } = await open({
+  const { relay, ready, shows } = await open(() => ({
     ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },
     PORT_ORGANIZATIONS: 'another-client:another-secret',
-  })
+  }))
   await shows('both are rejected', checks => !checks.github.ok && !checks.port.ok)
   const { status, ok, checks } = await ready()
   expect({ status, ok, database: checks.database }).toEqual({ status: 200, ok: true, database: { ok: true } })
@@ -98,6 +103,40 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
   )
   expect((await send(relay.url, { secret, body: { n: 1 } })).status).toBe(202)
   await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
+})
+
+test('/readyz names each owner who suspended the App, also after a restart', async () => {
+  const { port, github, relay, restart, ready, shows } = await open(({ github }) => {
+    const { id, privateKey } = github.createApp()
+    return {
+      ...{ GITHUB_TOKEN: '', GITHUB_APP_ID: String(id), GITHUB_APP_PRIVATE_KEY: privateKey },
+      ...{ RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
+    }
+  })
+  const body = { message: 'This installation has been suspended' }
+  const match: Fault['match'] = ({ path }) => path.endsWith('/access_tokens')
+  github.fail({ match, status: 403, body, times: Number.POSITIVE_INFINITY })
+  for (const owner of ['acme', 'zeta']) {
+    github.addRepository(`${owner}/shop`)
+    const path = `/webhook/${owner}/shop?event_type=deploy`
+    await send(relay.url, { path, secret: port.clientSecret, body: { owner } })
+  }
+  const isShown = ({ github }: Ready['checks']) =>
+    ['acme', 'zeta'].every(owner =>
+      RegExp(`suspended[^.]* \\(${owner}\\)\\. Next attempt`).test(github.detail ?? ''),
+    )
+  await shows('both owners', isShown)
+  await restart()
+  expect((await ready()).checks).toSatisfy(isShown)
+})
+
+test('/readyz and the log say that PORT_API_URL is wrong if it has no route for tokens', async () => {
+  const { port, relay, ready, shows } = await open()
+  port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
+  await shows('Port is down', ({ port }) => !port.ok)
+  const cause = 'PORT_API_URL is wrong: it responded with 404 to the request for a token'
+  expect((await ready()).checks.port.detail).toContain(`: ${cause}.`)
+  expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })
 
 test('a response counts as an outage only if it is a 5xx, or not from GitHub or Port', () => {

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { doctor } from '../../relay/cli/doctor.ts'
+import type { NewRepository } from '../../tools/simulator/github/types.ts'
 import { ALERT_SECRET, openAlertEndpoint } from '../support/alert-endpoint.ts'
 import { run } from '../support/run-command.ts'
 import { send } from '../support/send.ts'
@@ -34,13 +35,48 @@ async function deliver({ relay, port }: System) {
   const { id } = port.createRun({ id: `r_${++runs}` })
   await send(relay.url, { path: '/webhook/acme/shop-0?event_type=deploy', body: { run: { id } } })
 }
-const NOT_STARTED = { alert: /1 delivery started no workflow; the newest, \S+, is for acme\/shop-0/ }
 const DATABASE = {
   log: /database unavailable; retrying/,
   metrics: /webhooks_total\{result="503"\} [1-9]/,
   dashboard: /The database \(RELAY_DATABASE\) (doesn't accept writes|is unavailable)/,
   '/readyz': /"database":\{"ok":false/,
   alert: /The database \(RELAY_DATABASE\) is unavailable or read-only/,
+}
+
+/** A repository whose workflow doesn't start. */
+const notStarted = (repository: NewRepository, shows: Fault['shows']): Pick<Fault, 'start' | 'shows'> => ({
+  start(system) {
+    system.github.addRepository('acme/shop-0', repository)
+    return deliver(system)
+  },
+  shows: { alert: /The delivery \S+ for acme\/shop-0 started no workflow/, ...shows },
+})
+const rejected = (repository: NewRepository, cause: string) =>
+  notStarted(repository, {
+    log: RegExp(`${cause}.*GitHub rejected the dispatch`),
+    metrics: /dispatch_attempts_total\{outcome="rejected"\} 1/,
+    dashboard: RegExp(cause),
+    doctor: RegExp(`^problem .*acme/shop-0.*${cause}`, 'm'),
+  })
+
+/** A service that is down, for a relay with work and for an idle one. */
+function down(side: 'github' | 'port', name: string, metrics: RegExp, rest = ''): Record<string, Fault> {
+  const since = RegExp(`${name} unreachable since .*: connection refused \\(ECONNREFUSED\\)`)
+  const shows = { log: RegExp(`\\(ECONNREFUSED\\).*a request to ${name} failed`), '/readyz': since }
+  return {
+    [`${name} down`]: {
+      async start(system) {
+        await system[side].stop()
+        await deliver(system)
+      },
+      shows: {
+        ...{ ...shows, metrics, dashboard: RegExp(since.source + rest) },
+        ...(COMPLETE && { alert: since }),
+        doctor: RegExp(`^problem .*${name}.*ECONNREFUSED`, 'm'),
+      },
+    },
+    [`${name} down, idle relay`]: { start: system => system[side].stop(), shows },
+  }
 }
 
 const FAULTS: Record<string, Fault> = {
@@ -68,55 +104,9 @@ const FAULTS: Record<string, Fault> = {
       doctor: /^problem .*GITHUB_TOKEN/m,
     },
   },
-  'no permission': {
-    start(system) {
-      system.github.addRepository('acme/shop-0', { permissions: { contents: 'read', metadata: 'read' } })
-      return deliver(system)
-    },
-    shows: {
-      ...NOT_STARTED,
-      log: /Contents: write.*GitHub rejected the dispatch/,
-      metrics: /dispatch_attempts_total\{outcome="rejected"\} 1/,
-      dashboard: /Contents: write/,
-      doctor: /^problem .*acme\/shop-0.*Contents: write/m,
-    },
-  },
-  'Port down': {
-    async start(system) {
-      await system.port.stop()
-      await deliver(system)
-    },
-    shows: {
-      log: /connection refused \(ECONNREFUSED\).*a request to Port failed/,
-      metrics: /port_requests_total\{outcome="unreachable"\} [1-9]/,
-      dashboard: /Port unreachable since .*: connection refused \(ECONNREFUSED\)/,
-      '/readyz': /Port unreachable since .*: connection refused/,
-      ...(COMPLETE && { alert: /Port unreachable since/ }),
-      doctor: /^problem .*Port.*ECONNREFUSED/m,
-    },
-  },
-  'Port down, idle relay': {
-    start: ({ port }) => port.stop(),
-    shows: { log: /a request to Port failed/, '/readyz': /Port unreachable since/ },
-  },
-  'GitHub down': {
-    async start(system) {
-      await system.github.stop()
-      await deliver(system)
-    },
-    shows: {
-      log: /connection refused \(ECONNREFUSED\).*a request to GitHub failed/,
-      metrics: /oldest_due_age_seconds\{work="dispatch"\} [1-9]/,
-      dashboard: /GitHub unreachable since .*: connection refused \(ECONNREFUSED\)\. 1 queued/,
-      '/readyz': /GitHub unreachable since .*: connection refused/,
-      ...(COMPLETE && { alert: /GitHub unreachable since/ }),
-      doctor: /^problem .*GitHub.*ECONNREFUSED/m,
-    },
-  },
-  'GitHub down, idle relay': {
-    start: ({ github }) => github.stop(),
-    shows: { log: /a request to GitHub failed/, '/readyz': /GitHub unreachable since/ },
-  },
+  'no permission': rejected({ permissions: { contents: 'read', metadata: 'read' } }, 'Contents: write'),
+  ...down('port', 'Port', /port_requests_total\{outcome="unreachable"\} [1-9]/),
+  ...down('github', 'GitHub', /oldest_due_age_seconds\{work="dispatch"\} [1-9]/, '\\. 1 queued'),
   'disk full': {
     async start(system, folder) {
       disks.get(folder)?.fill()
@@ -131,34 +121,24 @@ const FAULTS: Record<string, Fault> = {
       log: /this machine's clock differs from GitHub's/,
       metrics: /github_clock_offset_seconds -(39|40)\d/,
       dashboard: /This machine's clock is 6 min ahead of GitHub's.*older than RELAY_TOLERANCE/,
+      '/readyz': /"github":\{"ok":false,"detail":"This machine's clock is 6 min ahead of GitHub's/,
+      doctor: /^problem .*The running relay: This machine's clock is 6 min ahead of GitHub's/m,
     },
   },
   'no trigger': {
     env: { RELAY_START_TIMEOUT: '20s' },
-    start(system) {
-      system.github.addRepository('acme/shop-0', { workflows: [] })
-      return deliver(system)
-    },
-    shows: {
-      ...NOT_STARTED,
-      log: /started no workflow|no workflow/i,
-      metrics: /deliveries\{state="failed"\} 1/,
-      dashboard: /No workflow/i,
-    },
+    ...notStarted(
+      { workflows: [] },
+      {
+        log: /started no workflow|no workflow/i,
+        metrics: /deliveries\{state="failed"\} 1/,
+        dashboard: /No workflow/i,
+        doctor:
+          /^problem .*acme\/shop-0: no workflow on main listens to repository_dispatch of type "deploy"/m,
+      },
+    ),
   },
-  'archived repository': {
-    start(system) {
-      const body = { message: 'Repository was archived so is read-only.' }
-      system.github.fail({ status: 403, body, match: ({ path }) => path.endsWith('/dispatches') })
-      return deliver(system)
-    },
-    shows: {
-      ...NOT_STARTED,
-      log: /archived.*GitHub rejected the dispatch/,
-      metrics: /dispatch_attempts_total\{outcome="rejected"\} 1/,
-      dashboard: /archived/,
-    },
-  },
+  'archived repository': rejected({ archived: true }, 'archived'),
   'locked database': {
     async start(system, folder) {
       const other = new DatabaseSync(join(folder, 'relay.db'))
@@ -166,10 +146,7 @@ const FAULTS: Record<string, Fault> = {
       await deliver(system)
       return other
     },
-    shows: {
-      ...DATABASE,
-      doctor: /^problem .*RELAY_DATABASE/m,
-    },
+    shows: { ...DATABASE, doctor: /^problem .*RELAY_DATABASE/m },
   },
 }
 

@@ -97,6 +97,7 @@ test("the relay's routes match the HTTP API page", () => {
     roles: nothing,
     port: nothing,
     github: nothing,
+    pauses: nothing,
     sides: nothing,
     checkDatabase: nothing,
   })

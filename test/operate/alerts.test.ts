@@ -26,16 +26,23 @@ async function open() {
   const file = await openStoreHere(join(temporaryFolder(), 'relay.db'))
   onTestFinished(() => file.close())
   let at = START
-  const store = { ...file, clock: () => at }
+  const reads = { count: 0 }
+  const store: typeof file = {
+    ...{ ...file, clock: () => at },
+    list(...given) {
+      reads.count++
+      return file.list(...given)
+    },
+  }
   const logged: object[] = []
   const database = { isUp: true }
   const sides: SideProblem[] = []
-  const relay = () =>
+  const relay = (access = database) =>
     createAlerts({
       ...{ config, store, throttled: { warn: fields => void logged.push(fields) } },
       sides: { problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
       checkDatabase: async () =>
-        database.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
+        access.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
     })
   const relays = [relay()]
   /** Advances time in steps of ten seconds. Returns the messages sent meanwhile, by elapsed seconds. */
@@ -52,17 +59,19 @@ async function open() {
     return sent
   }
   const set = (...problems: SideProblem[]) => void sides.splice(0, sides.length, ...problems)
-  return { ...endpoint, store, relays, relay, logged, database, set, pass, now: () => at }
+  return { ...endpoint, store, reads, relays, relay, logged, database, set, pass, now: () => at }
 }
 
 const down: SideProblem = {
   type: 'unreachable',
   side: 'github',
+  key: '',
   text: ['GitHub unreachable since ', START, '.'],
 }
 const rejected: SideProblem = {
   type: 'credential_rejected',
   side: 'port',
+  key: 'acme',
   text: ['Port rejects <it> (401).'],
 }
 
@@ -79,35 +88,62 @@ test('sends a signed message once when a problem starts and once when it is reso
     time: expect.any(String),
     started: [
       {
-        ...{ type: 'unreachable', side: 'github', since: '2026-03-01T03:32:10.000Z' },
+        ...{ type: 'unreachable', side: 'github', key: '', since: '2026-03-01T03:32:10.000Z' },
         detail: 'GitHub unreachable since 2026-03-01T03:31:00.000Z.',
       },
-      expect.objectContaining({ type: 'credential_rejected', side: 'port' }),
+      expect.objectContaining({ type: 'credential_rejected', side: 'port', key: 'acme' }),
     ],
     resolved: [],
   })
   // A restart repeats nothing, and reports what was resolved in the meantime.
   relays[0] = relay()
   set(rejected)
-  expect(await pass(MINUTE)).toEqual([[30, [], ['unreachable']]])
+  expect(await pass(MINUTE)).toEqual([[40, [], ['unreachable']]])
   set()
   await pass(10 * SECOND)
   set(rejected)
   expect(await pass(5 * MINUTE)).toEqual([])
   set()
-  expect(await pass(5 * MINUTE)).toEqual([[10, [], ['credential_rejected']]])
+  expect(await pass(5 * MINUTE)).toEqual([[20, [], ['credential_rejected']]])
   expect(received.at(-1)!.body.text).toContain('Resolved: Port rejects')
 })
 
+test('each rejected credential has its own alert', async () => {
+  const { received, set, pass } = await open()
+  set(rejected)
+  await pass(MINUTE)
+  set(rejected, { ...rejected, key: 'zeta' })
+  expect(await pass(MINUTE)).toEqual([[10, ['credential_rejected'], []]])
+  set(rejected)
+  expect(await pass(MINUTE)).toEqual([[20, [], ['credential_rejected']]])
+  expect(received[2]!.body.resolved).toMatchObject([{ key: 'zeta' }])
+})
+
 test('only one of two relays on one database sends alerts; the other takes over if the first stops', async () => {
-  const { relays, relay, set, pass } = await open()
+  const { reads, relays, relay, set, pass } = await open()
   relays.push(relay())
   set(rejected)
   expect(await pass(MINUTE)).toEqual([[10, ['credential_rejected'], []]])
+  expect(reads.count).toBe(6)
   relays.shift()
   set()
   const [resolved, ...others] = await pass(5 * MINUTE)
   expect([resolved?.slice(1), others]).toEqual([[[], ['credential_rejected']], []])
+})
+
+test('each relay reports its own access to the database, whichever relay sends the other alerts', async () => {
+  const { relays, relay, database, pass } = await open()
+  const other = { isUp: true }
+  relays.push(relay(other))
+  await pass(MINUTE)
+  other.isUp = false
+  expect(await pass(MINUTE)).toEqual([[10, ['database_unavailable'], []]])
+  database.isUp = false
+  expect(await pass(MINUTE)).toEqual([[10, ['database_unavailable'], []]])
+  Object.assign(other, { isUp: true })
+  expect(await pass(MINUTE)).toEqual([[20, [], ['database_unavailable']]])
+  Object.assign(database, { isUp: true })
+  expect(await pass(MINUTE)).toEqual([[20, [], ['database_unavailable']]])
 })
 
 test('logs a failing endpoint without its URL, and retries the same message a minute later', async () => {
@@ -120,7 +156,7 @@ test('logs a failing endpoint without its URL, and retries the same message a mi
   expect(received[1]!.id).toBe(received[0]!.id)
   stop()
   set()
-  await pass(10 * SECOND)
+  await pass(20 * SECOND)
   expect(logged).toEqual([
     { reason: 'RELAY_ALERT_URL responded with 500' },
     { reason: "RELAY_ALERT_URL can't be reached (ECONNREFUSED)" },
@@ -131,24 +167,35 @@ test("reports a database that accepts no writes, an old queue, and workflows tha
   const { received, store, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
   expect(await pass(15 * MINUTE)).toEqual([])
-  // The last known queue values are kept while the database can't be read.
   database.isUp = false
   expect(await pass(5 * MINUTE)).toEqual([[10, ['database_unavailable'], []]])
   database.isUp = true
-  expect(await pass(5 * MINUTE)).toEqual([[10, ['queue_old'], ['database_unavailable']]])
-  const [queued] = await store.list({}, { limit: 1 })
-  const failed = {
-    state: 'failed',
-    outcome: 'not_started',
-    reason: 'No workflow listens to hunter2.',
-  } as const
-  await store.apply(queued!, { change: failed, messages: [], history: null }, now())
-  expect(await pass(55 * MINUTE)).toEqual([[10, ['workflow_not_started'], ['queue_old']]])
-  expect(await pass(20 * MINUTE)).toEqual([[300, [], ['workflow_not_started']]])
-  const { id, repository } = queued!
-  expect(received[2]!.body.text).toContain(
-    `1 delivery started no workflow; the newest, ${id}, is for ${repository}.`,
-  )
+  expect(await pass(5 * MINUTE)).toEqual([
+    [10, ['queue_old'], []],
+    [70, [], ['database_unavailable']],
+  ])
+  const reason = 'No workflow listens to hunter2.'
+  const change = { state: 'failed', outcome: 'not_started', reason } as const
+  const fail = async () => {
+    const [queued] = await store.list({ state: 'queued' }, { limit: 1 })
+    await store.apply(queued!, { change, messages: [], history: null }, now())
+    return queued!
+  }
+  const { id, repository } = await fail()
+  expect(await pass(55 * MINUTE)).toEqual([
+    [10, ['workflow_not_started'], []],
+    [70, [], ['queue_old']],
+  ])
+  expect(received[3]!.body.text).toContain(`The delivery ${id} for ${repository} started no workflow.`)
+  await store.accept({ ...aDelivery(), repository: 'acme/till', receivedAt: now() })
+  await fail()
+  expect(await pass(20 * MINUTE)).toEqual([
+    [10, ['workflow_not_started'], []],
+    [310, [], ['workflow_not_started']],
+  ])
+  expect(
+    received.slice(-2).map(({ body }) => [...body.started, ...body.resolved].map(each => each.key)),
+  ).toEqual([['acme/till'], [repository]])
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 

@@ -260,7 +260,12 @@ test('ignores a rate-limit pause that a wrong clock set, in memory or in the dat
   const relay = await open()
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
-  await store.savePause({ scope: gate.shared!, pausedUntil: relay.now() + DAY, reason: 'a wrong clock' })
+  await store.savePause({
+    scope: gate.shared!,
+    pausedUntil: relay.now() + DAY,
+    cause: 'limit',
+    reason: 'a wrong clock',
+  })
   gate.add(await store.activePauses(relay.now()))
   expect(gate.allPaused()).toEqual([])
   await store.repairDueTimes(relay.now())
@@ -279,7 +284,7 @@ test('a GitHub App has one rate-limit pause per installation, and the key of a p
   expect(pauses.find('ACME/any')?.pausedUntil).toBe(now + 5_000)
   expect(pauses.find('zeta/any')).toBeNull()
   expect(pauses.shared).toBeNull()
-  const known = { scope: 'owner:acme', pausedUntil: now + 5_000, reason: 'a limit' }
+  const known = { scope: 'owner:acme', pausedUntil: now + 5_000, cause: 'limit', reason: 'a limit' }
   expect(persisted).toEqual([known, known])
   const scope = createRateLimitPauses({ token: 'ghp_secret' }, clock).shared
   expect(scope).toMatch(/^token:[\w-]{16}$/)

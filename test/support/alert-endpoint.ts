@@ -8,6 +8,7 @@ export const ALERT_SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 interface Problem {
   type: string
   side: string | null
+  key: string
   since: string
   detail: string
 }

@@ -53,6 +53,7 @@ export async function openReceiving(
     readinessRoute: createReadiness({
       checkDatabase,
       sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
+      clockOffset: () => null,
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

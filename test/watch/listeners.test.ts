@@ -110,7 +110,7 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('reads many files within the request budget of sixteen requests a minute', async () => {
+test('reads many files with half of the request budget for details, so that failed runs have theirs', async () => {
   const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
   await system.dispatch(RUN)
   const perMinute: number[] = []
@@ -119,6 +119,6 @@ test('reads many files within the request budget of sixteen requests a minute', 
     perMinute.push(reads(system) - before)
     before = reads(system)
   }
-  expect(Math.max(...perMinute)).toBeLessThanOrEqual(16)
+  expect(Math.max(...perMinute)).toBeLessThanOrEqual(8)
   expect(warnings(system)).toHaveLength(1)
 })

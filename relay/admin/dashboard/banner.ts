@@ -1,7 +1,9 @@
 import { html } from 'hono/html'
+import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { RecentRefusals } from '../../http/refusals.ts'
 import type { RateLimitPause } from '../../store/store.ts'
-import { FAR_MS, SOON_MS } from '../../workers/maintenance.ts'
+import { SOON_MS } from '../../workers/maintenance.ts'
+import { clockProblem } from '../health.ts'
 import type { SideProblem, Text } from '../sides.ts'
 import { at, counted, type Html, span } from './format.ts'
 
@@ -32,6 +34,7 @@ const MESSAGES_MS = 120_000
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
   const { tokenExpiresAt, clockOffset, refused } = health
+  const clock = clockProblem(clockOffset)
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const isExplained = {
     github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
@@ -45,17 +48,15 @@ export function banner(health: Health, now: number): Html {
       ({ side, text }) => html`<strong>${show(text)}</strong>${side === 'github' ? inQueue : oldest()}`,
     ),
     ...limits.map(
-      ({ scope, reason, pausedUntil }) =>
-        html`<strong>${reason}${scope.startsWith('owner:') && ` (${scope.slice('owner:'.length)})`}.</strong> Next request at ${at(pausedUntil)}.${inQueue}`,
+      limit =>
+        html`<strong>${limit.reason}${ownerOf(limit) && ` (${ownerOf(limit)})`}.</strong> Next request at ${at(limit.pausedUntil)}.${inQueue}`,
     ),
     portPausedUntil > now &&
       html`<strong>Port is rate limiting the relay.</strong> Next message at ${at(portPausedUntil)}.`,
     tokenExpiresAt !== null &&
       tokenExpiresAt - now < SOON_MS &&
       html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new one.`,
-    clockOffset !== null &&
-      Math.abs(clockOffset) > FAR_MS &&
-      html`<strong>This machine's clock is ${span(Math.abs(clockOffset))} ${clockOffset > 0 ? 'behind' : 'ahead of'} GitHub's.</strong> Correct it (NTP).`,
+    clock !== null && html`<strong>${clock}</strong>`,
     !isExplained.port &&
       waits(oldestMessage, MESSAGES_MS) &&
       html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,

@@ -78,18 +78,19 @@ export function probe(now: number, noise: string): Statement[] {
   ]
 }
 
-export function savePause({ scope, pausedUntil, reason }: RateLimitPause): Statement {
+export function savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Statement {
   return {
-    sql: `INSERT INTO rate_limit_pauses (scope, paused_until, reason) VALUES (?1, ?2, ?3)
-          ON CONFLICT (scope) DO UPDATE SET paused_until = excluded.paused_until, reason = excluded.reason
+    sql: `INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)
+          ON CONFLICT (scope) DO UPDATE
+          SET paused_until = excluded.paused_until, cause = excluded.cause, reason = excluded.reason
           WHERE rate_limit_pauses.paused_until < excluded.paused_until`,
-    params: [scope, pausedUntil, reason],
+    params: [scope, pausedUntil, cause, reason],
   }
 }
 
 export function activePauses(now: number): Statement {
   return {
-    sql: `SELECT ${named('scope', 'pausedUntil', 'reason')} FROM rate_limit_pauses WHERE paused_until > ?1`,
+    sql: `SELECT ${named('scope', 'pausedUntil', 'cause', 'reason')} FROM rate_limit_pauses WHERE paused_until > ?1`,
     params: [now],
   }
 }
@@ -119,13 +120,13 @@ export function readHours(from: number): Statement {
 /** Acquires or renews the lease, and returns the stored alerts if the holder has the lease. */
 export const claimAlerts = (holder: string, now: number, leaseMs: number): Statement => ({
   sql: `UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3
-        RETURNING version, state`,
+        RETURNING state`,
   params: [holder, now + leaseMs, now],
 })
 
-/** Saves alerts if the holder still has the lease, and returns the new version. */
+/** Saves alerts if the holder still has the lease, and returns the holder. */
 export const saveAlerts = (holder: string, state: string): Statement => ({
-  sql: 'UPDATE alerts SET state = ?2, version = version + 1 WHERE holder = ?1 RETURNING version',
+  sql: 'UPDATE alerts SET state = ?2 WHERE holder = ?1 RETURNING holder',
   params: [holder, state],
 })
 

@@ -141,6 +141,7 @@ export const SCHEMA = `
   CREATE TABLE rate_limit_pauses (
     scope TEXT PRIMARY KEY,
     paused_until INTEGER NOT NULL,
+    cause TEXT NOT NULL,
     reason TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
 
@@ -158,8 +159,8 @@ export const SCHEMA = `
   ) STRICT;
 
   -- One row: the relay that sends alerts, until when, and the problems that it has sent.
-  CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
-  INSERT INTO alerts VALUES ('', 0, 0, '{"problems":[],"sentAt":0}');
+  CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
+  INSERT INTO alerts VALUES ('', 0, '{"problems":[],"sentAt":0}');
 
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `

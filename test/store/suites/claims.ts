@@ -140,7 +140,7 @@ export function claimTests(place: Place): void {
     const claimed = async (now: number, scope: string | null = null) =>
       (await store.claimQueued(now, 0, 10, scope)).map(each => each.repository)
     const close = (scope: string, pausedUntil: number) =>
-      store.savePause({ scope, pausedUntil, reason: `closed until ${pausedUntil}` })
+      store.savePause({ scope, pausedUntil, cause: 'limit', reason: `closed until ${pausedUntil}` })
     await close('owner:acme', 3000)
     await close('owner:acme', 2000)
     await close('token:1', 5000)
@@ -149,8 +149,8 @@ export function claimTests(place: Place): void {
     expect(await claimed(2999, 'token:2')).toHaveLength(3)
     expect(await claimed(3000)).toHaveLength(3)
     expect((await store.activePauses(2999)).toSorted((a, b) => a.pausedUntil - b.pausedUntil)).toEqual([
-      { scope: 'owner:acme', pausedUntil: 3000, reason: 'closed until 3000' },
-      { scope: 'token:1', pausedUntil: 5000, reason: 'closed until 5000' },
+      { scope: 'owner:acme', pausedUntil: 3000, cause: 'limit', reason: 'closed until 3000' },
+      { scope: 'token:1', pausedUntil: 5000, cause: 'limit', reason: 'closed until 5000' },
     ])
     expect(await store.activePauses(5000)).toEqual([])
     await store.purge(4000, 10)
@@ -164,12 +164,12 @@ export function claimTests(place: Place): void {
     const find = async (limit: number, after = 0, scope: string | null = null) =>
       (await store.findUnnotified(1000, limit, scope, after)).map(({ id }) => id)
     expect(await find(10)).toEqual([])
-    await store.savePause({ scope: 'owner:acme', pausedUntil: 8000, reason: 'limited' })
+    await store.savePause({ scope: 'owner:acme', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
     expect(await find(2)).toEqual(ids.slice(0, 2))
     await applyTo(store, ids[0]!, { change: { waitingNotified: true } })
     expect(await find(10)).toEqual(ids.slice(1))
     expect(await find(10, (await get(store, ids[1]!)).seq)).toEqual(ids.slice(2))
-    await store.savePause({ scope: 'token:1', pausedUntil: 8000, reason: 'limited' })
+    await store.savePause({ scope: 'token:1', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
     expect(await find(10, 0, 'token:1')).toHaveLength(3)
   })
 }

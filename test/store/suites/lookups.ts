@@ -248,7 +248,7 @@ export function lookupTests(place: Place): void {
     })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // A paused queue also has an age. Deliveries that are being processed aren't due.
-    await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, reason: 'limited' })
+    await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, cause: 'limit', reason: 'limited' })
     await store.claimPolls(9_000, 60_000, 1)
     await store.claimOutboxes(9_000, 60_000, 1)
     expect(await seen(9_000)).toEqual({ ...nothing, dispatch: 500 })

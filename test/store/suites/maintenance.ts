@@ -105,8 +105,18 @@ export function maintenanceTests(place: Place): void {
     await store.claimPolls(now + 60 * MINUTE, MINUTE, 10)
     await applyTo(store, watched, { messages: [aLine('one')] }, now + 60 * MINUTE)
     await store.claimOutboxes(now + 60 * MINUTE, MINUTE, 10)
-    await store.savePause({ scope: 'owner:acme', pausedUntil: now + 66 * MINUTE, reason: 'limited' })
-    await store.savePause({ scope: 'owner:zeta', pausedUntil: now + 60 * MINUTE, reason: 'limited' })
+    await store.savePause({
+      scope: 'owner:acme',
+      pausedUntil: now + 66 * MINUTE,
+      cause: 'limit',
+      reason: 'limited',
+    })
+    await store.savePause({
+      scope: 'owner:zeta',
+      pausedUntil: now + 60 * MINUTE,
+      cause: 'limit',
+      reason: 'limited',
+    })
     await store.repairDueTimes(now)
     expect((await get(store, near!)).dueAt).toBe(now + 14 * MINUTE)
     expect((await store.claimQueued(now, 10, 10, null)).map(({ id }) => id)).toEqual([far])

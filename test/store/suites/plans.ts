@@ -167,7 +167,7 @@ async function callEverything(store: Store): Promise<void> {
     settleOutbox: () => store.settleOutbox(page, { done: [1] }, null, now),
     savePause: async () => {
       for (const scope of ['owner:acme', 'token:1']) {
-        await store.savePause({ scope, pausedUntil: now + 1, reason: 'limited' })
+        await store.savePause({ scope, pausedUntil: now + 1, cause: 'limit', reason: 'limited' })
       }
     },
     activePauses: () => store.activePauses(now),

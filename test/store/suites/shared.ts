@@ -117,7 +117,7 @@ export function sharedTests(place: Place): void {
   test('a rate-limit pause that one relay starts also applies to the other', async () => {
     const [one, other] = await two()
     await acceptAll(one, {})
-    const pauses = { scope: 'token:1', pausedUntil: 60_000, reason: 'limited' }
+    const pauses = { scope: 'token:1', pausedUntil: 60_000, cause: 'credential' as const, reason: 'limited' }
     await one.savePause(pauses)
     expect(await other.activePauses(1000)).toEqual([pauses])
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])

@@ -44,6 +44,8 @@ export function openRepository(
   if (!repository || !listed) return refuse(404, 'Not Found')
   if (!needs) return repository
   const [name, access] = needs
+  if (repository.archived && access === 'write')
+    return refuse(403, 'Repository was archived so is read-only.')
   if (RANK[permissionsIn(grant, repository)[name]] >= RANK[access]) return repository
   const whose = grant.kind === 'personal' ? 'personal access token' : 'integration'
   return refuse(403, `Resource not accessible by ${whose}`, undefined, {

@@ -47,6 +47,7 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
         clone_url: `${state.serverUrl}/${from.fullName}.git`,
       }),
       ...(permissions && { permissions }),
+      ...(from.archived && { archived: true }),
     })
 
   // Each run of a list shows its repository twice.

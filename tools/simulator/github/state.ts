@@ -112,6 +112,7 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
     refs: given.refs ?? [],
     workflows: [],
     permissions: given.permissions ?? FULL,
+    archived: given.archived ?? false,
     createdAt: '2025-03-04T08:15:30Z',
   }
   repository.workflows = (given.workflows ?? []).map((workflow, index) => ({

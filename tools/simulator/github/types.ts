@@ -38,6 +38,7 @@ export type NewRepository = {
   workflows?: DeclaredWorkflow[]
   /** The permissions of `api.token`; default: everything. */
   permissions?: Permissions
+  archived?: boolean
 }
 
 export type Repository = {
@@ -49,6 +50,7 @@ export type Repository = {
   refs: string[]
   workflows: (DeclaredWorkflow & { id: number })[]
   permissions: Permissions
+  archived: boolean
   createdAt: string
 }
 
