@@ -101,7 +101,10 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const { ours, rest, secrets, entities, steps } = facts
   const written = inputs.report === 'job' ? rest.run.conclusion : null
   const own = secrets.all ? rest.run : EMPTY_RUN_FILE
-  const { outputs, left } = allOutputs(own.outputs, secrets.all ? inputs.needsOutputs : {})
+  const needsOutputs = secrets.all ? inputs.needsOutputs : {}
+  const { outputs, left } = allOutputs(own.outputs, needsOutputs, redact)
+  const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
+  const isReplaced = state.kind === 'node_run' && !state.relay && inputs.report !== 'job'
   const links = own.links.filter(link => redact(link) === link)
   const withheld = !secrets.all && hasTexts(rest, inputs)
   const unsent = [
@@ -111,8 +114,9 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const mistakes = [
     ...rest.run.problems.map(problem => describeMistake(problem, '$PORT_RUN', redact)),
     ...(links.length < own.links.length ? [SECRET_LINK] : []),
-    ...(Object.keys(outputs).some(name => redact(name) !== name) ? [SECRET_NAME] : []),
+    ...(outputNames.some(name => redact(name) !== name) ? [SECRET_NAME] : []),
     ...(left.length > 0 ? [describeLeftOut(left)] : []),
+    ...(isReplaced && Object.keys(outputs).length > 0 ? [replaced(inputs.report)] : []),
     ...(written === rest.run.conclusion ? [] : [noEffect(inputs.report)]),
   ]
   const losses: Loss[] = [
@@ -212,6 +216,11 @@ const SECRET_LINK =
 
 const SECRET_NAME =
   'The name of an output contains a secret, and secrets are not sent to Port: the output is left out.'
+
+const replaced = (report: Inputs['report']) =>
+  `The outputs of this job are lost when the run finishes: with report: ${report}, the relay or another job finishes it, and Port then ` +
+  'replaces the outputs of a job that reports with Port credentials. Leave port-client-id and port-client-secret out, so that it reports ' +
+  'through the relay, which keeps them; or pass them to a last job with report: job and needs.'
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 

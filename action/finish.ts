@@ -14,7 +14,7 @@ import { readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
 import { help, isExplained, loadState, type Runner, readWorkflow } from './runner/runner.ts'
-import { createMasks, jobCredentials, type Masks, maskParts, type Redact } from './secrets/redact.ts'
+import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
 import { sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
@@ -180,10 +180,6 @@ function describeLoss(error: unknown, lines: number): string {
   return isUncertain(error)
     ? 'Port may not have received all of the log'
     : 'Port did not accept all of the log'
-}
-
-function mask({ core }: Runner, secrets: string[]): void {
-  for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
 const notFirst = (step: string) =>

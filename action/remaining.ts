@@ -1,16 +1,11 @@
 import { closeSync, readSync } from 'node:fs'
 import type { LogLine } from '../port/types.ts'
-import {
-  type EntitiesSent,
-  NO_ENTITIES_SENT,
-  NOTHING_SENT,
-  type Progress,
-  stopProgress,
-} from './progress/process.ts'
+import type { EntitiesSent, Progress } from './progress/process.ts'
+import { NO_ENTITIES_SENT, NOTHING_SENT, stopProgress } from './progress/process.ts'
+import type { JobFiles } from './runner/files.ts'
 import {
   type FileLine,
   firstLine,
-  type JobFiles,
   linesBefore,
   nextMark,
   openFile,

@@ -9,28 +9,15 @@ import { checkRun } from './ownership.ts'
 import { type FollowedJob, findWorker, startProgress } from './progress/process.ts'
 import { createReporter, OIDC, whyNoReport } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
-import {
-  allOutputs,
-  outputOf,
-  type Reporter,
-  reportDuplicate,
-  reportFailure,
-  reportSecondUse,
-} from './reporter/reporter.ts'
+import type { Reporter } from './reporter/reporter.ts'
+import { allOutputs, outputOf, reportDuplicate, reportFailure, reportSecondUse } from './reporter/reporter.ts'
 import { claimReport, type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
-import {
-  help,
-  isExplained,
-  type Runner,
-  readWorkflow,
-  type State,
-  saveState,
-  type Workflow,
-} from './runner/runner.ts'
-import { createRedact, jobCredentials, maskParts } from './secrets/redact.ts'
+import type { Runner, State, Workflow } from './runner/runner.ts'
+import { help, isExplained, readWorkflow, saveState } from './runner/runner.ts'
+import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
 
 /** How long main can wait for Port. Post retries later. */
 const BUDGET_MS = 10_000
@@ -50,6 +37,7 @@ interface Job {
   state: State
   /** Null if the job reports to Port directly. */
   relay: RelayReporter | null
+  redact: Redact
 }
 
 /**
@@ -67,7 +55,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     if (sent === null) return startedByHand(workflow, runner)
 
     const reporting = openReporting(sent, inputs, workflow, runner)
-    const { relay, reporter, state } = reporting
+    const { relay, reporter, state, masks } = reporting
     // Saved immediately, so that post also reports a job that is canceled while main waits for Port or the relay.
     if (state) saveState(core, state)
 
@@ -76,7 +64,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     const complete = await completeInputs(sent, inputs, { relay, readRun }, env)
     const { decrypted, payload, problems } = complete
     mask(runner, decrypted.masks)
-    reporting.hide([...decrypted.masks, ...jobCredentials(inputs, env)])
+    masks.add([...decrypted.masks, ...jobCredentials(inputs, env)])
     const judged = complete.duplicate && checkRun(sent.run_id, complete.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
     const warnings = setOutputs(complete, duplicate !== null, runner)
@@ -88,7 +76,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     }
     if (!state) return explainSilence(reporting, inputs, runner)
     const job: Job = {
-      ...{ inputs, workflow, problems, warnings, state, relay },
+      ...{ inputs, workflow, problems, warnings, state, relay, redact: masks.redact },
       ...{ secrets: decrypted.masks, decrypted: [...decrypted.secrets.keys()] },
     }
     if ((await reportStart(job, reporter, runner)) && inputs.live)
@@ -126,8 +114,8 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
 interface Reporting {
   relay: RelayReporter | null
   reporter: Reporter
-  /** Sets the values to redact in everything that is sent to Port from now on. */
-  hide(secrets: string[]): void
+  /** Redacts what is sent to Port. */
+  masks: Masks
   /** Null if this step doesn't report. */
   state: State | null
   silence: ReturnType<typeof whyNoReport>
@@ -145,22 +133,19 @@ function openReporting(
   const found = findRelay(payload, inputs, env)
   const access = inputs.portClientSecret === '' ? found : null
   const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
-  let redact = createRedact([])
+  const masks = createMasks()
   const reporter = createReporter(payload.run_id ?? '', inputs, runner, {
     budgetMs: BUDGET_MS,
     relay,
-    redact: text => redact(text),
+    redact: masks.redact,
   })
   const files = openFiles(workflow, payload.port.delivery, core)
   const silence = whyNoReport(inputs, payload, relay)
   const earlier = silence ? null : claimReport(files.log, inputs.report)
   const reports = silence === null && earlier === null
   return {
-    ...{ relay, reporter, silence, earlier },
+    ...{ relay, reporter, silence, earlier, masks },
     state: reports ? firstState(payload, files, relay, clock()) : null,
-    hide(secrets) {
-      redact = createRedact(secrets)
-    },
   }
 }
 
@@ -202,10 +187,6 @@ function explainSilence({ silence, earlier }: Reporting, inputs: Inputs, runner:
   else if (silence) core.info(silence.message)
 }
 
-function mask({ core }: Runner, secrets: string[]): void {
-  for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
-}
-
 const encryptedWarning = (names: string[]) =>
   `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
@@ -213,7 +194,7 @@ const encryptedWarning = (names: string[]) =>
 
 /** @returns whether this job reports the Port run and a progress reporter can do so */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
-  const { inputs, workflow, decrypted, problems, warnings, state, relay } = job
+  const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state
   if (decrypted.length > 0) state.decrypted = decrypted
   if (problems.length > 0) state.problems = problems
@@ -254,7 +235,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       statusLabel: labelOf(inputs),
       link: [workflow.url],
       externalRunId: workflow.runId,
-      ...outputOf(kind, allOutputs({}, inputs.needsOutputs).outputs),
+      ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
     }),
     reporter.log([
       { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },

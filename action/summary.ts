@@ -3,13 +3,8 @@ import type { ClientPayload } from '../port/payload.ts'
 import { duration } from '../port/text.ts'
 import type { Json, JsonObject, LogLine } from '../port/types.ts'
 import type { JobStatus } from './runner/inputs.ts'
-import {
-  createStepLister,
-  type ListedJob,
-  type ListedStep,
-  listAnnotations,
-  PERMISSION_HINT,
-} from './runner/jobs.ts'
+import type { ListedJob, ListedStep } from './runner/jobs.ts'
+import { createStepLister, listAnnotations, PERMISSION_HINT } from './runner/jobs.ts'
 import type { Runner, Workflow } from './runner/runner.ts'
 import type { Redact } from './secrets/redact.ts'
 

@@ -45,7 +45,7 @@ export function followLabel(following: Following): {
       statusLabel,
       link: linksOf(job.workflow.url, own.links, job.kind),
       externalRunId: job.workflow.runId,
-      ...outputOf(job.kind, allOutputs(own.outputs, job.needsOutputs).outputs),
+      ...outputOf(job.kind, allOutputs(own.outputs, job.needsOutputs, masks.redact).outputs),
     }
   }
 

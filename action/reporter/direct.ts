@@ -1,16 +1,10 @@
 import { createPortClient, PortError, type PortRun, type Token } from '../../port/client/client.ts'
 import type { ClientPayload } from '../../port/payload.ts'
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  type LogLine,
-  type RunUpdate,
-  runKind,
-} from '../../port/types.ts'
+import type { Json, JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
+import { isObject, runKind } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
-import type { Redact } from '../secrets/redact.ts'
+import { type Redact, redactJson } from '../secrets/redact.ts'
 import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
@@ -125,7 +119,7 @@ export function createReporter(
 
 /** @throws PortError if a secret is in an identifier or a property name of the entity */
 function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
-  const sent = redactTexts(entity, redact) as JsonObject
+  const sent = redactJson(entity, redact) as JsonObject
   for (const name of ['identifier', 'relations']) refuseSecret(name, entity[name], redact)
   refuseSecret('name of a property', namesIn(entity), redact)
   return sent
@@ -139,22 +133,16 @@ const namesIn = (value: Json): string[] => {
 
 /** Throws if the value contains a secret, because a redacted identifier would address another entity. */
 function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
-  if (value === undefined || JSON.stringify(redactTexts(value, redact)) === JSON.stringify(value)) return
+  if (value === undefined || JSON.stringify(redactJson(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
     'refused',
     `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
   )
 }
 
-function redactTexts(value: Json, redact: Redact): Json {
-  if (typeof value === 'string') return redact(value)
-  if (Array.isArray(value)) return value.map(each => redactTexts(each, redact))
-  if (!isObject(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, redactTexts(each, redact)]))
-}
-
+/** The outputs are already redacted: see `allOutputs`. */
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
-  const { statusLabel, summary, link, output } = update
+  const { statusLabel, summary, link } = update
   return {
     ...update,
     // The workflow run's link comes first and is kept even if a secret equals the owner's name. Other links with a
@@ -162,20 +150,5 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
-    ...(output !== undefined && { output: redactOutputs(output, redact) }),
   }
-}
-
-/** Redacts names, values, and numbers. The result is valid JSON. Outputs whose names contain a secret are omitted. */
-function redactOutputs(outputs: JsonObject, redact: Redact): JsonObject {
-  const hide = (value: Json): Json => {
-    if (Array.isArray(value)) return value.map(hide)
-    if (isObject(value))
-      return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), hide(each)]))
-    const text = String(value)
-    return typeof value === 'string' || redact(text) !== text ? redact(text) : value
-  }
-  return Object.fromEntries(
-    Object.entries(outputs).flatMap(([name, value]) => (redact(name) === name ? [[name, hide(value)]] : [])),
-  )
 }

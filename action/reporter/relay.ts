@@ -2,23 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { PortError } from '../../port/client/client.ts'
 import { logBatches, sendUpdate, UNREAD } from '../../port/client/messages.ts'
 import type { ClientPayload } from '../../port/payload.ts'
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  type LogLine,
-  type RunState,
-  type RunUpdate,
-} from '../../port/types.ts'
+import { isLoopback } from '../../port/text.ts'
+import type { Json, JsonObject, LogLine, RunState, RunUpdate } from '../../port/types.ts'
+import { isObject } from '../../port/types.ts'
 import type { RelayAccess, Runner } from '../runner/runner.ts'
-import {
-  createRetry,
-  FINAL_EXTRA_MS,
-  notTheRelay,
-  type Reporter,
-  readRelayResponse,
-  requestJson,
-} from './reporter.ts'
+import type { Reporter } from './reporter.ts'
+import { createRetry, FINAL_EXTRA_MS, notTheRelay, readRelayResponse, requestJson } from './reporter.ts'
 
 /** What the relay returns to the workflow run that a delivery is bound to. */
 interface RelayInputs {
@@ -80,6 +69,8 @@ export function createRelayReporter(
   const { url, delivery, complete, finishes } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
+  /** The outputs that the relay has, as JSON by name. It sends them to Port with each update. */
+  const sent = new Map<string, string>()
   let { token, idToken } = given
   let starting: Promise<RelayStart> | null = null
   let count = 0
@@ -127,7 +118,8 @@ export function createRelayReporter(
   /** Queries the runner's endpoint directly, because `core.getIDToken` would bundle its own HTTP client. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
-    if (!isPrivate(new URL(url))) {
+    const { protocol, hostname } = new URL(url)
+    if (protocol !== 'https:' && !isLoopback(hostname)) {
       const sentence = `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it`
       throw new PortError(
         'credentials',
@@ -228,7 +220,14 @@ export function createRelayReporter(
           'port-client-secret here.',
       )
     },
-    update: update => sendUpdate(update, each => send({ update: each })),
+    async update({ output = {}, ...update }) {
+      const changed = Object.entries(output).filter(
+        ([name, value]) => sent.get(name) !== JSON.stringify(value),
+      )
+      const more = changed.length > 0 && { output: Object.fromEntries(changed) }
+      await sendUpdate({ ...update, ...more }, each => send({ update: each }))
+      for (const [name, value] of changed) sent.set(name, JSON.stringify(value))
+    },
     async log(lines) {
       await Promise.all(logBatches(lines).map(log => send({ log })))
     },
@@ -237,10 +236,6 @@ export function createRelayReporter(
       send({ entity: { blueprint, properties: { identifier }, operation: 'delete' } }),
   }
 }
-
-/** Whether requests can't be intercepted: they use HTTPS, or stay on this machine. */
-const isPrivate = ({ protocol, hostname }: URL) =>
-  protocol === 'https:' || /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 

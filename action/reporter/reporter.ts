@@ -5,6 +5,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import { help, type Runner, UntrustedCertificate, whyNoResponse } from '../runner/runner.ts'
+import { type Redact, redactJson } from '../secrets/redact.ts'
 
 /** Reports one run to Port, and retries. Every method throws PortError after its last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
@@ -33,13 +34,28 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/** Returns the steps' outputs, and earlier jobs' outputs by job id. Outputs that don't fit are omitted. */
-export function allOutputs(own: JsonObject, needs: JsonObject): ReturnType<typeof mergeOutputs> {
-  const mine = mergeOutputs({}, own)
-  const others = Object.entries(needs).filter(([job]) => !Object.hasOwn(own, job))
+/**
+ * Returns the steps' outputs, and earlier jobs' outputs by job id, redacted. Outputs that don't fit are omitted, and
+ * outputs whose names contain a secret.
+ */
+export function allOutputs(
+  own: JsonObject,
+  needs: JsonObject,
+  redact: Redact,
+): ReturnType<typeof mergeOutputs> {
+  // Redacted first, because `***` can be longer than a secret.
+  const mine = mergeOutputs({}, redactOutputs(own, redact))
+  const others = Object.entries(redactOutputs(needs, redact)).filter(([job]) => !Object.hasOwn(own, job))
   const all = mergeOutputs(mine.outputs, Object.fromEntries(others))
   return { outputs: all.outputs, left: [...mine.left, ...all.left] }
 }
+
+const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
+  Object.fromEntries(
+    Object.entries(outputs).flatMap(([name, value]) =>
+      redact(name) === name ? [[name, redactJson(value, redact)]] : [],
+    ),
+  )
 
 /** Outputs for an update. Only node runs have outputs, and Port replaces them with each update. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>

@@ -1,3 +1,4 @@
+import { isObject, type Json } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 
@@ -26,6 +27,18 @@ export function createRedact(secrets: readonly string[]): Redact {
     }
     return kept.length === 0 ? text : [...kept, text.slice(end)].join('***')
   }
+}
+
+/** Redacts names, texts, numbers, and booleans. The result is valid JSON. */
+export function redactJson(value: Json, redact: Redact): Json {
+  if (Array.isArray(value)) return value.map(each => redactJson(each, redact))
+  if (isObject(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]) => [redact(name), redactJson(each, redact)]),
+    )
+  const text = String(value)
+  const hidden = redact(text)
+  return hidden === text ? value : hidden
 }
 
 /** A range of characters: [start, end). */
@@ -278,6 +291,11 @@ export function createMasks(secrets: readonly string[] = []): Masks {
       if (known.size > before) redact = createRedact([...known])
     },
   }
+}
+
+/** Masks secrets in the job's log. */
+export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[]): void {
+  for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
 const COMMAND = /^\s*::add-mask::(.*)$/is

@@ -1,22 +1,8 @@
 import { trimEnd } from '../text.ts'
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  type LogLine,
-  type RunKind,
-  type RunState,
-  type RunUpdate,
-  runKind,
-} from '../types.ts'
-import {
-  type Call,
-  createRateLimitPause,
-  describeNetworkError,
-  PortError,
-  readPortError,
-  TOKEN_PATH,
-} from './errors.ts'
+import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '../types.ts'
+import { isObject, runKind } from '../types.ts'
+import type { Call } from './errors.ts'
+import { createRateLimitPause, describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
 import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 
 export { PortError } from './errors.ts'

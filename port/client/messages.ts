@@ -1,11 +1,5 @@
-import {
-  isObject,
-  type Json,
-  type JsonObject,
-  type LogLine,
-  type RunState,
-  type RunUpdate,
-} from '../types.ts'
+import type { Json, JsonObject, LogLine, RunState, RunUpdate } from '../types.ts'
+import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**

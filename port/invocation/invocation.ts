@@ -1,12 +1,5 @@
-import {
-  contextRunId,
-  type ForWorkflow,
-  type Invocation,
-  isObject,
-  type Json,
-  type JsonObject,
-  runKind,
-} from '../types.ts'
+import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
+import { contextRunId, isObject, runKind } from '../types.ts'
 import { type Asked, isChangeLog, readShape, unwrapAgent } from './shape.ts'
 import {
   assign,

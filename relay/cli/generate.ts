@@ -10,12 +10,8 @@ import {
   readStart,
   relayMethod,
 } from '../../tools/generate/invocation-method.ts'
-import {
-  isPortAction,
-  type PortAction,
-  readPortAction,
-  writePortAction,
-} from '../../tools/generate/port-action.ts'
+import type { PortAction } from '../../tools/generate/port-action.ts'
+import { isPortAction, readPortAction, writePortAction } from '../../tools/generate/port-action.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { type ToActionOptions, toAction } from '../../tools/generate/to-action.ts'
 import { toWorkflow } from '../../tools/generate/to-workflow.ts'

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { html } from 'hono/html'
@@ -38,8 +39,8 @@ export const setup = defineCommand({
       help: 'the port of the page on this machine; a free one by default',
     },
   },
-  details: `The page is on this machine alone, and sends the browser to GitHub. If the browser is on another machine, name a
---port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
+  details: `The page is on this machine alone, opens only with the token in its address, and sends the browser to GitHub. If the
+browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
   async run({ env, values, positionals: [what], print, note, signal }) {
     if (what !== 'github') throw new UsageError('setup needs what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'
@@ -53,16 +54,34 @@ export const setup = defineCommand({
     const port = Number(values.port ?? 0)
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw new UsageError('--port must be a number up to 65535.')
-    mustBeNew(file)
-    const app = await createInBrowser({ url, server, organization, name, port, print, note, signal })
-    if (!app) return 1
-    writeFileSync(file, variables(app, server), { flag: 'wx', mode: 0o600 })
-    print(
-      `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
-    )
-    for (const line of commands(resolve(file), app.id, server)) print(line)
-    print(`Install the App on your repositories: ${app.page}/installations/new`)
-    return 0
+    reserve(file)
+    let isSaved = false
+    const save = (app: CreatedApp) => {
+      try {
+        writeFileSync(file, variables(app, server), { flag: 'r+', flush: true })
+        isSaved = true
+      } catch (error) {
+        note(
+          `${file} can't be written (${(error as NodeJS.ErrnoException).code}). Copy these variables now, because GitHub doesn't show them again:`,
+        )
+        print(variables(app, server))
+      }
+      return isSaved
+    }
+    try {
+      const app = await createInBrowser({ url, server, organization, name, port, save, print, note, signal })
+      if (!app) return 1
+      if (isSaved) {
+        print(
+          `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
+        )
+        for (const line of commands(resolve(file), app.id, server)) print(line)
+      }
+      print(`Install the App on your repositories: ${app.page}/installations/new`)
+      return isSaved ? 0 : 1
+    } finally {
+      if (!isSaved) rmSync(file, { force: true })
+    }
   },
 })
 
@@ -73,17 +92,14 @@ function addressOf(option: string, given: string | undefined): string {
   return trimEnd(url.href, '/')
 }
 
-/** GitHub shows the credentials only once, so the command first checks that it can write them to the file. */
-function mustBeNew(file: string): void {
-  if (existsSync(file)) throw new Error(`${file} already exists: remove it, or choose another --output.`)
-  const folder = dirname(resolve(file))
+/** Creates the file before the App, because GitHub shows the credentials only once. */
+function reserve(file: string): void {
   try {
-    accessSync(folder, constants.W_OK)
+    closeSync(openSync(file, 'wx', 0o600))
   } catch (cause) {
-    throw new Error(
-      `${folder} can't be written to (${(cause as NodeJS.ErrnoException).code}): choose another --output.`,
-      { cause },
-    )
+    const { code } = cause as NodeJS.ErrnoException
+    const reason = code === 'EEXIST' ? 'already exists: remove it, or' : `can't be written (${code}):`
+    throw new Error(`${file} ${reason} choose another --output.`, { cause })
   }
 }
 
@@ -123,30 +139,33 @@ interface CreatedApp {
 }
 
 /**
- * Serves a page on loopback that sends the browser through GitHub's manifest flow.
+ * Serves a page on loopback that sends the browser through GitHub's manifest flow. Other users of the machine don't
+ * know the page's token. The token gives a state, and a state is needed when GitHub sends the browser back.
  *
+ * @param wanted.save stores the credentials; returns whether they are in the file
  * @returns the App; null if the command was stopped
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(
   wanted: Wanted & {
     port: number
+    save: (app: CreatedApp) => boolean
     print: (line: string) => void
     note: (line: string) => void
     signal?: AbortSignal | undefined
   },
 ): Promise<CreatedApp | null> {
-  const { server, organization, print, note, signal } = wanted
+  const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
   /** Each state with its expiry time, ms since the epoch. */
   const states = new Map<string, number>()
+  const token = randomBytes(24).toString('base64url')
   const app = new Hono()
   let origin = ''
+  let isStopped = false
+  let isExchanging = false
 
   app.use(async (c, next) => {
-    // A site whose name resolves to this machine must not read the state.
-    if (c.req.header('host') !== new URL(origin).host)
-      return c.text('Open the address that the command printed.', 403)
     c.header(
       'content-security-policy',
       "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
@@ -156,6 +175,7 @@ async function createInBrowser(
     return next()
   })
   app.get('/', c => {
+    if (c.req.query('token') !== token) return c.text(OPEN, 403)
     const state = randomBytes(32).toString('hex')
     for (const [old, expiresAt] of states) if (expiresAt <= Date.now()) states.delete(old)
     states.set(state, Date.now() + STATE_MS)
@@ -174,18 +194,24 @@ async function createInBrowser(
     states.delete(state)
     const refuse = (sentence: string) => {
       note(sentence)
-      return c.html(page(html`<p>${sentence}</p><p><a href="/">Start again</a></p>`), 400)
+      return c.html(page(html`<p>${sentence}</p><p>${OPEN}</p>`), 400)
     }
     if (expiresAt === undefined) return refuse('This page was used before, or another one led here.')
     if (expiresAt <= Date.now()) return refuse('GitHub was open for more than ten minutes.')
+    if (isExchanging)
+      return refuse('Another page of this command created the App. On GitHub, delete the App of this page.')
+    isExchanging = true
     try {
       const made = await exchange(server, code)
+      const place = save(made) ? 'in the file of the command' : 'in the terminal, and in no file'
       setImmediate(finish, made)
       return c.html(
-        page(html`<p>The App is created, and its credentials are in the file of the command.</p>
+        page(html`<p>The App is created, and its credentials are ${place}.</p>
 <p><a href="${made.page}/installations/new">Install it on your repositories</a></p>`),
       )
     } catch (error) {
+      isExchanging = false
+      if (isStopped) finish(null)
       return refuse((error as Error).message)
     }
   })
@@ -196,22 +222,43 @@ async function createInBrowser(
     listener.listen(wanted.port, '127.0.0.1', ready)
   })
   origin = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`
-  signal?.addEventListener('abort', () => finish(null))
-  print(`Open this page in your browser: ${origin}/`)
-  if (process.stdout.isTTY) openBrowser(`${origin}/`)
+  const stop = () => {
+    isStopped = true
+    // GitHub's response contains the credentials.
+    if (!isExchanging) finish(null)
+  }
+  signal?.addEventListener('abort', stop)
+  for (const name of SIGNALS) process.on(name, stop)
+  const address = `${origin}/?token=${token}`
+  print(`Open this page in your browser: ${address}`)
+  const folder = process.stdout.isTTY ? openBrowser(address) : null
   try {
     return await created
   } finally {
+    for (const name of SIGNALS) process.off(name, stop)
+    if (folder) rmSync(folder, { recursive: true, force: true })
     listener.close()
   }
 }
 
-function openBrowser(url: string): void {
+const OPEN = 'To start, open the address that the command printed.'
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+/**
+ * Opens the browser with a file that leads to the URL, because other users can read the arguments of processes. If no
+ * browser opens, the user can copy the URL from the terminal.
+ *
+ * @returns the file's folder, which only this user can read
+ */
+function openBrowser(url: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'setup-github-'))
+  const file = join(folder, 'open.html')
+  writeFileSync(file, `<meta http-equiv="refresh" content="0; url=${url}">`)
   const command = { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open'
-  // If no browser opens, the user can copy the URL from the terminal.
-  spawn(command, [url], { stdio: 'ignore', detached: true })
+  spawn(command, [file], { stdio: 'ignore', detached: true })
     .on('error', () => {})
     .unref()
+  return folder
 }
 
 /** Returns the API URL of GitHub.com, GHE.com, or an Enterprise Server. */
@@ -271,21 +318,27 @@ const COMMANDS: Record<string, (file: string, id: number, server: string) => str
   ],
   docker: file => [`docker run --env-file ${quote(file)} ghcr.io/org/port-webhook-relay:1`],
   systemd: (file, id, server) => [
-    ...[
-      ['GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'],
-      ['GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'],
-    ].map(
-      ([variable, name]) =>
-        `sed -n 's/^${variable}=//p' ${quote(file)} | sudo systemd-creds encrypt --name=${name} - /etc/credstore.encrypted/${name}`,
-    ),
-    'sudo systemctl edit port-webhook-relay # and add:',
+    `sudo mkdir -p /etc/credstore.encrypted ${DROP_IN}`,
+    encrypt(file, 'GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'),
+    encrypt(file, 'GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'),
+    `sudo tee ${DROP_IN}/github-app.conf <<'END'`,
     '[Service]',
+    // Without the credential of GITHUB_TOKEN.
+    'LoadCredential=',
+    'LoadCredential=port-client-secret:/etc/port-webhook-relay/port-client-secret',
     'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',
     'LoadCredentialEncrypted=github-webhook-secret:/etc/credstore.encrypted/github-webhook-secret',
+    'UnsetEnvironment=GITHUB_TOKEN_FILE',
     `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret${server === 'https://github.com' ? '' : ` GITHUB_API_URL=${apiOf(server)}`}`,
-    `shred --remove ${quote(file)} # the key is in the credential store now`,
+    'END',
+    'sudo systemctl daemon-reload && sudo systemctl restart port-webhook-relay',
+    `shred --remove ${quote(file)} # the credentials are in the credential store`,
   ],
 }
+
+const encrypt = (file: string, variable: string, name: string) =>
+  `sed -n 's/^${variable}=//p' ${quote(file)} | sudo systemd-creds encrypt --name=${name} - /etc/credstore.encrypted/${name}`
+const DROP_IN = '/etc/systemd/system/port-webhook-relay.service.d'
 
 const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -1,5 +1,6 @@
 import { duration } from '../../port/text.ts'
 import type { LogLine } from '../../port/types.ts'
+import { PROTECTION_HINT } from '../github/errors.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import type { Event, NoRun, Policy } from './events.ts'
@@ -157,10 +158,7 @@ export function outcomeOfRun(
         `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
       )
     case 'startup_failure':
-      return failedAs(
-        'Not started',
-        `The workflow in ${repository} couldn't start: its file has an error, or it uses a permission or an action that the repository doesn't allow. The run's page shows which.`,
-      )
+      return failedAs('Not started', noJobs(repository))
     case 'skipped':
       return failedAs(
         'Skipped',
@@ -184,11 +182,14 @@ export function outcomeOfRun(
   }
 }
 
+/** GitHub's API doesn't contain the error that the run's page shows. */
+const noJobs = (repository: string) =>
+  `The workflow run in ${repository} failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
+
 function failure(jobs: Job[] | null, repository: string): string {
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
   const [job] = failed
-  if (jobs?.length === 0)
-    return `The workflow run in ${repository} failed before any of its jobs started: its file may have an error. See the run's page.`
+  if (jobs && !jobs.some(each => each.started)) return noJobs(repository)
   if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)

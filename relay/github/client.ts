@@ -110,7 +110,13 @@ export function createGitHub(
           now: clock(),
           refusal: (status, message, documentation) =>
             workflow === null
-              ? repositoryDispatchRefusal(status, message, { repository, eventType }, documentation)
+              ? repositoryDispatchRefusal(
+                  status,
+                  message,
+                  { repository, eventType },
+                  content.payload,
+                  documentation,
+                )
               : workflowRefusal(
                   status,
                   message,

@@ -1,6 +1,7 @@
 import type { Octokit } from '@octokit/rest'
 import type { ClientPayload } from '../../port/payload.ts'
 import { trimEnd } from '../../port/text.ts'
+import type { Json } from '../../port/types.ts'
 import { atOf } from './credentials.ts'
 import {
   type DispatchOutcome,
@@ -12,7 +13,7 @@ import {
   PreparationError,
   RejectedError,
 } from './errors.ts'
-import { foreignReason, type ResponseId, responseId } from './response.ts'
+import { foreignReason, type ResponseId, responseId, withoutValues } from './response.ts'
 
 /**
  * Sends a `repository_dispatch`. GitHub accepts it even if no workflow listens for it.
@@ -34,31 +35,30 @@ export async function sendRepositoryDispatch(
   return { ...lost(foreignReason(status)), response: id }
 }
 
-/** Why GitHub rejected a `repository_dispatch`. */
+/** Why GitHub rejected a `repository_dispatch`, without the values of its payload. */
 export function repositoryDispatchRefusal(
   status: number,
   message: string,
   { repository, eventType }: { repository: string; eventType: string },
-  documentation = '',
+  { port }: ClientPayload,
+  documentation: string,
 ): string {
+  const { inputs, entity, event, trigger } = port
+  const said = withoutValues(message, [inputs, entity, event, trigger] as unknown as Json)
   if (isProtection(message)) {
     return `GitHub does not let the relay start workflows in ${repository} (${status}): ${PROTECTION_HINT}.`
   }
   switch (status) {
     case 403:
-      return `GitHub does not let the relay dispatch to ${repository} (403: ${message}): ${forbiddenHint(message, 'Contents: write')}.`
+      return `GitHub does not let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
       return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
-      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${withoutQuotes(message)}).${documentation}`
+      return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${said}).${documentation}`
     default:
-      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${withoutQuotes(message)}).${documentation}`
+      return `GitHub rejected the dispatch of "${eventType}" to ${repository} (${status}: ${said}).${documentation}`
   }
 }
-
-/** GitHub's quotes can contain input values, so the message is cut off there. */
-const withoutQuotes = (message: string) =>
-  message.replace(/(["'`])(client_payload|event_type)\1/g, '$2').replace(/["'`].*/s, '***')
 
 /** GitHub's response to a dispatch. */
 export interface DispatchResponse {

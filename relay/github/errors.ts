@@ -205,7 +205,9 @@ export function readFailure(
       const { status, message } = failure
       if (status === 409) return soon(`GitHub responded with 409: ${message}`)
       if (failure.kind === 'no_token') return { kind: 'forbidden', reason: failure.reason, permission: false }
-      const reason = `the relay's token or App lacks ${permission} on ${repository} (${status}: ${message})`
+      const known = status === 404 || isPermission(message)
+      const quoted = `${status}: ${message}${known ? '' : failure.documentation}`
+      const reason = `the relay's token or App lacks ${permission} on ${repository} (${quoted})`
       return { kind: 'forbidden', reason, permission: status === 403 }
     }
   }
@@ -256,11 +258,14 @@ export const isProtection = (message: string): boolean =>
 export const PROTECTION_HINT =
   "a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN"
 
-/** How to fix a 403, based on GitHub's message. */
-export function forbiddenHint(message: string, permission: string): string {
-  if (isProtection(message)) return PROTECTION_HINT
-  if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)"
-  if (/IP allow list/i.test(message)) return "add the relay's address to the organization's IP allow list"
-  if (/archived/i.test(message)) return 'the repository is archived; unarchive it'
-  return `its token or App needs the permission ${permission} on it`
+/** GitHub's message if the token lacks a permission. */
+const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
+
+/** How to fix a 403, based on GitHub's message. @param documentation added to a message that the relay doesn't know */
+export function forbiddenHint(message: string, permission: string, documentation: string): string {
+  if (isProtection(message)) return `${PROTECTION_HINT}.`
+  if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)."
+  if (/IP allow list/i.test(message)) return "add the relay's address to the organization's IP allow list."
+  if (/archived/i.test(message)) return 'the repository is archived; unarchive it.'
+  return `its token or App needs the permission ${permission} on it.${isPermission(message) ? '' : documentation}`
 }

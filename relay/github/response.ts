@@ -1,5 +1,6 @@
 import { RequestError } from '@octokit/request-error'
 import { stripAnsiCodes } from '../../port/text.ts'
+import type { Json } from '../../port/types.ts'
 
 /** GitHub's API responds with JSON. A proxy, or GitHub's front end, responds with HTML pages. */
 export const isForeign = (data: unknown) =>
@@ -15,7 +16,8 @@ export function mustBeGitHub(isThere: boolean): void {
 }
 
 /** The message in a refusal's body, cleaned for display. */
-export const readMessage = (data: unknown): string => cleanText(rawMessage(data)) || 'no reason given'
+export const readMessage = (data: unknown): string =>
+  cleanText(rawMessage(data), MAX_MESSAGE) || 'no reason given'
 
 /** The unmodified message in a refusal's body. */
 export function rawMessage(data: unknown): string {
@@ -27,6 +29,27 @@ export function rawMessage(data: unknown): string {
 export function readDocumentation(data: unknown): string {
   const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
+}
+
+/**
+ * Hides the values that were sent, because GitHub's message can quote them, and they can be secret. Hides a quotation
+ * also if it is a part of a value.
+ */
+export function withoutValues(message: string, sent: Json): string {
+  const values = [...new Set(textsIn(sent).flatMap(formsOf))]
+  return values
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text), message)
+    .replace(/(["'`])((?:(?!\1).)+)\1/gs, (quotation, mark: string, text: string) =>
+      values.some(value => value.includes(text)) ? `${mark}***${mark}` : quotation,
+    )
+}
+
+const formsOf = (text: string) => [text, cleanText(text, MAX_MESSAGE), JSON.stringify(text).slice(1, -1)]
+
+function textsIn(value: Json): string[] {
+  if (typeof value !== 'object') return [String(value)]
+  return Object.values(value ?? {}).flatMap(textsIn)
 }
 
 /** Identifies a GitHub response, so that GitHub's support can find the request. */
@@ -52,21 +75,23 @@ export function findResponse(error: unknown): RequestError['response'] {
 }
 
 const MAX_LENGTH = 300
-/** How many characters of a longer text are read: enough to fill the result, including ANSI codes. */
-const MAX_READ = 4 * MAX_LENGTH
+/** Long enough for any message of GitHub. A line of Port's log has up to 8,000 characters. */
+export const MAX_MESSAGE = 4_000
 
 /**
  * Turns a name or message from GitHub into one line for logs, Port, and terminals. Removes ANSI codes, control and
  * formatting characters, and line breaks, because anyone with write access can set such texts. Limits the length.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
-  const line = stripAnsiCodes(text.slice(0, MAX_READ))
+  // Enough to fill the result, including ANSI codes.
+  const read = text.slice(0, 4 * maxLength)
+  const line = stripAnsiCodes(read)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
     // Characters that reorder or hide adjacent text.
     .replace(/[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\p{Cs}]/gu, '')
     .replace(/ +/g, ' ')
     .trim()
-  const isCut = line.length > maxLength || text.length > MAX_READ
+  const isCut = line.length > maxLength || text.length > read.length
   return isCut ? `${line.slice(0, maxLength - 1).toWellFormed()}…` : line
 }
 

@@ -1,7 +1,7 @@
 import { parseJson } from '../../port/text.ts'
 import { nearestName } from '../config/values.ts'
 import { forbiddenHint, isProtection, PROTECTION_HINT } from './errors.ts'
-import { cleanText } from './response.ts'
+import { cleanText, MAX_MESSAGE, withoutValues } from './response.ts'
 
 /** The dispatched workflow. `ref`: branch or tag. */
 export interface Dispatched {
@@ -136,7 +136,7 @@ export function workflowRefusal(
     return `GitHub does not let the relay start workflow ${workflow} in ${repository} (${status}): ${PROTECTION_HINT}.`
   }
   if (status === 403) {
-    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write')}.`
+    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write', documentation)}`
   }
   if (status === 404) {
     return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.`
@@ -147,13 +147,6 @@ export function workflowRefusal(
       if (match) return sentence({ ...dispatched, name: cleanText(match.groups?.name ?? '') })
     }
   }
-  const shown = cleanText(withoutValues(message, sent)) || 'no reason given'
+  const shown = cleanText(withoutValues(message, sent), MAX_MESSAGE) || 'no reason given'
   return `GitHub rejected the dispatch of workflow ${workflow} in ${repository} on "${ref}" (${status}: ${shown}).${documentation}`
 }
-
-/** Values can be secret. */
-const withoutValues = (message: string, sent: Record<string, string>): string =>
-  Object.values(sent).reduce(
-    (text, value) => (value.length > 2 ? text.replaceAll(value, '***') : text),
-    message,
-  )

@@ -1,11 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Delivery,
-  type HistoryEntry,
-  type HistoryType,
-  OPEN_STATES,
-  type Transition,
-} from '../delivery/delivery.ts'
+import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
+import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/messages.ts'

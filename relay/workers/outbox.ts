@@ -1,14 +1,8 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
 import { type JsonObject, type LogLine, runKind } from '../../port/types.ts'
 import type { EntityMessage, Message } from '../delivery/delivery.ts'
-import {
-  coalesce,
-  describeFailure,
-  nextAttempt,
-  nextStep,
-  type PortFailure,
-  settledOf,
-} from '../delivery/messages.ts'
+import type { PortFailure } from '../delivery/messages.ts'
+import { coalesce, describeFailure, nextAttempt, nextStep, settledOf } from '../delivery/messages.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'

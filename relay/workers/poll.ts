@@ -1,14 +1,8 @@
 import { BoundedMap } from '../cache.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
-import {
-  isFinished,
-  nextStep,
-  type Observation,
-  type PollStep,
-  pollInterval,
-  portInterval,
-} from '../delivery/observation.ts'
+import type { Observation, PollStep } from '../delivery/observation.ts'
+import { isFinished, nextStep, pollInterval, portInterval } from '../delivery/observation.ts'
 import { decisiveRuns, toGithubRunId } from '../delivery/runs.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RequestBudget } from '../github/request-budget.ts'

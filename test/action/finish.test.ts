@@ -286,6 +286,16 @@ test("report: workflow leaves the conclusion to others, and sends the author's s
   expect(system.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
+  writeFileSync(
+    join(plain.folder, '_runner_file_commands/port-run-d_1.txt'),
+    'output.URL=https://a.example\n',
+  )
+  const warning = 'The outputs of this job are lost when the run finishes: with report: workflow,'
+  expect(await plain.run('post', plain.state())).toContainEqual(
+    expect.stringContaining(`::warning::${warning}`),
+  )
+  expect(node.output).toMatchObject({ URL: 'https://a.example' })
+  expect(JSON.stringify(node.logs)).toContain(warning)
 })
 
 test('post uses the Port token of main, and requests its own once that token has expired', async () => {

@@ -1,22 +1,17 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { mergeOutputs } from '../../port/client/messages.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from '../reports/open-stage.ts'
-import { startRelay } from '../support/relay.ts'
+import { GITHUB_RUN_ID, type System, startSystem } from '../reports/open-stage.ts'
+import { startRelay, temporaryFolder } from '../support/relay.ts'
+import { runDispatched } from './play.ts'
 
 const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
 /** Three steps write outputs. The second waits for a file, so that a test can act between the first and the others. */
-const workflow = (pause: string, credentials: string) => `
-on: { repository_dispatch: { types: [deploy_service] } }
-permissions: { id-token: write, actions: read }
-jobs:
-  deploy:
+const workflow = (pause: string, credentials: string) => `  deploy:
     runs-on: ubuntu-latest
     steps:
       - uses: ./
@@ -34,11 +29,7 @@ jobs:
 `
 
 /** Two jobs that leave the result to the relay. */
-const TWO_JOBS = `
-on: { repository_dispatch: { types: [deploy_service] } }
-permissions: { id-token: write, actions: read }
-jobs:
-  build:
+const TWO_JOBS = `  build:
     runs-on: ubuntu-latest
     steps:
       - { uses: ./, with: { report: workflow, live: "false" } }
@@ -47,8 +38,9 @@ jobs:
     needs: build
     runs-on: ubuntu-latest
     steps:
-      - { uses: ./, with: { report: workflow, live: "false" } }
+      - { uses: ./, with: { report: workflow, live: "false", mask: "%%" } }
       - run: |
+          printf 'output.grows=%s\\n' "$(head -c 60000 /dev/zero | tr '\\0' %)" >> "$PORT_RUN"
           printf 'output.env=prod\\noutput.large=%s\\n' "$(head -c 65500 /dev/zero | tr '\\0' x)" >> "$PORT_RUN"
           exit 1
 `
@@ -58,22 +50,10 @@ const CREDENTIALS = `port-client-id: \${{ vars.PORT_CLIENT_ID }}
           port-api-url: \${{ vars.PORT_API_URL }}`
 
 /** Simulates a workflow for a node of a Port workflow. */
-async function runNode(system: System, yaml: string) {
-  const { port, github, repositoryId } = system
-  const node = port.createNodeRun()
+async function runNode(system: System, jobs: string) {
+  const node = system.port.createNodeRun()
   const { dispatch } = await system.deliver({ runId: null, body: { run: { id: node.id } } })
-  const running = runWorkflow({
-    yaml,
-    event: {
-      name: 'repository_dispatch',
-      payload: { event_type: dispatch.eventType, client_payload: dispatch.clientPayload },
-    },
-    ...{ repository: REPOSITORY, repositoryId, github, runId: GITHUB_RUN_ID },
-    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-    secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-    oidc: system.issuer.runner(system.run()),
-  })
-  return { node, running }
+  return { node, running: runDispatched(system, dispatch, jobs) }
 }
 
 test.each(['directly', 'through a relay that is killed in between'])(
@@ -81,8 +61,7 @@ test.each(['directly', 'through a relay that is killed in between'])(
   { timeout: 120_000 },
   async way => {
     const isDirect = way === 'directly'
-    const folder = mkdtempSync(join(tmpdir(), 'pause-'))
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const folder = temporaryFolder()
     const system = await startSystem({}, isDirect ? undefined : startRelay)
     const { port } = system
     const { node, running } = await runNode(
@@ -132,7 +111,9 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
   expect(node.output).not.toHaveProperty('large')
   const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
-  expect(lines).toContain('WARN The outputs of a run may hold 64 KB, and these are left out: large.')
+  // The redacted output is larger than 64 KB, and the other one is larger together with those of the first job.
+  for (const name of ['grows', 'large'])
+    expect(lines).toContain(`WARN The outputs of a run may hold 64 KB, and these are left out: ${name}.`)
 })
 
 test('outputs that exceed 64 KB are omitted by name, and the others are kept', () => {

@@ -6,6 +6,7 @@ import { readInvocation } from '../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../port/payload.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { Dispatch } from '../../tools/simulator/github/types.ts'
 import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
 import type { PortApiOptions } from '../../tools/simulator/port/state.ts'
 import type {
@@ -15,6 +16,7 @@ import type {
   SimulatedStep,
 } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import type { System as RelaySystem } from '../reports/open-stage.ts'
 
 export const REPOSITORY = 'acme/shop'
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
@@ -79,6 +81,29 @@ export async function startSystem(
       }),
   }
 }
+
+/** Simulates a workflow that a relay has dispatched, whose jobs can report through the relay or directly. */
+export const runDispatched = (
+  { port, github, issuer, repositoryId, run }: RelaySystem,
+  { eventType, clientPayload }: Dispatch,
+  jobs: string,
+  { runId = GITHUB_RUN_ID, attempt = 1 }: { runId?: number; attempt?: number } = {},
+) =>
+  runWorkflow({
+    yaml: `
+on: { repository_dispatch: { types: [deploy_service] } }
+permissions: { id-token: write, actions: read }
+jobs:
+${jobs}`,
+    event: {
+      name: 'repository_dispatch',
+      payload: { event_type: eventType, client_payload: clientPayload },
+    },
+    ...{ repository: REPOSITORY, repositoryId, github, runId, attempt },
+    vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
+    secrets: { PORT_CLIENT_SECRET: port.clientSecret },
+    oidc: issuer.runner(run({ runId, runAttempt: attempt })),
+  })
 
 /** The payload that the relay sends for an invocation of `deploy_service`. */
 export function payloadFor(

@@ -87,6 +87,21 @@ test('a run authenticates once, with a token for exactly this relay, and masks e
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
+test('outputs that the relay has are not sent again', async () => {
+  const relay = await createRelay()
+  const reporter = relay.report({ token: 'report-token', idToken: null })
+  for (const [label, b] of [
+    ['1', 1],
+    ['2', 1],
+    ['3', 2],
+  ] as const)
+    await reporter.update({ statusLabel: label, output: { a: { text: 'same' }, b } })
+  const first = { a: { text: 'same' }, b: 1 }
+  expect(messages(relay).map(({ reports }) => reports[0]!.update)).toEqual([
+    ...[{ statusLabel: '1', output: first }, { statusLabel: '2' }, { statusLabel: '3', output: { b: 2 } }],
+  ])
+})
+
 test('simultaneous reports go in one message, and reports that are too large go in several, in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })

@@ -1,10 +1,12 @@
-import { readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { runCommand } from '../../relay/cli/command.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { setup } from '../../relay/cli/setup.ts'
+import { readConfig } from '../../relay/config/config.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { openBrowser } from '../support/browser.ts'
@@ -19,7 +21,8 @@ afterEach(() => vi.useRealTimers())
 async function openSetup(...more: string[]) {
   const github = await startGitHubApi({ enterprise: true })
   onTestFinished(() => github.close())
-  const file = join(temporaryFolder(), 'github-app.env')
+  const file = join(temporaryFolder(), "the App's", 'github-app.env')
+  mkdirSync(dirname(file))
   const [stop, lines, notes]: [AbortController, string[], string[]] = [new AbortController(), [], []]
   const output = {
     print: (line: string) => void lines.push(line),
@@ -34,18 +37,46 @@ async function openSetup(...more: string[]) {
     await done
   })
   await until(() => lines.length > 0, 'the page is open')
-  const origin = lines[0]!.replace(/^Open this page in your browser: (.*)\/$/, '$1')
-  return { github, file, done, lines, notes, origin }
+  const address = lines[0]!.replace('Open this page in your browser: ', '')
+  const { origin } = new URL(address)
+  return { github, file, done, lines, notes, address, origin, stop }
+}
+
+type Setup = Pick<Awaited<ReturnType<typeof openSetup>>, 'github' | 'address'>
+
+async function newState({ address }: Setup) {
+  const form = await (await fetch(address)).text()
+  return {
+    state: /\?state=(\w{64})"/.exec(form)![1]!,
+    manifest: /name="manifest" value="([^"]*)"/.exec(form)![1]!.replaceAll('&quot;', '"'),
+  }
+}
+
+/** Creates the App on GitHub's pages. Returns the URL to which GitHub redirects the browser. */
+async function createOnGitHub(setup: Setup) {
+  const { state, manifest } = await newState(setup)
+  const post = (path: string, fields: Record<string, string>) =>
+    fetch(setup.github.serverUrl + path, {
+      method: 'POST',
+      body: new URLSearchParams(fields),
+      redirect: 'manual',
+    })
+  const shown = await (await post(`/settings/apps/new?state=${state}`, { manifest })).text()
+  const [code, back] = ['code', 'back'].map(
+    name => new RegExp(`name="${name}" value="([^"]*)"`).exec(shown)![1]!,
+  )
+  const fields = { code: code!, manifest, back: back!.replaceAll('&amp;', '&') }
+  return new URL((await post('/settings/apps/created', fields)).headers.get('location')!)
 }
 
 test("creates an App in a browser and writes its credentials; doctor only reports that the App isn't installed", async () => {
   const browser = await openBrowser()
   if (typeof browser === 'string') throw new Error(browser)
   onTestFinished(() => browser.close())
-  const { github, file, done, lines, origin } = await openSetup('--organization', 'acme', '--for', 'kubectl')
+  const { github, file, done, lines, address } = await openSetup('--organization', 'acme', '--for', 'kubectl')
   github.addRepository('acme/shop')
   const tab = await browser.newPage()
-  await tab.goto(origin)
+  await tab.goto(address)
   await tab.getByRole('button', { name: /^Continue on 127\.0\.0\.1/ }).click()
   await tab.getByRole('button', { name: 'Create GitHub App for acme' }).click()
   const install = tab.getByRole('link', { name: 'Install it on your repositories' })
@@ -55,7 +86,7 @@ test("creates an App in a browser and writes its credentials; doctor only report
   expect(await done).toBe(0)
   expect(lines.slice(1)).toEqual([
     `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
-    `kubectl create secret generic port-webhook-relay-github --from-env-file='${file}'`,
+    expect.stringContaining('kubectl create secret'),
     expect.stringContaining('kubectl set env'),
     `Install the App on your repositories: ${await install.getAttribute('href')}`,
   ])
@@ -80,34 +111,8 @@ test("creates an App in a browser and writes its credentials; doctor only report
 
 test('accepts a state once within ten minutes and a code once within an hour, and refuses another site', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
-  const { github, done, notes, origin, file } = await openSetup()
-  const newState = async () => {
-    const form = await (await fetch(origin)).text()
-    return {
-      state: /\?state=(\w{64})"/.exec(form)![1]!,
-      manifest: /name="manifest" value="([^"]*)"/.exec(form)![1]!.replaceAll('&quot;', '"'),
-    }
-  }
-  /** The URL to which GitHub would redirect the browser. */
-  const onGitHub = async () => {
-    const { state, manifest } = await newState()
-    const post = (path: string, fields: Record<string, string>) =>
-      fetch(github.serverUrl + path, {
-        method: 'POST',
-        body: new URLSearchParams(fields),
-        redirect: 'manual',
-      })
-    const shown = await (await post(`/settings/apps/new?state=${state}`, { manifest })).text()
-    const [code, back] = ['code', 'back'].map(
-      name => new RegExp(`name="${name}" value="([^"]*)"`).exec(shown)![1]!,
-    )
-    const created = await post('/settings/apps/created', {
-      code: code!,
-      manifest,
-      back: back!.replaceAll('&amp;', '&'),
-    })
-    return new URL(created.headers.get('location')!)
-  }
+  const opened = await openSetup()
+  const { github, done, notes, origin, file } = opened
   const refusal = async (url: URL | string) => {
     const response = await fetch(url)
     expect(response.status).toBe(400)
@@ -120,26 +125,104 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   )
 
   expect(await refusal(`${origin}/created?code=x`)).toBe(unknown)
-  const back = await onGitHub()
+  const back = await createOnGitHub(opened)
   minutes(11)
   expect(await refusal(back)).toBe('GitHub was open for more than ten minutes.')
   expect(await refusal(back)).toBe(unknown)
-  const { state } = await newState()
+  const { state } = await newState(opened)
   expect(await refusal(`${origin}/created?code=invented&state=${state}`)).toEqual(refused)
   minutes(60)
   const late = new URL(back)
-  late.searchParams.set('state', (await newState()).state)
+  late.searchParams.set('state', (await newState(opened)).state)
   expect(await refusal(late)).toEqual(refused)
-  const rebound = await fetch(`${origin.replace('127.0.0.1', 'localhost')}/`)
-  expect([rebound.status, (await rebound.text()).includes('state')]).toEqual([403, false])
+  // A site whose name resolves to this machine, or another user of this machine.
+  for (const url of [origin, `${origin}/?token=`]) {
+    const other = await fetch(url)
+    expect([other.status, (await other.text()).includes('state')]).toEqual([403, false])
+  }
 
-  const right = await onGitHub()
-  expect((await fetch(right)).status).toBe(200)
+  const [right, second] = [await createOnGitHub(opened), await createOnGitHub(opened)]
+  const [created, refusedTab] = await Promise.all([fetch(right), fetch(second)])
+  expect([created.status, refusedTab.status]).toEqual([200, 400])
+  expect(notes.at(-1)).toMatch(/^Another page of this command created the App\./)
   expect(await done).toBe(0)
   expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(3)
   expect(readFileSync(file, 'utf8')).toMatch(
     /^GITHUB_APP_ID=\d+\nGITHUB_APP_PRIVATE_KEY=-----BEGIN[^\n]*\nGITHUB_WEBHOOK_SECRET=\w+\nGITHUB_API_URL=.*\/api\/v3\n$/,
   )
+})
+
+test("credentials that can't be written are printed, and a stopped command leaves no file", async () => {
+  const opened = await openSetup()
+  rmSync(opened.file)
+  const page = await (await fetch(await createOnGitHub(opened))).text()
+  expect(page).toContain('its credentials are in the terminal, and in no file')
+  expect(await opened.done).toBe(1)
+  expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])
+  const env = parseEnv(opened.lines[1]!)
+  expect(Object.keys(env)).toEqual(
+    expect.arrayContaining(['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET']),
+  )
+  const stopped = await openSetup()
+  expect(statSync(stopped.file)).toMatchObject({
+    size: 0,
+    mode: expect.toSatisfy(mode => (mode & 0o077) === 0),
+  })
+  stopped.stop.abort()
+  expect(await stopped.done).toBe(1)
+  expect(existsSync(stopped.file)).toBe(false)
+})
+
+/** Records the arguments, the standard input, and the environment file of a command that this machine doesn't have. */
+const RECORDER = `#!${process.execPath}
+const { appendFileSync, readFileSync } = require('node:fs')
+const args = process.argv.slice(2)
+const file = args.map((arg, i) => /^--from-env-file=(.*)/s.exec(arg)?.[1] ?? (arg === '--env-file' && args[i + 1])).find(Boolean)
+const call = { args, stdin: readFileSync(0, 'utf8'), ...(file && { file: readFileSync(file, 'utf8') }) }
+appendFileSync(process.env.CALLS, JSON.stringify(call) + '\\n')
+`
+
+test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key unchanged', async where => {
+  const opened = await openSetup('--for', where)
+  await fetch(await createOnGitHub(opened))
+  await opened.done
+  const text = readFileSync(opened.file, 'utf8')
+  const bin = temporaryFolder()
+  for (const name of ['kubectl', 'docker', 'sudo']) writeFileSync(join(bin, name), RECORDER, { mode: 0o755 })
+  const calls = join(bin, 'calls')
+  const { status, stderr } = spawnSync(
+    'bash',
+    ['-e', '-o', 'pipefail', '-c', opened.lines.slice(2, -1).join('\n')],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: `${bin}:${process.env.PATH}`, CALLS: calls },
+      encoding: 'utf8',
+    },
+  )
+  expect([status, stderr]).toEqual([0, ''])
+  const made = readFileSync(calls, 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  const arrived: Record<string, string> = {}
+  // kubectl and Docker use the text after the first "=" as it is.
+  for (const line of (made.find(({ file }) => file)?.file ?? '').split('\n'))
+    arrived[line.split('=', 1)[0]] = line.slice(line.indexOf('=') + 1)
+  const dropIn = made.find(({ args }) => args[0] === 'tee')?.stdin ?? ''
+  for (const [, name, path] of dropIn.matchAll(/ ?(\w+)_FILE=%d\/(\S+)/g))
+    arrived[name] = made.find(({ args }) => args[2] === `--name=${path}`).stdin
+  const { GITHUB_APP_PRIVATE_KEY: key = '', GITHUB_WEBHOOK_SECRET: secret } = parseEnv(text)
+  const id = /GITHUB_APP_ID=\d+/.exec(text)![0]
+  const config = readConfig({
+    ...{ PORT_CLIENT_SECRET: 'secret', RELAY_REPOSITORY: 'acme/shop', ...arrived },
+    GITHUB_APP_ID: /\d+$/.exec(id)![0],
+  })
+  expect(config.github).toMatchObject({
+    auth: { privateKey: `${key.replaceAll('\\n', '\n')}\n` },
+    webhookSecret: secret,
+  })
+  expect(JSON.stringify(made)).toContain(id)
+  expect(existsSync(opened.file)).toBe(where !== 'systemd')
 })
 
 test('reports what is missing before anything is created', async () => {
@@ -155,7 +238,7 @@ test('reports what is missing before anything is created', async () => {
   expect(await wrong(...url, '--for', 'windows')).toBe('--for must be one of kubectl, docker, systemd.')
   expect(await wrong(...url, '--organization', 'a/b')).toBe('--organization must be a name, not "a/b".')
   expect(await wrong(...url, '--output', `${file}/x`)).toMatch(
-    /can't be written to \(ENOENT\): choose another --output\.$/,
+    /can't be written \(ENOENT\): choose another --output\.$/,
   )
   expect(await wrong(...url, '--output', import.meta.filename)).toMatch(
     /already exists: remove it, or choose another/,

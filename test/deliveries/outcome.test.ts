@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { Delivery } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
 import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
+import { PROTECTION_HINT } from '../../relay/github/errors.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
 const job = (
@@ -14,6 +15,7 @@ const job = (
     steps: steps.map(([name, result], n) => ({ name, number: n + 1, conclusion: result, finishedAt: null })),
   },
 ]
+const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 const LOST = "couldn't report it. The run's page shows who or what stopped it."
 
 test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
@@ -32,13 +34,8 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     'Failed',
     "The workflow run in acme/shop failed. The run's page shows where.",
   ],
-  [
-    'failure',
-    [],
-    'finished failure failed',
-    'Failed',
-    "The workflow run in acme/shop failed before any of its jobs started: its file may have an error. See the run's page.",
-  ],
+  ['failure', [], 'finished failure failed', 'Failed', NO_JOBS],
+  ['failure', job('failure', [], false), 'finished failure failed', 'Failed', NO_JOBS],
   [
     'failure',
     job('failure', [['Set up job', 'failure']]),
@@ -87,13 +84,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     'Timed out',
     'The workflow run in acme/shop timed out: raise timeout-minutes of its job, or find out which step hangs.',
   ],
-  [
-    'startup_failure',
-    null,
-    'failed failure failed',
-    'Not started',
-    "The workflow in acme/shop couldn't start: its file has an error, or it uses a permission or an action that the repository doesn't allow. The run's page shows which.",
-  ],
+  ['startup_failure', null, 'failed failure failed', 'Not started', NO_JOBS],
   [
     'skipped',
     null,

@@ -61,6 +61,17 @@ test.each([403, 422])('the message of a %i from GitHub becomes one line without 
   expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
 })
 
+test('a message of GitHub is quoted in full, without the values that were sent, however it quotes them', async () => {
+  const message = `No: "pass\\"word", 'an entire', "client_payload", pass"word`
+  nock(API)
+    .post('/repos/acme/shop/dispatches')
+    .reply(422, { message, documentation_url: `${API}/rules` })
+  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
+  const content = formContent({ password: 'pass"word', list: [{ text: 'an entire text' }] })
+  const quoted = `(422: No: "***", '***', "client_payload", ***). See ${API}/rules`
+  expect(await open().dispatch(target, content)).toMatchObject({ reason: expect.stringContaining(quoted) })
+})
+
 test('fetches the log of a renamed repository through two redirects, and sends the token only to the API', async () => {
   const withToken = { reqheaders: { authorization: /./ } }
   nock(API, withToken)

@@ -101,6 +101,8 @@ test('a late "Waiting for GitHub" does not overwrite a newer status from the act
   expect(logs(relay, 'r_1')).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
 
+const LONG = `The rule "no deploys on Friday" rejects it. ${'Ask the owners. '.repeat(200)}Thank you.`
+
 describe('if GitHub rejects the dispatch, the Port run fails with an actionable message:', () => {
   const cases: [string, (relay: System) => void, string][] = [
     [
@@ -126,9 +128,9 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       'for a reason that the relay does not know',
       ({ github }) => {
         const documentation_url = 'https://docs.github.com/rest/repos#dispatch'
-        github.fail({ status: 418, body: { message: 'A new rule.', documentation_url } })
+        github.fail({ status: 418, body: { message: LONG, documentation_url } })
       },
-      'GitHub rejected the dispatch of "deploy" to acme/shop (418: A new rule.). See https://docs.github.com/rest/repos#dispatch',
+      `GitHub rejected the dispatch of "deploy" to acme/shop (418: ${LONG}). See https://docs.github.com/rest/repos#dispatch`,
     ],
     [
       'the payload is refused',
@@ -141,10 +143,10 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
         void github.fail({
           status: 422,
           body: {
-            message: `The "client_payload" must be an object, and not "hunter2" of 'a'.`,
+            message: `The "client_payload" must be an object, and not "1" of 'a'.`,
           },
         }),
-      `GitHub rejected the payload for "deploy" in acme/shop (422: The client_payload must be an object, and not ***).`,
+      `GitHub rejected the payload for "deploy" in acme/shop (422: The "client_payload" must be an object, and not "***" of 'a'.).`,
     ],
     [
       'anything else',

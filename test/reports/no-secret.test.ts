@@ -1,51 +1,52 @@
-import { expect, test } from 'vitest'
-import type { Dispatch } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
-import type { RunOptions } from '../../tools/simulator/runner/types.ts'
-import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
+import { Hono } from 'hono'
+import { expect, onTestFinished, test } from 'vitest'
+import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
+import { runDispatched } from '../action/play.ts'
+import { transcript } from '../action/transcript.ts'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { withoutDelivery } from '../support/without-delivery.ts'
-import { GITHUB_RUN_ID, REPOSITORY, type System, startSystem } from './open-stage.ts'
+import { GITHUB_RUN_ID, REPOSITORY, startSystem } from './open-stage.ts'
 
-const workflow = (steps: string, options: { permission?: string; with?: string } = {}) => `
-on: { repository_dispatch: { types: [deploy_service] } }
-permissions: { ${options.permission ?? 'id-token: write, actions: read'} }
-jobs:
+const jobOf = (steps: string, inputs = 'live: "false"') => `
   deploy:
     runs-on: ubuntu-latest
     steps:
       - uses: ./
         id: port
-        with: { ${options.with ?? 'live: "false"'} }
+        with: { ${inputs} }
       ${steps.trim().replaceAll('\n', '\n      ')}
 `
 
-/** Simulates the workflow that a dispatch started, without Port credentials in its environment. */
-function simulate(system: System, dispatch: Dispatch, yaml: string, more: Partial<RunOptions> = {}) {
-  const runId = more.runId ?? GITHUB_RUN_ID
-  return runWorkflow({
-    yaml,
-    event: {
-      name: 'repository_dispatch',
-      payload: { event_type: dispatch.eventType, client_payload: dispatch.clientPayload },
-    },
-    repository: REPOSITORY,
-    repositoryId: system.repositoryId,
-    github: system.github,
-    runId,
-    oidc: system.issuer.runner(system.run({ runId, runAttempt: more.attempt ?? 1 })),
-    ...more,
+/** Acts as a load balancer in front of the relay, and records the traffic. */
+async function openBalancer(target: () => string) {
+  const app = new Hono<FakeServerEnv>().all('*', async c => {
+    const { method, path, headers, body } = c.var.request
+    const { authorization = '' } = headers
+    return fetch(target() + path, {
+      method,
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
   })
+  const balancer = await startFakeServer(app, () => ({ body: {} }))
+  onTestFinished(() => balancer.close())
+  return balancer
 }
 
 test('a run without secrets in its environment reports everything, decrypts its secret inputs, and finishes in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
-  const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
+  let url = ''
+  const balancer = await openBalancer(() => url)
+  const system = await startSystem({
+    PORT_PREVIOUS_SECRETS: scheme.clientSecret,
+    RELAY_PUBLIC_URL: balancer.origin,
+  })
+  url = system.url
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
   const { dispatch, portRun, id } = await system.deliver({ body: { inputs, action } })
-  const yaml = workflow(`
+  const job = jobOf(`
 - name: Use the secret
   run: |
     test "$PASSWORD" = "${text!.plaintext}"
@@ -57,24 +58,21 @@ test('a run without secrets in its environment reports everything, decrypts its 
     LARGE: \${{ steps.port.outputs.large }}
     VERSION: \${{ steps.port.outputs.version }}
 `)
-  const run = await simulate(system, dispatch, yaml)
-  expect(run.jobs[0]!.steps.map(step => [step.name, step.conclusion, step.annotations])).toMatchObject([
-    ['Set up job', 'success', []],
-    ['Run ./', 'success', []],
-    ['Use the secret', 'success', []],
-    ['Post Run ./', 'success', []],
-    ['Complete job', 'success', []],
-  ])
+  system.github.clearRequests()
+  const run = await runDispatched(system, dispatch, job)
+  await expect(
+    transcript(run, system, { through: { relay: balancer, issuer: system.issuer } }),
+  ).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-  const url = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
+  const page = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
   expect(portRun).toMatchObject({
     statusLabel: 'Succeeded',
-    link: [url],
+    link: [page],
     externalRunId: String(GITHUB_RUN_ID),
   })
   expect(portRun!.logs.flatMap(log => withoutDelivery(log.message).split('\n'))).toEqual([
     'Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.',
-    `Workflow run started: ${url}`,
+    `Workflow run started: ${page}`,
     'the password is ***',
     'deploying 1.4.2',
     expect.stringMatching(/^✓ Use the secret/),
@@ -94,9 +92,9 @@ test('a run without secrets in its environment reports everything, decrypts its 
 test('a second run of the delivery stops before any step of its author', async () => {
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
-  await simulate(system, dispatch, workflow('- run: echo one'))
+  await runDispatched(system, dispatch, jobOf('- run: echo one'))
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
-  const other = await simulate(system, dispatch, workflow('- run: echo two'), { runId: GITHUB_RUN_ID + 1 })
+  const other = await runDispatched(system, dispatch, jobOf('- run: echo two'), { runId: GITHUB_RUN_ID + 1 })
   expect(other.conclusion).toBe('failure')
   expect(other.jobs[0]!.steps.map(step => [step.name, step.conclusion])).toEqual([
     ['Set up job', 'success'],
@@ -109,7 +107,7 @@ test('a second run of the delivery stops before any step of its author', async (
     new RegExp(`already runs in another workflow run, ${GITHUB_RUN_ID}; this one is ${GITHUB_RUN_ID + 1}`),
   )
   const logs = portRun!.logs.length
-  const rerun = await simulate(system, dispatch, workflow('- run: echo again'), { attempt: 2 })
+  const rerun = await runDispatched(system, dispatch, jobOf('- run: echo again'), { attempt: 2 })
   expect(rerun.conclusion).toBe('success')
   expect(rerun.jobs[0]!.steps[1]!.annotations).toMatchObject([{ level: 'notice' }])
   expect(portRun!.logs).toHaveLength(logs)
@@ -119,7 +117,7 @@ test('the progress reporter shows the step and the log through the relay while t
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
   const steps = '- { name: Build, run: echo early >> "$PORT_LOG"; sleep 4 }'
-  const playing = simulate(system, dispatch, workflow(steps, { with: 'live: "true"' }))
+  const playing = runDispatched(system, dispatch, jobOf(steps, 'live: "true"'))
   await until(() => portRun!.statusLabel === 'Build (1/1)', 'Port shows the step')
   await until(() => portRun!.logs.some(log => log.message.includes('early')), 'Port shows the line')
   expect(portRun!.status).toBe('IN_PROGRESS')
@@ -131,7 +129,7 @@ test('the progress reporter shows the step and the log through the relay while t
 test('report: workflow leaves the conclusion to the relay', async () => {
   const system = await startSystem()
   const { dispatch, portRun } = await system.deliver()
-  await simulate(system, dispatch, workflow('- run: echo one', { with: 'report: workflow, live: "false"' }))
+  await runDispatched(system, dispatch, jobOf('- run: echo one', 'report: workflow, live: "false"'))
   await until(() => portRun!.status === 'SUCCESS', 'the relay ends the run in Port')
   expect(portRun!.logs.some(log => log.message.includes('✓ Run echo one'))).toBe(true)
 })

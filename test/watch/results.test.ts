@@ -89,3 +89,21 @@ test.each([
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
   },
 )
+
+test.each(['failure', 'startup_failure'])(
+  'a run that ends with %s before it has a job fails with what to check',
+  async conclusion => {
+    const system = await startSystem()
+    await system.dispatch(RUN)
+    const run = system.run(`deploy ${RUN}`)
+    await system.pass(20_000)
+    system.end(run, conclusion)
+    await system.pass(60_000)
+    expect(system.port.run(RUN)).toMatchObject({
+      status: 'FAILURE',
+      summary: expect.stringMatching(
+        /before any of its jobs .* workflow file .*\(Settings, Actions, Policies\)/,
+      ),
+    })
+  },
+)

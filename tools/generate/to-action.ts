@@ -2,13 +2,8 @@ import { basename } from 'node:path'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { apply, readComments } from './comments.ts'
 import { fromGitHubInput, isOwnPort, OFFERED, titleOf } from './github-input.ts'
-import {
-  EXAMPLE_RELAY,
-  invocationMethod,
-  type RelayOptions,
-  relayMethod,
-  type Start,
-} from './invocation-method.ts'
+import type { RelayOptions, Start } from './invocation-method.ts'
+import { EXAMPLE_RELAY, invocationMethod, relayMethod } from './invocation-method.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 

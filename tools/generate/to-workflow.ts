@@ -1,13 +1,7 @@
 import type { JsonObject } from '../../port/types.ts'
 import { changes, oneLine, writeComment } from './comments.ts'
-import {
-  canBeGitHubInput,
-  FIXED_OUTPUTS,
-  fromGitHubInput,
-  type GitHubInput,
-  OFFERED,
-  toGitHubInput,
-} from './github-input.ts'
+import type { GitHubInput } from './github-input.ts'
+import { canBeGitHubInput, FIXED_OUTPUTS, fromGitHubInput, OFFERED, toGitHubInput } from './github-input.ts'
 import { readStart, type Start } from './invocation-method.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { toAction } from './to-action.ts'

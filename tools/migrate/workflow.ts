@@ -1,13 +1,7 @@
 import { parseDocument, stringify, visit } from 'yaml'
 import { Problem, type Report } from './read-step.ts'
-import {
-  type Job,
-  type Migrated,
-  type MigrateOptions,
-  readWorkflow,
-  type Step,
-  type Workflow,
-} from './read-workflow.ts'
+import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
+import { readWorkflow } from './read-workflow.ts'
 import { forEnv, hasExpression, onlyExpression } from './template.ts'
 import { TextEdits } from './text-edits.ts'
 import * as yaml from './yaml-nodes.ts'

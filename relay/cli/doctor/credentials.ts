@@ -3,17 +3,8 @@ import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import { createPortClient } from '../../../port/client/client.ts'
 import { octokitOptions } from '../../github/octokit.ts'
-import {
-  type Check,
-  type CheckDeps,
-  compareClock,
-  type Finding,
-  ok,
-  problem,
-  TIMEOUT_MS,
-  warning,
-  whyUnreachable,
-} from './check.ts'
+import type { Check, CheckDeps, Finding } from './check.ts'
+import { compareClock, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 /** GitHub rejects an App's tokens if the clocks differ by more. */
 const APP_CLOCK_MS = 60_000
