@@ -38,9 +38,9 @@ const TWO_JOBS = `  build:
     needs: build
     runs-on: ubuntu-latest
     steps:
-      - { uses: ./, with: { report: workflow, live: "false", mask: "%%" } }
+      - { uses: ./, with: { report: workflow, live: "false", mask: zq } }
       - run: |
-          printf 'output.grows=%s\\n' "$(head -c 60000 /dev/zero | tr '\\0' %)" >> "$PORT_RUN"
+          printf 'output.grows=%s\\n' "$(yes zq | head -n 30000 | tr -d '\\n')" >> "$PORT_RUN"
           printf 'output.env=prod\\noutput.large=%s\\n' "$(head -c 65500 /dev/zero | tr '\\0' x)" >> "$PORT_RUN"
           exit 1
 `
