@@ -17,10 +17,6 @@ const invalid = {
   status: 422,
   body: { ok: false, error: 'invalid_request', message: 'The data provided does not match the route schema' },
 }
-const exhausted = {
-  status: 422,
-  body: { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' },
-}
 const unauthorized = { status: 401, body: { ok: false, error: 'unauthorized' } }
 
 test('refuses wrong credentials and requests without a token', async () => {
@@ -39,57 +35,6 @@ test.each([
   const run = api.createRun()
   expect(await call('PATCH', runPath(run.id), body, await mint())).toMatchObject(invalid)
   expect(api.run(run.id)).toMatchObject({ status: 'IN_PROGRESS', updatedAt: run.createdAt })
-})
-
-test('logs are kept in order and read in pages, and a termination status finishes the run', async () => {
-  const run = api.createRun()
-  const token = await mint()
-  const logs = `${runPath(run.id)}/logs`
-  const first = await call('POST', logs, { message: 'one' }, token)
-  expect(first).toMatchObject({ status: 201, body: { ok: true, runLog: { runId: run.id, message: 'one' } } })
-  await call('POST', logs, { message: 'two', statusLabel: 'Halfway' }, token)
-  await call('POST', logs, { message: 'three', terminationStatus: 'FAILURE' }, token)
-  expect(api.run(run.id).logs.map(log => log.message)).toEqual(['one', 'two', 'three'])
-  expect(api.run(run.id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Halfway' })
-  const page = await call('GET', `${logs}?limit=1&offset=1`, undefined, token)
-  expect(page.body.runLogs.map(log => log.message)).toEqual(['two'])
-  expect(await call('GET', `${logs}?limit=51`, undefined, token)).toMatchObject(invalid)
-  expect(await call('POST', logs, { text: 'four' }, token)).toMatchObject(invalid)
-})
-
-test('a node run accepts links, output, and batches of logs until it is completed', async () => {
-  const { id } = api.createNodeRun()
-  const token = await mint()
-  const path = `/v1/workflows/nodes/runs/${id}`
-  const started = {
-    status: 'IN_PROGRESS',
-    externalRunId: 'gh_1',
-    output: { id: 3 },
-    links: ['https://a.example'],
-  }
-  expect(await call('PATCH', path, started, token)).toMatchObject({ status: 200, body: { ok: true } })
-  const logs = [
-    { level: 'INFO', message: 'one' },
-    { level: 'ERROR', message: 'two' },
-  ]
-  expect(await call('POST', `${path}/logs`, { logs }, token)).toMatchObject({ status: 201 })
-  expect(
-    await call('POST', `${path}/logs`, { logs: [{ level: 'FATAL', message: 'x' }] }, token),
-  ).toMatchObject(invalid)
-  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILURE' }, token)).toMatchObject(invalid)
-  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILED' }, token)).toMatchObject({
-    status: 200,
-  })
-  expect(api.nodeRun(id)).toMatchObject({
-    status: 'COMPLETED',
-    result: 'FAILED',
-    output: {},
-    links: started.links,
-    logs,
-  })
-  expect(await call('PATCH', path, started, token)).toMatchObject(exhausted)
-  expect(await call('PATCH', '/v1/workflows/nodes/runs/r_1', {}, token)).toMatchObject(invalid)
-  expect(await call('PATCH', '/v1/workflows/nodes/runs/wfnr_none', {}, token)).toMatchObject({ status: 404 })
 })
 
 test('refuses a body above 1 MiB', async () => {

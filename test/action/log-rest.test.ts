@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { birthOf, isAlive, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
-import { claimReport, markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
+import { markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
 
 function openLog(content: string | Buffer = ''): string {
@@ -52,14 +52,6 @@ test('a rewritten log is sent from its start, by the progress reporter and by po
   appendFileSync(path, 'third\n')
   expect(nextMark(path, second)).toEqual(second)
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
-})
-
-test('the first process that reports claims the report, not the process that creates the file', () => {
-  const path = openLog('of a step\n')
-  expect(texts(readLogFile(path, 0))).toEqual(['of a step'])
-  expect(claimReport(path, 'updates')).toBeNull()
-  expect(claimReport(path, 'job')).toBe('updates')
-  expect(claimReport(`${path}.other`, 'job')).toBeNull()
 })
 
 test('a zero byte in UTF-8 removes itself, and no line after it', () => {

@@ -169,68 +169,6 @@ test('no more than thirty requests with lines go to Port per minute, however fas
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines of a rewritten file are sent too, but empty lines are not', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  writeFileSync(logFile, 'a first, long line of the log\n')
-  const shown: string[] = []
-  const anew = [
-    '',
-    'written anew, ',
-    'written anew, and longer than before\n',
-    'once more, and again it is longer than it was\n',
-    'of one length\n',
-    'of two lengths\nin two lines\n',
-    '\n\n',
-    '',
-    'last\n',
-    'also last\n',
-  ]
-  await followFast(
-    jobFor(system, logFile, { github: null }),
-    sleeps => {
-      const next = anew[sleeps - 2]
-      if (next !== undefined) writeFileSync(logFile, next)
-      return sleeps === 13
-    },
-    lines => shown.push(...lines.map(line => line.message)),
-  )
-  expect(shown).toEqual([
-    'a first, long line of the log',
-    'written anew, and longer than before',
-    'once more, and again it is longer than it was',
-    'of one length',
-    'of two lengths',
-    'in two lines',
-    'last',
-    'also last',
-  ])
-  expect(folder.sent().offset).toBe(10)
-})
-
-test('lines that Port has, or may have, are not sent again', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  writeFileSync(logFile, 'one\n\ntwo\nthree\n')
-  const shown: string[][] = []
-  /** While the request is in progress: post knows that the lines may have been sent, whatever happens. */
-  const lost: number[] = []
-  await followFast(
-    jobFor(system, logFile, { github: null }),
-    sleeps => sleeps === 4,
-    lines => {
-      shown.push(lines.map(line => line.message))
-      lost.push(folder.sent().lost)
-      if (shown.length > 1) return
-      const counts = { linesSent: 2, linesLost: 1 }
-      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), counts)
-    },
-  )
-  expect(shown).toEqual([['one', 'two', 'three'], ['three']])
-  expect(lost).toEqual([3, 2])
-  expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
-})
-
 test("when GitHub's rate limit is reached, the next request waits until the limit resets", async () => {
   const system = await startSystem()
   const { logFile } = openFolder()

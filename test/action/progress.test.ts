@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { payloadFor, type System, startSystem } from './play.ts'
+import { type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 /** The requests to Port while the job ran: after main's four requests, before post's log and final status. */
@@ -48,26 +48,5 @@ describe.concurrent('while the job runs', () => {
     expect(simulated.conclusion).toBe('success')
     expect(sentMeanwhile(system)).toEqual([])
     expect(linesOf(system)[0]).toBe('line')
-  })
-
-  test('a node run shows its step with its link, and each request replaces them', async ({
-    onTestFinished,
-  }) => {
-    const system = await startSystem({}, onTestFinished)
-    const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
-    let shown: unknown
-    await system.simulate({
-      clientPayload: payloadFor(node.id),
-      steps: '- { name: Build, run: echo line >> "$PORT_LOG"; sleep 4 }'.replace('; ', ' && '),
-      onStep: ({ step }) => {
-        if (step.name === 'Build' && step.status === 'completed') shown = structuredClone(node)
-      },
-    })
-    expect(shown).toMatchObject({
-      status: 'IN_PROGRESS',
-      output: { statusLabel: 'Build (1/1)', workflowRunUrl: system.runUrl() },
-      links: [system.runUrl()],
-      logs: [{}, { level: 'INFO', message: 'line' }],
-    })
   })
 })

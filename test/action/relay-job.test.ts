@@ -12,18 +12,6 @@ afterEach(() => {
   process.argv[1] = script!
 })
 
-test('an input omitted from the payload comes from the relay, and none of its plaintext reaches Port', async () => {
-  const system = await startSystem()
-  const large = 'x'.repeat(70_000)
-  const { payload, portRun } = await deliver(system, { large })
-  expect(payload.port.truncated).toEqual(['inputs.large'])
-  const job = openJob(system, payload)
-  expect(await job.run('main')).toEqual([])
-  expect(job.outputs()).toMatchObject({ large, password: SECRET_INPUT })
-  await job.run('post', { ...job.state(), INPUT_SUMMARY: `${SECRET_INPUT}!` })
-  await vi.waitFor(() => expect(portRun!.summary).toBe('***!'), { timeout: 10_000 })
-})
-
 test('if the relay is down, the job fails when it needs the relay, and post reports once the relay is back', async () => {
   const system = await startSystem()
   const { payload, portRun } = await deliver(system)

@@ -230,18 +230,6 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   },
 )
 
-test('if another run has the delivery, the error gives the id of that run, and nothing is reported', async () => {
-  const relay = await createRelay({ started: { duplicate: true, github_run_id: 4711 } })
-  const reporter = relay.report()
-  expect(await reporter.start()).toMatchObject({
-    duplicate: true,
-    run: { externalRunId: '4711' },
-    secrets: {},
-  })
-  await expect(reporter.log([line('a')])).rejects.toThrow('another workflow run reports for this delivery.')
-  expect(messages(relay)).toEqual([])
-})
-
 test.each([
   ['/report/start', { token: 't' }],
   ['/report/inputs', '<html>Please log in</html>'],
@@ -270,20 +258,6 @@ test.each([
     await expect(ask()).resolves.not.toThrow()
   },
 )
-
-test('inputs are returned by the start, or with the token of an earlier process', async () => {
-  const relay = await createRelay()
-  expect(await relay.report().inputs()).toMatchObject({ payload: null, secrets: { password: 'clear' } })
-  expect(await relay.report({ token: 'earlier', complete: true }).inputs()).toEqual({
-    payload: { inputs: { a: 1 } },
-    secrets: { password: 'again' },
-  })
-  expect(relay.requests.at(-1)).toMatchObject({
-    path: '/report/inputs',
-    body: { delivery: 'd_1', complete: true },
-    headers: { authorization: 'Bearer earlier' },
-  })
-})
 
 test('an expired token is replaced with another OIDC token, and a token that the relay renews is used from then on', async () => {
   const relay = await createRelay()

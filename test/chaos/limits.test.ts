@@ -54,42 +54,6 @@ async function startSystem(repositories: number, more: Record<string, string> = 
   }
 }
 
-test('a secondary rate limit pauses all deliveries; each Port run shows the pause once; then all are dispatched in order', async () => {
-  const { port, github, env, sendAll, limit, asked } = await startSystem(30)
-  const relay = await startRelay(env)
-  const wait = 12
-  limit(CONCURRENCY, wait)
-  const ids = await sendAll(relay.url, 60)
-  const waiting = (id: string) => port.run(id).logs.filter(({ message }) => message.startsWith('Waiting'))
-  await until(() => ids.every(id => waiting(id).length > 0), 'all show that they wait')
-  await until(() => github.dispatches.length === ids.length, 'all are dispatched')
-  const refused = asked().filter(each => each.status === 403)
-  expect(refused.length).toBeGreaterThan(0)
-  expect(refused.length).toBeLessThanOrEqual(CONCURRENCY)
-  // Only concurrent requests hit the limit.
-  const [first] = refused
-  const tooEarly = asked().filter(
-    ({ at, status }) => status !== 403 && at < (first as ReceivedRequest).at + wait * 1000,
-  )
-  expect(tooEarly).toEqual([])
-  await until(() => ids.every(id => port.run(id).logs.length >= 2), 'Port shows all')
-  await sleep(300)
-  for (const id of ids) {
-    expect(
-      waiting(id).map(({ message }) => message),
-      id,
-    ).toEqual([
-      expect.stringMatching(
-        /GitHub limits how fast .+; next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
-      ),
-    ])
-  }
-  for (let n = 0; n < 30; n++) {
-    const sent = github.dispatches.filter(each => each.repository === `acme/shop-${n}`)
-    expect(sent.map(each => each.clientPayload.run_id)).toEqual([`r_${n}`, `r_${n + 30}`])
-  }
-})
-
 /** Returns the requests during the pause after the first refusal, except refusals and requests that no limit counts. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
   const refused = requests.find(each => each.status === 403) as ReceivedRequest

@@ -38,13 +38,6 @@ test('a replay gets 200 if GitHub accepted the dispatch, even if the workflow ru
   ])
 })
 
-test('responds with 502 and the reason if GitHub rejected the dispatch', async () => {
-  const get = async () => delivery({ state: 'failed', reason: 'GitHub said no' })
-  const relay = await openReceiving({ store: { get } })
-  const response = await relay.post(webhook)
-  expect([response.status, response.body.detail]).toEqual([502, 'GitHub said no'])
-})
-
 test('a stopping relay responds to waiting requests with 202 because the delivery is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = send(relay.url, webhook)
