@@ -169,6 +169,29 @@ test('no more than thirty requests with lines go to Port per minute, however fas
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
+test('lines that Port has, or may have, are not sent again', async () => {
+  const system = await startSystem()
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'one\n\ntwo\nthree\n')
+  const shown: string[][] = []
+  /** While the request is in progress: post knows that the lines may have been sent, whatever happens. */
+  const lost: number[] = []
+  await followFast(
+    jobFor(system, logFile, { github: null }),
+    sleeps => sleeps === 4,
+    lines => {
+      shown.push(lines.map(line => line.message))
+      lost.push(folder.sent().lost)
+      if (shown.length > 1) return
+      const counts = { linesSent: 2, linesLost: 1 }
+      throw Object.assign(new PortError('unreachable', 'Lost.', { retryAt: 0 }), counts)
+    },
+  )
+  expect(shown).toEqual([['one', 'two', 'three'], ['three']])
+  expect(lost).toEqual([3, 2])
+  expect(folder.sent()).toMatchObject({ offset: 15, lost: 0 })
+})
+
 test("when GitHub's rate limit is reached, the next request waits until the limit resets", async () => {
   const system = await startSystem()
   const { logFile } = openFolder()

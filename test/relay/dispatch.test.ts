@@ -196,6 +196,10 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
       "GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, has expired, or was revoked; set a new one in the relay's environment",
     ),
   ])
+  // The credential isn't tried for other deliveries in the meantime.
+  await relay.accept('r_2', 'acme/other')
+  await relay.step()
+  expect(relay.github.requests).toHaveLength(1)
   relay.advance(60_000)
   await relay.step()
   expect((await relay.delivery(id)).state).toBe('dispatched')
