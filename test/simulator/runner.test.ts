@@ -325,6 +325,41 @@ describe('a cancel', () => {
 })
 
 describe('jobs', () => {
+  it('wait for the jobs that they need, and see their results and outputs', async () => {
+    const run = await simulate(`jobs:
+  build:
+    runs-on: ubuntu-latest
+    outputs: { version: "\${{ steps.v.outputs.version }}" }
+    steps: [{ id: v, run: 'echo version=7 >> "$GITHUB_OUTPUT"' }]
+  test:
+    needs: build
+    runs-on: ubuntu-latest
+    steps: [{ run: exit 1 }]
+  skipped:
+    needs: [build, test]
+    runs-on: ubuntu-latest
+    steps: [{ run: echo }]
+  report:
+    needs: [build, test, skipped]
+    if: always()
+    runs-on: ubuntu-latest
+    steps:
+      - name: Look
+        run: echo '\${{ needs.build.outputs.version }}' "$NEEDS"
+        env: { NEEDS: "\${{ toJSON(needs.*.result) }}" }
+`)
+    expect(run.conclusion).toBe('failure')
+    expect(run.jobs.map(job => [job.id, job.conclusion])).toEqual([
+      ['build', 'success'],
+      ['test', 'failure'],
+      ['skipped', 'skipped'],
+      ['report', 'success'],
+    ])
+    const [version, ...rest] = named(run.jobs[3]!, 'Look').stdout.split(' [')
+    expect(version).toBe('7')
+    expect(JSON.parse(`[${rest.join('')}`)).toEqual(['success', 'failure', 'skipped'])
+  })
+
   it('multiply by their matrix, with include and a name for each leg', async () => {
     const run = await simulate(`jobs:
   build:
