@@ -35,6 +35,8 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     isolate: false,
+    // Node runs the sources itself, as in the product, and caches their compiled code.
+    experimental: { viteModuleRunner: false },
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -28,6 +28,8 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   ): Promise<Job & { system: System }> {
     const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
     const { payload, portRun } = await deliver(system, invocation)
+    // The relay's first label must not overwrite the job's.
+    await vi.waitFor(() => expect(portRun!.logs).toHaveLength(1), { timeout: 60_000 })
     const { clientId, clientSecret } = system.port
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
     const job = openJob(system, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
