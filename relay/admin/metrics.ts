@@ -9,7 +9,7 @@ import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { PROBLEM_STATUSES, Problem, RESPONSE_OUTCOMES, type ResponseOutcome } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
-import type { PortAccess } from '../workers/port-access.ts'
+import type { PortAccess } from '../workers/outbox.ts'
 import type { Roles } from './auth.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 

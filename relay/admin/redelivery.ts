@@ -3,7 +3,7 @@ import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.
 import { Problem } from '../http/problem.ts'
 import type { Filter, Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/port-access.ts'
+import type { PortAccess } from '../workers/outbox.ts'
 
 /** The maximum number of deliveries per redelivery request. */
 export const MAX_REDELIVERED = 1_000

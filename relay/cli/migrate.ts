@@ -35,7 +35,7 @@ stderr, with file and line. A second run changes nothing. Name workflows that ca
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
     // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
     const { migrateFiles } = await import('../../tools/migrate/files.ts')
-    const { migratePortAction } = await import('../../tools/migrate/port-action.ts')
+    const { migratePortAction } = await import('../../tools/migrate/files.ts')
     const ported = exported === undefined ? null : migratePortAction(read(exported), relay)
     const results = []
     for (const [folder, paths] of Map.groupBy(files, dirname)) {

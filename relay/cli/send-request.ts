@@ -6,8 +6,8 @@ import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { Target } from '../delivery/delivery.ts'
 import { fitInputs, offerInputs } from '../github/workflow-inputs.ts'
-import { deliveryId, parseBody } from '../intake/parse.ts'
 import { createTargets } from '../intake/target.ts'
+import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
 /** The run that `send --action NAME` simulates. */

@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { DeliveryEvent, Event, Policy } from './events.ts'
+import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
-import { FIRST_POLL_MS } from './runs.ts'
 
 /** Records the attempt before the dispatch is sent. If the relay is killed in between, it searches for the run. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {

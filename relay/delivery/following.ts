@@ -3,6 +3,7 @@ import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
+import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
 import {
   CANCELLED,
   finish,
@@ -12,7 +13,6 @@ import {
   outcomeOfRun,
   outcomeWithoutRun,
 } from './outcome.ts'
-import { boundRun, FIRST_POLL_MS, mergeRuns } from './runs.ts'
 
 /** Records the polled workflow runs, and binds new ones to the delivery. */
 export function see(

@@ -4,7 +4,7 @@ import type { WorkflowRun } from '../github/runs.ts'
 import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
 import type { DeliveryEvent, JobsFound, NoRun, Policy } from './events.ts'
-import { decisiveRuns, followsPort } from './runs.ts'
+import { decisiveRuns, followsPort } from './match.ts'
 
 /** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {

@@ -4,7 +4,7 @@ import { PROTECTION_HINT } from '../github/errors.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import type { Event, NoRun, Policy } from './events.ts'
-import { boundRun } from './runs.ts'
+import { boundRun } from './match.ts'
 
 const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
   ['success', 'succeeded'],

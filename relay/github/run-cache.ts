@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { BoundedMap } from '../cache.ts'
 import { readFailure } from './errors.ts'
-import type { RequestBudget } from './request-budget.ts'
+import type { RequestBudget } from './rate-limit-pause.ts'
 import type { RunReader, WorkflowRun } from './runs.ts'
 
 /** The event that started the runs in a list. */

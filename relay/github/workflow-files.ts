@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { BoundedMap, createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
-import type { RequestBudget } from './request-budget.ts'
+import type { RequestBudget } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
 
 /** A workflow file on the default branch, with the id of its contents. */

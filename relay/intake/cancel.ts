@@ -7,8 +7,7 @@ import { runKey } from '../store/sql/intake.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { OnFirstUse } from './first-use.ts'
-import { parseBody } from './parse.ts'
-import type { VerifiedWebhook, VerifyWebhook } from './verify.ts'
+import { parseBody, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 export interface CancelDeps {
   store: Pick<Store, 'list'>

@@ -10,9 +10,8 @@ import type { ThrottledLog } from '../log.ts'
 import { runKey } from '../store/sql/intake.ts'
 import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
 import { anotherRun, type OnFirstUse } from './first-use.ts'
-import { deliveryId, parseBody } from './parse.ts'
 import { createTargets, readAddress } from './target.ts'
-import { runIdHeader, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { deliveryId, parseBody, runIdHeader, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 export interface ReceiveDeps {
   config: Pick<Config, 'targets'>

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { MIMEType } from 'node:util'
 import type { Context } from 'hono'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { SignatureUse } from '../delivery/delivery.ts'
-import { checkLength, readBody } from '../http/body.ts'
+import { checkLength, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { verifySignature } from './signature.ts'
@@ -139,4 +139,31 @@ function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
   const value = Number(header)
   return value > 1e11 ? value : value * 1000
+}
+
+/**
+ * Parses a Port webhook's body as JSON. An empty body is undefined.
+ *
+ * @throws Problem 400, 422: see `readJson`
+ */
+export function parseBody(body: Uint8Array): unknown {
+  if (body.length === 0) return undefined
+  const advice = {
+    notJson: 'check the "body" of the Port action\'s invocation method',
+    tooDeep: 'GitHub accepts no deeper JSON',
+  }
+  return readJson(body, advice, LIMITS.jsonKeys.value)
+}
+
+/**
+ * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end instead of
+ * everywhere. The random bits come from a version 4 UUID, which Node caches. Requesting random bytes from the system
+ * for each id would take longer than verifying the signature.
+ *
+ * @param now milliseconds since 1970
+ * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's own randomUUIDv7 is younger than Node 24
+ */
+export function deliveryId(now: number): string {
+  const time = now.toString(16).padStart(12, '0')
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`
 }

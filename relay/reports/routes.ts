@@ -10,7 +10,7 @@ import { Problem } from '../http/problem.ts'
 import { bearer, createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/port-access.ts'
+import type { PortAccess } from '../workers/outbox.ts'
 import {
   type BoundDeps,
   boundDelivery,

@@ -4,8 +4,7 @@ import { decryptSecretInput } from '../../port/secrets.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
-import { isNamed, isOfAnother } from '../delivery/match.ts'
-import { boundRun } from '../delivery/runs.ts'
+import { boundRun, isNamed, isOfAnother } from '../delivery/match.ts'
 import type { GitHub } from '../github/client.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
@@ -14,7 +13,7 @@ import { bearer, refuseOverRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
-import type { PortAccess } from '../workers/port-access.ts'
+import type { PortAccess } from '../workers/outbox.ts'
 import {
   type Asked,
   type Check,

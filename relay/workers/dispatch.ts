@@ -2,8 +2,8 @@ import { packClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent } from '../delivery/events.ts'
+import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/match.ts'
 import type { Found } from '../delivery/observation.ts'
-import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/runs.ts'
 import { traceparent } from '../delivery/trace-context.ts'
 import type { GitHub } from '../github/client.ts'
 import { CREDENTIAL_RETRY_MS, type DispatchOutcome } from '../github/errors.ts'
@@ -11,7 +11,7 @@ import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import type { Claimed, Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
-import type { PortAccess } from './port-access.ts'
+import type { PortAccess } from './outbox.ts'
 
 export interface DispatchDeps {
   store: Pick<Store, 'clock' | 'returnPermits'>

@@ -2,16 +2,18 @@ import type { Delivery, DeliveryRun, Evidence } from '../delivery/delivery.ts'
 import {
   type BindingFacts,
   canHaveStarted,
+  decisiveRuns,
   isNamed,
   isOfAnother,
   isSinceDispatch,
   LEEWAY_MS,
   matchRuns,
+  mergeRuns,
+  refresh,
   startEvent,
   titleIds,
 } from '../delivery/match.ts'
 import type { Found } from '../delivery/observation.ts'
-import { decisiveRuns, mergeRuns, refresh } from '../delivery/runs.ts'
 import type { RunCache } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import { runKey } from '../store/sql/intake.ts'

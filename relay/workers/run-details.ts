@@ -6,7 +6,7 @@ import { failedStep } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
 import { isProtection, PROTECTION_HINT, readFailure } from '../github/errors.ts'
 import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
-import type { RequestBudget } from '../github/request-budget.ts'
+import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { cleanText } from '../github/response.ts'
 
 /** Maximum number of job logs to fetch. Further failed jobs are only named. */

@@ -3,8 +3,7 @@ import type { PortClient } from '../../port/client/client.ts'
 import type { Config } from '../config/config.ts'
 import type { Policy } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
-import { createRequestBudget } from '../github/request-budget.ts'
+import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -13,9 +12,14 @@ import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
 import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, forgetSignatures, purge } from './maintenance.ts'
-import { createOutbox, OUTBOX_LEASE_MS, type OutboxDeps } from './outbox.ts'
+import {
+  createOutbox,
+  createPortAccess,
+  OUTBOX_LEASE_MS,
+  type OutboxDeps,
+  type PortAccess,
+} from './outbox.ts'
 import { createPoll } from './poll.ts'
-import { createPortAccess, type PortAccess } from './port-access.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 

@@ -1,7 +1,7 @@
 import { createTally } from '../../relay/admin/health.ts'
 import type { DeliveryRun, NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent } from '../../relay/delivery/events.ts'
-import { deliveryId } from '../../relay/intake/parse.ts'
+import { deliveryId } from '../../relay/intake/verify.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRequestBudget } from '../../relay/github/request-budget.ts'
+import { createRequestBudget } from '../../relay/github/rate-limit-pause.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 

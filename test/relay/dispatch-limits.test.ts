@@ -1,6 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
-import { createRequestBudget } from '../../relay/github/request-budget.ts'
+import { createRateLimitPauses, createRequestBudget } from '../../relay/github/rate-limit-pause.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
 import { DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'

@@ -1,7 +1,7 @@
 import { duration } from '../../../port/text.ts'
 import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
-import { boundRun } from '../../delivery/runs.ts'
+import { boundRun } from '../../delivery/match.ts'
 
 /** A point on a delivery's timeline. `at`: milliseconds since 1970, null for future points. */
 export type Step = TimelineText & { at: number | null }

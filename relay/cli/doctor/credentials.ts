@@ -2,7 +2,7 @@ import { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import { createPortClient } from '../../../port/client/client.ts'
-import { octokitOptions } from '../../github/octokit.ts'
+import { octokitOptions } from '../../github/credentials.ts'
 import type { Check, CheckDeps, Finding } from './check.ts'
 import { compareClock, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
