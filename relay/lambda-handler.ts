@@ -12,7 +12,7 @@ export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
 /** How long a request's invocation processes due work after accepting the request, while the sender waits. */
 const REQUEST_WORK_MS = 5_000
-/** How long an invocation waits for new work. A second after a run finished, it's clear whether a report is missing. */
+/** How long an invocation waits for new work. Half a second after a run finished, a missing report is certain. */
 const QUIET_MS = 1_500
 /** Time reserved to complete a step, for requests and schedules. One GitHub or Port request takes 10 s at most. */
 const REQUEST_STEP_MS = 3_000

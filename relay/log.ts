@@ -57,17 +57,28 @@ type Destination = ReturnType<typeof pino.destination>
 /** A destination for pino. */
 export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
 
+/** How long a line waits for others at most. */
+const FLUSH_MS = 100
+
 /**
  * Writes all lines of one event loop turn together. For every write, a pino destination measures up to 16 KB of waiting
  * lines, which takes longer than the write itself under load. If too many lines wait, those of a turn are dropped.
+ * Lines below the destination's minimum follow within 100 ms.
  */
 export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
+  let isScheduled = false
+  const flush = () => {
+    isScheduled = false
+    destination.flush()
+  }
   const passOn = () => {
     if (lines.length === 0) return
     const text = lines.join('')
     lines = []
     destination.write(text)
+    if (!isScheduled) setTimeout(flush, FLUSH_MS).unref()
+    isScheduled = true
   }
   // Run before pino's own listener, which flushes the destination.
   process.prependListener('exit', passOn)

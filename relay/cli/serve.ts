@@ -16,10 +16,9 @@ export const serve = defineCommand({
 async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
   const destination = batchedByTurn(
-    pino.destination({ dest: 1, sync: false, minLength: 4096, maxLength: LIMITS.logWaiting.value }),
+    pino.destination({ dest: 1, sync: false, minLength: 16_000, maxLength: LIMITS.logWaiting.value }),
   )
   const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
-  setInterval(() => log.flush(), 100).unref()
   // The database opens in its own thread while other modules load.
   const opening = openStore(config.database, config.dispatchRate)
   const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])

@@ -64,7 +64,7 @@ export interface Found {
 }
 
 /** How long the action's post step can still report after a run has finished. */
-const GRACE_MS = 1_000
+const GRACE_MS = 500
 /** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
 /** Shortest and longest poll interval. Together with the interval of the run list, polls are under a minute apart. */

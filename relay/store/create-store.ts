@@ -118,6 +118,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    async nextDue() {
+      const [due] = await one<Record<Work, number | null>>(claims.nextDue())
+      return due ?? { dispatch: null, watch: null, outbox: null }
+    },
 
     async takePermits(now, limit) {
       if (!rate) return limit

@@ -129,7 +129,8 @@ export interface Hour extends Record<Outcome, number> {
 }
 
 /** Kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */
-export type Work = 'dispatch' | 'watch' | 'outbox'
+export const WORK = ['dispatch', 'watch', 'outbox'] as const
+export type Work = (typeof WORK)[number]
 
 /** Filters a list of deliveries. Times are milliseconds since 1970. */
 export interface Filter {
@@ -180,6 +181,8 @@ export interface Store {
    * removes the listener.
    */
   onWork(listener: (work: readonly Work[]) => void): () => void
+  /** Returns when each kind of work is due next; null if none is waiting. Work that is due can be claimed or paused. */
+  nextDue(): Promise<Record<Work, number | null>>
 
   /** Takes at most `limit` permits from the rate limiter for due work. Returns 0 if nothing is due. */
   takePermits(now: number, limit: number): Promise<number>

@@ -5,6 +5,8 @@ import type { ThrottledLog } from '../log.ts'
 export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
+  /** Called after a claim that found nothing. */
+  onEmpty?: () => void
   /** Returns the same key for claims of the same work. */
   key: (claim: Claim) => string
   /** @param stopping aborted when the worker stops */
@@ -27,35 +29,20 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-/** How often to check for expired leases and due work, normally and after a minute without work. */
-const POLL_MS = 500
-const QUIET_POLL_MS = 2_000
-const QUIET_MS = 60_000
-
-/**
- * Returns the wait until the next check. All workers check at the same time, so that SQLite receives their claims in
- * one batch.
- *
- * @param now by `performance.now()`, like `lastWorkAt`, the time when work was last found or expected
- */
-export function pollDelay(now: number, lastWorkAt: number): number {
-  const interval = now - lastWorkAt < QUIET_MS ? POLL_MS : QUIET_POLL_MS
-  return interval - (now % interval)
-}
-
 /**
  * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond, so that unnecessary wake-ups
  * don't cause a busy loop and the first work after a quiet period doesn't wait.
  */
 const LONGEST_REST_MS = 20
+const QUIET_MS = 500
 /** Rest after a failed claim. */
 const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
 
 /**
- * Claims due work and runs one step for each claim, until stopped. If a step throws, its work is due again when the
- * lease expires.
+ * Claims due work when woken, and runs one step for each claim, until stopped. If a step throws, its work is due again
+ * when the lease expires.
  */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
@@ -66,11 +53,7 @@ export function startWorker<Claim>(
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
-  let lastWorkAt = performance.now()
-  const wake = () => {
-    lastWorkAt = performance.now()
-    signal.resolve()
-  }
+  const wake = () => signal.resolve()
 
   let busyAt = performance.now()
   let idleAt = 0
@@ -99,27 +82,27 @@ export function startWorker<Claim>(
   }
   const loop = async () => {
     let emptyClaims = 0
-    const poll = () => {
-      emptyClaims = 0
-      signal.resolve()
-    }
+    let emptyAt = 0
     while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
-      const timer = setTimeout(poll, pollDelay(performance.now(), lastWorkAt))
       const free = work.concurrency - active.size
       const looksAt = performance.now()
       try {
         const claims = free > 0 ? await work.claim(free) : []
-        if (claims.length === 0 && active.size === 0) idleAt = looksAt
+        if (claims.length > 0 || looksAt - emptyAt > QUIET_MS) emptyClaims = 0
+        if (claims.length === 0) {
+          emptyClaims++
+          emptyAt = looksAt
+          if (active.size === 0) idleAt = looksAt
+          work.onEmpty?.()
+        }
         for (const claim of claims) start(claim)
-        emptyClaims = claims.length === 0 ? emptyClaims + 1 : 0
         if (emptyClaims > 0) await sleep(Math.min(emptyClaims, LONGEST_REST_MS))
       } catch (error) {
         throttled.error({ err: error, work: work.name }, UNAVAILABLE)
         await sleep(FAILURE_MS)
       }
       if (!stopping.signal.aborted) await signal.promise
-      clearTimeout(timer)
     }
     await Promise.all(active.values())
   }
@@ -133,6 +116,57 @@ export function startWorker<Claim>(
       stopping.abort()
       wake()
       await ended
+    },
+  }
+}
+
+/** Shortest wait after a check that found work that can't be claimed yet, and longest wait for work that is due later. */
+const SOONEST_MS = 500
+const LATEST_MS = 2_000
+
+/**
+ * Repeats a check for due work: when work becomes due, half a second after {@link Worker.wake}, and every two seconds.
+ *
+ * @param check returns the milliseconds until work is due; zero or less if work is due already
+ */
+export function startSchedule(check: () => Promise<number>, throttled: Pick<ThrottledLog, 'error'>): Worker {
+  let timer: NodeJS.Timeout | undefined
+  let [checkedAt, nextAt] = [0, 0]
+  let isWoken = false
+  let isStopped = false
+  let checking: Promise<void> | null = null
+
+  const schedule = (at: number) => {
+    clearTimeout(timer)
+    nextAt = at
+    if (!isStopped) timer = setTimeout(round, Math.max(1, at - performance.now()))
+  }
+  const round = () => {
+    checkedAt = performance.now()
+    isWoken = false
+    checking = check()
+      .catch(error => {
+        throttled.error({ err: error, work: 'due work' }, UNAVAILABLE)
+        return 0
+      })
+      .then(wait => {
+        checking = null
+        schedule(checkedAt + Math.min(wait > 0 ? wait : SOONEST_MS, isWoken ? SOONEST_MS : LATEST_MS))
+      })
+  }
+  const wake = () => {
+    isWoken = true
+    if (!checking && checkedAt + SOONEST_MS < nextAt) schedule(checkedAt + SOONEST_MS)
+  }
+  round()
+  return {
+    wake,
+    runNow: wake,
+    activity: () => ({ busyAt: 0, idleAt: Number.POSITIVE_INFINITY }),
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+      await checking
     },
   }
 }

@@ -7,7 +7,7 @@ import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-
 import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Store, Work } from '../store/store.ts'
+import { type Store, WORK, type Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
 import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
@@ -21,7 +21,7 @@ import {
 } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import { createTraces } from './traces.ts'
-import { repeat, startWorker, type Worker } from './worker.ts'
+import { repeat, startSchedule, startWorker, type Worker } from './worker.ts'
 
 /**
  * Request budgets for polling, 66 requests per minute for all deliveries together. List requests get the largest share,
@@ -110,8 +110,6 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-/** How often a relay reads the pauses that other relays persisted. */
-const PAUSES_MS = 2_000
 const NOTIFY_MS = 500
 const TRACES_MS = 2_000
 
@@ -129,10 +127,24 @@ interface WorkersDeps {
 export function startWorkers(deps: WorkersDeps): Worker[] {
   const { config, store, github, engine, pauses, log, throttled } = deps
   const { tracing } = config
+  // One query finds out what is due, and reads the pauses that other relays persisted.
+  const schedule = startSchedule(async () => {
+    const now = store.clock()
+    const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
+    pauses.add(active)
+    const waits = WORK.map(kind => {
+      const wait = (due[kind] ?? Number.POSITIVE_INFINITY) - now
+      if (wait <= 0) byWork[kind].wake()
+      return wait
+    })
+    return Math.min(...waits)
+  }, throttled)
+  const onEmpty = schedule.wake
   const byWork: Record<Work, Worker> = {
     dispatch: startWorker(
       {
         name: 'dispatch',
+        onEmpty,
         async claim(limit) {
           const permits = await store.takePermits(store.clock(), limit)
           if (permits === 0) return []
@@ -149,6 +161,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     watch: startWorker(
       {
         name: 'watch',
+        onEmpty,
         claim: limit => store.claimPolls(store.clock(), POLL_LEASE_MS, limit),
         key: delivery => delivery.id,
         step: engine.poll,
@@ -159,6 +172,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     outbox: startWorker(
       {
         name: 'outbox',
+        onEmpty,
         claim: limit => store.claimOutboxes(store.clock(), OUTBOX_LEASE_MS, limit),
         key: page => page.delivery,
         step: engine.outbox,
@@ -180,9 +194,9 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     { ...byWork.dispatch, stop },
     byWork.watch,
     byWork.outbox,
+    schedule,
     // Runs at a fixed interval. New work doesn't wake it.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
-    repeat('pauses', PAUSES_MS, throttled, async () => pauses.add(await store.activePauses(store.clock()))),
     ...(tracing
       ? [
           repeat(

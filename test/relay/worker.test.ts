@@ -1,5 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest'
-import { pollDelay, startWorker } from '../../relay/workers/worker.ts'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { startSchedule, startWorker } from '../../relay/workers/worker.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 
 interface Claim {
@@ -92,8 +92,21 @@ test('signals a running step that the worker is stopping, and waits for the step
   expect(ended).toEqual([true])
 })
 
-test('all workers check for due work at the same times, and less often after a minute without work', () => {
-  const next = (now: number, lastWorkAt: number) => now + pollDelay(now, lastWorkAt)
-  expect([10_100, 10_500, 69_999].map(now => next(now, 10_000))).toEqual([10_500, 11_000, 70_000])
-  expect([70_000, 71_999].map(now => next(now, 10_000))).toEqual([72_000, 72_000])
+test('checks for due work when it becomes due, half a second after a wake-up, and every two seconds', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const start = performance.now()
+  const waits = [Number.POSITIVE_INFINITY, 700, 0]
+  const checks: number[] = []
+  const schedule = startSchedule(async () => {
+    checks.push(performance.now() - start)
+    return waits.shift() ?? Number.POSITIVE_INFINITY
+  }, log)
+  await vi.advanceTimersByTimeAsync(5_600)
+  expect(checks).toEqual([0, 2_000, 2_700, 3_200, 5_200])
+  schedule.wake()
+  await vi.advanceTimersByTimeAsync(300)
+  await schedule.stop()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(checks.slice(5)).toEqual([5_700])
 })

@@ -75,6 +75,18 @@ export function claimPolls(
   }
 }
 
+/** Reads when each kind of work is due next. Of queued deliveries, each repository's oldest counts. */
+export function nextDue(): Statement {
+  const next = (table: string, where = '') => `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
+  return {
+    sql: `
+      SELECT (SELECT min(due_at) FROM (${HEADS('head.due_at')}) AS waiting) AS dispatch,
+        ${next('deliveries', "WHERE state IN ('dispatched', 'running')")} AS watch,
+        ${next('outboxes')} AS outbox`,
+    params: [],
+  }
+}
+
 /** Maximum for counts, to limit the cost of counting. */
 export const MOST_COUNTED = 10_000
 

@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
-import { FIRST_USE, INSERT, REMEMBER } from '../sql/intake.ts'
+import { INSERT, REMEMBER } from '../sql/intake.ts'
 import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
 /** The writes of one commit. */
@@ -20,6 +20,8 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
+  /** Whether the batch changed the file. */
+  written: boolean
 }
 
 /** A SQLite file, locked by this process. */
@@ -117,9 +119,10 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return statement
   }
   const insert = prepare(INSERT)
-  const firstUse = prepare(FIRST_USE)
   const remember = prepare(REMEMBER)
+  const changes = prepare('SELECT total_changes() AS total')
   let claims = false
+  let total = 0
 
   return batch => {
     try {
@@ -131,7 +134,9 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
       const inserted = batch.inserts.map(each => attempt(() => insertOne(each)))
       const rows = batch.requests.map(runOne)
       database.exec('COMMIT')
-      return { inserted, rows }
+      const before = total
+      total = Number(changes.get()?.total)
+      return { inserted, rows, written: total !== before }
     } catch (error) {
       // The commit failed, for example because the disk is full. Nothing is written.
       if (database.isTransaction) database.exec('ROLLBACK')
@@ -140,10 +145,8 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
   }
 
   function insertOne({ row, use }: Batch['inserts'][number]): boolean {
-    if (use && firstUse.get(use[0] as string)) return false
-    const { changes } = insert.run(...row)
-    if (use) remember.run(...use)
-    return changes === 1
+    if (use && remember.run(...use).changes === 0) return false
+    return insert.run(...row).changes === 1
   }
 
   function runOne(statements: Statement[]): Row[][] | string {
@@ -167,7 +170,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
 }
 
 function failed({ inserts, requests }: Batch, message: string): Responses {
-  return { inserted: inserts.map(() => message), rows: requests.map(() => message) }
+  return { inserted: inserts.map(() => message), rows: requests.map(() => message), written: false }
 }
 
 function sentence(error: unknown, path: string): string {

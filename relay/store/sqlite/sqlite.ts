@@ -71,11 +71,10 @@ export async function openSqlite(path: string): Promise<Backend> {
     scheduled = true
     setImmediate(flush)
   }
-  thread.on('message', ({ inserted, rows }: Responses) => {
-    const { batch, inserts, requests } = writing as Collected
+  thread.on('message', ({ inserted, rows, written }: Responses) => {
+    const { inserts, requests } = writing as Collected
     writing = null
-    // Claims that find nothing, such as most claims of an idle relay, write nothing.
-    if (!batch.claims || rows.some(isResult)) checkpoints.written()
+    if (written) checkpoints.written()
     flush()
     settle(inserts, inserted)
     settle(requests, rows)
@@ -131,10 +130,6 @@ const nothing = (): Collected => ({
   inserts: [],
   requests: [],
 })
-
-/** Whether a request returned rows or an error. */
-const isResult = (rows: Responses['rows'][number]) =>
-  typeof rows === 'string' || rows.some(({ length }) => length > 0)
 
 function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
   for (const [i, { resolve, reject }] of waiting.entries()) {

@@ -155,6 +155,7 @@ async function callEverything(store: Store): Promise<void> {
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
     },
     wake: () => store.wake(id, now),
+    nextDue: () => store.nextDue(),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
     findByTitle: () =>
       store.findByTitle('acme/1', { dedupeKeys: ['run:r_1', 'finished:5'], ids: ['finished5'] }),
@@ -217,7 +218,7 @@ async function failureOf(
   if (kind === 'sqlite') {
     const [rows = []] = await backend.run([{ sql: `EXPLAIN QUERY PLAN ${sql}`, params }])
     const small =
-      /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched)\b|^SCAN outboxes USING INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
+      /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched)\b|^SCAN outboxes USING (COVERING )?INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
     const scan = rows
       .map(row => String(row.detail))
       .find(
