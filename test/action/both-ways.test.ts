@@ -110,19 +110,6 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)
   })
 
-  test('a summary of more than a megabyte is truncated, and conclusion, links, and label still arrive', async () => {
-    const job = await open({ live: 'false', 'status-label': 'L'.repeat(1_500) })
-    await job.run('main')
-    await vi.waitFor(() => expect(job.portRun.statusLabel).toHaveLength(1_000), { timeout: 60_000 })
-    job.write('run', `summary<<EOF\n${'A line of tests\n'.repeat(80_000)}EOF\n`)
-    job.write('run', 'link=https://github.com/acme/shop/pull/7\nconclusion=failure\n')
-    expect(await job.end()).toEqual([])
-    expect(job.portRun).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-    expect(job.portRun.summary).toMatch(/… \(cut from 1279999 characters\)$/)
-    expect(job.lines()).toContain('✗ A step has set the conclusion: failure')
-    expect(job.portRun.link).toHaveLength(2)
-  })
-
   const KEY = '-----BEGIN KEY-----\nfirst-line-of-key\nsecond-line-of-key\n-----END KEY-----'
   const TOKEN = `t0ken<of>"the" re&po's`
   const LATER = 'made-by-a-step'

@@ -320,14 +320,6 @@ test.each([
   await expect(report).rejects.toThrow(sentence)
 })
 
-test.each(['before', 'within'] as const)('a cut response (%s) is reported with the address', async cut => {
-  const relay = await createRelay()
-  relay.fail({ cut })
-  await expect(relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])).rejects.toThrow(
-    /^The relay did not respond at 127\.0\.0\.1:\d+: .*\. Check whether this machine reaches it \(proxy, firewall\)\.$/,
-  )
-})
-
 test('all requests share one budget for waiting, and only a conclusion can wait longer', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })

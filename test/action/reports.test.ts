@@ -21,44 +21,7 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
   return { job, main, post: post.filter(line => !line.startsWith('::notice::The steps of this')), reported }
 }
 
-const START = [`PATCH ${RUN_PATH}`, `POST ${RUN_PATH}/logs`]
-const sorted = (calls: string[]) => calls.toSorted()
 const READ = `GET ${RUN_PATH}?version=v2`
-
-test.each(['workflow', 'updates'])(
-  'report: %s sends start and log, but never finishes the Port run',
-  async report => {
-    const system = await startSystem()
-    const { reported } = await runJob(system, { report, 'status-label': 'Deploying' })
-    expect(sorted(reported.slice(1, 3))).toEqual(START)
-    expect(reported.slice(3)).toEqual([`POST ${RUN_PATH}/logs`])
-    expect(system.run).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Deploying' })
-  },
-)
-
-const NONE = {
-  run_id: null,
-  action: null,
-  port: { version: 1, delivery: 'd_1', kind: 'none', inputs: { a: 1 } },
-}
-
-test.each<[string, Record<string, string>, unknown, string]>([
-  ['report: off', { report: 'off' }, undefined, 'Nothing is reported to Port: the input report is off.'],
-  ['no run in the payload', {}, NONE, 'Nothing is reported to Port: the payload names no run in Port.'],
-])('with %s the outputs are set, and nothing is reported', async (_, inputs, payload, line) => {
-  const system = await startSystem()
-  const { job, main, post } = await runJob(system, inputs, payload)
-  expect([main, post]).toEqual([[line], []])
-  expect(job.outputs().inputs).toMatch(/^{/)
-  expect(system.port.requests).toEqual([])
-})
-
-test('with fail-on-report-error the job fails if the report fails', async () => {
-  const inputs = { 'port-client-secret': 'that-of-another', 'fail-on-report-error': 'true' }
-  const { main } = await runJob(await startSystem(), inputs)
-  expect(main).toEqual([expect.stringMatching(/^::error::Reporting to Port failed/)])
-  expect(process.exitCode).toBe(1)
-})
 
 test('a run that Port does not know causes one warning that names region and organization', async () => {
   const system = await startSystem()

@@ -71,13 +71,6 @@ test('reports that an App is not installed, and where to install it', async () =
   })
 })
 
-test('sends the next dispatch once the App is installed', async () => {
-  const { app, github } = await open({ repositories: ['acme/till'] })
-  expect(await dispatch(github)).toMatchObject({ kind: 'rejected' })
-  app.repositories = ['acme/shop']
-  expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
-})
-
 test('reports the missing permission of an App without Contents: write', async () => {
   const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
   expect(await dispatch(github)).toMatchObject({
@@ -112,14 +105,6 @@ test.each([
     }
   },
 )
-
-test('an installation is requested again if a gateway responds instead', async () => {
-  const { api, github } = await open()
-  const body = { status: 'maintenance' }
-  api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
-  expect(await dispatch(github)).toMatchObject({ kind: 'deferred', cause: 'other' })
-  expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
-})
 
 test('a suspended installation defers the dispatch, for everything that uses it', async () => {
   const { api, github } = await open()

@@ -97,15 +97,6 @@ test('a list that is too long to read completely reports how far back it goes', 
   expect(asked).toHaveLength(5)
 })
 
-test('a run older than the pages is fetched by its id', async () => {
-  const { asked, poll: look, pass } = open(Array.from({ length: 150 }, (_, i) => made(i + 1)))
-  expect((await look({ runId: 7 })).runs.has(7)).toBe(true)
-  expect(asked).toEqual(['page 1', 'run 7'])
-  pass(4_000)
-  await look({ runId: 7 })
-  expect(asked.filter(each => each === 'run 7')).toHaveLength(1)
-})
-
 test('no request exceeds the budget, and the poll result says when to poll again', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   for (let i = 0; i < 5; i++) {

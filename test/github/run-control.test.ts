@@ -13,31 +13,6 @@ async function open(options: GitHubApiOptions = {}, clock = Date.now) {
   return { api, github, run: api.createRun({ repository: 'acme/shop', status: 'in_progress' }) }
 }
 
-test('cancels a run, and forces the cancellation if the run continues', async () => {
-  const { api, github, run } = await open()
-  api.setUnstoppable(run.id)
-  expect(await github.cancelRun('acme/shop', run.id)).toBe('accepted')
-  expect((await github.run('acme/shop', run.id, null)).data).toMatchObject({ status: 'in_progress' })
-  expect(await github.forceCancelRun('acme/shop', run.id)).toBe('accepted')
-  const { data } = await github.run('acme/shop', run.id, null)
-  expect(data).toMatchObject({ status: 'completed', conclusion: 'cancelled' })
-  expect(api.cancellations).toEqual([
-    { runId: run.id, isForced: false },
-    { runId: run.id, isForced: true },
-  ])
-})
-
-test('a credential that GitHub no longer knows is an outage, not a missing permission', async () => {
-  const { api, github, run } = await open()
-  api.fail({ status: 401, body: { message: 'Bad credentials' } })
-  const error = await github.run('acme/shop', run.id, null).catch(thrown => thrown)
-  expect(readFailure(error, { repository: 'acme/shop', now: 1_000, tries: 0 })).toEqual({
-    kind: 'later',
-    at: 61_000,
-    reason: expect.stringContaining('GitHub rejects GITHUB_TOKEN (401: Bad credentials)'),
-  })
-})
-
 test('distinguishes a finished run from a run that cannot be canceled', async () => {
   const { api, github, run } = await open()
   api.setRun(run.id, { status: 'completed', conclusion: 'success' })
@@ -61,26 +36,6 @@ test('distinguishes a finished run from a run that cannot be canceled', async ()
     reason:
       "the relay's token or App lacks Actions: write on acme/till (403: Resource not accessible by personal access token)",
   })
-})
-
-test('reads what a run waits for and what was decided', async () => {
-  const { api, github, run } = await open()
-  api.awaitReview(run.id, [
-    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'team:admins'] },
-    { environment: 'eu\u001b[31m\nprod', reviewers: [] },
-  ])
-  expect((await github.run('acme/shop', run.id, null)).data?.status).toBe('waiting')
-  expect(await github.pendingDeployments('acme/shop', run.id)).toEqual([
-    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'admins'] },
-    { environment: 'eu prod', waitTimer: 0, reviewers: [] },
-  ])
-  api.review(run.id, { environment: 'prod', state: 'approved', user: 'octocat', comment: 'Ship\r\nit!' })
-  expect(await github.approvals('acme/shop', run.id)).toEqual([
-    { environments: ['prod'], state: 'approved', by: 'octocat', comment: 'Ship it!' },
-  ])
-  expect((await github.pendingDeployments('acme/shop', run.id)).map(each => each.environment)).toEqual([
-    'eu prod',
-  ])
 })
 
 test.each([-90_000, 0, 3_600_000])("detects that GitHub's clock is %i ms ahead", async skew => {

@@ -55,20 +55,6 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
   })
-
-  test('a delivery fails if GitHub rate limits it again after RELAY_RUN_TIMEOUT, and Port shows why', async () => {
-    const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
-    relay.github.failures.tooMany(3_000, { times: 2 })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    relay.advance(3_001_000)
-    await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'failed',
-      reason: expect.stringMatching(/^Gave up after 50 min 1 s: GitHub limits/),
-    })
-    expect(relay.github.requests).toHaveLength(2)
-  })
 })
 
 describe('a temporary error does not fail the delivery:', () => {
@@ -330,24 +316,6 @@ describe('a dispatch attempt', () => {
       attempts: 0,
       awaitingResponseSince: null,
     })
-  })
-
-  test('keeps the response from GitHub if the delivery is claimed again after the relay was suspended', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    const claimed = await claim(relay)
-    const answered = Promise.withResolvers<void>()
-    relay.github.onDispatch(() => answered.resolve())
-    relay.github.fail({ takesEffect: true, delayMs: 100 })
-    const step = relay.engine().dispatch(claimed, NEVER)
-    await answered.promise
-    relay.advance(DISPATCH_LEASE_MS + 1_000)
-    await claim(relay)
-    await step
-    expect((await relay.delivery(id)).state).toBe('dispatched')
-    relay.advance(120_000)
-    expect(await relay.step()).toBe(0)
-    expect(posts(relay)).toHaveLength(1)
   })
 })
 

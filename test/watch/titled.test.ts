@@ -17,8 +17,8 @@ async function openBehind600(): Promise<{ system: System; id: string; run: Retur
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
   await system.pass(30_000)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
+  await system.pass(60_000)
   for (let n = 0; n < 600; n++) {
-    if (n % 100 === 0) await system.pass(60_000)
     system.run('deploy', { status: 'completed', conclusion: 'success' })
   }
   system.restart()
@@ -64,18 +64,14 @@ test('reports a titled run that was deleted after a restart as deleted, not as "
   expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
 })
 
-test.each([
-  ['an hour', HOUR],
-  ['all the time', Number.POSITIVE_INFINITY],
-])('if the list responds with 502 for %s, a known run is read by its ID', async (_, ms) => {
+test('if the list responds with 502 all the time, a known run is read by its ID', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
   await system.pass(30_000)
-  const over = system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
+  system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
   system.restart()
   await system.pass(HOUR)
-  if (Number.isFinite(ms)) over()
   system.end(run, 'success')
   await system.pass(180_000)
   expect((await system.delivery(id)).state).toBe('finished')
@@ -164,8 +160,9 @@ describe.each([
       const plan: { at: number; work: () => Promise<unknown> }[] = []
       const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
       for (const gap of [0, 40_000]) {
-        for (let n = 0; n < 8; n++) {
-          const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n & 4]
+        for (let n = 0; n < 4; n++) {
+          // Which run starts later, by how much, and which one ends last.
+          const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n === 1 || n === 2 ? 1 : 0]
           const name = `${gap / 1000}s-${n}`
           const repository = `acme/${name}`
           system.github.addRepository(repository)
@@ -185,7 +182,7 @@ describe.each([
               system.end(pair.runs[i]!, i === 0 ? 'success' : 'failure')
               await show(pair.runs[i]!)
             }
-            plan.push({ at: gap + 90_000 + (i === lastEnds / 4 ? 20_000 : 0), work: end })
+            plan.push({ at: gap + 90_000 + (i === lastEnds ? 20_000 : 0), work: end })
           }
           pairs.push(pair)
         }

@@ -26,13 +26,6 @@ export function sharedTests(place: Place): void {
     return stores as [Store, Store]
   }
 
-  test('relays that start concurrently on an empty database create the tables once', async () => {
-    const address = await place.empty()
-    const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
-    await acceptAll(stores[0]!, {})
-    for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
-  })
-
   test('relays start concurrently if the default isolation level is REPEATABLE READ', async () => {
     const address = await place.empty()
     const { url } = address as { url: string }
@@ -87,19 +80,6 @@ export function sharedTests(place: Place): void {
     await Promise.all([relay(stores[0]), relay(stores[0]), relay(stores[1]), relay(stores[1])])
     expect(done).toBe(given.length)
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
-  })
-
-  test('outboxes and deletions are also distributed among relays', async () => {
-    const stores = await two()
-    for (let i = 0; i < 30; i++) {
-      const id = await aFailed(stores[0])
-      if (i % 2) await applyTo(stores[0], id, { messages: [aLine('one')] }, 3000)
-    }
-    const pages = (await Promise.all([0, 1, 0, 1].map(s => stores[s]!.claimOutboxes(3000, 9000, 10)))).flat()
-    expect(new Set(pages.map(({ delivery }) => delivery)).size).toBe(pages.length)
-    const deleted = await Promise.all([0, 1, 0, 1].map(s => stores[s]!.purge(9000, 10)))
-    const rest = await stores[0].purge(9000, 100)
-    expect(deleted.reduce((sum, each) => sum + each) + rest).toBe(15)
   })
 
   test('the dispatch rate applies to both relays together', async () => {
