@@ -23,6 +23,13 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
 
 const READ = `GET ${RUN_PATH}?version=v2`
 
+test('with fail-on-report-error the job fails if the report fails', async () => {
+  const inputs = { 'port-client-secret': 'that-of-another', 'fail-on-report-error': 'true' }
+  const { main } = await runJob(await startSystem(), inputs)
+  expect(main).toEqual([expect.stringMatching(/^::error::Reporting to Port failed/)])
+  expect(process.exitCode).toBe(1)
+})
+
 test('a run that Port does not know causes one warning that names region and organization', async () => {
   const system = await startSystem()
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))

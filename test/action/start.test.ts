@@ -91,6 +91,17 @@ test.each([
   },
 )
 
+test('a run that finishes while main reports its start leaves nothing to do for post', async () => {
+  const system = await startSystem()
+  const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
+  system.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
+  const job = openRunner(system)
+  expect(await job.run('main')).toEqual([
+    expect.stringMatching(/^::notice::No further updates are sent to Port: /),
+  ])
+  expect(job.state()).toEqual({})
+})
+
 test('a missing or invalid value from the runner causes an error that names it', async () => {
   const system = await startSystem()
   const job = openRunner(system)

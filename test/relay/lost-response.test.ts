@@ -71,6 +71,17 @@ describe('a dispatch whose response was lost', () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
+  test("is not retried if the relay's clock is 10 s ahead of GitHub's", async () => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    await relay.accept('r_1')
+    await relay.step()
+    const createdAt = iso(relay.now() - 10_000)
+    relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1', createdAt })
+    await wait(relay)
+    expect(posts(relay)).toBe(1)
+  })
+
   test('is bound to the only run from that time, whatever its title, and is not retried', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
@@ -190,6 +201,14 @@ describe('a dispatch whose response was lost', () => {
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
       expect(await relay.runs(id)).toEqual([[4242, 'port']])
+    })
+
+    test('is not retried if the Port run has finished', async () => {
+      const { relay, id } = await openBlind()
+      relay.port.run('r_1').status = 'SUCCESS'
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('finished')
     })
 
     test('fails for a node run, which the Port API does not show, and Port shows what to do', async () => {
