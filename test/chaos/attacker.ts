@@ -8,6 +8,9 @@ export interface Served {
   sent: number
   /** Requests that got the same response as without an attack. */
   served: number
+  /** Requests that got a response within a second, and the longest wait for one (ms): printed, not asserted. */
+  withinASecond: number
+  slowestMs: number
   /** Other responses by status. */
   others: Record<string, number>
 }
@@ -25,7 +28,7 @@ export async function honest(
   send: (n: number) => Promise<{ status: number }>,
   expected: number,
 ): Promise<Served> {
-  const result: Served = { sent: 0, served: 0, others: {} }
+  const result: Served = { sent: 0, served: 0, withinASecond: 0, slowestMs: 0, others: {} }
   const sent: Promise<void>[] = []
   while (performance.now() < end) {
     sent.push(one(result.sent++))
@@ -35,10 +38,14 @@ export async function honest(
   return result
 
   async function one(n: number): Promise<void> {
+    const began = performance.now()
     const status = await send(n).then(
       response => response.status,
       () => 'none',
     )
+    const ms = Math.round(performance.now() - began)
+    if (ms <= 1_000) result.withinASecond++
+    result.slowestMs = Math.max(result.slowestMs, ms)
     if (status === expected) result.served++
     else result.others[status] = (result.others[status] ?? 0) + 1
   }

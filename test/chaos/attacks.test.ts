@@ -20,6 +20,10 @@ const databaseOf = async (store: (typeof STORES)[number]) =>
 
 /** Expects that every honest request got its usual response. */
 function expectServed(served: Served[], result: object): void {
+  console.log(
+    served.map(each => JSON.stringify(each)).join(' '),
+    'peakRssMb' in result ? `${result.peakRssMb} MB` : '',
+  )
   for (const each of served) {
     expect(each.sent).toBeGreaterThan(10)
     expect(each, JSON.stringify(result)).toMatchObject({ served: each.sent, others: {} })
