@@ -14,6 +14,8 @@ const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).stat
 
 async function startOn(path: string, open = openRelayHere): Promise<Relay> {
   const relay = await open(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
+  // Enough changes for a checkpoint.
+  await Promise.all(Array.from({ length: 150 }, (_, n) => sendRun(relay, `r_of_many_${n}`)))
   expect([(await sendRun(relay, 'r_before')).status, await readyz(relay)]).toEqual([202, 200])
   return relay
 }

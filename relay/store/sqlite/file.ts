@@ -20,8 +20,8 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** Whether the batch changed the file. */
-  written: boolean
+  /** Number of changed rows. */
+  changed: number
 }
 
 /** A SQLite file, locked by this process. */
@@ -136,7 +136,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
       database.exec('COMMIT')
       const before = total
       total = Number(changes.get()?.total)
-      return { inserted, rows, written: total !== before }
+      return { inserted, rows, changed: total - before }
     } catch (error) {
       // The commit failed, for example because the disk is full. Nothing is written.
       if (database.isTransaction) database.exec('ROLLBACK')
@@ -170,7 +170,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
 }
 
 function failed({ inserts, requests }: Batch, message: string): Responses {
-  return { inserted: inserts.map(() => message), rows: requests.map(() => message), written: false }
+  return { inserted: inserts.map(() => message), rows: requests.map(() => message), changed: 0 }
 }
 
 function sentence(error: unknown, path: string): string {
