@@ -55,14 +55,15 @@ export function createRelayServer(
     },
   })
   // Prevents Node from refusing a request without a host, because Node's response has no problem details.
-  const options = { ...AGAINST_SLOW_SENDERS, ...oneAtATime(refusePipelined), requireHostHeader: false }
+  const requests = oneAtATime(refusePipelined)
+  const options = { ...AGAINST_SLOW_SENDERS, ...requests.options, requireHostHeader: false }
   const server = createServer(options, (request, response) => {
     if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
       refuse(response, [400, 'Bad Request', 'The Host header is missing.'])
     } else listener(request, response)
   })
   server.timeout = LIMITS.stalledTime.value
-  limitConnections(server, LIMITS.connections.value)
+  limitConnections(server, LIMITS.connections.value, requests.isBusy)
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
     refuse(response, [417, 'Expectation Failed', 'The Expect header may be 100-continue and nothing else.'])
   })
@@ -104,9 +105,8 @@ function problem([status, title, detail]: Refusal) {
  * Limits a server's open connections. Beyond the limit, the address with the most connections loses one: the oldest
  * without a request in progress, otherwise the oldest. A sender that opens many connections therefore loses its own.
  */
-export function limitConnections(server: Server, limit: number): void {
+export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
-  const busy = new WeakSet<Socket>()
   let count = 0
 
   server.on('connection', socket => {
@@ -121,16 +121,12 @@ export function limitConnections(server: Server, limit: number): void {
     })
     if (count > limit) chooseOne()?.destroy()
   })
-  server.on('request', ({ socket }, response) => {
-    busy.add(socket)
-    response.once('close', () => busy.delete(socket))
-  })
 
   function chooseOne(): Socket | undefined {
     let most: Set<Socket> = new Set()
     for (const own of byAddress.values()) if (own.size > most.size) most = own
     const open = [...most].filter(socket => !socket.destroyed)
-    return open.find(socket => !busy.has(socket)) ?? open[0]
+    return open.find(socket => !isBusy(socket)) ?? open[0]
   }
 }
 
@@ -141,15 +137,16 @@ export function limitConnections(server: Server, limit: number): void {
  *
  * @param onPipelined called with each connection before it's closed
  */
-function oneAtATime(onPipelined: (socket: Socket) => void) {
+export function oneAtATime(onPipelined: (socket: Socket) => void) {
   const underWay = new WeakMap<Socket, number>()
-  const count = (socket: Socket, change: number) => underWay.set(socket, (underWay.get(socket) ?? 0) + change)
-  return {
+  const requestsOf = (socket: Socket) => underWay.get(socket) ?? 0
+  const count = (socket: Socket, change: number) => underWay.set(socket, requestsOf(socket) + change)
+  const options = {
     IncomingMessage: class extends IncomingMessage {
       constructor(socket: Socket) {
         super(socket)
         count(socket, 1)
-        if ((underWay.get(socket) ?? 0) <= LIMITS.requestsAtOnce.value) return
+        if (requestsOf(socket) <= LIMITS.requestsAtOnce.value) return
         Object.defineProperty(this, 'upgrade', { get: () => true, set() {} })
         onPipelined(socket)
       }
@@ -161,4 +158,5 @@ function oneAtATime(onPipelined: (socket: Socket) => void) {
       }
     },
   }
+  return { options, isBusy: (socket: Socket) => requestsOf(socket) > 0 }
 }

@@ -120,86 +120,56 @@ export function startWorker<Claim>(
   }
 }
 
-/** Shortest wait after a check that found work that can't be claimed yet, and longest wait for work that is due later. */
-const SOONEST_MS = 500
-const LATEST_MS = 2_000
-
 /**
- * Repeats a check for due work: when work becomes due, half a second after {@link Worker.wake}, and every two seconds.
- *
- * @param check returns the milliseconds until work is due; zero or less if work is due already
+ * Repeats periodic work, one round at a time: every `everyMs`, or sooner if a round returns the milliseconds until it is
+ * due again. After {@link Worker.wake}, and if a round returns zero or less, the next one starts `soonestMs` after the last.
  */
-export function startSchedule(check: () => Promise<number>, throttled: Pick<ThrottledLog, 'error'>): Worker {
-  let timer: NodeJS.Timeout | undefined
-  let [checkedAt, nextAt] = [0, 0]
-  let isWoken = false
-  let isStopped = false
-  let checking: Promise<void> | null = null
-
-  const schedule = (at: number) => {
-    clearTimeout(timer)
-    nextAt = at
-    if (!isStopped) timer = setTimeout(round, Math.max(1, at - performance.now()))
-  }
-  const round = () => {
-    checkedAt = performance.now()
-    isWoken = false
-    checking = check()
-      .catch(error => {
-        throttled.error({ err: error, work: 'due work' }, UNAVAILABLE)
-        return 0
-      })
-      .then(wait => {
-        checking = null
-        schedule(checkedAt + Math.min(wait > 0 ? wait : SOONEST_MS, isWoken ? SOONEST_MS : LATEST_MS))
-      })
-  }
-  const wake = () => {
-    isWoken = true
-    if (!checking && checkedAt + SOONEST_MS < nextAt) schedule(checkedAt + SOONEST_MS)
-  }
-  round()
-  return {
-    wake,
-    runNow: wake,
-    activity: () => ({ busyAt: 0, idleAt: Number.POSITIVE_INFINITY }),
-    async stop() {
-      isStopped = true
-      clearTimeout(timer)
-      await checking
-    },
-  }
-}
-
-/** Repeats periodic work, one round at a time. */
 export function repeat(
   name: string,
   everyMs: number,
   throttled: Pick<ThrottledLog, 'error'>,
   work: (stopped: () => boolean) => Promise<unknown>,
+  soonestMs = everyMs,
 ): Worker {
-  let stopped = false
-  let asked = 0
+  let [isStopped, isWoken, asked] = [false, false, 0]
   let running: Promise<unknown> = Promise.resolve()
-  const round = () => {
-    running = running
-      .then(() => (stopped ? undefined : work(() => stopped)))
-      .catch(error => throttled.error({ err: error, work: name }, UNAVAILABLE))
+  let timer: NodeJS.Timeout | undefined
+  let [startedAt, nextAt] = [performance.now(), 0]
+
+  const plan = (at: number) => {
+    clearTimeout(timer)
+    nextAt = at
+    if (!isStopped) timer = setTimeout(start, Math.max(1, at - performance.now()))
+  }
+  const round = async () => {
+    ;[startedAt, isWoken] = [performance.now(), false]
+    const wait = await work(() => isStopped).catch(error => {
+      throttled.error({ err: error, work: name }, UNAVAILABLE)
+    })
+    plan(startedAt + Math.min(Number(wait) > 0 ? Number(wait) : soonestMs, isWoken ? soonestMs : everyMs))
+  }
+  const start = () => {
+    clearTimeout(timer)
+    nextAt = 0
+    running = running.then(() => (isStopped ? undefined : round()))
     return running
   }
-  const timer = setInterval(round, everyMs)
+  plan(startedAt + soonestMs)
   return {
-    wake() {},
+    wake() {
+      isWoken = true
+      if (startedAt + soonestMs < nextAt) plan(startedAt + soonestMs)
+    },
     runNow() {
       asked += 1
-      void round().then(() => {
+      void start().then(() => {
         asked -= 1
       })
     },
     activity: () => ({ busyAt: asked > 0 ? performance.now() : 0, idleAt: Number.POSITIVE_INFINITY }),
     async stop() {
-      stopped = true
-      clearInterval(timer)
+      isStopped = true
+      clearTimeout(timer)
       await running
     },
   }

@@ -21,7 +21,7 @@ import {
 } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import { createTraces } from './traces.ts'
-import { repeat, startSchedule, startWorker, type Worker } from './worker.ts'
+import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
  * Request budgets for polling, 66 requests per minute for all deliveries together. List requests get the largest share,
@@ -111,6 +111,12 @@ export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 500
+/**
+ * How often a relay finds out what is due, in addition to the due times, and reads the pauses that other relays persisted:
+ * while work is due but leased or paused, and otherwise.
+ */
+const SOONEST_MS = 500
+const LATEST_MS = 2_000
 const TRACES_MS = 2_000
 
 interface WorkersDeps {
@@ -127,18 +133,15 @@ interface WorkersDeps {
 export function startWorkers(deps: WorkersDeps): Worker[] {
   const { config, store, github, engine, pauses, log, throttled } = deps
   const { tracing } = config
-  // One query finds out what is due, and reads the pauses that other relays persisted.
-  const schedule = startSchedule(async () => {
+  const findDue = async () => {
     const now = store.clock()
     const [due, active] = await Promise.all([store.nextDue(), store.activePauses(now)])
     pauses.add(active)
-    const waits = WORK.map(kind => {
-      const wait = (due[kind] ?? Number.POSITIVE_INFINITY) - now
-      if (wait <= 0) byWork[kind].wake()
-      return wait
-    })
+    const waits = WORK.map(kind => (due[kind] ?? Number.POSITIVE_INFINITY) - now)
+    for (const [i, kind] of WORK.entries()) if ((waits[i] ?? 0) <= 0) byWork[kind].wake()
     return Math.min(...waits)
-  }, throttled)
+  }
+  const schedule = repeat('due work', LATEST_MS, throttled, findDue, SOONEST_MS)
   const onEmpty = schedule.wake
   const byWork: Record<Work, Worker> = {
     dispatch: startWorker(

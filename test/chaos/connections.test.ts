@@ -2,16 +2,17 @@ import { once } from 'node:events'
 import { Agent, createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { limitConnections } from '../../relay/http/server.ts'
+import { limitConnections, oneAtATime } from '../../relay/http/server.ts'
 
 test('a sender that exceeds the connection limit loses only its own connections', async () => {
   const MOST = 20
   const waiting: (() => void)[] = []
-  const server = createServer((request, response) => {
+  const requests = oneAtATime(() => {})
+  const server = createServer(requests.options, (request, response) => {
     if (request.url === '/slow') waiting.push(() => response.end('slow'))
     else response.end('quick')
   })
-  limitConnections(server, MOST)
+  limitConnections(server, MOST, requests.isBusy)
   server.listen(0, '0.0.0.0')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { startSchedule, startWorker } from '../../relay/workers/worker.ts'
+import { repeat, startWorker } from '../../relay/workers/worker.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 
 interface Claim {
@@ -98,15 +98,16 @@ test('checks for due work when it becomes due, half a second after a wake-up, an
   const start = performance.now()
   const waits = [Number.POSITIVE_INFINITY, 700, 0]
   const checks: number[] = []
-  const schedule = startSchedule(async () => {
+  const check = async () => {
     checks.push(performance.now() - start)
     return waits.shift() ?? Number.POSITIVE_INFINITY
-  }, log)
-  await vi.advanceTimersByTimeAsync(5_600)
-  expect(checks).toEqual([0, 2_000, 2_700, 3_200, 5_200])
+  }
+  const schedule = repeat('test', 2_000, log, check, 500)
+  await vi.advanceTimersByTimeAsync(6_100)
+  expect(checks).toEqual([500, 2_500, 3_200, 3_700, 5_700])
   schedule.wake()
   await vi.advanceTimersByTimeAsync(300)
   await schedule.stop()
   await vi.advanceTimersByTimeAsync(5_000)
-  expect(checks.slice(5)).toEqual([5_700])
+  expect(checks.slice(5)).toEqual([6_200])
 })
