@@ -1,5 +1,4 @@
 import { hkdfSync } from 'node:crypto'
-import { jwtVerify, SignJWT } from 'jose'
 import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
@@ -218,6 +217,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
 
   return {
     async mint({ delivery, runId, runAttempt }) {
+      const { SignJWT } = await import('jose')
       const now = Math.floor(clock() / 1000)
       const expires = now + Math.ceil(lifetimeMs / 1000)
       const token = await new SignJWT({ run_id: runId, run_attempt: runAttempt })
@@ -233,7 +233,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
       if (token === null) throw refuse('there is no bearer token')
       if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
       try {
-        const { payload } = await jwtVerify(token, key, {
+        const { payload } = await (await import('jose')).jwtVerify(token, key, {
           algorithms: ['HS256'],
           typ: TYPE,
           audience,

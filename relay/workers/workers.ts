@@ -111,10 +111,7 @@ export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 500
-/**
- * How often a relay finds out what is due, in addition to the due times, and reads the pauses that other relays persisted:
- * while work is due but leased or paused, and otherwise.
- */
+/** How often, besides at due times, a relay finds out what is due and reads others' pauses: while work is due, and otherwise. */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000
