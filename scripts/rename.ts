@@ -36,6 +36,4 @@ for (const file of execFileSync('git', ['ls-files', '-z', ':!action/dist'], { en
   writeFileSync(file, renamed, 'latin1')
   count++
 }
-console.log(
-  `${current} is now ${owner} in ${count} files. Next: npm run build && npm run picture, then commit the result.`,
-)
+console.log(`${current} is now ${owner} in ${count} files. Commit the result.`)

@@ -74,10 +74,11 @@ const settings = {
   RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   HOST: '127.0.0.1',
 }
+// Before the relay starts, because it blocks the fakes.
+prepare()
 const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, () => {})
 let failures = 0
 try {
-  prepare()
   const asked = process.argv.slice(2)
   for (const page of pages.filter(each => asked.length === 0 || asked.includes(each))) {
     for (const body of bodies(page)) tryBody(page, body)
