@@ -88,7 +88,7 @@ async function fromRelay(
   } catch (error) {
     const { kind, message } = error as PortError
     const unasked = (names: string) => `The relay could not be asked for ${names}: ${message}`
-    return { ...nothing, withheld: encrypted, refusal: kind === 'ended' ? noLonger : unasked }
+    return { ...nothing, withheld: encrypted, refusal: kind === 'finished' ? noLonger : unasked }
   }
 }
 
@@ -135,7 +135,7 @@ export async function knownSecrets(
   if (relay) {
     if (encrypted.length === 0 && !truncated.includes('encrypted')) return { secrets: [], all: true }
     const given = await relay.inputs().catch((error: PortError) => error)
-    if (given instanceof Error) return { secrets: [], all: false, finished: given.kind === 'ended' }
+    if (given instanceof Error) return { secrets: [], all: false, finished: given.kind === 'finished' }
     const whole = { ...payload, port: { ...payload.port, ...given.payload } }
     return known(decryptInputs(whole, inputs, given.secrets), decrypted)
   }

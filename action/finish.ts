@@ -173,7 +173,7 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
 }
 
 /** The run accepts no more reports. Rejected credentials don't count, because they may be accepted a moment later. */
-const SETTLED: PortErrorKind[] = ['ended', 'synchronized', 'unknown_run']
+const SETTLED: PortErrorKind[] = ['finished', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {
   if (error instanceof QuotaError) return `${countLines(lines - error.linesSent)} of the log left out`

@@ -13,7 +13,7 @@ export type Verdict =
  * @param githubRunId the id of this workflow run; re-runs keep the id
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
-  if (state.ended) {
+  if (state.finished) {
     return {
       verdict: 'silent',
       message:

@@ -2,10 +2,10 @@ import { closeSync, readSync } from 'node:fs'
 import type { LogLine } from '../port/types.ts'
 import type { EntitiesSent, Progress } from './progress/process.ts'
 import { NO_ENTITIES_SENT, NOTHING_SENT, stopProgress } from './progress/process.ts'
-import type { JobFiles } from './runner/files.ts'
 import {
   type FileLine,
   firstLine,
+  type JobFiles,
   linesBefore,
   nextMark,
   openFile,
@@ -14,9 +14,10 @@ import {
   readPiece,
   sizeOf,
   splitLines,
+  takeMasks,
 } from './runner/files.ts'
 import { describeMistake, type Runner, type Topic } from './runner/runner.ts'
-import { type Redact, takeMasks } from './secrets/redact.ts'
+import type { Redact } from './secrets/redact.ts'
 import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 

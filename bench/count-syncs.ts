@@ -34,15 +34,15 @@ const syncs = readFileSync(trace, 'utf8')
   .split('\n')
   .filter(line => / = 0\b/.test(line))
   .map(line => Number(/\d+\.\d+/.exec(line)?.[0]) * 1000)
-const proved = spans.filter(({ sentAt, answeredAt }) => syncs.some(at => at >= sentAt && at <= answeredAt))
+const proved = spans.filter(({ sentAt, respondedAt }) => syncs.some(at => at >= sentAt && at <= respondedAt))
 console.log(
   `${spans.length} webhooks one after the other, ${syncs.length} fsync or fdatasync; ` +
-    `${proved.length} were answered after a sync that began when they had been sent`,
+    `${proved.length} got their response after a sync that started after they had been sent`,
 )
 if (proved.length < spans.length) process.exitCode = 1
 
-/** When each was sent, and when it was answered; milliseconds since 1970, as strace has them. */
-async function sendOneByOne(): Promise<{ sentAt: number; answeredAt: number }[]> {
+/** When each was sent, and when its response arrived, in milliseconds since 1970, as strace prints them. */
+async function sendOneByOne(): Promise<{ sentAt: number; respondedAt: number }[]> {
   const { hostname: host, port } = new URL(relay.url)
   const socket = connect({ host, port: Number(port), noDelay: true })
   await once(socket, 'connect')
@@ -53,7 +53,7 @@ async function sendOneByOne(): Promise<{ sentAt: number; answeredAt: number }[]>
     const sentAt = now()
     socket.write(request)
     await once(socket, 'data')
-    spans.push({ sentAt, answeredAt: now() })
+    spans.push({ sentAt, respondedAt: now() })
     await sleep(20)
   }
   socket.destroy()

@@ -13,7 +13,7 @@ const DELIVERIES = 10_000
 const REPOSITORIES = 100
 const LONGEST_MS = 120_000
 
-/** Dispatches a second of 10,000 deliveries that wait in 100 repositories, where GitHub answers at once and no rate is set. */
+/** Dispatches per second of 10,000 deliveries that wait in 100 repositories, if GitHub responds immediately and no rate is set. */
 export async function drain(): Promise<number> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   const path = join(folder.path, 'relay.db')

@@ -37,7 +37,7 @@ export interface Idle {
   goal: string
 }
 
-/** What a relay costs while nothing happens, with GitHub and Port reachable. All run at once: they hardly do anything. */
+/** What an idle relay costs, with GitHub and Port reachable. All relays run at the same time, because they do little. */
 export async function idle(createDatabase: () => Promise<string>): Promise<Idle[]> {
   return await Promise.all(CASES.map(each => measure(each, createDatabase)))
 }

@@ -12,12 +12,12 @@ const WARM_UP_S = 2
 /** The case that the goals are of is measured longer, first of all. */
 const MAIN_S = 3
 const CASE_S = 1
-/** More than any server answers in a second; each webhook is sent once. */
+/** More than any server handles in a second; each webhook is sent once. */
 const MOST_PER_SECOND = 100_000
 
 interface Case {
   connections: number
-  /** Of the body, bytes. */
+  /** The size of the body in bytes. */
   size: number
 }
 
@@ -83,7 +83,7 @@ const SERVERS = {
 
 type ServerName = keyof typeof SERVERS
 const NAMES = Object.keys(SERVERS) as ServerName[]
-/** No server that does more can be faster: each of these must not be beaten by the ones after the colon. */
+/** A server that does more can't be faster: each of these must not be slower than those after the colon. */
 const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
   hono: NAMES.filter(name => name !== 'hono'),
   groupCommit: ['sqlite', 'npx', 'image', 'insert'],

@@ -12,7 +12,7 @@ const TOKEN = randomBytes(16).toString('hex')
 const ROUNDS = 21
 const STEP = 20_000
 
-/** By what was asked for, the median time of the whole answer over a socket, milliseconds. */
+/** The median time of the whole response over a socket in milliseconds, by request. */
 export type ListTimes = Record<string, number>
 
 /** The times of lists and of one delivery, in the API and the dashboard, by a relay that has so many deliveries. */

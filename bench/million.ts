@@ -86,7 +86,7 @@ const DISPATCHED: Transition = {
   history: { type: 'dispatchAccepted', details: { attempt: 1 } },
 }
 
-/** Leaves the store as it was, but for what it took in, which is finished then. */
+/** Leaves the store unchanged, except for the deliveries that it added and finished. */
 async function measure(db: Backend): Promise<Rates> {
   const store = createStore(db, 0)
   const now = Date.now()

@@ -39,7 +39,7 @@ export async function stopServer({ child }: Pick<Server, 'child'>): Promise<void
 /** The system's clock ticks are of 10 ms wherever Node runs on Linux. */
 const TICK_US = 10_000
 
-/** CPU time that a process has used, all of its threads, in microseconds; NaN where the system has no /proc. */
+/** CPU time of all threads of a process, in microseconds; NaN if the system has no /proc. */
 export function cpuTime(pid: number | undefined): number {
   try {
     // The name, in brackets, may hold spaces.

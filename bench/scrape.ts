@@ -17,7 +17,7 @@ const STATES = { finished: 700_000, failed: 100_000, queued: 150_000, dispatched
 const MESSAGES = 100_000
 const STEP = 5_000
 
-/** Milliseconds from the request to the whole answer of a scrape of `/metrics`, by a relay on a database of a million deliveries. */
+/** Milliseconds from the request to the whole response of a scrape of `/metrics`, by a relay with a database of a million deliveries. */
 export async function scrapes(database: string, settle: () => Promise<void>): Promise<Spread> {
   const config = readConfig({ ...relayEnvironment(database), RELAY_VIEW_TOKEN: TOKEN })
   const backend = await openBackend(config.database)
@@ -40,7 +40,7 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   return spread(times)
 }
 
-/** @returns whether the answer has the series of the database */
+/** @returns whether the response has the series of the database */
 async function scrape(port: number): Promise<boolean> {
   const headers = { authorization: `Bearer ${TOKEN}` }
   const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })

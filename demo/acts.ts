@@ -5,9 +5,9 @@ export interface Act {
   title: string
   /** The definition of the action in Port, from `examples/`. */
   action: string
-  /** What the person typed in Port. */
+  /** What the user entered in Port. */
   inputs: JsonObject
-  /** Of the action that runs on it. */
+  /** The entity of the action. */
   entity?: string
   /** Entities that Port should show for the run: blueprint, title, relations. */
   reports?: string[]
@@ -15,7 +15,7 @@ export interface Act {
   query?: Record<string, string>
   /** Variables that the relay is started again with. */
   relay?: Record<string, string>
-  /** The person ends the run in Port while the workflow run waits for a runner. */
+  /** The user cancels the run in Port while the workflow run waits for a runner. */
   isCancelled?: true
   /** No workflow listens. */
   startsNothing?: true
@@ -81,7 +81,7 @@ export const acts: Act[] = [
     label: 'Succeeded',
   },
   {
-    title: 'Act five: a person ends the run in Port, and its workflow run on GitHub is cancelled',
+    title: 'Act five: a user cancels the run in Port, and its workflow run on GitHub is canceled',
     ...RELEASE,
     isCancelled: true,
     status: 'FAILURE',

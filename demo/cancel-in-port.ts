@@ -44,7 +44,7 @@ export async function cancelInPort(
   const delivery = String(response.body.delivery ?? '').slice(0, 18)
   if (response.status !== 202)
     throw new Error(`The relay responded with ${response.status}: ${response.body.detail}`)
-  note('relay', delivery, 'verifies the signature, cancels the delivery, answers 202')
+  note('relay', delivery, 'verifies the signature, cancels the delivery, responds with 202')
 
   const isCancelled = ({ runId }: { runId: number }) => runId === github.workflowDispatches.at(-1)?.runId
   await wait(() => github.cancellations.some(isCancelled), 'GitHub cancels the workflow run')

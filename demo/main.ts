@@ -20,7 +20,7 @@ const USAGE = `npm run demo [-- [--oidc] [--open] [--relay NAME=VALUE …]]
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
 const BINDINGS: Record<string, (run: number) => string> = {
-  response: run => `binds run ${run}, which GitHub's answer names`,
+  response: run => `binds run ${run}, which GitHub's response names`,
   report: run => `verifies GitHub's OIDC token of run ${run}, accepts its reports`,
   port: run => `binds run ${run}, which Port's run names`,
   title: run => `binds run ${run}, whose title has the id of Port's run`,

@@ -34,7 +34,7 @@ export interface System {
   folder: string
   /** Stops the relay and starts it on the same database, with these variables laid over its environment. */
   restartRelay(variables: Record<string, string>): Promise<void>
-  /** Ends all of it and removes the folder; throws where the relay did not stop by itself. */
+  /** Stops everything and removes the folder. Throws if the relay didn't stop by itself. */
   close(): Promise<void>
 }
 

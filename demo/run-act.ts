@@ -11,7 +11,7 @@ import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
 const EXAMPLES = join(import.meta.dirname, '../examples')
-/** An act takes a second, or, where nothing listens, a few more than RELAY_START_TIMEOUT. */
+/** An act takes a second. If no workflow listens, it takes a few seconds more than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
 
 /**
@@ -53,9 +53,9 @@ export async function runAct(
     const delivery = String(response.delivery ?? '').slice(0, 18)
     if (status !== 202) {
       note('relay', delivery, `✗ refuses the webhook with ${status}:\n${response.detail}`)
-      return [`${act.title}: the relay answered ${status}: ${response.detail}`]
+      return [`${act.title}: the relay responded with ${status}: ${response.detail}`]
     }
-    note('relay', delivery, 'verifies the signature, persists the delivery, answers 202')
+    note('relay', delivery, 'verifies the signature, persists the delivery, responds with 202')
     if (act.isCancelled) await cancelInPort(run, system, timeline, signal)
     const isOver = () =>
       run.status !== 'IN_PROGRESS' && (act.startsNothing || system.bound.has(String(response.delivery)))
@@ -71,7 +71,7 @@ export async function runAct(
 export const readAction = async (act: Act) =>
   JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as PortAction
 
-/** The webhook's address without its origin, with what the act adds to it. */
+/** The webhook's address without its origin, with the act's additions. */
 function addressOf({ invocationMethod }: PortAction, { query = {} }: Act): string {
   const url = new URL(invocationMethod.url)
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
@@ -83,7 +83,7 @@ async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void
   while (!isOver() && Date.now() < limit) await sleep(20, undefined, { signal })
 }
 
-/** Where the run in Port differs from how the act should end, a sentence each. */
+/** The differences between the run in Port and the act's expected result, one sentence each. */
 export function judge(
   act: Act,
   run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>,
@@ -103,7 +103,7 @@ export function judge(
   ]
 }
 
-/** What a person sees when they open the run in Port. */
+/** What a user sees who opens the run in Port. */
 function portPage(run: PortRun, reports: string[]): string[] {
   const rows = [
     ['Run', `${run.id}  ${run.action}`],

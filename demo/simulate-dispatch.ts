@@ -11,7 +11,7 @@ import type { Timeline } from './timeline.ts'
 /** GitHub takes some seconds to find a runner; this is a little of that. */
 const START_MS = 700
 
-/** What was dispatched, and the workflow that it starts. */
+/** The dispatch, and the workflow that it starts. */
 interface Started {
   /** On the timeline: Port's run, or the workflow run. */
   id: string
@@ -21,7 +21,7 @@ interface Started {
   name: string
   event: RunOptions['event']
   ref: string
-  /** Undefined where nothing listens. */
+  /** Undefined if no workflow listens. */
   findRun: () => GitHubRun | undefined
 }
 
@@ -111,7 +111,7 @@ export function simulateDispatch(
       const name = basename(workflow)
       note(
         `run ${runId}`,
-        `accepts workflow_dispatch of ${name} on “${ref}”, answers with its run\nwith the inputs ${Object.keys(inputs).join(', ')}`,
+        `accepts workflow_dispatch of ${name} on “${ref}”, responds with its run\nwith the inputs ${Object.keys(inputs).join(', ')}`,
         at,
       )
       start({

@@ -22,7 +22,7 @@ export interface LogLine {
 export interface Relay {
   url: string
   pid: number
-  /** Ends it as a platform does, with SIGTERM, and resolves with its exit code; null where it had to be killed. */
+  /** Stops it like a platform, with SIGTERM, and resolves with its exit code; null if it had to be killed. */
   stop(): Promise<number | null>
 }
 

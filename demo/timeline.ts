@@ -12,10 +12,10 @@ interface Entry {
 }
 
 export interface Timeline {
-  /** A new act, whose time begins now. */
+  /** A new act, whose time starts now. */
   start(title: string): void
   add(entry: Entry): void
-  /** Lines of their own, below everything that has happened. */
+  /** Separate lines below everything that has happened. */
   print(lines: string[]): void
 }
 

@@ -8,9 +8,9 @@ const OFTEN_MS = 20
 export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
   let seen = port.requests.length
   const path = `/v1/actions/runs/${runId}`
-  const poll = (answeredOnly: boolean) => {
+  const poll = (respondedOnly: boolean) => {
     for (const { at, method, path: asked, body, status } of port.requests.slice(seen)) {
-      if (status === undefined && answeredOnly) return
+      if (status === undefined && respondedOnly) return
       seen += 1
       if (method === 'GET' || (asked !== path && asked !== `${path}/logs`)) continue
       const message = asked === path ? change(body as JsonObject) : log(body as JsonObject)

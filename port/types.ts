@@ -84,7 +84,7 @@ export interface RunUpdate {
 /** A run, as Port returns it. */
 export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
-  ended: boolean
+  finished: boolean
   externalRunId: string | null
   /** Whether a user canceled the Port workflow, which waits for this node run to finish. */
   cancelling?: boolean

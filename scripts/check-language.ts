@@ -36,10 +36,27 @@ const RULES: Rule[] = [
   [/\b(?:the|a|closed) gate\b/i, '"rate-limit pause"'],
   [/\btrouble\b/i, '"error", "failure"'],
   [/\bplayer\b/i, '"simulator"'],
+  [/\banswer(?:s|ed|ing)?\b(?! (?:the|this|that|what|which|how|where) )/i, '"response", "responds with"'],
 ]
 
-/** Pages, and the comments and texts of a source file, by line. */
-function proseOf(file: string): [line: number, text: string][] {
+/** Words of identifiers → what the glossary calls it. `answerFor` has the words "answer" and "for". */
+const IDENTIFIERS = new Map([
+  ...(['answer', 'answers', 'answered'] as const).map(word => [word, '"response"'] as const),
+  ['beside', '"next to"'],
+  ['companion', '"progress reporter"'],
+  ['gate', '"rate-limit pause"'],
+  ['trouble', '"error"'],
+  ['doubt', '"ambiguous"'],
+  ['thief', '"attacker"'],
+])
+const wordsOf = (identifier: string) =>
+  identifier.split(/(?<=[a-z\d])(?=[A-Z])|_/).map(word => word.toLowerCase())
+
+/** Pages, and the comments and texts of a source file, by line. Reports its identifiers that have another name. */
+function proseOf(
+  file: string,
+  report: (line: number, found: string, instead: string) => void,
+): [line: number, text: string][] {
   const text = readFileSync(join(root, file), 'utf8')
   if (file.endsWith('.md')) return text.split('\n').map((line, index) => [index + 1, line])
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
@@ -54,6 +71,10 @@ function proseOf(file: string): [line: number, text: string][] {
     if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
       if (/\w \w+ \w/.test(node.text)) add(node.getStart(), node.text)
     }
+    if (ts.isIdentifier(node)) {
+      const old = wordsOf(node.text).find(word => IDENTIFIERS.has(word))
+      if (old) report(lineAt(node.getStart()), node.text, IDENTIFIERS.get(old)!)
+    }
     ts.forEachChild(node, visit)
   }
   visit(source)
@@ -64,18 +85,18 @@ const given = process.argv.slice(2)
 const files =
   given.length > 0
     ? given
-    : globSync(['*.md', 'docs/*.md', 'examples/**/*.md', '{relay,action,port,tools}/**/*.ts'], {
+    : globSync(['*.md', 'docs/*.md', 'examples/**/*.md', '{relay,action,port,tools,bench,demo}/**/*.ts'], {
         cwd: root,
         exclude: ['**/dist/**', 'CHANGELOG.md'],
       })
 let count = 0
 for (const file of files.toSorted()) {
-  for (const [line, prose] of proseOf(file)) {
-    for (const [pattern, instead] of RULES) {
-      if (!pattern.test(prose)) continue
-      console.error(`${file}:${line}: ${prose.trim().slice(0, 120)}\n  write ${instead}`)
-      count++
-    }
+  const report = (line: number, found: string, instead: string) => {
+    console.error(`${file}:${line}: ${found.trim().slice(0, 120)}\n  write ${instead}`)
+    count++
+  }
+  for (const [line, prose] of proseOf(file, report)) {
+    for (const [pattern, instead] of RULES) if (pattern.test(prose)) report(line, prose, instead)
   }
 }
 console.log(`${count} constructions to rewrite in ${files.length} files`)

@@ -8,7 +8,7 @@
  *
  * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
- * Writes tools/simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, answers } },
+ * Writes tools/simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, responses } },
  * components: { schemas } }`, all of it JSON Schema as ajv takes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -223,7 +223,7 @@ function cutRoute(operation: Operation, api: OpenApi, seen: Set<string>): Json {
       properties: Object.fromEntries(query.map(({ name, schema }) => [name, cutSchema(schema, known, seen)])),
     }
   }
-  route.answers = Object.fromEntries(
+  route.responses = Object.fromEntries(
     Object.entries(operation.responses ?? {}).map(([status, response]) => [
       status,
       cutSchema(bodyOf(response) ?? {}, known, seen),

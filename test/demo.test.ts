@@ -68,7 +68,7 @@ function isRunning(pid: number): boolean {
 /** The events of each act, regardless of what reports them. */
 const LOOP = [
   'Port: sends the webhook, POST /webhook, signed with the client secret',
-  'relay: verifies the signature, persists the delivery, answers 202',
+  'relay: verifies the signature, persists the delivery, responds with 202',
   'GitHub: accepts repository_dispatch “deploy_service” for acme/shop',
   expect.stringMatching(/^GitHub: starts deploy\.yml, job deploy, as “deploy_service r_\w+”$/),
   'runner: ✓ Run org/port-webhook-action@v1',
@@ -81,9 +81,9 @@ const LOOP = [
 const RELEASE = [
   'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
   expect.stringMatching(
-    /^GitHub: accepts workflow_dispatch of release\.yml on “release”, answers with its run$/,
+    /^GitHub: accepts workflow_dispatch of release\.yml on “release”, responds with its run$/,
   ),
-  expect.stringMatching(/^relay: binds run \d+, which GitHub's answer names$/),
+  expect.stringMatching(/^relay: binds run \d+, which GitHub's response names$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
 /** A user cancels the run in Port. */
@@ -91,7 +91,7 @@ const CANCEL = [
   'GitHub: queues release.yml: no runner is free',
   'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
   'Port: runs the automation “Cancel the workflow run”:',
-  'relay: verifies the signature, cancels the delivery, answers 202',
+  'relay: verifies the signature, cancels the delivery, responds with 202',
   'GitHub: is asked to cancel the workflow run, and ends it as cancelled',
 ]
 const TYPO = [

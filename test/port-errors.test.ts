@@ -16,8 +16,13 @@ describe('errors from Port have one of a few kinds and a message that says what 
     const ended = port.createRun()
     port.endRun(ended.id, 'SUCCESS')
     const synchronized = port.createRun({ synchronized: true })
-    expect(await failure(client.run(ended.id).log([info('x')]))).toMatchObject({ kind: 'ended', status: 422 })
-    expect(await failure(client.run(ended.id).update({ statusLabel: 'x' }))).toMatchObject({ kind: 'ended' })
+    expect(await failure(client.run(ended.id).log([info('x')]))).toMatchObject({
+      kind: 'finished',
+      status: 422,
+    })
+    expect(await failure(client.run(ended.id).update({ statusLabel: 'x' }))).toMatchObject({
+      kind: 'finished',
+    })
     const sync = await failure(client.run(synchronized.id).update({ conclusion: 'success' }))
     expect(sync).toMatchObject({ kind: 'synchronized', status: 422, temporary: false })
     const unknown = await failure(client.run('r_nobody').read())
@@ -110,7 +115,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
     }
     expect(await told(409, 'Busy')).toMatchObject({ kind: 'unreachable', status: 409, temporary: true })
     expect(await told(425, 'Too early')).toMatchObject({ kind: 'unreachable', status: 425 })
-    expect(await told(409, 'Run already finished')).toMatchObject({ kind: 'ended' })
+    expect(await told(409, 'Run already finished')).toMatchObject({ kind: 'finished' })
   })
 
   test.each([
@@ -196,8 +201,8 @@ describe('errors from Port have one of a few kinds and a message that says what 
       const message = `${'x'.repeat(297)}${secret} and more`
       port.fail({ status: 422, body: { ok: false, error: 'run_exhausted', message } })
       const error = await failure(client.run(id).log([info('x')]))
-      expect(error.message).toContain(`(***: ${'x'.repeat(297)}***): run ${id} has already ended.`)
-      expect(error.kind).toBe('ended')
+      expect(error.message).toContain(`(***: ${'x'.repeat(297)}***): run ${id} has already finished.`)
+      expect(error.kind).toBe('finished')
     }
   })
 })
@@ -222,9 +227,9 @@ describe('the result of a run is given up only if Port itself refuses it:', () =
     [422, { message: 'already finished' }, 'unreachable', true],
     [422, { error: 'run_exhausted' }, 'unreachable', true],
     [422, { error: 'run_synchronized_error', message: 'The run is synchronous' }, 'unreachable', true],
-    [422, { ok, error: 'run_exhausted' }, 'ended', false],
-    [400, { ok, error: 'run_exhausted' }, 'ended', false],
-    [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'ended', false],
+    [422, { ok, error: 'run_exhausted' }, 'finished', false],
+    [400, { ok, error: 'run_exhausted' }, 'finished', false],
+    [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'finished', false],
     [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
     [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
     [413, { message: 'Payload Too Large' }, 'refused', false],

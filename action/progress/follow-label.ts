@@ -1,8 +1,8 @@
 import type { JsonObject, RunUpdate } from '../../port/types.ts'
 import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'
-import { readLogFile, sizeOf } from '../runner/files.ts'
+import { readLogFile, sizeOf, takeMasks } from '../runner/files.ts'
 import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
-import { type Redact, takeMasks } from '../secrets/redact.ts'
+import type { Redact } from '../secrets/redact.ts'
 import { readRunFile } from '../steps/run.ts'
 import type { FollowedJob, Following } from './process.ts'
 

@@ -253,7 +253,7 @@ function readRun(run: JsonObject): RunState {
   return {
     ...UNREAD,
     status: typeof run.status === 'string' ? (run.status as RunState['status']) : 'unknown',
-    ended: run.ended === true,
+    finished: run.ended === true,
     externalRunId: typeof run.external_run_id === 'string' ? run.external_run_id : null,
     synchronized: run.synchronized === true,
   }

@@ -208,7 +208,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   // A 413 is reliable even if a gateway sends it, because the body is too large for the gateway.
   if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
-  if (status === 410) throw new PortError('ended', head, { status })
+  if (status === 410) throw new PortError('finished', head, { status })
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
@@ -243,7 +243,7 @@ export function reportFailure(
 ): Outlook {
   const kind = error instanceof PortError ? error.kind : null
   const message = error instanceof Error ? error.message : String(error)
-  if (kind === 'ended' || kind === 'synchronized') {
+  if (kind === 'finished' || kind === 'synchronized') {
     core.notice(`No further updates are sent to Port: ${message}`)
     return 'settled'
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { cpuTime, type Server } from '../processes.ts'
 import { type Webhooks, writeFiles } from './webhooks.ts'
 
-/** What one run of the load generator has shown. */
+/** The result of one run of the load generator. */
 export interface Figures {
   perSecond: number
   /** CPU time of the server, all of its threads, for each request, in microseconds. */
@@ -19,7 +19,7 @@ export interface Figures {
 
 export interface Generator {
   name: string
-  /** Sends webhooks that were not sent yet for a time, over so many connections. */
+  /** Sends unsent webhooks for a period, over this many connections. */
   run(server: Server, webhooks: Webhooks, connections: number, seconds: number): Promise<Figures>
 }
 
@@ -28,14 +28,14 @@ interface Result {
   durationMs: number
   p50: number
   p99: number
-  /** Not answered with 2xx. */
+  /** Got a response other than 2xx. */
   refused: number
-  /** Not answered. */
+  /** Got no response. */
   failed: number
   generatorCpuUs: number
 }
 
-/** `wrk`, which is written in C, where it is installed; else a generator in Node, at three times the cost. */
+/** `wrk`, which is written in C, if it is installed; otherwise a generator in Node, at three times the cost. */
 export function chooseGenerator(): Generator {
   const version = spawnSync('wrk', ['-v'], { encoding: 'utf8' }).stdout ?? ''
   const isThere = version.startsWith('wrk')
@@ -47,9 +47,9 @@ export function chooseGenerator(): Generator {
       const result = await send(server.url, webhooks, connections, seconds)
       const used = cpuTime(server.child.pid) - before
       const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
-      // Requests that are pending when the time is over don't count.
+      // Requests that are pending when the time is up don't count.
       if (refused > 0 || failed > 0)
-        throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} not answered`)
+        throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} got no response`)
       webhooks.next += requests + connections
       return {
         perSecond: (requests * 1000) / durationMs,

@@ -51,7 +51,7 @@ export function signWebhook(body: string, secret: string): Record<string, string
   return { 'x-port-timestamp': timestamp, 'x-port-signature': `v1,${signature}` }
 }
 
-/** The next webhook as bytes of HTTP/1.1; null where all are sent. */
+/** The next webhook as bytes of HTTP/1.1; null when all are sent. */
 export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | null {
   const at = webhooks.next * LINE_LENGTH
   if (at >= webhooks.lines.length) return null

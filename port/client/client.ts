@@ -89,11 +89,11 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const pause = createRateLimitPause(clock)
 
   async function mint(): Promise<Token> {
-    const answer = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
-    const value = isObject(answer) ? answer.accessToken : null
-    if (typeof value !== 'string' || !isObject(answer)) throw notPort(`POST ${TOKEN_PATH}`)
+    const granted = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
+    const value = isObject(granted) ? granted.accessToken : null
+    if (typeof value !== 'string' || !isObject(granted)) throw notPort(`POST ${TOKEN_PATH}`)
     onToken?.(value)
-    const seconds = typeof answer.expiresIn === 'number' ? answer.expiresIn : 0
+    const seconds = typeof granted.expiresIn === 'number' ? granted.expiresIn : 0
     return { value, expiresAt: clock() + seconds * 1000 }
   }
 
@@ -137,9 +137,9 @@ export function createPortClient(options: PortClientOptions): PortClient {
   ): Promise<Json> {
     const what = `${method} ${path.replace(/\?.*/, '')}`
     pause.check(what)
-    let answer: { status: number; headers: { get(name: string): string | null }; text: string }
+    let response: { status: number; headers: { get(name: string): string | null }; text: string }
     try {
-      const response = await send(base + path, {
+      const sent = await send(base + path, {
         method,
         headers: {
           accept: 'application/json',
@@ -150,7 +150,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         ...(body && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(timeoutMs),
       })
-      answer = { status: response.status, headers: response.headers, text: await response.text() }
+      response = { status: sent.status, headers: sent.headers, text: await sent.text() }
     } catch (cause) {
       throw new PortError(
         'unreachable',
@@ -159,22 +159,22 @@ export function createPortClient(options: PortClientOptions): PortClient {
         { cause },
       )
     }
-    if (answer.status >= 300) {
+    if (response.status >= 300) {
       const hide = (text: string) =>
         [clientSecret, token].reduce<string>(
           (hidden, secret) => (secret ? hidden.replaceAll(secret, '***') : hidden),
           redact(text),
         )
       const call = { what, runId, host: new URL(base).host, settings, redact: hide }
-      const error = readPortError(call, answer, clock())
+      const error = readPortError(call, response, clock())
       if (error.kind === 'later') pause.limited(error.retryAt)
       throw error
     }
     pause.accepted()
     try {
-      return answer.text === '' ? null : JSON.parse(answer.text)
+      return response.text === '' ? null : JSON.parse(response.text)
     } catch {
-      throw notPort(what, answer.status)
+      throw notPort(what, response.status)
     }
   }
 
@@ -240,7 +240,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         await call('POST', tied, null, entity)
       } catch (error) {
         // Only linking failed: Port can't link an entity to a finished run. The entity itself can still be sent.
-        if (!(error instanceof PortError && error.kind === 'ended')) throw error
+        if (!(error instanceof PortError && error.kind === 'finished')) throw error
         await call('POST', path, null, entity)
       }
     },

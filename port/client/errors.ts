@@ -2,7 +2,7 @@ import { parseJson } from '../text.ts'
 import { isObject } from '../types.ts'
 
 /**
- * - `ended`: the run has already finished
+ * - `finished`: the run has already finished
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
  * - `unknown_run`: Port has no such run in this region and organization
  * - `credentials`: Port rejects the current token and a new token, or issues no token
@@ -12,7 +12,7 @@ import { isObject } from '../types.ts'
  * - `refused`: any other error; a retry helps only if a missing permission (403) is granted in the meantime
  */
 export type PortErrorKind =
-  | 'ended'
+  | 'finished'
   | 'synchronized'
   | 'unknown_run'
   | 'credentials'
@@ -131,7 +131,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     )
   }
   if (code === 'run_exhausted') {
-    return error('ended', `${call.runId === null ? 'the run' : `run ${call.runId}`} has already ended.`)
+    return error('finished', `${call.runId === null ? 'the run' : `run ${call.runId}`} has already finished.`)
   }
   if (call.runId !== null) {
     if (status === 404 && NOT_FOUND.test(code)) {
@@ -150,7 +150,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
       )
     }
     if (/already (finished|ended|completed)/i.test(message)) {
-      return error('ended', `run ${call.runId} has already ended.`)
+      return error('finished', `run ${call.runId} has already finished.`)
     }
     if (status === 409 || status === 404) {
       return error(

@@ -154,7 +154,7 @@ const STATUS: Record<string, RunState['status']> = {
 /** The state of a run whose state Port provides no endpoint for. */
 export const UNREAD: RunState = {
   status: 'unknown',
-  ended: false,
+  finished: false,
   externalRunId: null,
   synchronized: false,
   properties: null,
@@ -172,7 +172,7 @@ export function readNodeRun(response: Json): RunState {
   const states = [run.status, parent.status].map(String)
   return {
     ...UNREAD,
-    ended: states.includes('COMPLETED') || typeof run.endedAt === 'string',
+    finished: states.includes('COMPLETED') || typeof run.endedAt === 'string',
     cancelling: states.includes('CANCELLING'),
   }
 }
@@ -185,7 +185,7 @@ export function readRun(response: Json): RunState | null {
   const payload = isObject(run.payload) ? run.payload : {}
   return {
     status,
-    ended: ['success', 'failure', 'cancelled'].includes(status) || typeof run.endedAt === 'string',
+    finished: ['success', 'failure', 'cancelled'].includes(status) || typeof run.endedAt === 'string',
     externalRunId:
       typeof run.externalRunId === 'string' && run.externalRunId !== '' ? run.externalRunId : null,
     synchronized: payload.synchronized === true,

@@ -137,18 +137,18 @@ export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
   const shape = knownShape(body, isSpread)
   if (!shape) return readFlat(body, isSpread)
-  const beside = shape.rest.size === 0 ? NOTHING : readFlat(shape.rest, isSpread)
+  const flat = shape.rest.size === 0 ? NOTHING : readFlat(shape.rest, isSpread)
   return {
-    action: shape.action ?? beside.action,
-    operation: shape.operation ?? beside.operation,
-    blueprint: shape.blueprint ?? beside.blueprint,
-    entity: shape.entity ?? beside.entity,
-    inputs: [...beside.inputs, ...shape.inputs],
-    entered: shape.entered ?? (isSpread ? beside.entered : []),
-    own: [...(shape.own ?? []), ...beside.own, ...beside.entered],
-    encrypted: [...new Set([...(shape.encrypted ?? []), ...beside.encrypted])],
-    event: shape.event ?? beside.event,
-    trigger: shape.trigger ?? beside.trigger,
+    action: shape.action ?? flat.action,
+    operation: shape.operation ?? flat.operation,
+    blueprint: shape.blueprint ?? flat.blueprint,
+    entity: shape.entity ?? flat.entity,
+    inputs: [...flat.inputs, ...shape.inputs],
+    entered: shape.entered ?? (isSpread ? flat.entered : []),
+    own: [...(shape.own ?? []), ...flat.own, ...flat.entered],
+    encrypted: [...new Set([...(shape.encrypted ?? []), ...flat.encrypted])],
+    event: shape.event ?? flat.event,
+    trigger: shape.trigger ?? flat.trigger,
   }
 }
 

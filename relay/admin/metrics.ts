@@ -133,7 +133,7 @@ export function createMetrics(): Metrics {
   )
   const credentialOk = gauge(
     'credential_ok',
-    "1 where the last answer accepted the relay's credential, 0 where it is rejected; absent before the first answer",
+    "1 if the last response accepted the relay's credential, 0 if it was rejected; absent before the first response",
     ['side'],
   )
   const lastSuccess = gauge(
@@ -155,7 +155,7 @@ export function createMetrics(): Metrics {
   )
   const clockOffset = gauge(
     'github_clock_offset_seconds',
-    "GitHub's clock minus this machine's; NaN before GitHub's first answer",
+    "GitHub's clock minus this machine's; NaN before GitHub's first response",
   )
 
   function set({ stored, ...now }: ScrapeValues): void {

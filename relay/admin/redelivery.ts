@@ -84,7 +84,7 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redeli
       const reader = async () => {
         for (let next = waiting.shift(); next && performance.now() < deadline; next = waiting.shift()) {
           const run = await port.read(next)
-          if (run !== 'unread' && (run.ended || run.status !== 'unknown')) ends.set(next.id, run.ended)
+          if (run !== 'unread' && (run.finished || run.status !== 'unknown')) ends.set(next.id, run.finished)
         }
       }
       await Promise.all(Array.from({ length: READS }, reader))

@@ -32,14 +32,14 @@ export async function callAdmin(
   } catch (cause) {
     throw noRelay(base, cause)
   }
-  const answer = (await response.json().catch(() => ({}))) as { detail?: string }
-  if (response.status === 400 && answer.detail) throw new UsageError(answer.detail)
+  const result = (await response.json().catch(() => ({}))) as { detail?: string }
+  if (response.status === 400 && result.detail) throw new UsageError(result.detail)
   if (response.status === 401)
     throw new Error(
       `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the one that the relay was started with.`,
     )
-  if (!response.ok) throw new Error(answer.detail ?? `${base}${path} responded with ${response.status}.`)
-  return answer
+  if (!response.ok) throw new Error(result.detail ?? `${base}${path} responded with ${response.status}.`)
+  return result
 }
 
 /** URL of the relay that the environment describes, without a trailing slash. */

@@ -52,8 +52,8 @@ export const send = defineCommand({
     if ((file === undefined) === (values.action === undefined))
       throw new UsageError('send needs either FILE or --action NAME.')
     if (file !== undefined) {
-      const beside = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
-      if (beside) throw new UsageError(`--${beside} goes with --action: FILE is the whole body.`)
+      const extra = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
+      if (extra) throw new UsageError(`--${extra} goes with --action: FILE is the whole body.`)
     }
     if (values['dry-run'] && values.curl) throw new UsageError('--dry-run and --curl exclude each other.')
     if (values['event-type'] && values.workflow)

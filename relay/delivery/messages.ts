@@ -130,25 +130,25 @@ export function nextStep(
 ): NextStep {
   if (!failure) return { do: 'done' }
   const { message } = batch
-  const fate = fateOf(message, failure, age, retention)
-  const isRejected = fate === 'replace' || (fate === 'drop' && failure.kind === 'refused')
-  if (!isRejected) return { do: fate }
+  const decision = decideOnFailure(message, failure, age, retention)
+  const isRejected = decision === 'replace' || (decision === 'drop' && failure.kind === 'refused')
+  if (!isRejected) return { do: decision }
   const halves = maySplit ? halve(batch) : null
   if (halves) return { do: 'split', halves }
-  if (fate === 'drop' && !('log' in message)) return { do: 'drop' }
+  if (decision === 'drop' && !('log' in message)) return { do: 'drop' }
   return {
     do: 'replace',
     by: replacement(message, failure),
-    otherwise: fate === 'replace' ? 'retry' : 'drop',
+    otherwise: decision === 'replace' ? 'retry' : 'drop',
   }
 }
 
 /** After this time, the message itself could be the reason for Port's errors. */
 const STUCK_MS = 900_000
 
-function fateOf(message: Message, failure: PortFailure, age: number, retention: number) {
+function decideOnFailure(message: Message, failure: PortFailure, age: number, retention: number) {
   const { kind, status } = failure
-  if (kind === 'ended' || kind === 'synchronized' || age > retention) return 'drop'
+  if (kind === 'finished' || kind === 'synchronized' || age > retention) return 'drop'
   if (!isConclusion(message) && kind === 'refused' && CONTENT.includes(status ?? 0)) return 'drop'
   if (age <= STUCK_MS || status === null || kind === 'later') return 'retry'
   return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
@@ -177,7 +177,7 @@ function replacement(message: Message, { status }: PortFailure): Message {
 }
 
 const KINDS: Record<PortFailure['kind'], string> = {
-  ended: 'the run has finished',
+  finished: 'the run has finished',
   synchronized: 'the run is synchronous',
   unknown_run: "Port doesn't know the run: PORT_CLIENT_ID may belong to another organization",
   credentials: "Port rejects the organization's credentials",

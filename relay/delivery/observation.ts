@@ -200,9 +200,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     // A synchronous run finishes as soon as its webhook gets a response.
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
     // If GitHub rejected a cancellation, the unchanged result in Port doesn't trigger another one.
-    if (delivery.cancelSentAt === null && (port.cancelling || (port.ended && isCancelled)))
+    if (delivery.cancelSentAt === null && (port.cancelling || (port.finished && isCancelled)))
       return { kind: 'canceled in Port' }
-    if (port.ended) return { kind: 'finished in Port' }
+    if (port.finished) return { kind: 'finished in Port' }
   }
 
   const pollAgain = (at = Number.POSITIVE_INFINITY): Verdict => {

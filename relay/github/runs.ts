@@ -140,9 +140,9 @@ async function tagged<D, T>(
 /** Cancels workflow runs. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
 export interface RunControl {
   /** Cancels a run. Steps with `if: always()` and post steps still run. `ended`: the run has already finished. */
-  cancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+  cancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>
   /** Force-cancels a run that {@link RunControl.cancelRun} didn't stop. Nothing else runs, not even post steps. */
-  forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'ended'>
+  forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>
 }
 
 export function createRunControl(credential: Credential, policy: DispatchPolicy): RunControl {
@@ -160,7 +160,7 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
         if ('foreign' in response) throw new Error(response.foreign)
         return 'accepted'
       } catch (error) {
-        if (isFinished(error)) return 'ended'
+        if (isFinished(error)) return 'finished'
         throw error
       }
     })

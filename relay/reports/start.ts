@@ -187,7 +187,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
-      ended: read?.ended === true || !OPEN_STATES.includes(delivery.state),
+      ended: read?.finished === true || !OPEN_STATES.includes(delivery.state),
       synchronized: read?.synchronized ?? false,
       external_run_id: isPast ? null : (read?.externalRunId ?? null),
     }

@@ -22,12 +22,14 @@ export async function openStore(database: Config['database'], dispatchRate: numb
  *
  * @param mode `write` is required for {@link Store.ping}
  */
-export async function openStoreBeside(
+export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
 ): Promise<Pick<Store, 'list' | 'invocations' | 'ping' | 'close'>> {
   const backend =
-    database.kind === 'postgres' ? await openPostgres(database.url) : openSqliteBeside(database.path, mode)
+    database.kind === 'postgres'
+      ? await openPostgres(database.url)
+      : openSqliteForCommand(database.path, mode)
   return createStore(backend, 0)
 }
 
@@ -37,7 +39,7 @@ export function openBackend(database: Config['database']): Promise<Backend> {
 }
 
 /** @throws Node's error if the file doesn't exist */
-function openSqliteBeside(path: string, mode: 'read' | 'write'): Backend {
+function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   const refuse = async () => {
     throw new Error(`The database ${path} was opened for a command.`)

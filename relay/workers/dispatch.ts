@@ -85,22 +85,22 @@ export function createDispatch(
 }
 
 function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
-  const { response: answer } = outcome
+  const { response } = outcome
   switch (outcome.kind) {
     case 'accepted':
-      return { type: 'dispatchAccepted', attempt, run: outcome.run, response: answer }
+      return { type: 'dispatchAccepted', attempt, run: outcome.run, response }
     case 'rejected':
-      return { type: 'dispatchRejected', attempt, reason: outcome.reason, response: answer }
+      return { type: 'dispatchRejected', attempt, reason: outcome.reason, response }
     case 'deferred':
       return {
         type: 'dispatchDeferred',
         attempt,
         reason: outcome.reason,
         until: outcome.until,
-        response: answer,
+        response,
       }
     case 'response_lost':
-      return { type: 'responseLost', attempt, reason: outcome.reason, response: answer }
+      return { type: 'responseLost', attempt, reason: outcome.reason, response }
   }
 }
 
@@ -113,7 +113,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   if (found.runs.some(each => !each.past)) {
     await apply(delivery, { type: 'runsSeen', runs: found.runs, pollAt })
     // A synchronous run finishes as soon as its webhook gets a response.
-  } else if (typeof run === 'object' && run.ended && !run.synchronized && followsPort(delivery)) {
+  } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // Port names a run outside this repository, so the dispatch took effect.

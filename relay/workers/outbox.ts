@@ -115,7 +115,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
     }
-    if (failure && failure.kind !== 'ended') {
+    if (failure && failure.kind !== 'finished') {
       const what = isReplaced ? 'replaced' : 'dropped'
       log.warn({ ...about, ...describeFailure(failure) }, `a message to Port was ${what}`)
     }
@@ -184,6 +184,6 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (store.clock() - createdAt < LATE_MS) return false
     const state = await run.read()
     // For a node run, the status is unknown. The label about the dispatch is outdated by now.
-    return state.ended || state.externalRunId !== null || state.status === 'unknown'
+    return state.finished || state.externalRunId !== null || state.status === 'unknown'
   }
 }

@@ -131,7 +131,7 @@ test('a burst of lines is sent in batches, each line once, and a run that finish
     sleeps => sleeps === 9,
     () => {
       sent++
-      throw new PortError('ended', 'Over.')
+      throw new PortError('finished', 'Over.')
     },
   )
   expect(sent).toBe(1)

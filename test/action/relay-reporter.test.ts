@@ -161,7 +161,7 @@ test.each([400, 410, 413])(
     ])
     expect(results).toMatchObject([
       { status: 'fulfilled' },
-      { reason: { kind: status === 410 ? 'ended' : 'refused', status } },
+      { reason: { kind: status === 410 ? 'finished' : 'refused', status } },
       { status: 'fulfilled' },
     ])
     expect(messages(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
@@ -278,14 +278,14 @@ test('an expired token is replaced with another OIDC token, and a token that the
   expect(relay.masks).toContain('renewed')
 })
 
-test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'ended', boolean]>([
+test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boolean]>([
   [500, 'unreachable', true],
   [429, 'unreachable', true],
   [408, 'unreachable', true],
   [401, 'credentials', false],
   [403, 'credentials', false],
   [404, 'refused', false],
-  [410, 'ended', false],
+  [410, 'finished', false],
   [413, 'refused', false],
 ])(
   'the response %i from the relay is %s, but from a gateway it tells nothing about the report',

@@ -214,7 +214,7 @@ export async function simulate(options: {
       const one = cases.get(runId) as Case
       const open = () => {
         if (chance(0.02)) throw new PortError('unreachable', 'Port is away.', { status: 503 })
-        if (one.end || one.isReported) throw new PortError('ended', 'The run has ended.', { status: 422 })
+        if (one.end || one.isReported) throw new PortError('finished', 'The run has ended.', { status: 422 })
       }
       return {
         ...{ id: runId, kind: 'action_run' as const },
@@ -223,7 +223,7 @@ export async function simulate(options: {
           const ended = one.end !== null || one.isReported
           const status = ended ? ('success' as const) : ('in_progress' as const)
           const externalRunId = one.externalRunId === null ? null : String(one.externalRunId)
-          return { status, ended, externalRunId, synchronized: false, properties: null, body: null }
+          return { status, finished: ended, externalRunId, synchronized: false, properties: null, body: null }
         },
         async update(update: RunUpdate) {
           open()

@@ -36,7 +36,7 @@ function poll(
       elsewhere: false,
     },
     port: {
-      ...{ status: 'in_progress', ended: false, externalRunId: null },
+      ...{ status: 'in_progress', finished: false, externalRunId: null },
       ...{ synchronized: false, properties: null, body: null },
       ...port,
     },
@@ -77,11 +77,11 @@ test.each([
     'finishedInPort',
   ],
 ])('a result in Port %s', (_, runMore, portMore, verdict) => {
-  expect(poll('report', 20_000, runMore, { status: 'failure', ended: true, ...portMore })).toBe(verdict)
+  expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })
 
 test('cancels a node run if Port is canceling its workflow, but not if the node run is completed', () => {
   const node = { kind: 'node_run' as const }
   expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelRequested')
-  expect(poll('response', 20_000, {}, { ended: true }, node)).toBe('finishedInPort')
+  expect(poll('response', 20_000, {}, { finished: true }, node)).toBe('finishedInPort')
 })

@@ -34,7 +34,7 @@ function fate(message: Message, response: PortFailure, age: number): Fate {
 
 /** The fates of a log line, a label, and an entity; then of a conclusion. Each: immediately, and after 16 minutes. */
 const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
-  ['the run has finished', failure('ended', 422), ['drop', 'drop'], ['drop', 'drop']],
+  ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['400, refused', failure('refused', 400), ['drop', 'drop'], ['retry', 'replace']],
   ['413, refused', failure('refused', 413), ['drop', 'drop'], ['retry', 'replace']],

@@ -16,8 +16,8 @@ async function open(options: GitHubApiOptions = {}, clock = Date.now) {
 test('distinguishes a finished run from a run that cannot be canceled', async () => {
   const { api, github, run } = await open()
   api.setRun(run.id, { status: 'completed', conclusion: 'success' })
-  expect(await github.cancelRun('acme/shop', run.id)).toBe('ended')
-  expect(await github.forceCancelRun('acme/shop', run.id)).toBe('ended')
+  expect(await github.cancelRun('acme/shop', run.id)).toBe('finished')
+  expect(await github.forceCancelRun('acme/shop', run.id)).toBe('finished')
   const message = 'Cannot cancel a workflow re-run that has not yet queued.'
   api.fail({ status: 409, body: { message } })
   const soon = await github.cancelRun('acme/shop', run.id).catch(error => error)

@@ -356,11 +356,11 @@ test('accepts a response that has the run id but no URL of the run', async () =>
 describe('a workflow_dispatch without a response from GitHub', () => {
   const isDispatch = ({ method }: { method: string }) => method === 'POST'
   test.each<[string, Fault]>([
-    ['answers with a 502 after it took effect', { status: 502, takesEffect: true }],
-    ['answers with a 500', { status: 500 }],
+    ['responds with a 502 after it took effect', { status: 502, takesEffect: true }],
+    ['responds with a 500', { status: 500 }],
     ['is cut after it took effect', { cut: 'after' }],
     ['is cut before', { cut: 'before' }],
-    ["answers with a proxy's page", { status: 200, body: '<html>' }],
+    ["responds with a proxy's page", { status: 200, body: '<html>' }],
   ])('%s: the dispatch is not sent again because it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })

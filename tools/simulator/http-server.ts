@@ -71,7 +71,7 @@ async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   })
 }
 
-/** Serves `service` on a free port of 127.0.0.1; `answerFor` returns the service's own body (and headers) for an injected status. */
+/** Serves `service` on a free port of 127.0.0.1; `responseFor` returns the service's own body (and headers) for an injected status. */
 export async function startFakeServer<E extends FakeServerEnv>(
   service: Hono<E>,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },

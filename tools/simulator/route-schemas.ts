@@ -45,7 +45,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
     query: (route, query) =>
       cut.routes[route]?.query ? check(queries, route, ['query'], structuredClone(query)) : [],
     response: (route, status, body) => {
-      const errors = check(bodies, route, ['answers', String(status)], body)
+      const errors = check(bodies, route, ['responses', String(status)], body)
       if (errors.length === 0) return
       const words = errors.map(error => `${error.instancePath || '(body)'} ${error.message}`).join('; ')
       throw new Error(`A response ${status} to ${route} violates the service's schema: ${words}`)

@@ -1,7 +1,7 @@
 import { isLoopback } from '../../../port/text.ts'
 import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
-import { openStore, openStoreBeside } from '../../store/open.ts'
+import { openStore, openStoreForCommand } from '../../store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -134,7 +134,7 @@ export const database: Check = {
     let isInUse = false
     const store = await openStore(config.database, 0).catch(error => {
       isInUse = /^Another relay is running/.test(error.message)
-      if (isInUse) return openStoreBeside(config.database, 'write')
+      if (isInUse) return openStoreForCommand(config.database, 'write')
       throw error
     })
     try {

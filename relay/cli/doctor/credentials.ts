@@ -30,12 +30,12 @@ export const github: Check = {
 }
 
 async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Finding[]> {
-  const answer = await octokit.request('GET /rate_limit').catch(error => {
+  const response = await octokit.request('GET /rate_limit').catch(error => {
     if (isWithoutLimit(error)) return null
     throw error
   })
-  if (!answer) return [ok('GitHub accepts GITHUB_TOKEN.')]
-  const { data, headers } = answer
+  if (!response) return [ok('GitHub accepts GITHUB_TOKEN.')]
+  const { data, headers } = response
   if (typeof data !== 'object' || !('rate' in data)) throw new TypeError('not GitHub')
   const { limit, remaining, reset } = data.rate
   const expires = Date.parse(String((headers as Headers)['github-authentication-token-expiration'] ?? ''))

@@ -11,7 +11,7 @@ import { createCredential } from '../../github/credentials.ts'
 import { createRepositoryReader } from '../../github/repository.ts'
 import { type Offer, offerInputs, readDeclaredInputs } from '../../github/workflow-inputs.ts'
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
-import { openStoreBeside } from '../../store/open.ts'
+import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
 import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
@@ -36,7 +36,7 @@ export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
     // The database check reports why it can't be opened.
-    const store = await openStoreBeside(deps.config.database, 'read').catch(() => null)
+    const store = await openStoreForCommand(deps.config.database, 'read').catch(() => null)
     if (!store) return []
     try {
       const found = await store.list({}, { limit: RECENT })

@@ -59,8 +59,8 @@ export const oidcIssuer: Check = {
         redirect: 'manual',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       })
-      const answer = (await response.json().catch(() => null)) as { keys?: unknown } | null
-      if (response.status === 200 && Array.isArray(answer?.keys) && answer.keys.length > 0)
+      const body = (await response.json().catch(() => null)) as { keys?: unknown } | null
+      if (response.status === 200 && Array.isArray(body?.keys) && body.keys.length > 0)
         return [ok(`The OIDC issuer ${oidcIssuer} publishes its keys.`)]
       reason = response.status === 200 ? 'the list is empty' : `HTTP ${response.status}`
     } catch (error) {

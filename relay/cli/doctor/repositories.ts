@@ -7,7 +7,7 @@ import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
 import { declaredInputs, OFFERED_INPUTS, readEvents as parseEvents } from '../../github/workflow-inputs.ts'
 import { namesOf } from '../../github/workflow-refusal.ts'
-import { openStoreBeside } from '../../store/open.ts'
+import { openStoreForCommand } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
 /** Why something can't be read; empty if the credential check has already reported the problem. */
@@ -50,7 +50,7 @@ const MAX_CHECKED = 20
 
 /** Targets of recent failures, newest first. None if the database can't be read; the database check reports that. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
-  const store = await openStoreBeside(database, 'read').catch(() => null)
+  const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
   try {
     const found = await store.list({ state: 'failed', since: now - RECENT_MS }, { limit: MAX_READ })

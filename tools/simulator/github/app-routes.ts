@@ -10,7 +10,7 @@ const TOKENS = 'POST /app/installations/{installation_id}/access_tokens'
 const DOCS = 'https://docs.github.com/rest/apps/apps#create-an-installation-access-token-for-an-app'
 const HOUR = 3_600_000
 
-/** What a GitHub App does with its own JWT. */
+/** The routes that a GitHub App calls with its own JWT. */
 export function appRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)

@@ -18,7 +18,7 @@ export interface OidcRun {
 export interface OidcIssuer extends FakeServer {
   /** The issuer, exactly: `GITHUB_OIDC_ISSUER`. */
   readonly url: string
-  /** The id of the key that signs now. */
+  /** The id of the current signing key. */
   readonly kid: string
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
@@ -30,7 +30,7 @@ export interface OidcIssuer extends FakeServer {
   sign(claims: Record<string, unknown>, header?: Record<string, unknown>): string
   /** A token as GitHub would give it. */
   token(run: OidcRun, audience: string): string
-  /** What the runner gives a job with `id-token: write`; `url` requires `requestToken`. */
+  /** The variables of a job with `id-token: write`. `url` requires `requestToken`. */
   runner(run: OidcRun): { url: string; requestToken: string }
 }
 

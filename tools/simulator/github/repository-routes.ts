@@ -20,7 +20,7 @@ type Workflow = Repository['workflows'][number]
 const DISPATCH = 'POST /repos/{owner}/{repo}/dispatches'
 const MAX_PAYLOAD = 65_535
 
-/** A repository: what it is, its workflows, dispatches to it. */
+/** A repository, its workflows, and dispatches to it. */
 export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)

@@ -164,7 +164,7 @@ function paginate<T>(c: Context<GitHubEnv>, all: T[]): { page: T[]; link: Record
 const RUN = '/repos/{owner}/{repo}/actions/runs/{run_id}'
 const DOCS = 'https://docs.github.com/rest/actions/workflow-runs#cancel-a-workflow-run'
 
-/** Canceling runs, and what they wait for. */
+/** Cancellations, and approvals that runs wait for. */
 export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)

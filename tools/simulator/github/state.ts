@@ -16,13 +16,13 @@ import type {
   WorkflowDispatch,
 } from './types.ts'
 
-/** A token and what it opens. */
+/** A token and its permissions. */
 export type Grant = Required<Pick<NewToken, 'kind'>> &
   Omit<NewToken, 'kind'> & { login: string; used: number }
 
 export type GitHubState = {
   options: GitHubApiOptions
-  /** Where the API and the pages are, known once the server listens. */
+  /** The addresses of the API and the pages, known once the server listens. */
   url: string
   serverUrl: string
   /** By full name in lower case: GitHub's names are case-insensitive. */
@@ -49,7 +49,7 @@ export type GitHubState = {
   /** By `run id/attempt`. */
   jobs: Map<string, GitHubJob[]>
   jobLogs: Map<number, string>
-  /** By the id of the job, which is that of its check run. */
+  /** By job id, which is also the id of its check run. */
   annotations: Map<number, CheckAnnotation[]>
   timers: Set<NodeJS.Timeout>
   /** When the primary limit resets, epoch seconds. */

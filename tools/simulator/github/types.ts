@@ -166,7 +166,7 @@ export type GitHubApp = {
   publicKey: string
   installationId: number
   permissions: Permissions
-  /** Where it is installed, `owner/name`; default: every repository. */
+  /** The repositories where it is installed, `owner/name`. Default: all. */
   repositories?: string[]
 }
 
@@ -209,7 +209,7 @@ export type GitHubApi = FakeServer & {
   /** REST base. */
   readonly url: string
   readonly serverUrl: string
-  /** A personal token that may do what each repository's `permissions` say. */
+  /** A personal token with each repository's `permissions`. */
   readonly token: string
   addRepository(fullName: string, repository?: NewRepository): Repository
   renameRepository(from: string, to: string): void
