@@ -10,7 +10,7 @@ describe('an action run', () => {
     expect(run).toMatchObject({ id, kind: 'action_run' })
     expect(await run.read()).toEqual({
       status: 'in_progress',
-      ended: false,
+      finished: false,
       externalRunId: null,
       synchronized: false,
       properties: { version: '1' },
@@ -18,7 +18,7 @@ describe('an action run', () => {
     })
     await run.update({ externalRunId: '42' })
     port.endRun(id, 'FAILURE')
-    expect(await run.read()).toMatchObject({ status: 'failure', ended: true, externalRunId: '42' })
+    expect(await run.read()).toMatchObject({ status: 'failure', finished: true, externalRunId: '42' })
   })
 
   test.each([
@@ -184,7 +184,7 @@ describe('a node run', () => {
 
   test('cannot be read, and sends no request', async () => {
     const { port, client } = await openPort()
-    expect(await client.run('wfnr_1').read()).toMatchObject({ status: 'unknown', ended: false })
+    expect(await client.run('wfnr_1').read()).toMatchObject({ status: 'unknown', finished: false })
     expect(port.requests).toEqual([])
   })
 })

@@ -4,7 +4,6 @@ import type { FirstUse, HistoryType, Outcome, Transition } from '../delivery/del
 import { type Backend, type Row, type Statement, toDelivery, toRun } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
-import * as traces from './sql/claims.ts'
 import * as intake from './sql/intake.ts'
 import * as lookups from './sql/lookups.ts'
 import * as maintenance from './sql/maintenance.ts'
@@ -196,17 +195,17 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       }))
     },
     async settleOutbox(page, sent, retryAt, now) {
-      const noted = sent.traced ? [traces.noteNotified(page.delivery, now)] : []
+      const noted = sent.traced ? [claims.noteNotified(page.delivery, now)] : []
       const rows = await db.run([...noted, ...outbox.settle(page, sent, retryAt, now)])
       return rows[noted.length]?.length === 1
     },
 
     async claimTraces(now, leaseMs, limit) {
-      const rows = await db.claim(traces.claimTraces(dialect, { now, until: now + leaseMs, limit }))
+      const rows = await db.claim(claims.claimTraces(dialect, { now, until: now + leaseMs, limit }))
       return rows.map(row => toDelivery<TracedDelivery>(row))
     },
     async settleTraces(claimed) {
-      await db.run(claimed.map(traces.settleTrace))
+      await db.run(claimed.map(claims.settleTrace))
     },
 
     async savePause(pauses) {

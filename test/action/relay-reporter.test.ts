@@ -75,7 +75,7 @@ test('a run authenticates once, with a token for exactly this relay, and masks e
   expect(reporter.access()).toEqual(relay.access)
   await reporter.prepare()
   await Promise.all([reporter.prepare(), reporter.start()])
-  expect(await reporter.read()).toMatchObject({ status: 'in_progress', ended: false, properties: null })
+  expect(await reporter.read()).toMatchObject({ status: 'in_progress', finished: false, properties: null })
   const asked = relay.requests.map(({ method, path, headers }) => [method, path, headers.authorization])
   const proof = `proof for ${relay.origin}`
   expect(asked).toEqual([
