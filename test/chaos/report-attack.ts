@@ -75,7 +75,7 @@ export function attackWithReports(options: { database: string; seconds: number; 
       const expected = new Set(numbers.flatMap(n => times(attack.lines, line => nameOf(n, line))))
       const missing = () => missingLines(port.run(runId), expected)
       await until(() => missing() === 0, 'Port gets the lines', 180_000).catch(() => {})
-      await until(() => accepted.every(id => system.accepted().includes(id)), 'GitHub gets all')
+      await until(() => accepted.every(id => system.accepted().includes(id)), 'GitHub gets all', 600_000)
       return {
         served: [...first, ...second],
         notDispatchedOnce: accepted.filter(id => system.accepted().filter(each => each === id).length !== 1),
