@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { configuration } from '../../relay/cli/doctor/configuration.ts'
 import { repositoryChecks } from '../../relay/cli/doctor/repositories.ts'
 import { diagnose, doctor } from '../../relay/cli/doctor.ts'
 import { readConfig } from '../../relay/config/config.ts'
@@ -117,6 +118,23 @@ async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
     .map(({ status, sentence }) => `${status}: ${sentence}`)
 }
 
+/** Like {@link wrong}, of the configuration and the repositories alone, which opens no database. */
+async function wrongIn(more: Record<string, string | undefined>): Promise<string[]> {
+  const env = Object.fromEntries(
+    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
+  ) as Env
+  const readFile = (path: string) => readFileSync(path, 'utf8')
+  const config = readConfig(env, readFile)
+  const checks = [configuration, ...repositoryChecks(config)]
+  const found = await Promise.all(
+    checks.map(check => check.run({ env, config, clock: Date.now, fetch, readFile })),
+  )
+  return found
+    .flat()
+    .filter(({ status }) => status !== 'ok')
+    .map(({ status, sentence }) => `${status}: ${sentence}`)
+}
+
 /** Creates a file with this name in the test's folder. */
 function file(name: string, text: string): string {
   writeFileSync(join(folder, name), text)
@@ -207,7 +225,9 @@ const table = (text: string) =>
 describe('a valid configuration with unintended effects', () => {
   test.each(table(UNWANTED))('%s', async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
-    expect(await wrong({ [name]: value === '-' ? undefined : value })).toEqual([expected])
+    // An invalid configuration ends the checks.
+    const findings = expected.includes("isn't known") ? wrong : wrongIn
+    expect(await findings({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
   test("reports GitHub's web pages instead of its API, and an issuer of another GitHub", async () => {
@@ -430,7 +450,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
   })
 
   test.each(table(REPOSITORIES))('routes %s', async (yaml, expected) => {
-    expect(await wrong(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
+    expect(await wrongIn(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
   test("checks a route's workflow: missing, disabled, not startable, without the input, and correct", async () => {
