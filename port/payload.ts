@@ -1,4 +1,4 @@
-import { type Invocation, isObject, type Json, type JsonObject, type RunKind, type Trigger } from './types.ts'
+import { type Invocation, isObject, type JsonObject, type Trigger } from './types.ts'
 
 /** The version that this code writes, and the only version that it reads. */
 const VERSION = 1
@@ -19,21 +19,16 @@ export type ClientPayload = {
   port: {
     version: 1
     delivery: string
-    kind: RunKind
-    operation: string | null
-    blueprint: string | null
-    entity: JsonObject | null
-    inputs: JsonObject
-    encrypted: string[]
-    event: Json
-    trigger: Trigger | null
     /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
     /** The delivery's trace (W3C), if the relay traces. */
     traceparent?: string
     /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]
-  }
+  } & Pick<
+    Invocation,
+    'kind' | 'operation' | 'blueprint' | 'entity' | 'inputs' | 'encrypted' | 'event' | 'trigger'
+  >
 }
 
 /**

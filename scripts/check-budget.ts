@@ -14,13 +14,13 @@ const root = join(import.meta.dirname, '..')
 const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.ts']
 
 const BUDGET = {
-  files: 260,
+  files: 200,
   /** More than the 28,500 of before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners. */
   sourceLines: 29_700,
   /** The goal is 30,500; this is where it stands, with the tests of those features. */
   testLines: 33_600,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
-  medianLines: 85,
+  medianLines: 130,
   largestFile: 350,
   dependencies: 24,
   devDependencies: 26,

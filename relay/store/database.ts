@@ -1,5 +1,12 @@
 import type { Delivery, DeliveryRun, NewDelivery, SignatureUse } from '../delivery/delivery.ts'
 
+/** A claim of at most `limit` rows until a point in time, in milliseconds since 1970. */
+export interface Lease {
+  now: number
+  until: number
+  limit: number
+}
+
 /** One SQL statement with its parameters `?1`, `?2`, and so on. Lists and objects are passed as JSON text. */
 export interface Statement {
   sql: string

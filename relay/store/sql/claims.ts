@@ -1,4 +1,4 @@
-import { columns, type Dialect, named, type Statement, stateIs } from '../database.ts'
+import { columns, type Dialect, type Lease, named, type Statement, stateIs } from '../database.ts'
 
 /**
  * Selects each repository's oldest queued delivery. The query skips from repository to repository in the index, so its
@@ -27,7 +27,7 @@ const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 /** Claims the least recently dispatched repository first, so that a long queue doesn't delay other repositories. */
 export function claimQueued(
   sql: Dialect,
-  { now, until, limit, scope }: { now: number; until: number; limit: number; scope: string | null },
+  { now, until, limit, scope }: Lease & { scope: string | null },
 ): Statement {
   const due = `
     ${HEADS('head.seq')}
@@ -61,10 +61,7 @@ export function findUnnotified(
   }
 }
 
-export function claimPolls(
-  sql: Dialect,
-  { now, until, limit }: { now: number; until: number; limit: number },
-): Statement {
+export function claimPolls(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
     SELECT seq FROM deliveries
     WHERE state IN ('dispatched', 'running') AND due_at <= ?1 AND lease_until <= ?1
@@ -141,10 +138,7 @@ export function returnPermits(amount: number): Statement {
  * Claims finished deliveries whose trace is due. Deliveries with waiting messages are skipped, because the trace shows
  * when Port received them. The claim moves the due time, so that another relay retries if this relay is killed.
  */
-export function claimTraces(
-  sql: Dialect,
-  { now, until, limit }: { now: number; until: number; limit: number },
-): Statement {
+export function claimTraces(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
     SELECT seq FROM deliveries
     WHERE trace_due_at <= ?1 AND state IN ('finished', 'failed', 'cancelled')

@@ -1,5 +1,5 @@
 import type { Message } from '../../delivery/delivery.ts'
-import { columnOf, type Dialect, named, type Statement } from '../database.ts'
+import { columnOf, type Dialect, type Lease, named, type Statement } from '../database.ts'
 import type { Sent } from '../store.ts'
 
 /** Limits of what one claim reads from an outbox. A larger message is read alone. */
@@ -34,10 +34,7 @@ export function enqueue(
 }
 
 /** Claims due outboxes. `reported` is a count because PostgreSQL could read all runs into a hash table for EXISTS. */
-export function claim(
-  sql: Dialect,
-  { now, until, limit }: { now: number; until: number; limit: number },
-): Statement {
+export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
     SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
   const of = (field: string) =>
