@@ -27,11 +27,11 @@ describe('an action run', () => {
     ['DECLINED', 'cancelled', true],
     ['WAITING_FOR_APPROVAL', 'waiting', false],
     ['A_NEW_STATUS', 'unknown', false],
-  ])('with the status %s is %s', async (status, expected, ended) => {
+  ])('with the status %s is %s', async (status, expected, finished) => {
     const responses = fakePort({ run: { id: 'r_1', status } })
     expect(await responses.client.run('r_1').read()).toMatchObject({
       status: expected,
-      ended,
+      finished,
       properties: null,
     })
   })

@@ -229,7 +229,7 @@ function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
 
 /** Port never nests `port_payload`, so an inner `port_payload` is one of the author's keys. */
 function readPortPayload(payload: JsonObject): Asked {
-  const { port_payload: own } = payload
+  const own = payload.port_payload
   if (own === undefined) return readShape(payload)
   const asked = readShape(without(payload, 'port_payload'))
   return { ...asked, inputs: [...asked.inputs, new Map([['port_payload', own]])] }
@@ -244,8 +244,7 @@ const NOTHING: Asked = {
   entered: [],
   own: [],
   encrypted: [],
-  event: null,
-  trigger: null,
+  ...{ event: null, trigger: null },
 }
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
