@@ -102,7 +102,7 @@ export interface Delivery extends Target {
 
 /** A use of a verified signature. */
 export interface SignatureUse {
-  /** Digest of timestamp and signature. */
+  /** The signing time, then a digest of timestamp and signature. */
   digest: string
   /** Digest of the request's path and query, which aren't signed. */
   address: string

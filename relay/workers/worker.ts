@@ -54,7 +54,6 @@ export function startWorker<Claim>(
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
   const wake = () => signal.resolve()
-
   let busyAt = performance.now()
   let idleAt = 0
 
@@ -81,8 +80,7 @@ export function startWorker<Claim>(
     active.set(key, ended)
   }
   const loop = async () => {
-    let emptyClaims = 0
-    let emptyAt = 0
+    let [emptyClaims, emptyAt] = [0, 0]
     while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
       const free = work.concurrency - active.size

@@ -120,9 +120,9 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
   }
   const insert = prepare(INSERT)
   const remember = prepare(REMEMBER)
+  const remove = prepare('DELETE FROM deliveries WHERE id = ?1')
   const changes = prepare('SELECT total_changes() AS total')
-  let claims = false
-  let total = 0
+  let [claims, total] = [false, 0]
 
   return batch => {
     try {
@@ -145,8 +145,11 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
   }
 
   function insertOne({ row, use }: Batch['inserts'][number]): boolean {
-    if (use && remember.run(...use).changes === 0) return false
-    return insert.run(...row).changes === 1
+    const isNew = insert.run(...row).changes === 1
+    if (!use || remember.run(...use).changes === 1) return isNew
+    // The signature was used before.
+    if (isNew) remove.run(row[0] as string)
+    return false
   }
 
   function runOne(statements: Statement[]): Row[][] | string {

@@ -227,10 +227,11 @@ export function lookupTests(place: Place): void {
     expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
-  test('reports the age of waiting work: each kind of due work, and messages', async () => {
+  test('reports when work is due next, and the age of waiting work: each kind of due work, and messages', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
     expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
+    expect(await store.nextDue()).toEqual(nothing)
     await acceptAll(
       store,
       { receivedAt: 1_000, repository: 'acme/a' },
@@ -246,6 +247,7 @@ export function lookupTests(place: Place): void {
       messages: 3,
       oldestMessage: 4_000,
     })
+    expect(await store.nextDue()).toEqual({ dispatch: 500, watch: 3_000, outbox: 4_000 })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
     // A paused queue also has an age. Deliveries that are being processed aren't due.
     await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, cause: 'limit', reason: 'limited' })
