@@ -1,5 +1,12 @@
 import { LIMITS } from '../../config/limits.ts'
-import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../../delivery/delivery.ts'
+import {
+  OPEN_STATES,
+  OUTCOMES,
+  type Outcome,
+  REDELIVERABLE,
+  STATES,
+  type State,
+} from '../../delivery/delivery.ts'
 import { columns, type Dialect, named, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
@@ -102,38 +109,60 @@ interface ListOptions {
 
 /**
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
- * only lists use. For a repository, each state is a range of an index. Filters on an outcome are evaluated within its
- * index. There is no index on actions, so only the newest deliveries are searched for an action. See {@link edge}.
+ * only lists use. Each state with each of its outcomes is a range of an index, also within a repository, so that a list
+ * without matches is as fast. Ranges are compared as rows: PostgreSQL believes that states and outcomes are independent,
+ * and would otherwise search all deliveries in the order of `seq` for a rare pair. There is no index on actions, so only the newest deliveries are searched for an action.
+ * See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
   const params: Statement['params'] = [before ?? Number.MAX_SAFE_INTEGER, limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
-  const rest = [
-    'seq < ?1',
-    ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
-    ...(action === undefined ? [] : [`seq >= (${edgeBefore(sql)})`, `action = ${parameter(action)}`]),
-    ...(since === undefined ? [] : [`seq >= ${parameter(floor)}`, `received_at >= ${parameter(since)}`]),
+  const lowest = [
+    ...(action === undefined ? [] : [`(${edgeBefore(sql)})`]),
+    ...(since === undefined ? [] : [parameter(floor)]),
   ]
-  const newest = (...where: string[]) =>
-    `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')} ORDER BY seq DESC LIMIT ?2) AS newest`
-  const name = repository === undefined ? null : parameter(repository.toLowerCase())
-  const named = name && `repository = ${name}`
-  const states = state ? [state] : STATES
+  const from = lowest.length > 1 ? `${sql.greatest}(${lowest.join(', ')})` : (lowest[0] ?? '0')
+  const within = [...(lowest.length > 0 ? [`seq >= ${from}`] : []), 'seq < ?1']
+  const rest = [
+    ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
+    ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
+    ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
+  ]
+  const newest = (order: string[], ...where: string[]) =>
+    `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')}
+       ORDER BY ${order.map(each => `${each} DESC`).join(', ')} LIMIT ?2) AS newest`
+  const names = repository === undefined ? [] : [parameter(repository.toLowerCase())]
+  const named = names.map(name => `repository = ${name}`)
+  const keys = [...(repository === undefined ? [] : ['repository']), 'state', 'outcome', 'seq']
+  const range = (state: State, outcome: Outcome | '') => {
+    if (state === 'queued') return newest(['seq'], `state = 'queued'`, ...named, ...within)
+    const at = (seq: string) => `(${[...names, `'${state}'`, `'${outcome}'`, seq].join(', ')})`
+    const key = `(${keys.join(', ')})`
+    return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at('?1')}`)
+  }
   const narrowed = state ? [state] : redeliverable ? REDELIVERABLE : null
-  const ofState = narrowed ? [stateIs(...narrowed.map(each => `'${each}'`))] : []
+  const ranges = STATES.filter(each => narrowed?.includes(each) ?? true).flatMap(each =>
+    outcomesOf(each)
+      .filter(of => !outcome || of === outcome)
+      .map(of => range(each, of)),
+  )
   const found = dedupeKeys
-    ? newest(...(named ? [named] : []), ...ofState, ...(outcome ? [`outcome || '' = '${outcome}'`] : []))
-    : outcome
-      ? newest(isOutcome(outcome), ...ofState, ...(name ? [`repository || '' = ${name}`] : []))
-      : named
-        ? states.map(each => newest(isState(each), named)).join(' UNION ALL ')
-        : state === 'queued'
-          ? `SELECT seq FROM (
-               WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
-               SELECT seq FROM deliveries WHERE seq IN (SELECT seq FROM queue) AND ${rest.join(' AND ')}
-               ORDER BY seq DESC LIMIT ?2) AS newest`
-          : newest(...(state ? [isState(state)] : []))
+    ? newest(
+        ['seq'],
+        ...named,
+        ...(narrowed ? [stateIs(...narrowed.map(each => `'${each}'`))] : []),
+        ...(outcome ? [`outcome || '' = '${outcome}'`] : []),
+        ...within,
+      )
+    : state === 'queued' && !outcome && !repository
+      ? `SELECT seq FROM (
+           WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
+           SELECT seq FROM deliveries WHERE seq IN (SELECT seq FROM queue) AND ${[...within, ...rest].join(' AND ')}
+           ORDER BY seq DESC LIMIT ?2) AS newest`
+      : narrowed || outcome || repository
+        ? ranges.join(' UNION ALL ') || newest(['seq'], ...named, ...within, '1 = 0')
+        : newest(['seq'], ...within)
   return {
     sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found)} ORDER BY seq DESC LIMIT ?2`,
     params,
@@ -161,8 +190,11 @@ export function firstFrom(seq: number): Statement {
 
 export const lastSeq: Statement = { sql: 'SELECT max(seq) AS seq FROM deliveries', params: [] }
 
+/** The outcomes that a delivery in a state can have: none yet, or any. */
+const outcomesOf = (state: State): readonly (Outcome | '')[] =>
+  OPEN_STATES.includes(state) ? [''] : OUTCOMES
+
 /** The second condition lets SQLite recognize the matching index. */
-const isOutcome = (outcome: Outcome) => `outcome = '${outcome}' AND outcome <> ''`
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
 
@@ -183,8 +215,9 @@ export function counts(): Statement {
 
 /** Counts deliveries by outcome, up to {@link MOST_COUNTED} each. */
 export function outcomes(): Statement {
-  const amounts = OUTCOMES.map(
-    outcome => `SELECT '${outcome}' AS outcome, ${amountOf(isOutcome(outcome))} AS amount`,
-  )
+  const amounts = OUTCOMES.map(outcome => {
+    const where = `state IN ('finished', 'failed', 'cancelled') AND state <> 'queued' AND outcome = '${outcome}'`
+    return `SELECT '${outcome}' AS outcome, ${amountOf(where)} AS amount`
+  })
   return { sql: amounts.join(' UNION ALL '), params: [] }
 }

@@ -55,12 +55,10 @@ export const SCHEMA = `
   CREATE INDEX deliveries_dispatched ON deliveries (repository, seq) WHERE state = 'dispatched';
   -- attemptedBetween
   CREATE INDEX deliveries_attempted ON deliveries (repository, attempted_at) WHERE attempted_at IS NOT NULL;
-  -- list, counts
-  CREATE INDEX deliveries_state ON deliveries (state, seq) WHERE state <> 'queued';
-  -- list, outcomes; state and repository are compared within the index
-  CREATE INDEX deliveries_outcome ON deliveries (outcome, seq, state, repository) WHERE outcome <> '';
+  -- list, counts, outcomes
+  CREATE INDEX deliveries_state ON deliveries (state, outcome, seq) WHERE state <> 'queued';
   -- list
-  CREATE INDEX deliveries_repository ON deliveries (repository, state, seq) WHERE state <> 'queued';
+  CREATE INDEX deliveries_repository ON deliveries (repository, state, outcome, seq) WHERE state <> 'queued';
   -- purge
   CREATE INDEX deliveries_finished ON deliveries (updated_at) WHERE state IN ('finished', 'failed', 'cancelled');
 
