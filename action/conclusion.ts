@@ -155,7 +155,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...(rest.lost > 0 ? [missingLine(rest.lost)] : []),
       ...toLines('INFO', secrets.all ? rest.lines : []),
       ...toLines('ERROR', explained ? [] : problems),
-      ...annotationLines(facts.annotations, text => text),
+      ...annotationLines(secrets.all ? facts.annotations : [], text => text),
       ...steps.map(stepLine),
       ...entities.lines,
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),

@@ -216,9 +216,12 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Opens the file for reading. Fails on a symbolic link, except on Windows, where symbolic links can't be detected. */
+/**
+ * Opens the file for reading. Fails on a symbolic link, except on Windows, where symbolic links can't be detected. Doesn't
+ * wait for the writer of a pipe.
+ */
 export const openFile = (path: string): number =>
-  openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+  openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
 
 /** Returns fewer bytes at the end of the file. */
 export function readBytes(path: string, from: number, length: number): Buffer {

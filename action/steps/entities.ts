@@ -21,16 +21,28 @@ const OPERATIONS = ['upsert', 'delete'] as const
 /** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
 const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
+const MOST_CHARACTERS = 1_000_000
+
 /**
  * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. Validates all entities before any is sent,
  * so the result contains either entities or errors.
  *
  * @param line the line number where the document starts
  */
-export async function readEntities(
-  text: string,
-  line = 1,
-): Promise<{ entities: Entity[]; mistakes: Mistake[] }> {
+export async function readEntities(text: string, line = 1): Promise<Entities> {
+  if (text.length > MOST_CHARACTERS)
+    return { entities: [], mistakes: [{ line, sentence: 'the document is larger than 1 MB' }] }
+  try {
+    return await readDocument(text, line)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return { entities: [], mistakes: [{ line, sentence: 'the document is nested too deeply' }] }
+  }
+}
+
+type Entities = { entities: Entity[]; mistakes: Mistake[] }
+
+async function readDocument(text: string, line: number): Promise<Entities> {
   const values = await parse(text, 'values')
   if (values instanceof Error) return { entities: [], mistakes: [notRead(values, text, line)] }
   const list = listOf(values)

@@ -1,6 +1,6 @@
 import { OUTPUTS } from '../../port/client/messages.ts'
 import { parseJson } from '../../port/text.ts'
-import type { JsonObject } from '../../port/types.ts'
+import type { Json, JsonObject } from '../../port/types.ts'
 import { readBytes, sizeOf, splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 
@@ -27,6 +27,8 @@ const CONCLUSIONS: Record<string, Conclusion> = {
 
 /** The relay accepts ten links, including the workflow run's link. */
 const MOST_LINKS = 9
+/** How many invalid entries are described. */
+const MOST_PROBLEMS = 100
 /** Size limits: the first if the file is read once, the second if it is read every two seconds. */
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
@@ -63,10 +65,11 @@ export const EMPTY_RUN_FILE: RunFile = {
 
 function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   const file: RunFile = { ...EMPTY_RUN_FILE, links: [], problems: [] }
+  const outputs = new Map<string, Json>()
   for (let at = 0; at < lines.length; at++) {
     const line = lines[at]!
     if (line.trim() === '') continue
-    const [, name, sign, rest] = /^([^=<]*)(=|<<)(.*)$/.exec(line) ?? []
+    const [, name, sign, rest] = /^([^=<]*)(=|<<)(.*)$/s.exec(line) ?? []
     if (name === undefined) {
       file.problems.push({
         line: at + 1,
@@ -76,7 +79,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
       continue
     }
     if (sign === '=') {
-      set(file, { line: at + 1, name: nameOf(name), value: rest! })
+      set(file, { line: at + 1, name: nameOf(name), value: rest! }, outputs)
       continue
     }
     const end = lines.indexOf(rest!, at + 1)
@@ -90,13 +93,16 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
       // Later lines can still mark the run as failed.
       const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
       if (entry > at)
-        set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! })
+        set(file, { line: entry + 1, name: 'conclusion', value: lines[entry]!.split('=', 2)[1]! }, outputs)
       break
     }
-    set(file, { line: at + 1, name: nameOf(name), value: lines.slice(at + 1, end).join('\n') })
+    set(file, { line: at + 1, name: nameOf(name), value: lines.slice(at + 1, end).join('\n') }, outputs)
     at = end
   }
-  return file
+  const more = file.problems.length - MOST_PROBLEMS
+  if (more > 0)
+    file.problems.splice(MOST_PROBLEMS, more, { line: null, sentence: `${more} more entries are invalid` })
+  return { ...file, outputs: Object.fromEntries(outputs) }
 }
 
 /** Ignores case, as for conclusions, but keeps the case of output names. */
@@ -105,11 +111,17 @@ function nameOf(text: string): string {
   return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()
 }
 
-function set(file: RunFile, { line, name, value }: { line: number; name: string; value: string }): void {
+interface Entry {
+  line: number
+  name: string
+  value: string
+}
+
+function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, Json>): void {
   const refuse = (hint: string) =>
     file.problems.push({ line, sentence: `${name} must be ${hint}`, value: value.trim() })
   if (name.startsWith('output.')) {
-    setOutput(file, { line, name: name.slice('output.'.length), value })
+    setOutput(file, { line, name: name.slice('output.'.length), value }, outputs)
     return
   }
   switch (name) {
@@ -147,7 +159,7 @@ function set(file: RunFile, { line, name, value }: { line: number; name: string;
 }
 
 /** `NAME` stores the value as text, `NAME:json` as JSON. */
-function setOutput(file: RunFile, entry: { line: number; name: string; value: string }): void {
+function setOutput(file: RunFile, entry: Entry, outputs: Map<string, Json>): void {
   const { line, value } = entry
   const name = entry.name.replace(/:json$/i, '')
   const isJson = name !== entry.name
@@ -155,7 +167,16 @@ function setOutput(file: RunFile, entry: { line: number; name: string; value: st
   if (!OUTPUTS.name.test(name)) {
     const sentence = 'the name of an output consists of letters, digits, _ and -'
     file.problems.push({ line, sentence, value: name })
-  } else if (parsed === undefined)
-    file.problems.push({ line, sentence: `output.${name}:json must be JSON`, value })
-  else file.outputs = { ...file.outputs, [name]: parsed }
+  } else if (parsed === undefined || !isShallow(parsed, MOST_LEVELS)) {
+    const sentence = `output.${name}:json must be JSON with at most ${MOST_LEVELS} levels`
+    file.problems.push({ line, sentence, value })
+  } else outputs.set(name, parsed)
 }
+
+/** The relay accepts 90 levels in a report. */
+const MOST_LEVELS = 80
+
+const isShallow = (value: Json, levels: number): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every(each => isShallow(each, levels - 1)))

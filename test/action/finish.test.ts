@@ -311,6 +311,28 @@ test('a symbolic link that replaces a file for steps is not followed', async () 
   expect(system.run.status).toBe('SUCCESS')
 })
 
+test('no content of the files for steps keeps the result from Port, and numbers are redacted, too', async () => {
+  const system = await startSystem()
+  const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
+  const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
+  await job.run('main')
+  const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+  const entities = [deep, '{"blueprint":"b","identifier":"i","properties":{"pin":8675309,"n":[8675308]}}']
+  writeFileSync(files.entities!, entities.join('\n'))
+  const many = Array.from({ length: 100_000 }, (_, i) => `output.n${i}=1`)
+  const outputs = ['output.__proto__:json={"a":1}', `output.deep:json=${deep}`, 'output.pin:json=[8675309]']
+  writeFileSync(files.run!, [...outputs, ...many, ...many.map(() => '?')].join('\n'))
+  const printed = (await job.run('post', job.state())).join('\n')
+  for (const problem of ['nested too deeply', 'at most 80 levels', '99901 more entries', 'are left out: n'])
+    expect(printed).toContain(problem)
+  expect(printed.length).toBeLessThan(100_000)
+  expect(system.port.entities).toMatchObject([{ properties: { pin: '***', n: [8675308] } }])
+  expect(node).toMatchObject({ status: 'COMPLETED', result: 'SUCCESS' })
+  expect(JSON.stringify(node.output)).toContain('{"workflowRunUrl"')
+  expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
+})
+
 test('mistakes in $PORT_RUN cause a warning even with fail-on-report-error', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
