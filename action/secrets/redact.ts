@@ -280,17 +280,24 @@ export interface Masks {
   add(secrets: readonly string[]): void
 }
 
+/** If the values are longer in total, everything is hidden, because searching for them takes too much memory. */
+const MOST_CHARACTERS = 1_000_000
+
 export function createMasks(secrets: readonly string[] = []): Masks {
-  const known = new Set(secrets)
-  let redact: Redact = createRedact([...known])
-  return {
+  const known = new Set<string>()
+  let redact: Redact = createRedact([])
+  const masks: Masks = {
     redact: text => redact(text),
     add(more) {
       const before = known.size
       for (const secret of more) known.add(secret)
-      if (known.size > before) redact = createRedact([...known])
+      if (known.size === before) return
+      const characters = [...known].reduce((sum, { length }) => sum + length, 0)
+      redact = characters > MOST_CHARACTERS ? () => '***' : createRedact([...known])
     },
   }
+  masks.add(secrets)
+  return masks
 }
 
 /** Masks secrets in the job's log. */

@@ -89,13 +89,14 @@ test.each(['directly', 'through a relay that is killed in between'])(
     const patches = port.requests
       .filter(({ method, path }) => method === 'PATCH' && path.includes(node.id))
       .map(({ body }) => (body as { output?: object }).output ?? {})
+    const page = expect.stringContaining(`/actions/runs/${GITHUB_RUN_ID}`)
     const first = patches.findIndex(output => 'URL' in output)
     expect(patches.length - first).toBeGreaterThan(1)
     for (const output of patches.slice(first))
-      expect(output).toMatchObject({ URL: own.URL, build: own.build })
+      expect(output).toMatchObject({ URL: own.URL, build: own.build, workflowRunUrl: page })
     const warnings = simulated.jobs[0]!.steps.flatMap(step => step.annotations.map(({ message }) => message))
     expect(warnings).toEqual([
-      expect.stringMatching(/^Line 7 of \$PORT_RUN: output\.broken:json must be JSON: /),
+      expect.stringMatching(/^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /),
       expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output consists of .*: "two words"\./),
     ])
     expect(JSON.stringify(port.requests)).not.toContain(SECRET)

@@ -87,7 +87,6 @@ export const runDispatched = (
   { port, github, issuer, repositoryId, run }: RelaySystem,
   { eventType, clientPayload }: Dispatch,
   jobs: string,
-  { runId = GITHUB_RUN_ID, attempt = 1 }: { runId?: number; attempt?: number } = {},
 ) =>
   runWorkflow({
     yaml: `
@@ -99,10 +98,10 @@ ${jobs}`,
       name: 'repository_dispatch',
       payload: { event_type: eventType, client_payload: clientPayload },
     },
-    ...{ repository: REPOSITORY, repositoryId, github, runId, attempt },
+    ...{ repository: REPOSITORY, repositoryId, github, runId: GITHUB_RUN_ID },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-    oidc: issuer.runner(run({ runId, runAttempt: attempt })),
+    oidc: issuer.runner(run()),
   })
 
 /** The payload that the relay sends for an invocation of `deploy_service`. */

@@ -3,14 +3,8 @@ import type { Delivery } from '../../delivery/delivery.ts'
 import type { Store } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
-import {
-  type Found,
-  knownDelivery,
-  MAX_REDELIVERED,
-  mustBeOpen,
-  mustBeRedeliverable,
-  type Redelivery,
-} from '../redelivery.ts'
+import type { Found, Redelivery } from '../redelivery.ts'
+import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
 import { type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
 import { layout } from './layout.ts'

@@ -6,15 +6,8 @@ import { LIMITS } from '../../config/limits.ts'
 import { OUTCOMES, STATES } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress } from '../../http/request.ts'
-import {
-  isOwnForm,
-  isOwnSite,
-  logCalls,
-  type Role,
-  type Roles,
-  type Session,
-  type Sessions,
-} from '../auth.ts'
+import type { Role, Roles, Session, Sessions } from '../auth.ts'
+import { isOwnForm, isOwnSite, logCalls } from '../auth.ts'
 import type { Html } from './format.ts'
 import { message, signInPage } from './layout.ts'
 

@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientBase, ClientConfig, Pool, PoolClient } from 'pg'
-import {
-  type Backend,
-  createDatabaseClock,
-  type DatabaseClock,
-  postgres,
-  type Row,
-  type Statement,
-} from '../database.ts'
+import type { Backend, DatabaseClock, Row, Statement } from '../database.ts'
+import { createDatabaseClock, postgres } from '../database.ts'
 import { SCHEMA_VERSION, SCHEMA as SQLITE, versionRefusal } from '../sqlite/schema.ts'
 import { listen } from './listen.ts'
 import { createIntake, type PostgresQuery, toQuery } from './queries.ts'
