@@ -96,7 +96,9 @@ test.each(['directly', 'through a relay that is killed in between'])(
       expect(output).toMatchObject({ URL: own.URL, build: own.build, workflowRunUrl: page })
     const warnings = simulated.jobs[0]!.steps.flatMap(step => step.annotations.map(({ message }) => message))
     expect(warnings).toEqual([
-      expect.stringMatching(/^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /),
+      expect.stringMatching(
+        /^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /,
+      ),
       expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output consists of .*: "two words"\./),
     ])
     expect(JSON.stringify(port.requests)).not.toContain(SECRET)
