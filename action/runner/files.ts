@@ -216,10 +216,7 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/**
- * Opens the file for reading. Fails on a symbolic link, except on Windows, where symbolic links can't be detected. Doesn't
- * wait for the writer of a pipe.
- */
+/** Opens the file without waiting for a pipe. Fails on a symbolic link, except on Windows, which can't detect one. */
 export const openFile = (path: string): number =>
   openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
 

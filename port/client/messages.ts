@@ -222,8 +222,5 @@ export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: 
 /** Includes the comma that follows. */
 const sizeOf = (name: string, value: Json) => Buffer.byteLength(JSON.stringify({ [name]: value })) - 1
 
-export function describeLeftOut(names: string[]): string {
-  const shown = names.slice(0, 20).join(', ')
-  const more = names.length > 20 ? `, and ${names.length - 20} more` : ''
-  return `The outputs of a run may hold ${OUTPUTS.maxBytes / 1024} KB, and these are left out: ${shown}${more}.`
-}
+export const describeLeftOut = (names: string[]) =>
+  `The outputs of a run may hold ${OUTPUTS.maxBytes / 1024} KB, and these are left out: ${names.slice(0, 20).join(', ')}${names.length > 20 ? `, and ${names.length - 20} more` : ''}.`

@@ -10,14 +10,8 @@ import { Problem } from '../http/problem.ts'
 import { bearer, refuseOverRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import {
-  type BoundDeps,
-  type BoundRun,
-  boundDelivery,
-  isBound,
-  refuseFinished,
-  refuseUnbound,
-} from './authorize.ts'
+import type { BoundDeps, BoundRun } from './authorize.ts'
+import { boundDelivery, isBound, refuseFinished, refuseUnbound } from './authorize.ts'
 
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>

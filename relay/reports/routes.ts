@@ -11,13 +11,8 @@ import { bearer, createTokenBuckets, refuseOverRate, type TokenBuckets } from '.
 import type { ThrottledLog } from '../log.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/outbox.ts'
-import {
-  type BoundDeps,
-  boundDelivery,
-  createReportTokens,
-  createRunOrigins,
-  refuseFinished,
-} from './authorize.ts'
+import type { BoundDeps } from './authorize.ts'
+import { boundDelivery, createReportTokens, createRunOrigins, refuseFinished } from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
 import { createTake, readMessage, startMessage, type TakeDeps } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'

@@ -14,16 +14,13 @@ import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
 import type { PortAccess } from '../workers/outbox.ts'
+import type { Asked, Check, ReportTokens, RunOrigin } from './authorize.ts'
 import {
-  type Asked,
-  type Check,
   checkDispatch,
   checkPast,
   checkRecorded,
   checkRepository,
   checkTitleAndTime,
-  type ReportTokens,
-  type RunOrigin,
   refuseFinished,
 } from './authorize.ts'
 import type { RunClaims } from './oidc.ts'

@@ -12,13 +12,8 @@ import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
 import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, forgetSignatures, purge } from './maintenance.ts'
-import {
-  createOutbox,
-  createPortAccess,
-  OUTBOX_LEASE_MS,
-  type OutboxDeps,
-  type PortAccess,
-} from './outbox.ts'
+import type { OutboxDeps, PortAccess } from './outbox.ts'
+import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'

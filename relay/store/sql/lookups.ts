@@ -1,12 +1,6 @@
 import { LIMITS } from '../../config/limits.ts'
-import {
-  OPEN_STATES,
-  OUTCOMES,
-  type Outcome,
-  REDELIVERABLE,
-  STATES,
-  type State,
-} from '../../delivery/delivery.ts'
+import type { Outcome, State } from '../../delivery/delivery.ts'
+import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
 import { columns, type Dialect, named, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
