@@ -118,10 +118,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
         ...(unreachable
           ? [
               {
-                type: 'unreachable' as const,
-                side,
-                key: '',
-                since: unreachable.since,
+                ...{ type: 'unreachable' as const, side, key: '', since: unreachable.since },
                 text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
               },
             ]
@@ -181,10 +178,7 @@ function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
   if (error.ofToken && status === 404)
-    return {
-      kind: 'failed',
-      cause: 'PORT_API_URL is wrong: it responded with 404 to the request for a token',
-    }
+    return { kind: 'failed', cause: 'PORT_API_URL is wrong: it has no route for tokens (404)' }
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
   if (status === null) return { kind: 'failed', cause: describeOutage(error) }

@@ -126,28 +126,10 @@ export const named = (...fields: string[]) =>
 
 const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository', 'eventType'],
-  ...[
-    'workflow',
-    'ref',
-    'state',
-    'outcome',
-    'reason',
-    'receivedAt',
-    'queuedAt',
-    'updatedAt',
-    'dueAt',
-    'version',
-  ],
-  ...['changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince', 'waitingNotified'],
-  ...[
-    'dispatchedAt',
-    'cancelRequestedAt',
-    'cancelSentAt',
-    'cancelForced',
-    'waitingFor',
-    'decisions',
-    'outputs',
-  ],
+  ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
+  ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
+  ...['waitingNotified', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
+  ...['waitingFor', 'decisions', 'outputs'],
 )
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']

@@ -134,7 +134,7 @@ test('/readyz and the log say that PORT_API_URL is wrong if it has no route for 
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)
-  const cause = 'PORT_API_URL is wrong: it responded with 404 to the request for a token'
+  const cause = 'PORT_API_URL is wrong: it has no route for tokens (404)'
   expect((await ready()).checks.port.detail).toContain(`: ${cause}.`)
   expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })

@@ -103,10 +103,9 @@ interface ListOptions {
 
 /**
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
- * only lists use. Each state with each of its outcomes is a range of an index, also within a repository, so that a list
- * without matches is as fast. Ranges are compared as rows: PostgreSQL believes that states and outcomes are independent,
- * and would otherwise search all deliveries in the order of `seq` for a rare pair. There is no index on actions, so only the newest deliveries are searched for an action.
- * See {@link edge}.
+ * only lists use. Each state with each of its outcomes is a range of an index, also within a repository, so a list
+ * without matches is as fast. Ranges are compared as rows, because PostgreSQL would search all deliveries for a rare pair
+ * of state and outcome. There is no index on actions, so only the newest deliveries are searched. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
@@ -136,11 +135,10 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
     return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at('?1')}`)
   }
   const narrowed = state ? [state] : redeliverable ? REDELIVERABLE : null
-  const ranges = STATES.filter(each => narrowed?.includes(each) ?? true).flatMap(each =>
-    outcomesOf(each)
-      .filter(of => !outcome || of === outcome)
-      .map(of => range(each, of)),
-  )
+  const ranges = (narrowed ?? STATES).flatMap(each => {
+    const possible = outcomesOf(each).filter(of => !outcome || of === outcome)
+    return possible.map(of => range(each, of))
+  })
   const found = dedupeKeys
     ? newest(
         ['seq'],
