@@ -40,7 +40,7 @@ async function openGitHub() {
   return { github, url, hosts, env: { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token } }
 }
 
-test('a relay reaches GitHub through http_proxy, and hosts in NO_PROXY and localhost without it', async () => {
+test('a relay reaches GitHub through http_proxy, and localhost without it, also if NO_PROXY lists only others', async () => {
   const { github, url, hosts, env } = await openGitHub()
   const port = await startPortApi({ clientSecret: SECRET })
   onTestFinished(() => port.close())

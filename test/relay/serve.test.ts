@@ -60,7 +60,7 @@ describe('a running relay', () => {
     expect((await send(relay.url)).status).toBe(202)
   })
 
-  test('warns of missing Port credentials, finishes open requests and dispatches on SIGTERM, then exits with 0', async () => {
+  test('finishes open requests and dispatches on SIGTERM, then exits with 0', async () => {
     const github = await startGitHubApi()
     onTestFinished(() => github.close())
     github.addRepository('acme/shop')
@@ -90,16 +90,20 @@ describe('a running relay', () => {
         .filter(message => message !== 'GitHub accepted the dispatch'),
     ).toEqual(['listening', 'the delivery is accepted', 'stopping', 'the delivery is accepted', 'stopped'])
 
-    const warnings = relay.log().filter(({ level }) => level === 40)
-    expect(warnings.map(({ msg }) => msg)).toEqual([
-      'PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port',
-    ])
-
     const next = await openRelayHere(env)
     await until(() => github.dispatches.length === 2, 'the second is dispatched by the next relay')
     await sleep(300)
     expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_1', null])
     expect(await next.stop()).toBe(0)
+  })
+
+  test('warns at startup about features that will not work', async () => {
+    const relay = await startRelay(relayEnv({ RELAY_REPOSITORY: '' }))
+    const warnings = relay.log().filter(({ level }) => level === 40)
+    expect(warnings.map(({ msg }) => msg)).toEqual([
+      'PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port',
+      'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES',
+    ])
   })
 })
 
