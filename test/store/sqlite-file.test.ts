@@ -67,7 +67,7 @@ test('if the commit fails, every request in it fails', () => {
   expect(file.run({ inserts, requests: [put], claims: false })).toEqual({
     inserted: [locked],
     rows: [locked],
-    written: false,
+    changed: 0,
   })
   other.exec('ROLLBACK')
   const read = [{ sql: ALL, params: [] }]
