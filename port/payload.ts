@@ -124,8 +124,8 @@ export function readClientPayload(value: unknown): ClientPayload | null {
   const { port } = value
   if (port.version !== VERSION) {
     throw new Error(
-      `This payload is of version ${JSON.stringify(port.version)}, and this action knows only version ${VERSION}: ` +
-        'update the action (uses: …/port-webhook-action@<newer>) or the relay, so that both are of one release.',
+      `This payload has version ${JSON.stringify(port.version)}, but this action supports only version ${VERSION}: ` +
+        'update the action (uses: …/port-webhook-action@<newer>) or the relay, so that both come from the same release.',
     )
   }
   if (typeof port.delivery !== 'string' || !isObject(port.inputs)) return null

@@ -162,8 +162,8 @@ describe('reading a payload', () => {
   test('refuses an unknown version and says what to update', () => {
     for (const version of [0, 2, '1', null]) {
       expect(() => readClientPayload({ ...payload, port: { ...payload.port, version } })).toThrow(
-        `This payload is of version ${JSON.stringify(version)}, and this action knows only version 1: update the ` +
-          'action (uses: …/port-webhook-action@<newer>) or the relay, so that both are of one release.',
+        `This payload has version ${JSON.stringify(version)}, but this action supports only version 1: update the ` +
+          'action (uses: …/port-webhook-action@<newer>) or the relay, so that both come from the same release.',
       )
     }
   })

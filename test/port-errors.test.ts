@@ -72,7 +72,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
     const forbidden = await told(403)
     expect(forbidden).toMatchObject({ kind: 'refused', status: 403 })
     expect(forbidden.message).toMatch(
-      /\(some_code: Some words\): PORT_CLIENT_ID and PORT_CLIENT_SECRET may not do this/,
+      /\(some_code: Some words\): PORT_CLIENT_ID and PORT_CLIENT_SECRET lack the permission for this request/,
     )
     expect(await told(422)).toMatchObject({ kind: 'refused', status: 422, temporary: false })
     expect(await told(500)).toMatchObject({ kind: 'unreachable', status: 500, temporary: true })
@@ -95,7 +95,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
     port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
-    expect(error.message).toMatch(/\(conflict\): it gives no token now\.$/)
+    expect(error.message).toMatch(/\(conflict\): it does not issue a token right now\.$/)
   })
 
   test('a missing token route', async () => {

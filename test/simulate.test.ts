@@ -238,7 +238,7 @@ test('--type sets the event type like the relay’s configuration, and a run wit
     '  log      none',
     '  summary  none',
     '',
-    'The relay ends the run, since the action did not',
+    'The relay finishes the run, since the action did not',
     '  status   SUCCESS, "Succeeded"',
     '  log      The workflow run in you/your-repository succeeded.',
   ])

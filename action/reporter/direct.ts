@@ -21,7 +21,7 @@ export function whyNoReport(
   if (inputs.report === 'off')
     return { level: 'info', message: 'Nothing is reported to Port: the input report is off.' }
   if (payload.run_id === null || payload.port.kind === 'none') {
-    return { level: 'info', message: 'Nothing is reported to Port: the payload names no run in Port.' }
+    return { level: 'info', message: 'Nothing is reported to Port: the payload contains no Port run.' }
   }
   if (inputs.portClientSecret !== '' || relay) return null
   const first = payload.port.relay === null ? 'set RELAY_PUBLIC_URL of the relay, and ' : ''

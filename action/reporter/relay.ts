@@ -117,7 +117,7 @@ export function createRelayReporter(
 
   /** Queries the runner's endpoint directly, because `core.getIDToken` would bundle its own HTTP client. */
   async function proof(): Promise<string> {
-    if (!idToken) throw new PortError('credentials', `the job may not have an OIDC token. ${HINT}`)
+    if (!idToken) throw new PortError('credentials', `the job has no permission for an OIDC token. ${HINT}`)
     const { protocol, hostname } = new URL(url)
     if (protocol !== 'https:' && !isLoopback(hostname)) {
       const sentence = `the relay's address ${url} is plain HTTP, so the OIDC token isn't sent to it`
@@ -216,7 +216,7 @@ export function createRelayReporter(
       if (reports) return run
       throw new PortError(
         'credentials',
-        "the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
+        "the relay has no Port credentials: set PORT_CLIENT_ID in the relay's environment, or port-client-id and " +
           'port-client-secret here.',
       )
     },

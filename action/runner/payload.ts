@@ -23,12 +23,12 @@ export function readPayload(
   if (payload) return payload
   if (input !== '') {
     throw new Error(
-      'The input "payload" holds no payload of the relay: pass the output "payload" of this action, or ' +
+      'The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or ' +
         `\${{ toJSON(github.event.client_payload) }} of a repository_dispatch event.${help(env, 'payload')}`,
     )
   }
   throw new Error(
-    `This run was started by ${workflow.event}, with no payload of the relay. This action expects the event ` +
+    `This run was started by ${workflow.event}, without a payload from the relay. This action expects the event ` +
       'repository_dispatch that the relay sends for an action in Port (on: { repository_dispatch: { types: ' +
       '[<identifier of the action>] } }), a workflow_dispatch with the input "port", or the payload in the input ' +
       `"payload".${help(env, 'payload')}`,
@@ -93,7 +93,7 @@ export async function completePayload(
   if (truncated.length === 0) return payload
   if (payload.run_id === null || payload.port.kind !== 'action_run') {
     throw new Error(
-      `${tooLarge(truncated)}, and only the run of an action in Port can be asked for the rest: send less in the ` +
+      `${tooLarge(truncated)}, and the rest can be fetched only for action runs: send less in the ` +
         'body of the webhook.',
     )
   }
@@ -143,7 +143,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   if (missing.length > 0) {
     const names = missing.length === port.truncated.length ? 'that' : quote(missing)
     throw new Error(
-      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not hold ${names} either: send less in the ` +
+      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not contain ${names} either: send less in the ` +
         'body of the webhook.',
     )
   }

@@ -56,7 +56,8 @@ export interface Workflow {
 export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Workflow {
   const get = (name: string) => {
     const value = env[name]
-    if (!value) throw new Error(`${name} is not set: this runs as an action of a GitHub workflow.`)
+    if (!value)
+      throw new Error(`${name} is not set: this program runs only as an action in a GitHub workflow.`)
     return value
   }
   const repository = get('GITHUB_REPOSITORY')

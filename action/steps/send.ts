@@ -35,7 +35,7 @@ export async function sendEntity(
       error.status === 404 &&
       error.kind === 'refused'
     )
-      return done(`– Entity ${name} was not deleted: Port knows no such entity`)
+      return done(`– Entity ${name} was not deleted: Port has no such entity`)
     const reason = error instanceof Error ? error.message : String(error)
     const problem = `Entity ${name} could not be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
     const known = error instanceof PortError ? error : null

@@ -116,11 +116,15 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 404) {
     return error(
       'credentials',
-      `it knows no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
+      `it has no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
     )
   }
   if (forToken && status === 409) {
-    return error('unreachable', 'it gives no token now.', readRetryAt(response.headers, now, LONGEST_WAIT_MS))
+    return error(
+      'unreachable',
+      'it does not issue a token right now.',
+      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
+    )
   }
   // Without a token, the request wasn't sent.
   if (status === 401 || (forToken && status !== 413)) {
@@ -137,7 +141,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     if (status === 404 && NOT_FOUND.test(code)) {
       return error(
         'unknown_run',
-        `it knows no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
+        `it has no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
           `the organization of that run, and that ${call.settings.apiUrl} is its region.`,
       )
     }
@@ -155,20 +159,23 @@ export function readPortError(call: Call, response: Response, now: number): Port
     if (status === 409 || status === 404) {
       return error(
         'unreachable',
-        'it cannot take this now.',
+        'it cannot accept this request right now.',
         readRetryAt(response.headers, now, LONGEST_WAIT_MS),
       )
     }
   }
   if (status === 403) {
-    return error('refused', `${call.settings.credentials} may not do this; give them the permission in Port.`)
+    return error(
+      'refused',
+      `${call.settings.credentials} lack the permission for this request; grant it in Port.`,
+    )
   }
   const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
   if (status === 404 && blueprint !== undefined) {
     const name = decodeURIComponent(blueprint)
-    return error('refused', `it knows no blueprint "${name}"; create it in Port, or correct the identifier.`)
+    return error('refused', `it has no blueprint "${name}"; create it in Port, or correct the identifier.`)
   }
-  return error('refused', 'it will not take this request.')
+  return error('refused', 'it rejects this request.')
 }
 
 /**

@@ -223,4 +223,4 @@ export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: 
 const sizeOf = (name: string, value: Json) => Buffer.byteLength(JSON.stringify({ [name]: value })) - 1
 
 export const describeLeftOut = (names: string[]) =>
-  `The outputs of a run may hold ${OUTPUTS.maxBytes / 1024} KB, and these are left out: ${names.slice(0, 20).join(', ')}${names.length > 20 ? `, and ${names.length - 20} more` : ''}.`
+  `The outputs of a run can have at most ${OUTPUTS.maxBytes / 1024} KB, so these are omitted: ${names.slice(0, 20).join(', ')}${names.length > 20 ? `, and ${names.length - 20} more` : ''}.`

@@ -31,10 +31,10 @@ export interface AdminApiDeps {
 export function createAdminApi({ roles, organizations, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
-    if (!roles.isOpen) throw new Problem(404, 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.')
+    if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
     const role = roles.ofRequest(c, 'Send RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
     if (role === 'view' && !['GET', 'HEAD'].includes(c.req.method))
-      throw new Problem(403, 'RELAY_VIEW_TOKEN may only read: send RELAY_ADMIN_TOKEN.')
+      throw new Problem(403, 'RELAY_VIEW_TOKEN is read-only: send RELAY_ADMIN_TOKEN.')
     await next()
   })
   app.get('/openapi.json', c => c.json(openApi))
@@ -97,9 +97,9 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']
-  refuseOthers(app, read, 'GET, HEAD', 'Send this as GET.')
+  refuseOthers(app, read, 'GET, HEAD', 'Send this request by GET.')
   const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
-  refuseOthers(app, change, 'POST', 'Send this as POST.')
+  refuseOthers(app, change, 'POST', 'Send this request by POST.')
   return app
 
   function readBulk(text: string) {

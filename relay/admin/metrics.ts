@@ -89,7 +89,7 @@ export function createMetrics(): Metrics {
   )
   const oldestDue = gauge(
     'oldest_due_age_seconds',
-    'For how long the oldest work that may be done now has been due; the same in every relay on one database',
+    'How long the oldest due work has been waiting; the same in every relay on one database',
     ['work'],
   )
   const attempts = counter('dispatch_attempts_total', 'Dispatches sent to GitHub', 'outcome', ATTEMPTS)
@@ -124,7 +124,7 @@ export function createMetrics(): Metrics {
   }
   const remaining = gauge(
     'github_rate_limit_remaining',
-    'Requests that GitHub still allows in this window; of an App, those of the installation with the fewest',
+    'Requests that GitHub still allows in this window; for an App, those of the installation with the fewest',
   )
   const pausedUntil = gauge(
     'paused_until_timestamp_seconds',
@@ -229,8 +229,7 @@ const READ_MS = 2_000
 export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Promise<Response> {
   const { metrics, roles } = deps
   return async c => {
-    if (!roles.isOpen)
-      throw new Problem(404, 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.')
+    if (!roles.isOpen) throw new Problem(404, 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.')
     roles.ofRequest(c, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
     const text = await metrics.render(await read(deps))
     return c.body(text, 200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' })

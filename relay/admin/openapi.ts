@@ -77,7 +77,7 @@ const PROBLEMS: Record<number, string> = {
   400: 'A parameter or a field is invalid.',
   401: 'The token is missing or unknown.',
   403: 'RELAY_VIEW_TOKEN only allows reading.',
-  404: 'The delivery does not exist, or the API is closed.',
+  404: 'The delivery does not exist, or the API is off.',
   409: 'The state of the delivery does not allow it.',
   413: 'The body is too large.',
   429: 'The sender has sent too many wrong tokens.',
@@ -128,8 +128,8 @@ export const openApi = {
         summary: 'Queues a failed or cancelled delivery again',
         parameters: [id, query('dry_run', dryRun)],
         responses: {
-          200: json('With dry_run: it can be redelivered', ref('Redeliverable')),
-          202: json('It is queued', ref('Changed')),
+          200: json('With dry_run: the delivery can be redelivered', ref('Redeliverable')),
+          202: json('The delivery is queued', ref('Changed')),
           ...problems(400, 403, 409),
         },
       },
@@ -139,7 +139,7 @@ export const openApi = {
         summary: 'Cancels a delivery and its workflow run on GitHub',
         parameters: [id],
         responses: {
-          202: json('It is cancelled, or is being cancelled', ref('Changed')),
+          202: json('The delivery is cancelled, or is being cancelled', ref('Changed')),
           ...problems(403, 409),
         },
       },
@@ -150,7 +150,7 @@ export const openApi = {
         requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
         responses: {
           200: json('With dry_run: what would be redelivered', ref('Redelivered')),
-          202: json('What is queued', ref('Redelivered')),
+          202: json('The queued deliveries', ref('Redelivered')),
           ...problems(400, 403, 413),
         },
       },
@@ -159,7 +159,7 @@ export const openApi = {
       get: {
         summary: 'Webhooks that this relay has refused since it was started, newest first',
         parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
-        responses: { 200: json('What was refused', ref('Refused')), ...problems(400) },
+        responses: { 200: json('The refused webhooks', ref('Refused')), ...problems(400) },
       },
     },
   },

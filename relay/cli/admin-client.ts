@@ -57,15 +57,15 @@ export const FILTER_OPTIONS = {
   outcome: {
     type: 'string',
     value: 'OUTCOME',
-    help: 'those that went so: succeeded, failed, cancelled, not_started or unknown',
+    help: 'only deliveries with this outcome: succeeded, failed, cancelled, not_started or unknown',
   },
-  repository: { type: 'string', value: 'OWNER/NAME', help: 'those for this repository' },
-  action: { type: 'string', value: 'NAME', help: 'those of this Port action' },
-  'run-id': { type: 'string', value: 'ID', help: 'those of this run in Port' },
+  repository: { type: 'string', value: 'OWNER/NAME', help: 'only deliveries for this repository' },
+  action: { type: 'string', value: 'NAME', help: 'only deliveries of this Port action' },
+  'run-id': { type: 'string', value: 'ID', help: 'only deliveries of this Port run' },
   since: {
     type: 'string',
     value: 'TIME',
-    help: 'those received since: 1h, 2d, or 2026-01-31T12:00:00Z',
+    help: 'only deliveries received since: 1h, 2d, or 2026-01-31T12:00:00Z',
   },
 } as const satisfies Record<string, Option>
 

@@ -33,7 +33,7 @@ export const deliveries = defineCommand({
     state: {
       type: 'string',
       value: 'STATE',
-      help: 'those that are queued, dispatched, running, finished, failed or cancelled',
+      help: 'only deliveries in this state: queued, dispatched, running, finished, failed or cancelled',
     },
     ...FILTER_OPTIONS,
     limit: { type: 'string', value: 'NUMBER', help: `the maximum number; ${DEFAULT_LIMIT} by default` },
@@ -135,7 +135,7 @@ function whyWaiting({ state, attempts, waiting_for, cancel_requested_at, due_at 
   if (waiting_for !== null) return `waits for an approval: ${waiting_for}`
   if (state !== 'queued') return ''
   return attempts === 0 || due_at === null
-    ? 'waits for its turn in the repository, or for GitHub'
+    ? 'waits for earlier deliveries to the repository, or for GitHub'
     : `attempt ${attempts + 1} at ${due_at.slice(11, 19)} UTC`
 }
 

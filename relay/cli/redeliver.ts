@@ -14,9 +14,9 @@ export const redeliver = defineCommand({
   summary: 'Queues failed or cancelled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
-    state: { type: 'string', value: 'STATE', help: 'all that failed, or all that were cancelled' },
+    state: { type: 'string', value: 'STATE', help: 'all failed, or all cancelled deliveries' },
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: 'the newest of those that match; at most 1000' },
+    limit: { type: 'string', value: 'NUMBER', help: 'only the newest that match; at most 1000' },
     'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
     json: JSON_OPTION,
   },
@@ -30,8 +30,7 @@ export const redeliver = defineCommand({
     color,
   }) {
     const isFiltered = Object.keys(filter).length > 0
-    if (ids.length > 0 && isFiltered)
-      throw new UsageError('Name deliveries by their IDs or by a filter, not both.')
+    if (ids.length > 0 && isFiltered) throw new UsageError('Name deliveries by ID or by a filter, not both.')
     if (ids.length > 0) return redeliverNamed(env, ids, { isDry, json, print, note })
     if (!isFiltered)
       throw new UsageError(

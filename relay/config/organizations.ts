@@ -50,7 +50,7 @@ export function readOrganizations(
       )
     } else if (id === clientId) {
       problems.push(
-        `PORT_ORGANIZATIONS, entry ${i + 1}, names the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS`,
+        `PORT_ORGANIZATIONS, entry ${i + 1}, contains the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS`,
       )
     } else {
       const organization = found.get(id) ?? { id, clientId: id, secrets: [] }

@@ -42,8 +42,8 @@ export function noteSent(
   now: number,
 ): Transition {
   const sentence = forced
-    ? "The workflow run didn't finish within two minutes; GitHub was asked to cancel it at once."
-    : 'GitHub was asked to cancel the workflow run.'
+    ? "The workflow run didn't finish within two minutes, so the relay asked GitHub to force the cancellation."
+    : 'The relay asked GitHub to cancel the workflow run.'
   return {
     change: { cancelSentAt: now, cancelForced: forced, dueAt: lookAt },
     messages: [{ log: [{ level: 'INFO', message: sentence }] }],

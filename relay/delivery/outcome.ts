@@ -103,7 +103,7 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
     case 'unknown':
       return unknown(
         'Unknown',
-        `The relay couldn't find out within ${duration(cause.runTimeout)} what became of the ${dispatch}: ${cause.reason}. Look at the repository's Actions page.`,
+        `The relay couldn't determine the result of the ${dispatch} within ${duration(cause.runTimeout)}: ${cause.reason}. Look at the repository's Actions page.`,
       )
   }
 }

@@ -225,7 +225,7 @@ function readCredentialFailure(system: System, status: number, message: string):
     return `GitHub rejects GITHUB_TOKEN (401: ${message}): it is wrong, has expired, or was revoked; set a new one in the relay's environment`
   }
   if (status === 403 && system) {
-    return `GitHub gives the relay's App no token (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
+    return `GitHub issues no token to the relay's App (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
   }
   if (status === 403 && /suspended/i.test(message)) {
     return `GitHub has suspended the account of the relay's credential (403: ${message})`
@@ -242,7 +242,7 @@ function noTokenSentence(
 ): string {
   return system === 'installation' || status === 404
     ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
-    : `GitHub gives the relay's App no token for ${repository} (${status}: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure).`
+    : `GitHub issues no token to the relay's App for ${repository} (${status}: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
 /**

@@ -63,12 +63,12 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /for input '(?<name>[^']*)' not in the list of allowed values/,
     ({ workflow, repository, name }) =>
-      `Workflow ${workflow} in ${repository} does not take the value of its input "${name}": give the input in Port the options that the workflow lists.`,
+      `Workflow ${workflow} in ${repository} does not accept the value of its input "${name}": give the input in Port the options that the workflow lists.`,
   ],
   [
     /for input '(?<name>[^']*)'/,
     ({ workflow, repository, name }) =>
-      `Workflow ${workflow} in ${repository} does not take the value of its input "${name}": give the input in Port the type that the workflow declares.`,
+      `Workflow ${workflow} in ${repository} does not accept the value of its input "${name}": give the input in Port the type that the workflow declares.`,
   ],
   [
     /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
@@ -113,9 +113,9 @@ export function tooLargeSentence(
 ): string {
   if (lost.length > 0) {
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
-    return `The ${inputs} ${namesOf(lost)}, which workflow ${workflow} in ${repository} doesn't declare, would have to be left out of its input "port": GitHub takes at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
+    return `The ${inputs} ${namesOf(lost)}, which workflow ${workflow} in ${repository} doesn't declare, would have to be left out of its input "port": GitHub accepts at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
   }
-  return `GitHub takes at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
+  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
 }
 
 /**

@@ -62,20 +62,20 @@ export function createApp(deps: AppDeps): Hono {
     if (c.res.ok) metrics?.webhook('cancellation')
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
-  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Cancellations come as POST.')
+  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations by POST.')
   // One handler for all methods: with separate handlers, Hono would compose middleware again for each webhook.
   const webhook = (c: Context) => {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(
       405,
-      "Port's webhooks come as POST, PUT, PATCH or DELETE: choose one of them in the Port action or node.",
+      'Webhooks from Port must be POST, PUT, PATCH, or DELETE: choose one of them in the Port action or node.',
       { allow: METHODS.join(', ') },
     )
   }
   app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
   if (receiveGitHub) {
     app.post('/github', receiveGitHub)
-    refuseOthers(app, ['/github'], 'POST', "GitHub's webhooks come as POST.")
+    refuseOthers(app, ['/github'], 'POST', 'Webhooks from GitHub must be POST.')
   }
   if (reports) {
     app.use('/report/*', async (c, next) => {
@@ -94,9 +94,9 @@ export function createApp(deps: AppDeps): Hono {
   app.get('/readyz', deps.readinessRoute)
   if (deps.metricsRoute) {
     app.get('/metrics', deps.metricsRoute)
-    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Metrics are read by GET.')
+    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Read metrics by GET.')
   }
-  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Health checks come as GET.')
+  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks by GET.')
   const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
     metrics?.webhook(refusal.status)
     admin?.refusals.note(c, refusal)

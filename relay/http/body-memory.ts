@@ -151,7 +151,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
 function overloaded(): Problem {
   return new Problem(
     503,
-    'More requests arrive than the relay keeps up with; this one was not accepted. Send it again shortly.',
+    'The relay receives too many requests; this one was not accepted. Send it again shortly.',
     { 'retry-after': '1', connection: 'close' },
   )
 }

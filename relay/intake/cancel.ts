@@ -45,7 +45,7 @@ export function createCancel({
       const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
       const response = { delivery: delivery.id, run_id: runId, state: now.state }
       if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(response, 202)
-      return c.json({ ...response, ignored: `the delivery has ended as ${now.state}` }, 200)
+      return c.json({ ...response, ignored: `the delivery is already ${now.state}` }, 200)
     } catch (error) {
       throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
@@ -76,7 +76,7 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {
     return { ignored: `run ${after.id} went from ${String(before.status)} to ${String(after.status)}` }
   }
-  if (originOf(event) === 'API') return { ignored: `run ${after.id} was ended through Port's API` }
+  if (originOf(event) === 'API') return { ignored: `run ${after.id} was finished through Port's API` }
   return { runId: after.id }
 }
 

@@ -124,7 +124,7 @@ export function createReceive({
       if (error instanceof StoreBusy) {
         throw new Problem(
           503,
-          'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
+          'Too many deliveries are waiting to be persisted; this one was not accepted. Send it again shortly.',
           { 'retry-after': '1' },
         )
       }
@@ -134,7 +134,7 @@ export function createReceive({
       )
       throw new Problem(
         503,
-        "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+        "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
         { 'retry-after': '10' },
       )
     }

@@ -48,7 +48,7 @@ const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
 export const refuseFinished = () =>
   new Problem(
     410,
-    'The delivery has finished: its inputs are no longer given, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
+    'The delivery has finished: its inputs are no longer available, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
   )
 
 export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
@@ -78,7 +78,7 @@ export type Check = (asked: Asked) => string | null | Promise<string | null>
 export function checkRepository({ claims, facts: { id } }: Asked): string | null {
   return claims.repositoryId === String(id)
     ? null
-    : `the run is of ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+    : `the run belongs to ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
 }
 
 /** Checks against the run's claims whether the delivery's dispatch could have started the run. */
@@ -98,20 +98,20 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
     .at(-1)
   const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
   return isFile && file !== workflow.split('/').at(-1)
-    ? `the run is of ${file}, and the delivery of ${workflow}`
+    ? `the run belongs to ${file}, and the delivery to ${workflow}`
     : null
 }
 
 export function checkPast({ claims: { runId }, delivery: { runs } }: Asked): string | null {
   const known = runs.filter(run => run.id === runId)
   return known.length > 0 && known.every(run => run.past)
-    ? 'it was the run of the delivery before it was redelivered'
+    ? 'the run belonged to the delivery before it was redelivered'
     : null
 }
 
 export function checkRecorded({ claims, delivery, recorded }: Asked): string | null {
   if (!recorded) return null
-  if (recorded.delivery !== delivery.id) return 'it is the run of another delivery'
+  if (recorded.delivery !== delivery.id) return 'the run belongs to another delivery'
   return recorded.attempt > claims.runAttempt
     ? `a later attempt of the run, ${recorded.attempt}, has started`
     : null

@@ -74,7 +74,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     let payload: JWTPayload
     try {
       // Checked before looking up the key, which may require a request to the issuer.
-      if (decodeJwt(token).iss !== issuer) throw new Error('it is of another issuer')
+      if (decodeJwt(token).iss !== issuer) throw new Error('it has another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
         issuer,
@@ -162,7 +162,7 @@ class KeysUnknown extends Error {
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
-  "The relay cannot get the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
+  "The relay cannot read the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
 const NEWER =
   "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Send the report again."
 

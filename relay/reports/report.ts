@@ -49,7 +49,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run may report ${LIMITS.reportRate.value} times a minute: wait, and put more lines into one report.`
+      const sentence = `A workflow run can report ${LIMITS.reportRate.value} times a minute: wait, and put more lines into each report.`
       throw refuseOverRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
@@ -84,13 +84,13 @@ function checkUsage(lines: number, bytes: number): void {
   if (lines > reportLines.value) {
     throw new Problem(
       413,
-      `The reports of a delivery may hold ${reportLines.value} log lines, updates and entities: this one exceeds it.`,
+      `The reports of a delivery can contain ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
     )
   }
   if (bytes > reportBytes.value) {
     throw new Problem(
       413,
-      `The reports of a delivery may hold ${reportBytes.value} bytes: this one exceeds it.`,
+      `The reports of a delivery can contain ${reportBytes.value} bytes: this report exceeds that limit.`,
     )
   }
 }
@@ -126,12 +126,12 @@ function createKeyedQueue(): KeyedQueue {
   return async (key, task) => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), waiting: 0 }
     if (queue.waiting >= reportsWaiting.value) {
-      const sentence = `${reportsWaiting.value} reports of this delivery are under way already; this one was not accepted. Send fewer at once.`
+      const sentence = `${reportsWaiting.value} reports of this delivery are already in progress; this one was not accepted. Send fewer at once.`
       throw new Problem(429, sentence, { 'retry-after': '1', connection: 'close' })
     }
     if (all >= reportsWaitingInAll.value) {
       const sentence =
-        'More reports arrive than the relay keeps up with; this one was not accepted. Send it again shortly.'
+        'The relay receives too many reports; this one was not accepted. Send it again shortly.'
       throw new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
     }
     queues.set(key, queue)

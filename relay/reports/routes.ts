@@ -53,7 +53,7 @@ export function createReports(deps: ReportsDeps): Hono {
     app.all('*', () => {
       throw new Problem(
         404,
-        "This relay takes no reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+        "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
       )
     })
     return app
@@ -103,7 +103,7 @@ export function createReports(deps: ReportsDeps): Hono {
   app.post('/', c => withReservation(c, room => take(c, room)).catch(orStoreFailure))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
-      throw new Problem(405, 'Reports come as POST.', { allow: 'POST' })
+      throw new Problem(405, 'Send reports by POST.', { allow: 'POST' })
     throw new Problem(
       404,
       `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs and /report.`,
@@ -139,7 +139,7 @@ function createInputsRoute(
     const bound = await deps.tokens.verify(bearer(c))
     const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run may ask for its inputs ${LIMITS.reportInputsRate.value} times a minute: wait.`
+      const sentence = `A workflow run can request its inputs ${LIMITS.reportInputsRate.value} times a minute: wait.`
       throw refuseOverRate(sentence, waitMs)
     }
     const { message, delivery } = await boundDelivery(bound, deps, () =>

@@ -38,7 +38,7 @@ const QUIET_MS = 500
 /** Rest after a failed claim. */
 const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
-const STEP_FAILED = 'a step failed; it is retried when its lease has expired'
+const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
 /**
  * Claims due work when woken, and runs one step for each claim, until stopped. If a step throws, its work is due again

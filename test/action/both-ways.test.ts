@@ -104,7 +104,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     const about = job.lines().filter(line => /entity/i.test(line))
     expect(about.filter(line => /service.*odd/.test(line)).join('\n')).toContain('schema')
     expect(about.filter(line => /service.*never/.test(line)).join('\n')).toMatch(
-      /Port (knows no such entity|doesn't know it)/,
+      /Port (has no such entity|doesn't know it)/,
     )
     for (const name of ['service/shop', 'service/db'])
       expect(about.filter(line => line.includes(name)).length).toBeGreaterThan(0)

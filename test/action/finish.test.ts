@@ -235,7 +235,7 @@ test('post detects what main could not: the run has finished meanwhile, or Port 
   expect((await job.run('post', job.state())).at(-1)).toMatch(/^::notice::Port's run .* has already finished/)
   const unknown = JSON.stringify({ ...JSON.parse(job.state().STATE_report!), runId: 'r_nobody' })
   expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
-    expect.stringMatching(/^::warning::Reporting to Port failed: .* it knows no run r_nobody/),
+    expect.stringMatching(/^::warning::Reporting to Port failed: .* it has no run r_nobody/),
   )
 })
 
@@ -324,7 +324,7 @@ test('no content of the files for steps keeps the result from Port, and numbers 
   const outputs = ['output.__proto__:json={"a":1}', `output.deep:json=${deep}`, 'output.pin:json=[8675309]']
   writeFileSync(files.run!, [...outputs, ...many, ...many.map(() => '?')].join('\n'))
   const printed = (await job.run('post', job.state())).join('\n')
-  for (const problem of ['nested too deeply', 'at most 80 levels', '99901 more entries', 'are left out: n'])
+  for (const problem of ['nested too deeply', 'at most 80 levels', '99901 more entries', 'are omitted: n'])
     expect(printed).toContain(problem)
   expect(printed.length).toBeLessThan(100_000)
   expect(system.port.entities).toMatchObject([{ properties: { pin: '***', n: [8675308] } }])

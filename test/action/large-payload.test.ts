@@ -67,14 +67,14 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ID,
     {},
     () => {},
-    `, and Port's run ${ID} does not hold that either: send less in the body of the webhook.`,
+    `, and Port's run ${ID} does not contain that either: send less in the body of the webhook.`,
   ],
   [
     'for the run of a node, which cannot be read,',
     NODE,
     {},
     system => void system.port.createNodeRun({ id: NODE }),
-    ', and only the run of an action in Port can be asked for the rest',
+    ', and the rest can be fetched only for action runs',
   ],
   [
     'where Port refuses to be read',

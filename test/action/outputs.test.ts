@@ -116,7 +116,9 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
   // The redacted output is larger than 64 KB, and the other one is larger together with those of the first job.
   for (const name of ['grows', 'large'])
-    expect(lines).toContain(`WARN The outputs of a run may hold 64 KB, and these are left out: ${name}.`)
+    expect(lines).toContain(
+      `WARN The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`,
+    )
 })
 
 test('outputs that exceed 64 KB are omitted by name, and the others are kept', () => {

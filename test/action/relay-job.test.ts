@@ -31,7 +31,7 @@ test('if the relay is down, the job fails when it needs the relay, and post repo
   // The runner issues no more tokens, so this run cannot authenticate.
   expect(await job.run('post', { ...job.state(), ...NO_TOKEN })).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: the job may not have an OIDC token\. Give the job/,
+      /^::warning::Reporting to Port failed: the job has no permission for an OIDC token\. Give the job/,
     ),
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
@@ -133,7 +133,7 @@ test('a relay without Port credentials still decrypts secret inputs, and reports
   const { payload } = await deliver(system)
   const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
-    "::warning::Reporting to Port failed: the relay has no credentials of Port: set PORT_CLIENT_ID in the relay's " +
+    "::warning::Reporting to Port failed: the relay has no Port credentials: set PORT_CLIENT_ID in the relay's " +
       `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)

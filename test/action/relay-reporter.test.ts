@@ -195,7 +195,7 @@ test('without an OIDC token nothing is reported, and the error names the permiss
   expect(relay.waits).toEqual([])
   await expect(relay.report({ idToken: null }).log([line('a')])).rejects.toMatchObject({
     kind: 'credentials',
-    message: `the job may not have an OIDC token. ${hint}`,
+    message: `the job has no permission for an OIDC token. ${hint}`,
   })
   const reporter = relay.report({ idToken: null })
   await expect(reporter.prepare()).resolves.toBeUndefined()

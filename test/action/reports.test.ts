@@ -35,7 +35,7 @@ test('a run that Port does not know causes one warning that names region and org
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .*it knows no run r_of_another_org; check that .* belong to the organization of that run, and that port-api-url is its region\. See .*#port$/,
+      /^::warning::Reporting to Port failed: .*it has no run r_of_another_org; check that .* belong to the organization of that run, and that port-api-url is its region\. See .*#port$/,
     ),
   ])
   expect(post).toEqual([])

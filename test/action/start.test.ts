@@ -110,7 +110,7 @@ test('a missing or invalid value from the runner causes an error that names it',
   const cases: [Record<string, string>, string][] = [
     [
       { RUNNER_TEMP: '' },
-      'The action could not start: RUNNER_TEMP is not set: this runs as an action of a GitHub workflow.',
+      'The action could not start: RUNNER_TEMP is not set: this program runs only as an action in a GitHub workflow.',
     ],
     [
       { RUNNER_TEMP: at('bad.json') },
@@ -172,7 +172,7 @@ test('inputs that cannot be fetched, decrypted, or named are reported immediatel
       /^::warning::"a=b", "c<<d", "e<", "<": not available as an output of its own.*#outputs$/,
     ),
     expect.stringMatching(
-      /^::error::The payload was too large.*"inputs.large" did not come.* does not hold that either: .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*"inputs.large" did not come.* does not contain that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
@@ -188,13 +188,13 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an event of something else',
     { version: '1.4.2' },
     {},
-    /^::error::This run was started by repository_dispatch, with no payload of the relay\. This action expects /,
+    /^::error::This run was started by repository_dispatch, without a payload from the relay\. This action expects /,
   ],
   [
     'a payload of a later version',
     { run_id: 'r_1', action: 'x', port: { version: 2 } },
     {},
-    /^::error::This payload is of version 2, and .*: update the action/,
+    /^::error::This payload has version 2, but .*: update the action/,
   ],
   [
     'an input that is no JSON',
@@ -206,7 +206,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an input of something else',
     undefined,
     { payload: '{}' },
-    /^::error::The input "payload" holds no payload of the relay: pass the output "payload" of this action, or /,
+    /^::error::The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or /,
   ],
 ])(
   '%s instead of the payload fails the job, and the error names what is expected',

@@ -120,7 +120,7 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect(cookie).toMatchObject({ name: 'relay_session', httpOnly: true, sameSite: 'Lax', path: '/' })
   expect(cookie!.value).not.toContain(RELAY_ADMIN_TOKEN)
   expect(await page.evaluate('document.cookie')).toBe('')
-  expect(relay.printed()).toContain('a form of the dashboard was sent')
+  expect(relay.printed()).toContain('a dashboard form was submitted')
   expect(relay.printed()).not.toContain(RELAY_ADMIN_TOKEN)
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Token').waitFor()
@@ -163,7 +163,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
     const response = await post(path, { ...unread, cookie }, 'x')
     expect([path, response.status]).toEqual([path, 400])
-    expect(await response.text()).toContain('The form cannot be read: open the page again.')
+    expect(await response.text()).toContain('The form cannot be read: reload the page.')
   }
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await post('/sign-in', unread, 'x')).status)
@@ -572,6 +572,6 @@ test('the dashboard is closed without a token', async () => {
   const response = await fetch(relay.url)
   expect(response.status).toBe(404)
   expect(await response.text()).toContain(
-    'The dashboard is closed: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to open it.',
+    'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.',
   )
 })

@@ -58,7 +58,7 @@ const WRONG: [Command, string[], string][] = [
   [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
   [deliveries, ['ID', '--limit', '1'], 'One delivery takes no filter: name an ID, or filter the list.'],
   [redeliver, [], 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
-  [redeliver, ['ID', '--state', 'x'], 'Name deliveries by their IDs or by a filter, not both.'],
+  [redeliver, ['ID', '--state', 'x'], 'Name deliveries by ID or by a filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
   [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
@@ -109,7 +109,7 @@ test("deliveries shows each delivery's target, and a single delivery's history",
       'r_3',
       'acme/web',
       'deploy',
-      expect.stringMatching(/^(attempt \d+ at|waits for its turn)/),
+      expect.stringMatching(/^(attempt \d+ at|waits for earlier deliveries)/),
     ],
     [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
     [
@@ -241,6 +241,6 @@ test('an admin API without a token refuses every request', async () => {
   const response = await fetch(`${relay.url}/api/deliveries`)
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({
-    detail: 'The admin API is closed: set RELAY_ADMIN_TOKEN to open it.',
+    detail: 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.',
   })
 })

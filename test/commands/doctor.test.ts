@@ -156,7 +156,7 @@ test('reports ok on every line for a clean configuration', async () => {
       ['database', `The database ${join(folder, 'doctor.db')} is writable.`],
       ['port', `Port (${host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`],
       ['github', 'GitHub accepts GITHUB_TOKEN.'],
-      ['acme/shop', "The relay's credential may dispatch to acme/shop."],
+      ['acme/shop', "The relay's credential can dispatch to acme/shop."],
       ['acme/shop', 'acme/shop: deploy.yml listens to repository_dispatch.'],
       ['relay', `A relay responds at ${PUBLIC_URL}.`],
       ['OIDC issuer', `The OIDC issuer ${issuer.url} publishes its keys.`],
@@ -266,11 +266,11 @@ describe('a valid configuration with unintended effects', () => {
 /** Routes, and the problem of their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.
-- { repository: acme/read }                                  problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns of workflow runs from their reports alone.
+- { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from their reports.
 - { repository: acme/read, workflow: any.yml }               ok
-- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential may not dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential may not start a workflow of acme/unlisted: it needs the permission Actions: write.
+- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.
 - { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
 - { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
@@ -350,12 +350,12 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     const { stdout } = await run(doctor, ['--json', ...named], env)
     const all = JSON.parse(stdout).findings as { check: string; sentence: string }[]
     expect(all.filter(({ check }) => check.includes('/')).map(({ sentence }) => sentence)).toEqual([
-      "The relay's credential may dispatch to acme/shop.",
+      "The relay's credential can dispatch to acme/shop.",
       'acme/shop: deploy.yml listens to repository_dispatch.',
       'GitHub cannot see acme/none: it does not exist, or the credential has no access to it.',
       'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
       'GitHub cannot see other/shop: it does not exist, or the credential has no access to it.',
-      "The relay's credential may dispatch to acme/listed.",
+      "The relay's credential can dispatch to acme/listed.",
       'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
       "The relay's credential can read acme/bare; to start a workflow it needs the permission Actions: write.",
       'acme/bare has no workflow gone.yml.',
@@ -609,7 +609,7 @@ describe("compares a workflow's inputs in advance", () => {
       [
         { type: 'WEBHOOK', url: `${url}?workflow=carried.yml`, body: RECOMMENDED_BODY },
         [
-          'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" carries "replicas", "enviroment".',
+          'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" contains "replicas", "enviroment".',
         ],
       ],
       [
@@ -622,7 +622,7 @@ describe("compares a workflow's inputs in advance", () => {
       [ofGitHub, ['ok: scale: guide.yml in acme/scaled gets every input.']],
       [
         { type: 'WEBHOOK', url: `${url}?event_type=x`, body: RECOMMENDED_BODY },
-        ['ok: scale starts a repository_dispatch, whose payload carries every input.'],
+        ['ok: scale starts a repository_dispatch, and its payload contains every input.'],
       ],
     ]
     const actions = rows.map(([invocationMethod]) => ({ identifier: 'scale', trigger, invocationMethod }))
@@ -651,7 +651,7 @@ describe("compares a workflow's inputs in advance", () => {
         expect.stringMatching(
           /^problem: the last delivery of scale: Workflow guide\.yml in acme\/scaled doesn't declare the input "enviroment" \(closest declared input: "environment"\)/,
         ),
-        'ok: the last delivery of scale: carried.yml in acme/scaled gets every input, and its input "port" carries "enviroment".',
+        'ok: the last delivery of scale: carried.yml in acme/scaled gets every input, and its input "port" contains "enviroment".',
       ])
     } finally {
       await running.stop()

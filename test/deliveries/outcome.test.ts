@@ -160,7 +160,7 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
   [
     { why: 'unknown', reason, runTimeout: 300_000 },
     'Unknown',
-    `The relay couldn't find out within 5 min what became of the dispatch of "deploy" to acme/shop: ${reason}. Look at the repository's Actions page.`,
+    `The relay couldn't determine the result of the dispatch of "deploy" to acme/shop within 5 min: ${reason}. Look at the repository's Actions page.`,
   ],
 ])('without a run, because of %j, the delivery becomes %s', (cause, label, sentence) => {
   const delivery = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null } as Delivery

@@ -63,12 +63,12 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     "Provided value 'hunter2' for input 'service' not in the list of allowed values",
-    `${WORKFLOW} does not take the value of its input "service": give the input in Port the options that the workflow lists.`,
+    `${WORKFLOW} does not accept the value of its input "service": give the input in Port the options that the workflow lists.`,
   ],
   [
     422,
     "Invalid value 'hunter2' for input 'count'",
-    `${WORKFLOW} does not take the value of its input "count": give the input in Port the type that the workflow declares.`,
+    `${WORKFLOW} does not accept the value of its input "count": give the input in Port the type that the workflow declares.`,
   ],
   [
     422,

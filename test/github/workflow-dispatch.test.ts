@@ -301,7 +301,7 @@ describe('a workflow_dispatch', () => {
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
       reason: expect.stringMatching(
-        /^GitHub takes at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}; the largest input is "big"\.$/,
+        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}; the largest input is "big"\.$/,
       ),
     })
     expect(sent()).toEqual([])
@@ -339,7 +339,7 @@ describe('a dispatch that is too large as a whole', () => {
     expect(await send(body)).toEqual({
       kind: 'rejected',
       reason:
-        'The input "note", which workflow deploy.yml in acme/shop doesn\'t declare, would have to be left out of its input "port": GitHub takes at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
+        'The input "note", which workflow deploy.yml in acme/shop doesn\'t declare, would have to be left out of its input "port": GitHub accepts at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
     })
     expect(api.workflowDispatches).toEqual([])
     expect(await send(body, 'https://relay.example')).toMatchObject({ kind: 'accepted' })

@@ -107,7 +107,7 @@ describe('GET /metrics', () => {
     const response = await fetch(`${closed.url}/metrics`)
     expect(response.status).toBe(404)
     expect(await response.json()).toMatchObject({
-      detail: 'The metrics are closed: set RELAY_VIEW_TOKEN to open them for reading.',
+      detail: 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.',
     })
   })
 

@@ -86,7 +86,7 @@ test.each([
     )
     expect(await cancel(scene, runUpdated(run))).toEqual({
       status: 200,
-      body: { delivery, run_id: run.id, state: 'cancelled', ignored: 'the delivery has ended as cancelled' },
+      body: { delivery, run_id: run.id, state: 'cancelled', ignored: 'the delivery is already cancelled' },
     })
   },
 )
@@ -100,7 +100,7 @@ test('a body that contains the run ID also cancels the run, and Port gets its re
   expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   expect(run.link).toEqual([scene.page(workflowRun.id)])
   expect(run.logs.map(({ message }) => message).join('\n')).toContain(
-    'GitHub was asked to cancel the workflow run.',
+    'The relay asked GitHub to cancel the workflow run.',
   )
   expect(scene.github.cancellations).toHaveLength(1)
 })
@@ -138,12 +138,12 @@ test('an event other than a cancellation by a user cancels nothing, and the resp
   expect(await cancel(scene, runUpdated(run), unsigned)).toMatchObject({ status: 401 })
   expect(await cancel(scene, undefined, { method: 'PUT' })).toMatchObject({
     status: 405,
-    body: { detail: 'Cancellations come as POST.' },
+    body: { detail: 'Send cancellations by POST.' },
   })
 
   const unknown = `the relay has no delivery of run ${run.id}`
   const ignored: [JsonObject, string, string?][] = [
-    [runUpdated(run, { origin: 'API' }), `run ${run.id} was ended through Port's API`],
+    [runUpdated(run, { origin: 'API' }), `run ${run.id} was finished through Port's API`],
     [runUpdated(run, { to: 'IN_PROGRESS' }), `run ${run.id} went from IN_PROGRESS to IN_PROGRESS`],
     [
       runUpdated(run, { from: 'WAITING_FOR_APPROVAL' }),
@@ -152,7 +152,7 @@ test('an event other than a cancellation by a user cancels nothing, and the resp
     [{ run_id: 'r_unknown' }, 'the relay has no delivery of run r_unknown'],
     // The same run ID in another organization is a different run.
     [{ run_id: run.id }, unknown, OTHER_SECRET],
-    [{ run_id: ended.run.id }, 'the delivery has ended as finished'],
+    [{ run_id: ended.run.id }, 'the delivery is already finished'],
   ]
   for (const [body, why, secret] of ignored) {
     const response = await cancel(scene, body, { ...(secret && { secret }) })

@@ -457,7 +457,7 @@ describe('organizations', () => {
     ),
     [
       { PORT_ORGANIZATIONS: `${PORT_CLIENT_ID}:secret` },
-      'PORT_ORGANIZATIONS, entry 1, names the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS',
+      'PORT_ORGANIZATIONS, entry 1, contains the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS',
     ],
     [{ PORT_ORGANIZATIONS: 'theirs:same, others:same' }, same],
     [{ PORT_ORGANIZATIONS: 'theirs:older', PORT_PREVIOUS_SECRETS: 'older' }, same],

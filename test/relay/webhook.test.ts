@@ -346,7 +346,7 @@ describe('a webhook is refused', () => {
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
       expect(await response.json()).toMatchObject({
         detail:
-          "Port's webhooks come as POST, PUT, PATCH or DELETE: choose one of them in the Port action or node.",
+          'Webhooks from Port must be POST, PUT, PATCH, or DELETE: choose one of them in the Port action or node.',
       })
     }
   })
@@ -375,7 +375,7 @@ describe('a webhook is refused', () => {
     [
       full,
       '10',
-      "The relay's database (RELAY_DATABASE) takes no writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+      "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
       [
         {
           message: 'a delivery could not be persisted, or the response of the database was lost',
@@ -386,7 +386,7 @@ describe('a webhook is refused', () => {
     [
       new StoreBusy(),
       '1',
-      'More deliveries wait to be persisted than the relay keeps up with; this one was not accepted. Send it again shortly.',
+      'Too many deliveries are waiting to be persisted; this one was not accepted. Send it again shortly.',
       [],
     ],
   ])(

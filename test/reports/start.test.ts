@@ -150,7 +150,7 @@ test('secret inputs are decrypted for the bound run with each available secret, 
   ] as const) {
     const refused = await system.post(path, token, { delivery: id })
     expect([path, refused.status]).toEqual([path, 410])
-    expect(refused.body.detail).toMatch(/^The delivery has finished: its inputs are no longer given/)
+    expect(refused.body.detail).toMatch(/^The delivery has finished: its inputs are no longer available/)
     expect(JSON.stringify(refused.body)).not.toContain('secrets')
   }
 
@@ -361,7 +361,7 @@ test('refuses reports without RELAY_PUBLIC_URL, and says what to set', async () 
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
     expect(response.status).toBe(404)
     expect(((await response.json()) as { detail: string }).detail).toBe(
-      "This relay takes no reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+      "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
     )
   }
 })
@@ -374,7 +374,7 @@ test('a relay that cannot fetch the issuer’s keys says so, and accepts nothing
   const answer = await system.post('/report/start', token, { delivery: id })
   expect(answer).toMatchObject({ status: 503, type: 'application/problem+json' })
   expect(answer.body.detail).toMatch(
-    /^The relay cannot get the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
+    /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
   )
   await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the relay says so')
   await system.issuer.start()

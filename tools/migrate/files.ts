@@ -128,7 +128,7 @@ export function migratePortAction(text: string, relay?: string): { action: JsonO
   const body = bodyOfGitHub(action.invocationMethod)
   const invocationMethod = body ? { ...method, body } : method
   if (String(method.url).startsWith(EXAMPLE_RELAY))
-    notes.push(`replace ${EXAMPLE_RELAY} by the address of your relay, or give --relay.`)
+    notes.push(`replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`)
   const computed = isObject(body?.github) ? body.github : {}
   if (!(start.name ?? computed.workflow) || !(start.repository ?? computed.repository))
     notes.push('the address names no repository or no workflow: complete it.')

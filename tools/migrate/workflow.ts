@@ -37,7 +37,7 @@ export function migrateWorkflow(
   }
   try {
     const reports = rewrite(readWorkflow(edits, options, called, remark), options)
-    if (!reports && remarks.length === 0) remark(0, 'nothing in it reports to Port: it stays as it is.')
+    if (!reports && remarks.length === 0) remark(0, 'no step reports to Port, so the workflow is unchanged.')
     remarks.sort((a, b) => a.line - b.line)
     const changed = edits.apply()
     const result = text === given ? changed : changed.replaceAll('\n', '\r\n')

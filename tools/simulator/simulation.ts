@@ -90,7 +90,7 @@ export function nothingStarts(eventType: string): string {
     { why: 'nothing listens', disabled: [], workflows: null },
     delivery,
   )
-  return `On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would end the run in Port as FAILURE, "${label}": ${sentence}`
+  return `On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would finish the run in Port as FAILURE, "${label}": ${sentence}`
 }
 
 /** A run as Port would show it. */

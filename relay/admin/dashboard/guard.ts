@@ -82,7 +82,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     const page = message(await readOrNull(c), title, error.message)
     return c.html(page, error.status, { ...SECURITY, ...error.headers })
   })
-  const logged = logCalls({ trustedProxies, log }, 'a form of the dashboard was sent', async c => {
+  const logged = logCalls({ trustedProxies, log }, 'a dashboard form was submitted', async c => {
     return (await readOrNull(c))?.role ?? null
   })
   app.post('/sign-in', logged, limit, async c => {
@@ -127,7 +127,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
       app.post(path, logged, limit, async c => {
         checkOpen()
         const session = await sessions.read(c)
-        if (!session) return c.html(signInPage('/', 'Sign in again: the session has ended.'), 401, SECURITY)
+        if (!session) return c.html(signInPage('/', 'Sign in again: the session has expired.'), 401, SECURITY)
         const form = await readForm(c, session)
         if (session.role !== 'admin') throw viewOnly()
         return c.redirect(await change(c, form), 303)
@@ -137,7 +137,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
 
   function checkOpen(): void {
     if (!roles.isOpen)
-      throw new Problem(404, 'The dashboard is closed: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to open it.')
+      throw new Problem(404, 'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.')
   }
 }
 
@@ -145,14 +145,14 @@ async function parseForm(c: Context): Promise<Form> {
   try {
     return await c.req.parseBody()
   } catch {
-    throw new Problem(400, 'The form cannot be read: open the page again.')
+    throw new Problem(400, 'The form cannot be read: reload the page.')
   }
 }
 
 async function readForm(c: Context, session: Session): Promise<Form> {
   const form = await parseForm(c)
   if (isOwnForm(c, session, form.csrf)) return form
-  throw new Problem(403, "The form doesn't belong to this session: open the page again.")
+  throw new Problem(403, "The form doesn't belong to this session: reload the page.")
 }
 
 const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)

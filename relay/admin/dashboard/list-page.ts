@@ -143,7 +143,7 @@ export function reason({ state, outcome, reason, ...d }: Delivery, now: number) 
         ? `Searching for its workflow run${reason ? `: ${reason}` : ''}.`
         : d.attempts > 0 || reason
           ? `Next attempt ${next}${reason ? `: ${reason}` : ''}.`
-          : `Waits for its turn in ${d.repository}.`,
+          : `Waits for earlier deliveries to ${d.repository}.`,
     dispatched: reason ?? 'Waits for its workflow run.',
     running: d.waitingFor && `Waits for an approval: ${d.waitingFor}.`,
   }

@@ -12,7 +12,7 @@ const SOURCES: Record<string, string> = {
   body: 'The body of the webhook names the repository.',
   url: 'The URL of the webhook names the repository.',
   route: 'The first route that matches names the repository (RELAY_ROUTES).',
-  default: 'Nothing names a repository: it is RELAY_REPOSITORY.',
+  default: 'RELAY_REPOSITORY applies, because nothing else names a repository.',
 }
 
 /** Past and expected events of a delivery. */

@@ -85,7 +85,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
     method.type === 'WEBHOOK' ? targetOf(config, invocation, addressOf(method)) : ofGitHub(action, identifier)
   const { workflow } = target
   if (workflow === null)
-    return ok(`${identifier} starts a repository_dispatch, whose payload carries every input.`)
+    return ok(`${identifier} starts a repository_dispatch, and its payload contains every input.`)
   const required = Array.isArray(userInputs?.required) ? userInputs.required : Object.keys(properties)
   const optional = Object.keys(properties).filter(name => !required.includes(name))
   const offer = offerOf(invocation, config)
@@ -187,7 +187,7 @@ function compare(
       : []),
   ]
   if (wrong.length > 0) return wrong
-  const carried = undeclared.length > 0 ? `, and its input "port" carries ${namesOf(undeclared)}` : ''
+  const carried = undeclared.length > 0 ? `, and its input "port" contains ${namesOf(undeclared)}` : ''
   return [ok(`${by}: ${where} gets every input${carried}.`)]
 }
 

@@ -23,7 +23,7 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub gives the App no token for ${name} (${status}): check its installation ${where}: it may be suspended, or new permissions may need approval.`,
+          : `GitHub issues no token to the App for ${name} (${status}): check its installation ${where}: it may be suspended, or new permissions may need approval.`,
       ),
     ]
   }
@@ -117,7 +117,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   const events = wanted.filter(({ workflow }) => workflow === null)
   const isRefused = events.length > 0 && data.permissions?.push === false
   const access = isRefused
-    ? problem(`The relay's credential may not dispatch to ${name}: it needs the permission Contents: write.`)
+    ? problem(`The relay's credential cannot dispatch to ${name}: it needs the permission Contents: write.`)
     : ok(accessOf(name, events.length === wanted.length))
   const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
   if (left.length === 0) return [access]
@@ -142,16 +142,16 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
 /** GitHub doesn't reveal whether a credential has Actions: write. */
 const accessOf = (name: string, isEventAlone: boolean): string =>
   isEventAlone
-    ? `The relay's credential may dispatch to ${name}.`
+    ? `The relay's credential can dispatch to ${name}.`
     : `The relay's credential can read ${name}; to start a workflow it needs the permission Actions: write.`
 
 function unlisted(name: string, startsWorkflow: boolean): Finding {
   return startsWorkflow
     ? problem(
-        `The relay's credential may not start a workflow of ${name}: it needs the permission Actions: write.`,
+        `The relay's credential cannot start a workflow of ${name}: it needs the permission Actions: write.`,
       )
     : warning(
-        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns of workflow runs from their reports alone.`,
+        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns about workflow runs only from their reports.`,
       )
 }
 
