@@ -136,15 +136,16 @@ describe('errors from Port have one of a few kinds and a message that says what 
   })
 
   test('connection refused, a cut connection, and a timeout', async () => {
-    const { port, client } = await openPort({}, { timeoutMs: 50 })
+    const { port, client } = await openPort()
     port.fail({ cut: 'after' })
     expect(await failure(client.authorize())).toMatchObject({
       kind: 'unreachable',
       status: null,
       retryAt: null,
     })
-    port.fail({ delayMs: 500 })
-    const slow = await failure(client.authorize())
+    const hurried = await openPort({}, { timeoutMs: 50 })
+    hurried.port.fail({ delayMs: 5_000 })
+    const slow = await failure(hurried.client.authorize())
     expect(slow.message).toContain('no response in time')
     expect(slow.cause).toBeInstanceOf(Error)
     await port.stop()
