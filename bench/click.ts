@@ -11,14 +11,14 @@ import { relayEnvironment } from './relay-environment.ts'
 import { percentile } from './statistics.ts'
 
 const GITHUB_SECRET = 'bench-github-secret-0123456789abcdef'
-/** GitHub starts a run this long after its dispatch, and the run takes as long. */
+/** The fake GitHub starts a run 1 s after its dispatch. The run takes 2 s. */
 const RUN_STARTS_MS = 1_000
 const RUN_TAKES_MS = 2_000
-/** How often the fake Port's runs are read, in this process. */
+/** How often this process reads the fake Port's runs. */
 const READ_EVERY_MS = 2
 const LONGEST_MS = 120_000
 
-/** Deliveries, the time between two of them in ms, and the repositories that they go to in turn. */
+/** Number of deliveries, the interval between deliveries, and the number of repositories used in rotation. */
 const LOADS = {
   idle: { count: 30, everyMs: 1_000, repositories: 1 },
   busy: { count: 300, everyMs: 50, repositories: 20 },
@@ -32,17 +32,17 @@ interface Quantiles {
 export interface Click {
   load: keyof typeof LOADS
   webhooks: boolean
-  /** From the arrival of Port's webhook, ms. */
+  /** Times since the arrival of Port's webhook, in ms. */
   waiting: Quantiles
   dispatch: Quantiles
-  /** From the start of the run to its link in Port, and from its end to the final status in Port; ms. */
+  /** From the run's start to its link in Port, and from its finish to its final status in Port, in ms. */
   link: Quantiles
   final: Quantiles
-  /** Requests to GitHub per delivery, dispatches included. */
+  /** Requests to GitHub per delivery, including dispatches. */
   requests: number
 }
 
-/** What a developer waits for in Port, with GitHub's webhooks and by polling alone. */
+/** Measures how long a developer waits for updates in Port, with GitHub's webhooks and with polling only. */
 export async function click(): Promise<Click[]> {
   const clicks: Click[] = []
   for (const load of ['idle', 'busy'] as const)

@@ -10,8 +10,8 @@ import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 /*
- * `node bench/count-syncs.ts`: shows with `strace` (Linux) that the relay responds to a webhook only after its delivery is on
- * disk: each response follows an fsync or fdatasync that started after the webhook arrived.
+ * `node bench/count-syncs.ts`: shows with `strace` (Linux) that the relay stores a delivery on
+ * disk before it responds to the webhook: an fsync or fdatasync starts between each webhook and its response.
  */
 const WEBHOOKS = 50
 
@@ -19,7 +19,7 @@ using folder = mkdtempDisposableSync(join(tmpdir(), 'syncs-'))
 const database = `sqlite:${join(folder.path, 'relay.db')}`
 await using relay = await startServer('relay/dist/main.js', relayEnvironment(database))
 const trace = join(folder.path, 'trace')
-// Every thread, with the time and the end of each call.
+// Traces every thread. Prints the time and duration of each call.
 const calls = ['-e', 'trace=fsync,fdatasync', '-f', '-ttt', '-T', '-o', trace]
 const strace = spawn('strace', [...calls, '-p', String(relay.child.pid)], { stdio: 'ignore' })
 strace.on('error', () => {
@@ -41,7 +41,7 @@ console.log(
 )
 if (proved.length < spans.length) process.exitCode = 1
 
-/** When each was sent, and when its response arrived, in milliseconds since 1970, as strace prints them. */
+/** Returns when each webhook was sent and when its response arrived. Like strace, uses milliseconds since 1970. */
 async function sendOneByOne(): Promise<{ sentAt: number; respondedAt: number }[]> {
   const { hostname: host, port } = new URL(relay.url)
   const socket = connect({ host, port: Number(port), noDelay: true })

@@ -9,11 +9,11 @@ import { startServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 const DELIVERIES = 10_000
-/** Each repository is a queue of its own. */
+/** Each repository has a separate queue. */
 const REPOSITORIES = 100
 const LONGEST_MS = 120_000
 
-/** Dispatches per second of 10,000 deliveries that wait in 100 repositories, if GitHub responds immediately and no rate is set. */
+/** Measures dispatches per second for 10,000 queued deliveries, if GitHub responds immediately and no rate is set. */
 export async function drain(): Promise<number> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   const path = join(folder.path, 'relay.db')

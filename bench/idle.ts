@@ -31,13 +31,13 @@ export interface Idle {
   cpu: number
   /** Resident memory at the end, MB. */
   mb: number
-  /** Per hour, extrapolated. */
+  /** Requests per hour, extrapolated. */
   githubRequests: number
   portRequests: number
   goal: string
 }
 
-/** What an idle relay costs, with GitHub and Port reachable. All relays run at the same time, because they do little. */
+/** Measures an idle relay's resource usage while GitHub and Port are reachable. All relays run concurrently. */
 export async function idle(createDatabase: () => Promise<string>): Promise<Idle[]> {
   return await Promise.all(CASES.map(each => measure(each, createDatabase)))
 }

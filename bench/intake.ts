@@ -9,15 +9,15 @@ import { type Spread, spread } from './statistics.ts'
 
 const ROUNDS = 3
 const WARM_UP_S = 2
-/** The case that the goals are of is measured longer, first of all. */
+/** The case that has goals is measured first, and for longer. */
 const MAIN_S = 3
 const CASE_S = 1
-/** More than any server handles in a second; each webhook is sent once. */
+/** More webhooks than any server handles in a second. Each webhook is sent once. */
 const MOST_PER_SECOND = 100_000
 
 interface Case {
   connections: number
-  /** The size of the body in bytes. */
+  /** Size of the body in bytes. */
   size: number
 }
 
@@ -32,20 +32,20 @@ const CASES: readonly Case[] = [
 interface ServerKind {
   label: string
   file: string
-  /** Options of Node. */
+  /** Node options. */
   flags?: readonly string[]
   database?: 'sqlite' | 'postgres'
   isRelay?: boolean
-  /** Measured with other numbers of connections and sizes of bodies as well. */
+  /** Whether to measure other numbers of connections and other body sizes as well. */
   everyCase?: boolean
   goal?: string
 }
 
-/** As `npm start` in a clone, as `npx`, and as the image start the relay. */
+/** Like the commands with which `npm start` in a clone (CLONE) and `npx` (PACKAGE) start the relay. */
 const CLONE = { file: 'relay/main.ts', flags: ['--max-semi-space-size=16'], isRelay: true }
 const PACKAGE = { file: 'relay/dist/main.js', isRelay: true }
 
-/** In the order in which each round measures them. */
+/** The servers, in the order of measurement within a round. */
 const SERVERS = {
   hono: { label: 'bare Hono', file: 'bench/servers/hono.ts', everyCase: true },
   verify: { label: 'verification alone', file: 'bench/servers/verify.ts' },
@@ -83,7 +83,7 @@ const SERVERS = {
 
 type ServerName = keyof typeof SERVERS
 const NAMES = Object.keys(SERVERS) as ServerName[]
-/** A server that does more can't be faster: each of these must not be slower than those after the colon. */
+/** Servers that do less, each with servers that do more. A server that does more must not be faster. */
 const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
   hono: NAMES.filter(name => name !== 'hono'),
   groupCommit: ['sqlite', 'npx', 'image', 'insert'],
@@ -92,9 +92,9 @@ const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
 interface IntakeRow extends Case {
   label: string
   perSecond: Spread
-  /** Rates in the same round, relative to these servers; null if they weren't measured in this case. */
+  /** Rate divided by the rate of another server in the same round; null if that server wasn't measured in this case. */
   of: Record<'hono' | 'groupCommit' | 'pgBoss', Spread | null>
-  /** CPU time of the server per request, microseconds. */
+  /** The server's CPU time per request, in microseconds. */
   cpuUs: Spread
   cpuOfGroupCommit: Spread | null
   p50: Spread
@@ -106,15 +106,15 @@ interface IntakeRow extends Case {
 
 export interface Intake {
   rows: IntakeRow[]
-  /** Resident memory in MB: before any load, and at the peak of the main case. */
+  /** Resident memory in MB, before any load and at the main case's peak. */
   memory: { label: string; idle: Spread; peak: Spread }[]
-  /** Servers that were faster than a baseline that does less, by more than the spread. */
+  /** Servers that do more than a baseline but were faster, by more than the spread. */
   wrongBaselines: string[]
 }
 
 type Round = Record<ServerName, { figures: (Figures | null)[]; idle: number; peak: number }>
 
-/** Each round starts each server anew, in turn, so that all of them meet the same machine. */
+/** Restarts and measures every server in each round, so that changes in the machine's load affect all servers. */
 export async function intake(generator: Generator, createDatabase: () => Promise<string>): Promise<Intake> {
   const rounds: Round[] = []
   for (let i = 0; i < ROUNDS; i++) {
@@ -127,7 +127,7 @@ export async function intake(generator: Generator, createDatabase: () => Promise
       const env = kind.isRelay
         ? relayEnvironment(kind.database === 'postgres' ? database : `sqlite:${database}`)
         : { BENCH_DATABASE: database }
-      // The allocator's setting is the image's alone.
+      // Only the image sets this allocator option.
       const malloc: Record<string, string> = name === 'image' ? { MALLOC_ARENA_MAX: '2' } : {}
       round[name] = await measure(generator, signed, kind, { ...env, ...malloc })
     }
@@ -160,7 +160,7 @@ function wrongBaselines(rounds: Round[]): string[] {
 const secondsOf = (each: Case) =>
   each === MAIN ? { warmUp: WARM_UP_S, measured: MAIN_S } : { warmUp: 0, measured: CASE_S }
 
-/** Enough webhooks for one server; each server gets the same. Large ones take as long to sign as to verify. */
+/** Signs enough webhooks for any server. All servers get the same webhooks, because signing large webhooks is slow. */
 function sign(each: Case): Webhooks {
   const { warmUp, measured } = secondsOf(each)
   const most = Math.min(MOST_PER_SECOND, (1024 * KB * KB) / each.size)

@@ -1,6 +1,6 @@
 /**
- * `node bench/lambda.ts`: the cold start of the relay's bundle for AWS Lambda, from the start of the process to its
- * first response, which queries PostgreSQL; fifteen times, after `npm run build`.
+ * `node bench/lambda.ts`: measures fifteen cold starts of the AWS Lambda bundle, each from the process's start to its
+ * first response. That response requires a PostgreSQL query. Run `npm run build` first.
  */
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'

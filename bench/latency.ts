@@ -12,18 +12,18 @@ import { percentile } from './statistics.ts'
 
 const WARM_UP = 20
 const WEBHOOKS = 100
-/** The relay is idle again long before the next webhook. */
+/** Long enough for the relay to become idle before the next webhook. */
 const PAUSE_MS = 150
 
-/** From sending a webhook to the arrival of its dispatch at GitHub, and to the response; ms. */
+/** Times in ms from sending a webhook until its dispatch arrives at GitHub, and until its response arrives. */
 export interface Latency {
-  /** Median of syncing a page of 4 KB to the same disk, ms. */
+  /** Median time to sync a 4 KB page to the same disk, in ms. */
   fsync: number
   dispatch: { p50: number; p99: number }
   response: { p50: number; p99: number }
 }
 
-/** An idle relay, one webhook after the other. */
+/** Sends webhooks to an idle relay, one at a time. */
 export async function latency(database: string | null): Promise<Latency> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   using github = await startGitHub()
@@ -48,7 +48,7 @@ export async function latency(database: string | null): Promise<Latency> {
     if (!String(response).startsWith('HTTP/1.1 202')) throw new Error(`a webhook got ${response}`)
     dispatches.push((await arrival) - sentAt)
     syncs.push(syncPage(page))
-    // Out of step with the relay's intervals.
+    // A random pause avoids alignment with the relay's intervals.
     await sleep(PAUSE_MS + Math.random() * PAUSE_MS)
   }
   socket.destroy()
@@ -60,7 +60,7 @@ export async function latency(database: string | null): Promise<Latency> {
   return { fsync: percentile(syncs, 50), dispatch: of(dispatches), response: of(responses) }
 }
 
-/** Writes and syncs a page; how long the sync took, ms. */
+/** Writes and syncs a page. Returns the duration of the sync in ms. */
 function syncPage(file: number): number {
   writeSync(file, Buffer.alloc(4096, 1))
   const started = performance.now()
@@ -68,11 +68,11 @@ function syncPage(file: number): number {
   return performance.now() - started
 }
 
-/** GitHub as far as a dispatch needs it: accepts every one, and shows no workflow runs. */
+/** Starts a minimal GitHub API that accepts every dispatch and lists no workflow runs. */
 export async function startGitHub(): Promise<
   Disposable & {
     url: string
-    /** The time at which the next dispatch arrives. */
+    /** Resolves with the time when the next dispatch arrives. */
     next(): Promise<number>
     dispatched(): number
   }

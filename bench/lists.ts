@@ -12,10 +12,10 @@ const TOKEN = randomBytes(16).toString('hex')
 const ROUNDS = 21
 const STEP = 20_000
 
-/** The median time of the whole response over a socket in milliseconds, by request. */
+/** Median time until the complete response has arrived over a socket, in milliseconds, by request. */
 export type ListTimes = Record<string, number>
 
-/** The times of lists and of one delivery, in the API and the dashboard, by a relay that has so many deliveries. */
+/** Measures requests for lists and for one delivery, in the API and the dashboard, with `amount` stored deliveries. */
 export async function lists(
   database: string,
   amount: number,
@@ -66,7 +66,7 @@ export async function lists(
   }
 }
 
-/** Deliveries of the last thirty days, each with a run and two events; one of fifty failed. */
+/** Inserts deliveries of the last thirty days, each with a run and two events. One in fifty has failed. */
 export async function fillStore(backend: Backend, amount: number): Promise<void> {
   const invocation = readFileSync(new URL('./body.json', import.meta.url), 'utf8')
   const now = Date.now()

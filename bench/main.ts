@@ -18,11 +18,11 @@ import { scrapes } from './scrape.ts'
 import { bundleSizes, starts } from './start.ts'
 
 /*
- * Ratios from one run on one machine, next to the goals. `npm run bench -- intake latency` runs parts; without a part
- * all but those with a million deliveries: million, scrape, lists. `--json` prints the figures as JSON.
+ * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs only these
+ * parts. Without arguments, runs all parts except million, scrape, and lists. `--json` prints the results as JSON.
  */
 const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
-/** They fill stores with up to a million deliveries. */
+/** Parts that fill stores with up to a million deliveries. */
 const LONG: readonly string[] = ['million', 'scrape', 'lists']
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 const unknown = positionals.find(part => !PARTS.some(each => each === part))
@@ -31,7 +31,7 @@ const runs = (part: (typeof PARTS)[number]) =>
   positionals.length === 0 ? !LONG.includes(part) : positionals.includes(part)
 
 using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
-// A server's first setting, as PostgreSQL itself advises: its default of 128 MB is there to start on anything.
+// The setting that PostgreSQL recommends changing first. Its default of 128 MB is meant to work on any machine.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
 const postgres = (['intake', 'latency', 'idle', ...LONG] as (typeof PARTS)[number][]).some(runs)
@@ -91,7 +91,7 @@ try {
   await postgres?.close()
 }
 
-/** What autovacuum does while a million deliveries arrive one after the other. */
+/** Does what autovacuum would do if a million deliveries arrived over time. */
 async function vacuum(database: Config['database']): Promise<void> {
   if (database.kind !== 'postgres') return
   const client = new pg.Client(database.url)

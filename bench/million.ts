@@ -9,22 +9,22 @@ import { openBackend } from '../relay/store/open.ts'
 import { spread } from './statistics.ts'
 
 const FINISHED = 1_000_000
-/** Taken in, and then claimed. */
+/** Number of deliveries to accept, and then claim. */
 const DELIVERIES = 20_000
 const AT_ONCE = 64
 const ROUNDS = 6
 
-/** Per second. */
+/** Rates per second. */
 export interface Rates {
   intake: number
   claims: number
 }
 
 /**
- * The rates of a store that holds a million finished deliveries, and of an empty one, measured in turns so
- * that both meet the same machine; the median of each.
+ * Returns the median rates of an empty store, and of a store with a million finished deliveries. The measurements
+ * alternate, so that changes in the machine's load affect both stores.
  *
- * @param settle what the database does by itself during the weeks in which so many deliveries arrive
+ * @param settle does the maintenance that the database would do itself while a million deliveries arrive
  */
 export async function million(
   open: (name: string) => Promise<Config['database']>,
@@ -86,7 +86,7 @@ const DISPATCHED: Transition = {
   history: { type: 'dispatchAccepted', details: { attempt: 1 } },
 }
 
-/** Leaves the store unchanged, except for the deliveries that it added and finished. */
+/** Measures one store. Adds deliveries to the store and marks them as finished. */
 async function measure(db: Backend): Promise<Rates> {
   const store = createStore(db, 0)
   const now = Date.now()
@@ -115,7 +115,7 @@ async function measure(db: Backend): Promise<Rates> {
   return { intake, claims }
 }
 
-/** One that was accepted, each of a run of its own; several repositories in turn. */
+/** Creates an accepted delivery with its own run id. Consecutive deliveries go to different repositories. */
 export function newDelivery(i: number, receivedAt: number, repositories = 20) {
   const runId = `r_${randomBytes(8).toString('hex')}`
   return {

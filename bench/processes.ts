@@ -9,7 +9,7 @@ export interface Server extends AsyncDisposable {
   startedAfterMs: number
 }
 
-/** Starts a server that prints a JSON line with its `port`. `flags` are options of Node. */
+/** Starts a server that prints a JSON line with its `port`. `flags` are Node options. */
 export async function startServer(
   file: string,
   env: Record<string, string> = {},
@@ -36,13 +36,13 @@ export async function stopServer({ child }: Pick<Server, 'child'>): Promise<void
   if (child.exitCode === null) await once(child, 'exit')
 }
 
-/** The system's clock ticks are of 10 ms wherever Node runs on Linux. */
+/** On Linux, a clock tick is 10 ms on every platform that Node supports. */
 const TICK_US = 10_000
 
-/** CPU time of all threads of a process, in microseconds; NaN if the system has no /proc. */
+/** Returns the CPU time of all of a process's threads, in microseconds; NaN if the system has no /proc. */
 export function cpuTime(pid: number | undefined): number {
   try {
-    // The name, in brackets, may hold spaces.
+    // The process name, in parentheses, can contain spaces.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     return (Number(fields[11]) + Number(fields[12])) * TICK_US
   } catch {
@@ -50,7 +50,7 @@ export function cpuTime(pid: number | undefined): number {
   }
 }
 
-/** Resident memory of a process, now and at its peak, in MB. */
+/** Returns a process's current and peak resident memory, in MB. */
 export function memory({ child }: Pick<Server, 'child'>): { now: number; peak: number } {
   try {
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
@@ -61,7 +61,7 @@ export function memory({ child }: Pick<Server, 'child'>): { now: number; peak: n
   }
 }
 
-/** The peak counts from here. */
+/** Resets the peak to the current memory. */
 export function forgetPeak({ child }: Pick<Server, 'child'>): void {
   try {
     writeFileSync(`/proc/${child.pid}/clear_refs`, '5')

@@ -1,6 +1,6 @@
 import { SECRET } from './load/webhooks.ts'
 
-/** By default GitHub is out of reach, as in an outage: intake goes on, and nothing else takes part in the figures. */
+/** By default, GitHub is unreachable. Intake still works, so only intake affects the measurement. */
 export function relayEnvironment(database: string, github = 'http://127.0.0.1:9'): Record<string, string> {
   return {
     PORT_CLIENT_SECRET: SECRET,
@@ -10,7 +10,7 @@ export function relayEnvironment(database: string, github = 'http://127.0.0.1:9'
     RELAY_DATABASE: database,
     HOST: '127.0.0.1',
     PORT: '0',
-    // Otherwise 20 at once, and then as many a minute as GitHub advises.
+    // By default, a burst is limited to 20 dispatches, and the rate to GitHub's recommended rate per minute.
     RELAY_DISPATCH_RATE: '0',
     NODE_ENV: 'production',
   }

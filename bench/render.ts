@@ -14,7 +14,7 @@ export interface Results {
   latency?: Record<'sqlite' | 'postgres', Latency>
   click?: Click[]
   idle?: Idle[]
-  /** Dispatches a second. */
+  /** Dispatches per second. */
   drain?: number
   starts?: Starts & { bundles: Record<string, number> }
   million?: Record<'sqlite' | 'postgres', { empty: Rates; full: Rates }>
@@ -24,7 +24,7 @@ export interface Results {
 
 const NAMES = { sqlite: 'relay, SQLite', postgres: 'relay, PostgreSQL' }
 
-/** The figures as tables of text: median, and in brackets the lowest and the highest. */
+/** Renders the results as text tables, each value as a median with the minimum and maximum in brackets. */
 export function render(results: Results): string {
   const { machine, versions, intake, latency, click, idle, drain, starts, million, scrape, lists } = results
   const given = Object.entries(versions).map(([name, version]) => `${name} ${version}`)

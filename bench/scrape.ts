@@ -12,12 +12,12 @@ import { type Spread, spread } from './statistics.ts'
 const SCRAPES = 200
 const TOKEN = randomBytes(16).toString('hex')
 
-/** Of a million deliveries: as many as may wait in an outage of a day, and the rest finished. */
+/** Number of deliveries by state, a million in total. The number of open deliveries corresponds to a one-day outage. */
 const STATES = { finished: 700_000, failed: 100_000, queued: 150_000, dispatched: 25_000, running: 25_000 }
 const MESSAGES = 100_000
 const STEP = 5_000
 
-/** Milliseconds from the request to the whole response of a scrape of `/metrics`, by a relay with a database of a million deliveries. */
+/** Measures the time for a complete `/metrics` response, in milliseconds, with a million stored deliveries. */
 export async function scrapes(database: string, settle: () => Promise<void>): Promise<Spread> {
   const config = readConfig({ ...relayEnvironment(database), RELAY_VIEW_TOKEN: TOKEN })
   const backend = await openBackend(config.database)
@@ -27,7 +27,7 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   const relay = await createRelay(config, pino({ level: 'silent' }))
   const times: number[] = []
   try {
-    // The data that was just written isn't in the database's cache yet.
+    // The first scrapes can time out, because the new data isn't in the database's cache yet.
     while (!(await scrape(relay.port))) await sleep(1_000)
     for (let i = 0; i < SCRAPES; i++) {
       const began = performance.now()
@@ -40,14 +40,14 @@ export async function scrapes(database: string, settle: () => Promise<void>): Pr
   return spread(times)
 }
 
-/** @returns whether the response has the series of the database */
+/** @returns whether the response contains the metrics from the database */
 async function scrape(port: number): Promise<boolean> {
   const headers = { authorization: `Bearer ${TOKEN}` }
   const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers })
   return (await response.text()).includes('port_relay_deliveries{state="failed"} 10000')
 }
 
-/** GitHub is away: of each repository the oldest delivery is retried, and the others wait behind it. */
+/** Fills the database as after an outage of GitHub, with deliveries queued in each repository. */
 async function fill(backend: Backend): Promise<void> {
   const now = Date.now()
   const due = now + 600_000

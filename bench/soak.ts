@@ -14,13 +14,13 @@ import { memory, type Server, startServer, stopServer } from './processes.ts'
 import { relayEnvironment } from './relay-environment.ts'
 
 /*
- * `node bench/soak.ts --store sqlite --seconds 600`: half of the rate that the relay reaches, for ten minutes. Prints
-Prints and the size of SQLite's log as time goes by, and at the end what became of all that was sent.
+ * `node bench/soak.ts --store sqlite --seconds 600`: sends webhooks at half of the relay's maximum rate for
+ * ten minutes. Regularly prints memory use and the size of SQLite's log. Finally, compares sent and stored deliveries.
  */
 const CONNECTIONS = 32
 const MAXIMUM_S = 10
 const SAMPLES = 20
-/** Each is a queue of its own. */
+/** Each repository has a separate queue. */
 const REPOSITORIES = 200
 /** The percentage of webhooks that are sent again. */
 const REPEATED_PERCENT = 1
@@ -96,7 +96,7 @@ async function open(): Promise<Socket> {
   return socket
 }
 
-/** Each connection sends one after the other, at its share of the rate. */
+/** Sends webhooks at this rate, divided evenly among the connections. Each connection sends one at a time. */
 async function sendFor(sockets: Socket[], duration: number, rate: number): Promise<void> {
   const started = performance.now()
   const pause = (CONNECTIONS * 1000) / rate

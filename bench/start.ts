@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempDisposableSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-// @ts-expect-error: it has no types
+// @ts-expect-error: the package has no types
 import ncc from '@vercel/ncc'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload } from '../port/payload.ts'
@@ -18,17 +18,17 @@ const ROUNDS = 15
 const PARTS = ['emptyNode', 'onlyCore', 'main', 'post', 'progress', 'relayListening'] as const
 type Part = (typeof PARTS)[number]
 
-/** Wall time in milliseconds, and in that of an empty Node of the same round. */
+/** Wall time in milliseconds, and relative to an empty Node process in the same round. */
 export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
-  /** Wall time in that of the bundle of `@actions/core` alone, same round. */
+  /** Wall time relative to a bundle with only `@actions/core`, in the same round. */
   mainOfCore: Spread
   postOfCore: Spread
 }
 
 /**
- * Wall time of the action's main and post (with the fakes on loopback), of its progress reporter until it is loaded,
- * and of the relay's bundle until it listens; against an empty Node, and a bundle that only loads `@actions/core`,
- * started the same way.
+ * Measures the wall time of the action's main and post steps (with the fakes on loopback), of the progress reporter
+ * until it is loaded, and of the relay's bundle until it listens. For comparison, starts an empty Node process and a
+ * bundle that only loads `@actions/core`.
  */
 export async function starts(): Promise<Starts> {
   using empty = makeAction('')
@@ -86,14 +86,14 @@ export async function starts(): Promise<Starts> {
   return { ...parts, mainOfCore: ofCore('main'), postOfCore: ofCore('post') }
 }
 
-/** Without a job on its input, a progress reporter exits as soon as it is loaded. */
+/** Measures a process with empty input. Without a job on its input, the progress reporter exits once it is loaded. */
 function timeOf(file: string): number {
   const started = performance.now()
   spawnSync(process.execPath, [file], { input: '' })
   return performance.now() - started
 }
 
-/** The smallest bundle of an action: it only loads `@actions/core`. */
+/** Builds the smallest possible action, which only loads `@actions/core`. */
 async function bundleCore(): Promise<string> {
   using folder = mkdtempDisposableSync(join(import.meta.dirname, 'core-'))
   const entry = join(folder.path, 'main.mjs')
@@ -101,7 +101,7 @@ async function bundleCore(): Promise<string> {
   return (await ncc(entry, { minify: true, quiet: true, cache: false, target: 'es2024' })).code
 }
 
-/** Bytes of the bundles that the action runs. */
+/** Returns the sizes of the action's bundles, in bytes. */
 export function bundleSizes(): Record<string, number> {
   return Object.fromEntries(
     ['main', 'post', 'progress'].map(name => [

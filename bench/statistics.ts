@@ -4,7 +4,7 @@ export function percentile(values: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * share) / 100))] ?? Number.NaN
 }
 
-/** The middle of several measurements, with the lowest and the highest. */
+/** The median, minimum, and maximum of several measurements. */
 export interface Spread {
   median: number
   min: number

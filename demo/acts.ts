@@ -1,27 +1,27 @@
 import type { JsonObject } from '../port/types.ts'
 
-/** One invocation of an action in Port, and how its run there should end. */
+/** One invocation of a Port action, and the expected result of the Port run. */
 export interface Act {
   title: string
-  /** The definition of the action in Port, from `examples/`. */
+  /** The Port action's definition, a file in `examples/`. */
   action: string
   /** What the user entered in Port. */
   inputs: JsonObject
-  /** The entity of the action. */
+  /** The entity that the action is invoked on. */
   entity?: string
   /** Entities that Port should show for the run: blueprint, title, relations. */
   reports?: string[]
-  /** Added to the webhook's address. */
+  /** Query parameters to add to the webhook's URL. */
   query?: Record<string, string>
-  /** Variables that the relay is started again with. */
+  /** Environment variables with which to restart the relay. */
   relay?: Record<string, string>
   /** The user cancels the run in Port while the workflow run waits for a runner. */
   isCancelled?: true
-  /** No workflow listens. */
+  /** No workflow listens to the dispatch. */
   startsNothing?: true
   status: 'SUCCESS' | 'FAILURE'
   label: string
-  /** Lines that Port's log of the run should hold, without their durations. */
+  /** Lines that the Port run's log must contain, without durations. */
   log: string[]
 }
 

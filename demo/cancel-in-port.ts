@@ -12,7 +12,7 @@ const AUTOMATION = join(import.meta.dirname, '../examples/cancel/automation.json
 const LIMIT_MS = 20_000
 
 /**
- * A user finishes a run in Port, whose automation informs the relay; resolves when GitHub has canceled the workflow run.
+ * Finishes a run as a user would in Port. Port's automation calls the relay. Resolves when GitHub has canceled the run.
  *
  * @throws Error if the relay refuses the webhook, or GitHub doesn't cancel the workflow run in time
  */
@@ -53,7 +53,7 @@ export async function cancelInPort(
   note('GitHub', `run ${runId}`, `is asked to cancel the workflow run, and ends it as ${conclusion}`)
 }
 
-/** The context that Port renders the automation's body with. */
+/** The context with which Port renders the automation's body. */
 function context({ id }: PortRun): JsonObject {
   const trigger = { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', at: new Date().toISOString() }
   const diff = { before: { id, status: 'IN_PROGRESS' }, after: { id, status: 'FAILURE' } }

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the whole loop on this machine. Port and GitHub are fakes; the relay, the action, and the
- * workflow are real, each in processes of their own.
+ * `npm run demo`: runs the whole loop on this machine. Port and GitHub are fakes. The relay, the action, and the
+ * workflow are real and run in separate processes.
  */
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
@@ -29,7 +29,7 @@ const BINDINGS: Record<string, (run: number) => string> = {
 
 const { oidc, open, settings } = readArguments()
 const interrupted = new AbortController()
-// Repeatedly: npm sends its children the signals that the terminal has sent them already.
+// Not `once`, because the terminal and npm both send the signal.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => interrupted.abort(new Error(`Interrupted by ${signal}.`)))
 }
@@ -75,12 +75,12 @@ async function simulate(): Promise<boolean> {
   return problems.length === 0
 }
 
-/** Lets a user run the actions of the acts in a browser, until they interrupt the demo. */
+/** Lets a user run the acts' actions in a browser until the user interrupts the demo. */
 async function keepOpen(system: System): Promise<void> {
   await system.restartRelay({})
   const { port, relay, adminToken } = system
   const buttons = acts.filter(act => !act.query || act.query.ref)
-  // The first act of each action.
+  // Keep the first act of each action.
   const byAction = new Map(buttons.toReversed().map(act => [act.action, act]))
   port.openPage({
     buttons: await Promise.all(
@@ -95,7 +95,7 @@ async function keepOpen(system: System): Promise<void> {
   await playing.end().catch(() => {})
 }
 
-/** Puts on the timeline which workflow run the relay binds to a delivery, and by which evidence. */
+/** Adds to the timeline which workflow run the relay binds to a delivery, and the evidence for it. */
 function onLog({ time, delivery = '', github_run_id, evidence }: LogLine): void {
   const how = evidence && BINDINGS[evidence]
   if (!how) return

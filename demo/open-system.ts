@@ -12,36 +12,36 @@ import { type LogLine, type Relay, startRelay } from './start-relay.ts'
 export const REPOSITORY = 'acme/shop'
 const BLUEPRINT = join(import.meta.dirname, '../examples/report-deployment/blueprint.json')
 
-/** Every part of the loop. */
+/** Everything that the demo runs. */
 export interface System {
   port: PortWithPage
   github: GitHubApi
   issuer: OidcIssuer
-  /** As in the options. */
+  /** See {@link SystemOptions.oidc}. */
   oidc: boolean
   /** RELAY_ADMIN_TOKEN */
   adminToken: string
   repositoryId: number
-  /** The workflows of the repository, from the project's root. */
+  /** Paths of the repository's workflows, relative to the project's root. */
   workflows: { deploy: string; report: string; release: string }
   /** GITHUB_WEBHOOK_SECRET */
   webhookSecret: string
-  /** The deliveries to which the relay has bound a workflow run. */
+  /** Deliveries with a bound workflow run. */
   bound: Set<string>
-  /** The relay that runs now. */
+  /** The currently running relay. */
   relay: Relay
-  /** Where the relay keeps its database. */
+  /** The folder of the relay's database. */
   folder: string
-  /** Stops the relay and starts it on the same database, with these variables laid over its environment. */
+  /** Restarts the relay on the same database. These variables override its environment. */
   restartRelay(variables: Record<string, string>): Promise<void>
   /** Stops everything and removes the folder. Throws if the relay didn't stop by itself. */
   close(): Promise<void>
 }
 
 export interface SystemOptions {
-  /** No workflow has a secret of Port: all report through the relay, by OIDC. Without it, only that of act two does. */
+  /** If true, all workflows report through the relay with OIDC, not with Port credentials; otherwise only act two's. */
   oidc: boolean
-  /** Laid over the relay's environment. */
+  /** Variables that override the relay's environment. */
   settings: Record<string, string>
   /** Called with each line of the relay's log. */
   onLog: (line: LogLine) => void

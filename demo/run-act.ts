@@ -11,13 +11,13 @@ import type { Timeline } from './timeline.ts'
 import { watchPort } from './watch-port.ts'
 
 const EXAMPLES = join(import.meta.dirname, '../examples')
-/** An act takes a second. If no workflow listens, it takes a few seconds more than RELAY_START_TIMEOUT. */
+/** Time limit. An act takes a second or, if no workflow listens, a few seconds more than RELAY_START_TIMEOUT. */
 const LIMIT_MS = 20_000
 
 /**
- * Runs the act's action in Port, and follows it until its run has finished there.
+ * Runs the act's action in Port and waits until the Port run has finished.
  *
- * @returns what went wrong, one sentence each
+ * @returns the problems, one sentence each
  */
 export async function runAct(
   act: Act,
@@ -67,11 +67,11 @@ export async function runAct(
   }
 }
 
-/** The definition of the act's action, from `examples/`. */
+/** Reads the act's action definition from `examples/`. */
 export const readAction = async (act: Act) =>
   JSON.parse(await readFile(join(EXAMPLES, act.action), 'utf8')) as PortAction
 
-/** The webhook's address without its origin, with the act's additions. */
+/** The webhook URL's path and query, including the act's query parameters. */
 function addressOf({ invocationMethod }: PortAction, { query = {} }: Act): string {
   const url = new URL(invocationMethod.url)
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
@@ -83,7 +83,7 @@ async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void
   while (!isOver() && Date.now() < limit) await sleep(20, undefined, { signal })
 }
 
-/** The differences between the run in Port and the act's expected result, one sentence each. */
+/** Lists differences between the Port run and the act's expected result, one sentence each. */
 export function judge(
   act: Act,
   run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>,
@@ -103,7 +103,7 @@ export function judge(
   ]
 }
 
-/** What a user sees who opens the run in Port. */
+/** What Port's page of the run shows to users. */
 function portPage(run: PortRun, reports: string[]): string[] {
   const rows = [
     ['Run', `${run.id}  ${run.action}`],
@@ -115,7 +115,7 @@ function portPage(run: PortRun, reports: string[]): string[] {
   return ['In Port', ...rows.map(([name, text]) => `  ${name!.padEnd(8)}${text}`)]
 }
 
-/** The entities that Port ties to the run. */
+/** Describes the entities that Port associates with the run. */
 const reportsOf = (port: PortApi, run: PortRun) =>
   port.entities
     .filter(({ runId }) => runId === run.id)

@@ -8,29 +8,29 @@ import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { REPOSITORY, type System } from './open-system.ts'
 import type { Timeline } from './timeline.ts'
 
-/** GitHub takes some seconds to find a runner; this is a little of that. */
+/** Simulates the wait for a runner, which takes several seconds on GitHub. */
 const START_MS = 700
 
-/** The dispatch, and the workflow that it starts. */
+/** A dispatch and the workflow that it starts. */
 interface Started {
-  /** On the timeline: Port's run, or the workflow run. */
+  /** Id of the Port run or workflow run, as shown on the timeline. */
   id: string
-  /** The workflow's file, from the project's root. */
+  /** Path of the workflow's file, relative to the project's root. */
   file: string
-  /** Its name on GitHub. */
+  /** The workflow file's name on GitHub. */
   name: string
   event: RunOptions['event']
   ref: string
-  /** Undefined if no workflow listens. */
+  /** Returns undefined if no workflow listens to the dispatch. */
   findRun: () => GitHubRun | undefined
 }
 
 /**
- * From now on, GitHub starts workflows: those that listen to the dispatched event, or the named one.
- * It sends a webhook when a run starts and when it finishes.
+ * Makes the fake GitHub start the workflows that listen to a dispatch, or the workflow that a dispatch names. The fake
+ * GitHub sends a webhook when a run starts, and when a run finishes.
  *
- * @param hasRunner false: what is dispatched waits for a runner
- * @returns `end`, which waits for the started workflows; it throws if a workflow couldn't be simulated
+ * @param hasRunner if false, dispatched workflows wait for a runner
+ * @returns `end`, which waits for the started workflows. It throws an error if a workflow couldn't be simulated.
  */
 export function simulateDispatch(
   system: System,
@@ -88,7 +88,7 @@ export function simulateDispatch(
       return
     }
     const playing = simulate(what)
-    // A failure is reported by end().
+    // end() reports the failure.
     playing.catch(() => {})
     started.push(playing)
   }

@@ -7,10 +7,10 @@ const MAIN = join(import.meta.dirname, '../relay/main.ts')
 const START_MS = 10_000
 const STOP_MS = 5_000
 
-/** A line of the relay's log, as far as the demo reads it. */
+/** The fields of the relay's log lines that the demo reads. */
 export interface LogLine {
   level: number
-  /** Epoch milliseconds. */
+  /** Milliseconds since 1970. */
   time: number
   msg: string
   port?: number
@@ -22,16 +22,16 @@ export interface LogLine {
 export interface Relay {
   url: string
   pid: number
-  /** Stops it like a platform, with SIGTERM, and resolves with its exit code; null if it had to be killed. */
+  /** Stops the relay with SIGTERM, as a platform does. Resolves with the exit code, or null if the relay was killed. */
   stop(): Promise<number | null>
 }
 
 /**
  * Starts the relay process, without this process's environment.
  *
- * @param onLog is called with each line of its log
- * @param entry the file that starts it
- * @throws Error with the relay's messages, if it doesn't start to listen
+ * @param onLog called with each line of the relay's log
+ * @param entry the file that starts the relay
+ * @throws Error with the relay's messages if the relay doesn't start listening
  */
 export async function startRelay(
   env: Record<string, string>,
@@ -43,7 +43,7 @@ export async function startRelay(
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own: Ctrl-C is for the demo, which then stops the relay.
+    // A separate process group, so that Ctrl-C interrupts only the demo. The demo then stops the relay.
     detached: true,
   })
   const kill = () => child.kill('SIGKILL')

@@ -3,27 +3,27 @@ import { styleText } from 'node:util'
 type Who = 'Port' | 'relay' | 'GitHub' | 'runner'
 
 interface Entry {
-  /** Epoch milliseconds. */
+  /** Milliseconds since 1970. */
   at: number
   who: Who
-  /** The run, delivery, workflow run or step that it is about. */
+  /** Id of the Port run, delivery, workflow run, or step. */
   id: string
   what: string
 }
 
 export interface Timeline {
-  /** A new act, whose time starts now. */
+  /** Starts a new act. Times are relative to this call. */
   start(title: string): void
   add(entry: Entry): void
-  /** Separate lines below everything that has happened. */
+  /** Prints lines below all entries so far. */
   print(lines: string[]): void
 }
 
 const COLOUR = { Port: 'magenta', relay: 'cyan', GitHub: 'blue', runner: 'yellow' } as const
-/** Entries from four places arrive a little late: each waits this long, so that all are printed in order. */
+/** How long to hold each entry, because some entries arrive late and all must be printed in order. */
 const ORDER_MS = 300
 
-/** Prints what happens in columns, in the order in which it happened. */
+/** Prints entries in columns, in chronological order. */
 export function createTimeline(stream: NodeJS.WriteStream): Timeline {
   let start = Date.now()
   let waiting: Entry[] = []
@@ -52,7 +52,7 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
       start = Date.now()
     },
     add(entry) {
-      // What comes late belongs to an act that is over.
+      // Drop earlier entries, because they belong to the previous act.
       if (entry.at >= start) waiting.push(entry)
     },
     print(lines) {

@@ -4,7 +4,7 @@ import type { Timeline } from './timeline.ts'
 
 const OFTEN_MS = 20
 
-/** Puts each message that Port receives about a run on the timeline, until the returned function is called. */
+/** Adds each message that Port receives about a run to the timeline, until the returned function is called. */
 export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
   let seen = port.requests.length
   const path = `/v1/actions/runs/${runId}`
@@ -37,5 +37,5 @@ function change({ status, statusLabel, link, summary }: JsonObject): string {
   return parts.filter(Boolean).join(', ')
 }
 
-/** An address without its origin, which differs from demo to demo. */
+/** Removes the origins from the URLs in a text, because they differ from demo to demo. */
 const withoutOrigin = (text: string) => text.replaceAll(/https?:\/\/[^/\s]+/g, '')

@@ -12,22 +12,22 @@ export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
 /** How long a request's invocation processes due work after accepting the request, while the sender waits. */
 const REQUEST_WORK_MS = 5_000
-/** How long an invocation waits for new work. Half a second after a run finished, a missing report is certain. */
+/** How long an invocation waits for new work. Half a second after a run finished, no more reports are expected. */
 const QUIET_MS = 1_500
-/** Time reserved to complete a step, for requests and schedules. One GitHub or Port request takes 10 s at most. */
+/** Time reserved to finish a step, for requests and for schedules. A GitHub or Port request takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** Time reserved for the response. */
 const RESPONSE_MS = 1_000
 /** How long the next invocation can reuse the relay. */
 const KEEP_MS = 10_000
-/** A difference between the clocks above this shows that AWS froze the process between invocations. */
+/** If the clocks differ by more than this, AWS froze the process between invocations. */
 const FROZEN_MS = 500
 
 /**
  * Runs the relay as an AWS Lambda function with PostgreSQL. An invocation persists its request and then processes due
- * work while time remains. Scheduled events process work that has become due since. If an invocation is killed, a
- * later invocation continues its work when the lease expires.
+ * work while time remains. Scheduled events process work that has become due in the meantime. If an invocation is
+ * killed, a later invocation continues the work when the lease expires.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
@@ -64,10 +64,10 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // Senders other than GitHub wait for the response.
+      // Don't wait for new work if the sender waits for the response. GitHub doesn't.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
-      // A refused request creates no work, and anyone can send one.
+      // Don't process work after a refused request, because anyone can send such requests.
       if (!response || response.statusCode < 400) await untilIdle(workers, quietMs, until)
     } finally {
       const allStopped = Promise.all(workers.map(worker => worker.stop()))
@@ -76,7 +76,7 @@ export function createHandler(
         await relay.flush().catch(() => {})
         kept = { relay, at: performance.now(), wallAt: Date.now() }
       } else {
-        // AWS freezes the step in progress. It can finish in a later invocation if its lease hasn't expired.
+        // AWS freezes the step in progress. The step can finish in a later invocation if its lease hasn't expired.
         void allStopped.then(() => relay.close()).catch(() => {})
       }
     }
@@ -107,7 +107,7 @@ function methodOf(event: LambdaEvent): string {
 
 const pathOf = (event: LambdaEvent): string => ('rawPath' in event ? event.rawPath : event.path)
 
-/** Removes the stage name, with which an HTTP API's paths start unless the stage is `$default`. */
+/** Removes the stage name from the path. An HTTP API's paths start with the stage name unless it's `$default`. */
 function withoutStage(event: LambdaEvent): LambdaEvent {
   if (!('rawPath' in event)) return event
   const prefix = `/${event.requestContext.stage}/`
@@ -127,7 +127,7 @@ const LOOK_MS = 20
  * @param until deadline, by `performance.now()`
  */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
-  // Claims made before now don't count. A claim that is still waiting for the database isn't an activity.
+  // Ignore claims made before now. A claim that is still waiting for the database doesn't count as activity.
   const since = performance.now()
   while (performance.now() < until) {
     for (const worker of workers) worker.wake()

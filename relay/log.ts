@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** Creates the relay's log. It writes JSON lines, which {@link forTerminal} turns into readable lines. */
+/** Creates the relay's log, which writes JSON lines. {@link forTerminal} makes the lines readable. */
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
 }
@@ -33,8 +33,8 @@ function readable(line: string): string {
 const LONGEST = 2_000
 
 /**
- * Describes an error for the log, without its custom properties, because an HTTP client's error contains the request's
- * headers and body. A response can also quote the request, so only its status is shown.
+ * Describes an error for the log without its custom properties, because an HTTP client's error contains the request's
+ * headers and body. Includes only a response's status, because the response's body can quote the request.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -57,13 +57,13 @@ type Destination = ReturnType<typeof pino.destination>
 /** A destination for pino. */
 export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
 
-/** How long a line waits for others at most. */
+/** Maximum time that a line waits for other lines. */
 const FLUSH_MS = 100
 
 /**
- * Writes all lines of one event loop turn together. For every write, a pino destination measures up to 16 KB of waiting
- * lines, which takes longer than the write itself under load. If too many lines wait, those of a turn are dropped.
- * Lines below the destination's minimum follow within 100 ms.
+ * Writes all lines of one event loop turn together. On every write, a pino destination measures up to 16 KB of buffered
+ * lines. Under load, measuring takes longer than the write itself. If too many lines are buffered, a turn's lines are
+ * dropped. If the buffer is below the destination's minimum size, it is flushed within 100 ms.
  */
 export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
@@ -102,7 +102,7 @@ type Write = (fields: object, message: string) => void
 
 /** The log for errors that repeat, for example while Port or the database is unavailable. */
 export interface ThrottledLog extends Record<'warn' | 'error', Write> {
-  /** Writes a line for each message that was counted since its last line. */
+  /** Writes a line for each message that has occurred since the message's last line. */
   flush(): void
 }
 
@@ -110,8 +110,8 @@ const MINUTE_MS = 60_000
 
 /**
  * Writes an error when it first occurs, then one line per minute for each message while it recurs. Each line has the
- * latest fields and a `count` of occurrences since the previous line. Messages are fixed, so put variable values into
- * fields.
+ * latest fields and a `count` of occurrences since the previous line. Errors are grouped by message, so variable values
+ * belong in the fields.
  */
 export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): ThrottledLog {
   const lasting = new Map<string, { level: 'warn' | 'error'; fields: object; count: number }>()

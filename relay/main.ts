@@ -6,12 +6,12 @@ import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)
-// Other commands are loaded only when called, so that the relay starts faster.
+// Load other commands only when called, so that the relay starts faster.
 const commands = name === serve.name ? [serve] : (await import('./cli/commands.ts')).commands
 const command = commands.find(each => each.name === name)
 if (command) {
   const code = await runCommand(command, process.env, args)
-  // `serve` keeps the process running. A failed command could have left handles open.
+  // On success, let `serve` continue to run. On failure, exit even if the command left handles open.
   if (code !== 0) process.exit(code)
 } else if (name === '--version') {
   console.log(packageJson.version)

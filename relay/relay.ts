@@ -31,7 +31,7 @@ import { createEngine, startWorkers } from './workers/workers.ts'
 /** How often the relay determines which credentials to check. */
 const CHECK_SIDES_MS = 5_000
 
-/** How long a stop waits for requests and steps in progress. */
+/** How long to wait for requests and steps in progress when the relay stops. */
 const STOP_MS = 20_000
 
 /** Duration and maximum number of load measurements after the start. */
@@ -229,7 +229,7 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
     address,
     port: boundPort,
     async stop() {
-      // Connections that become idle during the stop would delay it.
+      // Close connections that become idle, because they would delay the stop.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))
       const late = new AbortController()
@@ -249,8 +249,8 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
 }
 
 /**
- * Waits until the relay has accepted waiting requests. Node accepts one connection per event loop pass, and the
- * workers' first steps make passes long. If no requests are waiting, one measurement is enough.
+ * Waits until the relay has accepted the waiting requests. Node accepts one connection per event loop turn, and the
+ * workers' first steps would make turns longer. If no requests are waiting, one measurement is enough.
  */
 async function whenCalm(): Promise<void> {
   for (let poll = 0; poll < LOOKS; poll++) {

@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { cpuTime, type Server } from '../processes.ts'
 import { type Webhooks, writeFiles } from './webhooks.ts'
 
-/** The result of one run of the load generator. */
+/** The result of one load generator run. */
 export interface Figures {
   perSecond: number
-  /** CPU time of the server, all of its threads, for each request, in microseconds. */
+  /** CPU time of all server threads per request, in microseconds. */
   cpuUs: number
-  /** Milliseconds. */
+  /** Response times, in milliseconds. */
   p50: number
   p99: number
-  /** CPU cores that the generator kept busy. Near 1, the rate is its own limit, and not the server's. */
+  /** CPU cores that the generator used. Near 1, the generator limits the rate, not the server. */
   generatorCores: number
 }
 
@@ -28,14 +28,14 @@ interface Result {
   durationMs: number
   p50: number
   p99: number
-  /** Got a response other than 2xx. */
+  /** Number of responses other than 2xx. */
   refused: number
-  /** Got no response. */
+  /** Number of requests without a response. */
   failed: number
   generatorCpuUs: number
 }
 
-/** `wrk`, which is written in C, if it is installed; otherwise a generator in Node, at three times the cost. */
+/** Chooses `wrk` if it is installed, otherwise a Node generator, which uses three times as much CPU. */
 export function chooseGenerator(): Generator {
   const version = spawnSync('wrk', ['-v'], { encoding: 'utf8' }).stdout ?? ''
   const isThere = version.startsWith('wrk')
@@ -47,7 +47,7 @@ export function chooseGenerator(): Generator {
       const result = await send(server.url, webhooks, connections, seconds)
       const used = cpuTime(server.child.pid) - before
       const { requests, durationMs, p50, p99, refused, failed, generatorCpuUs } = result
-      // Requests that are pending when the time is up don't count.
+      // Requests that are pending at the time limit don't count as failed.
       if (refused > 0 || failed > 0)
         throw new Error(`${refused} of ${requests} webhooks were refused, ${failed} got no response`)
       webhooks.next += requests + connections
@@ -77,14 +77,14 @@ const sendWithNode: Send = async (url, webhooks, connections, seconds) => {
   return await run(process.execPath, [script, url, String(connections), String(seconds), ...files])
 }
 
-/** Runs a generator as a process of its own; its last line is the result. */
+/** Runs a generator as a separate process, which prints its result on a line that starts with `RESULT`. */
 async function run(command: string, args: string[]): Promise<Result> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   let printed = ''
   child.stdout.on('data', chunk => {
     printed += chunk
   })
-  // Read while it still runs: afterwards the system no longer knows.
+  // Read the CPU time during the run, because the system discards it when the process exits.
   let generatorCpuUs = 0
   const watch = setInterval(() => {
     const used = cpuTime(child.pid)

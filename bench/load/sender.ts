@@ -4,8 +4,8 @@ import { percentile } from '../statistics.ts'
 import { takeRequest, type Webhooks } from './webhooks.ts'
 
 /*
- * The load generator if `wrk` isn't installed: plain sockets, one request at a time on each; of a response, only
- * status and length are read.
+ * The load generator used if `wrk` isn't installed. Sends one request at a time on each plain socket, and reads only
+ * a response's status and length.
  */
 const [url = '', connections, seconds, lines = '', rest = '', timestamp = ''] = process.argv.slice(2)
 const webhooks: Webhooks = {

@@ -5,25 +5,25 @@ import { join } from 'node:path'
 export const SECRET = 'bench-client-secret-0123456789abcdef'
 
 const ID_LENGTH = 18
-/** A line of the file: signature, space, id of the run, line break. */
+/** Each line contains a signature, a space, a run id, and a line break. */
 const LINE_LENGTH = 44 + 1 + ID_LENGTH + 1
 const START = '{"run":{"id":"'
 
-/** Signed webhooks as Port sends them, each of a run of its own. What they have in common is stored once. */
+/** Signed webhooks as Port sends them, each with its own run id. The rest of the body is the same and stored once. */
 export interface Webhooks {
   timestamp: string
-  /** The body behind the id of the run. */
+  /** The part of the body after the run id. */
   rest: string
-  /** One webhook each: its signature and the id of its run. */
+  /** One line per webhook, with its signature and run id. */
   lines: Buffer
-  /** The first line that was not sent yet. */
+  /** Index of the first unsent line. */
   next: number
 }
 
 /**
- * The body is that of a day-2 action, 1.4 KB, with a text input that fills it up to the size.
+ * Signs webhooks with the 1.4 KB body of a day-2 action. A text input pads larger bodies to the requested size.
  *
- * @param size of the body, in bytes
+ * @param size requested size of the body, in bytes
  */
 export function signWebhooks(count: number, size: number): Webhooks {
   const { run: _, ...body } = JSON.parse(readFileSync(new URL('../body.json', import.meta.url), 'utf8'))
@@ -44,14 +44,14 @@ export function signWebhooks(count: number, size: number): Webhooks {
   return { timestamp, rest, lines, next: 0 }
 }
 
-/** The headers of one webhook as Port signs it now. */
+/** Returns the headers that Port would send with this body now. */
 export function signWebhook(body: string, secret: string): Record<string, string> {
   const timestamp = String(Math.floor(Date.now() / 1000))
   const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('base64')
   return { 'x-port-timestamp': timestamp, 'x-port-signature': `v1,${signature}` }
 }
 
-/** The next webhook as bytes of HTTP/1.1; null when all are sent. */
+/** Returns the next webhook as an HTTP/1.1 request; null when all webhooks have been sent. */
 export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | null {
   const at = webhooks.next * LINE_LENGTH
   if (at >= webhooks.lines.length) return null
@@ -65,11 +65,11 @@ export function takeRequest(webhooks: Webhooks, path = '/webhook'): string | nul
   )
 }
 
-/** Writes those that were not sent yet into files for `wrk.lua`; its arguments. */
+/** Writes the unsent webhooks to files for `wrk.lua`. Returns the arguments for `wrk.lua`. */
 export function writeFiles(webhooks: Webhooks, folder: string): string[] {
   const lines = join(folder, 'lines')
   const rest = join(folder, 'rest')
-  // On the disk before the server is measured: its first sync would have to write them otherwise.
+  // Flush now, because otherwise the server's first sync would also write these files.
   writeFileSync(lines, webhooks.lines.subarray(webhooks.next * LINE_LENGTH), { flush: true })
   writeFileSync(rest, webhooks.rest, { flush: true })
   return [lines, rest, webhooks.timestamp, '/webhook']

@@ -12,7 +12,7 @@ export const RESPONSE = {
   state: 'queued',
 }
 
-/** Serves `POST /webhook` on a port that the system chooses, and prints it as a JSON line. */
+/** Serves `POST /webhook` on a port that the system chooses. Prints the port as a JSON line. */
 export function listen(receive: (c: Context) => Promise<Response>): void {
   const app = new Hono().post('/webhook', receive)
   serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) =>
@@ -20,7 +20,7 @@ export function listen(receive: (c: Context) => Promise<Response>): void {
   )
 }
 
-/** What users write instead of the relay: verify the signature, persist the body under its run id, respond. */
+/** What a user might write instead of the relay: verifies the signature, persists the body by run id, and responds. */
 export const receiveWith =
   (persist: (runId: string, body: string) => Promise<unknown>) =>
   async (c: Context): Promise<Response> => {
@@ -32,7 +32,7 @@ export const receiveWith =
     return c.json(RESPONSE, 202)
   }
 
-/** The body's bytes; null if the signature is wrong. */
+/** Returns the body's bytes; null if the signature is invalid. */
 export async function readVerified(c: Context): Promise<Uint8Array | null> {
   const body = new Uint8Array(await c.req.arrayBuffer())
   const signature = c.req.header('x-port-signature') ?? ''

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 
-/** A queue of one table in the file `BENCH_DATABASE`. Each commit is on disk, and a run is stored once, as in the relay. */
+/** Opens a one-table queue in the file `BENCH_DATABASE`. Like the relay, it syncs commits and stores each run once. */
 export function openQueue() {
   const database = new DatabaseSync(process.env.BENCH_DATABASE ?? '')
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')

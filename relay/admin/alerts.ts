@@ -15,7 +15,7 @@ const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-/** How long a problem must be absent: after a restart, the relay has to notice it again. */
+/** How long a problem must be absent to count as resolved. After a restart, the relay must first detect it again. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
@@ -32,8 +32,8 @@ export interface AlertsDeps {
 
 /**
  * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If
- * several relays share a database, only the relay with the lease sends alerts. An unavailable database is different:
- * each relay sends alerts about its own access to the database, and keeps in memory what it has sent.
+ * several relays share a database, only the relay with the lease sends alerts. If the database is unavailable, there is
+ * no lease. Each relay then sends alerts about its own database access, and remembers them in memory.
  *
  * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
@@ -63,7 +63,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
       const isSaved = !stored || JSON.stringify(state) === JSON.stringify(stored)
       return isSaved || (await store.saveAlerts(holder, state))
     }
-    // Saved first, so that an alert that is sent again after a failure has the same id.
+    // Save before sending, so that a retry after a failure uses the same alert id.
     if (!(await save(problems)) || !changes) return
     try {
       await sendAlert(alert, publicUrl, changes, Date.now())
@@ -104,7 +104,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
   return round
 }
 
-/** A problem that each relay reports itself, because the relays can't agree on who does. */
+/** Whether each relay must report the problem itself, because the lease is unavailable. */
 const isOwn = ({ type }: Pick<Problem, 'type'>) => type === 'database_unavailable'
 
 const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem => ({
@@ -118,7 +118,7 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
   const updated = known.map(each => {
     const again = rest.get(identity(each))
     rest.delete(identity(each))
-    // Keep the text of problems that an alert was sent for.
+    // If an alert about the problem was sent, keep the alert's text.
     const text = each.isSent ? each.text : (again?.text ?? each.text)
     return { ...each, text, resolvedAt: again ? null : (each.resolvedAt ?? now) }
   })

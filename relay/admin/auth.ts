@@ -68,7 +68,7 @@ export interface Session {
   role: Role
   /** Milliseconds since 1970 (wall clock). */
   expiresAt: number
-  /** Every form of this session contains this secret, which other sites don't know. */
+  /** A secret in every form of this session. Other sites don't know the secret. */
   csrf: string
 }
 
@@ -137,8 +137,8 @@ export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
 /**
- * Whether a request comes from this relay's own pages. Over plain HTTP, browsers send only a form's origin. It's
- * compared with the host in the request or in a proxy's header.
+ * Whether a request comes from this relay's own pages. Over plain HTTP, browsers send only a form's origin. The
+ * origin is compared with the host in the request or in a proxy's header.
  */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
@@ -149,7 +149,7 @@ export function isOwnSite(c: Context): boolean {
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
-/** Logs each API call by an operator: the request, the role, and the response status. */
+/** Logs the request, role, and response status of each API call by an operator. */
 export function logCalls(
   {
     trustedProxies,

@@ -50,7 +50,7 @@ export const clockProblem = (offset: number | null): string | null =>
     : null
 
 /**
- * `GET /readyz`: whether the relay can accept webhooks. Only the database decides, since Port doesn't retry webhooks.
+ * `GET /readyz`: whether the relay can accept webhooks. Depends on the database only, as Port doesn't retry webhooks.
  * The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
@@ -89,7 +89,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Counts per hour for the dashboard's chart. They're kept in memory and added to the database every few seconds. */
+/** Hourly counts for the dashboard's chart. Kept in memory and added to the database every few seconds. */
 export interface Tally {
   /** The store, wrapped to count accepted deliveries. */
   store: Store
@@ -101,7 +101,7 @@ export interface Tally {
   stop(): Promise<void>
 }
 
-/** If the relay is killed, the counts of the last seconds are lost. Only the dashboard shows them. */
+/** If the relay is killed, the counts of the last seconds are lost. Only the dashboard's chart is affected. */
 export function createTally(store: Store, log: { error: (fields: object, message: string) => void }): Tally {
   let counted = new Map<number, Hour>()
 

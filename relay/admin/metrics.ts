@@ -17,7 +17,7 @@ const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'd
 const EVIDENCE: readonly Evidence[] = ['response', 'report', 'port', 'title', 'candidate']
 const REFUSALS = PROBLEM_STATUSES.map(String)
 
-/** Histogram buckets in seconds: for webhook responses, and for the delays that users experience. */
+/** Histogram buckets in seconds, for webhook responses (FAST) and for delays that users experience. */
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
@@ -30,9 +30,9 @@ interface ScrapeValues {
   /** GitHub's clock minus the relay's, in milliseconds. */
   clockOffset: number | null
   pausedUntil: { github: number | null; port: number | null }
-  /** Null if unknown or not set. */
+  /** Null if no credential is set or its status is unknown. */
   credentialOk: Record<Side, boolean | null>
-  /** 0 if there was none; null if the relay sends nothing there. */
+  /** 0 if no request has succeeded; null if the relay doesn't send requests to the service. */
   lastSuccess: Record<Side, number | null>
 }
 
@@ -217,7 +217,7 @@ export interface MetricsRouteDeps {
   pauses: Pick<RateLimitPauses, 'allPaused'>
   port: Pick<PortAccess, 'pausedUntil'>
   sides: Pick<Sides, 'isUsed' | 'isAccepted' | 'lastSuccess'>
-  /** Milliseconds since 1970 by the wall clock, which Prometheus uses. */
+  /** Milliseconds since 1970 by the wall clock, like Prometheus's times. */
   clock: () => number
   throttled: Pick<ThrottledLog, 'error'>
 }
@@ -246,7 +246,7 @@ async function read({
   throttled,
 }: MetricsRouteDeps): Promise<ScrapeValues> {
   const now = store.clock()
-  /** Converts from the store's clock to the wall clock. */
+  /** Converts a time from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()
   const ahead = (time: number) => (time > now ? onWall(time) : null)
   const ofSides = <T>(read: (side: Side) => T) => ({ github: read('github'), port: read('port') })

@@ -8,7 +8,7 @@ import type { PortAccess } from '../workers/outbox.ts'
 /** The maximum number of deliveries per redelivery request. */
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
-/** Port runs to read concurrently, and the total time limit for reading them. */
+/** Number of Port runs to read concurrently, and the total time limit for reading. */
 const READS = 10
 const READING_MS = 5_000
 
@@ -29,8 +29,8 @@ export interface Redelivery {
   /** Returns the newest matching deliveries. */
   find(filter: Filter, limit: number): Promise<Found>
   /**
-   * Checks whether the deliveries' Port runs have finished, by delivery id. Port ignores a new workflow run's reports
-   * to a finished run. Null if there is no Port run, or it couldn't be read in time.
+   * Returns, by delivery id, whether the Port run has finished. Port ignores reports of a new workflow run to a
+   * finished Port run. Null if there is no Port run, or if the Port run couldn't be read in time.
    */
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
   /** @throws Problem 409 */

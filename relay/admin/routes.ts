@@ -111,7 +111,7 @@ const MAX_KEPT = 100
 /** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */
 const PER_MINUTE = 20
 
-/** Reads the jobs and steps of a delivery's workflow run from GitHub when a user opens them. */
+/** Reads the jobs and steps of a delivery's workflow run from GitHub when a user opens the steps. */
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)

@@ -51,14 +51,14 @@ export interface Sides {
   /** Whether there has been a result yet. */
   isKnown(side: Side): boolean
   problems(): SideProblem[]
-  /** Sends a cheap request with each credential unused for a minute, and to each service that doesn't respond. */
+  /** Checks credentials that have been unused for a minute, and services that don't respond, with cheap requests. */
   check(): Promise<void>
 }
 
-/** How often to check an idle credential, and a service that doesn't respond. */
+/** How often to check an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
-/** A dispatch is retried after its pause. Until the retry fails again, the credential still counts as rejected. */
+/** How long a credential still counts as rejected after its pause, until a retried dispatch shows its status. */
 const RETRIED_MS = 10_000
 
 export interface SidesDeps {
@@ -66,7 +66,7 @@ export interface SidesDeps {
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request per credential. `observe` records its result, as for any other request. */
+  /** One cheap request per credential. `observe` records the results, as for all other requests. */
   checks: () => { side: Side; credential: string; check: () => Promise<void> }[]
 }
 
@@ -173,7 +173,7 @@ function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): O
   return { kind: status < 400 ? 'succeeded' : 'refused' }
 }
 
-/** @returns null if nothing was sent, or if it's unknown who responded */
+/** @returns null if no request was sent, or if the response might not be from Port */
 function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
@@ -207,7 +207,7 @@ function createRecord(clock: () => number) {
   let lastSuccess: number | null = null
   let unreachable: { since: number; cause: string } | null = null
   const usedAt = new Map<string, number>()
-  /** Credential → the status with which the service rejects it; null if accepted. */
+  /** Credential → the status of the service's rejection; null if the credential is accepted. */
   const credentials = new Map<string, number | null>()
   const rejected = () => [...credentials].filter((each): each is [string, number] => each[1] !== null)
 

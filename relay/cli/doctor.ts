@@ -60,7 +60,7 @@ const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow
 /**
  * Runs all checks in sequence. Reports an invalid configuration without further checks.
  *
- * @param more additional repositories to check (besides configured ones and recent failures), and additional checks
+ * @param more repositories to check besides configured repositories and recent failures, and additional checks
  */
 export async function diagnose(
   deps: Omit<CheckDeps, 'config'>,
@@ -73,7 +73,7 @@ export async function diagnose(
     config = readConfig(deps.env, deps.readFile)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    // The problems with quotes already explain why such a value is invalid.
+    // If a value is in quotes, the finding about the quotes already explains the problem.
     const others = error.problems.filter(text => !names.some(({ name }) => text.startsWith(`${name} `)))
     return [
       ...found,

@@ -118,7 +118,7 @@ function make(text: string, file: string, options: Options): Generated {
   return written(action, format, notes, options)
 }
 
-/** Changes a Port action's backend to the relay. The options set its values. */
+/** Changes a Port action's backend to the relay, with values from the options. */
 function adapt(
   action: PortAction,
   format: Format,
@@ -127,7 +127,7 @@ function adapt(
   const { invocationMethod: old, identifier } = action
   const start = readStart(action)
   const event = options.event ?? start.event
-  // Keep the old backend's workflow. A new workflow gets the inputs as the user entered them.
+  // If the old backend's workflow is kept, keep its inputs. A new workflow gets the inputs as the user entered them.
   const { github, ...body } = (format !== 'workflow' && bodyOfGitHub(old)) || {}
   const isDispatch = event === 'workflow_dispatch'
   const computed: JsonObject = isObject(github) && isDispatch ? github : {}
@@ -137,7 +137,7 @@ function adapt(
   const target = { ...kept, event, name: kept.name ?? file }
   const isNamed = start.repository !== null || computed.repository !== undefined
   const repository = options.repository ?? (isNamed ? undefined : options.here)
-  // A target in the body would take precedence over the one in the URL.
+  // A target in the body would take precedence over the target in the URL.
   if (repository !== undefined) delete computed.repository
   const { method, notes } = relayMethod(old, target, {
     relay: options.relay,

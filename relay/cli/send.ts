@@ -211,7 +211,7 @@ interface CurlOptions {
   url: string
   body: string
   runIdHeader: string | null
-  /** File that contains the secret; null if the secret is in the environment. */
+  /** The file with the secret; null if the secret is in the environment. */
   secretFile: string | null
 }
 

@@ -139,8 +139,8 @@ interface CreatedApp {
 }
 
 /**
- * Serves a page on loopback that sends the browser through GitHub's manifest flow. Other users of the machine don't
- * know the page's token. The token gives a state, and a state is needed when GitHub sends the browser back.
+ * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
+ * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
  *
  * @param wanted.save stores the credentials; returns whether they are in the file
  * @returns the App; null if the command was stopped

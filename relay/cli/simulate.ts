@@ -64,7 +64,7 @@ GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
   },
 })
 
-/** @param usage error message; it doesn't contain the value, which may be a secret */
+/** @param usage error message. Must not contain the value, which may be a secret. */
 function pairs(given: string[] = [], name: RegExp, usage: string): Record<string, string> {
   return Object.fromEntries(
     given.map(pair => {

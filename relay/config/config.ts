@@ -40,7 +40,7 @@ export interface Config {
   adminToken: string | null
   /** Like the admin token, but read-only. */
   viewToken: string | null
-  /** The URL that receives alerts, and the key that signs them. */
+  /** The URL that receives alerts, and the key that signs alerts. */
   alert: { url: string; secret: Buffer | null } | null
   /** Globs of the blueprints whose entities a run can write through the relay. */
   reportBlueprints: string[]
@@ -53,7 +53,7 @@ export interface Config {
   /** Dispatches per minute; 0 means as fast as GitHub allows. */
   dispatchRate: number
   retention: number
-  /** The trace collector and the headers of requests to it; null without tracing. */
+  /** The trace collector's URL and request headers; null without tracing. */
   tracing: { endpoint: string; headers: Record<string, string> } | null
   listen: { host: string; port: number }
   logLevel: string
@@ -161,7 +161,7 @@ export function readConfig(
       ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
     )
   }
-  // Rules that combine variables are checked even if a single variable is invalid, to report all problems together.
+  // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...removedNames(env), ...unknownNames(env))
   const entries = (name: string) => (unread.includes(name) ? [] : (list.safeParse(values[name]).data ?? []))
   const organizations = readOrganizations(
@@ -263,7 +263,7 @@ function removedNames(env: Env): string[] {
   )
 }
 
-/** Rejects mistyped names, because the default would silently apply. */
+/** Reports mistyped names, because the defaults would silently apply. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env)
@@ -281,7 +281,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set the variable. It sets such variables in every pod for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set the variable. Every pod gets such variables for a Service named `relay` or `relay-…`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */

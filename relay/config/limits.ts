@@ -1,7 +1,7 @@
 import { OUTPUTS } from '../../port/client/messages.ts'
 /**
- * A limit on what others can fill. Code reads all limits from this registry. docs/limits.md shows them in a table, and
- * a test compares the two.
+ * A limit on a resource that callers could otherwise exhaust. All code reads its limits from this registry. A test
+ * compares the registry with the table in docs/limits.md.
  */
 export interface Limit {
   /** What is limited (first column of the table). */
@@ -40,7 +40,7 @@ export const LIMITS = {
   stalledTime: ms('time without progress of a response', 60_000, 'the connection is closed'),
   bodyRate: rate('minimum average rate of an arriving body', 8 * KB, '408'),
   bodyRateGrace: ms('time after which the minimum rate applies', 3_000, '–'),
-  /** A packet can contain far more. Each piece takes as much memory as a thousand bytes. */
+  /** A packet can carry much larger pieces. Each piece uses as much memory as a thousand bytes. */
   bodyPiece: bytes('minimum average size of the pieces of an arriving body, after the first 200', 16, '400'),
   jsonDepth: amount('nesting levels of a body', 90, '400'),
   encryptedInputs: amount('encrypted inputs of a webhook', 200, '422'),
@@ -70,7 +70,7 @@ export const LIMITS = {
   reportRate: amount('reports per minute of one workflow run', 1_200, '429'),
   /** Each job of a run sends a start request. A matrix has up to 256 jobs. */
   reportStartRate: amount('starts of reports per minute of one workflow run', 300, '429'),
-  /** Each job of a run requests the inputs once, in its post step. */
+  /** Each job of a run requests the inputs once, in the post step. */
   reportInputsRate: amount('requests for inputs per minute of one workflow run', 300, '429'),
   inputsKept: bytes(
     'memory for decrypted inputs, which are cached for 10 minutes',

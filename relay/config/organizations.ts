@@ -12,7 +12,7 @@ export interface Organization {
 }
 
 export const DEFAULT_ORGANIZATION = 'default'
-/** Incomplete entries and comments must not become keys, because others could guess them. */
+/** Excludes incomplete entries and comments, because others could guess them. */
 const SECRET = /^[^\s:#]+$/
 const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S.*)$/s
 

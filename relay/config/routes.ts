@@ -77,7 +77,7 @@ export function isEventType(text: string): boolean {
   return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
 }
 
-/** A file name or a decimal id. Either forms one segment of a URL path. */
+/** Whether a text is a file name or a decimal id. Both are valid as one segment of a URL path. */
 export function isWorkflow(text: string): boolean {
   return /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
 }
@@ -103,7 +103,7 @@ export function isRepository(text: string): boolean {
  * always excluded. An empty list matches nothing.
  */
 export function matcher(globs: string[]): (name: string) => boolean {
-  // In a list, picomatch treats `!a/b` as "anything except a/b", which would allow all other names. Without `posix`,
+  // In a list, picomatch treats `!a/b` as "anything except a/b" and would allow all other names. Without `posix`,
   // picomatch treats the `!` in `[!a]` as a literal character.
   const matchesAny = (some: string[]) =>
     some.length > 0 ? picomatch(some, { nocase: true, dot: true, posix: true }) : () => false

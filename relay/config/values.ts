@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { isLoopback, trimEnd } from '../../port/text.ts'
 
 /*
- * Schemas for variables: each parses a variable's text. Its error states the valid values.
+ * Schemas for variables. Each schema parses a variable's text. A schema's error states the valid values.
  */
 
 /** An http(s) base URL. Trailing slashes are removed. */
@@ -75,10 +75,10 @@ export const headers = z.string().transform((text, ctx) => {
 /** A list separated by commas or line breaks. */
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
-/** Repository globs, separated the same way. A comma within braces belongs to the glob: `acme/{shop,web}`. */
+/** Repository globs, separated like a list. A comma within braces, as in `acme/{shop,web}`, is part of the glob. */
 export const globs = globList('*/*', glob => globProblem(glob, { repositories: true }))
 
-/** Blueprint globs, separated the same way. Blueprint names contain no slash. */
+/** Blueprint globs, separated like a list. Blueprint names contain no slash. */
 export const blueprintGlobs = globList('*', glob => globProblem(isExclusion(glob) ? glob.slice(1) : glob))
 
 function globList(everything: string, problemOf: (glob: string) => string | null) {
@@ -204,11 +204,11 @@ type Env = Record<string, string | undefined>
 
 /**
  * Reads the environment and its secrets, each from its variable or file. Empty variables count as unset. Strips a
- * leading byte order mark and trailing line breaks, which come from editors and shells.
+ * leading byte order mark and trailing line breaks, because editors and shells can add them.
  *
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each
- * @returns the values, and the names of secrets whose files couldn't be read and that are already reported
+ * @returns the values, and the names of secrets with unreadable files, whose problems have already been added
  */
 export function readSecrets(
   env: Env,
@@ -236,7 +236,7 @@ export function readSecrets(
       problems.push(`${name}_FILE: ${path} cannot be read (${code})`)
     }
     unread.push(name)
-    // Prevents reporting the secret as missing, too.
+    // Prevents a second problem that says the secret is missing.
     return 'unread'
   }
 }

@@ -4,7 +4,7 @@ import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
 import { finishCancelled, names } from './outcome.ts'
 
-/** Cancels a queued delivery. If a dispatch is in progress or its response was lost, its outcome decides. */
+/** Cancels a queued delivery. If a dispatch is in progress or its response was lost, waits for the outcome. */
 export function requestWhileQueued(
   delivery: Delivery,
   event: Event<'cancelRequested'>,
@@ -22,7 +22,7 @@ export function requestWhileQueued(
   }
 }
 
-/** Requests a cancellation. The next poll that knows the workflow runs cancels them on GitHub. */
+/** Requests a cancellation. The next poll with known workflow runs cancels these runs on GitHub. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -51,7 +51,7 @@ export function noteSent(
   }
 }
 
-/** Keeps following the run. A user can cancel it again, but the unchanged status in Port doesn't. */
+/** Keeps following the run. A user can cancel again, but Port's unchanged status doesn't trigger it again. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt: lookAt }: Event<'cancelRejected'>,
@@ -69,8 +69,8 @@ const LABEL = 'Waiting for approval'
 const MAX_DECISIONS = 100
 
 /**
- * Reports to Port that the workflow run waits for an environment's reviewers or timers, or that a reviewer decided:
- * a label with the environment, and a log line per decision. Only Port gets reviewers' names; the history doesn't.
+ * Sends Port a label with the environment if the workflow run waits for reviewers or timers, and a log line for each
+ * reviewer's decision. Only Port gets the reviewers' names. The history doesn't contain the names.
  */
 export function seeApproval(
   delivery: Delivery,
@@ -102,7 +102,7 @@ export function seeApproval(
   }
 }
 
-/** Each environment has one decision. */
+/** Returns one key per environment, which includes the decision. */
 const keysOf = ({ environments, state }: Approval) => environments.map(name => `${name}:${state}`)
 
 function labelOf(pending: readonly PendingDeployment[]): string {

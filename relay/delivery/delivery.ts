@@ -1,7 +1,7 @@
 import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
- * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (its workflow run is known) → `finished`;
+ * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (the workflow run is known) → `finished`.
  * From any of these states, a delivery can become `failed` (with a reason), or `cancelled` by a user. A user can
  * redeliver a failed or canceled delivery.
  */
@@ -28,14 +28,14 @@ export interface DeliveryRun {
   /** GitHub's `run_attempt`. */
   attempt: number
   evidence: Evidence
-  /** Whether the run belongs to an earlier round, before a redelivery. Past runs no longer count. */
+  /** Whether the run is from before a redelivery. Such past runs no longer affect the delivery. */
   past: boolean
   /** GitHub's status; `unknown` until the run is read. */
   status: string
   conclusion: string | null
   /** Empty until the run is read. */
   url: string
-  /** Whether the action reports the result through the relay. If so, a different result in Port was set by a user. */
+  /** Whether the action reports the result through the relay. If so, only a user can set a different result in Port. */
   reportsConclusion?: boolean
 }
 
@@ -52,7 +52,7 @@ export interface Target {
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
-  /** Acceptance order, which is the dispatch order within a repository. Redelivery assigns a new number at the end. */
+  /** Position in the acceptance order, and so in the repository's queue. A redelivery assigns the next free number. */
   seq: number
   id: string
   /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key become one delivery. */
@@ -73,16 +73,16 @@ export interface Delivery extends Target {
   updatedAt: number
   /** When the next step is due; null if there is none. */
   dueAt: number | null
-  /** Fencing token that counts claims and changes. A change is applied only if the version hasn't changed since. */
+  /** Fencing token that counts claims and changes. A change is applied only if it was based on this version. */
   version: number
   /** Dispatch attempts since the delivery was queued. */
   attempts: number
   firstAttemptAt: number | null
   /** Time of the latest dispatch, recorded before the request is sent. */
   attemptedAt: number | null
-  /** When the latest attempt was sent, or its response was lost; null if no response is missing. */
+  /** When the latest attempt was sent or, if later, its response was lost; null if no response is missing. */
   awaitingResponseSince: number | null
-  /** Whether Port's log has shown, since the delivery was queued, that it is waiting. */
+  /** Whether Port's log already shows that the delivery is waiting. Reset when the delivery is queued. */
   waitingNotified: boolean
   dispatchedAt: number | null
   /** When a user canceled the delivery, or null. */
@@ -122,7 +122,7 @@ export interface FirstUse {
 export interface NewDelivery extends Target {
   id: string
   dedupeKey: string
-  /** The configured id of the organization whose secret verified the webhook. */
+  /** Id of the organization whose secret verified the webhook. */
   organization: string
   runId: string | null
   kind: RunKind
@@ -171,7 +171,7 @@ export interface EntityMessage {
   operation?: 'upsert' | 'delete'
 }
 
-/** Types of history entries. Each one has the name of its event, except for `runBound` and `cancelled`. */
+/** Types of history entries. Each type has its event's name, except for `runBound` and `cancelled`. */
 export type HistoryType =
   | 'waitingNotified'
   | 'dispatchAccepted'

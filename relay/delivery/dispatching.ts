@@ -3,7 +3,7 @@ import type { DeliveryEvent, Event, Policy } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 
-/** Records the attempt before the dispatch is sent. If the relay is killed in between, it searches for the run. */
+/** Records the attempt before the dispatch is sent. If the relay is killed in between, the run is searched for. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
   return {
     change: {
@@ -80,8 +80,8 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
 const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
 
 /**
- * Queues the delivery again, due now, behind all other deliveries of its repository. Its workflow runs become past
- * runs. Waiting messages are dropped because they could finish the Port run that the new workflow run belongs to.
+ * Queues the delivery again, due now, behind all other deliveries of its repository. Marks its workflow runs as past
+ * runs. Waiting messages are dropped, because they could finish the Port run before the new workflow run reports.
  */
 export function redeliver(
   delivery: Delivery,

@@ -19,7 +19,7 @@ export interface JobsFound {
   lines: LogLine[]
 }
 
-/** Why the relay didn't follow a delivery's workflow run until it finished. Durations are in milliseconds. */
+/** Why the relay couldn't follow a delivery's workflow run to its finish. Durations are in milliseconds. */
 export type NoRun =
   | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
   | { why: 'not seen'; reason: string; startTimeout: number }
@@ -36,7 +36,7 @@ export type DeliveryEvent =
   /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & WithResponse)
   | ({ type: 'dispatchRejected'; attempt: number; reason: string } & WithResponse)
-  /** The dispatch started nothing. `until` is GitHub's time for the next attempt, if its response has one. */
+  /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
   | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
   /** It's unknown whether the dispatch started a workflow run. */
   | ({ type: 'responseLost'; attempt: number; reason: string } & WithResponse)
@@ -48,12 +48,12 @@ export type DeliveryEvent =
   | { type: 'runReported'; run: DeliveryRun }
   /** A job of the workflow run finished. */
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** Messages from the action. `ends`: one of them has the conclusion. `ending`: the action's job is finishing. */
+  /** Messages from the action. `ends`: a message has the conclusion. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished, for whatever reason. `conclusion` is Port's status of the run. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
-  /** No workflow file on the default branch listens to the dispatch. `hasFiles`: there are other workflow files. */
+  /** No workflow file on the default branch listens to the dispatch. `hasFiles`: whether there are workflow files. */
   | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }
   | { type: 'startTimedOut'; cause: NoRun }
   | { type: 'runTimedOut'; cause: NoRun }
@@ -68,7 +68,7 @@ export type DeliveryEvent =
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
   /** GitHub rejected the cancellation. */
   | { type: 'cancelRejected'; reason: string; pollAt: number }
-  /** The run waits for reviewers or timers. `decided`: decisions so far, or the one decision from a webhook. */
+  /** The run waits for reviewers or timers. `decided`: all decisions so far, or a webhook's single decision. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
 
 /** `response` is GitHub's response, if there was one. */
@@ -80,8 +80,8 @@ export type EventType = DeliveryEvent['type']
 export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
- * The list of runs, for a delivery without a known run: it has no candidate; it has several, or one that could belong
- * to another delivery; the relay has no permission to read it; or it can't be read now.
+ * The list of runs for a delivery without a known run. `empty`: no candidates. `ambiguous`: several candidates, or one
+ * that could belong to another delivery. `forbidden`: no permission to read it. `unavailable`: not readable now.
  */
 type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 

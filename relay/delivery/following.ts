@@ -39,16 +39,16 @@ const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Ch
   ...(reason !== null && { reason: null }),
 })
 
-/** Makes the run that the action reported from the delivery's run. */
+/** Binds the delivery to the run from which the action reported. */
 export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
-  // All runs with the delivery's id in their titles belong to it. A run bound as the only candidate is replaced.
+  // Keep all runs with the delivery's id in their titles. Replace a run that was bound as the only candidate.
   const others = delivery.runs.filter(
     each => each.id !== run.id && (each.past || each.evidence !== 'candidate'),
   )
   const attempt = Math.max(run.attempt, before?.attempt ?? 0)
   const isNew = before?.evidence !== 'report' || before.attempt !== attempt
-  // Status and conclusion belong to one attempt, so those of an earlier attempt don't apply.
+  // Drop the status and conclusion of an earlier attempt.
   const kept = before && before.attempt < attempt ? { past: before.past } : before
   return {
     change: {
@@ -69,7 +69,7 @@ export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
 }
 
-/** Returns the jobs of a failed run that a poll found. */
+/** Returns the jobs that a poll read from a failed run. */
 function foundJobs(found: JobsFound | null) {
   return (found?.jobs ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
     startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
@@ -88,7 +88,7 @@ export function report(
 ): Transition {
   const { outputs, sent, left } = takeOutputs(delivery, messages)
   const change = outputs === delivery.outputs ? {} : { outputs }
-  // Every report contains all outputs of the job, so only the last report lists omitted outputs.
+  // Every report contains all of the job's outputs, so list omitted outputs only once, in the last report.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
   if (!ends) return { change: { ...change, ...(ending && { dueAt: now }) }, messages: all, history: null }
@@ -106,7 +106,7 @@ export function report(
   }
 }
 
-/** Moves outputs from the messages to the delivery. Each update gets all outputs when it is sent. */
+/** Moves outputs from the messages to the delivery. When an update is sent, the delivery's outputs are added to it. */
 function takeOutputs(
   delivery: Delivery,
   messages: Message[],
@@ -119,7 +119,7 @@ function takeOutputs(
     for (const [name, value] of Object.entries(output)) reported.set(name, value)
     return { ...message, update }
   })
-  // Merged once per report, which can have hundreds of updates.
+  // Merge once per report, because a report can have hundreds of updates.
   const { outputs, left } = mergeOutputs(stored, Object.fromEntries(reported))
   return { outputs: Object.keys(outputs).length === 0 ? '' : JSON.stringify(outputs), sent, left }
 }
@@ -165,7 +165,7 @@ export function finishInPort(
   }
 }
 
-/** Warns in Port that no workflow file listens, long before the start timeout is over. */
+/** Warns in Port that no workflow file listens to the dispatch, long before the start timeout expires. */
 export function warn(
   delivery: Delivery,
   { hasFiles, pollAt }: Event<'listenerMissing'>,
@@ -182,7 +182,7 @@ export function warn(
   }
 }
 
-/** Finishes the delivery although no workflow run has finished. */
+/** Finishes the delivery without a finished workflow run. */
 export function giveUp(
   delivery: Delivery,
   event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,

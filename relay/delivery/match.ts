@@ -7,14 +7,14 @@ import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 export const LEEWAY_MS = 2_000
 /** Uncertainty of GitHub's clock. */
 const CLOCK_MS = 60_000
-/** How long until GitHub also lists the run of a second workflow that listens to the same event. */
+/** How long GitHub can take to list a second run, if two workflows listen to the same event. */
 const SETTLE_MS = 10_000
 
 /** The facts that evidence is based on. Times are milliseconds since 1970, by GitHub's clock. */
 export interface BindingFacts {
   /** Current runs from the list, and runs read by id. */
   runs: readonly WorkflowRun[]
-  /** Runs that belong to another delivery or contain its id in their titles, and past runs of this delivery. */
+  /** Runs bound to another delivery, runs with another delivery's id in the title, and past runs of this delivery. */
   taken: ReadonlySet<number>
   /** Runs whose titles contain a delivery's id but don't show whether they belong to that delivery. */
   undecided: ReadonlySet<number>
@@ -40,7 +40,7 @@ export interface Match {
 }
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
-/** The fields that show which runs belong to the delivery's current round. */
+/** The fields that show which runs are current. */
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
 /** Rules that bind runs to a delivery, strongest first. The first rule that finds a run decides. */
@@ -58,7 +58,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
 ]
 
 /**
- * Returns the workflow runs of a delivery that neither GitHub's response nor a report has bound to a run. The order of
+ * Returns a delivery's workflow runs if neither GitHub's response nor a report has identified the run. The order of
  * runs isn't evidence. Pure.
  */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
@@ -91,8 +91,8 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title counts. Runs from before a redelivery don't. If the delivery has a
- * run, neither do runs too recent for its dispatch: a later delivery that quotes the id could have started them.
+ * Whether a run with the delivery's id in its title counts. A run from before a redelivery doesn't. If the delivery has
+ * a run, a much later run doesn't count, because a later delivery that quotes the id could have started that run.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -117,8 +117,8 @@ export function canHaveStarted(
 }
 
 /**
- * Whether a run's title shows that it belongs to another delivery: one of this relay whose dispatch can have started
- * the run, or one of another relay if the title contains a Port run id that this relay doesn't know.
+ * Whether a run's title shows that the run belongs to another delivery. Either one of the
+ * `named` deliveries can have started the run, or this relay doesn't know the Port run id in the title.
  *
  * @param named this relay's other deliveries whose ids the title contains
  */
@@ -134,12 +134,12 @@ export function isOfAnother(
   )
 }
 
-/** Returns the run if it's the only candidate of the only possible delivery. An id in its title rules it out. */
+/** Returns the only candidate, if no other delivery can have started it and its title contains no id. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
   if (facts.undecided.has(run.id) || DELIVERY_ID.test(run.title) || hasPortRunId(run.title)) return []
-  // A run titled with the event type belongs to a delivery of that type. Other runs could belong to any delivery.
+  // A run titled with an event type belongs to a delivery with that event type. Other runs can belong to any delivery.
   const isOfType = run.title === delivery.eventType
   const rivals = facts.others.filter(other => !isOfType || other.eventType === delivery.eventType)
   return rivals.length === 0 ? [run] : []
@@ -161,7 +161,7 @@ export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'run
   return contains(title, runId) || contains(title, id)
 }
 
-/** A delivery id is a UUID of version 7. Other versions identify other things, such as entities. */
+/** A delivery id is a version 7 UUID. UUIDs of other versions can identify other things, such as entities. */
 const DELIVERY_ID = /[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/
 /** A Port run id has 16 random characters. `run_deployment` and `run_20261130T120000Z` aren't Port run ids. */
 const PORT_RUN = /^(?:(?:r|wfnr)_|run_(?=.*[a-z]))(?=.*[A-Z0-9])[A-Za-z0-9]{8,64}$/
@@ -183,7 +183,7 @@ const MAX_IDS = 24
 
 /**
  * Returns possible Port run ids and delivery ids from a run's title. Returns none if there are too many to look up, or
- * if the title was cut, because the missing text could contain a later delivery's id.
+ * if the title was truncated, because the missing text could contain a later delivery's id.
  */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
@@ -196,8 +196,8 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished run in Port finishes the delivery. It doesn't after a redelivery, because the run could have
- * finished earlier, nor after a cancellation, because the workflow run still has to be canceled.
+ * Whether a finished Port run finishes the delivery. After a redelivery it doesn't, because the Port run could have
+ * finished earlier. After a cancellation it doesn't, because the workflow run must still be canceled.
  */
 export const followsPort = ({
   queuedAt,
@@ -206,7 +206,7 @@ export const followsPort = ({
 }: Pick<Delivery, 'queuedAt' | 'receivedAt' | 'cancelRequestedAt'>): boolean =>
   queuedAt === receivedAt && cancelRequestedAt === null
 
-/** Returns the runs that decide the result: runs bound by more than a title, or else all runs bound by title. */
+/** Returns the runs that decide the result: runs with stronger evidence than a title, or else all current runs. */
 export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   const present = runs.filter(run => !run.past)
   const known = present.filter(run => run.evidence !== 'title')
@@ -217,7 +217,7 @@ export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 
-/** Updates a run with GitHub's current data. Data of an older attempt, as from a lagging replica, is ignored. */
+/** Updates a run with GitHub's current data. Ignores an older attempt's data, for example from a lagging replica. */
 export function refresh(
   run: DeliveryRun,
   now: Pick<DeliveryRun, 'attempt' | 'status' | 'conclusion' | 'url'> | undefined,
@@ -229,8 +229,8 @@ export function refresh(
 }
 
 /**
- * Merges polled runs into a delivery's runs. Changes recorded since the poll started, such as a report, are kept. A
- * delivery with a run that is bound by more than its title gets no further runs.
+ * Merges polled runs into a delivery's runs. Keeps changes recorded since the poll started, such as a report.
+ * Adds no runs if the delivery has a run with stronger evidence than a title.
  */
 export function mergeRuns(known: readonly DeliveryRun[], seen: readonly DeliveryRun[]): DeliveryRun[] {
   const present = known.filter(run => !run.past)
@@ -240,7 +240,7 @@ export function mergeRuns(known: readonly DeliveryRun[], seen: readonly Delivery
   return [
     ...known.map(run => {
       const now = seen.find(each => each.id === run.id)
-      // The action reports from the run that Port names.
+      // Port's run id is stronger evidence, because the action in that run wrote the id.
       const isConfirmedByPort = run.evidence === 'title' && now?.evidence === 'port'
       return { ...refresh(run, now), ...(isConfirmedByPort && { evidence: 'port' as const }) }
     }),

@@ -5,7 +5,7 @@ import type { LogLine } from '../../port/types.ts'
 import type { OutboxPage, Sent } from '../store/store.ts'
 import type { Message } from './delivery.ts'
 
-/** A waiting message, or some of its lines. */
+/** A waiting message, or some of a message's lines. */
 type Part = OutboxPage['messages'][number]
 
 /** Messages sent in one request. */
@@ -20,7 +20,7 @@ export interface Batch {
 /** Slightly below the request size that `logBatches` uses. */
 const MAX_BATCH_BYTES = 190_000
 
-/** Joins consecutive log lines into messages that each fit one request to Port, so that no message is split. */
+/** Joins consecutive log lines into messages. Each message fits into one request to Port. */
 export function joinLogs(messages: readonly Message[]): Message[] {
   const joined: Message[] = []
   let lines: LogLine[] = []
@@ -43,7 +43,7 @@ export function joinLogs(messages: readonly Message[]): Message[] {
 /** Combines consecutive log lines into as few requests as possible, because Port limits requests. */
 export function coalesce(messages: readonly Part[]): Batch[] {
   const groups: Part[][] = []
-  /** Size of the last group in bytes, if lines can be added to it; otherwise null. */
+  /** Size of the last batch in bytes if lines can be added to it, otherwise null. */
   let open: number | null = null
   for (const part of messages) {
     const bytes: number | null = 'log' in part.message ? sizeOf(part.message.log) : null
@@ -58,7 +58,7 @@ export function coalesce(messages: readonly Part[]): Batch[] {
   return groups.map(toBatch)
 }
 
-/** Splits a batch in two. Returns null for a single line and for anything except log lines. */
+/** Splits a batch of log lines in two. Returns null for a single line or another kind of message. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
   const [first, second] = parts
@@ -75,7 +75,7 @@ function halve({ parts, message }: Batch): [Batch, Batch] | null {
   return [toBatch([{ ...first, message: { log: before } }]), toBatch([{ ...first, message: { log: after } }])]
 }
 
-/** Returns which messages and lines of a page are settled, given the batches that are left. */
+/** Returns the settled messages and lines of a page, given the remaining batches. */
 export function settledOf(messages: OutboxPage['messages'], left: readonly Batch[]): Sent {
   const parts = left.flatMap(batch => batch.parts)
   const [first] = parts
@@ -100,7 +100,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** The next step after Port's response to a batch. `otherwise` applies if Port also rejects the replacement `by`. */
+/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects the replacement `by`. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
@@ -117,7 +117,7 @@ export type NextStep =
  * | Port doesn't know the run | retried; dropped after 15 minutes | as below |
  * | any other error | retried; replaced after 15 minutes by a notice, once Port accepts the notice | retried; after 15 minutes with the conclusion only |
  *
- * Every message is dropped after the retention period. If one line could be the cause, the batch is split in half.
+ * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.
  *
  * @param failure null if Port accepted it
  * @param age time since the message was written, in milliseconds
@@ -143,7 +143,7 @@ export function nextStep(
   }
 }
 
-/** After this time, the message itself could be the reason for Port's errors. */
+/** After this time, the message itself could be the cause of Port's errors. */
 const STUCK_MS = 900_000
 
 function decideOnFailure(message: Message, failure: PortFailure, age: number, retention: number) {
@@ -186,7 +186,7 @@ const KINDS: Record<PortFailure['kind'], string> = {
   refused: 'Port rejects the request',
 }
 
-/** Describes a failure for the log, without Port's error text, which can quote the request. */
+/** Describes a failure for the log. Omits Port's error text, because it can quote the request. */
 export function describeFailure({ kind, status, cause }: PortFailure): { reason: string; status?: number } {
   if (status !== null) return { reason: KINDS[kind], status }
   return {
@@ -194,7 +194,7 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
   }
 }
 
-/** The maximum wait between attempts: during the first hour or so, and afterwards. */
+/** Maximum wait between attempts, during about the first hour (FIRST_LONGEST_MS) and afterwards. */
 const FIRST_LONGEST_MS = 60_000
 const LONGEST_WAIT_MS = 600_000
 const MANY_ATTEMPTS = 60

@@ -20,11 +20,11 @@ export interface Observation {
   portDue: boolean
   /** When Port accepts requests again. */
   portFreeAt: number
-  /** When this relay first saw that all runs had finished; null if some are open. */
+  /** When this relay first saw that all runs had finished; null if a run is still open. */
   finishedSince: number | null
-  /** Jobs of the failed run, or the time when the request budget allows reading them. */
+  /** The failed run's jobs, or the time from which the request budget allows reading the jobs. */
   jobs: JobsFound | 'not read' | number
-  /** Disabled workflows and the number of workflows, in case no workflow listens. */
+  /** Disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
   /** Whether a workflow file on the default branch listens to the event type. */
   listeners: Listeners | 'not read'
@@ -47,19 +47,19 @@ type Verdict =
   | { kind: 'finished in Port' }
   | { kind: 'canceled in Port' }
   | { kind: 'run finished'; run: DeliveryRun }
-  /** Event types with which the relay gives up on the delivery. */
+  /** Give up on the delivery with this event type. */
   | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'; cause: NoRun }
 
 /** The known runs of a delivery. */
 export interface Found {
   /** Current state of all runs that belong to the delivery, including past runs. */
   runs: DeliveryRun[]
-  /** Runs that could belong to the delivery, if no run is bound to it. */
+  /** If no run is bound to the delivery: runs that could belong to it. */
   candidates: WorkflowRun[]
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Whether Port names a run outside this repository, for example if another repository's workflow does the work. */
+  /** Whether Port's run id belongs to another repository, for example because a workflow there does the work. */
   elsewhere: boolean
 }
 
@@ -67,22 +67,22 @@ export interface Found {
 const GRACE_MS = 500
 /** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000
-/** Shortest and longest poll interval. Together with the interval of the run list, polls are under a minute apart. */
+/** Shortest and longest poll interval. Even with the run list's own interval, polls are less than a minute apart. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** Longest poll interval if only Port can be read, which takes a request per delivery. */
+/** Longest poll interval if the relay can read only Port. Each such poll needs a separate request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
-/** How long a result waits for Port's response before its message goes to the outbox. */
+/** How long to wait for Port's response before putting the result into the outbox. */
 const UNREAD_MS = 300_000
-/** Longest wait to read jobs after a run finished. GitHub's time is used so that a restart doesn't extend the wait. */
+/** Maximum wait to read jobs, starting at GitHub's finish time of the run so that a restart doesn't extend it. */
 const JOBS_MS = 60_000
 /** Conclusions that can be explained without reading jobs. */
 const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading Port's run id again. The wait grows: the action writes the id early or never. */
+/** How long to wait before reading Port's run id again. The wait grows, as the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
@@ -132,7 +132,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 
-/** Reads a failed run's jobs before it finishes the delivery, at most until {@link JOBS_MS} after the run finished. */
+/** Reads a failed run's jobs, then finishes the delivery. Waits at most {@link JOBS_MS} for the jobs. */
 function finishRun(run: DeliveryRun, seen: Observation): PollStep {
   const { now, found, canReport, jobs, finishedSince, clockOffset } = seen
   const { runs, snapshot } = found
@@ -166,14 +166,14 @@ function findListener(
   return apply({ type: 'listenerMissing', hasFiles: listeners === 'none', pollAt })
 }
 
-/** Decides from the workflow runs and Port's run how the delivery continues. The first rule that applies decides. */
+/** Decides how the delivery continues, based on the workflow runs and the Port run. The first applicable rule wins. */
 function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
   const { now, found, port } = observation
   const { snapshot, candidates } = found
   const startBy = startedAt(delivery) + policy.startTimeout
   const finishBy = startedAt(delivery) + policy.runTimeout
   const present = decisiveRuns(found.runs)
-  // A response to a dispatch, a report, or a webhook can identify a run before GitHub's API returns it.
+  // A dispatch's response, a report, or a webhook can identify a run before GitHub's API returns the run.
   const isAwaited = ({ evidence }: DeliveryRun) =>
     now < (evidence === 'response' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
@@ -199,7 +199,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   if (typeof port === 'object' && followsPort(delivery)) {
     // A synchronous run finishes as soon as its webhook gets a response.
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
-    // If GitHub rejected a cancellation, the unchanged result in Port doesn't trigger another one.
+    // If GitHub rejected a cancellation, Port's unchanged result doesn't trigger another cancellation.
     if (delivery.cancelSentAt === null && (port.cancelling || (port.finished && isCancelled)))
       return { kind: 'canceled in Port' }
     if (port.finished) return { kind: 'finished in Port' }
@@ -215,7 +215,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     const limits = [startBy, finishBy, listenBy].filter(limit => limit > now)
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
-  // The action could have reported the result already, so wait a while for Port's response.
+  // The action could have reported the result to Port already, so wait up to UNREAD_MS for Port's response.
   const isPatient = now - (observation.finishedSince ?? now) < UNREAD_MS
   if (port === 'unread' && now < finishBy && isPatient) return pollAgain()
   // A run that is known only from Port and was never read could be in another repository.
@@ -223,11 +223,11 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     return { kind: 'runDeleted', cause: { why: 'deleted' } }
   }
   if (areFinished) {
-    // An earlier poll by any relay must have seen the runs finished.
+    // Requires that an earlier poll, by any relay, already found the runs finished.
     const before = delivery.runs.filter(run => there.some(each => each.id === run.id))
     if (!isFinished(before) || now < delivery.updatedAt + GRACE_MS) return pollAgain(now + GRACE_MS)
     const run = worstOf(there)
-    // The work could continue in another repository's run. Only Port shows its result.
+    // The work could continue in another repository's run. Only Port shows that run's result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   if (now >= finishBy) {
@@ -275,8 +275,8 @@ const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queu
 const REFUSED_MS = 60_000
 
 /**
- * Decides about a delivery without a known run after the start timeout: no workflow listens, the run can't be
- * identified, or the relay can't read the runs.
+ * Decides about a delivery without a known run after the start timeout. Possible reasons: no workflow listens, the run
+ * can't be identified, or the relay can't read the runs.
  *
  * @param startBy end of the start timeout, milliseconds since 1970
  * @returns null if the decision is left to a later poll

@@ -18,12 +18,12 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
   ['skipped', 'not_started'],
 ])
 
-/** Maps a conclusion to an outcome, either a workflow run's conclusion or one that the action reported. */
+/** Maps the conclusion of a workflow run or of a report to an outcome. */
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
 /**
- * The outcome of a run that finished in Port. Port shows canceled runs as failed, and no result for node runs.
+ * The outcome of a run that finished in Port. Port shows canceled runs as failed, and shows no result for node runs.
  *
  * @param run the workflow run, if it is known
  */
@@ -34,7 +34,7 @@ export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclu
 
 /** The result of a delivery, for users. */
 interface Ending {
-  /** `failed` means that the workflow didn't do its work, so a user can redeliver the delivery. */
+  /** If `failed`, the workflow didn't do its work, so a user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
   outcome: Outcome
   conclusion: 'success' | 'failure' | 'cancelled'
@@ -67,7 +67,7 @@ const unknown = (label: string, sentence: string) => failed('unknown', label, se
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
-/** The result if the relay didn't follow a workflow run until it finished. */
+/** The result if the relay couldn't follow a workflow run to its finish. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -219,7 +219,7 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
   return `workflow ${workflow} to ${repository}${ref === null ? '' : ` on ${ref}`}`
 }
 
-/** Returns the history and log fields of an attempt and GitHub's response. No duration if nothing was sent. */
+/** Returns the history and log fields for an attempt and GitHub's response. If nothing was sent, omits the duration. */
 export const attempted = (
   { awaitingResponseSince, attemptedAt }: Delivery,
   { attempt, response }: Pick<Event<'dispatchDeferred'>, 'attempt' | 'response'>,
@@ -238,9 +238,9 @@ export const actionsPage = (serverUrl: string, repository: string) => `${serverU
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 /**
- * Finishes a delivery: sets its last state, and sends Port the log, then the final status.
+ * Finishes a delivery. Sets the final state, and sends the log and then the final status to Port.
  *
- * @param shown.lines log lines that replace the message of the result
+ * @param shown.lines log lines to send instead of the result's message
  */
 export function finish(
   delivery: Delivery,
@@ -279,7 +279,7 @@ export function finish(
   }
 }
 
-/** Finishes a canceled delivery without a workflow run. A run that a user finished in Port keeps its status. */
+/** Finishes a canceled delivery without a workflow run. If a user finished the Port run, its status is kept. */
 export function finishCancelled(delivery: Delivery, policy: Policy, by?: 'port' | 'api'): Transition {
   const message = `Delivery ${delivery.id} was canceled before a workflow run started.`
   const history: HistoryEntry = { type: 'cancelled', details: by ? { by } : {} }

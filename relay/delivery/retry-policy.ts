@@ -12,8 +12,8 @@ import {
 } from './outcome.ts'
 
 /**
- * How long to wait for a run after a response was lost, before dispatching again. GitHub's lists lag during the
- * incidents that lose responses. A shorter RELAY_START_TIMEOUT shortens the wait.
+ * How long to wait for a run after a response was lost, before dispatching again. Incidents that lose
+ * responses also delay GitHub's lists. A shorter RELAY_START_TIMEOUT shortens the wait.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the run after a lost response. The last search is at the end of the grace period. */
@@ -75,8 +75,8 @@ export function loseResponse(
 
 /**
  * Dispatches again after a lost response only if the list of runs, read after the grace period, shows no run. If the
- * list is inconclusive, the relay waits for a report, Port's run, or a title until the start timeout is over. Then the
- * delivery fails and a user decides, because a second dispatch could do the work twice.
+ * list is inconclusive, the relay waits for a report, Port's run, or a title until the start timeout expires. After
+ * that, the delivery fails and a user decides, because a second dispatch could do the work twice.
  */
 export function pollAgainOrRetry(
   delivery: Delivery,
@@ -94,11 +94,11 @@ export function pollAgainOrRetry(
     const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
     return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
   }
-  // A run could have appeared after the list was read.
+  // A run could have appeared since the list was read.
   const isOld = list !== 'forbidden' && readAt < decidedFrom
   switch (isOld ? 'unavailable' : list) {
     case 'empty':
-      // After the first attempt, the time could have passed while no relay was running.
+      // Don't give up after only one attempt, because no relay may have been running in the meantime.
       if (isLate && delivery.attempts > 1) return giveUp()
       return retry(delivery, 'no workflow run appeared', now, policy)
     case 'unavailable':
@@ -121,7 +121,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** Notifies Port of a rate-limit pause. There was no attempt, and nothing is due before the pause is over. */
+/** Notifies Port of a rate-limit pause. No attempt was made, and nothing is due until the pause is over. */
 export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
     change: { waitingNotified: true, reason },
@@ -165,7 +165,7 @@ function fail(
   })
 }
 
-/** Returns a line for Port's log that the delivery is waiting, at most once since it was queued. */
+/** Returns a line for Port's log about the wait, at most once each time the delivery is queued. */
 function once(delivery: Delivery, reason: string): Message[] {
   if (delivery.waitingNotified) return []
   const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
@@ -173,8 +173,8 @@ function once(delivery: Delivery, reason: string): Message[] {
 }
 
 /**
- * Returns the time of the last retry. A delivery that was queued for a long time, behind others or while no relay was
- * running, doesn't fail on its first failed attempt.
+ * Returns the time of the last retry. A delivery can wait in the queue for a long time, behind others or while no relay
+ * is running. Such a delivery doesn't fail on its first failed attempt.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))

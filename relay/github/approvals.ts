@@ -6,21 +6,21 @@ export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
   waitTimer: number
-  /** Logins of users and names of teams. One of them has to approve. */
+  /** Logins of users and names of teams. One reviewer must approve. */
   reviewers: string[]
 }
 
-/** What a reviewer decided. */
+/** A reviewer's decision. */
 export interface Approval {
   environments: string[]
-  /** `approved`, `rejected` or `pending`; GitHub may add values. */
+  /** `approved`, `rejected` or `pending`; GitHub can add values. */
   state: string
   /** The reviewer's login; null if the account was deleted. */
   by: string | null
   comment: string
 }
 
-/** Reads what a run is waiting for. All functions throw Octokit's errors and CredentialError. */
+/** Reads pending and decided approvals of a run. All functions throw Octokit's errors and CredentialError. */
 export interface ApprovalReader {
   pendingDeployments(repository: string, runId: number): Promise<PendingDeployment[]>
   /** The decisions so far. */

@@ -31,7 +31,7 @@ export interface GitHub
   /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
   checkCredential(): Promise<void>
   /**
-   * Sends one dispatch. A dispatch isn't idempotent, so it's never repeated if it may have started a workflow.
+   * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
    *
    * @param content.payload the payload that the action reads
    * @param content.invocation the invocation that a workflow's inputs come from
@@ -47,7 +47,7 @@ export interface GitHub
 /**
  * The relay's GitHub client, authenticated with a token or as a GitHub App.
  *
- * @param options.isAllowed whether the relay can dispatch to a repository's new name; if absent, it can't
+ * @param options.isAllowed whether the relay can dispatch to a repository's new name; by default, it can't
  * @param options.secrets values to remove from GitHub's error messages, besides the credential
  * @param options.onResponse called with each API response
  */
@@ -126,7 +126,7 @@ export function createGitHub(
                 ),
         })
       }
-      // GitHub limits writes separately from reads, so only a dispatch shows that GitHub accepts dispatches again.
+      // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is over.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -192,9 +192,9 @@ interface ClockOffset {
 const RESOLUTION_MS = 1_000
 
 /**
- * Each response limits the difference in both directions, because GitHub wrote its time between request and response.
- * The intersection of all ranges is kept. A contradicting range (GitHub's clock was set, this machine slept) replaces
- * it. Time is measured monotonically, so that a jump of the relay's clock shows immediately.
+ * GitHub writes its time between request and response, so each response yields a range for the difference. The
+ * intersection of all ranges is kept. A contradicting range replaces the intersection, for example after GitHub's clock
+ * was set or this machine slept. A monotonic timer is used, so that a jump of the relay's clock shows immediately.
  *
  * @param monotonic returns ms since an arbitrary time
  */

@@ -16,8 +16,8 @@ export interface Credential {
    * Calls `work` with an Octokit that has a token for the repository. Errors of `work`'s own requests are rethrown
    * unchanged.
    *
-   * If GitHub rejects the installation or its token (401, 404), `work` is called once more, because its first request
-   * changed nothing.
+   * If GitHub rejects the installation or its token (401, 404), `work`'s first request has changed nothing, so `work`
+   * is called once more.
    *
    * @throws CredentialError if no token is available
    */
@@ -29,7 +29,7 @@ export interface CredentialCheck {
   check(): Promise<void>
 }
 
-/** No token for a repository. `system`: the failed step, finding the App's installation or getting a token for it. */
+/** No token for a repository. `system`: the step that failed, finding the App's installation or getting a token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -79,7 +79,7 @@ function tokenCredential(options: Options, token: string): Credential & Credenti
   }
 }
 
-/** A 404 can mean "no longer installed" or "doesn't exist". This is the interval for rechecking the installation. */
+/** How often to recheck an installation after a 404, which can also mean that the requested object doesn't exist. */
 const RECHECK_MS = 60_000
 
 function appCredential(
@@ -113,7 +113,7 @@ function appCredential(
     const octokit = octokits.get(installationId) ?? (await create({ installationId }))
     octokits.set(installationId, octokit)
     try {
-      // auth-app caches the token, and renews it shortly before it expires after an hour.
+      // auth-app caches the token for an hour, and renews it shortly before it expires.
       await octokit.auth({ type: 'installation' })
     } catch (error) {
       throw new CredentialError('token', repository, error)
@@ -141,7 +141,7 @@ function appCredential(
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation if the error suggests that it's gone. @returns whether it forgot one */
+  /** Forgets an installation if the error suggests that it was removed. @returns whether it was forgotten */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'
@@ -180,12 +180,12 @@ export function pausedCredential(
   }
 }
 
-/** Redacting shorter secrets would remove fragments of ordinary text. */
+/** Minimum length of secrets to redact. Redacting shorter secrets would remove fragments of ordinary text. */
 const SHORTEST = 6
-/** GitHub's token format, including installation tokens, which aren't in the configuration. */
+/** GitHub's token format. Also matches installation tokens, which aren't in the configuration. */
 const TOKENS = /\b(gh[a-z]_\w{20,}|github_pat_\w{20,})/g
 
-/** A credential whose errors contain no secrets. GitHub, or a proxy in between, may quote the request. */
+/** Removes secrets from a credential's errors, because GitHub or a proxy can quote the request. */
 export function hideSecrets(credential: Credential, secrets: readonly string[]): Credential {
   const known = secrets.filter(secret => secret.length >= SHORTEST).sort((a, b) => b.length - a.length)
   const hide = (text: string) =>
@@ -260,7 +260,7 @@ function rejectPages(octokit: Octokit): Octokit {
   return octokit
 }
 
-/** Longer than `fetch` takes to give up connecting (10 to 11 s), so that its error shows that nothing was sent. */
+/** Longer than `fetch`'s connection timeout (10 to 11 s), so that `fetch`'s error shows that nothing was sent. */
 const TIMEOUT_MS = 12_000
 /** A timer that fires this late means that the process was suspended. */
 const SUSPENDED_MS = 5_000
@@ -270,7 +270,7 @@ function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
   return fetchLimited(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }
 
-/** Like the DOM's error of this name, but with a message that can be changed to remove a secret. */
+/** Like the DOM's TimeoutError, but with a writable message, so that secrets can be removed. */
 class TimeoutError extends Error {
   override name = 'TimeoutError'
   constructor() {
@@ -279,8 +279,8 @@ class TimeoutError extends Error {
 }
 
 /**
- * Aborts after the timeout. If the process was suspended in the meantime (a sleeping machine, a stopped container), the
- * response may have arrived, so the timeout restarts once to read it. That makes a dispatch's outcome known.
+ * Aborts after the timeout. If the process was suspended (a sleeping machine, a stopped container), the response may
+ * have arrived. The timeout then restarts, so that the response can be read and a dispatch's outcome is known.
  */
 function timeOut(ms: number): AbortSignal {
   const controller = new AbortController()

@@ -74,19 +74,19 @@ export interface DispatchPolicy {
   isAllowed: (repository: string) => boolean
 }
 
-/** How GitHub refers to the new URL of a renamed or transferred repository. */
+/** Statuses with which GitHub redirects to the new URL of a renamed or transferred repository. */
 const MOVED = [301, 302, 307, 308]
 /** The rest of the path after `/repos/OWNER/NAME` or `/repositories/ID`. */
 const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/(force-)?cancel$/
 
 /**
- * Posts a dispatch or a cancellation, and repeats it if GitHub responds that the repository has moved. `fetch` would
- * follow a 301 or 302 with a GET, which starts nothing. The repository's new name must be allowed, and the token is
- * sent only to GitHub's API.
+ * Posts a dispatch or a cancellation. If GitHub responds that the repository has moved, posts the request again to the
+ * new URL, because `fetch` would follow a 301 or 302 with a GET. The repository's new name must be allowed, and the
+ * token is sent only to GitHub's API.
  *
  * @param route such as `/dispatches`, with Octokit's placeholders
  * @param parameters values of the placeholders, and the body
- * @returns `foreign`: a clause that explains why the response isn't from GitHub, if so. Then nothing was started.
+ * @returns `foreign`: if the response isn't from GitHub, the reason as a clause. Nothing was started in this case.
  * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -12,8 +12,8 @@ import {
 } from './response.ts'
 
 /**
- * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action: a
- * sentence if the dispatch was rejected, otherwise a clause.
+ * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action. A
+ * reason is a sentence if the dispatch was rejected, otherwise a clause.
  */
 export type DispatchOutcome = Outcome & {
   /** GitHub's last response; absent if there was no response. */
@@ -21,11 +21,11 @@ export type DispatchOutcome = Outcome & {
 }
 
 type Outcome =
-  /** `run`: the workflow run, if GitHub names it. */
+  /** `run`: the workflow run, if GitHub's response identifies it. */
   | { kind: 'accepted'; run: { id: number; url: string } | null }
   /** Nothing was started, and retrying wouldn't help. */
   | { kind: 'rejected'; reason: string }
-  /** Nothing was started, and a retry may succeed. `until`: null if GitHub names no time. */
+  /** Nothing was started, and a retry may succeed. `until`: null if GitHub specifies no time. */
   | {
       kind: 'deferred'
       until: number | null
@@ -35,12 +35,12 @@ type Outcome =
   /** The dispatch may have started a workflow. */
   | { kind: 'response_lost'; reason: string }
 
-/** The outcome of a failed read: forbidden, or to be retried at `at` (milliseconds since 1970). Reasons are clauses. */
+/** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
 export type ReadFailure =
   /** `permission`: whether a permission is missing. If false, the credential can't see the repository or run. */
   { kind: 'forbidden'; reason: string; permission: boolean } | { kind: 'later'; at: number; reason: string }
 
-/** The dispatch wasn't sent, because the lease expires too soon. */
+/** The dispatch wasn't sent because the lease expires too soon. */
 export class DelayedError extends Error {
   override name = 'DelayedError'
   constructor() {
@@ -65,7 +65,7 @@ export class PreparationError extends Error {
   }
 }
 
-/** How long requests pause after GitHub rejected the relay's credential. */
+/** How long to pause requests after GitHub rejected the relay's credential. */
 export const CREDENTIAL_RETRY_MS = 60_000
 
 /** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses unless noted otherwise. */
@@ -85,7 +85,7 @@ type Failure =
   /** Any other 4xx. */
   | { kind: 'refused'; status: number; message: string; documentation: string }
 
-/** @param tries consecutive earlier requests for which GitHub asked to wait */
+/** @param tries how many earlier requests in a row GitHub asked to delay */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
@@ -111,8 +111,8 @@ function classify(error: unknown, repository: string, now: number, tries: number
 }
 
 /**
- * The outcome of a failed dispatch. It wasn't sent if there was no token (CredentialError), or if a preceding request
- * failed (PreparationError).
+ * The outcome of a failed dispatch. After a CredentialError (no token) or a PreparationError (a preceding request
+ * failed), the dispatch wasn't sent.
  *
  * @param context.refusal the message if GitHub rejected this particular dispatch
  */
@@ -140,7 +140,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // Even if GitHub names a retry time. Nothing is sent until then, and the run is searched for afterwards.
+    // Applies even if GitHub specifies a retry time. After that time, the relay searches for the run.
     case 'server_error': {
       const what = isToken
         ? "the App's request for a token for"
@@ -197,7 +197,7 @@ export function readFailure(
         ? { kind: 'later', at: limit.until, reason: limit.reason }
         : soon(`GitHub responded with ${status}`)
     }
-    // Treated as an outage: decisions that need evidence wait until an operator renews the credential.
+    // Treat as an outage, so that decisions that need evidence wait until an operator renews the credential.
     case 'credential':
       return { kind: 'later', at: now + CREDENTIAL_RETRY_MS, reason: failure.reason }
     case 'no_token':
@@ -213,7 +213,7 @@ export function readFailure(
   }
 }
 
-/** Where a request failed: while getting the App's token for the repository, or with a token (null). */
+/** The step in which a request failed. Null if the request failed after a token was available. */
 type System = CredentialError['system'] | null
 
 /** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
@@ -246,8 +246,8 @@ function noTokenSentence(
 }
 
 /**
- * Whether a workflow execution protection blocks a run, according to GitHub's message in a refusal or a run's
- * annotation.
+ * Whether a message from GitHub says that a workflow execution protection blocks a run. The message comes from a
+ * refusal or from a run's annotation.
  *
  * @see https://docs.github.com/actions/concepts/about-actions-policies
  */
@@ -261,7 +261,7 @@ export const PROTECTION_HINT =
 /** GitHub's message if the token lacks a permission. */
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
 
-/** How to fix a 403, based on GitHub's message. @param documentation added to a message that the relay doesn't know */
+/** How to fix a 403, based on GitHub's message. @param documentation appended to an unknown message */
 export function forbiddenHint(message: string, permission: string, documentation: string): string {
   if (isProtection(message)) return `${PROTECTION_HINT}.`
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)."

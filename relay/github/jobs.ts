@@ -94,7 +94,7 @@ export function createJobReader(credential: Credential): JobReader {
 
 const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || null
 
-/** Far more than the maximum number of lines takes up. */
+/** Far more bytes than the maximum number of lines needs. */
 const KEPT_BYTES = 512 * 1024
 
 /** Returns the end of a UTF-8 stream of any length, starting at the beginning of a line. */
@@ -119,7 +119,7 @@ export async function readTail(stream: AsyncIterable<Uint8Array>, keep = KEPT_BY
 
 const MAX_LINES = 100
 const MAX_LINE = 1_000
-/** How many characters of a line are read, including ANSI codes. */
+/** Maximum number of characters to read from a line, including ANSI codes. */
 const MAX_PART = 4_000
 /** The timestamp that GitHub puts before each log line. */
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
@@ -127,10 +127,10 @@ const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
 const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
- * The readable last lines of a job's log, without times, ANSI codes, and runner commands. GitHub's `***` for a secret
- * becomes `[masked]`. Lines that register a secret are omitted.
+ * Returns the last lines of a job's log in readable form, without times, ANSI codes, and runner commands. Replaces
+ * GitHub's `***` for a secret with `[masked]`. Omits lines that register a secret.
  *
- * @param until omits later lines, such as the clean-up after the failed step (milliseconds since 1970)
+ * @param until omits lines after this time (milliseconds since 1970), such as the clean-up after the failed step
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []
@@ -145,7 +145,7 @@ export function cleanLog(text: string, until: number | null): string[] {
   return lastLines(within) ?? lastLines(lines) ?? []
 }
 
-/** Reads backward, and only as many lines as are kept; null if there are none. */
+/** Reads backward until enough lines are found. Returns null if there are no lines. */
 function lastLines(lines: readonly { raw: string }[]): string[] | null {
   const kept: string[] = []
   for (let i = lines.length - 1; i >= 0 && kept.length < MAX_LINES; i--) {
@@ -156,7 +156,7 @@ function lastLines(lines: readonly { raw: string }[]): string[] | null {
 }
 
 function clean(raw: string): string | null {
-  // As in a terminal: a carriage return starts the line again.
+  // As in a terminal, a carriage return restarts the line.
   let shown = ''
   for (let end = raw.length; shown === '' && end > 0; end = raw.lastIndexOf('\r', end - 1)) {
     const part = raw.slice(raw.lastIndexOf('\r', end - 1) + 1, end)

@@ -5,8 +5,8 @@ import type { PauseCause, RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**
- * GitHub limits a credential, not a repository. After one limited request, the relay sends nothing with the same
- * credential until the time that GitHub names. The store shares pauses with other relays and across restarts.
+ * GitHub applies rate limits per credential, not per repository. After a limited request, the relay sends nothing with
+ * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
  */
 export interface RateLimitPauses {
   /** The scope that covers all repositories; null if each owner has its own. */
@@ -17,13 +17,13 @@ export interface RateLimitPauses {
   pause(repository: string, until: number, reason: string, cause: PauseCause): void
   /** Adds pauses from the store, except those of other credentials. */
   add(pauses: readonly RateLimitPause[]): void
-  /** How many times in a row GitHub asked to wait. */
+  /** How many requests in a row GitHub asked to delay. */
   tries(repository: string): number
-  /** Records GitHub's response to a dispatch: finishes the pause and resets the count of attempts. */
+  /** Finishes the pause after GitHub's response to a dispatch, and resets the count of attempts. */
   resume(repository: string): void
   /** All current pauses. */
   allPaused(): RateLimitPause[]
-  /** Current and past pauses whose credential GitHub rejected and hasn't accepted for a dispatch since. */
+  /** Current and past pauses due to a rejected credential, until GitHub accepts a dispatch with that credential. */
   rejected(): RateLimitPause[]
 }
 
@@ -46,7 +46,7 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** A time further in the future is outdated, or comes from a clock that was set. */
+/** A time further in the future comes from a clock that has been changed since. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 /** @param onPause called with each new pause */
@@ -102,7 +102,7 @@ export function createRateLimitPauses(
     tries: repository => entryOf(scope(repository))?.tries ?? 0,
     resume(repository) {
       const key = scope(repository)
-      // A response to a request from before the pause doesn't finish the pause.
+      // If the request was sent before the pause, its response doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
@@ -128,10 +128,10 @@ const LIMITED = 'GitHub limits how fast this credential may work'
 const OVERLOADED = 'GitHub fails for now, and asks to wait'
 
 /**
- * How long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`: milliseconds
- * since 1970. `reason`: a clause for Port's log, followed by GitHub's response in brackets.
+ * Reads how long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`:
+ * milliseconds since 1970. `reason`: a clause for Port's log. `response`: GitHub's response, to show in brackets.
  *
- * @param tries how many times in a row GitHub asked to wait before
+ * @param tries how many earlier requests in a row GitHub asked to delay
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(
@@ -169,7 +169,7 @@ function isLimit(headers: { get(name: string): string | null }, data: unknown): 
 
 /** Allows a fixed number of requests within any time window. */
 export interface RequestBudget {
-  /** Takes requests (1 by default) if that leaves at least `leave` requests for urgent work. */
+  /** Takes requests (1 by default) from the budget if at least `leave` requests remain for urgent work. */
   take(requests?: number, leave?: number): boolean
   /** When the next request is allowed, milliseconds since 1970. */
   freeAt(): number

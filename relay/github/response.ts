@@ -10,7 +10,7 @@ export const isForeign = (data: unknown) =>
 export const foreignReason = (status: number) =>
   `something between the relay and GitHub responded with ${status}`
 
-/** Throws if a response lacks what GitHub's responses contain, because then it isn't from GitHub. */
+/** Throws if a response isn't from GitHub because typical contents are missing. */
 export function mustBeGitHub(isThere: boolean): void {
   if (!isThere) throw new Error(foreignReason(200))
 }
@@ -32,8 +32,8 @@ export function readDocumentation(data: unknown): string {
 }
 
 /**
- * Hides the values that were sent, because GitHub's message can quote them, and they can be secret. Hides a quotation
- * also if it is a part of a value.
+ * Hides the values that were sent, because GitHub's message can quote them and they can be secret. Also hides quoted
+ * text that is only part of a value.
  */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]
@@ -75,12 +75,12 @@ export function findResponse(error: unknown): RequestError['response'] {
 }
 
 const MAX_LENGTH = 300
-/** Long enough for any message of GitHub. A line of Port's log has up to 8,000 characters. */
+/** Long enough for any GitHub message. A line in Port's log can have up to 8,000 characters. */
 export const MAX_MESSAGE = 4_000
 
 /**
  * Turns a name or message from GitHub into one line for logs, Port, and terminals. Removes ANSI codes, control and
- * formatting characters, and line breaks, because anyone with write access can set such texts. Limits the length.
+ * formatting characters, and line breaks, because anyone with write access can choose such text. Limits the length.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
   // Enough to fill the result, including ANSI codes.

@@ -17,11 +17,11 @@ interface Want {
 
 /** What is known about a repository's runs. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: the credential can't read the list, for example without Actions: read. `unavailable`: temporarily. */
+  /** `forbidden`: no permission to read the list, such as Actions: read. `unavailable`: the list can't be read now. */
   access: 'read' | 'forbidden' | 'unavailable'
   /** Why the list can't be read. */
   reason: string | null
-  /** Milliseconds from the first to the last consecutive refusal, because a single refusal may be a mistake. */
+  /** Milliseconds from the first to the last consecutive refusal. A single refusal may be a mistake. */
   refusedFor: number
   runs: ReadonlyMap<number, WorkflowRun>
   /** Requested ids whose runs were deleted. */
@@ -39,7 +39,7 @@ export interface Snapshot {
  * share the lists and one request budget. Two relays on one database may send twice as many requests.
  */
 export interface RunCache {
-  /** @param maxAge maximum age of the list in milliseconds; exceeded if the budget requires it */
+  /** @param maxAge maximum age of the list in milliseconds. The list can be older if the budget is used up. */
   poll(repository: string, want: Want, maxAge: number): Promise<Snapshot>
 }
 
@@ -48,7 +48,7 @@ type Access = Pick<Snapshot, 'access' | 'reason' | 'refusedFor' | 'readAt' | 'co
 /** A repository's newest runs that one event started. */
 interface RunList {
   runs(): ReadonlyMap<number, WorkflowRun>
-  /** Records what the next read must contain. Reads if the list is older than `maxAge` and reading is allowed. */
+  /** Records which runs are needed. Reads the list if it is older than `maxAge` and a request is allowed. */
   refresh(since: number | null, runIds: readonly number[], maxAge: number): Promise<void>
   access(): Access
   /** The time before which no list request is sent. */
@@ -69,25 +69,25 @@ interface RunsById {
 const PAGE = 100
 /** The minimum time between two reads of one list. */
 const MIN_INTERVAL_MS = 5_000
-/** Beyond this number of pages, runs are read by id. */
+/** Maximum number of pages to read. Runs on later pages are read by id. */
 const MAX_PAGES = 5
-/** The next page is read if this many requested runs are missing. */
+/** Minimum number of missing runs for which to read the next page. */
 const WORTH_A_PAGE = 3
-/** Short, because the first refusal may be a mistake. */
+/** Wait after the first refusal. Short, because the first refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
-/** A token can get its permission at any time. */
+/** Wait after further refusals. Limited, because the permission can be granted at any time. */
 const FORBIDDEN_MS = 300_000
 /** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
 const MISSES = 2
-/** A repository that wasn't polled for this long doesn't count toward the budget. */
+/** Repositories not polled for this long don't count toward the budget. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
-/** If the clock is further behind than this, it was set back, not adjusted. */
+/** A clock further behind than this was set back, not just adjusted. */
 const SET_BACK_MS = 60_000
 
 /**
  * @param deps.budgetById separate budget, so that many old runs don't block list reads
- * @param deps.perMinute number of requests that intervals are based on: slightly less than `budget` allows
+ * @param deps.perMinute requests per minute from which intervals are calculated, slightly fewer than `budget` allows
  */
 export function createRunCache(deps: {
   github: Pick<RunReader, 'runsPage' | 'run'>
@@ -140,7 +140,7 @@ export function createRunCache(deps: {
     return entry
   }
 
-  /** The age at which a list is read again, chosen so that all lists together stay within the budget. */
+  /** Age at which to read a list again. Chosen so that all lists together stay within the budget. */
   function interval(): number {
     let cost = 0
     for (const [key, { list, polledAt }] of entries) {
@@ -275,7 +275,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt: clock() })
       } catch (error) {
-        // The list is readable, or not forbidden, so the 404 means a missing run, not a missing permission.
+        // The list isn't forbidden, so the 404 means that the run is missing, not a permission.
         const isMissing = error instanceof RequestError && error.response?.status === 404
         if (!isMissing) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt: clock() })

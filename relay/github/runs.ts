@@ -7,11 +7,11 @@ import { cleanText, mustBeGitHub, readMessage } from './response.ts'
 export interface WorkflowRun {
   id: number
   attempt: number
-  /** The workflow's id; null if GitHub doesn't name it. */
+  /** The workflow's id; null if GitHub doesn't return it. */
   workflowId: number | null
-  /** The workflow's file name; null if GitHub doesn't name it. */
+  /** The workflow's file name; null if GitHub doesn't return it. */
   workflow: string | null
-  /** The run's branch or tag; null if GitHub doesn't name it. */
+  /** The run's branch or tag; null if GitHub doesn't return it. */
   ref: string | null
   /** The event that started the run, such as `repository_dispatch`. */
   event: string
@@ -66,7 +66,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   }
 }
 
-/** The result of a conditional request. Null if nothing changed since `etag`, which uses none of the rate limit. */
+/** The result of a conditional request. Null if nothing changed; such requests don't count against the rate limit. */
 interface Tagged<T> {
   data: T | null
   etag: string | null
@@ -82,7 +82,7 @@ export interface RunReader {
     event: string,
   ): Promise<Tagged<WorkflowRun[]>>
   run(repository: string, id: number, etag: string | null): Promise<Tagged<WorkflowRun>>
-  /** Names of the default branch's workflows, with their state: `active`, `disabled_manually`, … */
+  /** Returns the default branch's workflows with their states, such as `active` or `disabled_manually`. */
   workflows(repository: string): Promise<{ name: string; state: string }[]>
 }
 
@@ -92,7 +92,7 @@ export function createRunReader(credential: Credential): RunReader {
   return {
     runsPage: (repository, page, etag, event) =>
       credential.use(repository, async (octokit, at) => {
-        // The URL must not change, so that the ETag stays valid. Therefore, it has no moving `created` filter.
+        // Don't filter by `created`, because a changing URL would invalidate the ETag.
         return tagged(
           octokit.actions.listWorkflowRunsForRepo({
             ...at,
@@ -139,7 +139,7 @@ async function tagged<D, T>(
 
 /** Cancels workflow runs. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
 export interface RunControl {
-  /** Cancels a run. Steps with `if: always()` and post steps still run. `ended`: the run has already finished. */
+  /** Cancels a run. Steps with `if: always()` and post steps still run. `finished`: the run had already finished. */
   cancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>
   /** Force-cancels a run that {@link RunControl.cancelRun} didn't stop. Nothing else runs, not even post steps. */
   forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>

@@ -34,7 +34,7 @@ export type WorkflowDispatcher = (
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
-/** Inputs that a workflow doesn't declare, and the source: an earlier dispatch, this one's refusals, or the file. */
+/** Inputs that a workflow doesn't declare. Source: an earlier dispatch, this dispatch's refusals, or the file. */
 interface Undeclared {
   names: ReadonlySet<string>
   from: 'memory' | 'refusals' | 'file'
@@ -43,19 +43,19 @@ interface Undeclared {
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
-/** Short, because newly declared inputs must be sent soon. */
+/** Short, so that newly declared inputs are sent soon. */
 const UNDECLARED_MS = 60_000
-/** Limited, because a server may be upgraded. */
+/** Limited, because the server can be upgraded. */
 const SERVER_MS = 3_600_000
-/** Each request after the first follows a refusal that showed what to change. */
+/** Maximum number of requests per dispatch. Each refusal shows what to change in the next request. */
 const MAX_REQUESTS = 6
 /** The number of names to remember per workflow. */
 const MAX_UNDECLARED = 200
 
 /**
  * Sends a `workflow_dispatch`. It isn't idempotent, so it's repeated only after a refusal, which started nothing. The
- * repeated request omits inputs that the workflow doesn't declare, and `return_run_details` if the server doesn't know
- * it (Enterprise Server before 3.21). Later dispatches remember both.
+ * repeated request omits undeclared inputs, and `return_run_details` if the server doesn't support that field
+ * (Enterprise Server before 3.21). Later dispatches remember both omissions.
  *
  * @returns a function that throws the errors of `postDispatch` and `credential.use`
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
@@ -147,21 +147,21 @@ export function createWorkflowDispatcher(
   async function chooseInputs(dispatched: Dispatched, offer: Offer, known: Undeclared): Promise<Chosen> {
     const fitted = fitInputs(offer, known.names)
     if ('inputs' in fitted) return { inputs: fitted.inputs, known }
-    // The workflow may have been fixed, so remembered names must not make this dispatch fail.
+    // Don't fail because of remembered names, since the workflow may have been fixed.
     if (known.from === 'memory')
       return chooseInputs(dispatched, offer, { names: new Set(), from: 'refusals' })
     if ('undeclared' in fitted) {
       const declared = Object.keys((await readInputs(dispatched)) ?? {})
       throw new RejectedError(undeclaredSentence(dispatched, fitted.undeclared, declared))
     }
-    // The inputs may fit without those that aren't declared.
+    // Without undeclared inputs, the other inputs may fit.
     const declared = known.from === 'file' ? null : await readInputs(dispatched)
     if (!declared) throw new RejectedError(tooLargeSentence(dispatched, fitted.tooLarge))
     const names = offeredNames(offer).filter(name => !Object.hasOwn(declared, name))
     return chooseInputs(dispatched, offer, { names: new Set(names), from: 'file' })
   }
 
-  /** The inputs that the file declares; null if it can't be read. They only help to explain a rejection. */
+  /** Reads the inputs that the file declares, to explain a rejection. Returns null if the file can't be read. */
   function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
     return readDeclaredInputs(credential, dispatched, LIMITS.workflowFile.value).catch(() => null)
   }
@@ -181,14 +181,14 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** A 400 or 422 from GitHub itself: nothing was started. */
+/** Reads a 400 or 422 from GitHub itself, after which nothing was started. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null
   return { status: response.status, message: rawMessage(response.data) }
 }
 
-/** What a workflow doesn't declare, according to a refusal; null if the refusal shows nothing new. */
+/** Returns the undeclared inputs known after a refusal; null if the refusal shows no new input. */
 function learn(message: string, known: ReadonlySet<string>): ReadonlySet<string> | null {
   const missing = missingInput(message)
   if (missing !== null && known.has(missing)) return new Set()

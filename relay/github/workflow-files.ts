@@ -45,7 +45,7 @@ export function createWorkflowFileReader(credential: Credential): WorkflowFileRe
   }
 }
 
-/** The event types that a file listens for; null if it can't be parsed as a workflow. */
+/** The event types that a file listens for; null if the file can't be parsed as a workflow. */
 type Types = 'all' | readonly string[] | null
 
 const MAX_FILES = 20
@@ -54,7 +54,7 @@ const MAX_BYTES = 250_000
 /** Maximum length of the `on:` section, in characters. */
 const MAX_SECTION = 4_000
 const MAX_BRACKETS = 20
-/** A repository is read at most once in this time. */
+/** Minimum time between two reads of a repository. */
 const REMEMBERED_MS = 300_000
 const MAX_BLOBS = 1_000
 
@@ -113,7 +113,7 @@ export function createFindListeners(
   }
 }
 
-/** The types in a workflow file's `on: repository_dispatch`, in every form that GitHub accepts. */
+/** Returns the types in a workflow file's `on: repository_dispatch`. Supports every syntax that GitHub accepts. */
 async function typesIn(text: string): Promise<Types> {
   const section = triggersIn(text)
   if (section === null) return null
@@ -136,8 +136,8 @@ async function typesIn(text: string): Promise<Types> {
 }
 
 /**
- * A workflow file's `on:` section, since parsing the whole file would delay webhooks. Null if it's missing, or contains
- * slow-to-parse YAML that triggers don't need: deep nesting or complex keys.
+ * Returns a workflow file's `on:` section, because parsing the whole file would delay webhooks. Returns null if the
+ * section is missing, or contains deep nesting or complex keys. Triggers don't need such YAML, which is slow to parse.
  */
 function triggersIn(text: string): string | null {
   const lines = text.split('\n')

@@ -8,7 +8,7 @@ import type { Credential } from './credentials.ts'
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 const MAX_INPUTS = 25
-/** Maximum size of all inputs. It's unknown whether GitHub counts characters or bytes; bytes are the safe choice. */
+/** Maximum size of all inputs. GitHub may count characters or bytes. Bytes are the safe choice. */
 const MAX_BYTES = 65_535
 
 /** The input that contains the action's payload as JSON. */
@@ -16,11 +16,11 @@ const PAYLOAD_INPUT = 'port'
 /** Inputs that the relay adds if the workflow declares them. */
 export const OFFERED_INPUTS = [PAYLOAD_INPUT, 'port_context', 'port_run_id', 'run_id', 'port_payload']
 
-/** What a workflow can get from an invocation, with each input in GitHub's format. */
+/** The inputs that an invocation can provide, in GitHub's format. */
 export interface Offer {
   /** What a user entered in the form. Null values are omitted, so that the workflow's defaults apply. */
   entered: Map<string, string>
-  /** Everything else: values that the action's author added besides the form, then the relay's values. */
+  /** All other inputs: values that the action's author added besides the form, then the relay's values. */
   others: Map<string, string>
   /** Null if a user's input has the same name. */
   payload: ClientPayload | null
@@ -62,9 +62,9 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * Chooses the inputs for one request, at most 25. If the workflow doesn't declare all of them, GitHub names the
- * undeclared inputs and starts nothing. Entered inputs that aren't in the request must be in `port`. If everything
- * together is too large, `port` is shortened first, then `port_payload` is omitted.
+ * Chooses the inputs for one request, at most 25. If the workflow doesn't declare all of them, GitHub lists the
+ * undeclared inputs and starts nothing. Entered inputs that aren't in the request must be in `port`. If the inputs are
+ * too large, shortens `port` first and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -119,7 +119,7 @@ function assemble({ entered, others, payload }: Offer, names: string[], carried:
 
 const encode = (value: Json): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** The payload as a JSON string, shortened to fit; null if that isn't possible. */
+/** Returns the payload as a JSON string, shortened to fit; null if it can't be shortened enough. */
 function fitPayload(payload: ClientPayload, room: number): { text: string; payload: ClientPayload } | null {
   // Includes escaped quotes, the name, and punctuation.
   const size = (text: string) => bytes({ [PAYLOAD_INPUT]: text }) + 1
@@ -135,7 +135,7 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-/** The events and their options in a workflow file's text; null if it isn't a workflow. */
+/** Reads the events and their options from a workflow file; null if the text isn't a workflow. */
 export function readEvents(text: string): JsonObject | null {
   try {
     const { on } = parse(text) as { on: unknown }

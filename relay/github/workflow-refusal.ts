@@ -24,8 +24,8 @@ export const missingInput = (message: string): string | null =>
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
 /**
- * Whether GitHub doesn't know a field of the request body. Such a message starts with the field, so it can't be
- * confused with input values, which other messages quote. The exact messages vary by server and are unknown.
+ * Whether GitHub's message says that a field of the request body is unknown. Such a message starts with the field name.
+ * Messages that quote input values don't. The exact wording varies by server and isn't known.
  */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
@@ -33,7 +33,7 @@ export const isUnknownField = (message: string, field: string): boolean =>
 const UNKNOWN_FIELD =
   /^(?:Invalid request\.\s+)?(?:(?:Invalid|Unknown|Unexpected|Unpermitted|Unrecognized) (?:field|key|parameter|property|argument)s?:? )?["'`]?(?<field>\w+)\b/
 
-/** GitHub's 422 messages, each with the message to show, without the values that GitHub quotes. */
+/** Maps GitHub's 422 messages to messages for users, without the values that GitHub quotes. */
 const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => string][] = [
   [
     /^Required input '(?<name>.*)' not provided/s,
@@ -84,7 +84,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
 
 const MAX_NAMES = 10
 
-/** Quoted names, each with the closest declared name. */
+/** Lists the names in quotes, each with the closest declared name. */
 export function namesOf(names: string[], declared: string[] = []): string {
   // Don't suggest a name that is also sent.
   const free = declared.filter(name => !names.includes(name))
@@ -96,7 +96,7 @@ export function namesOf(names: string[], declared: string[] = []): string {
   return more > 0 ? `${shown.join(', ')}, and ${more} more` : shown.join(', ')
 }
 
-/** Why a user's inputs would get lost, with three remedies. */
+/** Explains why a user's inputs would be lost, and suggests three fixes. */
 export function undeclaredSentence(
   { repository, workflow, ref }: Dispatched,
   names: string[],
@@ -106,7 +106,7 @@ export function undeclaredSentence(
   return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or leave ${them} out of the body of the Port action.`
 }
 
-/** Why the inputs are too large for GitHub. */
+/** Explains why the inputs are too large for GitHub. */
 export function tooLargeSentence(
   { repository, workflow }: Dispatched,
   { bytes, largest, lost }: { bytes: number; largest: string; lost: string[] },
@@ -119,10 +119,10 @@ export function tooLargeSentence(
 }
 
 /**
- * Why GitHub rejected a `workflow_dispatch`, as a sentence.
+ * Explains in one sentence why GitHub rejected a `workflow_dispatch`.
  *
  * @param documentation `readDocumentation` of GitHub's response
- * @param sent the inputs. Quoted input values are omitted from the sentence
+ * @param sent the inputs, whose values are omitted from the sentence
  */
 export function workflowRefusal(
   status: number,

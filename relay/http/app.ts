@@ -63,7 +63,7 @@ export function createApp(deps: AppDeps): Hono {
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations by POST.')
-  // One handler for all methods: with separate handlers, Hono would compose middleware again for each webhook.
+  // Use one handler for all methods. With separate handlers, Hono would compose middleware again for each webhook.
   const webhook = (c: Context) => {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(

@@ -8,17 +8,17 @@ export interface BodyReservation {
   /**
    * Starts the clock for reading the body.
    *
-   * @param onDrop called if the body is dropped while arriving, after its memory was released
+   * @param onDrop called after an arriving body was dropped and its memory was released
    */
   arrive(onDrop: (problem: Problem) => void): void
   /**
    * Reserves memory for bytes that have arrived. If no memory is left, drops the slowest body.
-   * @throws Problem 503 if the slowest body is this one
+   * @throws Problem 503 if this body is the slowest
    */
   take(bytes: number): void
   /**
-   * The body is complete and its sender is verified, so other bodies can no longer displace it.
-   * @throws Problem 503 if the relay can't keep up with processing bodies
+   * Marks the body as complete and its sender as verified, so that other bodies no longer displace it.
+   * @throws Problem 503 if too many bodies are being processed
    */
   accept(): void
   /** Releases the memory. */
@@ -51,9 +51,9 @@ const CHECK_RATE_MS = 500
 
 /**
  * The body memory for one kind of route. All arriving bodies share one budget. When the budget is used up, the slowest
- * body is dropped: the one with the highest product of elapsed time and bytes held by its sender's address. A sender
- * that opens many connections, or keeps them open, therefore loses only its own bodies. Bodies below the minimum rate
- * are always dropped.
+ * body is dropped: the body with the highest product of elapsed time and bytes used by its sender's address. A sender
+ * that opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
+ * slowly than the minimum rate are always dropped.
  */
 export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   const { arrivingBytes, processingBytes, trustedProxies } = options

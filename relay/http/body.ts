@@ -6,14 +6,14 @@ import { LIMITS } from '../config/limits.ts'
 import type { BodyReservation } from './body-memory.ts'
 import { Problem } from './problem.ts'
 
-/** Allows a slow sender to start with small pieces. */
+/** Number of pieces whose size isn't checked, so that a slow sender can start with small pieces. */
 const FIRST_PIECES = 200
 
 /**
  * Reads the body's bytes unchanged.
  *
- * @param maxBytes maximum size. A larger body is refused before it's read if its length is declared, otherwise as soon
- *   as it exceeds the limit.
+ * @param maxBytes maximum size. A larger body is refused before reading if its length is declared, otherwise when it
+ *   exceeds the limit.
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
@@ -35,9 +35,9 @@ export async function readBody(
         reservation.take(needed)
         body = chunk
       } else {
-        // Copied into one buffer, because a stored one-byte chunk takes hundreds of bytes.
+        // Copy chunks into one buffer, because storing a one-byte chunk would use hundreds of bytes.
         if (needed > body.length) {
-          // The buffer grows as bytes arrive, so that a declared length alone reserves no memory.
+          // Grow the buffer as bytes arrive, so that a declared length alone reserves no memory.
           const size = Math.max(needed, Math.min(2 * needed, declared ?? maxBytes))
           reservation.take(size - body.length)
           const grown = Buffer.allocUnsafeSlow(size)
@@ -53,7 +53,7 @@ export async function readBody(
     if (error instanceof Problem) throw error
     throw new Problem(400, 'The body did not arrive completely.')
   } finally {
-    // The request keeps its listeners, which keep a reference to this variable.
+    // Release the bytes, because the request's listeners still reference this variable.
     body = NOTHING
   }
 }
@@ -66,7 +66,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Reads Node's request directly if possible, because a web stream adds overhead. Stops if `take` throws. */
+/** Calls `take` for each chunk until it throws. Reads Node's request if possible, because web streams add overhead. */
 function eachChunk(
   c: Context,
   reservation: BodyReservation,
@@ -90,7 +90,7 @@ function eachChunk(
       }
     }
     reservation.arrive(stop)
-    // Node's `finished` adds more listeners, and takes as long as verifying the signature.
+    // Don't use Node's `finished`, which adds more listeners and takes as long as verifying the signature.
     const onClose = () => {
       if (!stream.readableEnded) reject(new Error('closed'))
     }
@@ -147,7 +147,7 @@ export function readJson(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** JSON would turn Infinity into null, so the workflow's input would differ from the signed value. */
+/** Refuses Infinity, because JSON would turn it into null. The workflow's input would differ from the signed value. */
 function refuseInfinite(value: unknown, key: string | number): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
     const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
@@ -164,19 +164,19 @@ function refuseInfinite(value: unknown, key: string | number): void {
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** GitHub's JSON parser stops at 100 levels. The client payload adds a few levels. */
+/** GitHub's JSON parser accepts up to 100 levels. The client payload adds a few levels to the body's levels. */
 const MAX_DEPTH = LIMITS.jsonDepth.value
 
 /** A number with fewer digits can't exceed 1.8e308, unless it has an exponent. */
 const MANY_DIGITS = 200
 
-/** Measures valid JSON outside its strings, without recursion or decoding strings. */
+/** Measures valid JSON without recursion. Skips strings without decoding them. */
 function scanJson(json: Uint8Array): {
   /** Maximum nesting depth. */
   depth: number
   /** Number of keys in all objects. */
   keys: number
-  /** Whether a number has an exponent or so many digits that it could be infinite. */
+  /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
   mayOverflow: boolean
 } {
   let level = 0

@@ -12,7 +12,7 @@ export function proxiesOf(env: Env): [name: string, url: string][] {
   )
 }
 
-/** Lists problems with the proxies, one sentence each, without the values, which can contain a password. */
+/** Lists problems with the proxies, one sentence each. Omits the values, because they can contain a password. */
 export function proxyProblems(env: Env): string[] {
   return proxiesOf(env)
     .filter(([, url]) => !isProxy(url))
@@ -52,7 +52,7 @@ export function useProxy(env: Record<string, string | undefined>): void {
 /**
  * Like `fetch`, but resolves after the whole response has arrived.
  *
- * @throws the errors of `fetch`, also if the body is cut off; Error if the uncompressed body exceeds the limit
+ * @throws the errors of `fetch`, also for a truncated body; Error if the uncompressed body exceeds the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(url, init)

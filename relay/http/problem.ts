@@ -23,7 +23,7 @@ export type ProblemStatus = keyof typeof TITLES
 /** All statuses that a refusal can have. */
 export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 
-/** A refusal for users. `detail` states what failed, on what, and what to change. It contains no secrets. */
+/** A refusal to show to users. `detail` states what failed, on what, and what to change, without secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Record<string, string>

@@ -13,13 +13,13 @@ export interface Refusal {
   status: number
   /** The message in the response. */
   reason: string
-  /** The sender's address; for IPv6, its network. */
+  /** The sender's address or, for IPv6, the sender's network. */
   sender: string
   /** The repository in the URL. */
   repository: string | null
 }
 
-/** Refusals since the relay started. They're kept in memory, so that unknown senders can't cause database writes. */
+/** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
 export interface Refusals {
   /** When the relay started. */
   since: number
@@ -40,7 +40,7 @@ export interface RecentRefusals {
 
 /** The maximum number of refusals in a list. */
 export const MOST_LISTED = 1_000
-/** Wrong secret, repository not allowed, body too large, too many requests. */
+/** Statuses for a wrong secret, a repository that isn't allowed, a large body, and too many requests. */
 const SHOWN = [401, 403, 413, 429]
 const MINUTE_MS = 60_000
 const HOUR = 60
@@ -49,7 +49,7 @@ const MAX_REASON = 400
 
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
-  // For each reason, ordered by `lastAt`. Bots refused for one reason don't displace refusals with other reasons.
+  // Keyed by reason, then ordered by `lastAt`. A bot's many refusals for one reason don't displace other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons.value)
   /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
@@ -70,7 +70,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const now = clock()
       const minutes = counts.get(status)
       minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
-      // The message of a 404 contains the path, which anyone can vary.
+      // Omit a 404's message, because it contains the path, and senders can vary the path.
       const why = status === 404 ? '404' : `${status} ${reason}`
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused.value)
       byReason.set(why, kept)

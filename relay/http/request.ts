@@ -6,10 +6,10 @@ import { Problem, refusalOf } from './problem.ts'
 
 /**
  * Returns a request's network address: the connection's address or, behind proxies, the address that the outermost
- * trusted proxy appended to X-Forwarded-For. An IPv6 address counts as its /64 network, which one customer usually has.
+ * trusted proxy appended to X-Forwarded-For. For IPv6, returns the /64 network, which usually belongs to one customer.
  *
- * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For. Entries further left come
- *   from the sender and are ignored.
+ * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For. Entries further left are
+ *   ignored, because the sender can choose them.
  */
 export function senderAddress(c: Context, trustedProxies: number): string {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>

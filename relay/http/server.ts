@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { LIMITS } from '../config/limits.ts'
 import { networkOf } from './request.ts'
 
-/** Headers and bodies must arrive in time. Idle connections outlive the usual 60 s of load balancers. */
+/** Time limits for headers and bodies. Idle connections stay open longer than load balancers' usual 60 s. */
 const AGAINST_SLOW_SENDERS = {
   maxHeaderSize: LIMITS.requestLine.value,
   headersTimeout: LIMITS.headersTime.value,
@@ -47,14 +47,14 @@ export function createRelayServer(
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
 ): Server {
   const listener = getRequestListener(fetch, {
-    // Used for HTTP/1.0 requests, which may lack a Host. A bare IPv6 host isn't valid in a URL.
+    // Used for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
     hostname: 'localhost',
     errorHandler: () => {
       const { body, headers } = problem(NOT_HTTP)
       return new Response(body, { status: 400, headers })
     },
   })
-  // Prevents Node from refusing a request without a host, because Node's response has no problem details.
+  // Don't let Node refuse a request without a Host header, because Node's response has no problem details.
   const requests = oneAtATime(refusePipelined)
   const options = { ...AGAINST_SLOW_SENDERS, ...requests.options, requireHostHeader: false }
   const server = createServer(options, (request, response) => {
@@ -102,8 +102,8 @@ function problem([status, title, detail]: Refusal) {
 }
 
 /**
- * Limits a server's open connections. Beyond the limit, the address with the most connections loses one: the oldest
- * without a request in progress, otherwise the oldest. A sender that opens many connections therefore loses its own.
+ * Limits a server's open connections. Beyond the limit, closes a connection of the address with the most connections:
+ * the oldest idle connection, otherwise the oldest. A sender that opens many connections therefore loses only its own.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()
@@ -133,7 +133,7 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
 /**
  * Server options that close a connection if a request arrives before the previous response was flushed. A packet can
  * contain thousands of requests, and Node would create objects for all of them before the first response. Only an
- * upgrade stops Node's parser within a packet. Without an upgrade listener, Node closes the connection.
+ * upgrade can stop Node's parser within a packet. Node then closes the connection, as there is no upgrade listener.
  *
  * @param onPipelined called with each connection before it's closed
  */

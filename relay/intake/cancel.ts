@@ -18,9 +18,9 @@ export interface CancelDeps {
 }
 
 /**
- * `POST /webhook/cancel`, signed like every webhook. Accepts the event of Port's automation on `RUN_UPDATED` if a user
- * finished a run that was in progress, or `{"run_id": "r_…"}`. Results reported by the relay or the action cancel
- * nothing.
+ * `POST /webhook/cancel`, signed like every webhook. Cancels the run if the body is `{"run_id": "r_…"}`, or a Port
+ * automation's `RUN_UPDATED` event about a run in progress that a user finished. Ignores events for results that the
+ * relay or the action reported.
  *
  * @throws Problem 400, 401, 413, 422, 503
  */
@@ -58,12 +58,12 @@ export function createCancel({
 /** Returns the run to cancel, or why there is nothing to cancel. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
-  // Only as the sole key, because the URL isn't signed and an action's body can have a run_id next to its inputs.
+  // Accept run_id only as the sole key. An action's body can also have a run_id, and the URL isn't signed.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
     throw new Problem(422, 'A "run_id" cancels only if the body has no other key: remove the others.')
   }
-  // Either the event alone, or within the automation's complete context.
+  // The body is the event, or the automation's complete context, which contains the event.
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}
   const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
@@ -80,5 +80,5 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   return { runId: after.id }
 }
 
-/** Users finish runs in Port's UI. The action, if it reports directly, uses Port's API. */
+/** Where the change was made: Port's UI for users, Port's API for an action that reports directly. */
 const originOf = (event: JsonObject) => (isObject(event.trigger) ? event.trigger.origin : undefined)

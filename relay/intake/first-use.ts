@@ -15,15 +15,15 @@ export type OnFirstUse = (
   use: SignatureUse,
   handle: () => Promise<Response>,
   options?: {
-    /** The handler itself checks and stores accepted uses. */
+    /** Whether the handler itself checks and stores accepted uses. */
     remembers: boolean
   },
 ) => Promise<Response>
 
 /**
- * A signature covers the time and body, but not the URL, so anyone who has seen a webhook could replay it to another
- * URL. Replays to another URL are refused. Replays to the same URL get the first response again. 429 and 5xx responses,
- * which ask the sender to retry, don't count.
+ * A signature covers the time and body but not the URL. Anyone who has seen a webhook could replay it to another
+ * URL. Replays to another URL are refused. Replays to the same URL get the first response again. Uses with a 429 or 5xx
+ * response aren't recorded, because the sender should retry.
  *
  * @returns a function that throws Problem 409 for another URL, and 503 if the database is unavailable
  */

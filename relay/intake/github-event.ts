@@ -11,9 +11,9 @@ export type WebhookEvent =
       kind: 'workflow_job'
       repository: string
       runId: number
-      /** `waiting`: for an environment's protection rules. GitHub adds values. */
+      /** The job's status. `waiting` means waiting for an environment's protection rules. GitHub adds values. */
       status: string
-      /** Null until the run has finished. */
+      /** Null until the job has finished. */
       finished: FinishedJob | null
     }
   | {
@@ -30,8 +30,8 @@ export type WebhookEvent =
       comment: string
     }
 
-// Requires only fields that the relay needs and that older servers send. Conclusions and statuses are plain strings,
-// because GitHub adds values. Name, actor, branch, and conclusion can be null.
+// The schemas require only fields that the relay needs and that older servers send. Conclusions and statuses are
+// strings, because GitHub adds values. Name, actor, branch, and conclusion can be null.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()

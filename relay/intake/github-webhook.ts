@@ -104,13 +104,13 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
-    // A run that names no delivery could belong to any of these deliveries, so each one is polled.
+    // If a run's title identifies no delivery, the run could belong to any of these, so poll each delivery.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
   }
 
-  /** A job started or stopped waiting, so the run is polled for approvals. Finished jobs are added to the trace. */
+  /** Polls the run for approvals if a job started or stopped waiting. Adds finished jobs to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
     if (delivery && traced && finished) {
@@ -150,7 +150,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return recorded && !recorded.past ? store.get(recorded.delivery) : null
   }
 
-  /** The delivery that started the run, according to the run's title. */
+  /** Finds the delivery that started the run, according to the run's title. */
   async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
     const owner = (await findOwners(repository, [run])).get(run.id) ?? null
     const isStarted =

@@ -55,11 +55,11 @@ export function createReceive({
   }
 
   async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
-    // A separate function, so that no parsed data is retained while waiting for the database.
+    // Parse in a separate function, so that no parsed data is retained while waiting for the database.
     const { delivery, wait } = await parse(c, webhook)
     const accepted = await persist(delivery, webhook.use)
     webhook.reservation.release()
-    // The header isn't signed. A different run id starts nothing, and Port learns that its run wasn't started.
+    // The run id header isn't signed. Refuse a different run id, so that Port shows that its run wasn't started.
     if (delivery.runId !== null && accepted.runId !== delivery.runId) throw anotherRun()
     c.set(PERSISTED, true)
     const { id, runId, repository, state, duplicate } = accepted
@@ -83,7 +83,7 @@ export function createReceive({
     { organization, use, body }: VerifiedWebhook,
   ): Promise<{ delivery: NewDelivery; wait: boolean }> {
     const json = parseBody(body)
-    // Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
+    // Parsing 1 MB with 20,000 keys takes tens of milliseconds, so let other requests run between the steps.
     const isLarge = body.length > LARGE
     if (isLarge) await nextTurn()
     const invocation = readInvocation(json, runIdHeader(c))
@@ -108,7 +108,7 @@ export function createReceive({
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,
-        // Only workflow inputs need the templated values, which can contain more user data than name and email.
+        // Keep templated values only for workflow inputs, because they can contain more user data than name and email.
         ...(target.workflow === null && { forWorkflow: undefined }),
       }),
       receivedAt: now,
@@ -141,7 +141,7 @@ export function createReceive({
   }
 }
 
-/** The workflow or event type, as responses and log lines name it. */
+/** The workflow or event type, as shown in responses and log lines. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
@@ -150,8 +150,8 @@ const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
- * For synchronous actions, whose result is the webhook's response: waits until GitHub has accepted the dispatch. Any
- * relay can send the dispatch, so this function polls the store.
+ * Waits until GitHub has accepted the dispatch. Used for synchronous actions, because the webhook's response is their
+ * result. Any relay can send the dispatch, so this function polls the store.
  *
  * @param options.stopping aborts the wait
  * @returns the delivery's state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
@@ -166,7 +166,7 @@ export async function awaitDispatch(
     // The delivery is persisted, so it counts as accepted even if the database is unavailable now.
     const delivery = await store.get(id).catch(() => null)
     const state = delivery?.state ?? 'queued'
-    // GitHub had accepted the dispatch; the delivery failed later.
+    // If dispatchedAt is set, GitHub had accepted the dispatch and the delivery failed later.
     if (state === 'failed' && !delivery?.dispatchedAt)
       throw new Problem(502, delivery?.reason ?? 'The delivery failed.')
     if (state !== 'queued' || stopping?.aborted || performance.now() >= until) return state

@@ -26,8 +26,8 @@ type NamedTarget = Record<keyof Target, string | null>
 export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
- * Chooses a delivery's target. The first source that sets one wins: the signed body, the URL, the first matching route,
- * `RELAY_REPOSITORY`. The target must be in the allow-list, which is empty by default.
+ * Chooses a delivery's target. Uses the first source that sets a target: the signed body, the URL, the first matching
+ * route, or `RELAY_REPOSITORY`. The target must be in the allow-list, which is empty by default.
  *
  * @returns a function that throws Problem 422 if no target is set, and 403 if the target isn't allowed
  */
@@ -58,7 +58,7 @@ export function createTargets(
         `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`,
       )
     }
-    // GitHub's names are case-insensitive. Lowercase names share one queue, which keeps the order per repository.
+    // GitHub's names are case-insensitive. Use lowercase names, so that each repository has one ordered queue.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
 
@@ -69,7 +69,7 @@ export function createTargets(
       }
       const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
       const chosen = named[at]
-      // A later source's ref belongs to that source's workflow.
+      // Ignore a later source's ref, because it belongs to that source's workflow.
       const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
       if (chosen?.workflow != null) {
         const { workflow } = chosen
@@ -98,7 +98,7 @@ function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget 
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
-    // These are names, not paths, so a star also matches `/`, as in bash patterns.
+    // The values are names, not paths, so a star also matches `/`, as in bash patterns.
     return glob === undefined
       ? []
       : [{ field, test: picomatch(glob, { dot: true, posix: true, bash: true }) }]
@@ -113,8 +113,8 @@ const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 /**
  * Reads the parameters in a webhook's URL: the target, and whether the response waits for the dispatch.
  *
- * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice. Ignoring it would send the
- * delivery to the wrong target.
+ * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice. Ignoring the
+ * parameter would send the delivery to the wrong target.
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const { owner, repo } = c.req.param() as Record<string, string | undefined>

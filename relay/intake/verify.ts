@@ -24,9 +24,9 @@ export type VerifyWebhook = (
 ) => Promise<Response>
 
 /**
- * Verifies Port webhooks in this order: size → headers → timestamp → signature. The body isn't read before the headers
- * are checked, and isn't parsed before the signature is verified. A body without a declared length is measured while it
- * arrives.
+ * Verifies Port webhooks in this order: size → headers → timestamp → signature. Checks the headers before
+ * reading the body, and verifies the signature before parsing the body. Measures a body without a declared length while
+ * it arrives.
  *
  * @param clock the wall clock, which signatures use (milliseconds since 1970)
  * @returns a function that throws Problem for every refusal
@@ -60,9 +60,9 @@ export function createVerify(
       reservation.accept()
       const { url } = c.req
       const use = {
-        // Starts with the time, so that a large index grows at its end.
+        // The digest starts with the time, so that a large index grows at its end.
         digest: `${signedAt}.${digest(`${timestamp}.${verified.signature}`)}`,
-        // Path and query, without the host.
+        // The URL's path and query, without the host.
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
       }
@@ -123,7 +123,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Port's run id, used if the body has none. A proxy may duplicate the header, so two equal values count as one. */
+/** Port's run id, used if the body has no run id. Accepts equal duplicates, because a proxy can repeat the header. */
 export function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
@@ -157,9 +157,9 @@ export function parseBody(body: Uint8Array): unknown {
 }
 
 /**
- * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end instead of
- * everywhere. The random bits come from a version 4 UUID, which Node caches. Requesting random bytes from the system
- * for each id would take longer than verifying the signature.
+ * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end, not
+ * everywhere. The random bits come from a version 4 UUID, because Node caches random bytes for these UUIDs. Requesting
+ * bytes from the system for each id would take longer than verifying the signature.
  *
  * @param now milliseconds since 1970
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's own randomUUIDv7 is younger than Node 24

@@ -20,10 +20,10 @@ interface Log {
 }
 
 /**
- * Reads a message that was sent with a report token, and its delivery. The token and the message must name the same
- * delivery, and it must still be bound to the token's run and attempt.
+ * Reads a message that was sent with a report token, and the message's delivery. The token must be for this delivery,
+ * which must still be bound to the token's run and attempt.
  *
- * @param bound contents of the verified token: without a token, no body is read
+ * @param bound contents of the verified token. Required here, so that no body is read without a valid token.
  * @throws Problem 403, 410, and what `read` throws
  */
 export async function boundDelivery<T extends { delivery: string }>(
@@ -62,7 +62,7 @@ export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }:
   )
 }
 
-/** A workflow run that wants to report for a delivery, and what is known about the two. */
+/** A workflow run that wants to report for a delivery, with the known facts about the run and the delivery. */
 export interface Asked {
   claims: RunClaims
   delivery: Delivery
@@ -71,7 +71,7 @@ export interface Asked {
   recorded: (Pick<DeliveryRun, 'attempt'> & { delivery: string }) | undefined
 }
 
-/** Returns the reason to refuse the run, for the log, or null. */
+/** Returns the reason to refuse the run, for the log; null if the run passes the check. */
 export type Check = (asked: Asked) => string | null | Promise<string | null>
 
 /** Compares repository ids, because names can change. */
@@ -81,7 +81,7 @@ export function checkRepository({ claims, facts: { id } }: Asked): string | null
     : `the run belongs to ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
 }
 
-/** Checks against the run's claims whether the delivery's dispatch could have started the run. */
+/** Checks whether, according to the run's claims, the delivery's dispatch could have started the run. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return 'the delivery has not been dispatched'
@@ -121,10 +121,10 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
 const LEEWAY_MS = 10_000
 
 /**
- * Checks the run's data on GitHub: the run must be newer than the dispatch, and its title must not name only another
- * delivery.
+ * Checks the run's data on GitHub. The run must be newer than the dispatch. If its title contains another delivery's
+ * id, the title must also contain this delivery's id.
  *
- * @param namesAnother whether the title names another delivery but not this one
+ * @param namesAnother whether the title contains another delivery's id but not this delivery's id
  * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT, in milliseconds
  */
 export function checkTitleAndTime(
@@ -193,8 +193,8 @@ export interface ReportTokens {
 
 export interface ReportTokenDeps {
   /**
-   * The relay's GitHub credential. Its owner could start a run and get a report token anyway, so a key derived from the
-   * credential grants no additional rights. A webhook secret may belong to another organization.
+   * The relay's GitHub credential. Anyone with the credential can start a run and get a report token, so a key derived
+   * from the credential grants no additional rights. A webhook secret may belong to another organization.
    */
   secret: string
   /** RELAY_PUBLIC_URL */
@@ -209,7 +209,7 @@ const MAX_TOKEN = 2_000
 
 /**
  * Report tokens, signed with a key derived from a relay secret. Every relay with the same configuration accepts them,
- * even after a restart, and they needn't be stored.
+ * even after a restart, so the tokens needn't be stored.
  */
 export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   const { audience, lifetimeMs, clock, log } = deps
@@ -262,7 +262,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   }
 }
 
-/** A key for this purpose only. The secret can't be derived from it. */
+/** Derives a key for report tokens only. The key doesn't reveal the secret. */
 function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
 }

@@ -3,7 +3,7 @@ import { fetchLimited } from '../http/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** GitHub's claims about a workflow run, after verifying signature, issuer, audience, and times. */
+/** GitHub's claims about a workflow run, from a token whose signature, issuer, audience, and times are verified. */
 export interface RunClaims {
   eventName: string
   /** `owner/name` */
@@ -30,7 +30,7 @@ export interface OidcDeps {
   clock: () => number
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
-  /** Minimum time between two requests to the issuer, because arriving tokens may be forged. */
+  /** Minimum time between two requests to the issuer. Limits the requests that forged tokens can cause. */
   cooldownMs?: number
   /** Maximum age of the JWKS before the relay fetches it again. */
   cacheMs?: number
@@ -47,7 +47,7 @@ const MAX_AGE_S = 600
 
 /**
  * Verifies GitHub's OIDC tokens: RS256 with a key from the issuer's JWKS (never a key that the token contains or refers
- * to), exact issuer, this audience only, and times. `sub` isn't read, since its format varies by owner.
+ * to), exact issuer, only this audience, and times. Doesn't use `sub`, because its format varies by owner.
  *
  * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or older than the
  *   token's key
@@ -69,11 +69,11 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
     if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
-    // Loaded with the first report, so that the relay starts faster.
+    // Load jose with the first report, so that the relay starts faster.
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // Checked before looking up the key, which may require a request to the issuer.
+      // Check the issuer before looking up the key, because the lookup may send a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('it has another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -147,7 +147,7 @@ type IssuerKeysDeps = Required<
   Pick<OidcDeps, 'issuer' | 'throttled' | 'cooldownMs' | 'cacheMs' | 'timeoutMs'>
 >
 
-/** A token can't be verified now. The sender gets the message. */
+/** A token can't be verified now. The message is sent to the sender. */
 class KeysUnknown extends Error {
   /** Time until the next request to the issuer is allowed. */
   readonly retryMs: number
@@ -169,8 +169,8 @@ const NEWER =
 /**
  * Fetches the issuer's JWKS and keeps it, even while the issuer is unavailable.
  *
- * @returns a function that returns a token's key, for `jwtVerify`. It throws KeysUnknown if the JWKS is unavailable or
- *   possibly outdated, and JWKSNoMatchingKey if a newly fetched JWKS lacks the key
+ * @returns a function that returns a token's key, for `jwtVerify`. Throws KeysUnknown if the JWKS is unavailable or may
+ *   be outdated, and JWKSNoMatchingKey if a newly fetched JWKS doesn't contain the key
  */
 export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
   const { issuer, throttled, cooldownMs, cacheMs, timeoutMs } = deps
@@ -200,7 +200,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
     throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
   }
 
-  /** Concurrent calls share one request. */
+  /** Fetches the JWKS. Concurrent calls share one request. */
   function ask(): Promise<void> {
     asking ??= fetchSet().finally(() => {
       asking = null

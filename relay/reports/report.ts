@@ -23,9 +23,9 @@ export interface TakeDeps extends BoundDeps {
 }
 
 /**
- * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 once they are persisted. Messages
- * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A message with a conclusion
- * and nothing but updates is accepted even if the run has used up its limits.
+ * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 after persisting them. Messages
+ * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A report that contains a
+ * conclusion and only updates is accepted even if the run has used up its limits.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -34,7 +34,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
-    // One report at a time per delivery, so that a run with many concurrent reports delays only itself.
+    // Process one report at a time per delivery, so that a run with many concurrent reports delays only itself.
     return inOrder(bound.delivery, () => take(c, room, bound, renew))
   }
 
@@ -44,7 +44,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     )
     const { sender, number, reports, finishing } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    // The first conclusion finishes the delivery, so there is only one.
+    // Exempt only the first conclusion, which finishes the delivery.
     const isExempt =
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
@@ -54,7 +54,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
     const used = await store.reportUsage(delivery.id, sender)
-    // An empty report takes up space in the database, too.
+    // Count an empty report as one line, because it also uses space in the database.
     const lines = Math.max(
       1,
       messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
@@ -95,13 +95,13 @@ function checkUsage(lines: number, bytes: number): void {
   }
 }
 
-/** The allow-list and the participle in the message, for each entity operation. */
+/** The allow-list's variable and the participle for the message, by entity operation. */
 const LISTS = {
   upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
   delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
 }
 
-/** Replaces entities whose blueprints aren't allowed by log lines with the reason. */
+/** Replaces an entity with a log line that gives the reason if its blueprint isn't allowed. */
 function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
   if (!('entity' in report)) return report
   const { blueprint, properties, operation = 'upsert' } = report.entity
@@ -152,7 +152,7 @@ const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
  * `POST /report/start`: identifies the delivery. `complete`: the payload was truncated, and the rest is requested.
- * `finishes`: the job reports its result through the relay, or leaves that to the relay.
+ * `finishes`: the job reports its result through the relay, or leaves reporting the result to the relay.
  */
 export const startMessage = z.object({
   delivery,
@@ -164,7 +164,7 @@ const logLine = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
   message: z.string(),
 })
-/** Stops at the first invalid line, because collecting a hundred thousand issues would take half a second. */
+/** Validates log lines. Stops at the first invalid line, because collecting 100,000 issues would take half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const isOutputs = (value: unknown) =>
@@ -187,7 +187,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprint identifiers. Port and the allow-list could read other characters differently. */
+/** Port's pattern for blueprint identifiers. Port and the allow-list could interpret other characters differently. */
 const blueprint = z
   .string()
   .max(200)
@@ -195,7 +195,7 @@ const blueprint = z
     /^[A-Za-z0-9@_=-]+$/,
     'must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -',
   )
-/** A URL path segment. Only dots would change the path, and an empty segment would address the collection. */
+/** A URL path segment. A segment of dots would change the path, and an empty segment would address the collection. */
 const identifier = z
   .string()
   .min(1)
@@ -204,7 +204,7 @@ const identifier = z
 const entity = z.union([
   z.object({
     blueprint,
-    // Not validated further: it comes from JSON with limited depth, and is sent to Port as JSON.
+    // Not validated further, because the value comes from JSON with limited depth and is sent to Port as JSON.
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
@@ -221,8 +221,8 @@ const report = z.union([
 ])
 
 /**
- * `POST /report`: messages for Port, in order. A repeated message has the same sender and number, and is persisted
- * once. A sender counts from 1 and waits for each response before sending the next message.
+ * `POST /report`: messages for Port, in order. A repeated message has the same sender and number and is persisted
+ * only once. A sender numbers its messages from 1, and waits for each response before sending the next message.
  */
 export const reportMessage = z.object({
   delivery,

@@ -11,9 +11,9 @@ export interface RepositoryFactsDeps {
   throttled: Pick<ThrottledLog, 'warn'>
 }
 
-/** Limits caching, because a default branch can change. */
+/** How long to cache the facts. Limited, because the default branch can change. */
 const FRESH_MS = 10 * 60_000
-/** Minimum time between two rechecks of a repository, whatever branches its runs are on. */
+/** Minimum time between two rechecks of a repository, regardless of its runs' branches. */
 const RECHECK_MS = 60_000
 
 /**
@@ -21,8 +21,8 @@ const RECHECK_MS = 60_000
  * because another repository that takes over the name has a different id.
  *
  * @param isOnDefaultBranch (of the returned function) whether the delivery was dispatched to the default branch
- * @returns a function that throws Problem, because a report needs known facts: 503 if GitHub doesn't respond, 403 if it
- *   doesn't show the repository or shows a different one under this name
+ * @returns a function that throws Problem if the facts are unknown: 503 if GitHub doesn't respond, 403 if GitHub
+ *   doesn't return the repository or returns a different repository with this name
  */
 export function createRepositoryFacts({
   ask,
@@ -40,7 +40,7 @@ export function createRepositoryFacts({
   return async (repository, { repositoryId, ref }, isOnDefaultBranch) => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
-    // If only the branch doesn't match, the default branch may just have changed.
+    // If only the branch doesn't match, the default branch may have changed recently.
     const isRecheck =
       kept !== undefined &&
       isOnDefaultBranch &&

@@ -123,8 +123,8 @@ export function createReports(deps: ReportsDeps): Hono {
 }
 
 /**
- * `POST /report/inputs`: the inputs from `POST /report/start`, for a later process of the same run that must redact
- * them.
+ * `POST /report/inputs`: returns the inputs from `POST /report/start` to a later process of the same run, so that the
+ * process can redact the inputs.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */

@@ -27,7 +27,7 @@ import type { RunClaims } from './oidc.ts'
 import { readMessage, startMessage } from './report.ts'
 
 export interface StartDeps {
-  /** Whether RELAY_ALLOWED_REPOSITORIES names the repository. */
+  /** Whether RELAY_ALLOWED_REPOSITORIES allows the repository. */
   isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'findRuns'>
   github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
@@ -52,15 +52,15 @@ const READ_MS = 3_000
 
 /**
  * `POST /report/start`: a workflow run uses GitHub's OIDC token to prove that a delivery started it. The run is bound
- * to the delivery, and receives a report token, the state of the Port run, the items omitted from its payload, and its
- * decrypted secret inputs. Other runs get a 409.
+ * to the delivery. The response contains a report token, the Port run's state, the items omitted from the payload, and
+ * the decrypted secret inputs. Other runs get a 409.
  *
  * @throws Problem 400, 401, 403, 409, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { isAllowed, store, github, apply, port, tokens, log } = deps
 
-  /** Whether the run can report for the delivery. The first check that refuses decides. */
+  /** Checks whether the run can report for the delivery. The first failed check decides. */
   const checks: Check[] = [
     checkRepository,
     // After a rename or transfer, the claims can still contain the old name.
@@ -103,8 +103,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 
   /**
-   * Binds the run to the checked version of the delivery. If the delivery has changed, it's read and checked again. A
-   * finished delivery doesn't change.
+   * Checks the delivery and binds the run to it. If the delivery has changed since the check, checks the new version.
+   * Doesn't change a finished delivery.
    */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
     const { runId, runAttempt, jti, expiresAt } = claims
@@ -133,7 +133,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     }
   }
 
-  /** An unrecorded run must have the dispatch's title and time. If GitHub doesn't return the run, its claims decide. */
+  /** Checks the title and time of an unrecorded run. If GitHub doesn't return the run, only its claims are checked. */
   async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
@@ -176,11 +176,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** The Port run's state, if Port responds in time. `ended` is true even if the conclusion is still in the outbox. */
+  /** Reads the Port run's state, if Port responds in time. `ended` is true even while the outbox has the conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // A run from before the redelivery doesn't make this run a duplicate.
+    // Hide a past run's id, because a run from before the redelivery doesn't make this run a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -191,7 +191,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Returns null if reading takes longer or fails. */
+/** Returns the result, or null if reading takes longer or fails. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
@@ -209,7 +209,7 @@ export interface HandOutDeps {
   secrets: (organization: string) => string[]
 }
 
-/** How long decrypted values are kept in memory. The jobs of a matrix request them within minutes. */
+/** How long decrypted values are kept in memory. The jobs of a matrix request these values within minutes. */
 const KEPT_MS = 10 * 60_000
 
 /** Reads and decrypts the inputs once for all of a run's jobs. @returns a function that throws the store's errors */

@@ -3,15 +3,15 @@ export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
   /**
-   * Tells problems of the same type apart: the organization in Port, the owner on GitHub, or the repository. Empty if
-   * there can be only one.
+   * Distinguishes problems of the same type. The key is a Port organization, a GitHub owner, or a repository. Empty if
+   * there can be only one such problem.
    */
   key: string
   text: string
   since: number
   /** Whether an alert about the start of the problem was sent. */
   isSent: boolean
-  /** When the problem was resolved; null if it persists. Kept until an alert about it was sent. */
+  /** When the problem was resolved; null if it persists. Kept until an alert about the resolution is sent. */
   resolvedAt: number | null
 }
 

@@ -27,7 +27,7 @@ const BURST = 20
 const MAX_UNBOUND = 100
 /** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
-/** If several relays accept deliveries at the same time, the order of `seq` can differ from the order of times. */
+/** If several relays accept deliveries at the same time, `seq` order and time order can differ by up to this time. */
 const QUEUED_MARGIN_MS = 60_000
 
 /**
@@ -46,14 +46,14 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   let waiting = 0
   let waitingSize = 0
 
-  /** Returns a statement's rows, whose columns have the names of `T`'s fields. */
+  /** Runs a statement and returns its rows. The columns have the names of `T`'s fields. */
   const one = async <T = Row>(statement: Statement): Promise<T[]> =>
     ((await db.run([statement]))[0] ?? []) as T[]
   const deliveries = async (statement: Statement) => (await one(statement)).map(row => toDelivery(row))
 
   /**
    * Returns a `seq` below which all deliveries were received before the given time. There is no index on times, but
-   * deliveries enter the queue in `seq` order, after they were received.
+   * deliveries are queued in `seq` order, after their receipt.
    */
   async function floorOf(since: number): Promise<number> {
     const [last] = await one(lookups.lastSeq)
@@ -67,7 +67,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     return low
   }
 
-  /** Refuses webhooks beyond the limits to bound memory use. */
+  /** Refuses webhooks that exceed the limits, to restrict memory use. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
     if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
@@ -148,7 +148,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       try {
         applied = (await db.run(statements))[decisive]?.length === 1
       } catch (error) {
-        // The transaction could be committed although its response was lost.
+        // The transaction could have been committed even if its response was lost.
         const [row] = await one(lookups.get(dialect, delivery.id)).catch(() => {
           throw error
         })
@@ -246,7 +246,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
     async listedTo({ action, dedupeKeys, since }, before) {
       if (action === undefined || dedupeKeys) return null
       const [row] = await one(lookups.edge(dialect, before))
-      // For an empty table, PostgreSQL also returns an edge, because its LEAST skips nulls.
+      // Check `first`, because PostgreSQL's LEAST skips nulls and returns an edge even for an empty table.
       if (row?.first == null) return null
       const lowest = Math.max(Number(row?.first), since === undefined ? 0 : await floorOf(since))
       return Number(row?.edge) > lowest ? Number(row?.edge) : null
@@ -295,7 +295,7 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   }
 }
 
-/** Returns the kinds of work that a transition can make due. A recorded attempt makes nothing due. */
+/** Returns the kinds of work that a transition can make due. Recording an attempt makes no work due. */
 function workOf({ change, messages, requeue }: Transition): Work[] {
   const steps = change.state !== undefined || change.dueAt !== undefined || requeue
   return [

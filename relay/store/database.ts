@@ -25,8 +25,8 @@ export interface Backend {
    */
   run(statements: Statement[]): Promise<Row[][]>
   /**
-   * Runs a statement that claims work, and resolves without waiting for the disk: after a crash, no relay holds a lost
-   * claim. The claim reaches the disk at the latest with the next durable change, such as a recorded attempt.
+   * Runs a statement that claims work, and resolves without waiting for the disk, because a claim lost in a crash has
+   * no effect. The claim reaches the disk no later than the next durable change, such as a recorded attempt.
    */
   claim(statement: Statement): Promise<Row[]>
   /**
@@ -34,7 +34,7 @@ export interface Backend {
    * share a commit.
    *
    * @returns false if nothing was written, because the dedupe key exists or the signature was used before. The
-   *   existing delivery can be this delivery, if the response to a first attempt was lost.
+   *   existing delivery can be this delivery, if the first attempt's response was lost.
    */
   insert(delivery: NewDelivery, use?: SignatureUse): Promise<boolean>
   /** Calls the listener when another relay on this database has accepted a delivery. */
@@ -43,8 +43,8 @@ export interface Backend {
 }
 
 /**
- * The database's time: the last time it returned, plus the time since then by a monotonic timer. Relays on the same
- * database share this time, whatever their own clocks show.
+ * The database's time: the last time that the database returned, plus the time since then by a monotonic timer.
+ * Relays on the same database share this time regardless of their own clocks.
  */
 export interface DatabaseClock {
   /** Milliseconds since 1970. */
@@ -72,7 +72,7 @@ export interface Dialect {
   skipLocked: string
   /** Locks the number `?1` until the transaction ends; null if there are no concurrent transactions. */
   lockNumber: string | null
-  /** Condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT holds. */
+  /** Condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string
   /** Expression for a `seq` higher than all others. */
   nextSeq: string
@@ -83,8 +83,8 @@ export interface Dialect {
 }
 
 /**
- * Condition on the state of a row that is found by id or `seq`, in a form that no index matches. If statistics are from
- * a time without waiting work, PostgreSQL would assume that the index is empty and scan all waiting rows.
+ * Condition on the state of a row found by id or `seq`. This form prevents the use of an index on states. If statistics
+ * were collected without waiting work, PostgreSQL would assume that such an index is empty and scan all waiting rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 

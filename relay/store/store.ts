@@ -40,7 +40,7 @@ export interface RateLimitPause {
 /** Identifies a report from the action, so that it is applied only once. */
 export interface ReportReceipt {
   sender: string
-  /** Counts from 1. A number that isn't above the sender's last number is a repetition, which changes nothing. */
+  /** Counts from 1. A number up to the sender's last number shows a repetition, which changes nothing. */
   number: number
   lines: number
   bytes: number
@@ -166,7 +166,7 @@ export interface Store {
   /**
    * Records the response to a signature that started no delivery.
    *
-   * @returns the first use if the signature was used before, in which case nothing is written
+   * @returns the first use if the signature was used before. Nothing is written in this case.
    * @throws StoreBusy as `accept`
    */
   rememberUse(use: SignatureUse, response: { status: number; body: string }): Promise<FirstUse | null>
@@ -189,8 +189,8 @@ export interface Store {
   /** Returns permits that no dispatch used. */
   returnPermits(amount: number): Promise<void>
   /**
-   * Claims each repository's oldest queued delivery if it is due and its credential isn't paused. To keep the order,
-   * the whole repository waits while its oldest delivery isn't due.
+   * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To
+   * keep the order, the whole repository waits until its oldest delivery is due.
    *
    * @param scope scope of rate-limit pauses; null if each owner has its own scope, `owner:<owner>`
    */
@@ -205,7 +205,7 @@ export interface Store {
    * change, the version doesn't change either.
    *
    * @param receipt receipt of the report that caused the event. A repeated report writes nothing.
-   * @param token token that authorizes the event. From then on, it can't be used for another delivery.
+   * @param token token that authorizes the event. The token can't be used for another delivery afterwards.
    * @returns false if nothing was written, because the delivery has another version by now, or another delivery has
    *   one of its runs or has used the token
    */

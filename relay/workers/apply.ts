@@ -32,7 +32,7 @@ interface ApplyOptions {
   stopping?: AbortSignal
 }
 
-/** `conflict`: the delivery changed, or another delivery has its run or token. `gone`: the delivery was deleted. */
+/** `conflict`: the delivery changed, or another delivery has the run or token. `gone`: the delivery was deleted. */
 interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
@@ -88,9 +88,9 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
 /** Delay of the trace, because GitHub's job webhooks arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
-/** Types that aren't logged per delivery. During an outage, the log has one line instead of one per delivery. */
+/** Types that aren't logged for each delivery, because an outage would cause a log line for every delivery. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
-/** Types whose reason contains names of jobs and steps. These names can contain inputs. */
+/** Types whose reason contains job and step names. These names can contain inputs. */
 const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {
@@ -114,7 +114,7 @@ const STOPPING_MS = 15_000
  *
  * @param patienceMs how long to retry, in milliseconds
  * @param stopping aborted when the relay stops
- * @throws the last error, when the time is over
+ * @throws the last error after the time limit
  */
 export async function keepTrying<T>(
   work: () => Promise<T>,

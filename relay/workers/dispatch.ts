@@ -27,7 +27,7 @@ export interface DispatchDeps {
   onAttempt: (outcome: DispatchOutcome['kind']) => void
 }
 
-/** Time for a dispatch, including requests for a token and for a moved repository's new address. */
+/** Time for a dispatch, including requests for a token and for a moved repository's new URL. */
 const REQUESTS_MS = 30_000
 /** Longer than any step, so that a step finishes before another relay can claim the delivery. */
 export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
@@ -37,13 +37,13 @@ const PATIENCE_MS = 600_000
 const FRESH_MS = 1_000
 /**
  * Creates the step that dispatches a queued delivery. A dispatch isn't idempotent, so the attempt is persisted before
- * the request is sent. If the relay is killed in between, it searches for the run before it dispatches again.
+ * the request is sent. If the relay is killed in between, a relay later searches for the run.
  */
 export function createDispatch(
   deps: DispatchDeps,
 ): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
   const { store, github, pauses, apply, publicUrl, traced, onAttempt } = deps
-  // Ignore errors: a lost permit only delays a dispatch, but the outcome must still be recorded.
+  // Ignore errors, because a lost permit only delays a dispatch, but the outcome must still be recorded.
   const returnPermit = () => store.returnPermits(1).catch(() => {})
 
   return async (claimed, stopping) => {
@@ -77,7 +77,7 @@ export function createDispatch(
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
     const event = toEvent(outcome, attempt)
     const recorded = await record(event)
-    // The run is already bound to another delivery by its title, but GitHub has accepted this dispatch.
+    // The run's title has already bound the run to another delivery, but GitHub has accepted this dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
     if (outcome.kind === 'deferred') await returnPermit()
@@ -116,7 +116,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // Port names a run outside this repository, so the dispatch took effect.
+    // Port's run id belongs to another repository, but shows that the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     await apply(delivery, {
@@ -141,7 +141,7 @@ function readList(
   }
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
-  // Port could identify the run.
+  // Wait, because Port could identify the run.
   if (portUnread) return unavailable
   return {
     list: 'ambiguous',
@@ -149,14 +149,14 @@ function readList(
   }
 }
 
-/** Deliveries per batch. The next batch follows when this one is persisted. */
+/** Deliveries per batch. The next batch starts when the previous batch is persisted. */
 const AT_ONCE = 50
 /** A `seq` is assigned before the commit, so deliveries with slightly lower values can become visible later. */
 const MARGIN = 500
 
 /**
  * Writes to Port's log that a delivery is waiting for a rate-limit pause, once per delivery across relays and restarts.
- * Deliveries that wait behind others of their repository aren't claimed, so nothing else notifies Port.
+ * Needed because deliveries that wait behind others in the same repository aren't claimed.
  */
 export function createNotifyWaiting({
   store,

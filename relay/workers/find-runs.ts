@@ -34,7 +34,7 @@ export type FindRuns = (
   options: { maxAge: number; externalRunId: number | null },
 ) => Promise<Found>
 
-/** Finds a delivery's workflow runs: runs that are already bound, and runs for which `match.ts` finds evidence. */
+/** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
 export function createFindRuns({
   store,
   cache,
@@ -58,7 +58,7 @@ export function createFindRuns({
       },
       maxAge,
     )
-    // Call clockOffset() again: a relay that just started learns GitHub's time from this response.
+    // Call clockOffset() again, because a relay that just started learns GitHub's time from this response.
     const dispatchedAt = attemptedAt + clockOffset()
     const seen = delivery.runs.map(run => refresh(run, snapshot.runs.get(run.id)))
     const whole = snapshot.access === 'read' && snapshot.covers < dispatchedAt
@@ -66,7 +66,7 @@ export function createFindRuns({
     if (isKnown) return found
 
     const runs = [...snapshot.runs.values()]
-    // If the relay has no access to the runs, Port is the only source.
+    // If the relay has no access to the runs, use the run that Port identifies.
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
@@ -93,7 +93,7 @@ export function createFindRuns({
     if (match.evidence !== 'port' && isNew) {
       const from = attemptedAt - startTimeout
       const isTitled = (run: WorkflowRun) => isNamed(run.title, delivery)
-      // Other titles show which runs belong to other deliveries.
+      // Only these runs' titles can affect the match.
       const relevant = runs.filter(
         run => !facts.taken.has(run.id) && (isTitled(run) || isSinceDispatch(run, facts)),
       )
@@ -109,7 +109,7 @@ export function createFindRuns({
       const isUndecided = (run: WorkflowRun) =>
         owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
       const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
-      // If the result is cut off, assume another dispatch with the same event type.
+      // If the result is truncated, assume another dispatch with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
         ...facts,
@@ -126,7 +126,7 @@ export function createFindRuns({
           match.runs.map(run => toDeliveryRun(run, evidence)),
         )
       : seen
-    // GitHub's run ids increase, so a run that another run started has the larger id.
+    // GitHub's run ids increase, so a run started by another run has a larger id than that run.
     const elsewhere =
       external !== null && !facts.taken.has(external) && bound.every(run => run.past || run.id < external)
     return {
@@ -154,7 +154,7 @@ export type FindByTitle = (repository: string, titles: readonly string[]) => Pro
 /** Limit per query. SQLite accepts 32,766 parameters, and the store rounds their number up to a power of two. */
 const MAX_PARAMETERS = 8_000
 
-/** @param organizations all ids, because a title doesn't show its Port run's organization */
+/** @param organizations ids of all organizations, because a title doesn't show a Port run's organization */
 export function createFindByTitle(
   store: Pick<Store, 'findByTitle'>,
   organizations: readonly string[],
@@ -173,8 +173,8 @@ export function createFindByTitle(
 }
 
 /**
- * Finds the delivery that each workflow run belongs to by its title; null if the title is inconclusive. Runs whose
- * titles contain no delivery's id aren't in the map.
+ * Finds each workflow run's delivery according to the run's title. Null if the title is inconclusive.
+ * Omits runs whose titles contain no delivery id.
  */
 export type FindOwners = (
   repository: string,
@@ -182,9 +182,9 @@ export type FindOwners = (
 ) => Promise<ReadonlyMap<number, Delivery | null>>
 
 /**
- * If a title contains several ids, the delivery received last is the owner, because a title can quote earlier ids but
- * not later ones. Users can also enter ids of other organizations. A title is therefore inconclusive if another
- * organization's delivery can have started the run and isn't known to have a different run.
+ * If a title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but
+ * not later ids. Users can also enter other organizations' ids. A title is therefore inconclusive if another
+ * organization's delivery can have started the run, unless that delivery is known to have a different run.
  */
 export function createFindOwners(deps: {
   store: Pick<Store, 'attemptedBetween'>
@@ -227,7 +227,7 @@ export function createFindOwners(deps: {
           canHaveStarted(each, run, clocks) &&
           !hasOtherRun(each, run),
       )
-      // If the result is cut off, there could be more rivals.
+      // If the result is truncated, there could be more rivals.
       if (owner && (isRivals || attempted.length === MAX_OTHERS)) decided.set(run.id, null)
     }
     return decided

@@ -3,7 +3,7 @@ import { LIMITS } from '../config/limits.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 
-/** Small batches, so that intake never waits long for the store. */
+/** Batch size. Small, so that intake never waits long for the store. */
 const STEP = 200
 const SIGNATURES_STEP = 2_000
 const PAUSE_MS = 50
@@ -22,8 +22,8 @@ export async function forgetSignatures(
 }
 
 /**
- * Deletes finished deliveries that haven't changed for `retention` milliseconds, except those whose webhooks could be
- * accepted again. A webhook can be signed `tolerance` ahead of the relay's clock, and arrive `tolerance` later.
+ * Deletes finished deliveries that haven't changed for `retention` milliseconds. Keeps deliveries whose webhooks could
+ * be accepted again. A webhook's time can be ahead by `tolerance`, and the webhook can arrive `tolerance` later.
  */
 export async function purge(
   store: Pick<Store, 'purge'>,
@@ -43,7 +43,7 @@ export async function purge(
 
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
-/** GitHub rejects an App's tokens if the clocks differ by a minute. Below this limit, only log times are wrong. */
+/** Clock difference that needs a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
 export const FAR_MS = 30_000
 
 /**

@@ -8,7 +8,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** Access to Port. Only this interface decides for which deliveries the relay reads from Port or sends to it. */
+/** Access to Port. Decides for which deliveries the relay reads from Port or sends to Port. */
 export interface PortAccess {
   /** Whether the delivery has a run in Port and the relay has the organization's credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
@@ -22,7 +22,7 @@ export interface PortAccess {
   pausedUntil(): number
 }
 
-/** Stands for a delivery without a readable Port run. Only GitHub shows its progress. */
+/** Used for a delivery without a readable Port run. Only GitHub shows such a delivery's progress. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 /** @param clients clients of the organizations that have credentials, by organization id */
@@ -64,15 +64,15 @@ export interface OutboxDeps {
 
 /** Time limit for one page. The rest of the page is sent with the next claim. */
 const WORK_MS = 10_000
-/** Up to four client timeouts of 10 s each: a token, the call, a new token after a 401, and the repeated call. */
+/** Four client timeouts of 10 s each, for a token, the call, a new token after a 401, and the repeated call. */
 const CALL_MS = 40_000
-/** How long to retry settling a page. The lease is longer than all of this work together. */
+/** How long to retry settling a page. The lease is longer than the sum of these times. */
 const SETTLE_MS = 6_000
 export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
-/** How often rejected batches of a page are split in half. After that, a rejected batch is replaced as a whole. */
+/** Maximum number of times to split a page's rejected batches. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** A label sent after this time must not overwrite the label that the action could have set since. */
+/** After this time, a label could overwrite a newer label from the action, so the relay checks before sending it. */
 const LATE_MS = 3_000
 
 /** Sends a delivery's messages to Port, in order, until a message has to be retried. */
@@ -110,7 +110,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // Another log line reports, once for all requests, that Port doesn't respond.
+      // If Port doesn't respond, another log line reports that for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
@@ -128,7 +128,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /**
-   * @param more what every update gets; nothing for a replacement, because the outputs could be the cause of the failure
+   * @param more fields to add to every update. Empty for a replacement, as the outputs could have caused the failure
    * @returns null if Port accepted it
    */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
@@ -183,7 +183,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
     const state = await run.read()
-    // For a node run, the status is unknown. The label about the dispatch is outdated by now.
+    // A node run's status is unknown, so treat the label about the dispatch as outdated.
     return state.finished || state.externalRunId !== null || state.status === 'unknown'
   }
 }

@@ -47,11 +47,11 @@ interface Note {
   finishedAt: number | null
   /** When to read Port's run again. */
   portAt: number
-  /** When to read pending approvals again, even if Port already shows them. */
+  /** When to read pending approvals again, even if Port already shows pending approvals. */
   approvalsAt: number
 }
 
-/** Interval for reading approvals while a run waits, since only some of its environments could be approved. */
+/** Interval for reading approvals while a run waits, because each environment is approved separately. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 
@@ -147,7 +147,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
     return known
   }
 
-  /** Reads the workflows of a repository in which no workflow listens. */
+  /** Reads a repository's workflows if no workflow listens to the dispatch. */
   async function readWorkflows(
     repository: string,
   ): Promise<{ disabled: string[]; workflows: number | null }> {

@@ -9,13 +9,13 @@ import { cleanLog, type Job, type JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import { cleanText } from '../github/response.ts'
 
-/** Maximum number of job logs to fetch. Further failed jobs are only named. */
+/** Maximum number of job logs to fetch. For other failed jobs, only the names are shown. */
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
 /** Maximum length of an annotation, in characters. */
 const MAX_ANNOTATION = 1_000
-/** Requests reserved for other runs' jobs, since the results of those runs wait for them. */
+/** Requests reserved for reading other runs' jobs, because the results of those runs depend on these requests. */
 const LEFT_BY_LOGS = 5
 
 /**
@@ -124,7 +124,7 @@ export async function readApprovals(
   }
 }
 
-/** How long after the first request an unfinished run is canceled by force. */
+/** How long after the first request to force the cancellation of an unfinished run. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 

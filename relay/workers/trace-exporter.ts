@@ -36,7 +36,7 @@ export function createTraceExporter(
 ): TraceExporter {
   const exporter = new OTLPTraceExporter({
     ...{ url: `${endpoint}/v1/traces`, headers, timeoutMillis: TIMEOUT_MS },
-    // The exporter's default agent wouldn't use the relay's proxy.
+    // Use the global agent, because the exporter's default agent wouldn't use the relay's proxy.
     httpAgentOptions: protocol => (protocol === 'http:' ? http : https).globalAgent,
   })
   const { version } = packageJson
@@ -56,7 +56,7 @@ export function createTraceExporter(
   }
 }
 
-/** Unstable attribute names, which OpenTelemetry recommends copying instead of importing. */
+/** Unstable attribute names. OpenTelemetry recommends copying unstable names instead of importing them. */
 const CICD = {
   action: 'cicd.pipeline.action.name',
   pipeline: 'cicd.pipeline.name',
@@ -212,7 +212,7 @@ function dispatches(delivery: TracedDelivery, changes: Entry[], end: number, rou
     })
   if (!round.isLast || attemptedAt === null || known.some(each => each.key === `dispatch ${attempts}`))
     return known
-  // The response is missing: the relay was killed, or the run reported before the response was recorded.
+  // The response is missing because the relay was killed, or the run reported before it was recorded.
   const to = changes.find(each => each.at >= attemptedAt && 'github_run_id' in each.details)?.at ?? end
   return [...known, dispatch(attempts, attemptedAt, to, {}, null)]
 }

@@ -10,14 +10,14 @@ export interface TracesDeps {
 }
 
 const AT_ONCE = 20
-/** Longer than any export. */
+/** Lease of a claim. Longer than any export. */
 const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; they are retried'
 
 /**
  * Exports the traces of finished deliveries, and loads the exporter for the first trace. A failed export is due again
- * when its claim expires. If the relay is killed before it records an export, the trace is exported again, same ids.
+ * when its claim expires. If the relay is killed before recording an export, a repeated export has the same ids.
  *
  * @returns a function to call periodically
  */

@@ -5,7 +5,7 @@ import type { ThrottledLog } from '../log.ts'
 export interface WorkerDefinition<Claim> {
   name: string
   claim: (limit: number) => Promise<Claim[]>
-  /** Called after a claim that found nothing. */
+  /** Called after each claim that found no work. */
   onEmpty?: () => void
   /** Returns the same key for claims of the same work. */
   key: (claim: Claim) => string
@@ -21,8 +21,8 @@ export interface Worker {
   /** Starts the next round of periodic work immediately. */
   runNow(): void
   /**
-   * When the worker was last busy, and when it last started a claim that found nothing, by `performance.now()`. All
-   * workers are idle once each one has made an empty claim after any of them was last busy.
+   * When the worker was last busy, and when its last empty claim started, by `performance.now()`. All workers are idle
+   * if each worker's last empty claim started after every worker was last busy.
    */
   activity(): { busyAt: number; idleAt: number }
   /** Stops claiming, and resolves when every step in progress has finished. */
@@ -30,8 +30,8 @@ export interface Worker {
 }
 
 /**
- * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond, so that unnecessary wake-ups
- * don't cause a busy loop and the first work after a quiet period doesn't wait.
+ * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond. Unnecessary wake-ups therefore
+ * don't cause a busy loop, and the first work after a quiet period doesn't wait.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -49,7 +49,7 @@ export function startWorker<Claim>(
   throttled: Pick<ThrottledLog, 'error'>,
 ): Worker {
   const active = new Map<string, Promise<void>>()
-  /** Claims of work that already has a step in progress. Their steps run after that step. */
+  /** Claims of work that already has a step in progress. A claim's step starts when the step in progress finishes. */
   const again = new Map<string, Claim>()
   const stopping = new AbortController()
   let signal = Promise.withResolvers<void>()
@@ -59,7 +59,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // Another change made the work due again, or this process was suspended for longer than a lease.
+    // Claimed again, because another change made the work due or this process was suspended for longer than a lease.
     if (active.has(key)) {
       again.set(key, claim)
       return
@@ -119,8 +119,8 @@ export function startWorker<Claim>(
 }
 
 /**
- * Repeats periodic work, one round at a time: every `everyMs`, or sooner if a round returns the milliseconds until it is
- * due again. After {@link Worker.wake}, and if a round returns zero or less, the next one starts `soonestMs` after the last.
+ * Repeats periodic work, one round at a time. A round starts every `everyMs`, or earlier if the previous round returned
+ * a shorter time. After {@link Worker.wake}, or if a round returned 0 or less, the next round starts after `soonestMs`.
  */
 export function repeat(
   name: string,

@@ -20,21 +20,21 @@ import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
  * Request budgets for polling, 66 requests per minute for all deliveries together. List requests get the largest share,
- * so that the relay notices a finished run within a minute in up to twenty repositories. With more, polls slow down.
+ * so that in up to twenty repositories, the relay notices a finished run within a minute. With more, polling is slower.
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave half of it for failed runs. */
+/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave half of the budget for the rest. */
 const DETAILS = 16
 const LEFT_BY_FILES = 8
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
-/** Planned list requests per minute. Stays below the budget so that unplanned requests are possible. */
+/** Planned list requests per minute. Below the budget, so that unplanned requests are possible. */
 const PLANNED = 34
 /**
  * List requests per minute to find runs after lost responses, in addition to polling. A repository's queue waits for
- * them. After a relay was killed or while GitHub fails, many repositories wait at the same time.
+ * these requests. After a relay was killed or during a GitHub outage, many repositories wait at the same time.
  */
 const LOST_RESPONSES = 120
 const LOST_RESPONSES_PLANNED = 110
@@ -99,14 +99,14 @@ export function createEngine(deps: EngineDeps): Engine {
 }
 
 const DISPATCHES_AT_ONCE = 20
-/** Enough for all deliveries of a few repositories. One repository's deliveries wait for the same response. */
+/** Enough for all deliveries of a few repositories. Deliveries of one repository wait for the same response. */
 const POLLS_AT_ONCE = 100
 /** Enough to read the list, one run, Port's run, and jobs with logs. Each request has its own timeout. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
 const NOTIFY_MS = 500
-/** How often, besides at due times, a relay finds out what is due and reads others' pauses: while work is due, and otherwise. */
+/** How often to read due times and other relays' pauses, while work is due (SOONEST_MS) and otherwise (LATEST_MS). */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000
 const TRACES_MS = 2_000

@@ -90,7 +90,7 @@ const resultOfPortRun = (ended: boolean | null) =>
 
 const SHOWN = 100
 
-/** Confirmation page for a bulk redelivery, with the deliveries that it will queue. */
+/** Confirmation page for a bulk redelivery. Lists the deliveries that will be queued. */
 function bulkPage(
   session: Session,
   given: GivenFilter,

@@ -12,7 +12,7 @@ const UNITS: [string, number][] = [
   ['s', 1_000],
 ]
 
-/** Formats a duration in milliseconds in its largest unit: `5 min`. */
+/** Formats a duration (in milliseconds) in the largest suitable unit, for example `5 min`. */
 export function span(ms: number): string {
   const [unit, size] = UNITS.find(([, each]) => ms >= each) ?? ['s', 1_000]
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`
@@ -20,7 +20,7 @@ export function span(ms: number): string {
 
 const RECENT_MS = 86_400_000
 
-/** Formats a time as its age if that is less than a day, otherwise as a time. */
+/** Formats a time as an age if it is less than a day ago, otherwise as a time. */
 export const ago = (time: number, now: number) =>
   now - time < RECENT_MS
     ? html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>`

@@ -13,7 +13,7 @@ import { message, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
 
-/** For every page: loads resources only from this relay. Other sites can't embed the page or see its URL. */
+/** Headers of every page. Pages load resources only from this relay. Other sites can't embed pages or see URLs. */
 export const SECURITY = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -27,8 +27,8 @@ type Form = Record<string, unknown>
 const FIXED = new Map(Object.entries<readonly string[]>({ state: STATES, outcome: OUTCOMES, live: ['off'] }))
 
 /**
- * Compresses a page, unless its URL contains text that another site could have chosen. Otherwise, that site could infer
- * secrets in the page, such as the form secret, from the compressed size (BREACH).
+ * Compresses a page unless its URL contains text that another site could have chosen. With such text, that site could
+ * infer secrets in the page, such as the form secret, from the compressed size (BREACH).
  */
 async function sendPage(c: Context, page: string): Promise<Response> {
   const isFixed = Object.entries(c.req.query()).every(
@@ -157,7 +157,7 @@ async function readForm(c: Context, session: Session): Promise<Form> {
 
 const pathOf = (c: Context) => c.req.url.slice(new URL(c.req.url).origin.length)
 
-/** Allows only pages of this relay: `//host` and `/\host` point to other hosts. */
+/** Allows only pages of this relay. Excludes `//host` and `/\host`, which point to other hosts. */
 const localPath = (given: unknown) =>
   typeof given === 'string' && /^\/(?![/\\])[\x21-\x7e]*$/.test(given) && !given.startsWith('/sign-')
     ? given

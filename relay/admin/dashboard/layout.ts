@@ -6,7 +6,7 @@ export interface Page {
   title: string
   /** Null before sign-in. */
   session: Session | null
-  /** Whether the page updates automatically, and the URL that switches this on or off. */
+  /** Whether the page updates automatically, and the URL that turns automatic updates on or off. */
   live?: { on: boolean; toggle: string }
   body: Html
 }

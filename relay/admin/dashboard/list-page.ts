@@ -62,7 +62,7 @@ export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilte
     )
     .join(', ')
 
-/** One tab per open state and outcome. Tabs show counts unless other filters narrow the list. */
+/** One tab for each open state and each outcome. Tabs show counts unless other filters are set. */
 function tabs({ counts, outcomes, given, live }: ListPage) {
   const isNarrowed = FIELDS.some(name => given[name])
   const tab = (name: 'state' | 'outcome', value: string, amount: number | null) => {
@@ -113,7 +113,7 @@ function rows(page: ListPage) {
 ${next !== null && html`<a id="older" href="/${query({ ...given, before: next, live: off })}">Older</a>`}</p>`
 }
 
-/** The message for an empty list: how to start, or which filter matches nothing. */
+/** The message for an empty list. Explains how to start, or which filter matches nothing. */
 function nothing({ given, before, next, webhookUrl }: ListPage) {
   const filter = filterText(given)
   if (filter || before !== undefined)

@@ -48,7 +48,7 @@ interface PagesDeps {
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** For deliveries with larger invocations, the list doesn't show the user. */
+/** Maximum size of invocations that the list reads to show users. */
 const MAX_INVOCATION = 65_536
 
 export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps
@@ -133,7 +133,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     })
   })
 
-  /** @returns the filter, or the problem with it */
+  /** @returns the filter, or the problem with the filter */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
       return [readFilter(given, organizations, store.clock()), null]

@@ -51,7 +51,7 @@ export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery
   ].join(', ')
 }
 
-/** URL of the workflow run's page: GitHub's, otherwise built from the run id. Null without a run. */
+/** URL of the workflow run's page from GitHub, or else a URL built from the run id. Null without a run. */
 export function runPage(delivery: Delivery, serverUrl: string): { id: number; url: string } | null {
   const bound = boundRun(delivery)
   if (!bound) return null

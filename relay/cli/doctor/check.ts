@@ -41,7 +41,7 @@ const NOTICED_MS = 30_000
 /**
  * Compares this machine's clock with the `date` header of a response.
  *
- * @param mostMs maximum difference; a larger one is a problem, for the given reason
+ * @param mostMs maximum difference. A larger difference is a problem, for the given reason.
  */
 export function compareClock(
   whose: string,

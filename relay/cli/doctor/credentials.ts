@@ -6,13 +6,13 @@ import { octokitOptions } from '../../github/credentials.ts'
 import type { Check, CheckDeps, Finding } from './check.ts'
 import { compareClock, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** GitHub rejects an App's tokens if the clocks differ by more. */
+/** Maximum clock difference before GitHub rejects an App's tokens. */
 const APP_CLOCK_MS = 60_000
 const SOON_MS = 14 * 24 * 3_600_000
 
 type Headers = { date?: string | undefined; [name: string]: string | number | undefined }
 
-/** Checks whether GitHub accepts the token or the App, when it expires, and where its webhooks go. */
+/** Checks whether GitHub accepts the token or the App, when the token expires, and where the App's webhooks go. */
 export const github: Check = {
   name: 'github',
   async run(deps) {
@@ -65,7 +65,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   ]
 }
 
-/** An Enterprise Server without rate limits sends this response only for a valid credential. */
+/** Recognizes an Enterprise Server without rate limits. The server sends this response only for a valid credential. */
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 

@@ -16,7 +16,7 @@ import { targetOf } from '../send-request.ts'
 import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** Recent deliveries to read, actions and workflows to compare, and the maximum size in bytes. */
+/** Maximum numbers of deliveries to read and of actions and workflows to compare, and maximum size in bytes. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_INVOCATION = 64 * 1024
@@ -35,7 +35,7 @@ interface Sent {
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
-    // The database check reports why it can't be opened.
+    // If the store can't be opened, the database check reports the reason.
     const store = await openStoreForCommand(deps.config.database, 'read').catch(() => null)
     if (!store) return []
     try {

@@ -33,7 +33,7 @@ const ofThisMachine = (url: string) =>
 const unreachable = (url: string, why: string) =>
   `No relay responds at ${url} (${why}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`
 
-/** Reads the checks in `/readyz`, or the reason why they're unavailable. */
+/** Reads the checks in `/readyz`. Returns the reason if they're unavailable. */
 async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
     const response = await fetch(`${url}/readyz`, {

@@ -10,7 +10,7 @@ import { namesOf } from '../../github/workflow-refusal.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
-/** Why something can't be read; empty if the credential check has already reported the problem. */
+/** Explains why something can't be read. Empty if the credential check has already reported the problem. */
 export function refusal(error: unknown, name: string): Finding[] {
   const cause = error instanceof CredentialError ? error.cause : error
   const status = cause instanceof RequestError && cause.response ? cause.status : null
@@ -48,7 +48,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Targets of recent failures, newest first. None if the database can't be read; the database check reports that. */
+/** Targets of recent failures, newest first. Empty if the database can't be read, which the database check reports. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []

@@ -5,7 +5,7 @@ const CHANNEL = 'relay_work'
 const NOTICE = `NOTIFY ${CHANNEL}`
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2_000
-/** Pause between notices. Under load, a notice per commit would reduce intake throughput by a sixth. */
+/** Pause between notices. Under load, sending a notice for each commit would reduce intake throughput by a sixth. */
 const REST_MS = 20
 
 export interface Listener {
@@ -17,7 +17,7 @@ export interface Listener {
 /**
  * Opens a separate connection for notices to and from other relays, and reconnects when the connection is lost. Notices
  * are sent after the commit, because notices within transactions would serialize all commits of the database. The
- * connection writes no data, so it doesn't wait for the disk.
+ * connection doesn't wait for the disk, because it writes no data.
  */
 export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {
   let client: Client | null = null
@@ -56,7 +56,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
     if (closed) return
     timer = setTimeout(async () => {
       await open()
-      // Notices could have been missed.
+      // Notices could have been missed while the connection was lost.
       if (client) onWork()
     }, wait)
     wait = Math.min(LONGEST_WAIT_MS, wait * 2)

@@ -20,8 +20,8 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
- * Due work is a handful of rows among millions, and statistics about it are never current. Index lookups are therefore
- * always right, and JIT compilation never is. Commits wait for the disk even if the database's default doesn't. A
+ * Due work is a handful of rows among millions, and its statistics are never current. Index lookups are therefore
+ * always best, and JIT compilation never pays off. Commits wait for the disk even if the database's default doesn't. A
  * setting stricter than `on` is kept.
  */
 const SETTINGS = `
@@ -70,7 +70,7 @@ export async function openPostgres(url: string): Promise<Backend> {
     pipeline: true,
     onConnect: (client: ClientBase) => client.query(SETTINGS) as unknown as undefined,
   })
-  // The pool removes broken idle connections. Without a listener, their errors would end the process.
+  // The pool removes broken idle connections. Without this listener, a connection's error would stop the process.
   pool.on('error', () => {})
   pool.on('connect', client => client.on('error', () => {}))
 
@@ -110,7 +110,7 @@ async function prepare(client: ClientBase & { end(): Promise<void> }): Promise<v
   }
 }
 
-/** Reads the server's time, and assumes that it was read halfway through the request. */
+/** Reads the server's time. Assumes that the server read its clock halfway through the request. */
 async function readTime(pool: Pool, clock: DatabaseClock): Promise<void> {
   const before = performance.now()
   const [row] = await runOne(pool, TIME)
@@ -160,7 +160,7 @@ function refusal(url: string, cause: unknown): Error {
     const host = hostname || searchParams.get('host') || 'this machine'
     where = `${decodeURIComponent(pathname.slice(1)) || '(default)'} on ${host}:${port || '5432'}`
   } catch {
-    // An invalid URL and the error about it can contain the password anywhere.
+    // Omit the URL and the error, because an invalid URL can contain the password anywhere.
     return new Error(
       'RELAY_DATABASE is not a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.',
     )
@@ -186,8 +186,8 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement three times. A round-robin pooler assigns another connection to the second use. A pooler
- * that reuses the latest connection has to do so for the third use, when a transaction occupies that connection.
+ * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. A pooler that
+ * prefers the latest connection must do so for the third use, because a transaction occupies the latest connection.
  *
  * @throws PoolerRefused if a later use fails
  */
@@ -212,7 +212,7 @@ async function checkPreparedStatements(connect: () => Client): Promise<void> {
   }
 }
 
-/** The last use got no response, as with a pooler that has a single connection. */
+/** The third use got no response, for example because the pooler has only one connection. */
 class NoResponse extends Error {}
 
 const inTime = (query: Promise<unknown>) =>
@@ -224,8 +224,8 @@ const inTime = (query: Promise<unknown>) =>
   ])
 
 /**
- * PostgreSQL's schema, with the same tables and indexes as SQLite. Repositories sort by bytes, whatever the database's
- * collation. Claims change no indexed columns, and pages have free space for updated rows.
+ * PostgreSQL's schema, with the same tables and indexes as SQLite. Repositories sort by bytes, regardless of the
+ * database's collation. Claims change no indexed columns. Pages have free space for updated rows.
  */
 const SCHEMA = `
   ${SQLITE.replaceAll(
@@ -250,7 +250,7 @@ const LOCK = 0x706f7274
  * @throws Error with the reason if the database has another schema version
  */
 async function createSchema(client: ClientBase): Promise<void> {
-  // Override the default isolation level: tables that another relay created during the wait must be visible.
+  // Override the default isolation level, because tables that another relay created during the wait must be visible.
   await client.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`,
   )

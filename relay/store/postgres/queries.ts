@@ -32,11 +32,11 @@ export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
 const clean = (value: Value) =>
   typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
 
-/** Maximum number of concurrent batches. Meanwhile, deliveries are collected for the next batch. */
+/** Maximum number of concurrent batches. Other deliveries are collected for the next batch. */
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A failure after this time is a timeout and isn't retried, because the sender has waited long enough. */
+/** A failure is retried within this time. A later failure is a timeout, and the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
 type Waiting = Insert & {
@@ -85,7 +85,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  /** Runs a statement, and runs it again if the response was lost. Existing rows don't change. */
+  /** Runs a statement. If the response was lost, runs the statement again, which doesn't change existing rows. */
   async function put(statement: PostgresQuery): Promise<Row[]> {
     const began = performance.now()
     try {
@@ -121,15 +121,15 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether a single row caused the error, so that other rows of the batch can be written: bad data (22), a constraint
- * (23), a deadlock with another relay's batch (40), or a server limit (54).
+ * Whether a single row can have caused the error, so that the batch's other rows can be written. Classes: bad data
+ * (22), a constraint (23), a deadlock with another relay's batch (40), or a server limit (54).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
 /**
- * Whether the connection was lost, so that it's unknown whether rows were written: no code, a system error (E…), or
- * a connection closed by a pooler or the server (08, 57P).
+ * Whether the connection was lost, so that the result of the write is unknown. Such an error has no code, a system
+ * error code (E…), or a code for a connection that a pooler or the server closed (08, 57P).
  */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 

@@ -4,11 +4,11 @@ import { columnOf, type Dialect, type Statement, stateIs } from '../database.ts'
 import type { ReportReceipt, UsedToken } from '../store.ts'
 import { enqueue } from './outbox.ts'
 
-/** A delivery's history keeps its first and last entries. */
+/** How many of a delivery's first and last history entries to keep. */
 const FIRST_EVENTS = 50
 const LAST_EVENTS = LIMITS.events.value - FIRST_EVENTS
 
-/** Condition for later statements: the first statement has updated the delivery and set this mark. */
+/** Condition for later statements. True if the first statement has updated the delivery and set this mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'
 const IS_MARKED = `EXISTS (SELECT 1 FROM deliveries WHERE ${MARKED})`
 
@@ -24,7 +24,7 @@ interface Applied {
 
 /**
  * Returns the statements of a transition. The decisive UPDATE applies only to the version that the transition was
- * decided on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
+ * based on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
  */
 export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt, token } = applied
@@ -35,7 +35,7 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
   const locks: Statement[] = lockNumber
     ? ids.toSorted((a, b) => a - b).map(id => ({ sql: lockNumber, params: [id] }))
     : []
-  // Lock before checking for a repeated report: the subqueries of an UPDATE that waited for a row see old data.
+  // Lock before checking for a repeated report, because subqueries of an UPDATE that waited for a row see old data.
   if (lockNumber && receipt) {
     locks.push({ sql: 'SELECT 1 FROM deliveries WHERE id = ?1 FOR UPDATE', params: [delivery.id] })
   }
@@ -159,7 +159,7 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Makes a delivery due and raises its version, so that a worker that has claimed it decides again. */
+/** Makes a delivery due and increments its version. A worker that has claimed the delivery then decides again. */
 export function wake(id: string, now: number): Statement {
   return {
     sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0

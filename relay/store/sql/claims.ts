@@ -2,7 +2,7 @@ import { columns, type Dialect, type Lease, named, type Statement, stateIs } fro
 
 /**
  * Selects each repository's oldest queued delivery. The query skips from repository to repository in the index, so its
- * cost doesn't depend on the queue length.
+ * cost is independent of the queue length.
  */
 const HEADS = (column: string) => `
   WITH RECURSIVE queue(repository) AS (
@@ -24,7 +24,7 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
-/** Claims the least recently dispatched repository first, so that a long queue doesn't delay other repositories. */
+/** Claims repositories in order of their last dispatch, so that a long queue doesn't delay other repositories. */
 export function claimQueued(
   sql: Dialect,
   { now, until, limit, scope }: Lease & { scope: string | null },
@@ -43,7 +43,7 @@ export function claimQueued(
   }
 }
 
-/** Looks up each queued delivery separately. For a join, PostgreSQL could scan all deliveries. */
+/** Looks up each queued delivery separately, because PostgreSQL could scan all deliveries for a join. */
 export function findUnnotified(
   sql: Dialect,
   { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
@@ -72,7 +72,7 @@ export function claimPolls(sql: Dialect, { now, until, limit }: Lease): Statemen
   }
 }
 
-/** Reads when each kind of work is due next. Of queued deliveries, each repository's oldest counts. */
+/** Reads when each kind of work is due next. Considers only each repository's oldest queued delivery. */
 export function nextDue(): Statement {
   const next = (table: string, where = '') => `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
   return {
@@ -103,15 +103,15 @@ export function backlog(now: number): Statement {
   }
 }
 
-/** Rate of the token bucket, which is the only row of the table `rate_limiter`. */
+/** Rate of the token bucket. The table `rate_limiter` stores the bucket in its only row. */
 export interface Rate {
   perMinute: number
   burst: number
 }
 
 /**
- * Refills the bucket and takes at most `limit` permits if work is due. Returns the number as `granted`. A refill time
- * in the future, as after a clock was set back, counts as now.
+ * Refills the bucket and takes at most `limit` permits if work is due. Returns the number as `granted`. Treats a refill
+ * time in the future as now, because a clock could have been set back.
  */
 export function takePermits(
   sql: Dialect,
@@ -135,8 +135,8 @@ export function returnPermits(amount: number): Statement {
 }
 
 /**
- * Claims finished deliveries whose trace is due. Deliveries with waiting messages are skipped, because the trace shows
- * when Port received them. The claim moves the due time, so that another relay retries if this relay is killed.
+ * Claims finished deliveries whose trace is due. Skips deliveries with waiting messages, because the trace shows when
+ * Port received the messages. The claim postpones the due time, so that another relay retries if this relay is killed.
  */
 export function claimTraces(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
@@ -160,8 +160,8 @@ export function settleTrace({ id, traceDueAt }: { id: string; traceDueAt: number
 }
 
 /**
- * Records when messages of a finished delivery were sent. The last update is when Port has all messages. Must be first
- * in its transaction, because transitions also lock the delivery before its outbox.
+ * Records when messages of a finished delivery were sent. The last recorded time is when Port had all messages. Must
+ * come first in its transaction, because transitions also lock the delivery before its outbox.
  */
 export function noteNotified(delivery: string, now: number): Statement {
   return {

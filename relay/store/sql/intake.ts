@@ -8,7 +8,7 @@ import { columnOf, named, type Statement } from '../database.ts'
  * statements that use each index, and tests check all query plans.
  */
 
-/** Columns that intake writes, in the order of the parameters: a time, then texts. */
+/** Columns that intake writes, in the order of the parameters. The first is a time, the others are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
@@ -41,7 +41,7 @@ export const toUseRow = (
   response: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
 ): Statement['params'] => [digest, address, expiresAt, started, response.status, response.body]
 
-/** PostgreSQL only: inserts many deliveries, with one list per column. */
+/** Columns of a signature use. Used on PostgreSQL to insert many deliveries with one list per column. */
 const USES = ['digest', 'address', 'expires_at']
 const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text', 'text', 'bigint']
 const INSERT_MANY = `
@@ -82,7 +82,7 @@ export function insertMany(inserts: readonly Insert[]): {
 
 const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref')
 
-/** Finds a delivery by its dedupe key, or else the delivery that its signature started. */
+/** Finds a delivery by its dedupe key or, if there is none, by its signature. */
 export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: string | null): Statement {
   return {
     sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1

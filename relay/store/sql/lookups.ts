@@ -87,7 +87,7 @@ export function reportUsage(id: string, sender: string): Statement {
   }
 }
 
-/** Pads a list to a power of two, so that only a few different statements are prepared. */
+/** Pads a list to a power of two, to limit the number of different prepared statements. */
 function padded<T>(values: readonly T[]): T[] {
   const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
   return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
@@ -103,9 +103,9 @@ interface ListOptions {
 
 /**
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
- * only lists use. Each state with each of its outcomes is a range of an index, also within a repository, so a list
- * without matches is as fast. Ranges are compared as rows, because PostgreSQL would search all deliveries for a rare pair
- * of state and outcome. There is no index on actions, so only the newest deliveries are searched. See {@link edge}.
+ * only lists use. Each pair of state and outcome is an index range, also within a repository, so a list without matches
+ * is just as fast. Ranges are compared as rows. Otherwise, PostgreSQL would search all deliveries for a rare pair of
+ * state and outcome. There is no index on actions, so only the newest deliveries are searched. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
@@ -186,7 +186,7 @@ export const lastSeq: Statement = { sql: 'SELECT max(seq) AS seq FROM deliveries
 const outcomesOf = (state: State): readonly (Outcome | '')[] =>
   OPEN_STATES.includes(state) ? [''] : OUTCOMES
 
-/** The second condition lets SQLite recognize the matching index. */
+/** The second condition lets SQLite find the matching index. */
 const isState = (state: State) =>
   state === 'queued' ? `state = 'queued'` : `state = '${state}' AND state <> 'queued'`
 

@@ -27,7 +27,7 @@ export function forgetExpired(now: number): Statement[] {
   }))
 }
 
-/** Deletes expired signatures, and the oldest ones if there are more than `most`. Returns the deleted rows. */
+/** Deletes expired signatures, and the oldest signatures if there are more than `most`. Returns the deleted rows. */
 export function forgetSignatures(sql: Dialect, now: number, most: number, limit: number): Statement {
   const old = `
     SELECT digest FROM signatures
@@ -40,7 +40,7 @@ export function forgetSignatures(sql: Dialect, now: number, most: number, limit:
   }
 }
 
-/** Maximum time ahead for which any step schedules the next step. */
+/** The furthest time ahead at which any step schedules the next step. */
 const FURTHEST_MS = 15 * 60_000
 /** Longer than any GitHub rate limit, which lasts an hour at most. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
@@ -62,9 +62,9 @@ export function repairDueTimes(now: number): Statement[] {
 
 /**
  * Inserts a delivery like a webhook's and deletes it in the same transaction, so that no worker sees it. An update
- * without changes isn't enough: SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
+ * without changes isn't enough, as SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
  *
- * @param noise a body that can't be compressed
+ * @param noise a body of incompressible text
  */
 export function probe(now: number, noise: string): Statement[] {
   const id = randomUUID()
@@ -99,7 +99,7 @@ export function forgetPauses(before: number): Statement {
   return { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] }
 }
 
-/** Adds to the row of an hour. All relays share the row, so no statement has to count deliveries. */
+/** Adds counts to the row of an hour. All relays share the row, so no statement needs to count deliveries. */
 export function addHour(counted: Hour): Statement {
   const amounts = ['accepted', ...OUTCOMES] as const
   return {

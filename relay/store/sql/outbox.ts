@@ -23,8 +23,8 @@ export function enqueue(
       }
     }),
     {
-      // The update changes nothing, but it waits for a relay that is removing the empty outbox. The first version is
-      // random, so that leases of the delivery's earlier outboxes aren't valid for the new outbox.
+      // The update changes nothing, but waits if a relay is removing the empty outbox. The first version is random, so
+      // that a lease of an earlier outbox of the delivery isn't valid for the new outbox.
       sql: `INSERT INTO outboxes (delivery, due_at, version)
             SELECT id, ?3, change_id FROM deliveries WHERE id = ?1 AND change_id = ?2
             ON CONFLICT (delivery) DO UPDATE SET due_at = outboxes.due_at`,
@@ -33,7 +33,7 @@ export function enqueue(
   ]
 }
 
-/** Claims due outboxes. `reported` is a count because PostgreSQL could read all runs into a hash table for EXISTS. */
+/** Claims due outboxes. Uses a count for `reported`, because PostgreSQL could hash all runs for an EXISTS. */
 export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
     SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
@@ -69,7 +69,7 @@ export function page(delivery: string): Statement {
   }
 }
 
-/** The first statement returns a row if the lease is valid. Its lock prevents new messages until the removal. */
+/** The first statement returns a row if the lease is valid. The lock blocks new messages until the removal. */
 export function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,

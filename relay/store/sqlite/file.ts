@@ -9,13 +9,13 @@ import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 export interface Batch {
   /** New deliveries (see `toRow`) and the uses of their signatures (see `toUseRow`). */
   inserts: { row: Statement['params']; use: Statement['params'] | null }[]
-  /** Each item contains the statements of one transaction. */
+  /** The statements of each transaction. */
   requests: Statement[][]
-  /** Whether the batch contains only claims, which don't have to be on disk. */
+  /** Whether the batch contains only claims. Claims needn't be on disk. */
   claims: boolean
 }
 
-/** Responses in the order of the batch. A failed item has an error message. */
+/** Responses in the order of the batch's items. A failed item's response is an error message. */
 export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
@@ -31,7 +31,7 @@ export interface SqliteFile {
   close(): void
 }
 
-/** @throws Error with a message that includes the path, if the file can't be opened or another relay has locked it */
+/** @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file */
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
@@ -61,7 +61,7 @@ export function openSqliteFile(path: string): SqliteFile {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // A larger cache uses memory without increasing throughput, because the system also caches the file. A separate
+  // A larger cache would use memory without increasing throughput, as the system also caches the file. A separate
   // thread runs checkpoints. A commit runs a checkpoint only if the log exceeds 256 MB.
   database.exec(`
     PRAGMA journal_mode = WAL;
@@ -70,7 +70,7 @@ function open(path: string): DatabaseSync {
     PRAGMA cache_size = -4096;
     PRAGMA wal_autocheckpoint = 65536;`)
   createSchema(database)
-  // This relay has the file locked, so all leases belong to stopped relays.
+  // Release all leases. This relay has locked the file, so existing leases belong to stopped relays.
   database.exec(`
     UPDATE deliveries SET lease_until = 0 WHERE state = 'queued' AND lease_until > 0;
     UPDATE deliveries SET lease_until = 0 WHERE state IN ('dispatched', 'running') AND lease_until > 0;
@@ -91,7 +91,7 @@ class InUse extends Error {}
 /** @see https://www.sqlite.org/rescode.html#busy */
 const BUSY = 5
 
-/** Takes a lock that the kernel releases however the process ends. */
+/** Acquires a lock that the kernel releases even if the process is killed. */
 function holdAlone(path: string): DatabaseSync {
   const owner = new DatabaseSync(path, { timeout: 0 })
   try {
@@ -161,7 +161,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return rows
   }
 
-  /** @throws if the error has ended the whole transaction */
+  /** @throws if the error has rolled back the whole transaction */
   function attempt<T>(work: () => T): T | string {
     try {
       return work()

@@ -24,7 +24,7 @@ port.on('message', () => {
       database.exec('PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(PASSIVE)')
     }
   } catch {
-    // For example, the file was moved or the disk is full. Commits report the same error, and the log keeps their data.
+    // Ignore errors, for example if the disk is full. Commits report the same error, and the log keeps their data.
   }
   port.postMessage(performance.now() - began)
 })

@@ -19,24 +19,24 @@ interface Collected {
 
 /**
  * Maximum number of deliveries from one event loop turn that share a commit. The commit then starts while the relay
- * reads further deliveries. PostgreSQL has no such limit, because its commits use several connections and would lose
+ * reads more deliveries. PostgreSQL has no such limit, because its commits use several connections, which could change
  * the order within a turn.
  */
 const ENOUGH_ROWS = 16
 
-/** Batches are short-lived garbage. Without this limit, Node would let it grow ten times as large. */
+/** Limits the memory for short-lived garbage such as batches. By default, Node would use ten times as much. */
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
- * Opens the SQLite file in a separate thread. Calls that arrive during a commit are combined into the next
+ * Opens the SQLite file in a separate thread. Combines calls that arrive during a commit into the next
  * commit.
  *
- * @throws Error with a message that includes the path, if the file can't be opened or another relay has locked it
+ * @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // A semi-space size on the command line is for the main thread. It would override the limits of other threads.
+  // Reset the command line's semi-space size, which is for the main thread. It would override other threads' limits.
   setFlagsFromString('--max-semi-space-size=0')
-  // Next to this source file, or next to the bundle.
+  // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`
   const thread = new Worker(new URL(file, import.meta.url), { workerData: path, resourceLimits })
   await new Promise<void>((resolve, reject) => {
@@ -140,13 +140,13 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * Pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: by 40 ms after a pause of
- * 200 ms. A slow checkpoint competes with commits for the disk, so the next pause is four times as long as it took.
+ * Minimum pause between two checkpoints. A checkpoint that reaches the log's end delays commits, by 40 ms after a
+ * 200 ms pause. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
  */
 const REST_MS = 50
 const RESTS = 4
 const LONGEST_REST_MS = 1_000
-/** Changed rows that make a checkpoint due. The first commit after a checkpoint needs two syncs instead of one. */
+/** Changed rows that make a checkpoint due. After a checkpoint, the first commit needs two syncs instead of one. */
 const ENOUGH_CHANGES = 250
 
 /**
@@ -180,7 +180,7 @@ function startCheckpoints(path: string): Checkpoints {
       rest = Math.min(Math.max(REST_MS, RESTS * took), LONGEST_REST_MS)
       schedule()
     })
-    // If the thread fails, commits run checkpoints once the log is long.
+    // Ignore errors. If the thread fails, commits run checkpoints when the log is long enough.
     started.on('error', () => {})
     return started
   }
