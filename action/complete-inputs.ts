@@ -8,7 +8,7 @@ import type { Inputs } from './runner/inputs.ts'
 import { completePayload } from './runner/payload.ts'
 import { help, type Runner } from './runner/runner.ts'
 
-// Completes the payload and decrypts its secret inputs: main uses them for its outputs, and post to redact them.
+// Completes the payload and decrypts its secret inputs. Main sets them as outputs; post redacts them.
 
 export interface CompleteInputs {
   /** The payload, including the items that didn't fit at first. Its secret inputs are encrypted. */
@@ -119,8 +119,8 @@ export interface KnownSecrets {
 }
 
 /**
- * Collects the secrets that post has to redact. Some remain unknown if fetching fails, or if a key was rotated
- * after main decrypted an input.
+ * Collects the secrets that post has to redact. Some secrets remain unknown if they can't be fetched, or if a key was
+ * rotated after main decrypted an input.
  *
  * @param decrypted the names of the inputs that main has decrypted
  */

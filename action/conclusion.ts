@@ -13,12 +13,12 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 
 // Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
 
-/** The label that Port shows next to the final status. It replaces the label of the running job. */
+/** The labels that Port shows next to the final status. They replace the running job's label. */
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
  * The final Port status: SUCCESS for `success`, otherwise FAILURE. It depends on the worst conclusion of this job, the
- * jobs that it `needs`, and the conclusion that a step wrote to `$PORT_RUN`. Skipped jobs are ignored.
+ * jobs in its `needs`, and the conclusion that a step wrote to `$PORT_RUN`. Skipped jobs are ignored.
  */
 export function conclude(
   jobStatus: JobStatus,
@@ -31,9 +31,9 @@ export function conclude(
 }
 
 /**
- * The other jobs that count: those in `needs`. If all of them were skipped, a job that `needs` doesn't list may have
- * failed, so failed and canceled jobs of the workflow run count too. If any job in `needs` ran, only `needs` counts:
- * GitHub lists jobs by display name, so it is unclear which listed jobs `needs` already includes.
+ * Returns the other jobs that count. If any job in `needs` ran, only the jobs in `needs` count, because GitHub lists
+ * jobs by display name, which can't be matched with `needs`. If all jobs in `needs` were skipped, a job outside `needs`
+ * may have failed, so the workflow run's failed and canceled jobs count too.
  *
  * @param others the conclusions of jobs, by display name
  */
@@ -70,7 +70,7 @@ export interface Facts {
   annotations: Annotation[]
   /** Data that steps have written and that Port doesn't have yet. */
   rest: Remaining
-  /** Whether all secrets that steps may have seen are known, and if not, whether the delivery has finished. */
+  /** `all`: every secret that steps may have seen is known. `finished`: the relay returns no more decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   /** The results of sending entities. */
   entities: { lines: LogLine[]; problems: string[] }
@@ -78,7 +78,7 @@ export interface Facts {
 
 /** The messages that a job prints, and the data that it sends to Port. */
 export interface Result {
-  /** What couldn't be sent to Port: printed as warnings, or as errors with `fail-on-report-error`. */
+  /** The data that couldn't be sent to Port. Each item prints a warning, or an error with `fail-on-report-error`. */
   losses: Loss[]
   /** Entries in `$PORT_RUN` that have no effect. */
   mistakes: string[]
@@ -95,7 +95,7 @@ export interface Loss {
   topic: Topic
 }
 
-/** @param logFailed whether sending the log failed and `fail-on-report-error` turns that into a failure */
+/** @param logFailed whether the log couldn't be sent and `fail-on-report-error` makes that a failure */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
   const { state, inputs, workflow, payload } = job
   const { ours, rest, secrets, entities, steps } = facts
@@ -185,7 +185,7 @@ function lastUpdate(
     outputs: JsonObject
   },
 ): RunUpdate {
-  // Each update replaces a node run's link.
+  // Node runs always get the link, because each update replaces a node run's link.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}

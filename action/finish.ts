@@ -18,7 +18,7 @@ import { createMasks, jobCredentials, type Masks, mask, type Redact } from './se
 import { sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** A canceled job has about 4 min 45 s left in total. The final status can take an extra 30 s. */
+/** The time limit for retries, because a canceled job has only 4 min 45 s left. The final status has 30 s more. */
 const BUDGET_MS = 60_000
 
 /** Post: sends entities, steps, log, summary, and final status to Port. Never throws or fails a job on its own. */
@@ -41,7 +41,7 @@ export async function finish(runner: Runner): Promise<void> {
   }
 }
 
-/** The reporter and the settings that a job reports with. */
+/** The reporter, and the settings for reporting this job. */
 interface Reporting {
   reporter: Reporter
   relay: RelayReporter | null
@@ -58,7 +58,7 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
-    // Uses main's token. If main didn't get a token, this process authenticates now.
+    // Uses main's token. If main has none, this process authenticates now.
     const found = findRelay(payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
@@ -167,12 +167,12 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
     warnOrFail({ sentence: `${describeLoss(error, result.lines.length)}: ${message}`, topic })
     if (failOnReportError) result = decide(job, facts, masks.redact, true)
   }
-  // If another job has finished the delivery, that isn't this job's error.
+  // A notice, because it isn't this job's error if another job has finished the delivery.
   if (result.withheldAfter) core.notice(WITHHELD_AFTER)
   if (hasUpdate) await reporter.update(result.update).catch(failure)
 }
 
-/** The run accepts no more reports. Rejected credentials don't count, because they may be accepted a moment later. */
+/** Errors after which the run accepts no more reports. Excludes rejected credentials, which may be accepted later. */
 const SETTLED: PortErrorKind[] = ['finished', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {

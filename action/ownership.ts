@@ -40,7 +40,7 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
 }
 
 /**
- * Checks in post whether this job reports the Port run, for when Port didn't respond to main.
+ * Checks in post whether this job reports the Port run, if Port didn't respond to main.
  *
  * @param failure reports the error; main has already reported an error that retrying can't fix
  */

@@ -21,7 +21,7 @@ import type { Redact } from './secrets/redact.ts'
 import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 
-/** What steps have appended to their files and Port doesn't have yet. */
+/** The data that steps have appended to their files and that Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
   /** How many of the earlier lines Port may be missing. */
@@ -81,7 +81,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** The maximum number of lines in each of the two parts that are kept. Each part has at most one chunk of bytes. */
+/** The maximum number of lines in the first part and in the last part. Each part is at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**
@@ -102,7 +102,7 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
-/** Returns the masks in the omitted part of the file, because they also apply to the parts that are sent. */
+/** Returns the masks in the omitted part of the file. These masks also apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
@@ -115,7 +115,7 @@ function findMasks(path: string, from: number, to: number): string[] {
       if (bytes.length === 0) break
       if (bytes.includes('add-mask') || bytes.includes(WIDE_COMMAND))
         masks.push(...takeMasks(splitLines(bytes, { rest: true }), ({ text }) => text).masks)
-      // A line that continues in the next chunk is read there.
+      // A line that the chunk cuts off is read with the next chunk.
       const lines = at + bytes.length < to ? bytes.lastIndexOf(0x0a) + 1 : 0
       at += lines || bytes.length
     }
@@ -125,7 +125,7 @@ function findMasks(path: string, from: number, to: number): string[] {
   return masks
 }
 
-/** The same command in UTF-16, which Windows PowerShell writes. */
+/** The mask command in UTF-16, which Windows PowerShell writes. */
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
 /** The last lines of the file, starting no earlier than byte `from`. */
@@ -144,7 +144,7 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
 const leftOut = (bytes: number) =>
   `… ${Math.ceil(bytes / 1_000).toLocaleString('en')} KB of $PORT_LOG left out here`
 
-/** What remains of `$PORT_ENTITIES` to send and to report. */
+/** The entities in `$PORT_ENTITIES` that aren't sent yet, and the results that aren't reported yet. */
 interface RemainingEntities {
   documents: Document[]
   /** Results of earlier entities, for Port's log. */
@@ -164,7 +164,7 @@ interface Document {
 const MOST_BYTES = 10_000_000
 
 /**
- * Reads what the progress reporter hasn't sent.
+ * Reads the entities that the progress reporter hasn't sent.
  *
  * @throws Error if the file can't be read, or isn't a regular file
  */

@@ -19,7 +19,7 @@ import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, readWorkflow, saveState } from './runner/runner.ts'
 import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
 
-/** How long main can wait for Port. Post retries later. */
+/** How long main can wait for Port, in ms. Post retries later. */
 const BUDGET_MS = 10_000
 
 /** The data that is needed to report a job. */
@@ -94,7 +94,7 @@ function startedByHand(workflow: Workflow, { core }: Runner): void {
   core.notice(
     'The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
   )
-  // Steps may write to these files anyway.
+  // Steps may write to these files even though nothing is reported.
   openFiles(workflow, 'none', core)
   for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
 }
@@ -114,7 +114,7 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
 interface Reporting {
   relay: RelayReporter | null
   reporter: Reporter
-  /** Redacts what is sent to Port. */
+  /** The values to hide from Port. */
   masks: Masks
   /** Null if this step doesn't report. */
   state: State | null
@@ -192,7 +192,7 @@ const encryptedWarning = (names: string[]) =>
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
   'port-client-secret, or private-key if the Port action encrypts with client-side.'
 
-/** @returns whether this job reports the Port run and a progress reporter can do so */
+/** @returns whether to start a progress reporter, because this job reports the Port run */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state
@@ -283,7 +283,7 @@ function follow(
   }
 }
 
-/** Prints the reason if this job doesn't report the run. */
+/** Whether this job reports the run. If not, prints the reason. */
 function isOurs(
   runId: string,
   run: RunState | null,

@@ -13,13 +13,13 @@ export interface Step {
   name: string
   /** Null while the step runs. */
   conclusion: string | null
-  /** Duration in ms; null if GitHub names no times, for example for a skipped step. */
+  /** Duration in ms; null if GitHub returns no times, for example for a skipped step. */
   durationMs: number | null
 }
 
 /**
- * Null if GitHub didn't list the steps; `problem` then explains why. `job` is the name that GitHub's pages show.
- * `others` are the conclusions of other jobs.
+ * This job's steps; null if GitHub didn't list them. `problem` explains why not. `job` is the job's name on GitHub's
+ * pages. `others` are the conclusions of other jobs.
  */
 export type JobSteps =
   | {
@@ -38,11 +38,11 @@ const MOST_JOBS = 5
 const LAG_MS = 1_000
 
 /**
- * Lists the author's steps in order, without the steps of the runner and this action, and without `post` steps.
- * `earlier` is the name of a step that ran before this action.
+ * Lists the author's steps in order. Omits the runner's steps, this action's steps, and `post` steps. `earlier` is the
+ * name of a step that ran before this action.
  *
- * @param options.isFailed whether this job failed. If so, its annotations are read, and those of other jobs if it has
- *   `needs`
+ * @param options.isFailed whether this job failed. If so, its annotations are read. If it has `needs`, other failed
+ *   jobs' annotations are read too
  * @param options.startedAt when main of this action started, in ms since the epoch
  */
 export async function readSteps(
@@ -91,7 +91,7 @@ export async function readSteps(
   }
 }
 
-/** Times are in whole seconds, so a step counts as earlier only if it was completed a second before. */
+/** Finds a step that ran before this action. Compares times, in whole seconds, only if no step is this action's own. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(
@@ -179,7 +179,7 @@ export interface JobResult {
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Each text is redacted before it is cut or escaped, because redaction wouldn't find a changed secret. */
+  /** Applied to each text before it is cut or escaped, because a changed secret wouldn't be recognized. */
   redact: Redact
 }
 
@@ -239,7 +239,7 @@ const shorten = (text: string, most: number) =>
 const time = ({ durationMs, conclusion }: Step) =>
   durationMs === null || conclusion === 'skipped' ? '' : duration(durationMs)
 
-/** Characters that can start markup. Excludes a lone `$`, `_` or `&` within words, and `[` that starts no link. */
+/** Characters that can start markup. Excludes a lone `$`, a `_` or `&` within a word, and a `[` that starts no link. */
 const ACTIVE = new RegExp(
   [
     /[`*]/u,
@@ -276,8 +276,8 @@ function escapeLine(line: string): string {
 const HTML: Record<string, string> = { '&': '&amp;', '<': '&lt;' }
 
 /**
- * Returns the text of one table cell on one line, readable as plain text. Text that needs no escaping is unchanged.
- * Other text becomes code, in which only the cell's end has to be escaped.
+ * Returns a table cell's text on one line, readable as plain text. Text that needs no escaping is unchanged. Other text
+ * becomes code, in which only the cell delimiter has to be escaped.
  *
  * @see https://github.github.com/gfm/#example-200
  */

@@ -4,8 +4,8 @@ import { type Invocation, isObject, type JsonObject, type Trigger } from './type
 const VERSION = 1
 
 /**
- * GitHub accepts at most 65,535 characters. It is unknown whether GitHub counts characters or bytes, so this code
- * counts bytes, of which there are never fewer, and leaves space for the rest of the request.
+ * GitHub accepts at most 65,535 characters. It is unknown whether GitHub counts characters or bytes, so this limit is
+ * in bytes. It leaves space for the rest of the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
@@ -32,8 +32,8 @@ export type ClientPayload = {
 }
 
 /**
- * Packs an invocation for `repository_dispatch`. Items that don't fit are omitted, largest first, and listed in
- * `truncated`. The action fetches them.
+ * Packs an invocation for `repository_dispatch`. Omits items that don't fit, largest first, and lists them in
+ * `truncated`. The action fetches these items.
  */
 export function packClientPayload(
   invocation: Invocation,
@@ -63,7 +63,7 @@ export function packClientPayload(
   return payload
 }
 
-/** Limits the payload to `maxBytes` of JSON. Items are omitted, largest first, and listed in `truncated`. */
+/** Limits the payload to `maxBytes` of JSON. Omits the largest items first, and lists them in `truncated`. */
 export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): ClientPayload {
   const copy = structuredClone(payload)
   leaveOutLargest(copy, maxBytes)
@@ -72,7 +72,7 @@ export function shrinkClientPayload(payload: ClientPayload, maxBytes: number): C
 
 function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   const { port } = payload
-  // Each input, or its name in `truncated`, needs at least this much space, so omitting single inputs wouldn't suffice.
+  // Each input, or its name in `truncated`, needs at least this much space, so omitting single inputs can't suffice.
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
@@ -105,7 +105,7 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   leaveOutInputs(port)
 }
 
-/** Omits all inputs as one item. Needed for thousands of small inputs, because even their names wouldn't fit. */
+/** Omits all inputs as one item, for thousands of small inputs whose names alone wouldn't fit in `truncated`. */
 function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated = port.truncated.filter(name => !name.startsWith('inputs.'))
   port.inputs = {}
@@ -161,8 +161,8 @@ const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
 /**
- * Returns Port's context in the format that workflows in Port's guides read, for a body without it: `entity` is the
- * whole entity, and `context` is for older guides. It includes only the user's name and email address.
+ * Returns Port's context for a body without one, in the format that the workflows in Port's guides read. `entity` is
+ * the whole entity, and `context` is for older guides. The user's data is limited to name and email address.
  *
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */

@@ -1,19 +1,19 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { Json } from './types.ts'
 
-/** The terminators of titles, links, and other sequences of variable length. */
+/** The terminators of variable-length ANSI sequences, such as titles and links. */
 const ENDS = ['\x07', '\x1b\\', '\x9c']
 
 /** Removes ANSI codes, such as terminal colors and commands, from a line. */
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
-  // Node's function searches the whole text for a terminator of each sequence, so text without one is passed in chunks.
+  // Node's function searches the whole text for each sequence's terminator, so text without terminators is split first.
   const rest = line.slice(end).split(/(?=[\x1b\x9b])/)
   return [line.slice(0, end), ...rest].map(stripVTControlCharacters).join('')
 }
 
-/** Removes these characters from the end of the text, in linear time, unlike `/x+$/`. */
+/** Removes these characters from the end of the text. Takes linear time, unlike `/x+$/`. */
 export function trimEnd(text: string, characters: string): string {
   let end = text.length
   while (end > 0 && characters.includes(text[end - 1]!)) end--

@@ -45,18 +45,18 @@ export interface Invocation {
     ref: string | null
     fault: string | null
   } | null
-  /** Absent if the body has none of these facts, and once they are no longer needed. */
+  /** Absent if the body has none of these facts, or once the relay no longer needs these facts. */
   forWorkflow?: ForWorkflow | undefined
 }
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text, passed on unchanged, because the author templated it. */
+  /** An object or JSON text. Passed on unchanged, because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
-  /** The names of `inputs` that no user entered, because the author or Port added them. */
+  /** The names of the `inputs` that the author or Port added, rather than a user. */
   notEntered?: string[]
-  /** The names of `inputs` that are only in `port_context` or `port_payload`, and are passed on there. */
+  /** The names of the `inputs` that only `port_context` or `port_payload` has. The workflow gets these inputs there. */
   inside?: string[]
 }
 
@@ -86,7 +86,7 @@ export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   finished: boolean
   externalRunId: string | null
-  /** Whether a user canceled the Port workflow, which waits for this node run to finish. */
+  /** Whether a user canceled the Port workflow. Port then waits for this node run to finish. */
   cancelling?: boolean
   /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean

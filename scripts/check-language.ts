@@ -1,5 +1,5 @@
 /**
- * Rejects constructions that a native reader reads twice, in prose: pages, comments, and texts of the code.
+ * Rejects constructions that a native reader has to read twice, in pages, comments, and strings.
  *
  * `node scripts/check-language.ts [FILE…]`. Without files: everything except the changelog.
  */
@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '..')
 
 type Rule = [pattern: RegExp, instead: string]
 
-/** Pattern → what to write instead, in pages and in the comments and texts of the code. */
+/** Pattern → replacement, for pages, comments, and strings. */
 const RULES: Rule[] = [
   [/\bfor ever\b/i, '"forever"'],
   [/\bin clear\b(?! text)/i, '"in clear text"'],
@@ -39,7 +39,7 @@ const RULES: Rule[] = [
   [/\banswer(?:s|ed|ing)?\b(?! (?:the|this|that|what|which|how|where) )/i, '"response", "responds with"'],
 ]
 
-/** Words of identifiers → what the glossary calls it. `answerFor` has the words "answer" and "for". */
+/** Words in identifiers → the glossary's term. The words in `answerFor` are "answer" and "for". */
 const IDENTIFIERS = new Map([
   ...(['answer', 'answers', 'answered'] as const).map(word => [word, '"response"'] as const),
   ['beside', '"next to"'],
@@ -52,7 +52,7 @@ const IDENTIFIERS = new Map([
 const wordsOf = (identifier: string) =>
   identifier.split(/(?<=[a-z\d])(?=[A-Z])|_/).map(word => word.toLowerCase())
 
-/** Pages, and the comments and texts of a source file, by line. Reports its identifiers that have another name. */
+/** Returns a page's text, or a source file's comments and strings, by line. Reports identifiers with rejected words. */
 function proseOf(
   file: string,
   report: (line: number, found: string, instead: string) => void,

@@ -1,6 +1,6 @@
 /**
- * Checks every regular expression of the product: one that can take more than linear time is an error, since others
- * choose the text that it is matched against.
+ * Checks every regular expression in the product. An expression that can take more than linear time is an error, since
+ * an attacker can choose the text that is matched.
  *
  * `node scripts/check-patterns.ts [FOLDER…]`
  */
@@ -50,10 +50,10 @@ const files = folders.flatMap(folder =>
 const patterns = files.flatMap(patternsOf)
 const verdicts = new Map<string, Promise<string | null>>()
 
-/** The fuzzing checker counts the characters that are read. By default it also measures time, which a busy machine takes. */
+/** Timeouts for the fuzzing checker. They are long, because the checker would otherwise time out on a busy machine. */
 const PATIENT = { timeout: 600_000, attackTimeout: 60_000 }
 
-/** Why a pattern isn't linear; null if it is. If the exact checker can't decide, the fuzzing one tries. */
+/** Explains why a pattern isn't linear; null if it is. If the exact checker can't decide, uses the fuzzing checker. */
 async function faultOf({ source, flags }: Pattern): Promise<string | null> {
   const exact = await check(source, flags, { checker: 'automaton', timeout: 5_000 })
   const verdict = exact.status === 'unknown' ? await check(source, flags, PATIENT) : exact

@@ -1,5 +1,5 @@
 /**
- * Extracts the schemas of the routes that the fake GitHub and the fake Port serve from an OpenAPI description, without prose.
+ * Extracts the schemas of the fake GitHub's and the fake Port's routes from an OpenAPI description, without prose.
  *
  *     npm install --prefix /tmp/openapi @octokit/openapi@23
  *     npx node scripts/cut-schemas.ts github /tmp/openapi/node_modules/@octokit/openapi/generated/api.github.com.json
@@ -9,7 +9,7 @@
  * Port's description of workflows was on the branch task_t9fcqu/add_workflow_api_paths in January 2026.
  *
  * Writes tools/simulator/schemas/{github,port}.json: `{ routes: { "POST /path": { request, query, responses } },
- * components: { schemas } }`, all of it JSON Schema as ajv takes it.
+ * components: { schemas } }`, in JSON Schema that ajv accepts.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parse } from 'yaml'
@@ -50,7 +50,7 @@ const ROUTES: Record<string, string[]> = {
   ],
 }
 
-// Port's description of node runs is that of an unreleased version; its own agent sends these bodies.
+// Port describes node runs of an unreleased version. These are the bodies that Port's own agent sends.
 const NODE_RUN_PATCH = {
   type: 'object',
   properties: {
@@ -94,7 +94,7 @@ const object = (properties: Json, required: string[]) => ({
 })
 const string = { type: 'string' }
 
-// The description is older than the approvals of the released version, which Port's pages on its nodes document.
+// The description is too old to include approvals. Port's pages about workflow nodes document them:
 // https://docs.port.io/workflows/build-workflows/nodes/input/
 const BUTTON = object(
   { identifier: string, label: string, variant: { enum: ['PRIMARY', 'SECONDARY', 'DANGER'] } },
@@ -138,8 +138,8 @@ type Node = { anyOf: Json[] }
 type Trigger = { properties: { userInputs: Json } }
 
 /**
- * Corrects the request for a Port workflow: the nodes and connections of the released version, and the form of an
- * action, because the description has the form without its expressions.
+ * Corrects the request for a Port workflow. Uses the released version's nodes and connections. Uses an action's form,
+ * because the form in the description lacks expressions.
  * https://docs.port.io/workflows/build-workflows/self-service-trigger/advanced-input-configurations/
  */
 function correctWorkflow(workflow: Json, action: Json): void {
@@ -155,7 +155,7 @@ function correctWorkflow(workflow: Json, action: Json): void {
   connections.items = CONNECTION
 }
 
-/** What a team defines in Port: only the request matters, because the fake Port doesn't serve these routes. */
+/** Routes that define things in Port. Only their requests are extracted, because the fake Port doesn't serve them. */
 const DEFINITIONS: Record<string, string[]> = {
   github: [],
   port: ['POST /v1/actions', 'POST /v1/workflows'],
@@ -175,14 +175,14 @@ const COPIED = [
   ],
 ]
 
-/** One OpenAPI 3.0 schema → JSON Schema, prose dropped, `nullable` turned into a type; `seen` gathers what it refers to. */
+/** Converts an OpenAPI 3.0 schema to JSON Schema. Drops prose, makes `nullable` a type, adds references to `seen`. */
 function cutSchema(schema: unknown, known: Json, seen: Set<string>): unknown {
   if (typeof schema !== 'object' || schema === null) return schema
   const source = schema as Json
   const cut = (value: unknown) => cutSchema(value, known, seen)
   if (typeof source.$ref === 'string') {
     const name = source.$ref.split('/').at(-1) as string
-    // Port's definitions of search queries may be missing; all that is sure of them is that they are objects.
+    // Port's description may lack the schemas of search queries. They are certainly objects.
     if (!(name in known)) return { type: 'object' }
     seen.add(name)
     return { $ref: `#/components/schemas/${name}` }
@@ -253,10 +253,10 @@ for (const route of [...wanted, ...definitions]) {
 }
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
-// A Set may grow while it is walked: what a schema refers to is visited in its turn.
+// Cutting a schema adds its references to the Set. The loop visits these too.
 for (const reference of seen) schemas[reference] = cutSchema(known[reference], known, seen)
 const target = new URL(`../tools/simulator/schemas/${name}.json`, import.meta.url)
-// Each on a line of its own.
+// One entry per line.
 const lines = (each: Json) =>
   Object.entries(each).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
 const joined = (each: string[]) => `{\n${each.join(',\n')}\n}`

@@ -1,13 +1,13 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** What webpack, in which ncc bundles, says of a module; a concatenated one holds others. */
+/** A module in the statistics of webpack, which ncc uses. A concatenated module contains other modules. */
 export interface BundledModule {
   resource?: string
   modules?: Iterable<BundledModule>
 }
 
-/** The folders of the packages that a bundle contains. */
+/** Returns the folders of the packages in a bundle. */
 export function bundledPackages(modules: Iterable<BundledModule>): string[] {
   return [...modules].flatMap(module => {
     if (module.modules) return bundledPackages(module.modules)
@@ -15,7 +15,7 @@ export function bundledPackages(modules: Iterable<BundledModule>): string[] {
   })
 }
 
-/** Some packages have further manifests, without a name, in their subfolders. */
+/** Returns the package's root folder. Skips manifests without a version, which some packages have in subfolders. */
 function packageOf(path: string): string {
   const folder = dirname(path)
   const file = join(folder, 'package.json')
@@ -24,9 +24,9 @@ function packageOf(path: string): string {
 }
 
 /**
- * The licenses of packages as one text, sorted by name and version.
+ * Returns the licenses of packages as one text, sorted by name and version.
  *
- * @param folders of the packages; repetitions count once
+ * @param folders the packages' folders; duplicates are ignored
  */
 export function licensesOf(folders: Iterable<string>): string {
   const notices = new Map(

@@ -1,6 +1,6 @@
 /**
- * `npm run picture`: runs the demo, draws its first act as a terminal shows it into docs/images/demo.svg, and checks the
- * alignment of the columns in Chromium.
+ * `npm run picture`: runs the demo, draws its first act as terminal output in docs/images/demo.svg, and checks the
+ * columns' alignment in Chromium.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -13,12 +13,12 @@ const file = join(root, 'docs/images/demo.svg')
 const FONT = 13
 const LINE = 19
 const MARGIN = 18
-/** Width of a character of a monospaced font, in parts of its height. */
+/** The width of a monospaced character, as a fraction of the font size. */
 const WIDTH = 0.602
-/** Longer lines go on below their last column. */
+/** The maximum line length, in characters. A longer line is wrapped, and its rest is indented to the last column. */
 const LONGEST = 118
 
-/** Colors of what `styleText` writes, on a dark ground; a code of 0 or from 22 to 49 takes it back. */
+/** SVG attributes for the codes that `styleText` writes, on a dark background. Any other code resets the style. */
 const STYLES: Record<string, string> = {
   1: 'font-weight="bold" fill="#ffffff"',
   2: 'fill="#8b949e"',
@@ -42,7 +42,7 @@ if (typeof problems === 'string') console.log(`Not checked: ${problems}`)
 else if (problems.length > 0) throw new Error(`In Chromium ${problems.join('; ')}.`)
 console.log(file)
 
-/** A line without colors, in several if it is long. */
+/** Wraps a long line. Never wraps a line with colors. */
 function wrap(line: string): string[] {
   if (line.includes('\x1b') || line.length <= LONGEST) return [line]
   const end = line.lastIndexOf(' ', LONGEST)
@@ -50,7 +50,7 @@ function wrap(line: string): string[] {
   return [line.slice(0, end), ...wrap(' '.repeat(indent) + line.slice(end + 1))]
 }
 
-/** Lines with ANSI codes as a picture. */
+/** Draws lines with ANSI codes as an SVG image. */
 function draw(lines: string[]): string {
   const plain = lines.map(line => line.replaceAll(/\x1b\[\d+m/g, ''))
   const width = Math.ceil(Math.max(...plain.map(line => line.length)) * FONT * WIDTH) + 2 * MARGIN
@@ -69,8 +69,8 @@ function draw(lines: string[]): string {
 }
 
 /**
- * The parts of a line, each in its color and at its column, and as wide as in a monospaced font: a renderer may have
- * none, and may collapse spaces.
+ * Draws a line's segments, each with its color, column, and width, because a renderer may lack monospaced fonts and may
+ * collapse spaces.
  */
 function segments(line: string, y: number): string[] {
   let style = ''

@@ -1,9 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 
-/** The name of the npm package, and of the command in it. */
+/** The name of the npm package and of its command. */
 const NAME = 'port-webhook-relay'
 
-/** What the package brings for the ways to deploy it, except for Lambda, whose function is another bundle. */
+/** The deployment files in the package. Excludes the files for Lambda, which has its own bundle. */
 const DEPLOY = [
   'deploy/{compose,compose.postgres,prometheus-alerts}.yml',
   'deploy/{relay.env.example,grafana-dashboard.json}',
@@ -11,10 +11,10 @@ const DEPLOY = [
 ]
 
 /**
- * The files that make the folder of the relay's bundle the npm package `port-webhook-relay`: manifest, command, README,
- * license, and the files to deploy it. It has no dependencies, since the bundle contains them.
+ * Returns the files that turn the relay's bundle into the npm package `port-webhook-relay`: manifest, command, README,
+ * license, and deployment files. The package has no dependencies, because the bundle contains them.
  *
- * @param folder of the bundle, from the project's root, which is the current folder
+ * @param folder the bundle's folder, relative to the project's root, which must be the current folder
  */
 export function relayPackage(folder: string): { file: string; content: string }[] {
   const { version, license, repository, engines } = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -40,7 +40,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
   ]
 }
 
-/** An older Node would fail on the bundle's imports without naming the cause. */
+/** Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. */
 const CLI = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node) < 24) {
   console.error(

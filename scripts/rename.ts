@@ -1,6 +1,6 @@
 /**
- * `npm run rename OWNER`: writes the GitHub account that publishes this project into every tracked file that names it:
- * the action in workflows, the image, addresses, and code owners. `package.json` has the current one.
+ * `npm run rename OWNER`: replaces the GitHub account that publishes this project in every tracked file: in `uses:` of
+ * the action, image names, URLs, and code owners. Reads the current account from `package.json`.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ if (!/^[a-z\d](?:-?[a-z\d]){0,38}$/i.test(owner)) {
 const { repository } = JSON.parse(readFileSync('package.json', 'utf8'))
 const current: string = /github\.com\/([^/]+)\//.exec(repository.url)![1]!
 
-/** What names the account → the same for the new one. Names of images are in lower case. */
+/** Text with the current account → the same text with the new account. Image names are in lower case. */
 const names: [from: string, to: string][] = [
   [`ghcr.io/${current.toLowerCase()}/`, `ghcr.io/${owner.toLowerCase()}/`],
   [`${current}/port-webhook-action`, `${owner}/port-webhook-action`],

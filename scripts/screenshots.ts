@@ -1,5 +1,5 @@
 /**
- * `node scripts/screenshots.ts [FOLDER]`: the pictures of the dashboard in docs/images, from a relay with invented deliveries.
+ * `node scripts/screenshots.ts [FOLDER]`: takes the dashboard's screenshots for docs/images, with made-up deliveries.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,8 +1,8 @@
 /**
- * `npm run docs [-- PAGE…]`: runs the commands of every page in a clean clone of the last commit, against a fake Port
- * and a fake GitHub. A block below `<!-- not run: WHY -->` is skipped; for one below `<!-- first: COMMAND -->`, that command
- * runs first. A block of YAML whose first line is a comment with a path is written to that file for the commands below it.
- * Each webhook body on a page is passed to `send --dry-run`, which must read the documented values from it.
+ * `npm run docs [-- PAGE…]`: runs every page's commands in a clean clone of the last commit, against the fake Port and
+ * GitHub. `<!-- not run: WHY -->` skips the next block. `<!-- first: COMMAND -->` runs a command before the next block.
+ * A YAML block whose first line is a comment with a path is written to that path, for the commands that follow. Each
+ * webhook body on a page is passed to `send --dry-run`, which must read the documented values.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,7 +28,7 @@ const LIMIT_MS = 900_000
 /** A command that runs until it is stopped. */
 const SERVES = /^(npx port-webhook-relay|npx node relay\/main\.ts|npm start) *(#.*)?$/
 
-/** What Port fills into the expressions of a body. */
+/** The context in which a body's expressions are rendered. */
 const CONTEXT: JsonObject = {
   run: { id: 'r_Q0YotCZMKxDLdlaU' },
   action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['token'] },
@@ -74,7 +74,7 @@ const settings = {
   RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}`,
   HOST: '127.0.0.1',
 }
-// Before the relay starts, because it blocks the fakes.
+// Runs before the relay starts, because these synchronous commands block the fakes.
 prepare()
 const relay = await startRelay({ ...settings, PORT: String(listen) }, folder, () => {})
 let failures = 0
@@ -97,7 +97,7 @@ try {
 say(failures === 0 ? 'Every command that can run here does.' : `${failures} blocks failed.`)
 process.exitCode = failures === 0 ? 0 : 1
 
-/** A clean clone, with workflows as a team has them; the npm package, which `npx port-webhook-relay` finds. */
+/** Creates a clean clone with a team's typical workflows, and installs the npm package for `npx port-webhook-relay`. */
 function prepare(): void {
   run(`git clone --quiet '${root}' '${clone}'`, folder)
   say('In a clean clone: npm ci, npm run build, npm pack')
@@ -125,7 +125,7 @@ function prepare(): void {
   )
 }
 
-/** The bodies of webhooks on a page, in blocks of their own and in scripts, as Port renders them. */
+/** Returns a page's webhook bodies, from JSON blocks and from scripts, as Port renders them. */
 function bodies(page: string): JsonObject[] {
   const texts = blocks(page).flatMap(({ language, content }) =>
     language === 'json' ? [content] : [...content.matchAll(/^body='(.*)'$/gm)].map(([, body]) => body!),
@@ -160,7 +160,7 @@ interface ShellBlock {
   first?: string
 }
 
-/** The commands of a page, and the files that they need, in the page's order. */
+/** Returns a page's commands, and the files for these commands, in the page's order. */
 function shellBlocks(page: string): (ShellBlock | { path: string; content: string })[] {
   const found = text(page).matchAll(
     /(?:^ *<!-- (not run|first): (.*) -->\n\n)?^( *)```(?:sh|yaml\n# (\S+\.yml))\n([\s\S]*?)^ *```$/gm,
@@ -185,7 +185,7 @@ async function tryBlock(
   const place = mkdtempSync(join(folder, 'block-'))
   cpSync(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
   for (const [path, content] of Object.entries(files)) writeFileSync(join(place, path), content)
-  // What installs its own packages starts without any.
+  // A block that starts with `npm ci` installs its own packages.
   if (!/^npm ci/m.test(commands)) symlinkSync(join(clone, 'node_modules'), join(place, 'node_modules'))
   let script = commands
     .replaceAll('https://relay.example.com', relayUrl)
@@ -203,7 +203,7 @@ async function tryBlock(
   rmSync(place, { recursive: true, force: true })
 }
 
-/** @returns what it printed, where it failed */
+/** @returns the exit code and output if the script failed, otherwise null */
 async function runScript(script: string, cwd: string): Promise<string | null> {
   const { child, printed } = start(['bash', '-euo', 'pipefail', '-c', script], cwd)
   const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
@@ -212,7 +212,7 @@ async function runScript(script: string, cwd: string): Promise<string | null> {
   return code === 0 ? null : `exit code ${code}\n${printed()}`
 }
 
-/** Starts what serves, and stops it when it listens. */
+/** Starts each server command, and stops the server once it listens. */
 async function serve(commands: string[], cwd: string): Promise<string | null> {
   for (const command of commands) {
     const database = `sqlite:${join(cwd, 'served.db')}`
@@ -245,7 +245,7 @@ function start([command, ...args]: string[], cwd: string, more: Record<string, s
   const appended = Object.fromEntries(
     ['PORT_LOG', 'PORT_ENTITIES', 'PORT_RUN'].map(name => [name, join(cwd, name)]),
   )
-  // Where this machine gets its packages.
+  // The settings with which this machine gets packages.
   const ofNpm = Object.entries(process.env).filter(([name]) =>
     /^npm_config_|^NODE_EXTRA_CA_CERTS$/i.test(name),
   )
@@ -264,7 +264,7 @@ function start([command, ...args]: string[], cwd: string, more: Record<string, s
   return { child, printed: () => printed }
 }
 
-/** The id of a delivery that failed since its repository was not there, and that can be redelivered since it is now. */
+/** Makes a delivery fail because its repository is missing, then adds the repository. @returns the delivery's id */
 async function failedDelivery(): Promise<string> {
   const repository = `acme/new-${github.requests.length}`
   const { body } = await send(relayUrl, { path: `/webhook/${repository}`, secret: port.clientSecret })

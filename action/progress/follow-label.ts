@@ -11,7 +11,7 @@ const LONGEST_NAME = 80
 /**
  * Shows the running step, or the label that steps write to `$PORT_RUN`, and updates links and outputs.
  *
- * @returns a function that polls `$PORT_RUN`, and a function that follows the steps until the job finishes
+ * @returns a function that polls `$PORT_RUN`, and a function that polls GitHub for the steps until the job finishes
  */
 export function followLabel(following: Following): {
   poll: () => Promise<void>
@@ -22,7 +22,7 @@ export function followLabel(following: Following): {
   /** The entries that steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
-  /** How much of `$PORT_LOG` was read for masks, in bytes. */
+  /** The offset up to which `$PORT_LOG` was searched for masks, in bytes. */
   let scanned = 0
   /** The update that Port currently shows. */
   let shown = JSON.stringify([step, own.links, own.outputs])
@@ -39,7 +39,7 @@ export function followLabel(following: Following): {
     if (error?.temporary && shown === state) shown = before
   }
 
-  // Each update replaces a node run's link.
+  // Includes the links each time, because each update replaces a node run's links.
   function updateOf(statusLabel: string): RunUpdate {
     return {
       statusLabel,
@@ -56,7 +56,7 @@ export function followLabel(following: Following): {
     await show()
   }
 
-  /** Reads masks from lines of `$PORT_LOG` that aren't sent yet: a step can mask a value and then write it to `$PORT_RUN`. */
+  /** Reads masks from unsent lines of `$PORT_LOG`, because a step can write a masked value to `$PORT_RUN`. */
   function addMasks(): void {
     if (sizeOf(job.files.log) < scanned) scanned = 0
     for (;;) {

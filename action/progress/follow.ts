@@ -11,12 +11,12 @@ import { type FollowedJob, type Following, isAlive, type ProgressFolder } from '
 
 /** How often the files that steps append to are polled. */
 const POLL_EVERY_MS = 2_000
-/** The longest pause that a service can request. A timer of more than 24 days would fire immediately. */
+/** The longest pause that a service can request. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Shows the running step in Port, and sends what steps append to their files, until `stopping` is aborted. A pending
- * request is finished first. Never throws: post sends what this function can't send.
+ * Shows the running step in Port, and sends the data that steps append to their files. When `stopping` is aborted, it
+ * finishes the pending request and returns. Never throws. Post sends the data that this function couldn't send.
  */
 export async function followJob(
   job: FollowedJob,
@@ -54,7 +54,7 @@ export async function followJob(
       await given.sleep(Math.max(POLL_EVERY_MS, pausedUntil - clock()))
       for (const poll of polls) {
         if (stopping.signal.aborted) return
-        // A file that can't be read or written now may work in a later poll. Otherwise, post reports the error.
+        // A later poll may succeed. Otherwise, post reports the error.
         await poll().catch(() => {})
       }
     }
@@ -62,8 +62,8 @@ export async function followJob(
 }
 
 /**
- * Polls `$PORT_ENTITIES` and sends new entities in order. A document is sent once it is complete: something follows
- * it, or the file hasn't changed since the last poll. The results go to Port's log.
+ * Polls `$PORT_ENTITIES` and sends new entities in order. A document is complete, and sent, if other text follows it
+ * or if the file hasn't grown since the last poll. Sends the results to Port's log.
  */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -83,7 +83,7 @@ function followEntities(following: Following): () => Promise<void> {
     size = sizeOf(file)
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
-    // A chunk smaller than the file can cut off its last document. A last line without a newline isn't complete.
+    // The last document is incomplete if the chunk ends before the file does, or if its last line has no newline.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -123,7 +123,7 @@ function followEntities(following: Following): () => Promise<void> {
   async function sendLines(): Promise<void> {
     const state = folder.entities()
     if (linesRefused || state.lines.length === 0 || clock() < following.pausedUntil()) return
-    // Saved before sending, so that no line appears twice if this process is killed while sending.
+    // Saved first, so that no line appears twice if this process is killed while sending.
     folder.setEntities({ ...state, lines: [] })
     const error = await send(() => run.log(state.lines))
     linesRefused = error?.kind === 'refused'
@@ -139,14 +139,14 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * Polls `$PORT_LOG` and sends new lines. Lines count as sent before the request starts, unless Port certainly didn't
- * accept them. If this process is killed while sending, or the response is lost, a line may be missing, but no line
- * appears twice. Post reports how many lines may be missing.
+ * Polls `$PORT_LOG` and sends new lines. Marks the lines as sent before the request starts, and removes the mark only
+ * if Port certainly didn't accept them. So if this process is killed while sending, or the response is lost, lines may
+ * be missing, but no line appears twice. Post reports how many lines may be missing.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.log
-  /** When lines were sent in the last minute. */
+  /** The times of the last minute's log requests, in ms since the epoch. */
   const requests: number[] = []
   let refused = false
   return async () => {
@@ -170,7 +170,7 @@ function followLog(following: Following): () => Promise<void> {
     }
     const lines = taken.lines.filter(({ text }) => text.trim() !== '')
     const { end } = found[count - 1]!
-    // Determined now, because the file may be rewritten while the request is pending.
+    // Read now, because a step may rewrite the file during the request.
     const markAt = keepMarks(file, before.offset, end)
     const after = markAt(end)
     folder.setSent({ ...after, lost: before.lost + lines.length })
@@ -181,7 +181,7 @@ function followLog(following: Following): () => Promise<void> {
       folder.setSent({ ...after, lost: 0 })
       return count < found.length
     }
-    // Post reports what Port rejects, and why.
+    // Post sends these lines again and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
     // If no line was sent, for example without a token, the notice about earlier lost lines wasn't sent either.
@@ -197,7 +197,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
 /**
- * Stops the progress reporter if post requests it, or if the job's temporary files or the runner are gone.
+ * Stops the progress reporter when post requests it, when the job's temporary files are gone, or when the runner exits.
  *
  * @param worker the process id of the runner's worker; 0 if unknown
  */
@@ -221,7 +221,7 @@ export function waitForStop(
   }
 }
 
-/** Some file systems don't support watching. Polling at the interval is enough then, but a little slower. */
+/** Returns null if the file system doesn't support watching. The interval's polls then detect changes, a bit later. */
 function openWatcher(path: string, poll: () => void): FSWatcher | null {
   try {
     return watch(path, poll).on('error', () => {})

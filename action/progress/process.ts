@@ -12,18 +12,18 @@ import type { Masks } from '../secrets/redact.ts'
  * Files that main, the progress reporter, and post share, in a folder next to the log file.
  *
  * - `pid`: the process id of the progress reporter while it runs
- * - `born`: when the progress reporter started, since another process may reuse its pid later
- * - `sent`: how much of the log file was sent to Port, and how many lines may be missing there
+ * - `born`: the progress reporter's start time, which detects another process that reuses the pid
+ * - `sent`: how much of the log file was sent to Port, and how many lines Port may be missing
  * - `entities`: how much of `$PORT_ENTITIES` was sent to Port
  * - `masks`: the values in `::add-mask::` lines
- * - `stop`: post requests the progress reporter to stop
+ * - `stop`: exists once post has requested the progress reporter to stop
  */
 export interface ProgressFolder {
   path: string
   open(pid: number): void
   /** The process id of the progress reporter; 0 after it has exited. */
   pid(): number
-  /** Whether `pid` is the running progress reporter; 'unknown' if the system doesn't show process start times. */
+  /** Whether the process `pid` is the progress reporter; 'unknown' if the system doesn't show process start times. */
   isItself(pid: number): boolean | 'unknown'
   done(): void
   sent(): Sent
@@ -41,7 +41,7 @@ export interface ProgressFolder {
 
 /** How much of the log file the progress reporter has sent. */
 interface Sent extends LogMark {
-  /** The number of lines before the mark that Port may be missing, without a line in Port that mentions the loss. */
+  /** The number of lines before the mark that Port may be missing. No line in Port mentions this loss yet. */
   lost: number
 }
 
@@ -97,7 +97,7 @@ export function progressFolder(logFile: string): ProgressFolder {
   }
 }
 
-/** The input that the progress reporter gets when it starts. */
+/** The progress reporter's input. */
 export interface FollowedJob {
   runId: string
   kind: 'action_run' | 'node_run'
@@ -114,9 +114,9 @@ export interface FollowedJob {
   /** The outputs of the jobs before this job. */
   needsOutputs: JsonObject
   files: JobFiles
-  /** Null if the author sets the label, because GitHub isn't polled then. */
+  /** Null if the author sets the label. The progress reporter then doesn't poll GitHub. */
   github: { token: string; checkRunId: string | null } | null
-  /** The process that exits when the job finishes; 0 if unknown, for example in a container. */
+  /** The id of the process that exits when the job finishes; 0 if unknown, for example in a container. */
   worker: number
 }
 
@@ -131,7 +131,7 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   stopping: AbortController
   /** When Port accepts the next request, in ms since the epoch. */
   pausedUntil(): number
-  /** Pauses reports until Port may accept them, or stops reporting if Port never will. */
+  /** Pauses reports after a temporary error. Stops reporting if Port will never accept a report. */
   failure(error: PortError): void
   /** Sends something to Port. Passes an error to `failure` and returns the error instead of throwing it. */
   send(operation: () => Promise<void>): Promise<PortError | null>
@@ -139,16 +139,16 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   soon(at: number): number
 }
 
-/** The process is mostly idle but runs as long as the job: these V8 flags trade speed for memory (145 MB without). */
+/** V8 flags that trade speed for memory (145 MB without them), because the process is mostly idle. */
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
  * Starts the progress reporter, which shows the running step and new log lines while the job runs. It keeps running
- * after main exits. Post stops it, and it exits with the job in any case.
+ * after main exits, until post stops it or the job finishes.
  *
- * It gets keys through standard input, because other processes can read its arguments, files, and environment
- * variables. It keeps RUNNER_TRACKING_ID, so that the runner can stop it with the job as a last resort. It leaves the
- * working directory, because Windows couldn't remove the directory otherwise.
+ * It reads keys from standard input, because other processes can read its arguments, files, and environment variables.
+ * It keeps RUNNER_TRACKING_ID, so that the runner can stop it with the job as a last resort. It doesn't run in the
+ * job's working directory, because Windows couldn't remove that directory otherwise.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)
@@ -162,7 +162,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
       Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
     ),
   })
-  // Without the progress reporter, only the live updates are missing.
+  // Ignored, because only the live updates are missing then.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify(job))
@@ -170,12 +170,12 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
   if (child.pid !== undefined) folder.open(child.pid)
 }
 
-/** A pending request takes at most 10 s. */
+/** How long to wait for the progress reporter's pending request, which takes at most 10 s. */
 const PATIENCE_MS = 12_000
-/** A killed process exits immediately, if it can be killed. */
+/** How long to wait for a killed process to exit. */
 const KILL_MS = 1_000
 
-/** What the progress reporter has sent when it stops. */
+/** The data that the progress reporter had sent when it stopped. */
 export interface Progress {
   log: Sent
   entities: EntitiesSent
@@ -183,10 +183,10 @@ export interface Progress {
 }
 
 /**
- * Stops the progress reporter after its pending requests. If it doesn't stop, it is killed, but only if the process
- * is certainly the progress reporter. Otherwise it keeps running, and Port rejects its late messages.
+ * Stops the progress reporter after its pending requests. If the process doesn't stop and is certainly the progress
+ * reporter, kills it. Otherwise the process keeps running, and Port rejects its late messages.
  *
- * @returns what the progress reporter has sent
+ * @returns how much the progress reporter has sent
  */
 export async function stopProgress(
   logFile: string,
@@ -224,8 +224,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * Returns when a process started, in a system-specific unit, to distinguish processes with the same pid. Null if the
- * process has exited, or without /proc.
+ * Returns a process's start time in a system-specific unit. The start time distinguishes processes with the same pid.
+ * Null if the process has exited, or if the system has no /proc.
  *
  * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html (field 22)
  */
@@ -240,8 +240,8 @@ export function birthOf(pid: number): string | null {
 }
 
 /**
- * Returns the process that exits when the job finishes, or 0 if unknown. In a container, main's parent isn't a runner
- * process, and the processes there stop with the container.
+ * Returns the id of the process that exits when the job finishes, or 0 if unknown. It is unknown in a container, where
+ * main's parent isn't a runner process. The progress reporter stops with the container instead.
  */
 export function findWorker(tempFolder: string): number {
   return tempFolder.startsWith('/__w/') ? 0 : process.ppid

@@ -10,8 +10,8 @@ import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
 /**
- * Explains why nothing will be reported, or returns null if something will. A warning is about a setting to change,
- * a notice about a deliberate choice.
+ * Explains why this job won't be reported to Port. Returns null if it will be reported. The level is `warning` if the
+ * user has to change a setting, and `info` if nothing is wrong.
  */
 export function whyNoReport(
   inputs: Inputs,
@@ -92,14 +92,14 @@ export function createReporter(
   return {
     late,
     prepare: () => client.authorize().catch(() => {}),
-    // Cached, because the same response contains the rest of the payload and shows who owns the run.
+    // Cached, because both the rest of the payload and the run's owner are read from this response.
     read: () => (reading ??= retry(() => run.read())),
     update(update) {
       const shown = redactUpdate(update, redact)
       return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
     async log(lines) {
-      // Without a token, no line is sent. That must not count as a lost response.
+      // Gets the token first, so that a failed token request doesn't count as a lost response.
       await retry(() => client.authorize())
       await sendLog(lines)
     },
@@ -145,8 +145,8 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { statusLabel, summary, link } = update
   return {
     ...update,
-    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Other links with a
-    // secret are dropped: a redacted link leads nowhere, and the relay may reject it.
+    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Any other link with a
+    // secret is dropped, because a redacted link leads nowhere and the relay may reject it.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),

@@ -53,9 +53,9 @@ type Waiting = {
 const MAX_MESSAGE = 210_000
 
 /**
- * Reports to Port through the relay. Exchanges an OIDC token from GitHub, issued for the relay's audience, for a report
- * token that lasts for the rest of the run. Reports made at the same time share a message. Messages are sent one at a
- * time. If a response is lost, the message is sent again with the same number, and the relay processes it only once.
+ * Reports to Port through the relay. Exchanges a GitHub OIDC token, issued for the relay's audience, for a report token
+ * that lasts for the rest of the run. Reports made at the same time share a message. Messages are sent one at a time.
+ * If a response is lost, the message is sent again with the same number, so that the relay processes it only once.
  * If the relay rejects an update with a conclusion, the update is sent again with fewer fields.
  *
  * @param options.finishing whether the job is finishing, so that the relay polls it immediately
@@ -69,7 +69,7 @@ export function createRelayReporter(
   const { url, delivery, complete, finishes } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
-  /** The outputs that the relay has, as JSON by name. It sends them to Port with each update. */
+  /** The outputs that the relay has, as JSON by name. The relay sends them to Port with each update. */
   const sent = new Map<string, string>()
   let { token, idToken } = given
   let starting: Promise<RelayStart> | null = null
@@ -102,7 +102,7 @@ export function createRelayReporter(
     core.setSecret(token)
   }
 
-  /** Uses the report token. If it has expired, for example after six hours, this run authenticates again. */
+  /** Runs a task with the report token. Authenticates again if the token has expired, for example after six hours. */
   async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
     const bearer = await reportToken()
     try {
@@ -180,8 +180,8 @@ export function createRelayReporter(
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // Retries the reports one by one, so that a rejected report doesn't block the others, and a full quota doesn't
-        // block a conclusion. A delivery that has just finished still accepts log lines.
+        // Retries the reports one by one, so that a rejected report doesn't block the others and a used-up quota
+        // doesn't block a conclusion. A delivery that has just finished still accepts log lines.
         const isRefused = error instanceof PortError && [400, 410, 413].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))

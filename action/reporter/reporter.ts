@@ -7,17 +7,17 @@ import type { Inputs } from '../runner/inputs.ts'
 import { help, type Runner, UntrustedCertificate, whyNoResponse } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
 
-/** Reports one run to Port, and retries. Every method throws PortError after its last attempt. */
+/** Reports one run to Port, with retries. Every method throws PortError after its last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   /** Sends lines in order, without duplicates. An error's `linesSent` includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
-  /** Starts preparing the first report. An error surfaces when that report is sent. */
+  /** Starts preparing the first report. If this fails, sending that report throws the error. */
   prepare(): Promise<void>
-  /** Creates or updates an entity, and links the entity to the run if the run is an action run. */
+  /** Creates or updates an entity, and links it to an action run (not to a node run). */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
   /** Deletes an entity, but not the entities that depend on it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
-  /** Whether the relay sends the entity to Port later. */
+  /** Whether entities go to the relay, which sends them to Port later. */
   isDeferred: boolean
   /** The Port token, for this job's other processes. Null if there is no token yet, or if the job uses the relay. */
   token(): Token | null
@@ -28,15 +28,15 @@ export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
 /** The maximum number of links that Port accepts for a node run. */
 const MOST_OF_NODE_RUN = 3
 
-/** The links of a Port run: first the workflow run's, then the links that steps wrote to `$PORT_RUN`. */
+/** The links of a Port run: the workflow run's link, followed by the links that steps wrote to `$PORT_RUN`. */
 export function linksOf(workflowRun: string, own: string[], kind: 'action_run' | 'node_run'): string[] {
   const links = [workflowRun, ...own.filter(link => link !== workflowRun)]
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
 /**
- * Returns the steps' outputs, and earlier jobs' outputs by job id, redacted. Outputs that don't fit are omitted, and
- * outputs whose names contain a secret.
+ * Returns the steps' outputs and, by job id, the earlier jobs' outputs. All are redacted. Omits outputs that don't fit,
+ * and outputs whose names contain a secret.
  */
 export function allOutputs(
   own: JsonObject,
@@ -62,8 +62,8 @@ export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): 
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request: the response was lost or is inconclusive. After a 503 or one of
- * these 4xx statuses, the request wasn't processed. Without a token, it wasn't sent.
+ * Whether the server may have processed the request, because the response was lost or is inconclusive. After a 503 or
+ * one of these 4xx statuses, the request wasn't processed. Without a token, the request wasn't sent.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
@@ -76,14 +76,14 @@ export function isUncertain(error: unknown): error is PortError {
 const TRIES = 5
 const FIRST_WAIT_MS = 1_000
 
-/** How much longer the final status can wait than everything before it. */
+/** The additional time, in ms, that attempts to send the final status can use. */
 export const FINAL_EXTRA_MS = 30_000
 
 /** Retries an operation that failed temporarily. Throws the last error. */
 export type Retry = <T>(
   operation: () => Promise<T>,
   options?: {
-    /** How much longer than other calls this call can wait. */
+    /** Additional time, in ms, for this call's retries. */
     extraMs?: number
     /** Whether to retry after this error. */
     again?: (error: PortError) => boolean
@@ -91,9 +91,9 @@ export type Retry = <T>(
 ) => Promise<T>
 
 /**
- * Retries temporary failures: five attempts, 1, 2, 4, and 8 s apart, or more if Port names a time. All calls share one
- * time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls wait only if
- * Port names a time.
+ * Retries temporary failures. Makes five attempts, 1, 2, 4, and 8 s apart, or later if Port requests a later time. All
+ * calls share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later
+ * calls wait only if Port requests a time.
  *
  * @see https://docs.port.io/api-reference/rate-limits
  */
@@ -212,7 +212,7 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** Describes a response from something between this machine and the relay. It says nothing about the report. */
+/** Describes a response that a proxy or gateway sent instead of the relay. The report may or may not have arrived. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
@@ -231,8 +231,8 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
 /**
- * Warns that a report failed, and why. A run that a user has finished, or that accepts no reports, isn't this job's
- * error. Any other failure prints a warning, and fails the job only if the author configured that.
+ * Prints why a report failed. Prints a notice if a user has finished the run, or if the run accepts no reports, because
+ * that isn't this job's error. Otherwise prints a warning, or an error with `fail-on-report-error`.
  *
  * @param options.again a message that names who retries, if a retry may help
  */
@@ -257,8 +257,8 @@ export function reportFailure(
 }
 
 /**
- * Prints why this job isn't reported to Port. Fails before any of the author's steps runs, unless the author wants the
- * job to continue and the job can continue.
+ * Prints why this job isn't reported to Port. Fails the job before the author's steps run, unless `on-duplicate` is
+ * `continue` and the payload is complete.
  *
  * @param lacks what the relay returns only to the first workflow run
  */
@@ -289,7 +289,7 @@ export function reportDuplicate(
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
-/** Values of the input `report`, ordered by how much of the result they report, least first. */
+/** Values of the input `report`. Each value reports more of the result than the value before it. */
 const STRENGTH = ['updates', 'workflow', 'job']
 
 /**

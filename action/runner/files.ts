@@ -22,8 +22,8 @@ export interface JobFiles {
 }
 
 /**
- * Next to the runner's own files, such as GITHUB_OUTPUT: the runner mounts that folder into the containers of jobs and
- * Docker actions, and translates the paths.
+ * Returns paths next to the runner's own files, such as GITHUB_OUTPUT. The runner mounts that folder into the
+ * containers of jobs and Docker actions, and translates the paths.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
  */
@@ -38,9 +38,9 @@ const CR = 0x0d
 const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
- * Splits a file that any program can append to into lines, each with the offset after it. Supports UTF-8, and UTF-16
- * as Windows PowerShell 5 writes it with `>>`. A file can mix the two, so each line is decoded separately. ANSI codes
- * and zero bytes are stripped.
+ * Splits a file into lines, each with the offset after it. Any program can append to the file: in UTF-8, or in UTF-16
+ * as Windows PowerShell 5 writes it with `>>`. A file can mix the two encodings, so each line is decoded separately.
+ * Strips ANSI codes and zero bytes.
  *
  * @param options.rest whether to include text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
@@ -71,8 +71,8 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
 }
 
 /**
- * Detects UTF-16 by a byte order mark or a two-byte newline, after a two-byte CR or mostly ASCII text. A lone zero byte
- * proves nothing, because any program can print it. Nor does an LF: it is half of a UTF-16 character such as U+4E0A.
+ * Detects UTF-16 by a byte order mark, or by a two-byte newline after a two-byte CR or mostly ASCII text. A lone zero
+ * byte or LF proves nothing: any program can print a zero byte, and an LF can be half of a character such as U+4E0A.
  *
  * @param end the offset of the next UTF-16 newline, whatever precedes it; -1 if there is none
  */
@@ -124,8 +124,8 @@ export interface FileLine {
 export const PIECE = 1_000_000
 
 /**
- * Reads the complete lines from byte `offset` on, one chunk at most. A line that is still being written is left for
- * later. A line that started before the offset is returned as an empty text.
+ * Reads the complete lines from byte `offset` on, one chunk at most. Omits a last line that is still being written.
+ * Returns an empty text for a line that started before the offset.
  *
  * @throws Error if the file can't be read, or isn't a regular file
  */
@@ -148,7 +148,7 @@ export function markAt(path: string, offset: number): LogMark {
   return keepMarks(path, offset, offset)(offset)
 }
 
-/** Keeps the marks for a part of the file in its current state, in case the file changes before a mark is needed. */
+/** Reads a part of the file now, so that marks in that part are still available if the file changes later. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -168,14 +168,14 @@ export function nextMark(path: string, sent: LogMark): LogMark {
 export function sizeOf(path: string): number {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
-  // Reading another file type might never end, or block forever. A symbolic link would send another file to Port.
+  // Reading a pipe or device could block forever. A symbolic link would send another file to Port.
   if (!found.isFile()) throw new Error(`${path} is no longer a file`)
   return found.size
 }
 
 /**
  * @param options.rest whether to include text after the last newline as a line
- * @param options.most the full chunk size in bytes; a full chunk without a newline is part of a line that is too long
+ * @param options.most the chunk size in bytes; a full chunk without a newline is part of a line that is too long
  */
 export function readPiece(
   path: string,
@@ -206,7 +206,7 @@ export function firstLine(path: string, from: number, bytes: Buffer): number {
   return bytes[start] === 0 ? start + 1 : start
 }
 
-/** How many lines end before this byte. */
+/** Returns the number of lines that end before this byte. */
 export function linesBefore(path: string, offset: number): number {
   let lines = 0
   for (let at = 0; at < offset; at += PIECE) {
@@ -216,11 +216,11 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Opens the file without waiting for a pipe. Fails on a symbolic link, except on Windows, which can't detect one. */
+/** Opens the file, without blocking on a pipe. Fails for a symbolic link, except on Windows, which lacks that flag. */
 export const openFile = (path: string): number =>
   openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
 
-/** Returns fewer bytes at the end of the file. */
+/** Reads up to `length` bytes. Returns fewer bytes at the end of the file. */
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   const file = openFile(path)

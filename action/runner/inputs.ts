@@ -14,7 +14,7 @@ export interface Inputs {
   portClientId: string
   portClientSecret: string
   portApiUrl: string
-  /** The only relay that a payload can name. If empty, any relay is allowed. */
+  /** The only relay that the payload can name. If empty, the payload can name any relay. */
   relayUrl: string
   /** A PEM key, for secret inputs that Port's client encrypted. */
   privateKey: string
@@ -129,16 +129,16 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
-/** No job sets variables with these names for its own use, but `INPUT_STATUS` in a job's `env:` is possible. */
+/** Names that identify a foreign input with certainty. An author could set `INPUT_STATUS` in `env:` for another use. */
 const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
 
-/** The runner passes on inputs that action.yml doesn't declare. Its warning doesn't name the replacement. */
+/** Finds inputs that action.yml doesn't declare. The runner passes them on with a warning that names no replacement. */
 const findForeign = (env: Runner['env']): string[] =>
   Object.entries(UNMISTAKABLE.some(name => env[`INPUT_${name.toUpperCase()}`] !== undefined) ? FOREIGN : {})
     .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)
     .map(([name, use]) => `${name} isn't an input of this action: ${use}.`)
 
-/** Any other value, such as one job's outputs or result, would hide failed jobs. */
+/** Whether the value has the shape of `needs`. Another value, such as one job's result, would hide failed jobs. */
 function areJobs(needs: JsonObject): boolean {
   return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 }

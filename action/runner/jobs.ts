@@ -8,12 +8,12 @@ export interface ListedStep {
   name: string
   status: string
   conclusion: string | null
-  /** ms since the epoch; NaN if GitHub names no time, for example because the step hasn't started. */
+  /** ms since the epoch; NaN if GitHub returns no time, for example because the step hasn't started. */
   startedAt: number
   completedAt: number
   /** Whether the author wrote this step. False for steps of the runner or this action, and for any `pre` or `post`. */
   authors: boolean
-  /** Whether this is this action's own step. A step that the author has named isn't recognized. */
+  /** Whether the step runs this action. Only the default name is recognized, not a name that the author chose. */
   own: boolean
 }
 
@@ -32,7 +32,7 @@ export interface ListedJob {
 class GitHubError extends Error {
   /** Whether the token lacks a permission, so that a retry can't help. */
   readonly forbidden: boolean
-  /** When GitHub accepts the next request, in ms since the epoch; null if GitHub named no time. */
+  /** When GitHub accepts the next request, in ms since the epoch; null if GitHub returned no time. */
   readonly retryAt: number | null
   constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
     super(message, { cause: more.cause })
@@ -44,10 +44,10 @@ class GitHubError extends Error {
 /** GitHub's rate limits reset hourly. */
 const LIMIT_MS = 3_600_000
 
-/** Whether the token has no access to the steps. */
+/** Whether the error shows that the token can't read the job's steps. */
 export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** When GitHub accepts the next request, in ms since the epoch; null if GitHub named no time. */
+/** When GitHub accepts the next request, in ms since the epoch; null if GitHub returned no time. */
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
@@ -59,9 +59,8 @@ const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
 
 /**
- * Requests this job and its steps, in order, from GitHub, through the runner's proxy. Resolves to null if GitHub
- * doesn't list the job. Requests carry the ETag of the previous response, because a 304 doesn't count against the
- * token's rate limit.
+ * Gets this job from GitHub, with its steps in order. Uses the runner's proxy. Resolves to null if GitHub doesn't list
+ * the job. Each request has the previous response's ETag, because a 304 doesn't count against the token's rate limit.
  *
  * @throws Error with a message for users
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
@@ -225,12 +224,12 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
 }
 
 const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize containers', 'Stop containers']
-/** Steps that can follow "Set up job": a self-hosted runner's hook, and preparing images of Docker actions. */
+/** Steps that can follow "Set up job": a self-hosted runner's hook, and steps that prepare Docker actions' images. */
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. Authors can also name steps "Migrate" and "Post Migrate". But the runner's
- * `pre` steps come first, and its `post` steps after a gap in the numbers, because it reserves one number per step.
+ * Detects the steps that the runner added. Checks their position too, since an author can name a step "Post Migrate":
+ * `pre` steps come first. `post` steps follow a gap in the step numbers, because the runner reserves one per step.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)
@@ -254,8 +253,8 @@ function markRunners(steps: JsonObject[]): boolean[] {
 const LONGEST = 100
 
 /**
- * The name of a job as GitHub's pages show it: `deploy (linux, 22)`. Doesn't cover jobs with a custom name, or values
- * that `include` has added to a matrix job.
+ * Returns a job's default name on GitHub's pages: `deploy (linux, 22)`. Doesn't support custom names, or values that
+ * `include` added to a matrix job.
  *
  * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs
  */

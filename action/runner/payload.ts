@@ -7,8 +7,8 @@ import type { Inputs } from './inputs.ts'
 import { help, type RelayAccess, type Runner } from './runner.ts'
 
 /**
- * Reads the payload from the input `payload`, or else from the event: from `client_payload` of a `repository_dispatch`,
- * or from the input `port` of a `workflow_dispatch`. Returns null if `port` is empty: a user started the workflow.
+ * Reads the payload from the input `payload`. If that is empty, reads a `repository_dispatch`'s `client_payload`, or a
+ * `workflow_dispatch`'s input `port`. Returns null if `port` is empty, because a user started the workflow on GitHub.
  *
  * @throws Error with a message that names the expected event
  */
@@ -79,8 +79,8 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Restores the items that didn't fit in GitHub's payload from the Port run: from the body that Port rendered, or else
- * from the run's properties. Except for the order of its keys, the result is what the relay would send without a limit.
+ * Restores the items that didn't fit in GitHub's payload. Reads them from the Port run: from the body that Port
+ * rendered, or else from the run's properties. The result differs from the complete payload only in its key order.
  *
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings
@@ -172,7 +172,7 @@ function parse(body: Json): Json {
 }
 
 /**
- * Returns null if the relay accepts no reports, or if the job can't get OIDC tokens.
+ * Returns the connection to the relay. Null if the relay accepts no reports, or if the job can't get OIDC tokens.
  *
  * @throws Error with a message if the payload and the author name different relays
  */

@@ -87,8 +87,8 @@ function pathWithin(workspace: string | undefined, folder: string): string {
 }
 
 /**
- * The time in whole ms since the epoch, as the start time plus the elapsed time. It advances evenly even if the
- * system clock is changed, for example after a machine wakes up.
+ * Returns the time in whole ms since the epoch: the process's start time plus the elapsed time. So changes of the
+ * system clock, for example after a machine wakes up, don't affect it.
  */
 export const clock = (): number => Math.round(performance.timeOrigin + performance.now())
 
@@ -113,10 +113,10 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * The link at the end of a message that a user has to act on. It points to the documentation of the release in use,
- * which is in the same repository if the action is used by path. On Enterprise Server, the runner doesn't show whether
- * the action came from that server or from github.com (GitHub Connect), because a copy made by actions-sync has the
- * same name.
+ * Returns the link that ends a message that a user has to act on. The link points to the documentation of the release
+ * in use. If `uses` is a path, the documentation is in the same repository. On Enterprise Server, the runner doesn't
+ * show whether the action came from that server or from github.com (GitHub Connect), because a copy made by
+ * actions-sync has the same name.
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env
@@ -163,7 +163,7 @@ export interface RelayAccess {
   delivery: string
   /** Whether to request the items that didn't fit the payload from the relay. */
   complete: boolean
-  /** Whether the final status reaches Port only through the relay. */
+  /** Whether only the relay can send the final status to Port. */
   finishes: boolean
   /** The runner's endpoint for OIDC tokens; null if there is none, or if no OIDC token is needed anymore. */
   idToken: { url: string; requestToken: string } | null
@@ -171,7 +171,7 @@ export interface RelayAccess {
   token: string | null
 }
 
-/** The state that main saves for post. */
+/** The data that main saves for post. */
 export interface State {
   runId: string
   kind: 'action_run' | 'node_run'
@@ -182,7 +182,7 @@ export interface State {
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean
-  /** How final the failure is that made main stop reporting. If `doubtful`, post queries Port once more. */
+  /** The outlook of the failure after which main stopped reporting. If `doubtful`, post queries Port once more. */
   outlook?: 'doubtful' | 'lost'
   /** The names of the secret inputs that main decrypted for the job. */
   decrypted?: string[]
@@ -198,7 +198,7 @@ export interface State {
 
 const NAME = 'report'
 
-/** @param state null if post has nothing to do; the last saved state counts */
+/** Replaces any state that was saved before. @param state null if post has nothing to do */
 export function saveState(core: Runner['core'], state: State | null): void {
   core.saveState(NAME, JSON.stringify(state))
 }
@@ -223,7 +223,7 @@ class ResponseHeaders {
   }
 }
 
-/** The certificate isn't signed by an authority that this machine trusts. A retry can't help. */
+/** Thrown if the server's certificate isn't signed by an authority that this machine trusts. A retry can't help. */
 export class UntrustedCertificate extends Error {}
 
 /** @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */

@@ -5,8 +5,8 @@ import type { Runner } from '../runner/runner.ts'
 export type Redact = (text: string) => string
 
 /**
- * Redacts secrets in data for Port, as the runner does in its log, because a step can write anything to `$PORT_LOG`.
- * Redacts each whole secret and its parts, in every encoding. Overlapping matches become one `***`.
+ * Returns a function that redacts secrets in texts for Port, because a step can write anything to `$PORT_LOG`. As in
+ * the runner's log, it redacts whole secrets and their parts, in every encoding. Overlapping matches become one `***`.
  */
 export function createRedact(secrets: readonly string[]): Redact {
   const texts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
@@ -29,7 +29,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   }
 }
 
-/** Redacts names, texts, numbers, and booleans. The result is valid JSON. */
+/** Redacts every key, text, number, and boolean that contains a secret. The result is valid JSON. */
 export function redactJson(value: Json, redact: Redact): Json {
   if (Array.isArray(value)) return value.map(each => redactJson(each, redact))
   if (isObject(value))
@@ -48,8 +48,8 @@ interface Range {
 }
 
 /**
- * Finds all matches of many patterns in one pass with an Aho-Corasick automaton. A regular expression is equally fast,
- * but fails if one secret has 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
+ * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. A regular expression would be as
+ * fast, but fails for a secret of 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
  *
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
@@ -132,11 +132,10 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines and, if it is JSON, each string and number in it.
+ * Returns everything to mask for one secret: its lines and, if the secret is JSON, each string and number in it.
  *
- * Doesn't include a multiline text as a whole, because the runner masks each line of a mask, even a line with only a
- * bracket. For the same reason, the runner doesn't mask the Base64 of a multiline text, so that encoding is
- * returned as well.
+ * Omits a multiline text as a whole, because the runner would mask each of its lines, even a line with only a bracket.
+ * The runner also doesn't mask the Base64 of a whole multiline text, so the result includes that Base64.
  *
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
@@ -146,12 +145,12 @@ export function maskParts(secret: string): string[] {
   const inside = valuesIn(secret)
   const encoded = [secret, ...inside].filter(text => linesOf(text).length > 1).flatMap(encode)
   const long = [...whole, ...inside.flatMap(linesOf)].filter(isLong)
-  // A secret with only short lines is still masked, except for brackets and the like.
+  // If all lines are short, the lines with a letter or digit are masked.
   const short = whole.length === 1 ? whole : long.length > 0 ? [] : whole.filter(hasWord)
   return [...new Set([...short, ...long, ...encoded])]
 }
 
-/** The encodings that don't depend on the text that follows. */
+/** Returns the Base64 forms that don't depend on the text that follows. */
 function encode(text: string): string[] {
   const forms = base64Forms(text.trim())
   return forms.filter(form => !forms.some(other => other !== form && form.startsWith(other)))
@@ -165,7 +164,7 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** The strings and numbers in JSON. Numbers are returned as written and as a program may print them. */
+/** Returns the strings and numbers in JSON. Returns each number as written, and as JavaScript prints it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
   const keep = (_: string, value: unknown) => {
@@ -177,7 +176,7 @@ function valuesIn(text: string): string[] {
   } catch {
     return []
   }
-  // Numbers as written, because parsing can lose digits.
+  // Parsing can lose digits.
   const numbers = outsideStrings(text).match(/-?\d[\d.eE+-]*/g) ?? []
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
@@ -259,8 +258,8 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 const SHORTEST_BASE64 = 4
 
 /**
- * Returns the Base64 forms of a text. There are three, since preceding bytes (`base64(user:password)`) shift the text.
- * The last digit depends on the bytes that follow, so each form is returned with and without it.
+ * Returns the Base64 forms of a text. There are three, because preceding bytes (`base64(user:password)`) shift the
+ * text. The last digit depends on the bytes that follow, so each form is returned with and without that digit.
  */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
@@ -280,7 +279,7 @@ export interface Masks {
   add(secrets: readonly string[]): void
 }
 
-/** If the values are longer in total, everything is hidden, because searching for them takes too much memory. */
+/** If the values' total length exceeds this limit, all text is hidden: searching for them would use too much memory. */
 const MOST_CHARACTERS = 1_000_000
 
 export function createMasks(secrets: readonly string[] = []): Masks {
@@ -305,7 +304,7 @@ export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[])
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-/** The job's own keys and tokens, which `env >> "$PORT_LOG"` would leak to Port, and the input `mask`. */
+/** The values of the input `mask`, and the job's own keys and tokens, which `env >> "$PORT_LOG"` would leak to Port. */
 export function jobCredentials(
   inputs: Inputs,
   env: Runner['env'],

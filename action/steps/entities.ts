@@ -24,8 +24,8 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 const MOST_CHARACTERS = 1_000_000
 
 /**
- * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. Validates all entities before any is sent,
- * so the result contains either entities or errors.
+ * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. If any entity is invalid, returns only
+ * errors, so that none of the document's entities is sent.
  *
  * @param line the line number where the document starts
  */
@@ -72,7 +72,7 @@ async function readDocument(text: string, line: number): Promise<Entities> {
   }
 }
 
-/** @param as `written`: returns numbers and similar values as written */
+/** @param as `written` returns numbers and similar values as the author wrote them */
 async function parse(text: string, as: 'values' | 'written'): Promise<Json | Error> {
   try {
     return JSON.parse(text, as === 'written' ? toSource : undefined)
@@ -104,7 +104,7 @@ function toSource(_: string, value: Json, { source }: { source?: string } = {}):
   return source
 }
 
-/** Lists possible entities, without null fields, because null marks inputs that weren't sent. */
+/** Returns the entities to validate, without null fields: an input that Port didn't send is null. */
 function listOf(given: Json): Json[] | null {
   const list = isObject(given) ? [given] : given
   if (!Array.isArray(list)) return null
@@ -117,7 +117,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** Restores names as written: `identifier: 1.10` is text, not a number. */
+/** Restores names as the author wrote them: the identifier in `identifier: 1.10` is the text `1.10`, not a number. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -178,7 +178,7 @@ const isTeam = (team: Json): boolean =>
 const isRelation = (value: Json): boolean =>
   value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
 
-/** YAML allows values and numbers that JSON can't represent, and that would reach Port changed. */
+/** Finds YAML values and numbers that JSON can't represent, because Port would receive different values. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
     // Some larger integers are still exact, such as 2 to the power of 54 or 1700000000000000000.
@@ -199,21 +199,21 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
   )
 }
 
-/** A part of `$PORT_ENTITIES` that is parsed separately. */
+/** A document in `$PORT_ENTITIES`. Each document is parsed separately. */
 export interface EntityDocument {
   text: string
   /** The number of the first line, counted from 1. */
   line: number
   /** The offset of the byte after the document. */
   end: number
-  /** Whether the text after the document shows that it is complete. If not, steps may still write to it. */
+  /** Whether the text after the document shows that the document is complete. If not, steps may still be writing it. */
   closed: boolean
 }
 
 /**
- * Splits what steps have appended to `$PORT_ENTITIES`. A document ends at `---`, at the end of a JSON value or flow
- * collection that started with its line (`{…}`, `[…]`), or at a line that can't belong to the document: a duplicate
- * key, or a key after a list. So steps can append documents with or without `---` between them.
+ * Splits the text of `$PORT_ENTITIES` into documents. A document ends at `---`, at the end of a JSON value or flow
+ * collection (`{…}`, `[…]`) that a line started with, or before a line that can't belong to the document: a
+ * duplicate key, or a key after a list. So steps can append documents with or without `---` between them.
  *
  * @param lines complete lines only
  * @param options.settled whether to return the last document too, although nothing follows it

@@ -14,7 +14,7 @@ export interface RunFile {
   conclusion: Conclusion | null
   /** Maps names to text, or to the JSON value that was written. */
   outputs: JsonObject
-  /** The invalid entries. The other entries are used. */
+  /** The invalid entries. All valid entries are used. */
   problems: Mistake[]
 }
 
@@ -29,12 +29,12 @@ const CONCLUSIONS: Record<string, Conclusion> = {
 const MOST_LINKS = 9
 /** How many invalid entries are described. */
 const MOST_PROBLEMS = 100
-/** Size limits: the first if the file is read once, the second if it is read every two seconds. */
+/** Size limits in bytes: `final` if the file is read once, `running` if the file is read every two seconds. */
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
  * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
- * `DELIMITER`. Reads complete lines only, so that an entry that is still being written is left for later.
+ * `DELIMITER`. Reads only complete lines, because a step may still be writing the last line.
  *
  * @param options.final whether no more text will be written
  * @throws Error if the file can't be read, or isn't a regular file
@@ -105,7 +105,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   return { ...file, outputs: Object.fromEntries(outputs) }
 }
 
-/** Ignores case, as for conclusions, but keeps the case of output names. */
+/** Returns an entry's name in lower case, except that an output's name keeps its case. */
 function nameOf(text: string): string {
   const name = text.trim()
   return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()

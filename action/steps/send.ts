@@ -14,7 +14,7 @@ export interface EntityResult {
   error: PortError | null
 }
 
-/** Upserts or deletes one entity in Port. Both operations can be repeated safely after a lost response. */
+/** Upserts or deletes one entity in Port. Both operations are safe to repeat after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
@@ -49,8 +49,8 @@ export async function sendEntity(
 }
 
 /**
- * Sends entities one at a time, since an entity can relate to earlier entities. If Port is unreachable or time is up,
- * the rest are skipped, because the final status is waiting.
+ * Sends entities one at a time, because an entity can relate to earlier entities. If Port is unreachable or the time is
+ * up, skips the remaining entities so that the final status can be sent.
  *
  * @returns the results as log lines, and a message for each failure
  */
@@ -78,12 +78,12 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines one at a time, because Port shows lines in order of arrival. A batch whose response was lost
- * isn't sent again, so that no line appears twice. Instead, a line says that some lines may be missing. If Port rejects
- * a batch, it is dropped, and the next batch is tried. Once the run's quota is used up, no more batches are sent.
+ * Sends batches of lines one at a time, because Port shows lines in order of arrival. If a response is lost, its batch
+ * isn't sent again, so that no line appears twice. Instead, a line states that some lines may be missing. If Port
+ * rejects a batch, continues with the next batch. Stops when the run's quota is used up.
  *
- * Throws the error of the first failed batch. `linesSent` counts the lines that Port has or may have. They aren't
- * sent again. `linesLost` counts the lines that may be missing without a line in Port that mentions the loss.
+ * Throws the first failed batch's error. `linesSent` counts the lines that Port has or may have; the caller must not
+ * send them again. `linesLost` counts the lines that may be missing and whose loss no line in Port mentions.
  *
  * @param send sends one batch
  * @param late whether the time is up; the first batch is sent in any case
@@ -92,7 +92,7 @@ export function createLogSender(
   send: (batch: LogLine[]) => Promise<void>,
   late: () => boolean,
 ): (lines: readonly LogLine[]) => Promise<void> {
-  /** The number of lines that may be missing without a line in Port that mentions the loss. */
+  /** The number of lines that may be missing and whose loss no line in Port mentions. */
   let lost = 0
 
   return async lines => {

@@ -11,11 +11,11 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** Port doesn't document how to read a node run, so a node run's status is `unknown`. */
+  /** Reads the state. A node run's status can be `unknown`, because Port doesn't document how to read node runs. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields and keeps the others. Every call must include a node run's link and external run id,
-   * because Port doesn't keep these. If Port rejects a field other than the conclusion, the run finishes without it.
+   * Replaces the given fields. Port keeps all others, except for a node run's link and external run id. Every call must
+   * include these two. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
@@ -29,7 +29,7 @@ export type Fetch = (
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
 export interface PortClientOptions {
-  /** Whether to try to read node runs. Port doesn't document how. */
+  /** Whether to try to read node runs, although Port doesn't document how. */
   readNodeRuns?: boolean
   apiUrl: string
   clientId: string
@@ -52,7 +52,7 @@ export interface PortClientOptions {
 
 export interface PortClient {
   run(id: string): PortRun
-  /** When the rate-limit pause ends, in ms since the epoch. Until then, every call throws without sending a request. */
+  /** The end of the rate-limit pause, in ms since the epoch. Until then, every call throws and sends no request. */
   pausedUntil(): number
   /** Gets a token. This shows whether the credentials are valid. */
   authorize(): Promise<void>
@@ -63,7 +63,7 @@ export interface PortClient {
   /**
    * Creates the entity, or updates the given properties and relations.
    *
-   * @param runId an action run in progress that the entity is linked to
+   * @param runId an action run in progress to link the entity to
    */
   upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
   /** Deletes only this entity. Port rejects the request if another entity requires it. */
@@ -239,13 +239,13 @@ export function createPortClient(options: PortClientOptions): PortClient {
       try {
         await call('POST', tied, null, entity)
       } catch (error) {
-        // Only linking failed: Port can't link an entity to a finished run. The entity itself can still be sent.
+        // Port can't link an entity to a finished run. The entity can still be sent without the link.
         if (!(error instanceof PortError && error.kind === 'finished')) throw error
         await call('POST', path, null, entity)
       }
     },
     async deleteEntity(blueprint, identifier) {
-      // A name of dots would change the path. An empty identifier would address all entities of the blueprint.
+      // `.` and `..` would change the path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
         throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
       }

@@ -5,7 +5,7 @@ import { isObject } from '../types.ts'
  * - `finished`: the run has already finished
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
  * - `unknown_run`: Port has no such run in this region and organization
- * - `credentials`: Port rejects the current token and a new token, or issues no token
+ * - `credentials`: Port issues no token, or rejects even a new token
  * - `later`: too many requests; see `retryAt`
  * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port, such as a
  *   page or JSON from a proxy or gateway
@@ -31,7 +31,7 @@ export class PortError extends Error {
   ofToken = false
   /** For `log` calls: how many lines Port accepted before this error. */
   linesSent = 0
-  /** For `log` calls: how many lines may be missing, without a line in Port that mentions the loss. */
+  /** For `log` calls: how many lines may be missing and whose loss no line in Port mentions. */
   linesLost = 0
 
   constructor(
@@ -179,8 +179,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * Returns the base URL that a redirect points to. A client that followed it would lose the method or pass the secret
- * to another host. Null if the redirect points to something else, such as a proxy's page.
+ * Returns the base URL that a redirect points to. Null if the redirect points elsewhere, such as to a proxy's page.
+ * Redirects aren't followed, because that could change the method or send the secret to another host.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -213,7 +213,7 @@ export function wasNotSent(error: unknown): boolean {
   return errorChain(error).some(({ code, syscall }) => NOT_SENT.test(String(code)) || syscall === 'connect')
 }
 
-/** Describes a network failure by its innermost code, such as ECONNRESET, or its message, never by header or body. */
+/** Describes a network failure by its innermost code, such as ECONNRESET, or message. Never quotes header or body. */
 export function describeNetworkError(error: unknown): string {
   const errors = errorChain(error)
   const code = errors.findLast(each => typeof each.code === 'string')?.code
@@ -240,8 +240,8 @@ const SOONEST_MS = 1_000
 const NUMBER = /^\d+(\.\d+)?$/
 
 /**
- * When a server that limited a request accepts the next one, in ms since the epoch: `Retry-After` (seconds or a date),
- * else `x-ratelimit-reset` (epoch s or ms, or a delta if below 1e9) unless requests remain. Null for past times.
+ * Returns when a rate-limiting server accepts the next request, in ms since the epoch, or null if that isn't in the
+ * future. Reads `Retry-After` (s or a date), or else `x-ratelimit-reset` (epoch s or ms, delta in s) at 0 remaining.
  *
  * @param longestMs the maximum delay in ms; the minimum is one second
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
@@ -273,19 +273,19 @@ function resetTime(reset: string | null, now: number): number {
   return value < 1e11 ? value * 1000 : value
 }
 
-/** If Port names no time: the first pause, which doubles each time, and the longest pause. */
+/** The first and the longest pause if Port's response has no time. The pause doubles with each rejection. */
 const FIRST_MS = 1_000
 const LONGEST_MS = 32_000
 
-/** The period in which Port accepts no requests. Port limits organizations, so a client pauses all of its requests. */
+/** The period in which Port accepts no requests. Port limits whole organizations, so a client pauses all requests. */
 export interface RateLimitPause {
   /** ms since the epoch; 0 before the first pause */
   until(): number
   /** @throws PortError while requests are paused */
   check(what: string): void
-  /** Ends the pause because Port accepts requests again. */
+  /** Resets the next pause to its first length, because Port accepts requests again. */
   accepted(): void
-  /** @param retryAt the time that Port named, in ms since the epoch */
+  /** @param retryAt the time in Port's response, in ms since the epoch */
   limited(retryAt: number | null): void
 }
 

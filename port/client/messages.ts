@@ -3,10 +3,9 @@ import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update. A conclusion finishes the run even if Port rejects a link, label, or summary: the update is sent
- * again with fewer fields, and finally with only the conclusion, so that the run doesn't stay in progress forever.
- * This applies to any server's response, since a gateway can also reject a body for its content. A label or summary
- * that is too long is cut.
+ * Sends an update. If Port or a gateway rejects an update with a conclusion because of its content, such as a link,
+ * label, or summary, the update is sent again with fewer fields. The last attempt has only the conclusion, so that the
+ * run doesn't stay in progress forever. Cuts a label or summary that is too long.
  *
  * @throws PortError
  */
@@ -90,9 +89,9 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. It has no label and no summary, so they are in `output`,
- * which later nodes of the Port workflow can read. The steps' outputs take precedence. Because Port replaces `output`
- * with each call, a conclusion must include the outputs, the link, and the external run id again.
+ * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no label or summary, so `output` contains
+ * both. Later nodes of the Port workflow can read `output`. The steps' outputs take precedence. Port replaces `output`
+ * with each call, so a conclusion must include the outputs, the link, and the external run id again.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -115,10 +114,10 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** Longer lines are cut, because Port doesn't show them well and a single line could fill a request. */
+/** Lines are cut at this length, because Port shows longer lines badly, and one line could fill a request. */
 const MAX_LINE = 8_000
 
-/** Port accepts bodies up to 1 MiB (then 413). This limit is much smaller, so that browsers can show the log. */
+/** Much less than the 1 MiB that Port accepts (413 above that), so that browsers can show the log. */
 const MAX_BATCH_BYTES = 200_000
 
 /** Groups lines, in order, into batches that fit in one request each. Long lines are cut and marked. */
@@ -151,7 +150,7 @@ const STATUS: Record<string, RunState['status']> = {
   DECLINED: 'cancelled',
 }
 
-/** The state of a run whose state Port provides no endpoint for. */
+/** The state of a run that can't be read, because Port provides no endpoint for it. */
 export const UNREAD: RunState = {
   status: 'unknown',
   finished: false,

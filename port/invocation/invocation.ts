@@ -14,8 +14,8 @@ import {
 
 /**
  * Reads an invocation from any JSON body that Port can send: full context, legacy, the UI's default, flat, automation,
- * change log, workflow node, or an unknown shape. No key is lost: a key that isn't part of the shape becomes an input,
- * unless the form has an input with that name. A body from Port's agent is first restored to the author's body.
+ * change log, workflow node, or an unknown shape. A key that isn't part of the shape becomes an input, unless the form
+ * has an input with that name. If Port's agent sent the body, the author's body is restored first.
  *
  * @param sent the parsed body; arrays and scalars become a single input named `body`
  * @param runIdHeader the unsigned `RUN_ID` header, which is trusted least
@@ -42,10 +42,10 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the id of the invoked run. Searches the places that Port and authors use, in order of trust: Port's own
- * context first, because the default body spreads inputs, and inputs can have the same name as any other key.
- * Doesn't search deeper: an automation on run events contains the ids of *other* runs in `event` and `diff`, and a
- * change log's `context` also contains one, unless Port's agent replaced it.
+ * Returns the invoked run's id. Searches the places that Port and authors use, in order of trust. Port's own context
+ * comes first, because the default body spreads inputs, and an input can have any key's name. Doesn't search other
+ * places, because they can contain the ids of *other* runs: `event` and `diff` of an automation on run events, and the
+ * `context` of a change log, unless Port's agent replaced that context.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = isChangeLog(body) && unwrapAgent(body) === body
@@ -76,7 +76,7 @@ function forWorkflow(
   for (const fields of inputs) {
     for (const name of fields.keys()) {
       const form = entered.findLast(each => each.has(name))
-      // Users don't know the id of the run that the form will start.
+      // A user can't have entered the id of the run, because the form starts that run.
       if (form && (runId === null || form.get(name) !== runId)) continue
       if (form || own.some(each => each.has(name))) notEntered.add(name)
       else inside.add(name)
@@ -102,10 +102,10 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 
 /**
- * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }` without other keys. An
- * empty object, or an object with other keys, is one of the author's inputs. `null` and `""` mean "not set". Strings
- * are passed on unchanged and validated later. `fault` names a value that isn't a string, so that an invalid target
- * is never treated as a missing target.
+ * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }`. If `github` is empty or
+ * has other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
+ * validated later. `fault` names a value that isn't a string, so that an invalid target is never treated as a missing
+ * target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null

@@ -20,7 +20,7 @@ import {
   without,
 } from './values.ts'
 
-/** The parts of an invocation that don't identify its run or target. */
+/** The data of an invocation, without its run and target. */
 export interface Asked
   extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
   /** The inputs in order of precedence: later inputs win. */
@@ -31,7 +31,7 @@ export interface Asked
   own: Fields[]
 }
 
-/** The parts that a shape defines, and the other keys of the body (`rest`). The author added those keys. */
+/** The data that a shape defines, and the body's other keys (`rest`), which the author added. */
 type ShapeRead = Partial<Asked> & { inputs: Fields[]; rest: Fields }
 
 const LEGACY: Known = {
@@ -48,7 +48,7 @@ const PAYLOAD: Known = {
   properties: isObjectOrNull,
   censoredProperties: value => value === null || Array.isArray(value),
 }
-/** The `context` that identifies a run, here and in a Port workflow's node. */
+/** The fields of a `context` that identifies a run, in a legacy body and in a Port workflow's node. */
 const RUN_CONTEXT: Known = {
   runId: isAny,
   nodeRunId: isAny,
@@ -81,7 +81,7 @@ function readLegacy(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** A Port workflow's node also has `context` and `payload`, but its entire payload belongs to the author. */
+/** Excludes a Port workflow's node. It also has `context` and `payload`, but its payload has only the author's keys. */
 function isLegacy(body: JsonObject): boolean {
   const { properties, action, entity } = object(body.payload)
   return (
@@ -101,7 +101,7 @@ const CONTEXT: Known = {
   trigger: isObjectOrNull,
 }
 
-/** Reads the full or recommended context of an action or automation. If `inputs` isn't an object, it is an input. */
+/** Reads an action's or automation's full or recommended context. If `inputs` isn't an object, it becomes an input. */
 function readContext(body: JsonObject): ShapeRead | null {
   if (!isContext(body)) return null
   const action = object(body.action)
@@ -152,7 +152,7 @@ export function readShape(body: JsonObject): Asked {
   }
 }
 
-/** If inputs can be next to Port's context, so can an automation's spread event. Neither identifies the action. */
+/** If inputs can be next to Port's context, only a spread event is a known shape. It doesn't identify the action. */
 function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
   if (!isSpread) return readContext(body) ?? readLegacy(body) ?? readChangeLog(body)
   const changeLog = readChangeLog(body)
@@ -162,7 +162,7 @@ function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
 const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
 const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
 
-/** Port's keys in a body that also contains the author's keys. */
+/** Port's keys in a body that can also have keys from the author. */
 const FLAT: Known = {
   port_payload: isObject,
   port_context: isObject,
@@ -185,7 +185,7 @@ const PORT_CONTEXT: Known = {
  */
 function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const [given, runGiven] = [field(body, 'port_payload'), field(body, 'context')]
-  // Port's agent may have wrapped these too.
+  // Port's agent may also have wrapped `port_payload` and `port_context`.
   const payload = object(unwrapAgent(given) as Json)
   const portContext = object(unwrapAgent(field(body, 'port_context')) as Json)
   const portPayload = isObject(given) ? readPortPayload(payload) : NOTHING
@@ -249,7 +249,7 @@ const NOTHING: Asked = {
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
 
-/** Reads an action: an object as in Port's context, or an identifier. An identifier must be a possible event type. */
+/** Reads an action: an object as in Port's context, or an identifier that GitHub accepts as an event type. */
 function readAction(value: Json | undefined) {
   const action = object(value)
   return {
@@ -272,7 +272,7 @@ const CHANGE_LOG: Known = {
   changelogDestination: isAny,
 }
 
-/** Reads the older change-log destination, or an automation's event spread into the body: all fields are the event. */
+/** Reads an older change-log destination's body, or an automation's spread event. All fields belong to the event. */
 function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)
@@ -289,7 +289,7 @@ function readChangeLog(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** The body describes a change and starts no run, even if a run changed and its id is in `context`. */
+/** Whether the body describes a change. Such a body starts no run, even if `context` has a changed run's id. */
 export function isChangeLog(body: JsonObject): boolean {
   // An expired timer changes nothing, so it has no "diff".
   const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
@@ -298,9 +298,8 @@ export function isChangeLog(body: JsonObject): boolean {
 
 /**
  * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
- * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, the agent sends the configuration
- * in `context.nodeConfig`, and the author's body is in its `body` field. Any other body
- * is returned unchanged.
+ * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, the author's body is in
+ * `context.nodeConfig.body`. Any other body is returned unchanged.
  *
  * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
@@ -319,12 +318,12 @@ export function unwrapAgent(body: unknown): unknown {
     return object(context.nodeConfig).body ?? own
   }
   const ownContext = without(context, 'runId')
-  // A legacy body is recognized by its context, which may contain only a run id that the author added.
+  // Keeps a legacy body's context, even if it has only the run id, because the context identifies a legacy body.
   if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
     own.context = isOfPort(ownContext) ? context : ownContext
   }
   return own
 }
 
-/** Whether the context has only a run id, an entity, and a blueprint. Then it is Port's, and not an input. */
+/** Whether the context has only a run id, an entity, and a blueprint. If so, the context is Port's and not an input. */
 const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0

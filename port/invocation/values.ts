@@ -14,8 +14,8 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
 }
 
 /**
- * Replaces each context that is JSON text by the parts that identify run, action, and entity. The rest of the text
- * isn't read, because its nesting depth is unchecked, and is passed on unchanged.
+ * Replaces each context that is JSON text with an object that identifies the run, action, and entity. Omits the other
+ * values in the text, because their nesting depth isn't checked. The workflow receives the text itself, unchanged.
  */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
@@ -66,8 +66,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 
 /**
  * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Any other key can then
- * be a user's input, whatever its name. If `run` identifies the run in that context, or the context identifies no run,
- * this is the full context with its inputs in `inputs`, because users don't know the run id when they fill in the form.
+ * be a user's input. False for the full context, with its inputs in `inputs`: its `run` has a run id, and Port's own
+ * context has the same id or none. A user can't have entered that id in the form.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -87,7 +87,7 @@ export function readTrigger(value: Json | undefined): Trigger | null {
   return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
-/** Returns the name and email address from Port's user data; null if both are missing. */
+/** Returns the name and email address from Port's user data. Null if both are missing. */
 function readUser(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
@@ -96,8 +96,8 @@ function readUser(value: Json | undefined): Trigger['by'] {
 }
 
 /**
- * Removes personal data from each `trigger.by.user` in an event or among an author's keys. Port includes the user's
- * phone number, picture, and more. Only the name and the email address are kept.
+ * Removes personal data from each `trigger.by.user` in an event or among the author's keys. Port's data includes the
+ * user's phone number and picture. Keeps only the name and the email address.
  */
 export function cleanTriggers(value: Json): Json {
   if (Array.isArray(value)) {
@@ -127,12 +127,12 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
 }
 
 /**
- * Maps field names to values. Listing and copying an object with many keys takes milliseconds, so each object of a body
- * is listed only once, and its fields are passed in a Map.
+ * Maps field names to values. Copying an object with many keys takes milliseconds, so a body's objects are converted to
+ * Maps only once.
  */
 export type Fields = ReadonlyMap<string, Json>
 
-/** The fields of a shape, by name. A value that fails its test belongs to the author, not to the shape. */
+/** A shape's fields, each with a test. A field whose value fails the test isn't the shape's, but the author's. */
 export type Known = Record<string, (value: Json) => boolean>
 
 export const isAny = () => true

@@ -3,14 +3,14 @@ import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /**
- * Workflow comments contain the fields of a Port action that GitHub can't express. The action is restored from
- * them: `# port-action: {…}` and, for each input, `# port-input: {"NAME": {…}}`.
+ * Workflow comments contain the fields of a Port action that GitHub can't express, so that the action can be restored:
+ * `# port-action: {…}` and, for each input, `# port-input: {"NAME": {…}}`.
  */
 export type CommentKind = 'port-action' | 'port-input'
 
 export const writeComment = (kind: CommentKind, value: JsonObject): string => `# ${kind}: ${oneLine(value)}`
 
-/** Formats JSON on one line and escapes characters that YAML reads as a line break or doesn't allow. */
+/** Formats JSON on one line. Escapes characters that YAML reads as a line break, and characters that YAML forbids. */
 export const oneLine = (value: unknown): string =>
   JSON.stringify(value).replace(
     /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
@@ -18,7 +18,7 @@ export const oneLine = (value: unknown): string =>
   )
 
 /**
- * Returns every such comment, with its position in the text.
+ * Returns every comment of these kinds, with its position in the text.
  *
  * @throws Error with the line of a comment that isn't JSON
  */

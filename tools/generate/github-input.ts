@@ -10,7 +10,7 @@ export interface GitHubInput {
   options?: string[]
 }
 
-/** Converts a Port input to a GitHub input, without what GitHub can't express. */
+/** Converts a Port input to a GitHub input. Omits keywords that GitHub can't express. */
 export function toGitHubInput(property: Property, required: boolean): GitHubInput {
   const { description } = property
   const options = choices(property)
@@ -43,7 +43,7 @@ function defaultOf({ type, default: value }: Property, options: string[] | null)
   return isPlain(text) ? text : undefined
 }
 
-/** Text without an expression. GitHub reads such text literally. */
+/** Whether the value is text without an expression, which GitHub reads literally. */
 function isPlain(value: Json | undefined): value is string {
   return typeof value === 'string' && !value.includes('${{')
 }
@@ -75,7 +75,7 @@ export function titleOf(name: string): string {
   return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
 }
 
-/** Inputs that the relay provides besides `port`. Port's form doesn't include them. */
+/** Inputs besides `port` that the relay sends. Port's form doesn't include these inputs. */
 export const OFFERED = ['port_context', 'port_payload', 'port_run_id', 'run_id']
 
 /** The action's own outputs, as listed in `action.yml`: a Port input with one of these names has no output. */

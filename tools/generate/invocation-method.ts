@@ -30,7 +30,7 @@ export function invocationMethod(relay: string, { event, name, repository, ref }
   }
 }
 
-/** Returns what a Port action currently starts: through a webhook to the relay, or Port's GitHub App or integration. */
+/** Returns the target of a Port action: of its webhook to the relay, or of Port's GitHub App or integration. */
 export function readStart({ invocationMethod: method }: Pick<PortAction, 'invocationMethod'>): Start {
   const properties = method.integrationActionExecutionProperties
   if (method.type === 'GITHUB' || isObject(properties)) {
@@ -52,7 +52,7 @@ export function readStart({ invocationMethod: method }: Pick<PortAction, 'invoca
   return { event: 'repository_dispatch', name: eventType, repository, ref }
 }
 
-/** A text that Port computes. */
+/** Whether the value is text with an expression that Port evaluates. */
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
 const fixed = (value: unknown): string | null =>
@@ -67,10 +67,10 @@ export interface RelayOptions {
 }
 
 /**
- * Returns an action's method with the relay as its backend. Removes another webhook's headers and body because they can
- * contain credentials. If the URL is a relay's, keeps its body, the RUN_ID header, and Port's agent.
+ * Returns an action's method with the relay as its backend. Removes another webhook's headers and body, because these
+ * can contain credentials. If the webhook already calls a relay, keeps its body, its RUN_ID header, and Port's agent.
  *
- * @param target what the method starts
+ * @param target the workflow or event that the method starts
  * @returns the method, and a message for each value that was set or removed
  */
 export function relayMethod(
@@ -112,7 +112,7 @@ export function relayMethod(
 }
 
 /**
- * A body without the target that the address names, because the one in the body would win. A branch that Port computes stays.
+ * Removes a body's target, because that target would override the URL's. Keeps a branch that Port computes.
  */
 function withoutTarget(body: Json, keepsRef: boolean): Json {
   if (!isObject(body)) return body
@@ -122,8 +122,8 @@ function withoutTarget(body: Json, keepsRef: boolean): Json {
 }
 
 /**
- * The body of an action with Port's GitHub backend. It computes the workflow's inputs, and a repository, workflow, or branch
- * that isn't a fixed text, as the old backend did. Null if that backend computed nothing.
+ * Returns a body that computes the same values as an action's GitHub backend: the workflow's inputs, and a repository,
+ * workflow, or branch that isn't fixed text. Null if the backend computed nothing.
  */
 export function bodyOfGitHub({
   integrationActionExecutionProperties: properties,
@@ -136,11 +136,11 @@ export function bodyOfGitHub({
   }
   if (!isObject(workflowInputs)) return isEmpty(target) ? null : { ...RECOMMENDED_BODY, github: target }
   const { port_context, port_payload, ...all } = workflowInputs
-  // Port's backend takes the branch from `ref`, also under a key that Port computes: `{{ if … then "ref" else null end }}`.
+  // Port's backend reads the branch from `ref`. Port can compute that key: `{{ if … then "ref" else null end }}`.
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const inputs = Object.fromEntries(Object.entries(all).filter(([key]) => !isRef(key)))
   const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]
-  // The relay passes both to the workflow unchanged.
+  // The relay passes these two to the workflow unchanged.
   const context = Object.entries({ port_context, port_payload }).filter(([, each]) => each !== undefined)
   const github = { ...target, ...(ref !== undefined && !fixed(ref) && { ref }) }
   return {
@@ -159,9 +159,9 @@ function relayOf({ type, url: given }: JsonObject): string | null {
 }
 
 /**
- * The `body` of a Port action or automation that calls the relay: what the relay uses, and nothing else. Port accepts
- * an object or an array here, never a string. It names only those fields of the user
- * that the relay passes to the workflow. `event` is null for an action, `inputs` and `entity` are null for an automation.
+ * The `body` of a Port action or automation that calls the relay. It has only the fields that the relay uses, including
+ * only the user's name and email address. `event` is null for an action; `inputs` and `entity` are null for an
+ * automation. Port accepts an object or an array as a body, never a string.
  *
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */

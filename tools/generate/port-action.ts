@@ -22,7 +22,7 @@ export interface PortAction {
 /** The fields that Port's API adds to an action. */
 const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
 
-/** Whether the value is a Port action, or a Port API response that contains an action, and not a workflow. */
+/** Whether the value is a Port action or a Port API response with an action. False for a workflow. */
 export function isPortAction(value: Json): boolean {
   return candidates(value).length > 0
 }

@@ -3,12 +3,12 @@ import { isComputed } from './invocation-method.ts'
 import { given, type PortAction, type Property } from './port-action.ts'
 
 /**
- * A Port workflow that does what a self-service action does: a form, an approval if the action requires one, and a
- * webhook to the relay whose node run finishes with the workflow run on GitHub.
+ * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook to
+ * the relay. The webhook's node run finishes when the workflow run on GitHub finishes.
  *
- * @param action whose method is the webhook to the relay
+ * @param action an action whose method is the webhook to the relay
  * @returns the workflow, and messages on what to check or complete
- * @throws Error for an automation, which an event starts
+ * @throws Error for an automation, because an event starts it
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
  */
 export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
@@ -63,7 +63,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   }
 }
 
-/** A Port workflow can't operate on an entity, so an input requests the entity. */
+/** Returns an input for the entity, because a Port workflow can't operate on an entity as an action can. */
 function entityInput({ trigger, properties }: PortAction): { name: string; property: Property } | null {
   const { operation, blueprintIdentifier: blueprint } = trigger
   if (operation !== 'DAY-2' && operation !== 'DELETE') return null
@@ -79,17 +79,17 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   const { name, property } = entity
   return {
     properties: { [name]: property, ...action.properties },
-    // If there is a query, Port decides what is required.
+    // If `required` is a query, Port decides which inputs are required.
     required: isObject(required) ? required : [name, ...(Array.isArray(required) ? required : [])],
     ...(Array.isArray(order) && { order: [name, ...order] }),
     ...others,
   }
 }
 
-/** An action's expression is invalid in a node. */
+/** Whether Port computes a value. An action's expression is invalid in a workflow node. */
 const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
 
-/** One user decides. Without a connection, a declined run ends there. */
+/** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */
 const APPROVAL: JsonObject = {
   identifier: 'approval',
   title: 'Approval',

@@ -115,7 +115,7 @@ interface Chain {
   next: number
 }
 
-/** Reads `a.b['c']` from a token on, up to the first segment that isn't a constant. */
+/** Reads a chain such as `a.b['c']` that starts at a token. Stops before the first segment that isn't a constant. */
 function chainAt(tokens: ExpressionToken[], index: number): Chain {
   const { parts, next } = chainAfter(tokens, index)
   return { parts: [tokens[index]!.text, ...parts], next }

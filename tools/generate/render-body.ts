@@ -1,12 +1,12 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** The value of an expression that isn't a path, or of a path without a value. */
+/** Returns the value of an expression that isn't a path, or of a path without a value. */
 export type Otherwise = (expression: string) => Json
 
 /**
- * Renders the `body` or `headers` of an action's invocation method as Port does. It knows `spreadValue()` and the parts of jq
- * that the examples use, paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. A string that is one expression keeps the
- * type of its value. A null key is omitted.
+ * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, and the jq
+ * in the examples: paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. If a string is a single expression, the
+ * result keeps the type of the expression's value. Omits a key that is null.
  *
  * @param otherwise by default, null for a path without a value, and an Error for anything that isn't a path
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend

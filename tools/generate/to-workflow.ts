@@ -19,12 +19,12 @@ export interface ToWorkflowOptions {
 interface Input {
   name: string
   property: Property
-  /** Null if GitHub can't declare the input; only the payload then has its value. */
+  /** Null if GitHub can't declare the input. In that case, only the payload has the input's value. */
   declared: GitHubInput | null
 }
 
 /**
- * Generates a starter workflow. Its first step is the action, and the action's outputs are the inputs.
+ * Generates a starter workflow. The action is its first step, and provides the inputs as outputs.
  *
  * @returns the file's name and text; {@link toAction} converts them back to the same Port action
  */
@@ -50,7 +50,7 @@ export function toWorkflow(
       ...rest(action, event, inputs, options.clientSecret ?? false),
     ].join('\n')
 
-  // The Port action that the workflow describes without comments. The comments add the difference.
+  // The Port action that the workflow describes without its comments. The comments contain the differences.
   const { action: base } = toAction(
     write([], () => []),
     file,
@@ -63,7 +63,7 @@ export function toWorkflow(
       ? []
       : [writeComment('port-input', Object.fromEntries([[name, difference]]))]
   }
-  // The text also includes undeclared inputs because its order is the inputs' order.
+  // Undeclared inputs have comments in the text too, because the inputs' order is read from the text.
   return { file, yaml: write(about, comment) }
 
   function aboutComment(base: PortAction, action: PortAction): string[] {
@@ -98,7 +98,7 @@ function listInputs({ properties, userInputs }: PortAction, event: Start['event'
     const property = properties[name]!
     const possible =
       event === 'workflow_dispatch' &&
-      // A user who starts the workflow on GitHub would type the secret in plaintext.
+      // A user who starts the workflow on GitHub would enter the secret in plaintext.
       property.encryption === undefined &&
       taken.size - reserved.length < MAX_INPUTS &&
       canBeGitHubInput(name) &&
@@ -202,7 +202,7 @@ function environment({ trigger }: PortAction, inputs: Input[], byHand: boolean):
   ]
 }
 
-/** For a name that an output can't have: the output `inputs` has all inputs. It is empty if a user starts the workflow on GitHub. */
+/** Reads an input from the output `inputs`, if no output can have the input's name. `byHand`: `inputs` may be empty. */
 function fromInputs(name: string, { type }: Property, byHand: boolean): string {
   const all = `fromJSON(steps.port.outputs.inputs${byHand ? " || '{}'" : ''})`
   const value = `${all}['${name.replaceAll("'", "''")}']`

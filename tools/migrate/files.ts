@@ -11,8 +11,8 @@ import { migrateWorkflow } from './workflow.ts'
 type Files = ReadonlyMap<string, string>
 
 /**
- * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, its callers
- * and the workflows that it calls are kept unchanged, too.
+ * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, also keeps its
+ * callers and the workflows that it calls unchanged.
  *
  * @param files texts by file name
  */
@@ -66,7 +66,7 @@ async function check(name: string, before: Files, after: Files): Promise<string 
 let hooked = false
 
 /**
- * Checks a workflow with GitHub's own parser, loaded on first use because loading takes longer than the relay's start.
+ * Checks a workflow with GitHub's own parser. Loads the parser on first use, because loading is slow.
  *
  * @param others the workflows that this workflow can call, by file name; other calls aren't checked
  * @returns the parser's messages with line and column; none if the workflow is valid
@@ -90,8 +90,8 @@ export async function checkWorkflow(
 }
 
 /**
- * The parser imports its JSON schemas without an import attribute, and plain Node refuses that. A load hook, limited to
- * those files, adds the attribute. In the bundle, the schemas are modules and the hook is never called.
+ * The parser imports its JSON schemas without an import attribute, which Node rejects. A load hook for those files adds
+ * the attribute. In the bundle, the schemas are modules and the hook is never called.
  */
 async function loadParser() {
   if (!hooked) {
@@ -106,17 +106,17 @@ async function loadParser() {
     import('@actions/workflow-parser'),
     import('@actions/workflow-parser/workflows/workflow-schema'),
   ])
-  // A bug in the package (0.3.61) makes this "branch_protection_rule", and "on: repository_dispatch" is refused.
+  // Fixes a bug in the package (0.3.61): this is "branch_protection_rule", so "on: repository_dispatch" is rejected.
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return parser
 }
 
 /**
- * Returns a Port action with the relay as its backend. The body computes the values that `workflowInputs` computed.
+ * Returns a Port action with the relay as its backend. The action's body computes the values of `workflowInputs`.
  *
  * @param text the action as exported from Port (JSON)
- * @returns the action, and what to check or complete
+ * @returns the action, and messages on what to check or complete
  */
 export function migratePortAction(text: string, relay?: string): { action: JsonObject; notes: string[] } {
   const value = parseJson(text) ?? null

@@ -19,8 +19,8 @@ export class Problem extends Error {
 }
 
 /**
- * Facts from the rest of the workflow: only Port starts it; other steps read this step's outputs or outcome; a later
- * step reads entities from Port; the author's steps follow; the job's end finishes the Port run.
+ * Facts about the rest of the workflow, in this order: only Port starts the workflow; other steps read this step's
+ * outputs or outcome; a later step reads entities from Port; the author's steps follow; the job finishes the Port run.
  */
 export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
 
@@ -31,7 +31,7 @@ export const isPortAction = (step: unknown): boolean =>
  * Reads a step of `port-labs/port-github-action` from its `with:`.
  *
  * @param remark called with a message on what to check
- * @throws Problem if lines for the action's files can't replace it
+ * @throws Problem if lines for the action's files can't replace the step
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */
 export function readPortStep(scope: Scope, facts: Facts, remark: (message: string) => void): Report[] {
@@ -111,7 +111,7 @@ function readPatch(
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
 }
 
-/** Reports what the job's own result doesn't show: a successful job whose Port run fails. */
+/** Returns a conclusion only if the job's own result differs: for a successful job whose Port run fails. */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
     const references = status.replace(/'[^']*'/g, '')

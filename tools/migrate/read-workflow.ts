@@ -9,16 +9,16 @@ import { type Mapping, nodeAt, startOf, textAt } from './yaml-nodes.ts'
 export interface MigrateOptions {
   /** The action's `uses:`. */
   action: string
-  /** Keeps fixed log messages, too, although the action's step log replaces them. */
+  /** Also keeps fixed log messages, which the action's step log replaces. */
   keepLogs: boolean
 }
 
 export interface Migrated {
   /** The workflow's text, unchanged if there is nothing to migrate. */
   text: string
-  /** What to check, with line numbers in the original workflow. */
+  /** Messages on what to check, with line numbers in the original workflow. */
   remarks: { line: number; message: string }[]
-  /** Whether its jobs, or the jobs that they call, use the action. */
+  /** Whether the workflow's jobs, or jobs that they call, report through the action. */
   reports: boolean
   /** Whether the workflow can't be migrated. */
   refused: boolean
@@ -28,7 +28,7 @@ export interface Step {
   map: Mapping
   /** The position of the list item's dash. */
   dash: number
-  /** The reports to Port, if lines for the action's files replace the step; empty if the action does all the work. */
+  /** The reports to write as lines for the action's files; empty if the action sends them all. Null: keep the step. */
   reports: Report[] | null
 }
 
@@ -140,10 +140,10 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
   return mayFinish
 }
 
-/** Conditions that depend only on the job's result; the action's step log replaces such messages. */
+/** A condition that depends only on the job's result. The action's step log replaces messages with such a condition. */
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
-/** Fixed text adds nothing to the action's step log, unless its condition does. */
+/** Omits log messages that are fixed text, because they add nothing to the action's step log. */
 function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[] {
   const isPlain = PLAIN_CONDITION.test(textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain

@@ -34,8 +34,8 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .join('')
 
 /**
- * Converts a text for a step's `env`. GitHub evaluates `env` before the step's `if`, but `with` after it. An empty
- * output of a skipped step would cause an error there, so each `fromJSON(x)` reads an empty text as null.
+ * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` before the step's `if`, but `with` after.
+ * So a skipped step's output can be empty in `env`. Each `fromJSON(x)` reads an empty text as null to prevent an error.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -61,16 +61,16 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** An expression that results in text, so only the empty text is false. */
+/** Returns an expression that results in text, so that only an empty text is false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
-// An expression inside JSON, encoded so that it contains neither quotes nor backslashes: \uE000…\uE001 is part of a
-// JSON string, "\uE002…\uE001" is a separate value.
+// Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
+// "\uE002…\uE001" is a separate value.
 export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** A value that isn't sent if its expression is empty. */
+/** Returns a value that isn't sent if its expression results in an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)

@@ -19,8 +19,8 @@ import {
 } from './yaml-nodes.ts'
 
 /**
- * Replaces the steps that report to Port by hand with lines for the action's files. The action becomes the first step
- * of their jobs. All other text is kept.
+ * Replaces the steps that report to Port with lines for the action's files. The action becomes the first step in the
+ * jobs of these steps. All other text is kept.
  *
  * @param called the migrated workflows that this workflow can call, by file name
  */
@@ -84,7 +84,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
 const PORTS_EVENT = /^(workflow_(dispatch|call)|repository_dispatch)$/
 const PORT = { description: 'What the relay sends', required: false, type: 'string' }
 
-/** Declares the `workflow_dispatch` input `port`, through which the relay sends its payload. */
+/** Declares the `workflow_dispatch` input `port`, in which the relay sends its payload. */
 function addPortInput({ root, edits, events }: Workflow): void {
   const on = pairOf(root, 'on')!
   const dispatch = pairOf(on.value, 'workflow_dispatch')
@@ -144,7 +144,7 @@ type Permissions = Map<string, string>
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** The permissions that a job seems to write with GITHUB_TOKEN, based on its steps' text. */
+/** Permissions that a job probably needs for `write`. Each pattern matches text in the job's steps. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
@@ -157,7 +157,7 @@ const permissionsOf = (permissions: unknown): Permissions => {
   return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
 }
 
-/** The permissions that a workflow's jobs request. A job that calls the workflow must have them. */
+/** Returns the permissions that a workflow's jobs request. A job that calls the workflow must have them too. */
 function requestedBy(workflow: string): Permissions {
   const root = parseDocument(workflow).contents
   const requested: Permissions = new Map()
@@ -168,7 +168,7 @@ function requestedBy(workflow: string): Permissions {
 }
 
 /**
- * Gives a job the action's permissions: in the job's `permissions`, in the workflow's, or in new ones.
+ * Adds the action's permissions to a job: to the job's `permissions`, to the workflow's, or in a new key.
  *
  * @param more additional permissions that the job needs
  * @returns the new permissions as text if the job had the repository's default permissions; otherwise null
@@ -219,7 +219,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
     edits.replace(edits.lineStart(dash), end, '')
     return
   }
-  // The step's condition may read them.
+  // The step's own variables are kept, because its condition may read them.
   const own = itemsOf(nodeAt(map, 'env')).map(({ key, value }) => [String(key.value), textAt(value) ?? ''])
   const [first, ...others] = map.items.filter(({ key }) => /^(uses|with|env)$/.test(String(key.value)))
   const text = stringify({ ...shellOf(job, root), ...reportLines(reports!, own) }, { lineWidth: 0 }).trimEnd()
@@ -230,7 +230,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
   for (const pair of others) edits.replace(edits.lineStart(startOf(pair.key)), afterPair(pair, edits), '')
 }
 
-/** Prevents the shell and folder of the author's scripts from changing how a report is written. */
+/** Returns a shell and folder for reports, if the defaults for the author's scripts would break them. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => textsOf(nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
@@ -260,7 +260,7 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
   return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
 }
 
-/** In a run that Port didn't start, the file may not exist. */
+/** Returns the file's path, or /dev/null if the variable is empty because Port didn't start the run. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
 /** @param mayBeEmpty whether an empty value is omitted from the report */
@@ -275,6 +275,6 @@ function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): st
   return `${unlessEmpty}{ ${entry}; } >> ${file('PORT_RUN')}`
 }
 
-/** A line break in the value would start a new entry. */
+/** Removes line breaks from the value, because a line break would start a new entry. */
 const onOneLine = (format: string, name: string): string =>
   `printf '${format}' "$${name}" | tr -d '\\r\\n'; echo`

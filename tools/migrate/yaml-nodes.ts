@@ -9,7 +9,7 @@ export const itemsOf = (node: unknown): Entry[] => mapOf(node)?.items ?? []
 export const keysOf = (node: unknown): string[] => itemsOf(node).map(({ key }) => String(key.value))
 export const isFlow = (node: unknown): boolean => (isMap(node) || isSeq(node)) && node.flow === true
 
-/** Finds a mapping's pair by its exact key, as GitHub compares keys. */
+/** Finds a mapping's pair by key. The comparison is exact, as on GitHub. */
 export const pairOf = (map: unknown, key: string): Entry | undefined =>
   itemsOf(map).find(pair => pair.key.value === key)
 
@@ -34,13 +34,13 @@ export const textsOf = (node: unknown): Map<string, string> =>
 
 export const startOf = (node: Node): number => node.range![0]
 
-/** Returns the end of a pair's own text: after its value, or after the colon. */
+/** Returns the position after a pair's value, or after its colon if there is no value. */
 export function pairEnd({ key, value }: Entry, { text }: TextEdits): number {
   if (!value?.range || value.range[1] === value.range[0]) return text.indexOf(':', key.range![1]) + 1
   return startOf(value) + text.slice(startOf(value), value.range[1]).trimEnd().length
 }
 
-/** Returns the start of the line after a pair. */
+/** Returns the start of the line that follows a pair. */
 export const afterPair = (pair: Entry, edits: TextEdits): number => edits.nextLine(pairEnd(pair, edits) - 1)
 
 /** Returns each mapping in a block sequence, with its dash's offset. */
@@ -55,7 +55,7 @@ export function listItems(node: unknown): { map: Mapping; dash: number }[] {
   )
 }
 
-/** Adds lines below a key whose value is a block mapping or empty. */
+/** Adds lines below a key. The key's value must be a block mapping, or empty. */
 export function addLines(pair: Entry, lines: string[], edits: TextEdits): void {
   const [first] = itemsOf(pair.value)
   const column = first ? edits.columnOf(startOf(first.key)) : edits.columnOf(startOf(pair.key)) + 2

@@ -43,8 +43,8 @@ interface PlaceOptions {
 }
 
 /**
- * Writes a workflow's actions to a folder: this action, with the fake Port as its API, and placeholders for all
- * others, because nothing is downloaded.
+ * Writes a workflow's actions to a folder: this action, with the fake Port as its API, and placeholders for all other
+ * actions, because nothing is downloaded.
  *
  * @returns `uses:` value → folder, and a message for each omitted action
  * @throws Error if an output is specified for a step that produces its own outputs
@@ -71,7 +71,7 @@ export function placeActions(
     if (names.length > 0) filled.push(`Left out: ${uses}, with the outputs given: ${names.join(', ')}.`)
     else empty.push(uses)
   }
-  // Includes actions that the repository's composite actions and reusable workflows use.
+  // For actions that only the repository's composite actions and reusable workflows use.
   const [checkout, other] = [join(folder, 'checkout'), join(folder, 'other')]
   putAction(checkout, CHECKOUT, [], {})
   putAction(other, LEFT_OUT, [], outputs)
@@ -85,7 +85,7 @@ export function placeActions(
 
 const isCheckout = (uses: string) => uses.startsWith('actions/checkout@')
 
-/** The action itself: the sources, or the copy next to the bundle. */
+/** Copies this action to the folder, from the repository or from the files next to the bundle. */
 function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['credentials']): string {
   const own = join(folder, 'own')
   const bundled = existsSync(join(import.meta.dirname, 'action.yml'))
@@ -105,7 +105,7 @@ function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['cr
   return own
 }
 
-/** Checks only this workflow's steps, because reusable workflows and composite actions have their own steps. */
+/** Groups the outputs by step. Checks only this workflow's own steps, not the steps of workflows or actions it uses. */
 function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, string>) {
   const outputs: Record<string, Record<string, string>> = {}
   const steps = jobs.flatMap(job => job.steps)
@@ -145,7 +145,7 @@ export interface Credentials {
   port: Partial<Client>
   /** Whether the workflow has no credentials and authenticates to the relay through OIDC. */
   byOidc: boolean
-  /** The repository's secrets and variables: from the command line, and the fake Port's under the workflow's names. */
+  /** The repository's secrets and variables: those from the command line, and the fake Port's credentials. */
   given(client: Client): { secrets: Texts; vars: Texts }
   /** Notes for the user, one message each. */
   notes: string[]

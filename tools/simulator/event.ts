@@ -8,11 +8,11 @@ import { type Invocation, isObject, type Json, type JsonObject } from '../../por
 export interface SimulationEvent {
   /** `client_payload`, as the relay sends it. */
   payload: JsonObject
-  /** The webhook's request; null if the file is a dispatch. */
+  /** The invocation in the webhook; null if the file is a dispatch. */
   invocation: Invocation | null
-  /** The webhook's body, as Port stores it. The action fetches values that didn't fit from this body. */
+  /** The webhook's body, as Port stores it. From this body, the action fetches items that didn't fit the payload. */
   body: Json
-  /** Null if the event doesn't specify it; the relay's configuration then decides. */
+  /** The event type. Null if the event doesn't specify it, because the relay's configuration then decides. */
   type: string | null
   /** Whether the body names a workflow to dispatch instead of a type. */
   namesWorkflow: boolean
@@ -20,11 +20,11 @@ export interface SimulationEvent {
   notes: string[]
 }
 
-/** For a body without a run, such as Port's suggestion, whose run id is in a header. */
+/** The run id for a body without a run id, such as the body that Port suggests, whose run id is in a header. */
 const RUN_ID = 'r_LocalTrial00000'
 
 /**
- * Reads the `--event` file: a dispatch unchanged, or the dispatch that the relay creates from a body.
+ * Reads the `--event` file. Returns a dispatch unchanged. For a webhook body, returns the relay's dispatch.
  *
  * @throws Error with a message that names the file
  */
@@ -111,7 +111,7 @@ export function readText(file: string, option: string): string {
   }
 }
 
-/** npm runs a script in the project's folder, and passes the folder in which it was called. */
+/** Resolves a path relative to the folder in which npm was called, because npm runs scripts in the project's folder. */
 export function fromHere(file: string): string {
   const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env
   return resolve(script === 'simulate' && folder ? folder : '.', file)

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 
 export type Html = ReturnType<typeof html>
 
-/** A page of a fake. @param of the service that it imitates; @param isLive whether the page reloads every second */
+/** A fake server's page. @param of the imitated service @param isLive whether the page reloads every second */
 export const layout = (of: string, title: string, isLive: boolean, parts: Html[]) => html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 ${isLive && html`<meta http-equiv="refresh" content="1">`}

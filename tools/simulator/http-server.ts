@@ -15,26 +15,26 @@ export type ReceivedRequest = {
   headers: Record<string, string>
   /** Parsed JSON; the text if the body isn't JSON; undefined without a body. */
   body: unknown
-  /** The response status; undefined before the response, or if the connection was cut. */
+  /** The response status; undefined until the response is sent, or if the connection was cut. */
   status?: number
 }
 
-/** A fault for matching requests. */
+/** A fault to inject for matching requests. */
 export type Fault = {
   /** Selects requests; default: all. Called once for each request that no earlier failure matched. */
   match?: (request: ReceivedRequest) => boolean
-  /** The number of matching requests; default: 1; Infinity until cleared. */
+  /** How many matching requests fail; default: 1. Infinity: until cleared. */
   times?: number
   /** Sent instead of the real response. */
   status?: number
   headers?: Record<string, string>
-  /** Body of that response; default: the service's own. */
+  /** The body of that response; default: the service's own error body. */
   body?: unknown
   /** Cuts the connection: before or after the request takes effect, or within the response's body. */
   cut?: 'before' | 'after' | 'within'
   /** Delays the response by this time. */
   delayMs?: number
-  /** The request takes effect before it fails (a 500 after the run was created, a late response). */
+  /** Whether the request takes effect before it fails, such as for a late response or a 500 after a run was created. */
   takesEffect?: boolean
 }
 
@@ -71,7 +71,7 @@ async function sendHalf(c: Context<FakeServerEnv>): Promise<void> {
   })
 }
 
-/** Serves `service` on a free port of 127.0.0.1; `responseFor` returns the service's own body (and headers) for an injected status. */
+/** Serves `service` on a free port of 127.0.0.1. `responseFor` returns the body and headers for an injected status. */
 export async function startFakeServer<E extends FakeServerEnv>(
   service: Hono<E>,
   responseFor: (status: number) => { body: unknown; headers?: Record<string, string> },
@@ -205,15 +205,15 @@ function failureResponse(
   })
 }
 
-/** Hono merges a replaced response's headers, unless the response is removed first. */
+/** Replaces the response. Removes the old response first, because Hono would otherwise merge the headers. */
 function replace(c: Context<FakeServerEnv>, response: Response): void {
   c.res = undefined
   c.res = response
 }
 
 /**
- * Waits until `check` returns a truthy value; throws `what` after the timeout. Checks after 10 ms at first,
- * then after a tenth of the elapsed time, because many tests wait concurrently.
+ * Waits until `check` returns a truthy value. Throws an error with `what` after the timeout. Waits 10 ms between the
+ * first checks, then a tenth of the elapsed time, because many tests wait concurrently.
  */
 export async function until<T>(check: () => T | Promise<T>, what: string, timeoutMs = 60_000): Promise<T> {
   const began = performance.now()

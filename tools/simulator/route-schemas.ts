@@ -4,13 +4,13 @@ import github from './schemas/github.json' with { type: 'json' }
 import port from './schemas/port.json' with { type: 'json' }
 
 export type RouteSchemas = {
-  /** The mistakes in a request's body. */
+  /** Returns the mistakes in a request's body. */
   request(route: string, body: unknown): ErrorObject[]
-  /** The mistakes in a request's query, whose texts are read as the types of the schema. */
+  /** Returns the mistakes in a request's query, after its texts are converted to the schema's types. */
   query(route: string, query: Record<string, string>): ErrorObject[]
-  /** Throws if a response violates the schema of the real service: a mistake of the fake server. */
+  /** Throws if the fake server's response violates the real service's schema. */
   response(route: string, status: number, body: unknown): void
-  /** The schema of a named component. */
+  /** Returns the schema of a named component. */
   component(name: string): Record<string, unknown>
 }
 
@@ -22,7 +22,7 @@ type Cut = {
 const CUTS = { github, port } as unknown as Record<'github' | 'port', Cut>
 const opened = new Map<string, RouteSchemas>()
 
-/** Opens tools/simulator/schemas/`name`.json, as scripts/cut-schemas.ts wrote it; validators are compiled at first use. */
+/** Opens tools/simulator/schemas/`name`.json, from scripts/cut-schemas.ts. Compiles each validator on first use. */
 export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
   const known = opened.get(name)
   if (known) return known

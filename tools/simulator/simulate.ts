@@ -37,8 +37,8 @@ export interface SimulationOptions {
 const REPOSITORY = 'you/your-repository'
 
 /**
- * Runs a workflow on this machine against the fake Port and the fake GitHub. Nothing leaves the machine except
- * what the workflow's own `run:` steps send.
+ * Runs a workflow on this machine against the fake Port and the fake GitHub. No data leaves the machine, except for
+ * data that the workflow's own `run:` steps send.
  *
  * @param note called with a line about what runs and what is omitted
  * @param cancel cancels the workflow run, like GitHub's cancel button
@@ -103,7 +103,7 @@ export async function simulate(
   }
 }
 
-/** The run in Port. */
+/** Creates the run in the fake Port. */
 function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, body }: SimulationEvent): void {
   const { run_id: id, port: about } = payload
   if (typeof id !== 'string' || !isObject(about)) return
@@ -114,13 +114,13 @@ function createRun(port: Awaited<ReturnType<typeof startPortApi>>, { payload, bo
 /** The event that starts a workflow. */
 interface Start {
   event: { name: string; payload: JsonObject }
-  /** Its name in messages. */
+  /** The event's name in messages. */
   title: string
 }
 
 /**
- * Dispatches as the relay would: by `workflow_dispatch` if the workflow has none of the relay's other triggers, or if
- * the body names a workflow.
+ * Chooses the dispatch that the relay would send: `workflow_dispatch` if the workflow has no other trigger that the
+ * relay uses, or if the body names a workflow.
  *
  * @param type the `--type` option
  * @throws Error if nothing would start, because GitHub reports no error in that case

@@ -13,7 +13,7 @@ interface Step {
 /** A simulation's result. */
 export interface Simulation {
   workflow: string
-  /** What started the workflow run. */
+  /** The event that started the workflow run. */
   started: string
   /** The simulation's assumptions and omissions, one message each. */
   notes: string[]
@@ -44,7 +44,7 @@ export function readResult({ jobs, conclusion }: SimulatedRun): Pick<Simulation,
   }
 }
 
-/** Removes the runner's own lines: the step header, and masks. */
+/** Removes the lines that the runner adds to a step's log: the header, and masks. */
 function withoutRunner(log: string): string[] {
   return log
     .replace(/##\[group\][\s\S]*?##\[endgroup\]\n?/g, '')
@@ -83,7 +83,7 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
   }
 }
 
-/** Describes in two messages what happens on GitHub and in Port if no workflow handles a type. */
+/** Explains what GitHub and Port show if no workflow handles an event type. */
 export function nothingStarts(eventType: string): string {
   const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
   const { label, sentence } = outcomeWithoutRun(
@@ -115,7 +115,7 @@ export interface ShownRun {
   deleted: { blueprint: string; identifier: string }[]
 }
 
-/** Returns what Port would show of the run; null if the event names no run. */
+/** Returns the run as Port would show it; null if the event names no run. */
 export function readPort(port: PortApi, { run_id: id, port: about }: JsonObject): ShownRun | null {
   if (typeof id !== 'string') return null
   const isUpdated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))

@@ -10,7 +10,7 @@ import type { SimulatedRun } from './runner/types.ts'
 
 /** The workflow to simulate, and its triggers. */
 export interface SimulationWorkflow {
-  /** Its name in messages. */
+  /** The workflow's name in messages. */
   name: string
   yaml: string
   /** The path; null for the default workflow, without `--workflow`. */
@@ -44,7 +44,7 @@ jobs:
 /**
  * Reads the `--workflow` file. Without a file, returns a job that prints the action's outputs.
  *
- * @throws Error with GitHub's messages if it doesn't parse, or the reason why the action wouldn't run in it
+ * @throws Error with GitHub's messages if the file is invalid, or with the reason why the action wouldn't run
  */
 export async function readSimulatedWorkflow(file: string | undefined): Promise<SimulationWorkflow> {
   if (file === undefined) {
@@ -103,7 +103,7 @@ interface Place {
 }
 
 /**
- * Refuses a workflow before anything runs if it needs more than this machine's bash and sh. Also checks the
+ * Refuses a workflow that needs a container, or a shell other than bash or sh, before anything runs. Also checks the
  * repository's reusable workflows and composite actions.
  *
  * @param name the workflow's name in messages
@@ -161,7 +161,7 @@ async function checkAction(user: string, uses: string, place: Place): Promise<vo
   if (runs.using === 'composite') await refuseShells(uses, runs.steps, null, inside)
 }
 
-/** GitHub rejects a cycle. The simulator would never finish. */
+/** Enters a called file. Throws an error for a cycle: GitHub rejects cycles, and the simulator would never finish. */
 function enter(user: string, uses: string, file: string, { root, way }: Place): Place {
   if (way.includes(file))
     throw new Error(`${user} uses ${uses}, which has led to it: GitHub refuses a circle.`)
@@ -193,7 +193,7 @@ function has({ permissions }: WorkflowJob, name: string, levels: string[]): bool
   return typeof given === 'string' && levels.includes(given)
 }
 
-/** Returns a message for each action output that later steps read and this run didn't have. */
+/** Returns a message for each action output that later steps read but that this run didn't set. */
 export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: SimulatedRun): string[] {
   return workflow.jobs.flatMap(job => {
     const own = job.steps.find(({ uses, named }) => named && uses !== null && isOurs(uses))

@@ -17,7 +17,7 @@ export function authenticate(state: GitHubState, authorization: string | undefin
   return grant
 }
 
-/** Returns a grant's permissions in a repository: the lower of the token's and the repository's. */
+/** Returns a grant's permissions in a repository. Each level is the lower of the token's and the repository's level. */
 export function permissionsIn(grant: Grant, repository: Repository): Required<Permissions> {
   const lower = (name: keyof Permissions): Access => {
     const theirs = grant.permissions ? (grant.permissions[name] ?? 'none') : 'write'
@@ -53,7 +53,7 @@ export function openRepository(
   })
 }
 
-/** Returns the App that signed this JWT: RS256, `iss` is its id or client id, valid for at most ten minutes. */
+/** Returns the App that signed this JWT (RS256, `iss` is the App's id or client id, valid for at most ten minutes). */
 export async function authenticateApp(
   state: GitHubState,
   authorization: string | undefined,
@@ -66,7 +66,7 @@ export async function authenticateApp(
         algorithms: ['RS256'],
         requiredClaims: ['iat', 'exp'],
       })
-      // Octokit sends a numeric `iss` as a number, against the standard. GitHub accepts it.
+      // Octokit sends a numeric `iss` as a number. This violates the standard, but GitHub accepts it.
       if (![String(app.id), app.clientId].includes(String(payload.iss))) continue
       if ((payload.exp as number) - Date.now() / 1000 > 600) {
         return refuse(401, "'Expiration time' claim ('exp') is too far in the future")
@@ -97,7 +97,7 @@ export function refuse(
   return Response.json(errorBody(status, message, docs), { status, headers })
 }
 
-/** Returns GitHub's message for the first mistake in a request's body. */
+/** Returns GitHub's error response for the first mistake in a request's body. */
 export function invalidRequest(errors: ErrorObject[], docs: string): Response {
   const words = errors.map(inWords)
   return refuse(422, `Invalid request.\n\n${words.join('\n')}`, docs)
@@ -143,7 +143,7 @@ export function requestId(): string {
   return [hex.slice(0, 4), hex.slice(4, 10), hex.slice(10, 18), hex.slice(18, 26)].join(':')
 }
 
-/** GitHub's response with an injected status. */
+/** Returns the body and headers of GitHub's response for an injected status. */
 export function failureResponse(status: number): { body: unknown; headers: Record<string, string> } {
   const words: Record<number, string> = { 401: 'Bad credentials', 404: 'Not Found', 500: 'Server Error' }
   const body = status === 429 ? limits.tooMany() : errorBody(status, words[status] ?? 'Service unavailable')

@@ -16,8 +16,8 @@ import type { GitHubApi, GitHubApiOptions } from './types.ts'
 export type { Dispatch, GitHubApi, GitHubApp, GitHubRun } from './types.ts'
 
 /**
- * The fake GitHub: the routes of its REST API that a relay and an action need, with GitHub's own refusals, on a free
- * port. Requests and responses are checked by the schemas of GitHub's OpenAPI description.
+ * Starts the fake GitHub on a free port. It serves the REST API routes that the relay and the action use, with GitHub's
+ * own refusals. Validates requests and responses with the schemas of GitHub's OpenAPI description.
  */
 export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<GitHubApi> {
   const state = newGitHubState(options)
@@ -26,7 +26,7 @@ export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<Gi
 
   const api = new Hono<GitHubEnv>()
   api.use('*', async (c, next) => {
-    // GitHub would choose a version itself.
+    // GitHub would use a default version. The fake GitHub refuses the request.
     if (
       /^port-webhook-/.test(c.req.header('user-agent') ?? '') &&
       c.req.header('x-github-api-version') !== '2022-11-28'

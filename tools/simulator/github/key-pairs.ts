@@ -1,9 +1,9 @@
 import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 
-/** Key pairs of servers that have closed. */
+/** The key pairs of closed servers. */
 const unused: KeyPairKeyObjectResult[] = []
 
-/** An RSA key pair that no other open server has. Generating one takes 0.2 s of CPU time, so closed servers leave theirs. */
+/** Returns an RSA key pair that no open server uses. Reuses closed servers' pairs, since a new pair takes 0.2 s. */
 export const takeKeyPair = (): KeyPairKeyObjectResult =>
   unused.pop() ?? generateKeyPairSync('rsa', { modulusLength: 2048 })
 

@@ -19,7 +19,7 @@ interface Manifest {
 }
 
 /**
- * How an App is created from a manifest: GitHub's page, and the exchange of the code, which works once and for an hour.
+ * The routes that create an App from a manifest: GitHub's page, and the code exchange. A code works once, for an hour.
  *
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
@@ -57,7 +57,7 @@ export function manifestFlow(
     const found = codes.get(c.req.param('code'))
     codes.delete(c.req.param('code'))
     if (!found || state.now() - found.createdAt > HOUR_MS) return refuse(404, 'Not Found', DOCS)
-    // It isn't installed anywhere yet.
+    // The new App isn't installed anywhere yet.
     const app = addApp(state, { permissions: found.manifest.default_permissions, repositories: [] })
     const secrets = {
       client_secret: randomBytes(20).toString('hex'),

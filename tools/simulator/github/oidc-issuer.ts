@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { type FakeServer, type FakeServerEnv, startFakeServer } from '../http-server.ts'
 import { leaveKeyPairs, takeKeyPair } from './key-pairs.ts'
 
-/** The values of a token's claims; the other claims follow from them. */
+/** The values from which all of a token's claims are derived. */
 export interface OidcRun {
   repository: string
   repositoryId: number
@@ -22,23 +22,23 @@ export interface OidcIssuer extends FakeServer {
   readonly kid: string
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  /** Signs with a new key from now on, and publishes it next to the previous ones; `forget` removes those. */
+  /** Signs with a new key from now on, and publishes the key. `forget` removes the previous keys. */
   rotate(options?: { forget?: boolean }): Promise<void>
-  /** The claims that GitHub would put into a token of this run for this audience. */
+  /** Returns the claims of GitHub's token for this run and this audience. */
   claims(run: OidcRun, audience: string): Record<string, unknown>
   /** Signs any claims as GitHub does: RS256, with the key id in the header. `header` overrides the header. */
   sign(claims: Record<string, unknown>, header?: Record<string, unknown>): string
-  /** A token as GitHub would give it. */
+  /** Returns a token as GitHub would issue it. */
   token(run: OidcRun, audience: string): string
-  /** The variables of a job with `id-token: write`. `url` requires `requestToken`. */
+  /** Returns a token endpoint's URL, and the bearer token that it requires, for a job with `id-token: write`. */
   runner(run: OidcRun): { url: string; requestToken: string }
 }
 
 const LIFE_S = 300
 
 /**
- * A fake of GitHub's OIDC issuer on a free port: RSA keys, the key set over HTTP, and the endpoint that
- * a runner gives to its jobs.
+ * Starts a fake of GitHub's OIDC issuer on a free port. It has RSA keys, and serves the JWKS and the token endpoint
+ * that a runner passes to its jobs.
  *
  * @see https://docs.github.com/actions/reference/security/oidc
  */

@@ -4,7 +4,7 @@ import { layout } from '../fake-page.ts'
 import type { GitHubEnv } from './access.ts'
 import type { GitHubState } from './state.ts'
 
-/** The pages that links in Port lead to: the workflow runs of a repository, and one with its jobs and steps. */
+/** The pages that links in Port lead to: a repository's workflow runs, and a single run with its jobs and steps. */
 export function pageRoutes(state: GitHubState): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   app.get('/:owner/:repo/actions', c => {

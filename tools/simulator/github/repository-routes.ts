@@ -20,7 +20,7 @@ type Workflow = Repository['workflows'][number]
 const DISPATCH = 'POST /repos/{owner}/{repo}/dispatches'
 const MAX_PAYLOAD = 65_535
 
-/** A repository, its workflows, and dispatches to it. */
+/** The routes for a repository, its workflows, and its dispatches. */
 export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)
@@ -52,7 +52,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     return c.json(body)
   })
 
-  // Workflow files and their folder; with `application/vnd.github.raw+json`, the file alone.
+  // Serves workflow files and their folder. For `application/vnd.github.raw+json`, the response is the file's text.
   app.get('/:owner/:repo/contents/:path{.+}', c => {
     const fullName = `${c.req.param('owner')}/${c.req.param('repo')}`
     const repository = openRepository(state, c.var.grant, fullName, ['contents', 'read'])
@@ -88,7 +88,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
     }
     const [extra] = Object.keys(unknown)
     if (extra) return refuse(422, `Invalid request.\n\n"${extra}" is not a permitted key.`, DISPATCH_DOCS)
-    // It isn't known whether GitHub counts bytes or characters; bytes are stricter.
+    // It is unknown whether GitHub counts bytes or characters. Bytes are stricter.
     if (Buffer.byteLength(JSON.stringify(client_payload)) >= MAX_PAYLOAD) {
       return refuse(422, 'client_payload is too large.', DISPATCH_DOCS)
     }
@@ -107,7 +107,7 @@ export function repositoryRoutes(state: GitHubState, schemas: RouteSchemas): Hon
   return app
 }
 
-/** A file as a folder lists it. */
+/** Returns a file's entry in its folder's listing. */
 function entryOf(workflow: Workflow, { fullName }: Repository) {
   const { path } = workflow
   const text = textOf(workflow)
@@ -123,7 +123,7 @@ function textOf({ eventTypes: types, dispatch, content }: Workflow): string {
   return content ?? `on: ${JSON.stringify(on)}\n`
 }
 
-/** A response with the ETag of its body, or 304 if the client has it already. */
+/** Returns a response with its body's ETag, or 304 if the client already has that body. */
 export function tagged(
   body: unknown,
   ifNoneMatch: string | undefined,
@@ -141,7 +141,7 @@ const ROUTE = 'POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispat
 const DOCS = 'https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event'
 const MAX_INPUTS = 65_535
 
-/** `workflow_dispatch`, with GitHub's own refusals. */
+/** The route for `workflow_dispatch`, with GitHub's own refusals. */
 export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const { runDetails = 'given' } = state.options
@@ -209,7 +209,7 @@ export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas)
   return app
 }
 
-/** GitHub's message for the first mistake in the inputs. */
+/** Returns GitHub's message for the first mistake in the inputs. */
 function faultOf(
   inputs: Record<string, unknown>,
   declared: Record<string, DeclaredInput>,

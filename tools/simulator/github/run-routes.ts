@@ -8,10 +8,10 @@ import { type GitHubState, isShown } from './state.ts'
 import type { Access, GitHubRun, PendingDeployment, Repository, Review } from './types.ts'
 
 const RUNS = 'GET /repos/{owner}/{repo}/actions/runs'
-/** The most results of GitHub's search for runs. */
+/** The maximum number of results that GitHub's run search returns. */
 const MAX_FOUND = 1000
 
-/** Workflow runs, their jobs and the jobs' logs. */
+/** The routes for workflow runs, their jobs, and the jobs' logs. */
 export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)
@@ -96,7 +96,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
         state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
     )
     if (!known) return notFound()
-    // Another origin than the API's, like the blob store: clients must not send their token.
+    // Like GitHub's blob store, this has another origin than the API, so that clients must not send their token.
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,
@@ -164,7 +164,7 @@ function paginate<T>(c: Context<GitHubEnv>, all: T[]): { page: T[]; link: Record
 const RUN = '/repos/{owner}/{repo}/actions/runs/{run_id}'
 const DOCS = 'https://docs.github.com/rest/actions/workflow-runs#cancel-a-workflow-run'
 
-/** Cancellations, and approvals that runs wait for. */
+/** The routes that cancel runs, and that approve pending deployments. */
 export function runControlRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const show = shower(state, schemas)
@@ -217,7 +217,7 @@ export function awaitReview(state: GitHubState, runId: number, pending: PendingD
   state.pendingDeployments.set(runId, pending)
 }
 
-/** Applies a reviewer's decision: an approved run continues if nothing else is pending, a rejected one has failed. */
+/** Applies a reviewer's decision. An approved run continues if nothing else is pending. A rejected run fails. */
 export function review(state: GitHubState, runId: number, decision: Review): void {
   const run = findRun(state, runId)
   state.reviews.set(runId, [...(state.reviews.get(runId) ?? []), decision])

@@ -75,7 +75,7 @@ export function setJobs(
   return complete
 }
 
-/** Makes a queued run of each active workflow that listens to the event type, now or after the delay. */
+/** Creates a queued run of each active workflow that listens for the event type, now or after the delay. */
 export function startListening(state: GitHubState, repository: Repository, dispatch: Dispatch): void {
   const { runDelayMs = 0 } = state.options
   for (const workflow of repository.workflows) {
@@ -96,7 +96,7 @@ export function startListening(state: GitHubState, repository: Repository, dispa
   }
 }
 
-/** Does something later, unless the server is closed before. */
+/** Schedules work, unless the server is closed in the meantime. */
 export function later(state: GitHubState, ms: number, work: () => unknown): void {
   const timer = setTimeout(() => {
     state.timers.delete(timer)
@@ -105,12 +105,12 @@ export function later(state: GitHubState, ms: number, work: () => unknown): void
   state.timers.add(timer)
 }
 
-/** GitHub's times have whole seconds. */
+/** Formats a time in whole seconds, as GitHub does. */
 export const seconds = (at = Date.now()) => `${new Date(at).toISOString().slice(0, 19)}Z`
 
 /**
- * Whether a time is within a `created` filter: a date or time, `>=T`, `>T`, `<=T`, `<T`, `A..B`, with `*` for an open
- * end (GitHub's search syntax for dates). Undefined if the filter is invalid.
+ * Whether a time matches a `created` filter, in GitHub's search syntax for dates: a date or time, `>=T`, `>T`, `<=T`,
+ * `<T`, or `A..B`, with `*` for an open end. Undefined if the filter is invalid.
  */
 export function withinCreated(filter: string, createdAt: string): boolean | undefined {
   const at = Date.parse(createdAt)
@@ -129,7 +129,7 @@ export function withinCreated(filter: string, createdAt: string): boolean | unde
   return at >= moment(text) && at <= limit
 }
 
-/** Epoch milliseconds; a date without time means its start, or its end. */
+/** Returns a time in ms since the epoch. For a date without a time, returns the day's start or, with `end`, its end. */
 function moment(text: string, end = false): number {
   if (text === '*') return end ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
   const dateOnly = /^\d{4}-\d\d-\d\d$/.test(text)

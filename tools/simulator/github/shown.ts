@@ -11,7 +11,7 @@ type Schema = {
   anyOf?: Schema[]
 }
 
-/** The state of the fake GitHub in the form of GitHub's responses: every field that its schema requires, with our values. */
+/** Converts the fake GitHub's state to GitHub's responses, with every field that GitHub's schemas require. */
 export function shower(state: GitHubState, schemas: RouteSchemas) {
   const fill = (component: string, self: string, values: Json): Json => {
     const schema = schemas.component(component) as Schema
@@ -50,7 +50,7 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
       ...(from.archived && { archived: true }),
     })
 
-  // Each run of a list shows its repository twice.
+  // Cached, because each run in a list contains its repository twice.
   const known = new Map<Repository, Json>()
   const minimal = (from: Repository): Json => {
     const shown = known.get(from) ?? repository(from, 'minimal-repository')
@@ -203,11 +203,11 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
   return { repository, run, job, workflow, app, installation, pendingDeployment, review }
 }
 
-/** The primary limit of a token as GitHub counts it. */
+/** Returns a token's primary rate limit, as GitHub counts it. */
 export function rateOf(state: GitHubState, grant: Grant | undefined) {
   const limit = grant ? (state.options.hourlyLimit ?? 5000) : 60
   const used = grant?.used ?? 0
-  // Without a limit, none is enforced, so the last request of the hour is never reported as used.
+  // If no limit is enforced, at least one request is always reported as remaining.
   const remaining = Math.max(limit - used, state.options.hourlyLimit === undefined ? 1 : 0)
   return { limit, remaining, reset: state.resetAt, used: limit - remaining }
 }

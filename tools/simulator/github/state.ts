@@ -22,7 +22,7 @@ export type Grant = Required<Pick<NewToken, 'kind'>> &
 
 export type GitHubState = {
   options: GitHubApiOptions
-  /** The addresses of the API and the pages, known once the server listens. */
+  /** The base URLs of the API and the pages, known once the server listens. */
   url: string
   serverUrl: string
   /** By full name in lower case: GitHub's names are case-insensitive. */
@@ -52,10 +52,10 @@ export type GitHubState = {
   /** By job id, which is also the id of its check run. */
   annotations: Map<number, CheckAnnotation[]>
   timers: Set<NodeJS.Timeout>
-  /** When the primary limit resets, epoch seconds. */
+  /** The time when the primary limit resets, in seconds since the epoch. */
   resetAt: number
   nextId(): number
-  /** GitHub's clock, ms epoch. */
+  /** GitHub's clock, in ms since the epoch. */
   now(): number
 }
 
@@ -96,7 +96,7 @@ export function newGitHubState(options: GitHubApiOptions): GitHubState {
   }
 }
 
-/** GitHub doesn't show a new run for a moment. */
+/** Whether GitHub already shows a run. A new run is hidden for a moment. */
 export const isShown = (state: GitHubState, run: GitHubRun): boolean =>
   Date.parse(run.createdAt) + (state.options.shownAfterMs ?? Number.NEGATIVE_INFINITY) <= state.now()
 
@@ -123,7 +123,7 @@ export function addRepository(state: GitHubState, fullName: string, given: NewRe
   return repository
 }
 
-/** Renames a repository, or transfers it: requests to the old name are redirected. */
+/** Renames or transfers a repository. Requests to the old name are redirected. */
 export function renameRepository(state: GitHubState, from: string, to: string): void {
   const repository = state.repositories.get(from.toLowerCase())
   const [owner, name] = to.split('/')
@@ -134,7 +134,7 @@ export function renameRepository(state: GitHubState, from: string, to: string): 
   state.repositories.set(to.toLowerCase(), Object.assign(repository, { fullName: to, owner, name }))
 }
 
-/** Personal tokens look like `github_pat_…`, those of Apps and jobs like `ghs_…`, about 520 characters since 2026. */
+/** Adds a token: `github_pat_…` for users, `ghs_…` for Apps and jobs (about 520 characters since 2026). */
 export function addToken(
   state: GitHubState,
   given: NewToken & { value?: string; login?: string } = {},

@@ -6,11 +6,11 @@ export type Permissions = { actions?: Access; checks?: Access; contents?: Access
 type DeclaredWorkflow = {
   path: string
   name: string
-  /** Types of repository_dispatch that it listens to. */
+  /** The `repository_dispatch` types that the workflow listens for. */
   eventTypes: string[]
   /** Its `run-name`; default: the event type. */
   runName?: (payload: Record<string, unknown>) => string
-  /** Its trigger `workflow_dispatch`; default: none. */
+  /** Its `workflow_dispatch` trigger; default: none. */
   dispatch?: {
     inputs?: Record<string, DeclaredInput>
     /** Its `run-name`; default: the workflow's name. */
@@ -92,7 +92,7 @@ export type WorkflowDispatch = {
 
 type RunStatus = 'requested' | 'queued' | 'pending' | 'waiting' | 'in_progress' | 'completed'
 
-/** A workflow run. `conclusion` is open: GitHub adds values. Times are ISO 8601. */
+/** A workflow run. `conclusion` can be any string, because GitHub adds values. Times are ISO 8601. */
 export type GitHubRun = {
   id: number
   repository: string
@@ -113,7 +113,7 @@ export type GitHubRun = {
   runStartedAt: string
 }
 
-/** An environment whose rules a run waits for. */
+/** An environment whose protection rules a run waits for. */
 export type PendingDeployment = {
   environment: string
   /** Minutes; default: 0. */
@@ -156,7 +156,7 @@ export type NewGitHubJob = Partial<Omit<GitHubJob, 'steps'>> & {
   steps?: (Partial<GitHubStep> & { name: string })[]
 }
 
-/** A GitHub App, with the key that it signs its JWT with. */
+/** A GitHub App, with the private key for its JWTs. */
 export type GitHubApp = {
   id: number
   clientId: string
@@ -166,7 +166,7 @@ export type GitHubApp = {
   publicKey: string
   installationId: number
   permissions: Permissions
-  /** The repositories where it is installed, `owner/name`. Default: all. */
+  /** The repositories in which the App is installed, as `owner/name`. Default: all. */
   repositories?: string[]
 }
 
@@ -184,22 +184,22 @@ export type GitHubApiOptions = {
   token?: string
   /** Serve under `/api/v3`, as Enterprise Server does. */
   enterprise?: boolean
-  /** A dispatch creates a queued run of every declared workflow that listens. */
+  /** Whether a dispatch creates a queued run of every declared workflow that listens for its type. */
   autoRun?: boolean
-  /** How long after the dispatch such a run appears. */
+  /** The time from the dispatch to the run's creation. */
   runDelayMs?: number
   /**
-   * Whether the response to a `workflow_dispatch` names the run: `given` (default) if the request asks for it. Servers
-   * that don't know the field ignore it, or refuse it.
+   * Whether the response to a `workflow_dispatch` identifies the run. `given` (default): if the request asks for run
+   * details. `ignored` and `refused`: as servers that don't know this request field do.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
-  /** How long after its creation a run appears in lists and by its id; default: immediately. */
+  /** The time from a run's creation until it appears in lists and by its id; default: 0. */
   shownAfterMs?: number
   /** The order of runs in a list, from newest first; default: unchanged. */
   order?: (runs: GitHubRun[]) => GitHubRun[]
-  /** How far GitHub's clock is ahead of this machine's, ms; default: 0. */
+  /** The time by which GitHub's clock is ahead of this machine's clock, in ms; default: 0. */
   clockSkewMs?: number
-  /** The hourly limit of requests of a token; default: unlimited. */
+  /** The maximum number of requests per token and hour; default: unlimited. */
   hourlyLimit?: number
 }
 
@@ -223,7 +223,7 @@ export type GitHubApi = FakeServer & {
   readonly runs: GitHubRun[]
   createRun(run: NewGitHubRun): GitHubRun
   setRun(id: number, patch: Partial<GitHubRun>): GitHubRun
-  /** Every request to cancel an unfinished run. It cancels the run, unless that is unstoppable and not forced. */
+  /** Every request to cancel an unfinished run. Without force, the request doesn't stop an unstoppable run. */
   readonly cancellations: { runId: number; isForced: boolean }[]
   /** Makes a run continue after a request to cancel it, as jobs with `if: always()` do. */
   setUnstoppable(runId: number): void
@@ -239,7 +239,7 @@ export type GitHubApi = FakeServer & {
     tooMany(retryAfter: number, when?: When): () => void
     serverError(effect: { create: boolean; status?: number } & When): () => void
     cut(effect: { create: boolean } & When): () => void
-    /** The same as `stop()`; `start()` restarts the server. */
+    /** Stops the server, like `stop()`. `start()` restarts it. */
     down(): Promise<void>
   }
 }

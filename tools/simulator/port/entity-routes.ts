@@ -7,7 +7,7 @@ import { type PortEntity, type PortState, randomId, refuse } from './state.ts'
 const ENTITIES = 'POST /v1/blueprints/{blueprint_identifier}/entities'
 type Given = Partial<PortEntity>
 
-/** Entities: created, replaced (`upsert`) or merged (`upsert` and `merge`), tied to a run by `run_id`; read and deleted. */
+/** Entity routes: create, replace (`upsert`), merge (`upsert` and `merge`), link to a run (`run_id`), read, delete. */
 export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
   const ajv = new Ajv({ strict: false, validateFormats: false })
@@ -77,7 +77,7 @@ interface Rule {
   value: unknown
 }
 
-/** `POST /v1/entities/search`: rules on `$blueprint`, `$identifier`, `$title` and properties, with `=` and `!=`. */
+/** `POST /v1/entities/search`: rules with `=` and `!=` for `$blueprint`, `$identifier`, `$title`, and properties. */
 export function searchRoutes(state: PortState): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
   app.post('/search', c => {

@@ -19,10 +19,10 @@ export interface PortPage {
   relay: () => string
 }
 
-/** Pages of the fake Port for a browser: `/` has the buttons and the runs; `/runs/:id` is a run. Port's API is next to it. */
+/** The fake Port's browser pages, next to Port's API: `/` shows buttons and runs, `/runs/:id` shows one run. */
 export function pageRoutes(state: PortState, page: () => PortPage | null): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  /** If no page matches, Port's API responds. */
+  /** Wraps a page's handler. Until the page is opened, Port's API responds instead. */
   const shown =
     (handler: (c: Context<FakeServerEnv>, page: PortPage) => Response | Promise<Response>) =>
     (c: Context<FakeServerEnv>, next: Next) => {

@@ -19,14 +19,14 @@ import {
 
 export type { PortApi, PortRun } from './state.ts'
 
-/** `openPage`: from now on, `/` shows buttons and runs to a browser. */
+/** Once `openPage` is called, `/` shows buttons and runs to a browser. */
 export type PortWithPage = PortApi & { openPage(page: PortPage): void }
 
 const MAX_BODY = 1024 * 1024
 
 /**
- * The fake Port: the routes of Port's API that receive reports, with Port's own refusals, on a free port. Bodies are
- * checked by the schemas of Port's OpenAPI description; methods read and set the state, and inject failures.
+ * Starts the fake Port on a free port. It serves the Port API routes that receive reports, with Port's own refusals. It
+ * validates bodies with Port's OpenAPI schemas. Its methods read and set the state, and inject failures.
  */
 export async function startPortApi(options: PortApiOptions = {}): Promise<PortWithPage> {
   const state = newPortState(options)

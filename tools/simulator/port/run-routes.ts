@@ -29,10 +29,10 @@ export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
   return app
 }
 
-/** Action runs: read, change, log. */
+/** The routes that read and update action runs, and add log lines to them. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  // Port accepts a backend's own id instead of the run's (description of `externalRunId`).
+  // Port accepts the backend's `externalRunId` instead of the run's id, according to that field's description.
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
   const response = (route: string, status: 200 | 201, body: unknown) => {
@@ -103,7 +103,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
   const runOfResponse = (method: string, run: PortRun, version: string | undefined) => {
     // Absent fields must be absent, as in JSON, before schema validation.
     const body = JSON.parse(JSON.stringify({ ok: true, run: shownRun(run, version, state) }))
-    // `payload.body` is what the action's author templated, whatever Port's description says about it.
+    // `payload.body` is the body from the author's template, although Port's description differs.
     if (version === 'v2')
       schemas.response(`${method} ${RUN}`, 200, { ...body, run: { ...body.run, payload: null } })
     return Response.json(body)
@@ -120,7 +120,7 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
 
 const NODE_RUN = '/v1/workflows/nodes/runs/{node_run_identifier}'
 
-/** Node runs of Port workflows: change, log. */
+/** The routes that update node runs of Port workflows, and add log lines to them. */
 export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
 
@@ -132,7 +132,7 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Fak
     if (!run) return refuse('nodeRunNotFound')
     if (run.finishedAt) return refuse('runExhausted')
     const patch = body as Partial<PortNodeRun>
-    // `output` has the default {}, so a call that omits it clears it.
+    // A call without `output` clears the output, because `output` has the default {}.
     Object.assign(run, patch, { output: patch.output ?? {} })
     if (run.status === 'COMPLETED') run.finishedAt = new Date().toISOString()
     return Response.json({ ok: true })

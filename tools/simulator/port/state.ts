@@ -26,7 +26,7 @@ export function newPortState(options: PortApiOptions): PortState {
   }
 }
 
-/** Sixteen characters: the second part of Port's ids. */
+/** Returns sixteen random characters, like the second part of Port's ids. */
 export function randomId(): string {
   return randomBytes(24)
     .toString('base64')
@@ -34,7 +34,7 @@ export function randomId(): string {
     .slice(0, 16)
 }
 
-/** Returns the current token, or a new token after it expires. Port reissues the same token until then. */
+/** Returns the current token, or a new token if it has expired. Port, too, returns the same token until it expires. */
 export function currentToken(state: PortState): { value: string; expiresAt: number } {
   if (!state.token || state.token.expiresAt <= Date.now()) {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -79,7 +79,7 @@ export function updateRun(run: PortRun, patch: Partial<PortRun>): void {
   if (patch.status && patch.status !== 'IN_PROGRESS') run.finishedAt = now
 }
 
-/** A run as the API shows it: `version=v2` has objects instead of names. */
+/** Returns a run in the API's format. With `version=v2`, the run contains objects instead of names. */
 export function shownRun(
   run: PortRun,
   version: string | undefined,
@@ -117,7 +117,7 @@ export type PortRun = {
   summary?: string
   externalRunId?: string
   synchronized: boolean
-  /** The request that Port sent for this run; `payload.body` as rendered. */
+  /** The webhook that Port sent for this run. `payload.body` is the rendered body. */
   payload: Record<string, unknown>
   /** The values that `PATCH …/response` set. */
   response?: Record<string, unknown>
@@ -147,13 +147,13 @@ export type PortEntity = {
   team?: unknown
   properties: Record<string, unknown>
   relations: Record<string, unknown>
-  /** The run from the last call. */
+  /** The run that the last call linked the entity to. */
   runId?: string
   createdAt: string
   updatedAt: string
 }
 
-/** The given values of a new run; the rest has defaults. `payload` overrides the request that Port would have sent. */
+/** The values of a new run. Missing values have defaults. `payload` overrides the webhook that Port would have sent. */
 export type NewPortRun = Partial<Omit<PortRun, 'logs'>>
 
 export type PortApiOptions = {
@@ -161,7 +161,7 @@ export type PortApiOptions = {
   clientSecret?: string
   /** The token lifetime (seconds); default: 10,800. */
   expiresIn?: number
-  /** Blueprints by identifier, each with the JSON Schema of its entities' properties. All others are unknown, unless none is given. */
+  /** Known blueprints by identifier, each with its properties' JSON Schema. Without this option, all are known. */
   blueprints?: Record<string, Record<string, unknown>>
 }
 
@@ -169,17 +169,17 @@ export type PortApi = FakeServer & {
   readonly url: string
   readonly clientId: string
   readonly clientSecret: string
-  /** Seconds that tokens minted from now on are valid. */
+  /** The lifetime of new tokens, in seconds. */
   expiresIn: number
   createRun(run?: NewPortRun): PortRun
   createNodeRun(run?: { id?: string }): PortNodeRun
-  /** The current, live state; throws on an unknown id. */
+  /** Returns the run's live state. Throws an error if the id is unknown. */
   run(id: string): PortRun
   nodeRun(id: string): PortNodeRun
-  /** Finishes a run as a user does in Port; keeps the label if none is given. */
+  /** Finishes a run, as a user does in Port. Without `statusLabel`, keeps the label. */
   endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
   readonly entities: PortEntity[]
-  /** From the first call on, other blueprints are unknown. */
+  /** Declares a blueprint. After the first call, all undeclared blueprints are unknown. */
   declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
   /** Revokes every token issued so far: 401. */
   expireTokens(): void
@@ -190,7 +190,7 @@ export type PortApi = FakeServer & {
   }
 }
 
-/** Port's refusals, as its API returns them. */
+/** Error responses of Port's API. */
 const REFUSALS = {
   invalidRequest: [422, 'invalid_request', 'The data provided does not match the route schema'],
   runNotFound: [404, 'not_found', 'The action run with the provided identifier was not found'],
@@ -226,14 +226,14 @@ const REFUSALS = {
 
 export type Refusal = keyof typeof REFUSALS
 
-/** The response for one refusal; `detail` is added to the message. */
+/** Returns the response for a refusal. `detail` is added to the message. */
 export function refuse(refusal: Refusal, detail?: string): Response {
   const [status, error, words] = REFUSALS[refusal]
   const message = words && detail ? `${words}: ${detail}` : words
   return Response.json({ ok: false, error, message }, { status })
 }
 
-/** Port's response with an injected status. */
+/** Returns the body and headers of Port's response for an injected status. */
 export function failureResponse(status: number): { body: unknown; headers?: Record<string, string> } {
   if (status === 429) {
     return {

@@ -22,7 +22,7 @@ interface InputDefinition {
   description?: string
   enum?: string[]
   default?: Json
-  /** `entity`: an entity's identifier; its blueprint is `blueprint`. */
+  /** If `entity`, the input is the identifier of an entity with the blueprint in `blueprint`. */
   format?: string
   blueprint?: string
 }

@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
 import { type JobState, runnerContext, type Scope } from './job-state.ts'
 
-/** Runs a step's process unless the job has been stopped. */
+/** Runs a step's process, unless the job has been stopped. */
 export async function runInJob(
   state: JobState,
   spec: {
@@ -24,8 +24,8 @@ type ChildEnd = { exitCode: number; stdout: string; stderr: string }
 /**
  * Runs a process in its own group until it has exited and its output is read.
  *
- * `stop` ends it as the runner does: SIGINT to the process, SIGTERM after the grace time (ms), SIGKILL to
- * the group after the same time again. `kill` kills the group immediately.
+ * `stop` stops it as the runner does: SIGINT to the process, SIGTERM after the grace time (ms), and SIGKILL to the
+ * group after another grace time. `kill` kills the group immediately.
  * Source: ProcessInvoker.cs of actions/runner.
  */
 async function runChild(spec: {
@@ -108,13 +108,13 @@ async function runChild(spec: {
   }
 }
 
-/** Keys of the `github` context that are `GITHUB_*` variables as well. */
+/** Keys of the `github` context that are also `GITHUB_*` variables. */
 const githubVariables =
   'actor api_url base_ref event_name event_path graphql_url head_ref job ref ref_name ref_protected ref_type ' +
   'repository repository_id repository_owner repository_owner_id run_attempt run_id run_number server_url sha ' +
   'triggering_actor workflow workflow_ref workflow_sha workspace'
 
-/** The machine's environment. Only includes the caller's variables that a process can't run without. */
+/** Returns the machine's environment, with only those caller's variables that a process can't run without. */
 function machineEnv(state: JobState): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR'].flatMap(name => {
     const value = process.env[name]
@@ -123,7 +123,7 @@ function machineEnv(state: JobState): Record<string, string> {
   return { ...Object.fromEntries(kept), ...state.run.options.env }
 }
 
-/** The `env` context that the author sees: workflow, job, `GITHUB_ENV`. */
+/** Returns the `env` context, from the workflow, the job, and `GITHUB_ENV`. */
 export function scopeEnv(state: JobState, scope: Scope): Record<string, string> {
   return { ...state.scope.env, ...state.addedEnv, ...(scope === state.scope ? {} : scope.env) }
 }

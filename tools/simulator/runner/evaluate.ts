@@ -7,10 +7,10 @@ import { TokenType } from '@actions/expressions/lexer'
 import { truthy } from '@actions/expressions/result'
 import { Expression, type Template } from './template.ts'
 
-/** The contexts that `${{ }}` can read: plain JSON values by context name. An absent context is null. */
+/** The contexts that `${{ }}` can read, as plain JSON values by name. An absent context evaluates to null. */
 export type Contexts = { [name: string]: unknown }
 
-/** The results of the status functions of `if:`; absent if GitHub doesn't allow them. */
+/** The results of the status functions in `if:`. Absent in places in which GitHub doesn't allow these functions. */
 export type Status = { success: boolean; failure: boolean; cancelled: boolean }
 
 type Value = string | number | boolean | null | Value[] | { [key: string]: Value }
@@ -53,7 +53,7 @@ export function evaluateTexts(
 /** An error from GitHub's expression evaluator. The error fails the step, not the simulation. */
 export class EvaluationError extends Error {}
 
-/** Evaluates with GitHub's evaluator. Throws its error with the original expression and position. */
+/** Evaluates with GitHub's evaluator. Adds the original expression and position to the evaluator's error. */
 function evaluateToData({ source, written, place }: Expression, contexts: Contexts, status?: Status) {
   try {
     return run(source, contexts, status)
@@ -114,13 +114,13 @@ function statusFunction(name: string, response: boolean): FunctionDefinition {
 const digest = (content: Buffer) => createHash('sha256').update(content).digest()
 
 /**
- * `hashFiles()`: the SHA-256 of the SHA-256 of each file in the job's folder that matches a pattern but no `!` pattern;
- * empty if no file matches. Files outside that folder don't count.
+ * `hashFiles()`: hashes each file that matches a pattern but no `!` pattern, and returns the SHA-256 of these hashes.
+ * Ignores files outside the job's folder. Returns an empty text if no file matches.
  * Source: hashFiles.ts of actions/runner.
  */
 function hashFiles(workspace: string): FunctionDefinition {
   return {
-    // The evaluator reads the function from here.
+    // The evaluator looks functions up by this name.
     name: 'hashfiles',
     minArgs: 1,
     maxArgs: 255,

@@ -3,7 +3,7 @@ import type { Contexts, Status } from './evaluate.ts'
 import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import type { RunOptions, SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
-/** The state that all jobs of a run in progress share. */
+/** The state that all jobs of a run share while the run is in progress. */
 export type RunState = {
   options: RunOptions
   runId: number
@@ -14,7 +14,7 @@ export type RunState = {
   /** The run's temporary directory. */
   root: string
   repositoryRoot: string
-  /** The cancel button. */
+  /** Aborted when the run is canceled. */
   cancelled: AbortController
   jobs: SimulatedJob[]
   /** Shows the run and its jobs on the fake GitHub. */
@@ -33,7 +33,7 @@ export type Scope = {
   simulated: SimulatedStep[]
   /** The surrounding composite step's timeout. */
   stop: AbortSignal | null
-  /** Post steps, run last-in first-out. A composite action's post steps are a single step of its job. */
+  /** Post steps, which run in reverse order. A composite action's post steps appear as a single step of its job. */
   posts: PostStep[]
   /** Registers the surrounding composite step's post step. */
   registerAround: (() => void) | null
@@ -62,7 +62,7 @@ export type JobState = {
   workspace: string
   oidc: { url: string; requestToken: string } | null
   cancelled: AbortSignal
-  /** No further step or process can run. */
+  /** Aborted once no further step or process can run. */
   ended: AbortSignal
 }
 
@@ -95,7 +95,7 @@ export function stepContexts(state: JobState, scope: Scope, env: Record<string, 
   }
 }
 
-/** The `runner` context; `RUNNER_*` in a step's environment. */
+/** Returns the `runner` context, which is also `RUNNER_*` in a step's environment. */
 export function runnerContext(state: JobState): Record<string, string> {
   const systems: Record<string, string> = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' }
   return {

@@ -30,7 +30,7 @@ export type JobPlan = {
   cancelled: AbortSignal
 }
 
-/** Runs one job: its steps, then their post steps last-in first-out. No process outlives the job. */
+/** Runs one job: its steps, then the post steps in reverse order. No process outlives the job. */
 export async function playJob(run: RunState, plan: JobPlan): Promise<void> {
   const { job, simulated: played, contexts } = plan
   if (job.container !== null) refuse(`"container" in job ${job.id}`)
@@ -134,7 +134,7 @@ async function playAll(state: JobState, problem: () => string | null): Promise<v
   const prepared = await prepareSteps(state, job.steps, contexts())
   const pres = prepared.flatMap(one => one.pre ?? [])
   const mains = prepared.map(one => one.record)
-  // GitHub's step numbers leave a gap: every step can have a post step, and the last precedes "Complete job".
+  // GitHub reserves a number for every step's post step, so the step numbers before the post steps have a gap.
   const arrange = () => {
     const posts = scope.posts.map(post => post.record).reverse()
     const starts = [setUp, ...pres, ...mains]
@@ -251,7 +251,7 @@ async function findProcesses(
   return found.flat()
 }
 
-/** During `execve`, Linux shows a live process without command line and environment, so the process is read again. */
+/** Reads a process's file in /proc. Retries if the file is empty, as it is for a live process during `execve`. */
 async function readSettled(id: string, file: 'environ' | 'cmdline'): Promise<string> {
   const read = (name: string) => attempt(() => readFileSync(`/proc/${id}/${name}`, 'utf8')) ?? ''
   for (let n = 0; n < 100; n++) {

@@ -53,7 +53,7 @@ export async function playJobs(run: RunState, call: Call): Promise<Record<string
   return results
 }
 
-/** GitHub fails a job whose own expressions it cannot evaluate. */
+/** Runs a job. Fails the job, as GitHub does, if its own expressions can't be evaluated. */
 async function playOrFail(
   run: RunState,
   call: Call,
@@ -89,7 +89,7 @@ async function playOne(
     run.publish()
     return { result: conclusion, outputs: {} }
   }
-  // A cancel spares a job whose condition still holds, as `if: always()` does.
+  // Canceling the run doesn't cancel a job whose condition still holds, such as `if: always()`.
   const cancelled = new AbortController()
   const cancel = () => {
     if (!holds()) cancelled.abort()
@@ -208,7 +208,7 @@ function jobConditionStatus(run: RunState, ancestors: StepResult[]): Status {
   }
 }
 
-/** Appends a leg's values in parentheses, unless the name is already an expression. */
+/** Returns a job's name. Appends a matrix leg's values in parentheses, unless the name contains an expression. */
 function displayName(job: WorkflowJob, contexts: Contexts, matrix: Record<string, unknown> | null): string {
   const name =
     job.name === null ? job.id : evaluateText(job.name, { ...contexts, matrix, strategy: contexts.strategy })
@@ -252,8 +252,8 @@ function matches(rule: Leg, leg: Leg, keys: string[]) {
 }
 
 /**
- * Returns the `inputs` context of a called or manually dispatched workflow: given values in their declared
- * type, and defaults for the rest. Throws an error that lists missing required inputs or unknown inputs.
+ * Returns the `inputs` context of a called or manually dispatched workflow. The given values have their declared types;
+ * other inputs have their defaults. Throws an error that lists missing required inputs or unknown inputs.
  */
 export function workflowInputs(
   workflow: Workflow,

@@ -7,8 +7,8 @@ let hooked = false
 /**
  * GitHub's own workflow parser and expression evaluator, loaded on first use.
  *
- * The parser imports its JSON schemas without an import attribute, and plain Node refuses that. A load hook,
- * limited to those files, adds the attribute. Vite loads JSON without the hook.
+ * The parser imports its JSON schemas without an import attribute, which Node rejects. A load hook for those files adds
+ * the attribute. Vite loads JSON without the hook.
  */
 export async function loadParser() {
   if (!hooked) {
@@ -26,7 +26,7 @@ export async function loadParser() {
     import('@actions/workflow-parser/actions/action-parser'),
     import('@actions/workflow-parser/actions/action-template'),
   ])
-  // Because of a bug in the package (0.3.61), this is "branch_protection_rule", and "on: repository_dispatch" is refused.
+  // Fixes a bug in the package (0.3.61): this is "branch_protection_rule", so "on: repository_dispatch" is rejected.
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }

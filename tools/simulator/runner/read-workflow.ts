@@ -33,7 +33,7 @@ export type WorkflowJob = {
   env: Mapping
   outputs: Mapping
   permissions: Template
-  /** A job with this condition doesn't run. */
+  /** The container. The simulator doesn't run a job that has one. */
   container: Template
   shell: Template
   workingDirectory: Template
@@ -77,8 +77,8 @@ export async function parseWorkflow(name: string, content: string) {
 /**
  * Reads a workflow for the simulator.
  *
- * Throws with every message of GitHub's parser if it doesn't parse, and names the first key that the
- * simulator doesn't support.
+ * If the workflow is invalid, throws an error with all messages of GitHub's parser. If the simulator doesn't support a
+ * key, throws an error that names the first such key.
  *
  * @param leaveOut called with each omitted item, as in {@link RunOptions}
  */
@@ -131,7 +131,7 @@ export async function readWorkflow(
   }
 }
 
-/** Pairs the parser's steps (generated ids, completed conditions) with the author's text. */
+/** Combines the parser's steps, which have generated ids and completed conditions, with the author's text. */
 export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
   return converted.map((step, index) => {
     const own = mapping(raw[index])

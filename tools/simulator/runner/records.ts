@@ -4,7 +4,7 @@ import type { WorkflowJob, WorkflowStep } from './read-workflow.ts'
 import { createStepLog } from './step-log.ts'
 import type { SimulatedJob, SimulatedStep, StepResult } from './types.ts'
 
-/** A job that waits to run, or that gets its conclusion without running. */
+/** Creates a job that waits to run or, with a conclusion, a job that doesn't run. */
 export function newJob(
   run: RunState,
   job: WorkflowJob,
@@ -28,7 +28,7 @@ export function newJob(
   }
 }
 
-/** Fails a job. The error is shown in the step that the job had reached, otherwise in "Set up job". */
+/** Fails a job. Shows the error in the step that the job had reached, or else in "Set up job". */
 export function failJob(simulated: SimulatedJob, error: string, secrets: string[]): void {
   let step = simulated.steps.find(({ status }) => status === 'in_progress')
   if (!step) {
@@ -44,7 +44,7 @@ export function failJob(simulated: SimulatedJob, error: string, secrets: string[
   Object.assign(simulated, { status: 'completed', conclusion: 'failure', result: 'failure', completedAt })
 }
 
-/** A step that has not started. */
+/** Creates a step that hasn't started. */
 export function createStepRecord(
   kind: SimulatedStep['kind'],
   name: string,
@@ -75,7 +75,7 @@ export function createStepRecord(
   }
 }
 
-/** A step's name as GitHub shows it: its own name, otherwise "Run" and the first line. */
+/** Returns a step's name as GitHub shows it: the author's name, or else "Run" and the first line. */
 export function stepName(step: WorkflowStep, contexts: Contexts): string {
   if (step.name !== null) return evaluateText(step.name, contexts)
   const subject = step.uses ?? evaluateText(step.run, contexts)

@@ -7,7 +7,7 @@ const unescapeData = (text: string) =>
 const unescapeProperty = (text: string) => unescapeData(text.replaceAll('%3A', ':').replaceAll('%2C', ','))
 
 /**
- * Writes a step's log: executes the workflow commands that a process prints, and masks the rest.
+ * Writes a step's log. Executes the workflow commands that a process prints, and masks secrets in the other lines.
  *
  * @param leaveOut called with each command that GitHub has disabled or that the simulator doesn't support
  * Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
@@ -73,7 +73,7 @@ export function createStepLog(
 
 export type StepLog = ReturnType<typeof createStepLog>
 
-/** The folded block in which the runner shows a step's script or inputs, then its variables. */
+/** Logs a folded block with a step's script or inputs, followed by its variables, as the runner does. */
 export function logHeader(
   log: StepLog,
   title: string,

@@ -16,9 +16,9 @@ import type { SimulatedStep } from './types.ts'
 const defaultContexts = ['github', 'strategy', 'matrix', 'job', 'runner']
 
 /**
- * Evaluates an action's inputs: `with:` first, then the defaults of its `action.yml`.
+ * Evaluates an action's inputs: `with:` first, then the defaults in its `action.yml`.
  *
- * Warns in the log of inputs that the action does not declare, and of deprecated ones, as the runner does.
+ * As the runner does, logs a warning about inputs that the action doesn't declare, and about deprecated inputs.
  */
 export function actionInputs(
   action: Action,
@@ -94,21 +94,21 @@ export function nodeWork(
   }
 }
 
-/** Of this project's own action, while coverage is measured, what runs its sources in place of its bundle. */
+/** Returns a script that runs this action's sources instead of its bundle. Null unless coverage is measured. */
 function sourcesOf({ directory }: Action, entry: string): string | null {
   if (!process.env.NODE_V8_COVERAGE) return null
   const script = join(directory, entry.replace(/^action\/dist\//, 'test/action-sources/'))
   return existsSync(script) ? script : null
 }
 
-/** Without `shell:`, bash stops at the first error, except inside a pipe. */
+/** The commands by `shell:`. Without `shell:`, bash stops at the first error, except inside a pipe. */
 const shells: Record<string, [command: string, ...args: string[]]> = {
   '': ['bash', '-e'],
   bash: ['bash', '--noprofile', '--norc', '-eo', 'pipefail'],
   sh: ['sh', '-e'],
 }
 
-/** Runs a `run:` step from a script file that is written as the runner writes it. */
+/** Runs a `run:` step. Writes its script to a file first, as the runner does. */
 export function scriptWork(state: JobState, scope: Scope, step: WorkflowStep): Work {
   return async ({ env, contexts, files, log, record, stop, onLine }) => {
     const shell = evaluateText(step.shell ?? state.job.shell, contexts)

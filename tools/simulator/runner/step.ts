@@ -27,7 +27,7 @@ type Attempt = {
 /**
  * Runs one step: condition, process, files for the runner, outcome, and conclusion.
  *
- * As with the runner, canceling the run stops a step only if its condition no longer holds.
+ * When the run is canceled, stops the step only if its condition no longer holds, as the runner does.
  */
 export async function playStep(
   state: JobState,
@@ -122,10 +122,10 @@ const more = { GITHUB_STATE: 'save_state', GITHUB_STEP_SUMMARY: 'step_summary' }
 const summaryLimit = 1024 * 1024
 
 /**
- * Creates the files through which a step sends commands to the runner, one of each kind per step.
+ * Creates the files in which a step writes commands for the runner, one of each kind per step.
  *
- * `collect` reads them into the step's record, removes them, and returns the runner's messages about unreadable
- * content. Each message fails the step, unless it is about a summary that is too long.
+ * `collect` reads the files into the step's record, removes them, and returns the runner's messages about invalid
+ * content. Each message fails the step, except for the message about a summary that is too long.
  */
 async function createFileCommands(temp: string) {
   const directory = join(temp, '_runner_file_commands')
@@ -176,7 +176,7 @@ async function createFileCommands(temp: string) {
 /**
  * Reads a file that a step wrote for the runner (`GITHUB_ENV`, `GITHUB_OUTPUT`, `GITHUB_STATE`):
  * `name=value` lines and `name<<DELIMITER` blocks. Throws the runner's messages.
- * A line ends with LF, on Windows also with CR LF. On other systems, a CR belongs to the value.
+ * A line ends with LF. On Windows, a line can also end with CR LF; on other systems, a CR belongs to the value.
  * Source: FileCommandManager.cs of actions/runner.
  */
 function readEnvFile(content: string): Record<string, string> {

@@ -17,7 +17,7 @@ export type Prepared = {
   pre: SimulatedStep | null
 }
 
-/** Reads all steps' actions and creates their records before any step runs. */
+/** Reads the actions of all steps, and creates the steps' records, before any step runs. */
 export async function prepareSteps(
   state: JobState,
   steps: WorkflowStep[],
@@ -28,7 +28,7 @@ export async function prepareSteps(
     const action = step.uses === null ? null : await findAction(state.run, step.uses)
     const kind = action === null ? 'run' : action.runs.using === 'composite' ? 'composite' : 'main'
     const name = stepName(step, contexts)
-    // The runner has no pre step for the repository's own actions.
+    // The runner doesn't run pre steps of the repository's own actions.
     const hasPre = action?.runs.using === 'node24' && action.runs.pre !== null && !step.uses!.startsWith('./')
     const pre = hasPre ? createStepRecord('pre', `Pre ${name}`, null) : null
     prepared.push({ step, action, record: createStepRecord(kind, name, step.named ? step.id : null), pre })
@@ -72,7 +72,7 @@ function mainWork(
   }
 }
 
-/** The first action is cleaned up last. */
+/** Registers a step's post step. The first action's post step runs last. */
 function registerPost(
   state: JobState,
   scope: Scope,
@@ -144,7 +144,7 @@ function compositeCleanup(inside: Scope): Work {
   }
 }
 
-/** A composite step's output is its inner steps' output. */
+/** Combines the output of a composite step's inner steps. */
 function gather(record: SimulatedStep): void {
   for (const nested of record.steps) {
     record.log += nested.log
@@ -153,7 +153,7 @@ function gather(record: SimulatedStep): void {
   }
 }
 
-/** The action that a `uses:` names: a folder of the repository, this project's action under any owner, or an entry of the option `actions`. */
+/** Finds the action for `uses:`: a folder of the repository, this action (any owner), or an entry of `actions`. */
 async function findAction(run: RunState, uses: string): Promise<Action> {
   const aliases = { ...run.options.actions, '*/port-webhook-action@*': './' }
   const alias = Object.entries(aliases).find(([pattern]) => pattern === uses || matchesGlob(uses, pattern))

@@ -2,7 +2,7 @@ import type { BasicExpressionToken } from '@actions/workflow-parser/templates/to
 import type { TemplateToken } from '@actions/workflow-parser/templates/tokens/template-token'
 import { isNode, LineCounter, parseDocument } from 'yaml'
 
-/** A `${{ }}` of a workflow, without its braces, as GitHub's parser reads it (text around it becomes `format()`). */
+/** A workflow's `${{ }}` as read by GitHub's parser: without braces, and with surrounding text as `format()`. */
 export class Expression {
   readonly source: string
   /** The expressions as the author wrote them. */
@@ -15,7 +15,7 @@ export class Expression {
   }
 }
 
-/** A workflow's YAML as plain values, with an `Expression` wherever the author wrote one. */
+/** A workflow's YAML as plain values. Expressions are `Expression` objects. */
 export type Template =
   | string
   | number
@@ -72,7 +72,7 @@ export class Place {
     return new Place(this.file, this.#content, [...this.#path, key])
   }
 
-  /** This text's `FILE:LINE:COLUMN` in the value, or the value's own position if the text is written differently. */
+  /** Returns this text's `FILE:LINE:COLUMN`, or the value's position if the value doesn't contain exactly this text. */
   positionOf(text: string): string {
     const lines = new LineCounter()
     const node = parseDocument(this.#content, { lineCounter: lines }).getIn(this.#path, true)

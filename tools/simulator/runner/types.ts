@@ -5,26 +5,26 @@ export type StepResult = 'success' | 'failure' | 'cancelled' | 'skipped'
 export type Annotation = {
   level: 'error' | 'warning' | 'notice'
   message: string
-  /** `title`, `file`, `line`, … as the command gave them. */
+  /** `title`, `file`, `line`, … as in the command. */
   properties: Record<string, string>
 }
 
 export type SimulatedStep = {
-  /** As GitHub's pages show it: "Run ./deploy.sh", "Post Run org/port-webhook-action@v1". */
+  /** The name that GitHub's pages show: "Run ./deploy.sh", "Post Run org/port-webhook-action@v1". */
   name: string
   number: number
   kind: 'setup' | 'pre' | 'main' | 'run' | 'composite' | 'post' | 'complete'
-  /** The author's id. */
+  /** The id that the author set. */
   id: string | null
   status: 'queued' | 'in_progress' | 'completed'
   outcome: StepResult | null
-  /** The outcome, after `continue-on-error`. */
+  /** The step's result after `continue-on-error` is applied. */
   conclusion: StepResult | null
   exitCode: number | null
-  /** As the process printed it, unmasked. */
+  /** The process's output, unmasked. */
   stdout: string
   stderr: string
-  /** What GitHub's log would show: commands carried out, masks applied. */
+  /** The log that GitHub would show, with commands executed and secrets masked. */
   log: string
   outputs: Record<string, string>
   state: Record<string, string>
@@ -33,7 +33,7 @@ export type SimulatedStep = {
   path: string[]
   /** Markdown appended to `GITHUB_STEP_SUMMARY`. */
   summary: string
-  /** At most ten of each level, as GitHub keeps them. */
+  /** At most ten annotations per level, as on GitHub. */
   annotations: Annotation[]
   startedAt: string | null
   completedAt: string | null
@@ -46,7 +46,7 @@ export type SimulatedJob = {
   /** The id in the workflow's file; `databaseId` is GitHub's, equal to `job.check_run_id`. */
   id: string
   databaseId: number
-  /** With its matrix leg: "build (20, linux)". */
+  /** The name with the matrix leg: "build (20, linux)". */
   name: string
   matrix: Record<string, unknown> | null
   status: 'queued' | 'in_progress' | 'completed'
@@ -83,8 +83,8 @@ export type RunOptions = {
   file?: string
   yaml?: string
   /**
-   * What triggered it. For `repository_dispatch` the payload is the body of the dispatch
-   * (`{event_type, client_payload}`); for other events the fields of the webhook.
+   * The event that triggers the workflow. For `repository_dispatch`, the payload is the dispatch's body
+   * (`{event_type, client_payload}`). For other events, the payload contains the webhook's fields.
    */
   event: { name: string; payload: Record<string, unknown> }
   repository: string
@@ -99,25 +99,25 @@ export type RunOptions = {
   runNumber?: number
   actor?: string
   sha?: string
-  /** Value of `github.token`; default: the fake GitHub's token. */
+  /** The value of `github.token`; default: the fake GitHub's token. */
   token?: string
   serverUrl?: string
   apiUrl?: string
-  /** Where OIDC tokens are minted; passed to jobs with `permissions: id-token: write`. */
+  /** The endpoint that issues OIDC tokens, passed to jobs with `permissions: id-token: write`. */
   oidc?: { url: string; requestToken: string }
-  /** More actions: value of `uses:` (`*` is a wildcard) → folder. */
+  /** Additional actions: value of `uses:` (`*` is a wildcard) → folder. */
   actions?: Record<string, string>
   /** The base directory for `uses: ./…`; default: this project. */
   repositoryRoot?: string
-  /** The jobs' working directory; default: an empty one for each job, removed at the end. */
+  /** The jobs' working directory; default: an empty directory for each job, removed when the job is complete. */
   workspace?: string
-  /** false: `job.check_run_id` is absent, as on Enterprise Server. */
+  /** If false, `job.check_run_id` is absent, as on Enterprise Server. */
   checkRunId?: boolean
   /** Name of the runner; default "GitHub Actions 1". */
   runnerName?: string
   /**
-   * Called with each optional item of a job that is omitted, such as "environment"; without this function, the
-   * simulator refuses it.
+   * Called with each unsupported part of a job that the simulator can omit, such as "environment". Without this
+   * function, the simulator refuses the workflow.
    */
   onLeftOut?: (what: string) => void
   /** Called when a step starts and when it completes. */

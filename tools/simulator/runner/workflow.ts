@@ -67,7 +67,7 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
   }
 }
 
-/** GitHub starts nothing for such an event and reports no error. The simulator throws an error. */
+/** Throws an error if the workflow doesn't handle the event. GitHub would start nothing, and report no error. */
 function refuseDeafWorkflow(workflow: Workflow, { event }: RunOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {
@@ -92,7 +92,7 @@ function dispatchInputs(workflow: Workflow, { event }: RunOptions): Record<strin
   )
 }
 
-/** `run-name`. Without it, GitHub shows the event's type or the workflow's name. */
+/** Returns the `run-name`, or else the event type or the workflow's name, as GitHub does. */
 function runTitle(
   workflow: Workflow,
   options: RunOptions,
@@ -105,7 +105,7 @@ function runTitle(
   return options.event.name === 'repository_dispatch' ? String(event.action) : workflow.name
 }
 
-/** The fake GitHub's run: the dispatch's run, or a new run. Without a fake GitHub, only the run's numbers. */
+/** Returns the fake GitHub's run: the dispatch's run, or a new run. Without a fake GitHub, returns only run numbers. */
 function openRun(options: RunOptions, workflow: Workflow, file: string, attempt: number) {
   const { github, repository, runId, sha: headSha, actor } = options
   if (!github) return { id: runId ?? 16_000_000_001, runNumber: options.runNumber ?? 1 }
@@ -117,7 +117,7 @@ function openRun(options: RunOptions, workflow: Workflow, file: string, attempt:
   return github.createRun({ ...facts, event: options.event.name, ...Object.fromEntries(given) })
 }
 
-/** "Re-run all jobs": the same run and payload, the next attempt. */
+/** Simulates "Re-run all jobs": the next attempt of the same run, with the same payload. */
 export async function rerunWorkflow(
   simulated: SimulatedRun,
   changes: Partial<RunOptions> = {},
