@@ -28,7 +28,7 @@ const pack = (inputs: JsonObject, more?: object, max?: number) =>
   packClientPayload(invocationOf(inputs, more), OPTIONS, max)
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-test('a payload holds the run id and action at the top level, for run-name, and the rest under port', () => {
+test('a payload has the run id and action at the top level for run-name, and the rest under port', () => {
   expect(pack({ version: '1.4.2', replicas: 3 })).toEqual({
     run_id: 'r_1',
     action: 'deploy',
@@ -50,7 +50,7 @@ test('a payload holds the run id and action at the top level, for run-name, and 
 })
 
 test.each(fixtureNames)(
-  'the webhook %s becomes a payload that GitHub accepts, and the payload is read back unchanged',
+  'the webhook %s becomes a payload that GitHub accepts and that parses to the same invocation',
   name => {
     const { headers, body } = readFixture(name)
     const invocation = readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
@@ -68,7 +68,7 @@ test.each(fixtureNames)(
 )
 
 describe('an item that does not fit', () => {
-  test('is omitted, largest first, and listed by name', () => {
+  test('is omitted, the largest first, and listed by name', () => {
     const { port } = pack({ small: 'kept', large: 'x'.repeat(40_000), larger: 'y'.repeat(50_000) })
     expect(port.inputs).toEqual({ small: 'kept', large: 'x'.repeat(40_000) })
     expect(port.truncated).toEqual(['inputs.larger'])
@@ -82,7 +82,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is all inputs if the names of thousands of small inputs would not fit', () => {
+  test('can be "inputs" as a whole if the names of thousands of small inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
     const payload = pack(inputs)
     expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
@@ -90,7 +90,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is all inputs, but not the entity, if even the shortest inputs would not fit', () => {
+  test('can be "inputs" as a whole, but not the entity, if even the shortest inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
     const entity = { identifier: 'shop' }
     expect(pack(inputs, { entity }).port).toMatchObject({
@@ -99,20 +99,20 @@ describe('an item that does not fit', () => {
     })
   })
 
-  test('does not include an input that fits exactly, to the byte', () => {
+  test('exceeds the limit by at least one byte, because an exact fit is kept', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
     expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])
   })
 
-  test('leaves the packed invocation unchanged', () => {
+  test('does not change the invocation that is packed', () => {
     const invocation = invocationOf({ large: 'x'.repeat(70_000) })
     const before = structuredClone(invocation)
     packClientPayload(invocation, OPTIONS)
     expect(invocation).toEqual(before)
   })
 
-  test('is listed, and nothing else is lost, for any inputs and any limit', () => {
+  test('is always listed, and nothing else is lost, for any inputs and any limit', () => {
     const value = fc.oneof(
       fc.string({ maxLength: 400, unit: 'grapheme' }),
       fc.integer(),
@@ -141,7 +141,7 @@ describe('an item that does not fit', () => {
 describe('reading a payload', () => {
   const payload = JSON.parse(JSON.stringify(pack({ version: '1' })))
 
-  test('returns null for anything that is not a payload of the relay', () => {
+  test('returns null for anything but a payload from the relay', () => {
     const { port } = payload
     for (const other of [
       null,
@@ -159,7 +159,7 @@ describe('reading a payload', () => {
     }
   })
 
-  test('refuses an unknown version and says what to update', () => {
+  test('refuses an unknown version and states what to update', () => {
     for (const version of [0, 2, '1', null]) {
       expect(() => readClientPayload({ ...payload, port: { ...payload.port, version } })).toThrow(
         `This payload has version ${JSON.stringify(version)}, but this action supports only version 1: update the ` +

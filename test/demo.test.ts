@@ -11,7 +11,7 @@ import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 
-/** Runs the demo in a temporary folder. `npm run demo` itself, with credentials of Port, is a step of the CI. `interruptAt` interrupts it at the first line with this text after `before`. */
+/** Runs the demo in a temporary folder. Interrupts it at the first line that contains `interruptAt` after `before`. */
 async function demo(
   { onTestFinished }: TestContext,
   args: string[] = [],
@@ -39,14 +39,14 @@ async function demo(
   return { exitCode, output, lines: output.split('\n'), relays, left: readdirSync(folder) }
 }
 
-/** The timeline without times and ids, because they change with each run. */
+/** The timeline without times and ids, which differ between runs. */
 const story = (lines: string[]) =>
   lines.flatMap(line => /^ *\d+\.\d\d s {2}(\w+) +.{18} {2}(.*)$/.exec(line)?.slice(1).join(': ') ?? [])
 
 /** The evidence that bound the runs, in order. */
 const evidences = (lines: string[]) => lines.flatMap(line => /^ +evidence: (\w+)$/.exec(line)?.[1] ?? [])
 
-/** The text of the picture in README.md without times and ids: the last text of each line. */
+/** The text of the README's picture without times and ids: the last text on each line. */
 const drawn = () =>
   Object.values(
     Object.groupBy(
@@ -65,7 +65,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** The events of each act, regardless of what reports them. */
+/** The events of each act, whatever reports the events. */
 const LOOP = [
   'Port: sends the webhook, POST /webhook, signed with the client secret',
   'relay: verifies the signature, persists the delivery, responds with 202',
@@ -77,7 +77,7 @@ const LOOP = [
   'runner: ✗ Find the release: failure, exit code 1',
   'Port: ✗ ends the run as FAILURE “Failed”, with a summary',
 ]
-/** An existing workflow, on a branch. */
+/** The events of an existing workflow on a branch. */
 const RELEASE = [
   'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
   expect.stringMatching(
@@ -86,7 +86,7 @@ const RELEASE = [
   expect.stringMatching(/^relay: binds run \d+, which GitHub's response names$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
-/** A user cancels the run in Port. */
+/** The events when a user cancels the run in Port. */
 const CANCEL = [
   'GitHub: queues release.yml: no runner is free',
   'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
@@ -104,7 +104,7 @@ const TYPO = [
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
-  test('simulates a successful deployment, a failed one, a workflow on a branch, a cancellation, and an event without a listener', async context => {
+  test('simulates a successful deployment, a failed deployment, a workflow on a branch, a cancellation, and an event without a listener', async context => {
     let page = ''
     /** A user clicks "Deploy" in the browser. */
     const click = async (output: string) => {
@@ -132,7 +132,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(output).toContain('runner  examples/deploy-oidc/deploy.yml,')
     expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(5)
     const direct = ['title', 'report']
-    // The last run is the one of the click.
+    // The click started the last run.
     const ofActs = [...direct, ...direct, ...direct, 'response', 'report', 'response']
     expect(evidences(lines)).toEqual([...ofActs, ...direct])
     expect(lines.map(line => line.trim())).toEqual(
@@ -150,7 +150,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     )
     expect(output).not.toContain('\u001b[')
     const titles = lines.flatMap((line, at) => (line.startsWith('Act ') ? at : []))
-    // Late output belongs to the previous act.
+    // Output that arrives late belongs to the previous act.
     for (const at of titles)
       expect(lines.slice(at + 2, at + 4).join('\n')).toMatch(/ (Ada Lovelace runs|starts again with) /)
     // The labels that Port shows depend on how fast the job is.
@@ -188,13 +188,13 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
   })
 })
 
-test('the picture of the demo keeps its columns in Chromium with any fonts', async ({ skip }) => {
+test("the demo's picture keeps its columns aligned in Chromium with any fonts", async ({ skip }) => {
   const problems = await layoutProblems(readFileSync(join(root, 'docs/images/demo.svg'), 'utf8'))
   if (typeof problems === 'string') return skip(problems)
   expect(problems).toEqual([])
 })
 
-test('the demo compares the status, label, and log of a run with the expected values', () => {
+test('the demo checks the status, label, and log of each run against the expected values', () => {
   const act = { ...acts[0]!, log: ['✓ Roll out'] }
   const logs = [{ id: '1', at: 0, message: 'one\n✓ Roll out (1 s)' }]
   const run = { status: 'SUCCESS', statusLabel: 'Succeeded', logs } as const

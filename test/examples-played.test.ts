@@ -10,14 +10,14 @@ import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
 import { onFakes, simulateForPort } from './support/simulate-for-port.ts'
 
-/** Simulates the workflow next to the definition of a Port action. */
+/** Simulates the workflow in the folder of a Port action's definition. */
 function simulate(example: string, commands: string[], broken = '') {
   const portAction = `examples/${example}.json`
   const file = join(root, workflowOf(portAction))
   return simulateForPort({ file }, invocationOf(portAction), commands, { broken })
 }
 
-test('the restart example restarts the entity of the Port action', async () => {
+test("the restart example restarts the Port action's entity", async () => {
   const { run, log, calls } = await simulate('restart/port-action', ['kubectl'])
   expect(run.status).toBe('SUCCESS')
   expect(log).toContain('ada@acme.example restarts web/shop: it leaks')
@@ -28,7 +28,7 @@ test('the restart example restarts the entity of the Port action', async () => {
   ])
 })
 
-test('the restart example fails if the entity does not come up again', async () => {
+test('the restart example fails if the service does not come up again', async () => {
   const { run, log } = await simulate('restart/port-action', ['kubectl'], 'status')
   expect(run.status).toBe('FAILURE')
   expect(log).toContain('✗ Wait until it is up again: failure')
@@ -63,7 +63,7 @@ test('the scaffold example fails if its first job fails', async () => {
   expect(log).toContain('– Delete branches once they are merged: skipped')
 })
 
-test('the preview example reports the values that the next node of its Port workflow reads', async () => {
+test('the preview example reports the values that the next node of the Port workflow reads', async () => {
   const { nodes } = JSON.parse(readFileSync(join(root, 'examples/preview/port-workflow.json'), 'utf8'))
   const body = { ...nodes[1].config.body, run: { id: 'wfnr_Zy98Xw76Vu54Ts32' }, inputs: { pull_request: 7 } }
   const file = join(root, 'examples/preview/preview.yml')
@@ -85,7 +85,7 @@ describe('an existing workflow, started by the relay,', () => {
     n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)`,
   )
 
-  /** With the inputs that the relay sends once it knows which inputs the workflow does not declare. */
+  /** Simulates the workflow with the inputs that the relay sends once it knows which inputs are undeclared. */
   function start(file: string, inputs: JsonObject = {}) {
     const invocation = invocationOf(portAction)
     const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
@@ -101,7 +101,7 @@ describe('an existing workflow, started by the relay,', () => {
       ?.stdout.trim()
       .split('\n')
 
-  test('gets its inputs with their types, and its own default if Port has none', async () => {
+  test('gets typed inputs from Port, and uses its own default for an input that Port does not send', async () => {
     const release = await start(workflowOf(portAction))
     expect(printed(release, 'Roll out')).toEqual(ROLLED_OUT)
     const tried = await start(workflowOf(portAction), { dry_run: true })
@@ -113,11 +113,11 @@ describe('an existing workflow, started by the relay,', () => {
   })
 })
 
-test("the project's own workflow finds each output of the action and its run in Port as expected", async () => {
+test("the project's own workflow finds the expected outputs and the expected Port run", async () => {
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
   github.addRepository('org/port-webhook-action')
-  // Here the container is this machine, with its node_modules.
+  // In this test, the container is this machine with its node_modules.
   const yaml = readFileSync(join(root, '.github/workflows/self.yml'), 'utf8')
     .replace(/^ +container: .*\n/m, '')
     .replace(/npm ci .*/, 'true')

@@ -17,7 +17,7 @@ import {
 } from './render-example.ts'
 
 const workflows = globSync('examples/*/*.yml', { cwd: root }).sort()
-/** Workflows written for Port. The other examples are existing workflows. */
+/** Workflows that were written for Port. The other examples are existing workflows. */
 const ownWorkflows = workflows.filter(file => !file.includes('existing-workflow'))
 const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort()
 
@@ -66,7 +66,7 @@ describe.each(ownWorkflows)('%s', file => {
   })
 })
 
-test('the deployment without Port credentials equals the other deployment without the credentials', () => {
+test('the deployment without Port credentials equals the deployment with credentials, apart from the credentials', () => {
   const [oidc, direct] = ['deploy-oidc', 'deploy'].map(folder => parsed(`examples/${folder}/deploy.yml`))
   expect(JSON.stringify(oidc)).not.toContain('secrets.')
   expect(oidc.permissions).toEqual({ ...direct.permissions, 'id-token': 'write' })
@@ -76,7 +76,7 @@ test('the deployment without Port credentials equals the other deployment withou
   expect(oidc.on).toEqual(direct.on)
 })
 
-test('an existing workflow needs one input, a title, two permissions, and one more step to report', () => {
+test('an existing workflow needs one input, a title, two permissions, and one more step to report to Port', () => {
   const [before, reporting] = ['release', 'release-reporting'].map(name =>
     parsed(`examples/existing-workflow/${name}.yml`),
   )
@@ -112,7 +112,7 @@ describe.each(definitions)('%s', file => {
     expect(Object.keys(properties)).toEqual(expect.arrayContaining(required))
   })
 
-  test('is sent to the event or workflow that its workflow listens for', () => {
+  test('targets the event type or the workflow file of its workflow', () => {
     const chooseTarget = createTargets({
       repository: 'acme/shop',
       allowed: ['acme/shop'],
@@ -151,7 +151,7 @@ describe.each(definitions)('%s', file => {
     expect([...fixed, ...inputs]).toEqual(expect.arrayContaining(read))
   })
 
-  test('holds the inputs, the run id, and no personal data except name and email', () => {
+  test('contains the inputs, the run id, and no personal data except name and email', () => {
     const invocation = invocationOf(file)
     expect(invocation).toMatchObject({ runId: RUN_ID, runIdFrom: 'body', kind: 'action_run' })
     expect(invocation.inputs).toEqual(typed[action.identifier])
@@ -159,7 +159,7 @@ describe.each(definitions)('%s', file => {
   })
 })
 
-test('the default body holds the inputs and run id, and nothing else', () => {
+test('the default body contains only the inputs and the run id', () => {
   expect(invocationOf('examples/deploy/port-action.default-body.json')).toMatchObject({
     action: null,
     operation: null,
@@ -168,7 +168,7 @@ test('the default body holds the inputs and run id, and nothing else', () => {
   })
 })
 
-test.each(['full-context', 'legacy-body'])('the body "%s" holds action, operation, and user', body => {
+test.each(['full-context', 'legacy-body'])('the body "%s" contains action, operation, and user', body => {
   expect(invocationOf(`examples/deploy/port-action.${body}.json`)).toMatchObject({
     action: 'deploy_service',
     operation: 'CREATE',

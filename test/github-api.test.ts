@@ -60,7 +60,7 @@ test('accepts the largest payloads', async () => {
   expect((await dispatch(octokit, { a: long.slice(1) })).status).toBe(204)
 })
 
-test('distinguishes an invalid, an expired, and a missing token from a token without permission', async () => {
+test('distinguishes invalid, expired, and missing tokens from a token without permission', async () => {
   await start()
   const all = { contents: 'write', actions: 'read' } as const
   expect(await refusalOf(dispatch(as('nonsense')))).toMatchObject({

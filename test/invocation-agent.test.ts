@@ -8,7 +8,7 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
 /**
- * The author's body as Port's agent sends it: its `process_run`, line by line.
+ * Returns a Port action's body as Port's agent sends it. Translates the agent's `process_run` line by line.
  * https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
 function throughAgent(body: JsonObject, runId: string): JsonObject {
@@ -24,7 +24,7 @@ function throughAgent(body: JsonObject, runId: string): JsonObject {
 }
 
 describe("a body that is sent through Port's agent", () => {
-  // Omits bodies that are already wrapped, that never go through the agent, or whose context has another run's id.
+  // Omits bodies that are already wrapped, never go through the agent, or contain another run's id in their context.
   const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
   const authors = fixtureNames.filter(name => !others.test(name)).map(name => ({ name, body: sent(name) }))
 
@@ -50,7 +50,7 @@ describe("a body that is sent through Port's agent", () => {
     expect(read).toEqual({ ...readInvocation(body, 'r_1'), runIdFrom: 'body' })
   })
 
-  test('is read like the original body, whatever its keys', () => {
+  test('is read like the original body, whatever keys the original has', () => {
     const names = ['version', 'action', 'inputs', 'event', 'trigger', 'entity', 'port_context', 'blueprint']
     const body = fc.dictionary(fc.constantFrom(...names, 'run', 'resourceType', 'diff'), fc.jsonValue())
     fc.assert(
@@ -63,7 +63,7 @@ describe("a body that is sent through Port's agent", () => {
     )
   })
 
-  test("belongs to the agent's run, even if the body is an automation event about another run", () => {
+  test('belongs to the run that the agent names, even if the body is an automation event about another run', () => {
     const { port_context: _, ...event } = sent('automation-event-spread')
     expect(object(event.context).runId).toBe('r_Q0YotCZMKxDLdlaU')
     for (const body of [event, { ...event, port_context: { entity: 'shop' } }]) {
@@ -102,7 +102,7 @@ describe("a node of a Port workflow that runs through Port's agent", () => {
       context: { runId: 'wfnr_1', nodeConfig },
     })
 
-  test("has the author's body in its configuration", () => {
+  test("is read from the body in the node's configuration", () => {
     expect(
       readInvocation(JSON.parse(Buffer.from(readFixture('node-run-body-agent').body).toString())),
     ).toMatchObject({
@@ -116,7 +116,7 @@ describe("a node of a Port workflow that runs through Port's agent", () => {
     })
   })
 
-  test('returns a list or a string as the single input "body", and no inputs without a body', () => {
+  test('returns a list or a string as the single input "body", and no inputs if there is no body', () => {
     for (const body of [['a'], 'text', 0, false]) expect(node({ body }).inputs).toEqual({ body })
     for (const config of [{}, { body: null }, null, 'x']) {
       expect(node(config)).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', inputs: {} })

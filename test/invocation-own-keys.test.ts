@@ -9,7 +9,7 @@ const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
 describe('no custom key is lost', () => {
-  test('keys next to a full context become inputs, but a form input with the same name takes precedence', () => {
+  test('keys next to a full context become inputs, but form inputs with the same name take precedence', () => {
     const body = {
       ...sent('context-day2'),
       environment: 'production',
@@ -45,7 +45,7 @@ describe('no custom key is lost', () => {
     })
   })
 
-  test("keys in port_context and in a run's context become inputs, but a top-level key takes precedence", () => {
+  test("keys in port_context and in a run's context become inputs, but top-level keys take precedence", () => {
     expect(
       inputs({
         version: '1',
@@ -80,7 +80,7 @@ describe('no custom key is lost', () => {
     expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
   })
 
-  test('a value that the body shape does not allow in its place becomes an input', () => {
+  test('a value that its place in the body shape does not allow becomes an input', () => {
     const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
     expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
     const odd = { status: 5, trigger: true, port_context: 'x' }
@@ -107,7 +107,7 @@ describe('no custom key is lost', () => {
     expect(inputs({ run: { id: 'r_1' }, inputs: null })).toEqual({})
   })
 
-  test("an action and a blueprint that are strings are used if Port's own are missing", () => {
+  test("a string action and a string blueprint are used if Port's own values are missing", () => {
     const body = { run: { id: 'r_1' }, inputs: {}, action: 'deploy', blueprint: 'service' }
     expect(readInvocation(body)).toMatchObject({ action: 'deploy', blueprint: 'service' })
     expect(readInvocation({ ...body, action: { identifier: 'restart', blueprint: 'vm' } })).toMatchObject({
@@ -120,7 +120,7 @@ describe('no custom key is lost', () => {
   })
 
   test('any key next to any body that Port sends becomes an input', () => {
-    // Only the body in a node's configuration is written by the author.
+    // In a node, only the body in the configuration is user-defined.
     const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
     const places = ['', 'context', 'payload', 'port_context']
     const own = fc.tuple(fc.constantFrom(...places), fc.jsonValue())
@@ -130,7 +130,7 @@ describe('no custom key is lost', () => {
         const expected: JsonObject = {}
         given.forEach(([place, value], i) => {
           const target = place === '' ? body : body[place]
-          // The context of a change belongs to the event.
+          // A change's context belongs to the event.
           if (!isObject(target) || (place === 'context' && 'diff' in body)) return
           target[`own_${i}`] = value as Json
           expected[`own_${i}`] = value as Json
@@ -165,11 +165,11 @@ describe('an event that an automation spreads into its body', () => {
     { run: { id: 'r_1' } },
     { port_payload: { run: { id: 'r_1' } } },
     ...['runId', 'run_id', 'RUN_ID', 'port_run_id'].map(name => ({ [name]: 'r_1' })),
-  ])('belongs to the run in %j, not to the run that the event describes', own => {
+  ])('belongs to the run in its own keys %j, not to the run that the event describes', own => {
     expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
   })
 
-  test('is read as the event, and keys next to it become inputs', () => {
+  test('is read as the event, and keys next to the event become inputs', () => {
     const read = readInvocation(sent('automation-event-spread'))
     expect(read).toMatchObject({
       runId: 'r_au3aJdlOHUO3d99n',
@@ -180,12 +180,12 @@ describe('an event that an automation spreads into its body', () => {
     expect(read.inputs).toEqual({ environment: 'production' })
   })
 
-  test('has no run without its own run id, unless the header has one', () => {
+  test('has no run unless the body has its own run id or the header has a run id', () => {
     expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
     expect(readInvocation(event, 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
   })
 
-  test('gets its blueprint from the same place as other events', () => {
+  test('gets the blueprint from the same place as other events', () => {
     const body = { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' } }
     expect(readInvocation(body).blueprint).toBe('service')
   })
@@ -194,7 +194,7 @@ describe('an event that an automation spreads into its body', () => {
 describe('a flat body', () => {
   const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
 
-  test('gets its blueprint and secret inputs from its action or from the action in port_context', () => {
+  test('gets blueprint and secret inputs from its own action or from the action in port_context', () => {
     for (const body of [
       { token: 'AAAA', action },
       { token: 'AAAA', port_context: { runId: 'r_1', action } },
@@ -228,7 +228,7 @@ describe('a flat body', () => {
     expect(readInvocation({ action: 'x'.repeat(100) }).action).toBe('x'.repeat(100))
   })
 
-  test('keeps only the name and email of a user, however deep the trigger is', () => {
+  test("keeps only the user's name and email, however deeply the trigger is nested", () => {
     const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
     const trigger = { by: { userId: 'u', user }, origin: 'UI' }
     const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
@@ -249,13 +249,13 @@ describe('a flat body', () => {
     }
   })
 
-  test('keeps values that only look like a user', () => {
+  test('keeps values that only resemble a user', () => {
     const own = { trigger: { by: 'me' }, user: { phoneNumber: '0909' }, event: { by: { user: { a: 1 } } } }
     expect(inputs(own)).toEqual(own)
   })
 })
 
-test('each key of a body with many keys is visited only a few times', () => {
+test('visits each key of a body with many keys only a few times', () => {
   const COUNT = 6_000
   const many = (prefix: string) =>
     Object.fromEntries(Array.from({ length: COUNT / 3 }, (_, i) => [`${prefix}${i}`, 'x']))
@@ -293,10 +293,10 @@ test.each<JsonObject>([
   { port_payload: { context: { runId: 'r_1' } } },
   { port_payload: { run_id: 'r_1' } },
   { port_context: { requestedBy: 'ada' } },
-])('the full context next to the keys %j of a guide keeps its inputs in "inputs"', guide => {
+])('a full context next to guide keys %j keeps the form inputs in "inputs"', guide => {
   const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide }
   expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', inputs: { service: 'shop' } })
-  // A key that identifies another run is an input.
+  // A key that names another run becomes an input.
   const run = { id: 'r_2' }
   expect(readInvocation({ ...body, run, port_context: { runId: 'r_1' } }).inputs).toMatchObject({ run })
 })

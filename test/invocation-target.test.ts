@@ -53,7 +53,7 @@ describe("an input next to Port's own context, with inputs at the top level,", (
     ['both', { port_context, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } }],
     ["a change's names", { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
     ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
-  ])('selects neither run, nor target, nor event type: %s', async (_, context) => {
+  ])('selects no run, no target, and no event type: %s', async (_, context) => {
     const relay = await openReceiving({
       env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
     })
@@ -72,7 +72,7 @@ describe("an input next to Port's own context, with inputs at the top level,", (
     })
   })
 
-  test('does not override the target in port_context, which the author of the body can set', async () => {
+  test('does not override the target in port_context, which only the author of the body can set', async () => {
     const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
     const github = { repository: 'acme/web', event_type: 'restart' }
     const { body } = await relay.post({ body: { ...inputs, port_context: { ...port_context, github } } })

@@ -24,7 +24,7 @@ const NOTHING = {
 }
 
 describe('each shape of body', () => {
-  test('the full context of a CREATE returns every input with its JSON type, and no entity', () => {
+  test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -83,7 +83,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('the documented v2 imitation of the legacy body is read like the legacy body', () => {
+  test('the v2 imitation of the legacy body, as documented, is read like the legacy body', () => {
     expect(read('legacy-imitated-create')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -103,7 +103,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a legacy body without the entity returns the identifier in its context', () => {
+  test('a legacy body without an entity returns the entity identifier from its context', () => {
     expect(read('action-run-agent')).toMatchObject({
       runId: 'run_123',
       kind: 'action_run',
@@ -127,7 +127,7 @@ describe('each shape of body', () => {
     expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
   })
 
-  test("the default body of Port's UI with a run_id and an entity returns both, and the blueprint", () => {
+  test("the default body of Port's UI with a run_id and an entity returns the run id, the entity, and the blueprint", () => {
     expect(read('ui-default-snake-case')).toMatchObject({
       runId: 'r_HardNzG6kzc9vWOQ',
       runIdFrom: 'body',
@@ -197,7 +197,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a change log returns the change as its event and has no run, even if it describes one', () => {
+  test('a change log returns the change as its event and has no run, even if the change describes a run', () => {
     expect(read('change-log-entity')).toEqual({
       ...NOTHING,
       runId: null,
@@ -283,7 +283,7 @@ describe('the run id', () => {
     },
   )
 
-  test('is never read from deeper levels, where an automation has the ids of other runs', () => {
+  test("is never read from deeper levels, because automations have other runs' ids there", () => {
     expect(read('automation-run-updated').runId).toBe('r_au3aJdlOHUO3d99n')
     const { run: _, ...withoutRun } = sent('automation-run-updated')
     expect(readInvocation(withoutRun).runId).toBeNull()
@@ -347,7 +347,7 @@ describe('personal data and unusual names', () => {
       expect(by(nobody).trigger?.by).toBeNull()
   })
 
-  test('names with control characters, or longer than any name in Port, become null', () => {
+  test('names that contain control characters, or exceed the length of any name in Port, become null', () => {
     for (const identifier of ['a\nb', 'a\u0000', '\ud800', 'x'.repeat(501), '']) {
       const body = { run: { id: 'r_1' }, inputs: {}, action: { identifier, blueprint: identifier } }
       expect(readInvocation(body)).toMatchObject({ action: null, blueprint: null })
@@ -356,7 +356,7 @@ describe('personal data and unusual names', () => {
 })
 
 describe('the target in the signed body', () => {
-  test('is read from github, and github is then not an input', () => {
+  test('is read from the key "github", which is then not an input', () => {
     const github = { repository: 'acme/shop', event_type: 'deploy' }
     expect(readInvocation({ version: 1, github })).toMatchObject({
       github: { repository: 'acme/shop', eventType: 'deploy' },
@@ -369,7 +369,7 @@ describe('the target in the signed body', () => {
     })
   })
 
-  test('becomes an input if github is anything else', () => {
+  test('is absent, and "github" becomes an input, if the key has any other value', () => {
     for (const github of ['acme/shop', {}, [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
       expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
     }

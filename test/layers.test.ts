@@ -8,9 +8,9 @@ interface Import {
   from: string
   /** A file of this project, or the name of a package. */
   to: string
-  /** A type import, which is erased before the file runs. */
+  /** Whether the import is a type import. Type imports are erased before the file runs. */
   typeOnly: boolean
-  /** An `import()`. */
+  /** Whether the import is an `import()`. */
   dynamic?: boolean
 }
 
@@ -41,7 +41,7 @@ const LAYERS = [
 const part = (file: string) => file.slice(0, file.indexOf('/') + 1)
 const layer = (file: string) => LAYERS.findIndex(places => places.some(place => file.startsWith(place)))
 
-/** The reason why an import violates the layers, or null. */
+/** Returns the reason why an import violates the layers, or null. */
 function fault({ from, to }: Import): string | null {
   if (from.startsWith('tools/')) return null
   if (to.startsWith('tools/')) return from.startsWith('relay/cli/') ? null : 'only relay/cli/ imports tools/'
@@ -57,7 +57,7 @@ function fault({ from, to }: Import): string | null {
   return layer(from) <= layer(to) ? null : 'it runs back'
 }
 
-/** Finds the files of every cycle. */
+/** Returns the files of every import cycle. */
 function circles(imports: Import[]): string[] {
   const edges = new Map<string, string[]>()
   for (const { from, to } of imports) edges.set(from, [...(edges.get(from) ?? []), to])
@@ -73,7 +73,7 @@ function circles(imports: Import[]): string[] {
   return found
 }
 
-/** Finds every import of a file, including `new URL('./x.ts', import.meta.url)`, as used for threads. */
+/** Returns every import of a file, including `new URL('./x.ts', import.meta.url)`, as used for threads. */
 function importsOf(file: string, text: string): Import[] {
   const statements = text.matchAll(
     /^(?:import|export)\s+(type\s)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"`]([^'"`]+)['"`]|new URL\(\s*['"`]([^'"`]+)['"`]/gm,

@@ -16,7 +16,7 @@ test('the table in docs/limits.md lists every limit in the code with its value',
   expect(shown.slice(1)).toEqual(expected)
 })
 
-test('the code reads every limit, and the code that handles requests has no other limits', () => {
+test('the code uses every limit, and the code that handles requests contains no other limits', () => {
   const sources = readSources('../relay')
   const unread = Object.keys(LIMITS).filter(
     name =>
@@ -32,7 +32,7 @@ test('the code reads every limit, and the code that handles requests has no othe
     .flatMap(({ text }) =>
       [...text.matchAll(/const ((?:MAX|MOST|LONGEST)_?\w*) = [\d(]/g)].map(([, name]) => name),
     )
-  // These are within the header limit, or apply to caches and to what is logged about a request.
+  // These limits are within the header limit, or apply to caches and to log fields about a request.
   expect(own.sort()).toEqual([...WITHIN_OTHERS].sort())
 })
 
@@ -49,7 +49,7 @@ function readSources(folder: string): { file: string; text: string }[] {
     .map(file => ({ file: join(path, file), text: readFileSync(join(path, file), 'utf8') }))
 }
 
-/** Formats a value as the table shows it. */
+/** Formats a value like the table. */
 function shownValue({ value, unit }: Limit): string {
   if (unit === 'bytes' && value < 1024) return `${value} bytes`
   if (unit === 'bytes' || unit === 'bytes a second') {

@@ -34,7 +34,7 @@ const invocation = (inputs: JsonObject) => ({
   run: { id: RUN_ID },
 })
 
-/** A relay process, fakes of GitHub and Port, and a runner that simulates each dispatched workflow. */
+/** A relay process, a fake GitHub, a fake Port, and a runner that simulates each dispatched workflow. */
 async function openLoop() {
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => {
@@ -53,7 +53,7 @@ async function openLoop() {
   )
   const finished = new Promise<SimulatedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
-      // A runner needs seconds to start. By then, Port shows that the run is waiting for GitHub.
+      // A runner takes seconds to start. Meanwhile, Port shows that the run is waiting for GitHub.
       until(() => run.logs.length > 0, 'Port receives that the run waits')
         .then(() =>
           runWorkflow({
@@ -138,7 +138,7 @@ function expectGitHub({ github, response, simulated }: Loop, inputs: JsonObject)
   ])
 }
 
-/** The requests to Port in order: the relay's, main's, and post's. On a slow machine, a poll reads the finished run. */
+/** The requests to Port in order: by the relay, main, and post. On a slow machine, a poll reads the finished run. */
 function expectPort(
   { port, serverUrl, page, simulated }: Loop,
   end: { status: string; label: string; steps: string[]; log: string[]; job: string },
@@ -171,7 +171,7 @@ function expectPort(
     change({ statusLabel: 'Running', link: [page], externalRunId: String(simulated.runId) }),
     log(`Workflow run started: ${page}`),
 
-    // With the token that main requested.
+    // Post uses the token that main requested.
     log([...end.log, ...end.steps, end.job].join('\n')),
     change({
       status: end.status,

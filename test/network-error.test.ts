@@ -32,11 +32,11 @@ const failure = (url: string, init?: RequestInit) =>
   )
 
 test.each<[string, () => Promise<string>]>([
-  ['nobody listens', async () => `http://127.0.0.1:${await closedPort()}`],
-  ['nobody listens on any address', async () => `http://localhost:${await closedPort()}`],
+  ['the connection is refused', async () => `http://127.0.0.1:${await closedPort()}`],
+  ['the connection is refused on every address', async () => `http://localhost:${await closedPort()}`],
   ['the host is unknown', async () => 'http://relay.invalid'],
   [
-    'no TLS is spoken',
+    'the server does not speak TLS',
     async () =>
       `https://127.0.0.1:${await listen(socket => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))}`,
   ],
@@ -47,7 +47,7 @@ test.each<[string, () => Promise<string>]>([
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('the request may have been processed if the connection is cut afterwards', async () => {
+test('the request may have been processed if the connection is cut after sending', async () => {
   const port = await listen(socket => void socket.once('data', () => socket.destroy()))
   const error = await failure(`http://127.0.0.1:${port}`)
   expect(wasNotSent(error)).toBe(false)
@@ -61,6 +61,6 @@ test('the request may have been processed if no response arrives in time', async
   expect(describeNetworkError(error)).toBe('no response in time')
 })
 
-test('a value that is not an error tells nothing about the request', () => {
+test('a thrown value that is not an error does not show that nothing was sent', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
 })

@@ -25,7 +25,7 @@ export async function failure(promise: Promise<unknown>): Promise<PortError> {
   return error
 }
 
-/** Opens a Port that always returns this response, except for its token. */
+/** Opens a fake Port that returns this response to every request except token requests. */
 export function fakePort(response: unknown, status = 200) {
   const fetch: PortClientOptions['fetch'] = async url => {
     const isToken = url.endsWith('/access_token') && typeof response !== 'string'

@@ -11,7 +11,7 @@ import { run } from './support/run-command.ts'
 export const ROOT = join(import.meta.dirname, '..')
 export const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 
-/** A body that Port renders from the recommended one. */
+/** The body that Port renders from the recommended body. */
 export const BODY: JsonObject = {
   run: { id: RUN_ID },
   action: { identifier: 'deploy_service', blueprint: 'service' },
@@ -20,7 +20,7 @@ export const BODY: JsonObject = {
   trigger: { by: { user: { email: 'ada@acme.example' } }, origin: 'UI', operation: 'DAY-2' },
 }
 
-/** The action, with credentials under custom names. */
+/** A step that uses the action with credentials under custom names. */
 export const USES = `
       - uses: acme/port-webhook-action@v1
         id: port
@@ -39,7 +39,7 @@ jobs:
     steps:${steps}
 `
 
-/** Creates the user's own folder. */
+/** Creates the user's folder. */
 export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
   const place = mkdtempSync(join(tmpdir(), 'simulation-test-'))
   onTestFinished(() => rmSync(place, { recursive: true, force: true }))
@@ -59,7 +59,7 @@ export function openSimulationFolder(files: Record<string, string | JsonObject> 
   return {
     cwd,
     place,
-    /** Starts the command like a user does: with npm, from the user's own folder. */
+    /** Starts the command as a user does: with npm, from the user's folder. */
     startByNpm(...args: string[]) {
       const env = { PATH: process.env.PATH, HOME: place, TMPDIR: temp }
       const command = ['run', '--silent', '--prefix', ROOT, 'simulate', '--', ...args]

@@ -34,7 +34,7 @@ beforeAll(async () => {
 }, 180_000)
 afterAll(() => rmSync(place, { recursive: true, force: true }))
 
-/** Runs the installed command in the folder, with its own environment. */
+/** Runs the installed command in the folder, with a separate environment. */
 async function run(args: string[], env: Record<string, string> = {}) {
   const child = exec(process.execPath, [cli, ...args], { cwd: place, env })
   const { stdout, stderr, code } = await child.then(

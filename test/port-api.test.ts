@@ -31,7 +31,7 @@ test.each([
   ['a status that ends no run', { status: 'IN_PROGRESS' }],
   ['a link that is neither text nor list', { link: { url: 'x' } }],
   ['text that is not JSON', '{"status":'],
-])('refuses a patch with %s and changes nothing', async (_, body) => {
+])('refuses a PATCH with %s and changes nothing', async (_, body) => {
   const run = api.createRun()
   expect(await call('PATCH', runPath(run.id), body, await mint())).toMatchObject(invalid)
   expect(api.run(run.id)).toMatchObject({ status: 'IN_PROGRESS', updatedAt: run.createdAt })

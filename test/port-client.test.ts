@@ -27,7 +27,7 @@ describe('an action run', () => {
     ['DECLINED', 'cancelled', true],
     ['WAITING_FOR_APPROVAL', 'waiting', false],
     ['A_NEW_STATUS', 'unknown', false],
-  ])('with the status %s is %s', async (status, expected, finished) => {
+  ])('with the status %s counts as %s', async (status, expected, finished) => {
     const responses = fakePort({ run: { id: 'r_1', status } })
     expect(await responses.client.run('r_1').read()).toMatchObject({
       status: expected,
@@ -47,7 +47,7 @@ describe('an action run', () => {
     ])
   })
 
-  test('is a failure with the label Cancelled if it is canceled, unless another label is given', async () => {
+  test('is a failure if canceled, with the label Cancelled unless another label is given', async () => {
     const { port, client } = await openPort()
     for (const statusLabel of [undefined, 'Runner lost']) {
       const { id } = port.createRun()
@@ -56,7 +56,7 @@ describe('an action run', () => {
     }
   })
 
-  test('finishes even if Port refuses optional fields: they are omitted one by one, the summary last', async () => {
+  test('finishes even if Port refuses optional fields, which are then omitted one by one, the summary last', async () => {
     const { port, client } = await openPort()
     const refuse = (name: string) =>
       port.fail({
@@ -92,7 +92,7 @@ describe('an action run', () => {
     whole()
   })
 
-  test.each(['x', '"\n', '😀'])('gets a long label and summary of %j truncated with a mark', async part => {
+  test.each(['x', '"\n', '😀'])('gets a long label and summary of %j with a truncation mark', async part => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     const text = part.repeat(400_000)
@@ -111,7 +111,7 @@ describe('an action run', () => {
     expect(port.run(id).summary).toBe(summary)
   })
 
-  test('is tried once if it cannot be updated while it runs', async () => {
+  test('gets only one update attempt if Port refuses an update without a conclusion', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })
@@ -119,7 +119,7 @@ describe('an action run', () => {
     expect(calls(port).filter(call => call.startsWith('PATCH'))).toHaveLength(1)
   })
 
-  test('gets its log in as few requests as possible, in order, with long lines truncated', () => {
+  test('gets its log in few requests, in order, with long lines truncated', () => {
     expect(logBatches([info('x'.repeat(7_999) + '😀'.repeat(2_000_000))])[0]![0]!.message).toMatch(
       /^x{7999}\ufffd… \(cut from 4007999 characters\)$/,
     )
@@ -131,7 +131,7 @@ describe('an action run', () => {
       expect(Buffer.byteLength(JSON.stringify({ logs: batch }))).toBeLessThan(256 * 1024)
   })
 
-  test('sends its lines as one message', async () => {
+  test('gets the lines of one call as one message', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await client.run(id).log([info('one'), { level: 'ERROR', message: 'two\nthree' }])
@@ -140,7 +140,7 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
-  test('gets the link, label, and summary through its output, and finishes with a result', async () => {
+  test('gets the link, label, and summary in its output, and finishes with a result', async () => {
     const { port, client } = await openPort()
     const { id } = port.createNodeRun()
     const run = client.run(id)
@@ -166,7 +166,7 @@ describe('a node run', () => {
     ])
   })
 
-  test('finishes as FAILED or SUCCESS, and an id that is not a number is kept as text', async () => {
+  test('finishes as FAILED or SUCCESS, and keeps an id that is not a number as text', async () => {
     const { port, client } = await openPort()
     for (const [conclusion, result] of [
       ['failure', 'FAILED'],
@@ -182,7 +182,7 @@ describe('a node run', () => {
     }
   })
 
-  test('cannot be read, and sends no request', async () => {
+  test('cannot be read, so reading sends no request', async () => {
     const { port, client } = await openPort()
     expect(await client.run('wfnr_1').read()).toMatchObject({ status: 'unknown', finished: false })
     expect(port.requests).toEqual([])
@@ -215,7 +215,7 @@ describe('the token', () => {
     ).toHaveLength(1)
   })
 
-  test('is requested again once after a 401, and passed to the caller for masking', async () => {
+  test('is requested again once after a 401, and passed to a callback for masking', async () => {
     const tokens: string[] = []
     const { port, client } = await openPort({}, { onToken: token => tokens.push(token) })
     const { id } = port.createRun()
@@ -226,7 +226,7 @@ describe('the token', () => {
     expect(tokens).toHaveLength(2)
   })
 
-  test('causes a credentials error if it is refused again, and is not tried a third time', async () => {
+  test('causes a credentials error if Port refuses the new token too, without a third request', async () => {
     const { port, client } = await openPort()
     port.fail({ match: ({ method }) => method === 'GET', status: 401, times: 9 })
     const error = await failure(client.run('r_1').read())

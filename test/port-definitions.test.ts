@@ -8,7 +8,7 @@ import { blocks, pages, root, text } from './docs/pages.ts'
 import { entity } from './render-example.ts'
 import { definitionProblems } from './support/definition-problems.ts'
 
-/** Definitions in pages and examples that users paste into Port. */
+/** Definitions from pages and examples that users paste into Port. */
 const definitions = [
   ...globSync('examples/**/{port-action*,automation}.json', { cwd: root }).map(
     file => [file, text(file)] as const,
@@ -25,7 +25,7 @@ test.each(definitions)("%s contains a definition that matches Port's published s
   const of = 'nodes' in definition ? 'workflows' : 'actions'
   expect(definitionProblems(of, definition)).toEqual([])
   if (of === 'workflows') return
-  // The schema is useful only if it refuses what Port refuses.
+  // Proves that the schema refuses a definition that Port refuses.
   const { invocationMethod } = definition
   const asText = { ...definition, invocationMethod: { ...invocationMethod, body: '{{ . }}' } }
   expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')
@@ -56,7 +56,7 @@ describe('the recommended body', () => {
   }
   const by = { orgId: 'org_1', userId: 'auth0|1', user }
   const at = '2026-11-01T10:00:00.000Z'
-  /** The values that Port documents for expressions of an action. */
+  /** The values that Port documents for expressions in an action. */
   const context = (operation: string, given: JsonObject = {}): JsonObject => ({
     inputs: { version: '1.4.2', replicas: 2, tags: ['a'], config: { a: null } },
     trigger: { by, origin: 'UI', at, operation },
@@ -89,7 +89,7 @@ describe('the recommended body', () => {
     },
   }
 
-  test.each(Object.entries(contexts))('contains the same values for %s as the whole context', (_, whole) => {
+  test.each(Object.entries(contexts))('is read like the whole context for %s', (_, whole) => {
     const body = renderBody(RECOMMENDED_BODY, whole) as JsonObject
     const invocation = readInvocation(whole)
     expect(readInvocation(body)).toEqual(invocation)

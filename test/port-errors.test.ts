@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createPortClient } from '../port/client/client.ts'
 import { failure, fakePort, info, openPort } from './open-port.ts'
 
-describe('errors from Port have one of a few kinds and a message that says what to do', () => {
+describe('each Port error has a kind and a message that states what to do', () => {
   test('wrong credentials', async () => {
     const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
@@ -80,7 +80,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
   })
 
   test.each([400, 403, 422])(
-    'a token request that is refused with %i tells nothing about the run',
+    'refusing a token request with %i draws no conclusion about the run',
     async status => {
       const { port, client } = await openPort()
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
@@ -120,12 +120,12 @@ describe('errors from Port have one of a few kinds and a message that says what 
 
   test.each([
     [
-      'where Port is now',
+      'the new address of Port',
       'https://eu.port.test/base/v1/auth/access_token?x=1',
       'correct PORT_API_URL to https://eu.port.test/base.',
     ],
     ['another page', 'https://sso.test/login', "this isn't Port's own response; check PORT_API_URL"],
-    ['nowhere', null, "this isn't Port's own response; check PORT_API_URL"],
+    ['no location', null, "this isn't Port's own response; check PORT_API_URL"],
   ])('does not follow a redirect to %s', async (_, location, sentence) => {
     const { port, client } = await openPort()
     port.fail({ status: 301, body: {}, headers: location === null ? {} : { location } })
@@ -159,16 +159,16 @@ describe('errors from Port have one of a few kinds and a message that says what 
     ['a page with status 200', '<html>', 200, 'unreachable'],
     ['a page with status 403', '<html>', 403, 'unreachable'],
     ['nothing, with status 404', '', 404, 'unreachable'],
-    ['JSON that is no object, with status 422', '"no"', 422, 'unreachable'],
+    ['JSON that is not an object, with status 422', '"no"', 422, 'unreachable'],
     ['a page that says the body is too large', '<html>', 413, 'refused'],
-    ['JSON of something else', '{"hello":1}', 200, 'unreachable'],
+    ['JSON from another service', '{"hello":1}', 200, 'unreachable'],
   ])('%s, from a proxy or gateway', async (_, text, status, kind) => {
     const error = await failure(fakePort(text, status).client.authorize())
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
   })
 
-  test('a response that is not a run is not accepted as a run', async () => {
+  test('refuses a response that does not contain a run', async () => {
     const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
     expect(error).toMatchObject({ kind: 'unreachable' })
   })
@@ -184,7 +184,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
     expect((await failure(client.authorize())).message).toContain('no route')
   })
 
-  test('secrets echoed in a response do not reach the error', async () => {
+  test('redacts secrets that a response echoes from the error', async () => {
     const { port, client } = await openPort()
     await client.authorize()
     port.fail({ status: 422, body: { ok: false, error: 'bad', message: `secret ${port.clientSecret}` } })
@@ -193,7 +193,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
     expect(error.stack).not.toContain(port.clientSecret)
   })
 
-  test('a response is truncated only after secrets are redacted, and keeps its meaning', async () => {
+  test('truncates a response only after redacting secrets, and keeps its meaning', async () => {
     const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
     const { port, client } = await openPort({}, { redact })
     const { id } = port.createRun()
@@ -208,7 +208,7 @@ describe('errors from Port have one of a few kinds and a message that says what 
   })
 })
 
-describe('the result of a run is given up only if Port itself refuses it:', () => {
+describe('sending a result is given up only if Port itself refuses the result:', () => {
   const ok = false
   const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
     [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],
@@ -236,7 +236,7 @@ describe('the result of a run is given up only if Port itself refuses it:', () =
     [413, { message: 'Payload Too Large' }, 'refused', false],
     [401, { message: 'Unauthorized' }, 'credentials', false],
   ]
-  test.each(rows)('%i with %j is "%s"', async (status, body, kind, temporary) => {
+  test.each(rows)('%i with %j counts as "%s"', async (status, body, kind, temporary) => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ path }) => path.includes(id), status, body: body as object, times: 9 })

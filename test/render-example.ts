@@ -28,7 +28,7 @@ interface Definition {
 
 export const text = (file: string) => readFileSync(join(root, file), 'utf8')
 export const definition = (file: string) => JSON.parse(text(file)) as Definition
-/** The workflow that the action in Port names, otherwise the workflow next to it. */
+/** Returns the workflow that the Port action names, or else the workflow in the same folder. */
 export function workflowOf(file: string): string {
   const named = new URL(definition(file).invocationMethod.url).searchParams.get('workflow')
   return named ? join(dirname(file), named) : globSync(`${dirname(file)}/*.yml`, { cwd: root })[0]!
@@ -52,7 +52,7 @@ export const entity = {
   properties: { namespace: 'web' },
 }
 
-/** The context with which Port renders an action's body. */
+/** The context that Port uses to render an action's body. */
 function contextOf({ identifier, trigger }: Definition): JsonObject {
   return {
     inputs: typed[identifier]!,

@@ -48,11 +48,11 @@ describe('no plaintext results from', () => {
     ['another client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: otherSecret }],
     ['a short client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: 'short' }],
     ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']!],
-    ['nothing', '', keys['aes256-gcm']!],
-    ['clear text', 'not encrypted at all', keys['aes256-gcm']!],
+    ['an empty value', '', keys['aes256-gcm']!],
+    ['unencrypted text', 'not encrypted at all', keys['aes256-gcm']!],
     ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']!],
     ['the other scheme', symmetric.encrypted, keys['client-side']!],
-    ['no PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
+    ['a key that is not PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
     ['a public key', clientSide.encrypted, { scheme: 'client-side', privateKey: publicKeyPem }],
   ])('%s', (_, value, key) => {
     expect(decryptSecretInput(value, [key])).toBeNull()

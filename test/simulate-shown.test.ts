@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openSimulationFolder, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-test('shows outputs for the steps of skipped actions, and shows entities in full', async () => {
+test('uses the outputs given for steps whose actions are skipped, and shows entities in full', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
@@ -55,7 +55,7 @@ test('shows outputs for the steps of skipped actions, and shows entities in full
   expect(code).toBe(0)
 })
 
-test('reports an expression that cannot be evaluated with its position, in a step and in a job', async () => {
+test('reports the position of an expression that cannot be evaluated, in a step and in a job', async () => {
   const yaml = `${workflow(`${USES}
       - name: Read
         env:

@@ -6,7 +6,7 @@ import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
 import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-test('shows the outputs of the action and the Port run if only an event is given', async () => {
+test("shows the action's outputs and the Port run if only an event is given", async () => {
   const { startByNpm } = openSimulationFolder()
   const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
   expect(errors).toBe('')
@@ -87,7 +87,7 @@ test('runs a workflow from its repository, with its files, secrets, and variable
   ])
 })
 
-test('skips and lists what a job does not need', async () => {
+test('skips and lists environments, services, and unsupported workflow commands', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - name: Add
@@ -134,7 +134,7 @@ test('fails and shows the position if the workflow fails', async () => {
   expect(code).toBe(1)
 })
 
-test('decrypts secret inputs with the client secret that is passed under its name in the workflow', async () => {
+test('decrypts secret inputs with the client secret, which is passed under its name in the workflow', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
@@ -159,7 +159,7 @@ test('decrypts secret inputs with the client secret that is passed under its nam
   expect(code).toBe(0)
 })
 
-test('a workflow that reports with OIDC reports directly to the fake Port, and a note says so', async () => {
+test('a workflow that reports with OIDC reports directly to the fake Port, and a note states so', async () => {
   const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
     'actions: read',
     'actions: read, id-token: write',
@@ -171,7 +171,7 @@ test('a workflow that reports with OIDC reports directly to the fake Port, and a
   expect(code).toBe(0)
 })
 
-test('accepts as events a node of a Port workflow, a body without a run, a dispatch, and Port’s response about a run', async () => {
+test('accepts a Port workflow node, a body without a run, a dispatch, and Port’s response about a run as events', async () => {
   const dispatch = {
     event_type: 'anything',
     client_payload: { run_id: null, port: { version: 1, delivery: 'd', inputs: { a: 1 } } },
@@ -217,7 +217,7 @@ test('accepts as events a node of a Port workflow, a body without a run, a dispa
   ])
 })
 
-test('--type sets the event type like the relay’s configuration, and a run without a report is shown as such', async () => {
+test('--type sets the event type like the relay’s configuration, and the output states if a run got no report', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })
@@ -245,7 +245,7 @@ test('--type sets the event type like the relay’s configuration, and a run wit
   expect(code).toBe(0)
 })
 
-test('the event in docs/action.md and the example next to it work unchanged', async () => {
+test('the event in docs/action.md and the example below it work unchanged', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
   const { simulate } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
   const example = join(ROOT, 'examples/deploy/deploy.yml')
@@ -254,7 +254,7 @@ test('the event in docs/action.md and the example next to it work unchanged', as
   expect(code).toBe(0)
 })
 
-test('cancels the workflow like GitHub’s button when interrupted once, and cleans up', async () => {
+test('one interrupt cancels the workflow like GitHub’s cancel button, and cleans up', async () => {
   const steps = `${USES}
       - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
   const { startByNpm, place } = openSimulationFolder({ 'deploy.yml': workflow(steps) })

@@ -5,14 +5,14 @@ import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { type System, startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 
-// An author's steps, with Port credentials in the job and through the relay with OIDC: Port shows the same. The
-// progress reporter is the built one, and the relay is real.
+// Runs the same steps with Port credentials in the job and through the relay with OIDC. Port must show the same. Uses
+// the built progress reporter and a real relay.
 
 interface Job {
   portRun: PortRun
   /** The lines of Port's log, except those of the relay and the job's last line. */
   lines(): string[]
-  /** Appends to one of the files for steps. */
+  /** Appends to one of the files that steps write to. */
   write(file: 'log' | 'entities' | 'run', text: string): void
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   outputs(): Record<string, string>
@@ -53,7 +53,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     }
   }
 
-  test('start, lines, label, and links are shown while the job runs, and post finishes the run', async () => {
+  test('Port shows the start, log lines, label, and links while the job runs, and post finishes the run', async () => {
     const job = await open({ mask: 'https://preview.acme.example' })
     expect(await job.run('main')).toEqual([])
     expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
@@ -78,7 +78,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
     expect(job.portRun.link).toHaveLength(2)
   })
 
-  test('entities are sent in order while the job runs, even if it fails, and each response is shown', async () => {
+  test('entities are sent in order while the job runs, even if the job fails, and the log shows each response', async () => {
     const job = await open()
     job.system.port.declareBlueprint('service', {
       type: 'object',
@@ -115,7 +115,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   const LATER = 'made-by-a-step'
   const base64 = (text: string) => Buffer.from(text).toString('base64')
 
-  // Each prints, like programs do, what GitHub masks in its own log.
+  // Each entry prints a value that GitHub masks in its own log, in a form that programs use.
   const WAYS: [string, (job: Job) => void][] = [
     ['as it is', job => job.write('log', `token ${TOKEN}\n`)],
     ['in Base64 after a name', job => job.write('log', `${base64(`user:${TOKEN}`)}\n`)],

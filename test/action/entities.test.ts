@@ -44,7 +44,7 @@ test('a mistake prevents only its own document from being sent', async () => {
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('a refusal shows the blueprint, the identifier, and the response from Port, and the other entities are sent', async () => {
+test('the log shows the blueprint, identifier, and Port response of a rejected entity; the other entities are sent', async () => {
   const system = await startSystem({
     port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
   })
@@ -78,7 +78,7 @@ test.each([
   expect(printed[0]).toContain(`: ${start}.`)
 })
 
-test('a secret changes neither the affected entity or property nor the link to the workflow run', async () => {
+test('an identifier or property name that contains a secret is not sent, and the link to the workflow run is kept', async () => {
   const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'

@@ -10,13 +10,13 @@ const A = 'blueprint: service\nidentifier: a'
 const B = 'blueprint: service\nidentifier: b'
 
 test.each<[string, string, string[]]>([
-  ['nothing', '\n# a comment\n---\n', []],
+  ['text without documents', '\n# a comment\n---\n', []],
   ['one document', `${A}\n`, [A]],
-  ['documents with a mark between them', `${A}\n---\n${B}\n`, [A, B]],
-  ['documents without one', `${A}\n${B}\n`, [A, B]],
+  ['documents with a separator between them', `${A}\n---\n${B}\n`, [A, B]],
+  ['documents without a separator', `${A}\n${B}\n`, [A, B]],
   ['lines of JSON', '{"a":1}\n[{"b":"}"}]\n', ['{"a":1}', '[{"b":"}"}]']],
   [
-    'lines of YAML in braces',
+    'lines of YAML flow mappings',
     '{ a: it\'s, b: \'}\' }\n{ c: "]\\"}" }\n',
     ["{ a: it's, b: '}' }", '{ c: "]\\"}" }'],
   ],
@@ -29,21 +29,21 @@ test.each<[string, string, string[]]>([
   ['a list that grows', `- { a: 1 }\n- { a: 2 }\n`, ['- { a: 1 }\n- { a: 2 }']],
   ['a mapping after a list', `- a: 1\n${B}\n`, ['- a: 1', B]],
   [
-    'lists and texts inside',
+    'a document that contains lists and text',
     `${A}\nrelations:\n  uses:\n  - b\ntext: |\n  blueprint: x\n`,
     [`${A}\nrelations:\n  uses:\n  - b\ntext: |\n  blueprint: x`],
   ],
-  ['a document on the line of its mark', '--- {"a":1}\n--- \nb: 2\n...\n', ['{"a":1}', 'b: 2']],
-])('%s', (_, text, documents) => {
+  ['a document on the same line as its separator', '--- {"a":1}\n--- \nb: 2\n...\n', ['{"a":1}', 'b: 2']],
+])('splits %s', (_, text, documents) => {
   expect(split(text)).toEqual(documents)
 })
 
-test('the last document waits until the file is settled, unless it is complete JSON', () => {
+test('holds back the last document until the file is settled, unless the document is complete JSON', () => {
   expect(split(`${A}\n${B}\n`, false)).toEqual([A])
   expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
 })
 
-test('a document records the offset of the byte after its end', () => {
+test('each document records the offset of the byte after its end', () => {
   const lines = splitLines(Buffer.from(`${A}\n---\n{"ü":1}\n`), { rest: false })
   expect(splitDocuments(lines, { settled: true }).map(({ end }) => end)).toEqual([33, 46])
 })

@@ -11,7 +11,7 @@ import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, payloadFor, startSystem } from './play.ts'
 
-// What post does if something prevents the final status, and what it must not send.
+// Tests what post does if it can't send the final status, and what post must never send.
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
@@ -68,7 +68,7 @@ test.each<[number, number, JsonObject | string]>([
   // The secret that decrypted the input was rotated in the meantime.
   [200, 1, { payload: null, secrets: {} }],
 ])(
-  'if the relay responds to the request for secrets with %i and without them, Port gets status and steps, but no log line',
+  'if the relay responds with %i and without the secret inputs, Port gets the status and steps, but no log lines',
   async (status, times, body) => {
     const relay = await createRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
@@ -90,7 +90,7 @@ test.each<[number, number, JsonObject | string]>([
   },
 )
 
-test('if another job has finished the delivery, one notice lists what is not sent', async () => {
+test('if another job has finished the delivery, one notice lists what post does not send', async () => {
   const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')
@@ -105,7 +105,7 @@ test('if another job has finished the delivery, one notice lists what is not sen
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
-test('if an input omitted from the payload cannot be read from the Port run, no line goes to Port', async () => {
+test('Port gets no log lines if an input omitted from the payload cannot be read from the Port run', async () => {
   const system = await startSystem()
   const { port, run } = system
   const sealed = encryptWith(port.clientSecret, SECRET.repeat(200))
@@ -123,7 +123,7 @@ test('if an input omitted from the payload cannot be read from the Port run, no 
   ])
   expect(linesOf(run)).not.toContainEqual(expect.stringContaining(SECRET))
   expect(run.summary).not.toContain(SECRET)
-  // The author makes the job fail, so the Port run is not a success.
+  // fail-on-report-error makes the job fail, so the Port run fails too.
   expect(run.status).toBe('FAILURE')
 })
 
@@ -160,7 +160,7 @@ test('messages from Port and the summary are truncated only after their secrets 
 })
 
 test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's response to it was lost." }])(
-  '$it whose response was lost while the job ran causes a warning and a replacement line',
+  'a lost response to $it while the job runs causes a warning and a replacement line',
   async want => {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })
@@ -177,7 +177,7 @@ test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port'
   },
 )
 
-test('the final status waits longer than all earlier requests if Port asks for it', async () => {
+test('post waits longer to send the final status than for all earlier requests if Port asks it to wait', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -195,7 +195,7 @@ test('the final status waits longer than all earlier requests if Port asks for i
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('a matrix job has the same name as on GitHub, at the start and at the end', async () => {
+test('Port shows the name that a matrix job has on GitHub, at the start and at the end', async () => {
   for (const [matrix, name] of [
     [{ os: 'linux', node: 22 }, 'deploy (linux, 22)'],
     [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
@@ -214,7 +214,7 @@ test('a matrix job has the same name as on GitHub, at the start and at the end',
   }
 })
 
-test('post without a state does nothing, and never fails a job because of broken data', async () => {
+test('post does nothing without a saved state, and broken data never fails the job', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
@@ -224,7 +224,7 @@ test('post without a state does nothing, and never fails a job because of broken
   expect(process.exitCode).toBe(0)
 })
 
-test('post detects what main could not: the run has finished meanwhile, or Port knows no such run', async () => {
+test('post detects that the run has finished since main ran, or that Port has no such run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
@@ -239,7 +239,7 @@ test('post detects what main could not: the run has finished meanwhile, or Port 
   )
 })
 
-test("report: workflow leaves the conclusion to others, and sends the author's summary with the missing link", async () => {
+test('with report: workflow, post sends the summary and the missing link but no conclusion', async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
@@ -267,7 +267,7 @@ test("report: workflow leaves the conclusion to others, and sends the author's s
   expect(JSON.stringify(node.logs)).toContain(warning)
 })
 
-test('post uses the Port token of main, and requests its own once that token has expired', async () => {
+test("post uses main's Port token, and requests a new token if main's has expired", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', 'github-token': '' })
   await job.run('main')
@@ -285,7 +285,7 @@ test('post uses the Port token of main, and requests its own once that token has
   expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test('a symbolic link that replaces a file for steps is not followed', async () => {
+test('post does not follow a symbolic link that replaces a file that steps write to', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -311,7 +311,7 @@ test('a symbolic link that replaces a file for steps is not followed', async () 
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('no content of the files for steps keeps the result from Port, and numbers are redacted, too', async () => {
+test('invalid or excessive content in the files that steps write to never prevents the result, and numbers are redacted too', async () => {
   const system = await startSystem()
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
@@ -389,7 +389,7 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
 })
 
-test('after the delivery has finished, one notice says that nothing more is sent, and the job succeeds', async () => {
+test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
   const relay = await createRelay()
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
@@ -405,7 +405,7 @@ test('after the delivery has finished, one notice says that nothing more is sent
   expect(process.exitCode).not.toBe(1)
 })
 
-test('a secret of 30 KB with many lines does not delay post with a log of a megabyte', async () => {
+test('a 30 KB secret with many lines does not delay post, even with a 1 MB log', async () => {
   const system = await startSystem()
   const secret = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`).join(
     '\n',

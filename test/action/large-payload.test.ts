@@ -25,7 +25,7 @@ test.each<[string, JsonObject]>([
   ['as an object', { body: bodyFor(ID, INPUTS, { event: EVENT }) }],
   ['as a text', { body: JSON.stringify(bodyFor(ID, INPUTS, { event: EVENT })) }],
 ])(
-  "inputs omitted from the payload are fetched from the body of Port's run (%s): the outputs are equal to the byte",
+  "inputs omitted from the payload are fetched from the Port run's body (%s), with outputs identical to the byte",
   async (_, payload) => {
     const system = await startSystem()
     const whole = payloadFor(ID, INPUTS, { event: EVENT, maxBytes: Number.POSITIVE_INFINITY })
@@ -37,12 +37,12 @@ test.each<[string, JsonObject]>([
     expect(lines).toEqual([])
     expect(outputs).toEqual((await runMain(await startSystem(), whole, { report: 'off' })).outputs)
     expect(outputs.payload).toBe(JSON.stringify(whole))
-    // The same response shows which run owns the Port run.
+    // The same response shows which workflow run owns the Port run.
     expect(system.port.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   },
 )
 
-test('if the body does not contain an input, the properties of the run do', async () => {
+test("an input that the Port run's body does not contain is read from the run's properties", async () => {
   const system = await startSystem()
   system.run.properties = INPUTS
   system.run.payload.body = { something: 'else' }
@@ -63,21 +63,21 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     `. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from Port's run ${ID}.`,
   ],
   [
-    "where Port's run does not hold it",
+    "if Port's run does not contain the input",
     ID,
     {},
     () => {},
     `, and Port's run ${ID} does not contain that either: send less in the body of the webhook.`,
   ],
   [
-    'for the run of a node, which cannot be read,',
+    'for a node run, because node runs cannot be read',
     NODE,
     {},
     system => void system.port.createNodeRun({ id: NODE }),
     ', and the rest can be fetched only for action runs',
   ],
   [
-    'where Port refuses to be read',
+    'if Port refuses to return the run',
     ID,
     {},
     ({ port }) =>
@@ -89,7 +89,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ', and the rest could not be fetched: Port (',
   ],
 ])(
-  '%s the job fails, and the error names what is missing and what to do',
+  'fails the job %s; the error states what is missing and what to do',
   async (_, id, inputs, prepare, reason) => {
     const system = await startSystem()
     prepare(system)
@@ -99,7 +99,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
   },
 )
 
-test('thousands of inputs that were omitted as one are fetched too', async () => {
+test('fetches thousands of inputs that were omitted together', async () => {
   const system = await startSystem()
   const inputs = Object.fromEntries(
     Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),

@@ -16,7 +16,7 @@ function openLog(content: string | Buffer = ''): string {
   return path
 }
 
-/** A clock that sleeping advances. */
+/** A clock that advances only while the code sleeps. */
 function openClock() {
   let now = 0
   const sleep = async (ms: number) => {
@@ -28,7 +28,7 @@ function openClock() {
 const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
 const texts = (lines: { text: string }[]) => lines.map(({ text }) => text)
 
-test('the first and last megabyte of a large log are sent, with the omitted size between whole lines', () => {
+test('sends whole lines of the first and last megabyte of a large log, and states the omitted size between them', () => {
   const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${'x'.repeat(200)}`)
   const shown = linesFrom(openLog(`${lines.join('\n')}\n`), 0)
   const gap = shown.findIndex(line => line.includes('left out'))
@@ -54,17 +54,17 @@ test('a rewritten log is sent from its start, by the progress reporter and by po
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
 })
 
-test('a zero byte in UTF-8 removes itself, and no line after it', () => {
+test('removes a zero byte from UTF-8 without losing the lines after it', () => {
   const bytes = Buffer.from('first\nsome\0thing\nodd\0\n3\0\nline4\n')
   expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', '3', 'line4'])
   expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['ab'])
 })
 
-test('a secret that spans the boundaries of the read ranges is not partly sent', () => {
+test('sends no fragment of a secret that spans two read ranges', () => {
   const secret = 'hunter2-TOP-secret'
   const redact = createRedact([secret])
   const halves = /hunter2|secret/
-  // First a line in which the last megabyte starts within the secret, then a line that starts in the first megabyte.
+  // The secret spans the start of the log's last megabyte.
   for (const more of ['', '\nlast']) {
     const path = openLog(`${'x'.repeat(1_500_000)}${secret}${'y'.repeat(999_990 - more.length)}${more}`)
     const shown = linesFrom(path, 0).map(redact)
@@ -83,7 +83,7 @@ test('a secret that spans the boundaries of the read ranges is not partly sent',
   expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
 })
 
-test('UTF-16 without a mark is recognized by its line ends, even without Latin letters or cut between two bytes', () => {
+test('recognizes UTF-16 without a byte order mark by its line breaks, even without Latin letters or with an odd last byte', () => {
   const wide = Buffer.from('zwei\n漢字\r\n\nfünf\n', 'utf16le')
   expect(texts(splitLines(wide, { rest: false }))).toEqual(['zwei', '漢字', '', 'fünf'])
   const cut = wide.subarray(0, -1)
@@ -92,13 +92,13 @@ test('UTF-16 without a mark is recognized by its line ends, even without Latin l
 })
 
 test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\nĊ is U+010A\nlast\n'])(
-  'in UTF-16 no character is mistaken for the end of a line: %j',
+  'in UTF-16 no character is mistaken for a line break: %j',
   text => {
     const lines = text.split(/\r?\n/).slice(0, -1)
     const wide = Buffer.from(text, 'utf16le')
     expect(texts(splitLines(wide, { rest: false }))).toEqual(lines)
     expect(texts(splitLines(Buffer.from(`\ufeff${text}`, 'utf16le'), { rest: false }))).toEqual(lines)
-    // After, before, and between lines of UTF-8, of any length.
+    // UTF-8 lines of various lengths precede and follow the UTF-16 text.
     for (const narrow of ['ab\n', 'abc\n', '\n', '\n\n', '上海\n', 'ab\nc\n', 'odd\0\n']) {
       const mixed = Buffer.concat([Buffer.from(narrow), wide, Buffer.from(narrow), wide])
       const read = narrow.replace('\0', '').split('\n').slice(0, -1)
@@ -112,7 +112,7 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
   },
 )
 
-test('another process that now has the pid of the progress reporter is neither waited for nor killed', async () => {
+test("post neither waits for nor kills another process that has reused the progress reporter's pid", async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -126,7 +126,7 @@ test('another process that now has the pid of the progress reporter is neither w
   expect(isAlive(innocent.pid!)).toBe(true)
 })
 
-test('if process start times are unavailable, a process that does not exit is left alone after a while', async () => {
+test('if process start times are unavailable, post eventually stops waiting for the process, without killing it', async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
@@ -148,7 +148,7 @@ test('if process start times are unavailable, a process that does not exit is le
   expect(again.isItself(process.pid)).toBe('unknown')
 })
 
-test('a mask in an omitted line applies to the sent lines', () => {
+test('a mask that an omitted line sets also applies to the lines that are sent', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
   const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
   const path = openLog(

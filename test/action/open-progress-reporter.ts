@@ -20,7 +20,7 @@ export function openFolder() {
   return { root, logFile, folder }
 }
 
-/** The progress reporter's input for the run of a system. */
+/** The progress reporter's input for a system's Port run. */
 export function jobFor(
   { port, github, run }: System,
   logFile: string,
@@ -75,7 +75,7 @@ const NO_ENTITIES = {
   isDeferred: false,
 }
 
-/** Follows a job with sleeps that only yield, until it is `over`. */
+/** Follows a job until the job is `over`. Sleeps only yield. */
 export async function followFast(
   job: FollowedJob,
   over: (sleeps: number) => boolean,

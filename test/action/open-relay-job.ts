@@ -32,7 +32,7 @@ export function openJob(
   )
 }
 
-/** Removes the token of the runner, like in a job without "id-token: write". */
+/** Removes the runner's token, as in a job without "id-token: write". */
 export const NO_TOKEN = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
 
 export const seeAlso = (topic: string) =>

@@ -71,7 +71,7 @@ test('a re-run after the Port run has finished returns the outputs and is not re
 
 const ID = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test('a node run of a Port workflow gets link, log, and result, and its complete output each time', async () => {
+test("a Port workflow's node run gets its link, log, and result, and each update repeats the complete output", async () => {
   const system = await startSystem()
   system.port.createNodeRun({ id: ID })
   const simulated = await system.simulate({

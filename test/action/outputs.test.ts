@@ -10,7 +10,7 @@ import { runDispatched } from './play.ts'
 const SECRET = 'hunter2-secret'
 const NEEDS = { build: { result: 'success', outputs: { digest: 'sha256:1', note: SECRET } } }
 
-/** Three steps write outputs. The second waits for a file, so that a test can act between the first and the others. */
+/** Three steps write outputs. The second step waits for a file, so that a test can act after the first step. */
 const workflow = (pause: string, credentials: string) => `  deploy:
     runs-on: ubuntu-latest
     steps:
@@ -57,7 +57,7 @@ async function runNode(system: System, jobs: string) {
 }
 
 test.each(['directly', 'through a relay that is killed in between'])(
-  'outputs of three steps reach a node run %s, with every later PATCH',
+  'outputs of three steps reach a node run %s, and every later PATCH repeats them',
   { timeout: 120_000 },
   async way => {
     const isDirect = way === 'directly'
@@ -114,14 +114,14 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
   expect(node.output).not.toHaveProperty('large')
   const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
-  // The redacted output is larger than 64 KB, and the other one is larger together with those of the first job.
+  // The redacted output exceeds 64 KB alone. The other output exceeds it together with the first job's outputs.
   for (const name of ['grows', 'large'])
     expect(lines).toContain(
       `WARN The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`,
     )
 })
 
-test('outputs that exceed 64 KB are omitted by name, and the others are kept', () => {
+test('outputs beyond 64 KB are omitted and listed by name; the others are sent', () => {
   const large = 'x'.repeat(40_000)
   const { outputs, left } = mergeOutputs(
     { a: large, b: 1 },

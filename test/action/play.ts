@@ -22,15 +22,15 @@ export const REPOSITORY = 'acme/shop'
 const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
 const GITHUB_RUN_ID = 16_000_000_042
 
-/** Port with one run in progress, GitHub with one repository, and a way to simulate a workflow with them. */
+/** A fake Port with one run in progress, a fake GitHub with one repository, and a function to simulate a workflow. */
 export interface System {
   port: PortApi
   github: GitHubApi
-  /** The live run in Port. */
+  /** The run in Port, updated as requests arrive. */
   run: PortRun
   /** The URL that Port should show for an attempt. */
   runUrl(attempt?: number): string
-  /** Simulates the steps after the action, in one job "deploy" unless `yaml` says otherwise. */
+  /** Simulates the steps after the action in one job "deploy", or the workflow in `yaml`. */
   simulate(options?: Play): Promise<SimulatedRun>
 }
 
@@ -47,7 +47,7 @@ const INPUTS = { version: '1.4.2', replicas: 3, tags: ['a', 'b'], notes: null, d
 /** Opens the system for one test, and closes it afterwards. */
 export async function startSystem(
   options: { enterprise?: boolean; inputs?: JsonObject; port?: PortApiOptions } = {},
-  /** The function of the test's context, if tests run in parallel. */
+  /** `onTestFinished` from the test's context, if tests run in parallel. */
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
 ): Promise<System> {
   const [port, github] = await Promise.all([startPortApi(options.port), startGitHubApi(options)])
@@ -82,7 +82,7 @@ export async function startSystem(
   }
 }
 
-/** Simulates a workflow that a relay has dispatched, whose jobs can report through the relay or directly. */
+/** Simulates a workflow that a relay has dispatched. The jobs can report through the relay or directly. */
 export const runDispatched = (
   { port, github, issuer, repositoryId, run }: RelaySystem,
   { eventType, clientPayload }: Dispatch,
@@ -135,7 +135,7 @@ export function bodyFor(
   }
 }
 
-/** Creates a repository with these files, which use the action like other repositories do. */
+/** Creates a repository with these files. They use the action as other repositories do. */
 export function repositoryWith(
   files: Record<string, string>,
 ): Pick<RunOptions, 'repositoryRoot' | 'actions'> {

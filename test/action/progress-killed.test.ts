@@ -10,7 +10,7 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
-describe.concurrent('after a kill at any moment, no process remains and no line is sent twice', () => {
+describe.concurrent('a kill at any moment leaves no process behind and sends no line twice', () => {
   test.each(kills)('killing the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
     const system = await startSystem({}, close => {
@@ -34,7 +34,7 @@ describe.concurrent('after a kill at any moment, no process remains and no line 
       const lines = system.run.logs.flatMap(log => log.message.split('\n'))
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
-      // A killed step loses no line. A killed progress reporter loses only the lines that it was about to send.
+      // Killing a step loses no line. Killing the progress reporter loses only the lines that it was about to send.
       if (target === 'step') expect(numbers).toEqual(numbers.map((_, index) => index + 1))
       const own = simulated.jobs[0]!.steps.filter(({ kind }) => kind !== 'run').map(step => [
         step.exitCode,

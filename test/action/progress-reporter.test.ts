@@ -11,14 +11,14 @@ import { follow, followFast, jobFor, openFolder } from './open-progress-reporter
 import { openRunner } from './open-runner.ts'
 import { REPOSITORY, startSystem } from './play.ts'
 
-// The progress reporter with a clock that the tests control. progress.test.ts runs the bundle.
+// Tests the progress reporter with a simulated clock. progress.test.ts runs the bundle.
 
 afterEach(() => {
   vi.restoreAllMocks()
   vi.useRealTimers()
 })
 
-test('a value is masked before a label with it is sent, even if Port rejects the log', async () => {
+test('a value is masked before a label that contains the value is sent, even if Port rejects the log', async () => {
   const { logFile, folder } = openFolder()
   const job = jobFor(await startSystem(), logFile, { github: null })
   const masks = createMasks([])
@@ -47,7 +47,7 @@ test('a value is masked before a label with it is sent, even if Port rejects the
   expect(labels).toEqual(['at ***'])
 })
 
-test('the progress reporter leaves to post what Port rejects, and continues with the rest', async () => {
+test('the progress reporter leaves items that Port rejects to post, and continues with the rest', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -109,7 +109,7 @@ test('stopping waits for the progress reporter, and kills it if it does not exit
   })
 })
 
-test('a burst of lines is sent in batches, each line once, and a run that finishes meanwhile gets no more', async () => {
+test('a burst of lines is sent in batches, each line once, and sending stops when the run finishes', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   const lines = Array.from({ length: 90 }, (_, index) => `${index} ${'x'.repeat(7_000)}`)
@@ -138,7 +138,7 @@ test('a burst of lines is sent in batches, each line once, and a run that finish
   expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
-// The progress reporter with failing services and an unusual log, in this process.
+// Tests the progress reporter in this process with failing services and an unusual log.
 
 function stopWhen(condition: () => boolean): AbortController {
   const stopping = new AbortController()
@@ -149,7 +149,7 @@ function stopWhen(condition: () => boolean): AbortController {
   return stopping
 }
 
-test('no more than thirty requests with lines go to Port per minute, however fast a step writes', async () => {
+test('sends at most thirty log requests per minute to Port, however fast a step writes', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
@@ -169,12 +169,12 @@ test('no more than thirty requests with lines go to Port per minute, however fas
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines that Port has, or may have, are not sent again', async () => {
+test('lines that Port has received, or may have received, are not sent again', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
   const shown: string[][] = []
-  /** While the request is in progress: post knows that the lines may have been sent, whatever happens. */
+  /** The number of lines that post regards as possibly sent while each request is in progress. */
   const lost: number[] = []
   await followFast(
     jobFor(system, logFile, { github: null }),
@@ -230,7 +230,7 @@ function scriptOf(source: string): string {
   return path
 }
 
-test("the progress reporter gets its keys only through standard input, and none of the action's environment", async () => {
+test("the progress reporter gets its keys only through standard input, and inherits none of the action's environment", async () => {
   const system = await startSystem()
   const file = join(openFolder().root, 'given.json')
   const script = scriptOf(`

@@ -6,7 +6,7 @@ import { createPortClient } from '../../port/client/client.ts'
 import type { PortApi } from '../../tools/simulator/port/port.ts'
 import { startSystem } from './play.ts'
 
-/** A proxy that knows one host. Every tunnel leads to the fake. */
+/** A proxy that accepts one host and forwards every tunnel to the fake. */
 async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[] }> {
   const tunnels: string[] = []
   const proxy = createServer()

@@ -4,7 +4,7 @@ import { readEntities as readDocument } from '../../action/steps/entities.ts'
 import { sendEntities } from '../../action/steps/send.ts'
 import { PortError } from '../../port/client/client.ts'
 
-/** @throws Error with the formatted mistakes */
+/** @throws Error that lists the mistakes */
 async function readEntities(text: string) {
   const { entities, mistakes } = await readDocument(text, 7)
   if (mistakes.length === 0) return entities
@@ -76,12 +76,12 @@ test.each([
   ['n: .nan', 'number in properties.n'],
   ['n: !!binary aGVsbG8=', 'value in properties.n'],
   ['n: !!set { a, b }', 'value in properties.n'],
-])('%s would arrive as something else, so it is refused', async (property, what) => {
+])('refuses %s because YAML would change its value', async (property, what) => {
   const text = `{ blueprint: b, identifier: i, properties: { ${property} } }`
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
-test('numbers that arrive as written are sent, and so are large numbers in quotes', async () => {
+test('sends numbers whose digits are preserved, and large numbers in quotes', async () => {
   const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
@@ -90,7 +90,7 @@ test('numbers that arrive as written are sent, and so are large numbers in quote
 })
 
 test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(
-  'the large number %s arrives with exactly these digits, so it is sent',
+  'sends the large number %s because its digits are preserved',
   async digits => {
     for (const text of [
       `[{"blueprint":"b","identifier":7,"properties":{"n":[{"m":${digits}}]}}]`,
@@ -102,7 +102,7 @@ test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(
   },
 )
 
-test('a null value, for example from an input that was not sent, counts as missing', async () => {
+test('a null value, for example from an omitted input, counts as missing', async () => {
   const text =
     '{ blueprint: b, identifier: i, title: null, icon: ~, team: null, properties: null, relations: { r: null } }'
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: 'i', relations: { r: null } })

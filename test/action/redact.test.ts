@@ -27,44 +27,44 @@ test.each<[string, (secret: string) => string]>([
   ['in a form of .NET', secret => inLowerCase(strictUri(secret)).replaceAll('%20', '+')],
   ['as JSON in ASCII', secret => inAscii(JSON.stringify({ value: secret }))],
   ['as JSON of PHP', secret => inAscii(JSON.stringify({ value: secret })).replaceAll('/', '\\/')],
-  ['as JSON of Go', secret => JSON.stringify({ value: secret }).replace(/[<>&]/g, escaped)],
-  ['as JSON for a page', secret => forPage(JSON.stringify({ value: secret }))],
-  ['as JSON in ASCII for a page', secret => inAscii(forPage(JSON.stringify({ value: secret })))],
+  ['as Go encodes JSON', secret => JSON.stringify({ value: secret }).replace(/[<>&]/g, escaped)],
+  ['as JSON for an HTML page', secret => forPage(JSON.stringify({ value: secret }))],
+  ['as ASCII JSON for an HTML page', secret => inAscii(forPage(JSON.stringify({ value: secret })))],
   [
-    'as JSON of .NET',
+    'as .NET encodes JSON',
     () =>
       '{"value":"quo\\u0022ted \\\\ \\u0026 \\u003C\\u0027secret\\u0027\\u003E \\u00FC\\u002B/?!(*)\\uD83D\\uDE80"}',
   ],
-  ['in an element of XML', secret => `<password>${inElement(secret)}</password>`],
-  ['in an attribute of PHP', secret => `<password is="${inXml(secret)}">`],
+  ['in an XML element', secret => `<password>${inElement(secret)}</password>`],
+  ['in an XML attribute, as PHP encodes it', secret => `<password is="${inXml(secret)}">`],
   [
-    'in HTML of Go',
+    'in HTML, as Go encodes it',
     secret => `<b>${inElement(secret).replaceAll('"', '&#34;').replaceAll("'", '&#39;')}</b>`,
   ],
   ['in XML', secret => `<password>${inXml(secret).replaceAll("'", '&apos;')}</password>`],
   ['in HTML', secret => `<b>${inXml(secret).replaceAll("'", '&#39;')}</b>`],
-  ['in HTML of Python', secret => `<b>${inXml(secret).replaceAll("'", '&#x27;')}</b>`],
+  ['in HTML, as Python encodes it', secret => `<b>${inXml(secret).replaceAll("'", '&#x27;')}</b>`],
   ['in Base64', secret => Buffer.from(secret).toString('base64')],
   ['in Base64 after a name', secret => Buffer.from(`ada:${secret}`).toString('base64')],
   ['in Base64 after another name', secret => Buffer.from(`adam:${secret}`).toString('base64')],
-  ['in Base64 between others', secret => Buffer.from(`user:${secret}\nand more`).toString('base64')],
+  ['in Base64 between other text', secret => Buffer.from(`user:${secret}\nand more`).toString('base64')],
   ['in Base64 for URLs', secret => Buffer.from(secret).toString('base64url')],
 ])('a secret %s does not reach Port', (_, write) => {
   const text = write(SECRET)
   const hidden = createRedact([SECRET])(`before ${text} after`)
   expect(hidden).toMatch(/^before .*\*\*\*.* after$/)
   for (const part of ['quo', 'secret', 'ted']) expect(hidden).not.toContain(part)
-  // At most, the Base64 digits that also encode neighboring bits remain.
+  // Only Base64 digits that also encode bits of the neighboring text can remain.
   expect(hidden.length).toBeLessThan(`before ${text} after`.length - 20)
 })
 
-test('a short secret does not redact text that only looks like part of its Base64', () => {
+test("text that only resembles part of a short secret's Base64 is not redacted", () => {
   const text = 'the words Yg and YWI stay'
   expect(createRedact(['ab'])(text)).toBe(text)
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('each line of a secret with short lines is masked, except punctuation, and the whole secret is kept from Port', () => {
+test('masks each line of a secret with short lines, except punctuation, and keeps the whole secret from Port', () => {
   const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
   expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
   expect(plain('!!\n??')).toEqual([])
@@ -74,7 +74,7 @@ test('each line of a secret with short lines is masked, except punctuation, and 
   expect(plain('{\n"a": "1"\n}')).toEqual(['"a": "1"'])
 })
 
-test('the keys and tokens of the job are secrets too, if it has them', () => {
+test("the job's keys and tokens count as secrets too", () => {
   const inputs = {
     portClientSecret: 'client',
     privateKey: '',

@@ -5,14 +5,14 @@ import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
 
-// A job without Port credentials, run from the sources in this process. The relay is a separate process.
+// Runs a job without Port credentials from the sources in this process. The relay is a separate process.
 
 const [, script] = process.argv
 afterEach(() => {
   process.argv[1] = script!
 })
 
-test('if the relay is down, the job fails when it needs the relay, and post reports once the relay is back', async () => {
+test('a job that needs the relay fails while the relay is down, and post reports the job once the relay is back', async () => {
   const system = await startSystem()
   const { payload, portRun } = await deliver(system)
   await system.relay.stop()
@@ -28,7 +28,7 @@ test('if the relay is down, the job fails when it needs the relay, and post repo
   const state = JSON.parse(job.state().STATE_report!)
   expect(state).toMatchObject({ checked: false, linked: false, relay: { idToken: null, token: null } })
 
-  // The runner issues no more tokens, so this run cannot authenticate.
+  // The runner no longer issues tokens, so this run cannot authenticate.
   expect(await job.run('post', { ...job.state(), ...NO_TOKEN })).toEqual([
     expect.stringMatching(
       /^::warning::Reporting to Port failed: the job has no permission for an OIDC token\. Give the job/,
@@ -51,7 +51,7 @@ async function endDelivery(system: System, id: string) {
 
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['a secret input', {}, {}, '"password"'],
-  ['what did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
+  ['inputs that did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
 ])('a re-run after the delivery has finished fails if it needs %s', async (_, env, inputs, names) => {
   const system = await startSystem(env)
   const { id, payload } = await deliver(system, inputs)
@@ -68,7 +68,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   expect(process.exitCode).toBe(1)
 })
 
-test('a re-run after the delivery has finished lists the secret inputs that none of its own keys decrypts', async () => {
+test("a re-run after the delivery has finished lists the secret inputs that the job's own keys cannot decrypt", async () => {
   const system = await startSystem()
   const { privateKeyPem, publicKeyPem } = vectors['client-side']
   const { publicKey } = generateKeyPairSync('rsa', {
@@ -98,7 +98,7 @@ test('a re-run after the delivery has finished lists the secret inputs that none
   expect(job.outputs().own).toBe('mine')
 })
 
-test('a payload with another relay than the input relay-url fails the job, and no token is sent there', async () => {
+test('a payload whose relay differs from the input relay-url fails the job, and that relay gets no token', async () => {
   const system = await startSystem()
   const { payload } = await deliver(system)
   const pinned = openJob(system, payload, { 'relay-url': `${system.url}/` })
@@ -128,7 +128,7 @@ test('no OIDC token is sent over plain HTTP to another machine', async () => {
   expect(system.issuer.requests).toEqual([])
 })
 
-test('a relay without Port credentials still decrypts secret inputs, and reports what is missing', async () => {
+test('a relay without Port credentials still decrypts secret inputs, and reports the missing credentials', async () => {
   const system = await startSystem({ PORT_CLIENT_ID: '' })
   const { payload } = await deliver(system)
   const job = openJob(system, payload)
@@ -137,14 +137,14 @@ test('a relay without Port credentials still decrypts secret inputs, and reports
       `environment, or port-client-id and port-client-secret here.${seeAlso('credentials')}`,
   ])
   expect(job.outputs().password).toBe(SECRET_INPUT)
-  // Post still writes the summary of the job, and reports nothing more.
+  // Post only writes the job summary. It doesn't report again.
   expect(JSON.parse(job.state().STATE_report!)).toMatchObject({ outlook: 'doubtful', checked: false })
   expect(await job.run('post', { ...job.state(), 'INPUT_GITHUB-TOKEN': '' })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
 })
 
-test('a job without secret or large inputs sends one request to the relay, and leaves a finished run alone', async () => {
+test('a job without secret or large inputs sends the relay one request, and does not change a finished run', async () => {
   const system = await startSystem()
   const { payload, portRun } = await system.deliver()
   system.port.endRun(portRun!.id, 'FAILURE')
@@ -155,9 +155,9 @@ test('a job without secret or large inputs sends one request to the relay, and l
   expect(job.outputs().version).toBe('1.4.2')
 })
 
-// A second workflow run for a delivery, without Port credentials, run from the sources in this process.
+// Starts a second workflow run for a delivery, without Port credentials, from the sources in this process.
 
-test('a second workflow run of a delivery is a duplicate and gets nothing from the payload', async () => {
+test("a delivery's second workflow run counts as a duplicate and gets none of the payload's values", async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })

@@ -15,7 +15,7 @@ const STARTED: JsonObject = {
   secrets: { password: 'clear' },
 }
 
-/** The relay reports that the token `expired` has expired. */
+/** The relay refuses the token `expired` as expired. */
 const expire: MiddlewareHandler = async (c, next) =>
   c.req.header('authorization') === 'Bearer expired'
     ? sendProblem(c, new Problem(401, 'It has expired.'))
@@ -87,7 +87,7 @@ test('a run authenticates once, with a token for exactly this relay, and masks e
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test('outputs that the relay has are not sent again', async () => {
+test('outputs that the relay already has are not sent again', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null })
   for (const [label, b] of [
@@ -102,7 +102,7 @@ test('outputs that the relay has are not sent again', async () => {
   ])
 })
 
-test('simultaneous reports go in one message, and reports that are too large go in several, in order', async () => {
+test('simultaneous reports are sent in one message; reports too large for one message are split, in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()
@@ -135,7 +135,7 @@ test('simultaneous reports go in one message, and reports that are too large go 
   expect(relay.requests.map(({ path }) => path)).not.toContain('/report/start')
 })
 
-test('a message whose response was lost is sent again with the same number when the relay allows it', async () => {
+test('a message whose response was lost is sent again with the same number once the relay allows it', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
@@ -177,12 +177,12 @@ test.each([400, 413])(
     relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
     expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
-    // Only a conclusion is sent again in a shorter form.
+    // Only a conclusion is resent in a shorter form.
     await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
   },
 )
 
-test('without an OIDC token nothing is reported, and the error names the permission', async () => {
+test('without an OIDC token nothing is reported, and the error names the missing permission', async () => {
   const relay = await createRelay()
   const hint = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
   for (const status of [401, 403, 404]) {
@@ -204,11 +204,11 @@ test('without an OIDC token nothing is reported, and the error names the permiss
 
 test.each<[number, Record<string, string>, JsonObject | string]>([
   [429, { 'retry-after': '3' }, {}],
-  // Pages of a proxy.
+  // Responses from a proxy.
   [200, {}, '<html>Please log in</html>'],
   [302, { location: 'https://proxy.test/login' }, ''],
 ])(
-  '%i instead of an OIDC token is not a missing permission, and the request is repeated',
+  'retries a token request that gets %i instead of a token, and reports no missing permission',
   async (status, headers, body) => {
     const relay = await createRelay()
     const failure = {
@@ -235,7 +235,7 @@ test.each([
   ['/report/inputs', '<html>Please log in</html>'],
   ['/report', { delivery: 'd_1', number: 7 }],
 ])(
-  'a response to POST %s from something other than the relay (%j) is reported, and the request is repeated',
+  'a response to POST %s that is not from the relay (%j) is reported, and the request is retried',
   async (path, body) => {
     const relay = await createRelay()
     const token = path === '/report/start' ? null : 'report-token'
@@ -259,7 +259,7 @@ test.each([
   },
 )
 
-test('an expired token is replaced with another OIDC token, and a token that the relay renews is used from then on', async () => {
+test('requests a new OIDC token when a token expires, and then uses any token that the relay renews', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'expired' })
   await reporter.log([line('late')])
@@ -288,7 +288,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   [410, 'finished', false],
   [413, 'refused', false],
 ])(
-  'the response %i from the relay is %s, but from a gateway it tells nothing about the report',
+  'classifies a %i from the relay as %s, but draws no conclusion about the report if a gateway sent it',
   async (status, kind, temporary) => {
     const relay = await createRelay()
     const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })
@@ -309,7 +309,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
 test.each([
   ['https://relay.acme.example:8443/report?x=1', 'it redirects to https://relay.acme.example:8443.'],
   ['http://[', 'check RELAY_PUBLIC_URL'],
-])('a redirect to %s is reported with the variable to correct', async (location, sentence) => {
+])('the error for a redirect to %s names the variable to correct', async (location, sentence) => {
   const relay = await createRelay()
   relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
   const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
@@ -320,7 +320,7 @@ test.each([
   await expect(report).rejects.toThrow(sentence)
 })
 
-test('all requests share one budget for waiting, and only a conclusion can wait longer', async () => {
+test('all requests share one waiting-time budget, and only a conclusion can exceed the budget', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token' })
   const later = (seconds: number, times: number) =>

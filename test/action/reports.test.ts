@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
-// Whether and how main and post report a job.
+// Tests whether and how main and post report a job.
 
 /** Runs main and post of one job. Returns their output and their requests to Port. */
 async function runJob(system: System, inputs: Record<string, string> = {}, payload?: unknown) {
@@ -30,7 +30,7 @@ test('with fail-on-report-error the job fails if the report fails', async () => 
   expect(process.exitCode).toBe(1)
 })
 
-test('a run that Port does not know causes one warning that names region and organization', async () => {
+test('a run that Port does not know causes one warning that suggests checking region and organization', async () => {
   const system = await startSystem()
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
@@ -44,9 +44,9 @@ test('a run that Port does not know causes one warning that names region and org
 
 test.each([
   ['at the start', true, 1],
-  ['with the final status alone', false, 5],
+  ['only with the final status', false, 5],
 ])(
-  'a synchronous Port action is not reported, and a notice names the setting (%s)',
+  'a job of a synchronous Port action is not reported, and a notice names the setting to change (%s)',
   async (_, shown, refused) => {
     const system = await startSystem()
     const run = shown ? system.port.createRun({ id: 'r_synchronous', synchronized: true }) : system.run
@@ -62,7 +62,7 @@ test.each([
 test.each([
   ['fail', '::error::', 'It stops here, so that nothing is done twice (on-duplicate: fail).'],
   ['continue', '::warning::', 'It continues and is not reported to Port (on-duplicate: continue).'],
-])('a second workflow run for the same Port run, with on-duplicate: %s', async (choice, level, sentence) => {
+])('handles a second workflow run of a Port run with on-duplicate: %s', async (choice, level, sentence) => {
   const system = await startSystem()
   system.run.externalRunId = '16000000007'
   const { main, post, reported } = await runJob(system, { 'on-duplicate': choice })
@@ -85,7 +85,7 @@ test.each([
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
-test('a 429 makes the job wait as long as Port says, and causes a warning if that is too long', async () => {
+test('after a 429 the job waits as long as Port asks, or warns if that is too long', async () => {
   const system = await startSystem()
   system.port.failures.rateLimit({ retryAfter: 7, times: 1 })
   const { main, post } = await runJob(system)

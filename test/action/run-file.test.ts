@@ -16,7 +16,7 @@ function read(text: string | Buffer, final = true) {
 
 const NOTHING = { statusLabel: '', links: [], summary: '', conclusion: null, outputs: {}, problems: [] }
 
-test('reads values and multiline texts, the last value counts, and links add up', () => {
+test('reads values and multiline text; a repeated name replaces the value, but links accumulate', () => {
   expect(readRunFile('/nowhere', { final: true })).toEqual(NOTHING)
   const text = [
     'status-label=Rolling out = 1',
@@ -64,12 +64,12 @@ test.each([
     'summary<<END\ntext\n',
     'Line 1 of $PORT_RUN: no line after it consists of the delimiter: "summary<<END".',
   ],
-])('%j is omitted and reported', (text, problem) => {
+])('omits and reports %j', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 
 test.each(['Conclusion=FAILURE', 'summary<<EOF\nhi\nEOF \nconclusion=failure'])(
-  'a run that %j marks as failed has failed',
+  '%j marks the run as failed',
   text => expect(read(text)).toMatchObject({ conclusion: 'failure' }),
 )
 
@@ -77,11 +77,11 @@ test.each([
   ['success', ['SUCCESS', 'Success', 'succeeded']],
   ['failure', ['FAILURE', 'failed', 'FAILED']],
   ['cancelled', ['CANCELLED', 'canceled']],
-])('a conclusion is %s with the values of GitHub and Port', (conclusion, words) => {
+])('a conclusion of %s can be written with the values of GitHub or Port', (conclusion, words) => {
   for (const word of words) expect(read(`conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
 })
 
-test('the start of a file that is too large counts, and the ignored rest is reported', () => {
+test('uses only the start of a file that is too large, and reports the ignored rest', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
   const problems = ['$PORT_RUN: what follows the first 10 MB has no effect.']
@@ -94,7 +94,7 @@ test('the start of a file that is too large counts, and the ignored rest is repo
   })
 })
 
-test('no more than nine links are sent', () => {
+test('sends at most nine links', () => {
   const { links, problems } = read(
     Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`).join('\n'),
   )

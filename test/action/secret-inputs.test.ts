@@ -46,7 +46,7 @@ test.each([
     'does not fit',
   ],
 ])(
-  'the error for an input of %s that no key decrypts names both settings and says which is missing',
+  'the error for a %s input that no key decrypts names both settings and states which setting is missing',
   async (scheme, inputs, secret, key) => {
     const system = await startSystem()
     const [sealed] = vectorsOf(scheme)

@@ -9,20 +9,20 @@ const lost = (count: number) =>
   `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's response to ${count === 1 ? 'it' : 'them'} was lost.`
 
 test.each<[string, unknown, boolean]>([
-  ['a connection cut', cutBy('ECONNRESET'), true],
+  ['a cut connection', cutBy('ECONNRESET'), true],
   ['no response in time', cutBy(undefined), true],
   ['no connection', cutBy('ECONNREFUSED'), false],
   ['no such host', cutBy('ENOTFOUND'), false],
   ['a 500', new PortError('unreachable', 'x', { status: 500 }), true],
   ['a 504', new PortError('unreachable', 'x', { status: 504 }), true],
   ['a 503', new PortError('unreachable', 'x', { status: 503 }), false],
-  ['a 429 of the relay', new PortError('unreachable', 'x', { status: 429 }), false],
+  ['a 429 from the relay', new PortError('unreachable', 'x', { status: 429 }), false],
   ['a 409', new PortError('unreachable', 'x', { status: 409 }), false],
   ['a 429', new PortError('later', 'x', { status: 429 }), false],
   ['a 400', new PortError('refused', 'x', { status: 400 }), false],
-  ['trouble without a cause', new PortError('unreachable', 'x'), true],
+  ['an error without a cause', new PortError('unreachable', 'x'), true],
   ['another error', new TypeError('x'), false],
-])('after %s it is uncertain whether lines arrived: %o is %s', (_, error, expected) => {
+])('lines may have arrived after %s (%o): %s', (_, error, expected) => {
   expect(isUncertain(error)).toBe(expected)
 })
 
@@ -30,7 +30,7 @@ function cutBy(code: string | undefined): PortError {
   return new PortError('unreachable', 'x', { cause: Object.assign(new Error('y'), { code }) })
 }
 
-/** Sends to a server that responds with each of these errors in turn, then without an error. */
+/** Sends the log to a server that responds with each of these errors in turn, then accepts. */
 function openSender(errors: (Error | null)[], late: () => boolean = () => false) {
   const sent: string[][] = []
   const send = createLogSender(async batch => {
@@ -44,7 +44,7 @@ function openSender(errors: (Error | null)[], late: () => boolean = () => false)
 const BATCH = Array.from({ length: 60 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
 const perBatch = 28
 
-test('a batch whose response was lost is not sent again, and is replaced with a line that says so', async () => {
+test('a batch whose response was lost is not sent again; a line that reports the loss replaces the batch', async () => {
   const { sent, send } = openSender([null, cutBy('ECONNRESET')])
   await expect(send(BATCH)).rejects.toMatchObject({ kind: 'unreachable', linesSent: BATCH.length })
   expect(sent.map(batch => batch.length)).toEqual([perBatch, perBatch, 1 + BATCH.length - 2 * perBatch])
@@ -52,7 +52,7 @@ test('a batch whose response was lost is not sent again, and is replaced with a 
   expect(sent.flat().filter(message => !message.startsWith('…'))).toEqual(BATCH.map(({ message }) => message))
 })
 
-test('without later lines, the replacement line is sent alone, and if it is lost too, it goes with the next lines', async () => {
+test('a replacement line is sent alone if no lines follow; if its response is lost too, it is sent with the next lines', async () => {
   const { sent, send } = openSender([cutBy('ECONNRESET'), cutBy('EPIPE'), null, cutBy(undefined), null])
   await expect(send([line('a')])).rejects.toMatchObject({ linesSent: 1 })
   await send([line('b'), line('c')])
@@ -60,13 +60,13 @@ test('without later lines, the replacement line is sent alone, and if it is lost
   expect(sent).toEqual([['a'], [lost(1)], [lost(1), 'b', 'c'], ['d', 'e'], [lost(2)]])
 })
 
-test('a batch that Port refuses is skipped, the others are sent, and the first error is sent at the end', async () => {
+test('skips a batch that Port rejects, sends the other batches, and reports the first error at the end', async () => {
   const [first, second] = [new PortError('refused', 'Too odd.'), new PortError('refused', 'Odd.')]
   const { sent, send } = openSender([first, null, second])
   await expect(send(BATCH)).rejects.toBe(first)
   expect(sent.flat()).toEqual(BATCH.map(({ message }) => message))
 
-  // If responses are lost as well, retries stop at some point.
+  // If responses are lost as well, retries eventually stop.
   const mixed = openSender([
     cutBy('EPIPE'),
     new PortError('refused', 'Odd.'),
@@ -81,7 +81,7 @@ test('a batch that Port refuses is skipped, the others are sent, and the first e
   await expect(mark.send([line('a')])).rejects.toMatchObject({ message: 'x', linesLost: 1 })
 })
 
-test('after the time limit, no further batch is sent, and the error counts the remaining lines', async () => {
+test('sends no batch after the time limit, and the error counts the remaining lines', async () => {
   const { sent, send } = openSender([], () => sent.length === 2)
   await expect(send(BATCH)).rejects.toMatchObject({
     message: `no time was left for the last ${BATCH.length - 2 * perBatch} lines of it.`,

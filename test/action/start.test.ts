@@ -6,9 +6,9 @@ import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, payloadFor, startSystem } from './play.ts'
 
-// What main reports to Port and in GitHub's log.
+// Tests what main reports to Port and in GitHub's log.
 
-test('a secret in status-label is replaced with *** for Port, both from the settings and from the inputs', async () => {
+test('Port gets *** instead of a secret in status-label, whether the secret comes from the settings or the inputs', async () => {
   const system = await startSystem()
   const payload = payloadFor(
     system.run.id,
@@ -35,7 +35,7 @@ const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
   run.logs.flatMap(({ message }) => message.split('\n'))
 
-test('the reason why main failed is in the log at the end if Port refused it at the start', async () => {
+test('the final log contains the reason why main failed if Port refused it at the start', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -48,7 +48,7 @@ test('the reason why main failed is in the log at the end if Port refused it at 
 test.each([
   [`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, true],
   ['anything\nelse', false],
-])('the job continues the trace of the payload: TRACEPARENT (%j: %s)', async (traceparent, isExported) => {
+])("TRACEPARENT continues the payload's trace in later steps (%j: %s)", async (traceparent, isExported) => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id)
   const job = openRunner({
@@ -68,7 +68,7 @@ test.each([
     [expect.stringMatching(/^::warning::Reporting to Port failed: .*#credentials$/)],
   ],
 ])(
-  'credentials that are refused %d times at the end lose the log, but the final status is tried anyway',
+  'if Port refuses the credentials %d times at the end, the log is lost, but post still tries to send the final status',
   async (times, status, more) => {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })
@@ -91,7 +91,7 @@ test.each([
   },
 )
 
-test('a run that finishes while main reports its start leaves nothing to do for post', async () => {
+test('post has nothing to do if the Port run finishes while main reports the start', async () => {
   const system = await startSystem()
   const body = { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' }
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 422, body })
@@ -102,7 +102,7 @@ test('a run that finishes while main reports its start leaves nothing to do for 
   expect(job.state()).toEqual({})
 })
 
-test('a missing or invalid value from the runner causes an error that names it', async () => {
+test('a missing or invalid value from the runner causes an error that names the value', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   const at = (name: string) => join(job.folder, name)
@@ -137,7 +137,7 @@ test.each([
   '{"build":{"outcome":"failure"}}',
   '{"build":{"result":"timed_out"}}',
   '{"lint":{"result":"success"},"odd":1}',
-])('refuses %s in needs, because a failed job in it would not count', async needs => {
+])('refuses needs: %s, because a failed job would be missed', async needs => {
   const job = openRunner(await startSystem(), { needs })
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
@@ -157,7 +157,7 @@ test('without an OIDC token and credentials, the warning names both options, OID
   expect(await warning(null)).toContain(`${head}set RELAY_PUBLIC_URL of the relay, and ${ways}`)
 })
 
-test('inputs that cannot be fetched, decrypted, or named are reported immediately, also in Port', async () => {
+test('inputs that cannot be fetched, decrypted, or named as outputs are reported immediately, in the log and in Port', async () => {
   const system = await startSystem()
   const inputs = {
     password: encryptWith('of another organization, of 32 bytes', 'clear'),
@@ -185,7 +185,7 @@ test('inputs that cannot be fetched, decrypted, or named are reported immediatel
 
 test.each<[string, unknown, Record<string, string>, RegExp]>([
   [
-    'an event of something else',
+    'an event that is not from the relay',
     { version: '1.4.2' },
     {},
     /^::error::This run was started by repository_dispatch, without a payload from the relay\. This action expects /,
@@ -197,19 +197,19 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     /^::error::This payload has version 2, but .*: update the action/,
   ],
   [
-    'an input that is no JSON',
+    'an input that is not JSON',
     undefined,
     { payload: 'r_1' },
     /^::error::The input "payload" is not JSON: give it as \${{ toJSON\(…\) }}\. /,
   ],
   [
-    'an input of something else',
+    'an input that is not from the relay',
     undefined,
     { payload: '{}' },
     /^::error::The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or /,
   ],
 ])(
-  '%s instead of the payload fails the job, and the error names what is expected',
+  '%s instead of the payload fails the job, and the error describes the expected payload',
   async (_, payload, inputs, error) => {
     const system = await startSystem()
     const job = openRunner({ ...system, payload }, inputs)
@@ -218,7 +218,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
   },
 )
 
-test('a job that is canceled while main waits for Port leaves its run to post', async () => {
+test('a job canceled while main waits for Port leaves the Port run for post to finish', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   const states: string[] = []
@@ -251,7 +251,7 @@ test("values that Port's agent has already decrypted are used unchanged and mask
   expect(linesOf(system)).toContain('*** *** ***')
 })
 
-test('a workflow that a user starts on GitHub runs like it does without Port, with one notice', async () => {
+test('a workflow that a user starts on GitHub runs as it does without Port, with one notice', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
@@ -259,7 +259,7 @@ test('a workflow that a user starts on GitHub runs like it does without Port, wi
     '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
   ])
   expect(job.outputs()).toEqual({ inputs: '{}', entity: 'null', event: 'null', trigger: 'null' })
-  // Its steps can still write to the files.
+  // The workflow's steps can still write to the files.
   for (const [, path] of readFileSync(join(job.folder, 'env'), 'utf8').matchAll(/^PORT_.*\n(.*)$/gm))
     writeFileSync(path!, 'a line', { flag: 'r+' })
   expect(await job.run('post', job.state())).toEqual([])
@@ -267,7 +267,7 @@ test('a workflow that a user starts on GitHub runs like it does without Port, wi
   expect(process.exitCode).not.toBe(1)
 })
 
-test('inputs of port-github-action, and earlier names of our inputs, cause errors that give our names', async () => {
+test('inputs of port-github-action and former names of our inputs cause errors that state the current names', async () => {
   const system = await startSystem()
   const foreign = {
     clientId: 'a',
@@ -288,12 +288,12 @@ test('inputs of port-github-action, and earlier names of our inputs, cause error
     `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
   ])
   expect(system.port.requests).toEqual([])
-  // A job can have such variables of its own.
+  // A job can define variables with these names itself.
   const own = openRunner(system)
   expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
-test('an untrusted certificate is reported immediately, with the setting', async () => {
+test('an untrusted certificate is reported immediately, with the setting to change', async () => {
   const system = await startSystem()
   const api = 'https://port.acme.example'
   nock(api)
@@ -308,7 +308,7 @@ test('an untrusted certificate is reported immediately, with the setting', async
   ])
 })
 
-test('an input whose name and input-NAME are both taken is reported as available only in the output inputs', async () => {
+test('if its name and input-NAME are both taken, an input is reported as available only in the output "inputs"', async () => {
   const system = await startSystem()
   const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
   const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })

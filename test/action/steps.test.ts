@@ -7,7 +7,7 @@ import type { Fault } from '../../tools/simulator/http-server.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
-// Reading the job and its steps from GitHub. nock mocks single responses, and the fake GitHub runs whole jobs.
+// Tests reading the job and its steps from GitHub. nock mocks single responses; the fake GitHub runs whole jobs.
 
 const GITHUB = 'https://github.acme.example'
 const JOBS = `/api/v3/repos/${REPOSITORY}/actions/runs/42/attempts/1/jobs`
@@ -40,14 +40,14 @@ test.each<[string, () => void, string]>([
     () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
     'ECONNRESET',
   ],
-])('%s instead of the jobs causes an error that names it', async (_, response, reason) => {
+])('%s instead of the jobs causes an error that describes the response', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
     `GitHub's API at github.acme.example did not respond as expected: ${reason}.`,
   )
 })
 
-/** Returns the names of the steps that count as the author's. */
+/** Returns the names of the steps that are recognized as the author's. */
 async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
   // The runner leaves a gap before the numbers of post steps.
   const numbered = steps.map((name, index) => ({
@@ -95,7 +95,7 @@ interface ShownStep {
   took?: number
 }
 
-/** The job of openRunner in GitHub, after a hundred other jobs. The first one may have finished. */
+/** Shows openRunner's job on GitHub after a hundred other jobs. The first of them can have finished. */
 function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -121,7 +121,7 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
-test('the log shows each author step with its result and time, even if the job is on the second page', async () => {
+test("the log shows the result and duration of each of the author's steps, even if the job is on the second page", async () => {
   const system = await startSystem()
   showJob(system, [
     { name: 'Set up job' },
@@ -158,7 +158,7 @@ test('the log shows each author step with its result and time, even if the job i
   ])
 })
 
-test('a step that GitHub still shows as running is requested once more, and then shown unchanged', async () => {
+test('a step that GitHub still shows as running is requested once more, then logged as GitHub shows it', async () => {
   const system = await startSystem()
   showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
   const job = openRunner(system)
@@ -171,7 +171,7 @@ test('a step that GitHub still shows as running is requested once more, and then
 test.each([
   ['with', 'read' as const],
   ['without', 'none' as const],
-])('the log says why the job and the jobs before it failed, %s Checks: read', async (_, checks) => {
+])('the log states why the job and earlier jobs failed, %s Checks: read', async (_, checks) => {
   const system = await startSystem()
   const jobs = showJob(system, [{ name: OWN }, { name: 'Deploy', conclusion: 'failure' }], {
     build: 'failure',
@@ -209,12 +209,12 @@ test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['trouble of GitHub', { status: 502 }, '.'],
   [
-    'a limit that is used up',
+    'an exhausted rate limit',
     { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },
     LIMITED,
   ],
   [
-    'a secondary limit',
+    'a secondary rate limit',
     { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
     LIMITED,
   ],
@@ -231,7 +231,7 @@ test.each<[string, Fault, string]>([
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('an action that is used by path recognizes its own step, and no other', async () => {
+test('an action used by path recognizes only its own step', async () => {
   const system = await startSystem()
   showJob(system, [
     { name: 'Set up job' },

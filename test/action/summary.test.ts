@@ -42,7 +42,7 @@ test.each([
   ['with top|secret`value', '`with ***`'],
   [`${'x'.repeat(110)} top|secret\`value`, `\`${'x'.repeat(110)} ***\``],
   [['top|secret`value'], '`["***"]`'],
-])('a value %j cannot break the table, and is readable as plain text', (value, cell) => {
+])('the value %j does not break the table and is shown as plain text', (value, cell) => {
   const rows = summaryOf({ value })
     .split('\n')
     .filter(line => line.startsWith('|'))
@@ -50,7 +50,7 @@ test.each([
   expect(rows[2]!.replace(/ +\|$/, ' |')).toBe(`| value | ${cell} |`)
 })
 
-test('shows secrets and inputs omitted from the payload without a value, and counts the rows beyond a hundred', () => {
+test('shows no values for secrets and omitted inputs, and counts the rows beyond a hundred', () => {
   const summary = summaryOf(
     { token: 'cipher', large: 'L'.repeat(2_000), small: 1 },
     { encrypted: ['token'], maxBytes: 1_500 },
@@ -63,7 +63,7 @@ test('shows secrets and inputs omitted from the payload without a value, and cou
   expect(summary).toContain('\n\n… and 3 more.\n\n[Workflow run]')
 })
 
-test('the result and its reason are paragraphs before the tables, and a long value does not widen the tables', () => {
+test('shows the result and its reason above the tables, and a long value does not widen the tables', () => {
   const text = summarize({
     results: [
       { level: 'ERROR', message: '✗ Job build: failure' },

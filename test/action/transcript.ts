@@ -11,7 +11,7 @@ interface Services {
 }
 
 interface Options {
-  /** The relay through which the job reports. Its own requests have no fixed time and are not shown. */
+  /** The relay through which the job reports. The relay's own requests vary in time and are not shown. */
   through?: { relay: FakeServer; issuer: FakeServer }
   /**
    * Whether the job waits for the progress reporter, which first sends after 1.5 s. Other jobs finish earlier unless
@@ -23,8 +23,8 @@ interface Options {
 }
 
 /**
- * A simulated run as YAML: the steps of each job, the output of the action's steps, and every request to Port and
- * GitHub, under the step that was running. Replaces only what differs between runs: see `createNormalize`.
+ * Returns a simulated run as YAML: each job's steps, the output of the action's steps, and every request to Port and
+ * GitHub, under the step that was running. Replaces only values that differ between runs: see `createNormalize`.
  */
 export function transcript(
   simulated: SimulatedRun,
@@ -46,7 +46,7 @@ export function transcript(
 
 type Received = Pick<FakeServer, 'requests'>
 
-/** Returns the requests without those of the relay, whose user agent names its library too. */
+/** Returns the requests without the relay's. The relay's user agent also names its library. */
 const ofAction = ({ requests }: Received): Received => ({
   requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })
@@ -55,7 +55,7 @@ const showJob = ({ name, conclusion, outputs, orphans, steps }: SimulatedJob, wh
   job: name,
   conclusion,
   ...(Object.keys(outputs).length > 0 && { outputs }),
-  // A process that the action leaves behind is part of every transcript.
+  // Every transcript lists processes that the action leaves behind.
   ...(orphans.length > 0 && { orphans: orphans.map(({ command }) => command) }),
   steps: steps.map(step => showStep(step, whole)),
 })
@@ -120,11 +120,11 @@ const showRequest = (
   response: status ?? 'none',
 })
 
-/** The number of the action's requests for the steps depends on how long they take. */
+/** The action requests the steps repeatedly, so the number of requests depends on how long the steps take. */
 const once = (requests: ShownRequest[]) =>
   requests.filter(({ call }, index) => requests.findIndex(other => other.call === call) === index)
 
-/** Main sends the update and the first log line at the same time. The update is shown first. */
+/** Main sends the update and the first log line concurrently. The update is shown first. */
 function updateFirst(requests: ShownRequest[]): ShownRequest[] {
   const shown = [...requests]
   for (let index = 1; index < shown.length; index++) {
@@ -139,7 +139,7 @@ function updateFirst(requests: ShownRequest[]): ShownRequest[] {
 const byCall = (requests: ShownRequest[]) =>
   requests.toSorted((a, b) => (a.call < b.call ? -1 : +(a.call > b.call)))
 
-/** Parallel jobs do not know about each other. */
+/** Parallel jobs run independently of each other. */
 const byText = (requests: ShownRequest[]) => {
   const texts = new Map(requests.map(request => [request, JSON.stringify(request)]))
   return requests.toSorted((a, b) => (texts.get(a)! < texts.get(b)! ? -1 : 1))
@@ -170,7 +170,7 @@ function momentsOf({ jobs }: SimulatedRun): Moment[] {
   return moments
 }
 
-/** Groups the jobs in order of their start. Jobs whose times overlap are in one group. */
+/** Groups the jobs by start time. Jobs that overlap in time are in one group. */
 function sideBySide(jobs: SimulatedJob[]): SimulatedJob[][] {
   const started = jobs.filter(job => job.startedAt !== null)
   const groups: SimulatedJob[][] = []

@@ -3,7 +3,7 @@ import { openRunner, seeAlso } from './open-runner.ts'
 import { action, repositoryWith, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-test('inside a composite action, the action still reports the job, and the composite action returns its outputs', async () => {
+test("the action reports the job from inside a composite action, which returns the action's outputs", async () => {
   const repository = repositoryWith({
     'port/action.yml': `
 name: Port
@@ -79,7 +79,7 @@ jobs:
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the output payload of one workflow is the input payload of the next workflow, which finishes the Port run', async () => {
+test('a workflow can pass its output "payload" to the input "payload" of the next workflow, which finishes the Port run', async () => {
   const system = await startSystem()
   const first = await system.simulate({ with: { report: 'off' } })
   const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
@@ -101,7 +101,7 @@ jobs:
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
 })
 
-test('using the action twice in a job sets its outputs twice, but reports once', async () => {
+test('using the action twice in a job sets the outputs twice, but reports once', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `
@@ -120,7 +120,7 @@ jobs:
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
 })
 
-test('inputs that the second step does not use cause a warning, because only the first step reports', async () => {
+test("inputs that the action's second step ignores cause a warning, because only the first step reports", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'updates' })
   await job.run('main')
@@ -136,7 +136,7 @@ test('inputs that the second step does not use cause a warning, because only the
   expect(system.port.requests).toHaveLength(asked)
 })
 
-test('one credential without the other, and every other wrong input, causes an immediate error', async () => {
+test('a client id without a secret, or any other wrong input, causes an immediate error', async () => {
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
   expect(await openRunner(system, wrong).run('main')).toEqual([

@@ -45,7 +45,7 @@ beforeEach(async () => {
   const github = await startGitHubApi()
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')
-  // Nothing is dispatched, and GitHub responds accordingly.
+  // GitHub rate limits every dispatch.
   github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
   port.createRun({ id: 'r_open' })
   port.createRun({ id: 'r_ended', status: 'FAILURE' })
@@ -77,7 +77,7 @@ beforeEach(async () => {
   }
 })
 
-/** Every response matches its schema in the API description. */
+/** Checks every response against its schema in the API description. */
 function expectDescribed(method: string, address: string, status: number, body: unknown) {
   const path = address.replace(/\?.*/, '')
   const template = Object.keys(openApi.paths).find(each =>
@@ -149,7 +149,7 @@ test('every route responds as its description states', async () => {
   expect(described.filter(response => !seen.has(response) && !closed(response))).toEqual([])
 })
 
-test('each filter narrows the list, and filters combine', async () => {
+test('each filter narrows the list, and filters can be combined', async () => {
   const listed = async (query: string) => {
     const { body } = await ask('GET', `/api/deliveries?${query}`)
     return body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))
@@ -167,7 +167,7 @@ test('each filter narrows the list, and filters combine', async () => {
   const first = (await ask('GET', '/api/deliveries?limit=4')).body
   expect(await listed(`limit=4&before=${first.next}`)).toEqual([0])
   expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
-  // PostgreSQL columns cannot hold a number of 20 digits.
+  // PostgreSQL columns cannot store a 20-digit number.
   for (const since of ['yesterday', '99999999999999999999'])
     expect((await ask('GET', `/api/deliveries?since=${since}`)).body.detail).toBe(
       'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
@@ -182,7 +182,7 @@ test('HEAD responds like GET, including with the view token', async () => {
   expect((await head('/api/deliveries', 'wrong')).status).toBe(401)
 })
 
-test('a dry run lists the deliveries to redeliver and whether their Port runs have finished; then all are queued, oldest first', async () => {
+test('a dry run lists the deliveries to redeliver and whether their Port runs have finished; the redelivery then queues all of them, oldest first', async () => {
   const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
   expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
   expect(
@@ -205,13 +205,13 @@ test('a dry run lists the deliveries to redeliver and whether their Port runs ha
   expect(body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 0])
 })
 
-test('a delivery shows in advance whether its Port run has finished', async () => {
+test('the preview of a redelivery shows whether the Port run has finished', async () => {
   const dry = async (i: number) =>
     (await ask('POST', `/api/deliveries/${ids[i]}/redeliver?dry_run=true`)).body.port_run_ended
   expect([await dry(0), await dry(1), await dry(2)]).toEqual([true, false, null])
 })
 
-test('refuses a bulk redelivery without an exact request', async () => {
+test('refuses a bulk redelivery if the request is vague or invalid', async () => {
   const detail = async (body: object) => {
     const response = await ask('POST', '/api/redeliver', body)
     expect(response.status).toBe(400)

@@ -17,9 +17,9 @@ const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: 
 
 test.each<[string, Partial<Health>, RegExp[]]>([
   ['nothing', {}, []],
-  ['nothing that is not known', { tokenExpiresAt: null, clockOffset: null }, []],
+  ['nothing about unknown values', { tokenExpiresAt: null, clockOffset: null }, []],
   [
-    'what is wrong with GitHub and Port, and what waits for them',
+    'problems with GitHub and Port, with the work that is waiting',
     {
       ...BEHIND,
       problems: [
@@ -39,7 +39,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   ],
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],
   [
-    'a rate limit of GitHub',
+    "GitHub's rate limit",
     {
       limits: [
         { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'GitHub limits it' },
@@ -47,7 +47,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     },
     [/GitHub limits it \(acme\)\..* Next request at .*2026-03-01 12:01:00 UTC.* 3 queued/],
   ],
-  ['a limit of Port', { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
+  ["Port's rate limit", { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
   [
     'a backlog that nothing else explains',
     BEHIND,
@@ -60,7 +60,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     [/3 webhooks were refused.* \(2 × 401, 1 × 413\)\. The secret is wrong\. <a href="\/refused">/],
   ],
   [
-    'a token that expires, or has expired',
+    'a token that expires soon or has expired',
     { tokenExpiresAt: NOW + 9 * 1440 * MINUTE },
     [/GITHUB_TOKEN expires on .*2026-03-10 12:00:00/],
   ],
@@ -70,7 +70,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   for (const [i, pattern] of expected.entries()) expect(items[i]).toMatch(pattern)
 })
 
-test('events are counted by the hour and kept for two days', async () => {
+test('counts events per hour and keeps the counts for two days', async () => {
   const real = await openStore({ kind: 'sqlite', path: `${temporaryFolder()}/relay.db` }, 0)
   let now = NOW
   const errors: object[] = []

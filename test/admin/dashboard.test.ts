@@ -39,7 +39,7 @@ interface Tab {
   errors: string[]
 }
 
-/** Starts a relay with these deliveries and fakes. GitHub limits dispatches while the test runs. */
+/** Starts a relay with these deliveries, a fake Port, and a fake GitHub. GitHub rate limits every dispatch. */
 async function openScene(
   context: TestContext,
   placed: Placed[] | ((github: GitHubApi) => Placed[]),
@@ -90,7 +90,7 @@ async function signIn(page: Page, token: string) {
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
 
-/** Runs axe-core and returns its serious findings. The script is injected from outside to bypass the page's CSP. */
+/** Runs axe-core and returns its serious findings. Injects the script from outside to bypass the page's CSP. */
 async function seriousFindings(page: Page, rules = '{}'): Promise<string[]> {
   if (await page.evaluate(`typeof axe === 'undefined'`)) await page.evaluate(AXE)
   const { violations } = (await page.evaluate(`axe.run(${rules})`)) as AxeResults
@@ -127,7 +127,7 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect((await page.goto(relay.url))!.status()).toBe(401)
 })
 
-test('wrong tokens are rate limited by sender, and so is the correct token then', async context => {
+test('sign-in attempts are limited per sender after wrong tokens, even with the correct token', async context => {
   const { relay } = await openScene(context, [])
   const tryToken = (token: string, headers: Record<string, string> = {}) => {
     const body = new URLSearchParams({ token, next: '//elsewhere.example' })
@@ -171,7 +171,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   expect(relay.printed()).not.toContain('a request failed')
 })
 
-test('a view token shows everything and changes nothing, and forms from another site or without a secret change nothing', async context => {
+test('a view token can read everything but change nothing, and forms from another site or without a secret change nothing', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await signedIn({}, RELAY_VIEW_TOKEN)
   expect(await page.getByText('View only').isVisible()).toBe(true)
@@ -203,7 +203,7 @@ test('a view token shows everything and changes nothing, and forms from another 
   expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'same-origin' })).toBe(303)
 })
 
-test('the list shows user and time, and is filtered by its URL, with and without scripts', async context => {
+test('the list shows user and time, and its URL sets the filters, with and without scripts', async context => {
   const by = (name: string) => JSON.stringify({ inputs: {}, trigger: { by: { name, email: null } } })
   const { relay, signedIn, open } = await openScene(context, [
     { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation: by('Jane Doe'), events: REJECTED },
@@ -272,7 +272,7 @@ const started = ['Received from Port', 'Target: acme/shop, event type deploy']
 const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
 const wasBound = [...accepted, 'Bound to its workflow run']
 
-/** Each workflow run belongs to one delivery. */
+/** Every delivery needs its own workflow run id. */
 const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
   JSON.parse(JSON.stringify(events).replaceAll('"id":42', `"id":${id}`))
 
@@ -362,7 +362,7 @@ test('the steps of a workflow run are read from GitHub when a user opens them', 
   expect(github.requests.length - before).toBe(1)
 })
 
-test('redelivering or canceling one delivery, or all that match a filter, requires confirmation and explains the effect', async context => {
+test('asks for confirmation and explains the effect before redelivering or canceling one delivery or a filtered list', async context => {
   const { relay, signedIn, ids, port } = await openScene(context, [
     { runId: 'r_1', action: 'one', events: REJECTED },
     { runId: 'r_2', action: 'two', events: REJECTED },
@@ -503,7 +503,7 @@ test('hostile values in every field are shown as text, and only our script runs'
   expect(errors.filter(error => !/status of 40[04]/.test(error))).toEqual([])
 })
 
-test('axe-core finds nothing serious in light and dark mode, nothing is cut off at 360 px, and the keyboard reaches everything', async context => {
+test('axe-core finds nothing serious in light and dark mode, no text is cut off at 360 px, and every control is reachable by keyboard', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [
     {
       runId: 'r_1',
@@ -541,7 +541,7 @@ test('axe-core finds nothing serious in light and dark mode, nothing is cut off 
     const width = await narrow.page.evaluate('document.documentElement.scrollWidth')
     expect(width, address).toBe(360)
     await narrow.page.emulateMedia({ colorScheme: 'dark' })
-    // Nothing but the colors changes.
+    // Only the colors change.
     const colors = `{ runOnly: ['color-contrast', 'link-in-text-block'] }`
     expect(await seriousFindings(narrow.page, colors), `${address} in the dark`).toEqual([])
     await narrow.page.emulateMedia({ colorScheme: 'light' })

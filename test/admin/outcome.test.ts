@@ -37,7 +37,7 @@ const gaveUp =
   id => [...running(id), { type, cause }]
 const CANCEL: DeliveryEvent = { type: 'cancelRequested', by: 'port' }
 
-/** Every way to finish, by outcome. */
+/** Every way that a delivery can finish, by outcome. */
 const WAYS: Record<(typeof OUTCOMES)[number] | 'open', Events[]> = {
   open: [() => [], id => running(id).slice(0, 2), running, id => [...running(id), CANCEL]],
   succeeded: [

@@ -10,7 +10,7 @@ const ACTIONS = ['deploy_service', 'restart_service', 'scaffold_service', 'rotat
 const REPOSITORIES = ['acme/shop', 'acme/web', 'acme/billing', 'acme/infrastructure']
 const PEOPLE = ['Jane Doe', 'Rafael Ortiz', 'Mei Tanaka', 'Amina Diallo', null]
 
-/** Writes a day of invented deliveries into a new database, like a relay would. */
+/** Writes a day of generated deliveries into a new database, as a relay would. */
 export async function placeDay(path: string): Promise<{ approval: string; failed: string }> {
   const real = await openStore({ kind: 'sqlite', path }, 0)
   let now = real.clock()

@@ -17,7 +17,7 @@ export const REJECTED: DeliveryEvent[] = [
   },
 ]
 
-/** The events of a delivery with a bound workflow run that has not finished. */
+/** Returns the events of a delivery that is bound to an unfinished workflow run. */
 export const running = (runId: number): DeliveryEvent[] => [
   { type: 'attemptStarted' },
   { type: 'dispatchAccepted', attempt: 1, run: null },

@@ -63,7 +63,7 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
   expect(await ready()).toEqual(well)
 
   await Promise.all([github.stop(), port.stop()])
-  // A request shows the outage before the next check.
+  // A failing request reveals the outage before the next check.
   await send(relay.url, { secret: port.clientSecret, body: { run: { id: port.createRun().id } } })
   await shows('both are down', checks => !checks.github.ok && !checks.port.ok)
   const { checks, ...others } = await ready()
@@ -84,7 +84,7 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
   expect(await ready()).toEqual(well)
 })
 
-test('/readyz reports wrong credentials and what to change, but returns 200 because webhooks are accepted', async () => {
+test('/readyz reports wrong credentials and what to change, but returns 200 because the relay still accepts webhooks', async () => {
   const secret = 'invented-secret-of-port'
   const { relay, ready, shows } = await open(() => ({
     ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },
@@ -130,7 +130,7 @@ test('/readyz names each owner who suspended the App, also after a restart', asy
   expect((await ready()).checks).toSatisfy(isShown)
 })
 
-test('/readyz and the log say that PORT_API_URL is wrong if it has no route for tokens', async () => {
+test('/readyz and the log report a wrong PORT_API_URL if that address has no route for tokens', async () => {
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)
@@ -139,7 +139,7 @@ test('/readyz and the log say that PORT_API_URL is wrong if it has no route for 
   expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })
 
-test('a response counts as an outage only if it is a 5xx, or not from GitHub or Port', () => {
+test('a response counts as an outage only if it is a 5xx or comes from something other than GitHub or Port', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
     const sides = createSides({
       ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },

@@ -47,7 +47,7 @@ test('the API shows why webhooks were refused, without their bodies', async () =
   expect((await relay.refused(1)).refused).toHaveLength(1)
 })
 
-test('a repeated refusal is counted, and a sender with many refusals displaces no other sender', async () => {
+test('counts repeated refusals, and many refusals of one sender displace no other sender', async () => {
   const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
   const from = (address: string) => ({ 'x-forwarded-for': address })
   await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })
@@ -59,7 +59,7 @@ test('a repeated refusal is counted, and a sender with many refusals displaces n
   ])
 })
 
-test(`at most ${LIMITS.refused.value} of each reason are kept, so that bots displace no sender with another one`, async () => {
+test(`at most ${LIMITS.refused.value} refusals per reason are kept, so that bots displace no sender refused for another reason`, async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
   const amount = LIMITS.refused.value + 20

@@ -8,7 +8,7 @@ const [ADMIN, VIEW] = ['an-admin-token-of-some-length', 'a-view-token-of-some-le
 
 const NONE_REVOKED = { revokeSession: async () => {}, isSessionRevoked: async () => false }
 
-/** Signs in at a relay with these tokens, and returns the session cookie. */
+/** Starts a session with these tokens and this role, and returns the session cookie. */
 async function cookieOf(tokens: AdminTokens, role: Role): Promise<string> {
   const app = new Hono().get('/', async c => {
     await createSessions(tokens, Date.now, NONE_REVOKED).start(c, role)
@@ -33,7 +33,7 @@ test('a session has the role of its token', async () => {
 
 test.each([
   ['alone', null],
-  ['beside the other', ADMIN],
+  ['together with an admin token', ADMIN],
 ])('the view token %s never creates an admin session', async (_, adminToken) => {
   const tokens = { adminToken, viewToken: VIEW }
   const own = await cookieOf(tokens, 'view')
@@ -69,7 +69,7 @@ function formsOf({ url }: Relay) {
 }
 
 test.each(['SQLite', 'PostgreSQL'])(
-  'signing out invalidates a cookie on every relay of this database on %s, and after a restart',
+  'signing out invalidates the cookie on all relays that share a database on %s, also after a restart',
   async kind => {
     const database: Record<string, string> = kind === 'SQLite' ? {} : { RELAY_DATABASE: await newDatabase() }
     const env = relayEnv({ ...TOKENS, ...database })
@@ -105,7 +105,7 @@ test.each([
   await forms.signIn()
 })
 
-test('wrong API and metrics tokens are rate limited, but a correct token always works, and a missing token does not count', async () => {
+test('wrong API and metrics tokens are rate limited; correct tokens always work, and missing tokens are not counted', async () => {
   const { url } = await openRelayHere(relayEnv(TOKENS))
   const ask = async (path: string, token?: string) =>
     (await fetch(url + path, { headers: token ? { authorization: `Bearer ${token}` } : {} })).status

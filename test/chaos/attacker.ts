@@ -8,7 +8,7 @@ export interface Served {
   sent: number
   /** Requests that got the same response as without an attack. */
   served: number
-  /** Requests that got a response within a second, and the longest wait for one (ms): printed, not asserted. */
+  /** Requests that got a response within a second, and the longest response time (ms). Printed, not asserted. */
   withinASecond: number
   slowestMs: number
   /** Other responses by status. */
@@ -21,7 +21,7 @@ export interface Memory {
   held: number
 }
 
-/** Sends at this rate until `end` (`performance.now()`), whatever the responses are, and counts the responses. */
+/** Sends requests at this rate until `end` (`performance.now()`), whatever the responses, and counts the responses. */
 export async function honest(
   end: number,
   everyMs: number,
@@ -83,7 +83,7 @@ export function startAttacker<Result>(module: string, data: object) {
   const worker = new Worker(new URL(module), { workerData: { module, data } })
   const result = once(worker, 'message') as Promise<[Result]>
   return {
-    /** Stops the attack, unless it stops by itself. */
+    /** Stops the attack if it hasn't stopped by itself. */
     stop: () => worker.postMessage('stop'),
     result: async () => (await result)[0],
     terminate: () => worker.terminate(),

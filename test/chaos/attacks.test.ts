@@ -33,10 +33,10 @@ const counts = (statuses: readonly (number | string)[]) =>
   Object.fromEntries(statuses.map(status => [status, expect.any(Number)]))
 
 test.each(STORES)(
-  'slow senders, senders without a signature, and runs of foreign repositories keep nobody out (%s)',
+  "slow senders, unsigned requests, and runs of foreign repositories don't block honest senders (%s)",
   { timeout },
   async store => {
-    // At this rate, 65 senders fill the memory for arriving bodies within a second.
+    // At this rate, 65 senders exhaust the memory for arriving bodies within a second.
     const slow = { connections: 65, bytesPerSecond: 40_000 }
     const result = await attackWithBodies({
       database: await databaseOf(store),
@@ -71,7 +71,7 @@ test.each([
   ['endless small log lines', 'PostgreSQL', { ...ATTACKS['small lines'], count: 20 }],
   ['the largest reports while Port is down', 'SQLite', { ...ATTACKS['large reports'], count: 150 }],
 ] as const)(
-  '%s: honest webhooks are dispatched once, and no line of an accepted report is lost over a restart (%s)',
+  '%s: honest webhooks are dispatched once, and a restart loses no line of an accepted report (%s)',
   { timeout },
   async (_, store, attack) => {
     const result = await attackWithReports({ database: await databaseOf(store), seconds, attack })

@@ -12,12 +12,12 @@ export const REFUSALS = [401, 403, 503]
 interface Options {
   database: string
   seconds: number
-  /** RELAY_MAX_BODY (bytes). The memory for arriving bodies is a multiple, so a small value fills it sooner. */
+  /** RELAY_MAX_BODY (bytes). A small value makes the memory for arriving bodies, a multiple of it, run out sooner. */
   maxBody: number
   slow: { connections: number; bytesPerSecond: number }
 }
 
-/** Runs slow and unauthenticated senders on every route that accepts a body, next to honest senders. */
+/** Attacks every route that accepts a body with slow and unauthenticated senders, alongside honest senders. */
 export function attackWithBodies({ database, seconds, maxBody, slow }: Options) {
   const env = { RELAY_MAX_BODY: `${maxBody}b`, LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, flags: MEASURED, env }, async system => {

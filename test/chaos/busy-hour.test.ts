@@ -4,15 +4,15 @@ import { seededRandom } from '../support/random.ts'
 import { iso, startSystem } from '../support/system.ts'
 
 const REPOSITORIES = 500
-/** The busiest hour has a tenth of 50,000 deliveries a day; `BUSY_MINUTES` of that hour are simulated. */
+/** A tenth of 50,000 deliveries a day arrive in the busiest hour. `BUSY_MINUTES` of that hour are simulated. */
 const AN_HOUR = 5_000
 const MINUTES = Number(process.env.BUSY_MINUTES ?? 5)
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
-/** How long after its dispatch a workflow run reports, and how long the run then takes (minimum, maximum). */
+/** The delay from a dispatch to the workflow run's first report; then the run's duration (minimum, maximum). */
 const REPORTS_AFTER = 8 * SECOND
 const TAKES = [30 * SECOND, 8 * MINUTE] as const
-/** Of the installation of an App in so many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
+/** The rate limit of an App installation with this many repositories: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
 const GITHUB_A_MINUTE = 12_500 / 60
 
 for (const webhooks of [true, false]) {
@@ -73,7 +73,7 @@ for (const webhooks of [true, false]) {
         `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,
     )
     expect(github.dispatches.length).toBe(dispatched)
-    // Apart from dispatches, at most the request budget of 60 per minute.
+    // Requests other than dispatches stay within the request budget of 60 per minute.
     expect(most('github') - most('writes')).toBeLessThanOrEqual(60)
     expect(most('github')).toBeLessThanOrEqual(GITHUB_A_MINUTE)
     if (webhooks) expect(finished.length).toBeGreaterThanOrEqual(ended - 2)

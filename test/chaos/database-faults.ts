@@ -16,7 +16,7 @@ interface Options {
   forMs: number
 }
 
-/** Stops and restarts a separate PostgreSQL server under load. */
+/** Stops and restarts the test's own PostgreSQL server under load. */
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
   const server = await startPostgres()
   try {
@@ -61,7 +61,7 @@ export async function postgresReadOnly(fault: string, database: string, options:
   })
 }
 
-/** Fills and frees SQLite's disk under load: a small tmpfs if mounting is possible, otherwise a file size limit. */
+/** Fills and frees SQLite's disk under load. Uses a small tmpfs if mounting is possible, else a file size limit. */
 export async function diskFull(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'full-'))
   const disk = mountSmallDisk(folder, '16m')

@@ -14,7 +14,7 @@ import { formContent } from '../support/dispatch-content.ts'
 const MB = 1024 ** 2
 const TOO_LARGE = `the response has more than ${LIMITS.response.value} bytes`
 
-/** Responds to every request in this way; `sent` is in bytes. */
+/** Starts a server that responds to every request in this way. `sent` counts bytes. */
 async function startServer(answer: (response: ServerResponse) => Promise<number> | number) {
   const server = createServer(async (request, response) => {
     request.resume()
@@ -64,14 +64,14 @@ const gitHub = (url: string) =>
   createGitHub({ apiUrl: url, auth: { token: 't' }, webhookSecret: null, oidcIssuer: url })
 
 describe('an endless response is read only up to its limit', () => {
-  test('from Port: the request fails with an error that states the limit', async () => {
+  test('from Port: the request fails, and the error states the limit', async () => {
     const server = await startServer(endless)
     await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
     await expect.poll(server.sent).toBeGreaterThan(0)
     expect(server.sent()).toBeLessThan(LIMITS.response.value + 32 * MB)
   })
 
-  test("from GitHub: the dispatch outcome is unknown, and a list can't be read", async () => {
+  test("from GitHub: the dispatch outcome is unknown, and a list of runs can't be read", async () => {
     const server = await startServer(endless)
     const { dispatch, runsPage } = gitHub(server.url)
     const target = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: 'main' }

@@ -8,7 +8,7 @@ const verdicts: Verdict[] = []
 afterAll(() => console.log(table(verdicts)))
 
 test.concurrent.each(shortFaults(newDatabase))(
-  '%s: nothing is lost, nothing is dispatched twice, order is kept',
+  '%s: no delivery is lost, dispatched twice, or reordered',
   async (name, run) => {
     const verdict = await run(name)
     verdicts.push(verdict)

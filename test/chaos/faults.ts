@@ -19,12 +19,12 @@ type NewDatabase = () => Promise<string>
 
 const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
 
-/** A kill between sending and recording, without visible runs. The relay redispatches; the action stops the second. */
+/** A kill after sending, before recording; runs are hidden. The relay redispatches; the action stops the second run. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 240, perSecond: 60 }
-/** Each consecutive lost response delays its repository by what remains of RELAY_START_TIMEOUT, up to two minutes. */
+/** Each consecutive lost response delays its repository by the rest of RELAY_START_TIMEOUT, up to two minutes. */
 const UNSTARTED = { repositories: 60, env: { RELAY_START_TIMEOUT: '30s' } }
 
 /** Faults that take seconds. They run concurrently because most of them only wait. */

@@ -9,16 +9,16 @@ import { createCounter, honest, runAttacker, startAttacker } from './attacker.ts
 import { startDelivery, startReport } from './report-attack.ts'
 import { type System, withSystem } from './system.ts'
 
-/** Half the memory of a 512 MB container: Node's default heap there. */
+/** Node's default heap in a 512 MB container: half the memory. */
 const HEAP = '--max-old-space-size=256'
 const ENCRYPTED = 200
-/** Deliveries whose runs start their reports, and how many runs each delivery has. */
+/** The number of deliveries whose runs start reporting, and the number of runs per delivery. */
 const DELIVERIES = 30
 const RUNS = 6
 
 /** Each flood, and the responses that prove that it reached the relay. */
 export const FLOODS = {
-  /** Many runs start their reports for one delivery simultaneously. */
+  /** Many runs start reporting for one delivery simultaneously. */
   starts: [200, 409],
   /** Connections that send many requests and never read the responses. */
   pipelined: ['closed'],
@@ -39,13 +39,13 @@ interface Target {
   reportToken: string
 }
 
-/** `runsOfOne`: the most runs that can report for one delivery. */
+/** `runsOfOne`: the largest number of runs that can report for one delivery. */
 interface Flooded {
   responses: Record<string, number>
   runsOfOne: number
 }
 
-/** One flood next to honest webhooks. */
+/** Runs one flood alongside honest webhooks. */
 export function flood(name: FloodName, { database, seconds }: { database: string; seconds: number }) {
   const env = { LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, runs: 'none', flags: [HEAP], env }, async system => {

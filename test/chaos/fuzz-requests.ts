@@ -50,7 +50,7 @@ const TYPES = [
 ]
 const fixtures = fixtureNames.map(readFixture)
 
-/** Creates a random request. The same `random` creates the same requests. */
+/** Creates a random request. Equally seeded `random` functions create the same requests. */
 export function fuzzRequest(random: () => number): FuzzRequest {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const body = fuzzBody(random, pick)
@@ -142,7 +142,7 @@ const nested = (levels: number, open: string) =>
       (open === '[' ? ']' : '}').repeat(levels - 1),
   )
 
-/** Bytes that are not, or not quite, HTTP. */
+/** Bytes that aren't HTTP, or are malformed HTTP. */
 const RAW = [
   'GET\r\n\r\n',
   '\r\n\r\n\r\n',
@@ -171,7 +171,7 @@ const RAW = [
   '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003',
 ]
 
-/** Sends such bytes, or random ones, and closes the connection. @returns the status, or 0 without a response */
+/** Sends malformed or random bytes, and closes the connection. @returns the status, or 0 without a response */
 export function sendRaw(port: number, random: () => number): Promise<number> {
   const bytes =
     random() < 0.8

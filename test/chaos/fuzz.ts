@@ -9,7 +9,7 @@ import { ADMIN_TOKEN, MEASURED } from './system.ts'
 
 export interface FuzzResult {
   requests: number
-  /** Responses by status; 0 counts connections that were closed without one. */
+  /** Responses by status; 0 counts connections that were closed without a response. */
   statuses: Record<string, number>
   /** The first requests that got a 5xx other than 503. */
   broken: string[]
@@ -21,7 +21,7 @@ export interface FuzzResult {
 }
 
 const CONNECTIONS = 32
-/** Rounds of equal length, so that their memory peaks are comparable. The first round warms up the relay. */
+/** Rounds have equal length, so that their memory peaks are comparable. The first round warms up the relay. */
 const ROUNDS = 10
 const REST_MS = 500
 const FLAGS = ['--max-old-space-size=96', '--min-semi-space-size=8', '--max-semi-space-size=8', ...MEASURED]
@@ -30,8 +30,8 @@ const NO_RESPONSE_MS = 10_000
 const NO_RESPONSE = 599
 
 /**
- * Fuzzes a relay process. Its heap is small, so that a leak of 1 KB per request would crash it. V8's young generation
- * has a fixed size because growing once by up to 64 MB would look like a leak.
+ * Fuzzes a relay process. The heap is so small that a leak of 1 KB per request crashes the relay. V8's young
+ * generation has a fixed size because growth of up to 64 MB would look like a leak.
  *
  * @param options.seed the same seed creates the same requests
  */

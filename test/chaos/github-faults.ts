@@ -7,7 +7,7 @@ import { judge, type Verdict } from './verdict.ts'
 export interface GitHubFault extends SystemOptions {
   count: number
   perSecond?: number
-  /** Starts the fault. Returns a function that reports how often the fault struck. */
+  /** Starts the fault. Returns a function that returns how often the fault has struck. */
   start: (github: GitHubApi) => () => number
   /** The fault lasts at least this long, and until it has struck this often. */
   forMs: number
@@ -33,15 +33,15 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
 }
 
 /**
- * Nothing shows which delivery an untitled run belongs to. After a lost response, the delivery therefore fails with a
- * reason after RELAY_START_TIMEOUT, unless no run appeared at all.
+ * An untitled run doesn't identify its delivery. After a lost response, the delivery therefore fails with a reason
+ * after RELAY_START_TIMEOUT if any run appeared.
  */
 export const untitled = (startTimeout: string) =>
   ({ runs: 'untitled', env: { RELAY_START_TIMEOUT: startTimeout } }) as const
 
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
 
-/** Matches every nth dispatch, at most `most` times. */
+/** Returns a matcher for every nth dispatch, up to `most` times. */
 function every(nth: number, most = Number.POSITIVE_INFINITY) {
   let seen = 0
   let struck = 0

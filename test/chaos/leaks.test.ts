@@ -86,7 +86,7 @@ async function failure({ deliver, simulate }: Searched) {
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
-/** The relay finishes the run and sends the last lines of the job's log. */
+/** Runs a job whose run the relay finishes. The relay also sends the last lines of the job's log. */
 async function failureOfTheRelay({ deliver, simulate }: Searched) {
   const delivered = await deliver()
   await simulate(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
@@ -146,7 +146,7 @@ async function duplicate({ simulate }: Searched, delivered: Awaited<ReturnType<S
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 
-/** The database keeps messages that Port hasn't received. */
+/** Leaves messages in the database that Port hasn't received. */
 async function portDown({ deliver, simulate, readDatabase, system, places }: Searched) {
   const delivered = await deliver()
   await system.port.stop()
@@ -159,7 +159,7 @@ async function portDown({ deliver, simulate, readDatabase, system, places }: Sea
   return delivered
 }
 
-/** Every refusal, and Port errors. */
+/** Causes every kind of refusal, and Port errors. */
 async function refused({ system, post, api }: Searched) {
   system.port.fail({ status: 500, times: 2 })
   system.port.fail({ status: 401, times: 1 })
@@ -207,7 +207,7 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   expect(searched.places['what Port got']).toContain('***')
 })
 
-test('no secret or decrypted input appears with PostgreSQL either', async () => {
+test('no secret or decrypted input appears in any of these places with PostgreSQL', async () => {
   const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portDown(searched)
   expect(await searched.search()).toEqual([])

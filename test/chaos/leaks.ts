@@ -17,7 +17,7 @@ const { privateKeyPem, publicKeyPem } = vectors['client-side']
 const ADMIN_TOKEN = 'known-admin-token-90d2e4'
 const PREVIOUS_SECRET = 'known-previous-secret-77aa01'
 
-/** Repeated in every plaintext, so that any fragment is found, however it was cut or escaped. */
+/** Repeated in every plaintext, so that the search finds any fragment, however cut or escaped. */
 const MARK = 'cl34r-text'
 
 /** Secret inputs of every kind: name → plaintext. */
@@ -29,7 +29,7 @@ export const CLEAR = {
     more: { list: [`${MARK}-in-list`, 48151623], note: `${MARK} ä` },
   }),
   pin: '90210377',
-  /** Too large for GitHub's payload after encryption. */
+  /** Exceeds GitHub's payload limit after encryption. */
   large: Array.from({ length: 12 }, (_, line) => `${line} ${MARK} `.repeat(330).trim()).join('\n'),
   /** Encrypted with a public key. */
   own: `opened with a private key, ${MARK}`,
@@ -57,7 +57,7 @@ function formsOf(clear: string): string[] {
   ]
 }
 
-/** Returns its fragments in the base64 of any surrounding text, without the characters that depend on the neighbors. */
+/** Returns the text's base64 at each alignment, without the characters that depend on surrounding text. */
 function base64Of(text: string): string[] {
   return [0, 1, 2]
     .map(shift => {
@@ -68,7 +68,7 @@ function base64Of(text: string): string[] {
     .filter(form => form.length >= 8)
 }
 
-/** Returns `<name> in <place>` for each text that a place contains. */
+/** Returns `<name> in <place>` for each place that contains a text. */
 function find(texts: Record<string, string>, places: Record<string, string>): string[] {
   const all = Object.entries(texts).map(([name, text]) => ({
     name,
@@ -81,7 +81,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   )
 }
 
-/** Returns what GitHub shows of a run. */ function shownOf(run: SimulatedRun): string {
+/** Returns everything that GitHub shows about a run. */ function shownOf(run: SimulatedRun): string {
   const steps = run.jobs.flatMap(job => job.steps)
   return [
     ...steps.flatMap(({ name, log, summary }) => [name, log, summary]),
@@ -212,7 +212,7 @@ export async function openSearched(database: Record<string, string>) {
     for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
     for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
   }
-  /** Lists each secret and each place that contains it. The search must find the secrets that the job printed. */
+  /** Lists each leaked secret with its place. The search proves itself by finding secrets that the job printed. */
   async function search() {
     await readDatabase()
     await system.relay.stop()

@@ -8,7 +8,7 @@ import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** The concurrent dispatches of one relay. */
+/** The maximum of concurrent dispatches per relay. */
 const CONCURRENCY = 20
 const WAIT_S = 4
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
@@ -40,7 +40,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
       }
       return ids
     },
-    /** GitHub limits dispatches only once the maximum of concurrent requests is pending. */
+    /** Makes GitHub rate limit dispatches once the maximum of concurrent dispatches is pending. */
     limit: (times = CONCURRENCY, wait = WAIT_S) =>
       github.fail({
         match: isDispatch,
@@ -54,7 +54,7 @@ async function startSystem(repositories: number, more: Record<string, string> = 
   }
 }
 
-/** Returns the requests during the pause after the first refusal, except refusals and requests that no limit counts. */
+/** Returns requests in the pause after the first refusal. Omits refused requests, and requests exempt from limits. */
 function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
   const refused = requests.find(each => each.status === 403) as ReceivedRequest
   return requests
@@ -64,7 +64,7 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('a rate-limit pause survives a kill: no request is sent early, not even for deliveries that no relay had read', async () => {
+test('a rate-limit pause survives a kill: no delivery causes an early request, not even a delivery that no relay has claimed', async () => {
   const { github, env, sendAll, limit, asked } = await startSystem(30, { RELAY_START_TIMEOUT: '6s' })
   const relay = await startRelay(env)
   limit()
@@ -108,7 +108,7 @@ test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many disp
   await until(() => github.dispatches.length === 28, 'all are out')
   for (const [n, { at }] of github.dispatches.entries()) {
     const allowed = 20 + ((at - (started as { at: number }).at) / 1000) * 2
-    // The first dispatch comes shortly after the bucket began to fill.
+    // The first dispatch occurs shortly after the token bucket started to refill.
     expect(n + 1, `after ${at - (started as { at: number }).at} ms`).toBeLessThanOrEqual(allowed + 2)
   }
   expect((github.dispatches[27]?.at ?? 0) - (started as { at: number }).at).toBeGreaterThan(2_500)

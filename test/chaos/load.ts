@@ -7,10 +7,10 @@ const CONNECTIONS = 64
 /** The delay before a refused or failed webhook is sent again. */
 const AGAIN_MS = 25
 
-/** What a delivery starts: a `repository_dispatch`, or a specific workflow by `workflow_dispatch`. */
+/** How a delivery starts a workflow: by `repository_dispatch`, or a specific file by `workflow_dispatch`. */
 export type Target = 'event' | 'workflow'
 
-/** The workflow file that deliveries start. */
+/** The workflow file that a `workflow_dispatch` starts. */
 export const WORKFLOW = 'deploy.yml'
 
 export interface Load {
@@ -22,7 +22,7 @@ export interface Load {
   responses: Map<number, number>
   /** Resolves once all webhooks are acknowledged. */
   done: Promise<void>
-  /** Stops sending, and resolves when no response is pending. */
+  /** Stops sending. Resolves when no response is pending. */
   stop(): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 
-/* Loaded into a relay with `--import`: on SIGUSR2, collects garbage and prints the memory that is left, in bytes. */
+/* Preloaded into a relay with `--import`. On SIGUSR2, collects garbage and prints the retained memory in bytes. */
 
 if (isMainThread) {
   process.on('SIGUSR2', () => {

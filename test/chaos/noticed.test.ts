@@ -59,7 +59,7 @@ const rejected = (repository: NewRepository, cause: string) =>
     doctor: RegExp(`^problem .*acme/shop-0.*${cause}`, 'm'),
   })
 
-/** A service that is down, for a relay with work and for an idle one. */
+/** Returns the faults of a service that is down: once with a delivery, once with an idle relay. */
 function down(side: 'github' | 'port', name: string, metrics: RegExp, rest = ''): Record<string, Fault> {
   const since = RegExp(`${name} unreachable since .*: connection refused \\(ECONNREFUSED\\)`)
   const shows = { log: RegExp(`\\(ECONNREFUSED\\).*a request to ${name} failed`), '/readyz': since }
@@ -160,7 +160,7 @@ afterAll(() => {
 })
 
 test.concurrent.each(Object.entries(FAULTS))(
-  '%s: an operator sees it, and what to change',
+  '%s: the operator sees the problem and what to change',
   async (name, fault) => {
     const folder = join(folders, name)
     mkdirSync(folder)

@@ -49,7 +49,7 @@ export async function killAtResponse(
   })
 }
 
-/** Runs two relays on one database. Every few seconds, one relay is killed and restarted. */
+/** Runs two relays on one database. Every few seconds, kills and restarts one of them. */
 export async function killOneOf(
   fault: string,
   options: SystemOptions & {

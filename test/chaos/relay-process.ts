@@ -5,7 +5,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { freePort } from '../support/free-port.ts'
 
-/** The command for the sources, or for the bundle, which starts in half the time. */
+/** The command that runs the sources or the bundle. The bundle starts in half the time. */
 let main = join(import.meta.dirname, '../../relay/main.ts')
 export function useBundle(): void {
   main = join(import.meta.dirname, '../../relay/dist/main.js')
@@ -26,7 +26,7 @@ function killOnExit(child: ChildProcess): void {
 export interface RelayProcess {
   readonly url: string
   readonly pid: number
-  /** The relay's last output, across all its starts. */
+  /** The end of the relay's output, across all starts. */
   printed(): string
   running(): boolean
   /** Rejects when the relay exits by itself. */
@@ -96,7 +96,7 @@ export async function prepareRelay(
         )
       await until(async () => !running() || (await healthy()), 'the relay listens')
       if (!running()) {
-        // The output is complete only now.
+        // By now, the output is complete.
         await closed
         throw new Error(`The relay exited: ${fresh}`)
       }

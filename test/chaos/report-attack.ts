@@ -36,10 +36,10 @@ interface Attacked {
   numbers: number[]
 }
 
-/** Lets a workflow run report as much as possible, next to honest webhooks. The relay is restarted halfway. */
+/** Lets a workflow run report as much as possible alongside honest webhooks. Restarts the relay halfway. */
 export function attackWithReports(options: { database: string; seconds: number; attack: Attack }) {
   const { database, seconds, attack } = options
-  // A heap that is too small to hold everything that is reported.
+  // The heap is too small for all reported data.
   const flags = [...MEASURED, '--max-old-space-size=96']
   const env = { LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, runs: 'none', flags, env }, async system => {
@@ -63,11 +63,11 @@ export function attackWithReports(options: { database: string; seconds: number; 
     try {
       const half = (seconds * 1000) / 2
       const first = await honestSenders(half)
-      // Only the honest senders wait.
+      // The attack continues during the restart.
       if ((await relay.stop()) !== 0) throw new Error(`The relay didn't stop: ${relay.printed()}`)
       await relay.start()
       const second = await honestSenders(half)
-      // A limited number of reports is sent completely, however long that takes.
+      // If `count` limits the reports, all of them are sent, however long that takes.
       if (attack.count === Number.POSITIVE_INFINITY) attacker.stop()
       const { responses, numbers } = await attacker.result()
 
@@ -134,7 +134,7 @@ export async function startReport(url: string, delivery: string, oidcToken = '')
   return token
 }
 
-/** Returns the lines that are neither in Port's log nor counted there as omitted. */
+/** Returns the lines that Port's log neither contains nor counts as omitted. */
 function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
   const lines = portRun.logs.flatMap(log => log.message.split('\n'))
   const arrived = new Set(lines.flatMap(line => /^\d+\.\d+(?= )/.exec(line) ?? []))

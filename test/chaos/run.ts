@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults [-- --only TEXT]`: runs every complete fault and prints a table of results, then sends 250,000
- * fuzzed requests. Exits with 0 only if nothing was lost, nothing was dispatched twice (except if a kill left no
+ * fuzzed requests. Exits with 0 only if nothing was lost, nothing was dispatched twice (unless a kill left no
  * evidence), and no fuzzed request broke anything.
  */
 
@@ -21,7 +21,7 @@ const CONCURRENCY = 10
 
 const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()
 useBundle()
-// Each relay holds several connections.
+// Each relay opens several connections.
 const server = await startPostgres({ settings: { max_connections: '300' } })
 const verdicts: Verdict[] = []
 const broken: string[] = []

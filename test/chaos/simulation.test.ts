@@ -8,7 +8,7 @@ import { simulate } from './simulation.ts'
 const DELIVERIES = Number(process.env.SIMULATED_DELIVERIES ?? 100)
 const SEED = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
-test(`${DELIVERIES} deliveries: Port gets no wrong result, and only untitled workflow runs aren't identified`, {
+test(`${DELIVERIES} deliveries: Port gets no wrong result, and the relay identifies every titled workflow run`, {
   timeout: 600_000 + DELIVERIES * 200,
 }, async () => {
   const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()

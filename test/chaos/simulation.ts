@@ -48,12 +48,12 @@ export interface Findings {
   succeeded: number
   failed: number
   unidentified: number
-  /** Port runs whose result differs from their workflow run's; one message each. */
+  /** One message for each Port run whose result differs from the workflow run's result. */
   wrong: string[]
   /** Deliveries reported as "cannot be identified" although a run title contains their id. */
   wronglyUnidentified: string[]
   open: string[]
-  /** Deliveries that were dispatched twice although a title was evidence. */
+  /** Deliveries that were dispatched twice although a title identified the first workflow run. */
   twice: string[]
 }
 
@@ -74,7 +74,7 @@ export async function simulate(options: {
   const clock = () => at
   const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') }, 0)
   const schedule = createSchedule()
-  /** Schedules the times at which the engine continues. */
+  /** Adds the times at which the engine has work to the schedule. */
   const store: Store = {
     ...file,
     clock,
@@ -148,7 +148,7 @@ export async function simulate(options: {
       const title = one.isTitled ? `${one.eventType} ${chance(0.5) ? one.runId : one.id}` : one.eventType
       const run = createRun(one, one.repository, title, { listedAt: at + hidden })
       if (one.isTitled && chance(0.05)) {
-        // A second workflow has the same trigger and also names the delivery.
+        // A second workflow has the same trigger, and its run title also names the delivery.
         createRun(one, one.repository, `lint ${one.runId}`, { listedAt: run.listedAt, workflowId: 2 })
         return
       }
@@ -258,7 +258,7 @@ export async function simulate(options: {
   for (let next = schedule.next(); next !== null; next = schedule.next()) {
     at = Math.max(at, Math.ceil(next / SECOND) * SECOND)
     await schedule.run(at)
-    // Work that is still claimed, for example after a failure, becomes due when its lease expires.
+    // Work that stays claimed, for example after a failure, becomes due when its lease expires.
     if (await work()) schedule.add(at + MINUTE)
   }
   const findings = await judge()
@@ -367,7 +367,7 @@ export async function simulate(options: {
 
 /** A queue of work, ordered by time. */
 function createSchedule() {
-  /** The latest work comes first. */
+  /** Sorted by time, latest first. */
   const events: { at: number; work: () => unknown }[] = []
   return {
     add(at: number, work: () => unknown = () => {}) {

@@ -74,7 +74,7 @@ describe('memory for bodies', () => {
   }
   const from = (address: string) => ({ 'x-forwarded-for': `1.1.1.1, ${address}` })
 
-  test('is reclaimed from the body that has been arriving longest, which gets 503 with Retry-After', async () => {
+  test('is reclaimed from the body that has been arriving longest; its sender gets 503 with Retry-After', async () => {
     const memory = open()
     const [first, second] = [memory.send(), memory.send()]
     first.write(40)
@@ -100,7 +100,7 @@ describe('memory for bodies', () => {
     ['10.0.0.1', '10.0.0.2'],
     ['10.0.0.1:50001', '10.0.0.2:50001'],
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
-  ])('is reclaimed from the address %s that uses most of it, not from the earlier %s', async (many, one) => {
+  ])('is reclaimed from the largest user (%s), not from an earlier sender (%s)', async (many, one) => {
     const memory = open(1)
     const patient = memory.send(from(one))
     patient.write(1)
@@ -118,7 +118,7 @@ describe('memory for bodies', () => {
   test.each([
     ['without trusted proxies, whatever X-Forwarded-For says', 0, '10.0.0.1', '10.0.0.2'],
     ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
-  ])('counts senders as one %s', async (_, trustedProxies, a, b) => {
+  ])('treats two addresses as one sender %s', async (_, trustedProxies, a, b) => {
     const memory = open(trustedProxies)
     const first = memory.send(from(a))
     first.write(10)
@@ -133,7 +133,7 @@ describe('memory for bodies', () => {
     expect((await second.answer).status).toBe(200)
   })
 
-  test('is never reclaimed from a verified sender, but has a limit for verified senders, too', async () => {
+  test('is never reclaimed from a verified sender, but verified senders have a limit too', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
@@ -151,7 +151,7 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
-  test("isn't reserved for a body that exceeds all of it", async () => {
+  test("isn't reserved for a body larger than the whole memory", async () => {
     const large = open().send()
     large.write(101)
     expect((await large.answer).status).toBe(503)
@@ -169,7 +169,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
     await sleep(300)
     expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
     expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
-    // The relay reads these bodies and doesn't just refuse them: the first gets its response once its body has arrived.
+    // The relay reads these bodies instead of refusing them: the first gets a response once its body has arrived.
     sockets[0]!.write(Buffer.alloc(declared, '['))
     expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
       /^HTTP\/1\.1 401 [\s\S]*The signature does not match/,
@@ -178,7 +178,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
 })
 
 test.each(['/webhook', '/github'])(
-  'a body in small chunks takes %s no more memory than its bytes',
+  'a body in small chunks sent to %s uses no more memory than its bytes',
   async path => {
     // Buffered unchanged, the bodies would need three times this heap.
     const env = { NODE_OPTIONS: '--max-old-space-size=64', GITHUB_WEBHOOK_SECRET: 'unknown' }
@@ -234,7 +234,7 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
-  test('that never ends is dropped in favor of complete reports: 503 with Retry-After', async () => {
+  test('that never ends gets 503 with Retry-After, so that complete reports are accepted', async () => {
     const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {
@@ -242,7 +242,7 @@ describe('a report', () => {
       return { id, token: await startReport(system, id, { runId: ++runId }) }
     }
     const honest = await start()
-    // The memory fits 32 bodies, each of another delivery, because bodies of the same delivery are read in turn.
+    // The memory fits 32 bodies. Each is for a different delivery, because bodies of one delivery are read in turn.
     const tokens: string[] = []
     for (let n = 0; n < 36; n++) tokens.push((await start()).token)
     const sockets = await openSockets(system.url, tokens.length)

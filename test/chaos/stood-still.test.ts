@@ -7,11 +7,11 @@ import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** Longer than a request can take, and than a timer can be late on a busy machine. */
+/** Longer than any request takes, and longer than a busy machine delays a timer. */
 const STOOD_STILL_MS = 17_000
 
-test("a relay that was suspended during a dispatch reads the response afterwards and doesn't dispatch again", async () => {
-  // No run is visible, so the relay has only the response.
+test("a relay that was suspended during a dispatch reads the response after resuming and doesn't dispatch again", async () => {
+  // No run is visible, so the response is the relay's only evidence.
   const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
   onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
   github.addRepository('acme/shop')

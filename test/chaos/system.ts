@@ -12,12 +12,12 @@ export const ADMIN_TOKEN = 'an-admin-token-for-the-faults'
 export const GITHUB_SECRET = 'the secret of the GitHub webhook'
 /** RELAY_PUBLIC_URL, which is also the audience of OIDC tokens. */
 export const AUDIENCE = 'https://relay.example'
-/** The relay's repository, if it is connected. */
+/** The connected relay's repository. */
 export const REPOSITORY = 'acme/shop-0'
 /** Node's flags for a relay whose memory is measured: see {@link memoryOf}. */
 export const MEASURED = ['--expose-gc', '--import', join(import.meta.dirname, 'memory.ts')]
 
-/** Relay processes between a sender and the fakes, with a database, before any fault. */
+/** Healthy relay processes with a database, between a sender and the fakes. */
 export type System = Awaited<ReturnType<typeof openSystem>>
 
 export interface SystemOptions {
@@ -25,7 +25,7 @@ export interface SystemOptions {
   database?: string
   relays?: number
   repositories?: number
-  /** What deliveries start. Default: a `repository_dispatch`. */
+  /** How deliveries start workflows. Default: by `repository_dispatch`. */
   target?: Target
   /** The workflow runs that appear: titled with the run id (default), with the event type only, or none. */
   runs?: 'titled' | 'untitled' | 'none'
@@ -40,7 +40,7 @@ export interface SystemOptions {
   flags?: string[]
 }
 
-/** Opens a system. Closes it when `act` has finished, or as soon as a relay exits by itself. */
+/** Opens a system. Closes the system when `act` has finished, or as soon as a relay exits by itself. */
 export async function withSystem<T>(options: SystemOptions, act: (system: System) => Promise<T>): Promise<T> {
   const system = await openSystem(options)
   try {

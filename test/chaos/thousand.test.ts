@@ -66,7 +66,7 @@ for (const [webhooks, limit] of [
   [false, 60],
   [true, 2],
 ] as const) {
-  test(`1,000 deliveries in 20 repositories, ${webhooks ? 'with' : 'without'} webhooks: at most 60 requests a minute, a finished run noticed within ${limit} s`, async () => {
+  test(`1,000 deliveries in 20 repositories, ${webhooks ? 'with' : 'without'} webhooks: the relay sends at most 60 requests a minute and detects a finished run within ${limit} s`, async () => {
     const system = await openThousand()
     await system.pass(2 * MINUTE, { webhooks, endings: false })
     await system.pass(2 * MINUTE, { webhooks, endings: true })

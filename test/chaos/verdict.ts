@@ -8,11 +8,11 @@ export interface Verdict {
   /** How often the fault struck. */
   times: number
   acknowledged: number
-  /** Deliveries that were acknowledged, but neither dispatched nor failed with a reason after the fault. */
+  /** Acknowledged deliveries that neither were dispatched nor failed with a reason after the fault. */
   lost: number
   /** Run ids for which GitHub accepted several dispatches. */
   twice: number
-  /** Repositories in which a delivery overtook an earlier one that was already acknowledged. */
+  /** Repositories in which a delivery overtook an earlier, already acknowledged delivery. */
   disordered: number
   /** Deliveries that failed with a reason. */
   failed: number
@@ -63,7 +63,7 @@ function countTwice(ids: string[]): number {
   return [...seen.values()].filter(times => times > 1).length
 }
 
-/** Compares with the sender's order. Two concurrent webhooks can be accepted in either order. */
+/** Compares the dispatch order with the sending order. Concurrent webhooks can be accepted in either order. */
 function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started }: Load): number {
   const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
   const lastStarted = new Map<string, number>()

@@ -26,7 +26,7 @@ beforeEach(async () => {
   folder = temporaryFolder()
   const github = await startGitHubApi()
   onTestFinished(() => github.close())
-  // GitHub reports that nothing is dispatched.
+  // GitHub rate limits every dispatch.
   github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
   const path = join(folder, 'relay.db')
   ids = await placeDeliveries(path, [
@@ -82,7 +82,7 @@ const NOTHING: [Command, string[], RegExp][] = [
   [migrate, ['FILE'], /nothing|no step/i],
 ]
 
-/** `ID` and `FILE` stand for this test's values. */
+/** Replaces `ID` and `FILE` in the arguments with this test's values. */
 const args = (given: string[]) =>
   given.map(each => (each === 'ID' ? ids[1]! : each === 'FILE' ? join(folder, 'a.yml') : each))
 
@@ -97,7 +97,7 @@ test('commands refuse wrong arguments with one message and exit code 2, print JS
   }
 })
 
-test("deliveries shows each delivery's target, and a single delivery's history", async () => {
+test('deliveries shows the target of each delivery, and the history of a single delivery', async () => {
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
   expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
@@ -150,7 +150,7 @@ test('deliveries --watch prints new and changed deliveries until it is stopped',
   expect(lines.filter(line => line.includes('RECEIVED'))).toHaveLength(1)
 })
 
-test('redeliver shows in a dry run what a filter would queue, then queues by filter or by id', async () => {
+test('redeliver lists the matching deliveries in a dry run, then queues deliveries by filter or by id', async () => {
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
@@ -169,7 +169,7 @@ test('redeliver shows in a dry run what a filter would queue, then queues by fil
   })
 })
 
-test('cancel cancels a queued delivery immediately, and a running one with its workflow run', async () => {
+test('cancel cancels a queued delivery immediately, and cancels a running delivery with its workflow run', async () => {
   const [, bound, queued] = ids
   expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is cancelled.`)
   expect((await run(cancel, [bound!], env)).stdout).toBe(
@@ -182,7 +182,7 @@ test('cancel cancels a queued delivery immediately, and a running one with its w
   })
 })
 
-test('the commands read their variables as the relay does, and report missing ones', async () => {
+test('the commands read their variables as the relay does, and report missing variables', async () => {
   const of = async (more: Record<string, string>) =>
     await run(deliveries, ['--limit', '1'], { ...env, ...more })
   const file = join(folder, 'token')
@@ -211,7 +211,7 @@ test('the commands read their variables as the relay does, and report missing on
   expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
 })
 
-test('the admin API explains invalid queries, accepts each path only with its method, and its token only as Bearer', async () => {
+test('the admin API explains invalid queries, requires the right method for each path, and accepts its token only as Bearer', async () => {
   const ask = async (path: string, method = 'GET', authorization = `Bearer ${RELAY_ADMIN_TOKEN}`) => {
     const response = await fetch(`${url}/api/deliveries${path}`, { method, headers: { authorization } })
     const { detail } = (await response.json()) as { detail?: string }

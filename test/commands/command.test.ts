@@ -26,7 +26,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(120)
   })
 
-  test('exits with 2 and one message for wrong arguments', async () => {
+  test('prints one message and exits with 2 for wrong arguments', async () => {
     expect(await run(command, ['--nonsense'])).toEqual({
       code: 2,
       stdout: '',
@@ -44,7 +44,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
   })
 })
 
-test('reports an option without its value, and a value for an option that accepts none', async () => {
+test('reports an option whose value is missing, and a value for an option that accepts none', async () => {
   const wrong = async (...args: string[]) => (await run(deliveries, args)).stderr
   expect(await wrong('--state')).toBe('--state needs a value, --state=STATE; see deliveries --help.')
   expect(await wrong('--state', '--json')).toBe(
@@ -78,7 +78,7 @@ test('a failing command prints its error message and exits with 1', async () => 
   expect(lines).toEqual(['The database took none of a, b, c.'])
 })
 
-test('the log is readable on a terminal, with level names', () => {
+test('the log on a terminal is readable and shows level names', () => {
   const lines: string[] = []
   const write = (line: string) => void lines.push(line)
   const log = createLog('info', forTerminal({ write, flush() {}, flushSync() {} }))
@@ -89,7 +89,7 @@ test('the log is readable on a terminal, with level names', () => {
   )
 })
 
-test('the relay lists its commands, prints its version, and identifies an unknown command', async () => {
+test('the relay lists its commands, prints its version, and names an unknown command in the error', async () => {
   const help = await runRelay({}, ['--help'])
   expect(help).toMatchObject({ code: 0, stderr: '' })
   for (const { name, summary } of commands)

@@ -28,7 +28,7 @@ let github: GitHubApi
 let port: PortApi
 let issuer: OidcIssuer
 let relay: Relay
-/** Below the system's ephemeral ports, so no other test listens on it. */
+/** A port below the system's ephemeral ports, so that no other test listens on it. */
 const nowhere = '127.0.0.1:2'
 let clean: Env
 
@@ -118,7 +118,7 @@ async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
     .map(({ status, sentence }) => `${status}: ${sentence}`)
 }
 
-/** Like {@link wrong}, of the configuration and the repositories alone, which opens no database. */
+/** Like {@link wrong}, but checks only the configuration and the repositories, and opens no database. */
 async function wrongIn(more: Record<string, string | undefined>): Promise<string[]> {
   const env = Object.fromEntries(
     Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
@@ -195,7 +195,7 @@ test('lists every problem of an invalid configuration and checks nothing else', 
   ])
 })
 
-/** A variable and its value (`-` removes the variable), and the finding. */
+/** Rows: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
@@ -225,12 +225,12 @@ const table = (text: string) =>
 describe('a valid configuration with unintended effects', () => {
   test.each(table(UNWANTED))('%s', async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
-    // An invalid configuration ends the checks.
+    // An invalid configuration would end the checks early.
     const findings = expected.includes("isn't known") ? wrong : wrongIn
     expect(await findings({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
-  test("reports GitHub's web pages instead of its API, and an issuer of another GitHub", async () => {
+  test("reports an API URL that serves GitHub's web pages, and an OIDC issuer of another GitHub", async () => {
     const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
     const offline = (more: Env) =>
       diagnose({
@@ -263,7 +263,7 @@ describe('a valid configuration with unintended effects', () => {
   })
 })
 
-/** Routes, and the problem of their repository. */
+/** Rows: routes, and the finding about their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
@@ -289,7 +289,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
   })
 
-  test('reports a database that another process has locked, without a relay and under a running relay', async () => {
+  test('reports a database that another process has locked, with and without a running relay', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
     const ofDatabase = async (path: string) =>
       (await findings({ RELAY_DATABASE: `sqlite:${path}` })).find(({ check }) => check === 'database')!
@@ -306,7 +306,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
   })
 
-  test('reports a full disk under a running relay', async context => {
+  test('reports a full disk while a relay is running', async context => {
     const path = join(folder, 'disk')
     const disk = mountSmallDisk(path, '1m')
     if (!disk) return context.skip('no permission to mount a disk')
@@ -336,7 +336,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
   })
 
-  test('checks the repositories of recent failures and those in the options', async () => {
+  test('checks the repositories of recent failures and the repositories in the options', async () => {
     const path = join(folder, 'failures.db')
     const events = REJECTED
     await placeDeliveries(path, [
@@ -392,7 +392,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       ])
   })
 
-  test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted limit', async () => {
+  test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted rate limit', async () => {
     expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
       'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, expired, or revoked. Set a new one.',
     ])
@@ -449,7 +449,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
   })
 
-  test.each(table(REPOSITORIES))('routes %s', async (yaml, expected) => {
+  test.each(table(REPOSITORIES))('checks the repository in the routes %s', async (yaml, expected) => {
     expect(await wrongIn(routes(yaml.replace(' + ', '\n')))).toEqual(expected === 'ok' ? [] : [expected])
   })
 
@@ -517,7 +517,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
   })
 
-  test('reports a public URL without a relay, and one that points to this machine', async () => {
+  test('reports a public URL that reaches no relay, and a public URL of this machine', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
       `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
@@ -590,7 +590,7 @@ describe("compares a workflow's inputs in advance", () => {
     })
   })
 
-  test('with a Port action\'s file: undeclared, required, carried by "port", and correct', async () => {
+  test('with the inputs in a Port action file: undeclared, required, carried by "port", and correct', async () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },
@@ -632,7 +632,7 @@ describe("compares a workflow's inputs in advance", () => {
     ])
   })
 
-  test('with recent deliveries, even while a relay uses the file', async () => {
+  test('with the inputs of recent deliveries, even while a relay uses the database file', async () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
     const running = await startRelay(env)

@@ -33,7 +33,7 @@ const typed = {
   'a@b=c': ['x', 'y'],
 }
 
-/** Inputs as the relay, or a user on GitHub, passes them to the workflow. */
+/** The inputs that the relay, or a user on GitHub, passes to the workflow. */
 const DECLARED = {
   service: typed.service,
   replicas: '2',
@@ -92,7 +92,7 @@ test('a generated workflow_dispatch workflow works for a user who starts it on G
 })
 
 test.each(['workflow_dispatch', 'repository_dispatch'])(
-  'a generated workflow of %s passes each input to its step, and finishes the run in Port',
+  'a generated %s workflow passes each input to its step and finishes the Port run',
   async event => {
     const { shown, github } = await play(event, (port, run) => {
       const invocation = readInvocation({

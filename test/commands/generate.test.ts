@@ -53,7 +53,7 @@ const events = ['workflow_dispatch', 'repository_dispatch']
 
 describe.each(actions)('%s', file => {
   test.each([[], ...events.map(event => ['--event', event, '--client-secret'])])(
-    'becomes a workflow that parses, and again the same action, with %s %s %s',
+    'becomes a valid workflow and converts back to the same action, with %s %s %s',
     async (...args) => {
       const given = cleaned(json(file))
       const workflow = await generated(json(file), 'action.json', ...args)
@@ -68,7 +68,7 @@ describe.each(actions)('%s', file => {
   )
 })
 
-test('a workflow declares the inputs for which GitHub has a type, and comments store the rest', async () => {
+test('a workflow declares the inputs that have a GitHub type, and comments store the rest', async () => {
   const { file, content } = await generated(json(everyInput), 'action.json')
   expect(file).toBe('.github/workflows/every.yml')
   const { on, jobs, permissions } = parse(content)
@@ -106,7 +106,7 @@ test('a workflow declares the inputs for which GitHub has a type, and comments s
   expect(work.run).not.toContain('${{')
 })
 
-test('an existing workflow becomes an action with its inputs', async () => {
+test('an existing workflow becomes an action with the same inputs', async () => {
   const workflow = `name: Release
 on:
   push:
@@ -226,7 +226,7 @@ test.each([
 })
 
 test.each(['steps.p.outputs.entity', "fromJSON(github.event.inputs.port || '{}').port.entity.title"])(
-  'inputs that a workflow of workflow_dispatch reads from the payload follow those that it declares, with %s',
+  'orders the inputs that a workflow declares before the inputs read from the payload, with %s',
   async entity => {
     const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
 jobs:
@@ -242,7 +242,7 @@ jobs:
   },
 )
 
-test("the list of the action's own outputs matches action.yml", () => {
+test("the list of the action's outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
 
@@ -269,7 +269,7 @@ test.each([
 
 const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
 const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
-/** The differences in the method, URL, and user inputs, and what the relay starts. */
+/** Rows: the differences in the method, the URL, the user inputs, and the target that the relay starts. */
 test.each<[JsonObject, string, JsonObject, Target]>([
   [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
   [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],
@@ -293,14 +293,14 @@ test.each<[JsonObject, string, JsonObject, Target]>([
     expect(invocation.inputs).toEqual('workflowInputs' in more ? { a: '1' } : inputs)
     const targets = { allowed: ['*/*'], routes: [], repository: null }
     expect(targetOf({ targets }, invocation, new URL(url))).toEqual(target)
-    // An event has neither a workflow nor a branch, and an option overrides what Port computes.
+    // A repository_dispatch has no workflow or branch. Options override computed values.
     const moved = await methodOf('--event', 'repository_dispatch', '--repository', 'acme/x')
     expect(moved.url).toBe('https://relay.example.com/webhook/acme/x')
     expect(moved.body).not.toHaveProperty('github')
   },
 )
 
-test('a webhook to another system becomes a webhook to the relay without its headers, and the notes list the changes', async () => {
+test('a webhook to another system becomes a webhook to the relay without the old headers, and the notes list the changes', async () => {
   const action = (more: object) => {
     const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
     return { ...onCreate, invocationMethod: { ...old, ...more } }
@@ -327,7 +327,7 @@ test('a webhook to another system becomes a webhook to the relay without its hea
   const kafka = { ...onCreate, invocationMethod: { type: 'KAFKA', payload: {} } }
   const ofKafka = await generated(kafka, 'a.json', ...args)
   expect(ofKafka.notes).toEqual(["The action's backend was KAFKA: its settings were removed."])
-  // A webhook to the relay keeps its URL, its body, and Port's agent.
+  // A webhook that already goes to the relay keeps its URL, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = 'https://r.acme.example/webhook?ref=main'
   const own = action({ url, headers, body })
@@ -350,7 +350,7 @@ describe('a Port workflow', () => {
     return { workflow, notes: made.notes }
   }
 
-  test.each(actions)('is valid, and its node sends the relay the same data as the action %s', async file => {
+  test.each(actions)('is valid, and its node sends the relay the same data as action %s', async file => {
     const action = cleaned(json(file)) as JsonObject & { trigger: JsonObject; identifier: string }
     const { workflow } = await portWorkflow(action)
     const [trigger, node] = [workflow.nodes[0], workflow.nodes.at(-1)]
@@ -380,7 +380,7 @@ describe('a Port workflow', () => {
     expect(readInvocation(body).encrypted).toEqual(secret)
   })
 
-  test('requests approval before its webhook with --approval, or if the action requires approval', async () => {
+  test('requests approval before sending the webhook, with --approval or if the action requires approval', async () => {
     const yaml =
       'on: { workflow_dispatch: { inputs: { port: {}, tag: { required: true } } } }\njobs: { x: { runs-on: u, steps: [] } }\n'
     const { workflow, notes } = await portWorkflow(yaml, '--approval', '--relay', 'https://r.acme.example')
@@ -398,7 +398,7 @@ describe('a Port workflow', () => {
     expect((await portWorkflow(yaml)).workflow.nodes).toHaveLength(2)
   })
 
-  test('reads the entity from an input with an unused name, and lists what it omits', async () => {
+  test('reads the entity from an input with an unused name, and lists the omissions', async () => {
     const { workflow, notes } = await portWorkflow({
       identifier: 'svc.restart/now',
       trigger: {
@@ -428,7 +428,7 @@ describe('a Port workflow', () => {
   })
 })
 
-test('an automation becomes a workflow with its event, and converts back to the same automation', async () => {
+test('an automation becomes a workflow with the same event, and converts back to the same automation', async () => {
   const event = { type: 'ENTITY_UPDATED', blueprintIdentifier: 'service' }
   const condition = { type: 'JQ', expressions: ['.diff.after.x'], combinator: 'and' }
   const automation = {
@@ -524,7 +524,7 @@ test('inputs with any text, default, and type survive a round trip, and each wor
   )
 })
 
-test('--output writes the file and never overwrites one', async () => {
+test('--output writes a new file and never overwrites an existing file', async () => {
   const output = join(temporaryFolder(), 'restart.yml')
   const args = [join(root, 'examples/restart/port-action.json'), '--output', output]
   expect(await run(generate, args)).toEqual({ code: 0, stdout: `Written: ${output}`, stderr: '' })
@@ -537,7 +537,7 @@ test('--output writes the file and never overwrites one', async () => {
   expect(existsSync(output)).toBe(true)
 })
 
-test('stdout has only the file; stderr has the notes', async () => {
+test('prints only the file to stdout, and the notes to stderr', async () => {
   const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
   expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
   expect(stderr.split('\n')).toEqual([
@@ -557,7 +557,7 @@ const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const ofAction = (trigger: unknown) => JSON.stringify({ identifier: 'old', trigger, invocationMethod: {} })
 const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 
-/** The file, the arguments, the exit code, and the message. */
+/** Rows: the file, the arguments, the exit code, and the message. */
 const REFUSED = `
 a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
 on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.

@@ -56,7 +56,7 @@ test('dispatches an action with inputs as Port would send it', async () => {
   await github.close()
 })
 
-test('signs and sends a file byte for byte to the target in the options', async () => {
+test('signs and sends a file unchanged to the target in the options', async () => {
   const { github, relay } = await openLoop({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   github.addRepository('acme/web')
   const folder = temporaryFolder()
@@ -189,7 +189,7 @@ test.each([
   expect(await run(send, args.split(' '), nowhere)).toEqual({ code: 2, stdout: '', stderr })
 })
 
-test('identifies a file that cannot be read', async () => {
+test('names a file that cannot be read', async () => {
   const wrong = async (args: string[], env: Record<string, string> = nowhere) =>
     (await run(send, args, env)).stderr
   expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')

@@ -69,7 +69,7 @@ async function createOnGitHub(setup: Setup) {
   return new URL((await post('/settings/apps/created', fields)).headers.get('location')!)
 }
 
-test("creates an App in a browser and writes its credentials; doctor only reports that the App isn't installed", async () => {
+test("creates an App in a browser and writes the App's credentials; doctor then reports only that the App isn't installed", async () => {
   const browser = await openBrowser()
   if (typeof browser === 'string') throw new Error(browser)
   onTestFinished(() => browser.close())
@@ -109,7 +109,7 @@ test("creates an App in a browser and writes its credentials; doctor only report
   expect(JSON.stringify(lines)).not.toContain(env.GITHUB_WEBHOOK_SECRET)
 })
 
-test('accepts a state once within ten minutes and a code once within an hour, and refuses another site', async () => {
+test('accepts a state once within ten minutes and a code once within an hour, and refuses other sites', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const opened = await openSetup()
   const { github, done, notes, origin, file } = opened
@@ -135,7 +135,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   const late = new URL(back)
   late.searchParams.set('state', (await newState(opened)).state)
   expect(await refusal(late)).toEqual(refused)
-  // A site whose name resolves to this machine, or another user of this machine.
+  // Requests from a site whose name resolves to this machine, or from another user of this machine.
   for (const url of [origin, `${origin}/?token=`]) {
     const other = await fetch(url)
     expect([other.status, (await other.text()).includes('state')]).toEqual([403, false])
@@ -152,7 +152,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   )
 })
 
-test("credentials that can't be written are printed, and a stopped command leaves no file", async () => {
+test("prints credentials that can't be written, and leaves no file if stopped", async () => {
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()
@@ -173,7 +173,7 @@ test("credentials that can't be written are printed, and a stopped command leave
   expect(existsSync(stopped.file)).toBe(false)
 })
 
-/** Records the arguments, the standard input, and the environment file of a command that this machine doesn't have. */
+/** Creates a fake command that records its arguments, standard input, and environment file. */
 const RECORDER = `#!${process.execPath}
 const { appendFileSync, readFileSync } = require('node:fs')
 const args = process.argv.slice(2)
@@ -225,7 +225,7 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
   expect(existsSync(opened.file)).toBe(where !== 'systemd')
 })
 
-test('reports what is missing before anything is created', async () => {
+test('reports wrong and missing options before creating anything', async () => {
   const file = join(temporaryFolder(), 'github-app.env')
   const wrong = async (...args: string[]) => {
     const { code, stderr } = await run(setup, args)

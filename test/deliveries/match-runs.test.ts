@@ -75,7 +75,7 @@ describe('a title', () => {
     `deploy ${ANOTHER}`,
     'deploy wfnr_A1b2C3d4E5f6G7h8',
     `deploy ${UUID.replace('019', '01a')}`,
-  ])('"%s" may identify another relay\'s delivery: its run is a candidate but isn\'t bound', title => {
+  ])('"%s" may identify another relay\'s delivery, so the run is a candidate but isn\'t bound', title => {
     expect(poll([run(title)])).toEqual({ evidence: null, titles: [title] })
     expect(poll([run(title), run('deploy')]).evidence).toBeNull()
   })
@@ -91,12 +91,12 @@ describe('a title', () => {
     'Build run_20261130A',
     'Build run_20261130T120000Z',
     'deploy',
-  ])('"%s" identifies no delivery: its run may belong to any delivery', title => {
+  ])('"%s" identifies no delivery, so the run may belong to any delivery', title => {
     expect(poll([run(title)])).toEqual({ evidence: 'candidate', titles: [title] })
     expect(poll([run(title)], { others: other() })).toEqual({ evidence: null, titles: [title] })
   })
 
-  test('is ignored if its run is older than the redelivery by more than a minute', () => {
+  test('is ignored if the run was created more than a minute before the redelivery', () => {
     const title = `deploy ${DELIVERY.runId}`
     const late = run(title, { createdAt: DISPATCHED - MINUTE })
     const old = run(title, { createdAt: DISPATCHED - MINUTE - 1 })
@@ -106,7 +106,7 @@ describe('a title', () => {
     expect(poll([old]).evidence).toBe('title')
   })
 
-  test('identifies runs of two workflows, and both belong to the delivery', () => {
+  test('can identify runs of two workflows, and both runs belong to the delivery', () => {
     const titles = [`deploy ${DELIVERY.runId}`, `lint ${DELIVERY.runId}`]
     expect(poll([...titles.map(title => run(title)), run('deploy')])).toEqual({ evidence: 'title', titles })
   })
@@ -125,7 +125,7 @@ describe('the run that Port names', () => {
   })
 })
 
-test('never binds a run that belongs to another delivery or to an earlier attempt of this one', () => {
+test('never binds a run that belongs to another delivery or to an earlier attempt of this delivery', () => {
   for (const title of ['deploy', `deploy ${DELIVERY.runId}`]) {
     const one = run(title)
     const facts = { taken: new Set([one.id]), externalRunId: one.id }
@@ -135,24 +135,24 @@ test('never binds a run that belongs to another delivery or to an earlier attemp
 
 describe('binds the only candidate', () => {
   const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
-    ['where nothing else was dispatched', 'candidate', {}, {}],
+    ['if nothing else was dispatched', 'candidate', {}, {}],
     [
-      'though another event type was dispatched, since its title is this one',
+      'although another event type was dispatched, because the title is this event type',
       'candidate',
       {},
       { others: other('restart') },
     ],
-    ['not where another delivery of this event type was dispatched', null, {}, { others: other() }],
-    ['not before a second run would show', null, {}, { readAt: DISPATCHED + 10_999 }],
-    ['not from a part of the list', null, {}, { whole: false }],
+    ['but not if another delivery of this event type was dispatched', null, {}, { others: other() }],
+    ['but not until a second run would be visible', null, {}, { readAt: DISPATCHED + 10_999 }],
+    ['but not from an incomplete list', null, {}, { whole: false }],
     [
-      'also 2 s before the dispatch, since GitHub counts in seconds',
+      'even if created 2 s before the dispatch, because GitHub rounds to seconds',
       'candidate',
       { createdAt: DISPATCHED - 2_000 },
       {},
     ],
     [
-      'also at the end of the start timeout',
+      'even if created at the end of the start timeout',
       'candidate',
       { createdAt: DISPATCHED + 10 * MINUTE },
       { readAt: DISPATCHED + 11 * MINUTE },
@@ -170,7 +170,7 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy', { createdAt })], facts)).toEqual({ evidence: null, titles: [] })
   })
 
-  test('but not from another workflow, branch, or event than the one started by name', () => {
+  test('but not if its workflow, branch, or event differs from the workflow_dispatch', () => {
     const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
     const matched = (more: Partial<WorkflowRun>) =>
       matchRuns(started, {
@@ -197,7 +197,7 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test('but not with a title of its own if any other delivery was dispatched', () => {
+  test('but not with a custom title if any other delivery was dispatched', () => {
     expect(poll([run('Roll out')], { others: other('restart') })).toEqual({
       evidence: null,
       titles: ['Roll out'],

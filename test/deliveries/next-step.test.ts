@@ -7,7 +7,7 @@ const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** Returns the event after a poll in which GitHub responds with 404 for a bound run, or Port's run is as given. */
+/** Returns the event after a poll in which GitHub returns 404 for a bound run or, if given, this Port run. */
 function poll(
   evidence: Evidence,
   after: number,
@@ -48,7 +48,7 @@ function poll(
   return step.do === 'apply' ? step.event.type : step.do
 }
 
-test("keeps waiting for a run from GitHub's response until the start timeout, even if GitHub responds with 404", () => {
+test('keeps waiting for the run from the dispatch response until the start timeout, even if GitHub responds with 404', () => {
   expect(poll('response', 20_000)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT - 1)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
@@ -71,7 +71,7 @@ test.each([
   ],
   ['of a run whose action reports to Port directly is its result', {}, {}, 'finishedInPort'],
   [
-    'of a synchronous run came with the response to its webhook',
+    'of a synchronous run was set by the response to its webhook',
     { reportsConclusion: true },
     { synchronized: true },
     'finishedInPort',
@@ -80,7 +80,7 @@ test.each([
   expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })
 
-test('cancels a node run if Port is canceling its workflow, but not if the node run is completed', () => {
+test('cancels a node run while Port is canceling the Port workflow, unless the node run is completed', () => {
   const node = { kind: 'node_run' as const }
   expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelRequested')
   expect(poll('response', 20_000, {}, { finished: true }, node)).toBe('finishedInPort')

@@ -25,14 +25,14 @@ function step(message: Message, response: PortFailure, age: number): NextStep {
   return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
 }
 
-/** Describes a message's fate; log lines that Port rejects are replaced by a line about the rejection. */
+/** Returns what happens to a message. A line about the rejection replaces log lines that Port rejects. */
 function fate(message: Message, response: PortFailure, age: number): Fate {
   const next = step(message, response, age)
   if (next.do === 'replace') return next.otherwise === 'drop' ? 'drop' : 'replace'
   return next.do as Fate
 }
 
-/** The fates of a log line, a label, and an entity; then of a conclusion. Each: immediately, and after 16 minutes. */
+/** Rows: the response; the fates of log line, label, and entity, immediately and after 16 minutes; of a conclusion. */
 const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
@@ -50,20 +50,20 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)('Port responds: %s', (_, response, others, end) => {
-  test('decides on a log line, label, entity, and conclusion, immediately and after 15 minutes', () => {
+  test('retries, replaces, or drops a log line, label, entity, or conclusion, immediately and after 15 minutes', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
   })
 
-  test('drops every message after the retention', () => {
+  test('drops every message after RELAY_RETENTION', () => {
     for (const message of [LOG, LABEL, ENTITY, END]) {
       expect(fate(message, response, RETENTION + 1)).toBe('drop')
     }
   })
 })
 
-test("a replacement message contains only the original's conclusion", () => {
+test('a replacement message keeps only the conclusion of the original', () => {
   const response = failure('unreachable', 500)
   const replaced = (message: Message) => step(message, response, 16 * MINUTE)
   const [by, otherwise] = [{ update: { conclusion: 'failure' } }, 'retry']
@@ -75,7 +75,7 @@ test("a replacement message contains only the original's conclusion", () => {
   }
 })
 
-test('delays each attempt further: by up to a minute at first, or as long as Port requests, up to 10 minutes', () => {
+test('delays each attempt longer, up to a minute at first, or as long as Port requests, up to 10 minutes', () => {
   const waits = [0, 1, 2, 5, 6, 59, 60, 1_000].map(attempts => nextAttempt(0, attempts, null) / 1_000)
   expect(waits).toEqual([1, 2, 4, 32, 60, 60, 600, 600])
   expect(nextAttempt(0, 0, 30_000.5)).toBe(30_001)

@@ -120,7 +120,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     'Finished',
     "The workflow run in acme/shop finished with no conclusion: see the run's page.",
   ],
-])('a run that finished with %j and the jobs %j becomes %s', (conclusion, jobs, state, label, sentence) => {
+])('a run with conclusion %j and jobs %j becomes %s', (conclusion, jobs, state, label, sentence) => {
   const outcome = outcomeOfRun({ conclusion }, jobs, 'acme/shop')
   const { outcome: how, conclusion: status, ...rest } = outcome
   expect({ ...rest, state: `${rest.state} ${status} ${how}` }).toEqual({ state, label, sentence })
@@ -162,7 +162,7 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
     'Unknown',
     `The relay couldn't determine the result of the dispatch of "deploy" to acme/shop within 5 min: ${reason}. Look at the repository's Actions page.`,
   ],
-])('without a run, because of %j, the delivery becomes %s', (cause, label, sentence) => {
+])('a delivery without a workflow run because of %j becomes %s', (cause, label, sentence) => {
   const delivery = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null } as Delivery
   const outcome = label === 'Not started' ? 'not_started' : 'unknown'
   expect(outcomeWithoutRun(cause, delivery)).toEqual({

@@ -95,8 +95,8 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
 }
 
 /**
- * The effect of each event in each state: the changed fields, including a changed state; then the number of messages
- * to Port. `-`: nothing.
+ * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
+ * messages to Port. `-`: nothing.
  */
 const NOTED = 'dispatchedAt awaitingResponseSince · 0'
 const TABLE: { [T in EventType]: { [S in State]?: string } } = {
@@ -180,7 +180,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('%s', type => {
 describe('a dispatch', () => {
   const deferred = { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: null } as const
 
-  test('that was redelivered after 8 attempts is retried after 1 s', () => {
+  test('is retried after 1 s if it was redelivered after 8 attempts', () => {
     const failed = inState('failed', { attempts: 8 })
     const redelivered = transition(failed, { type: 'redelivered' }, NOW, POLICY)
     const queued = { ...failed, ...redelivered?.change } as Delivery
@@ -204,7 +204,7 @@ describe('a dispatch', () => {
   })
 
   test.each(['dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(
-    '%s of an earlier attempt changes nothing',
+    'ignores %s from an earlier attempt',
     type => {
       const event = { ...EVENTS[type], attempt: 1 }
       expect(transition(inState('queued', { attempts: 2 }), event, NOW, POLICY)).toBeNull()
@@ -212,7 +212,7 @@ describe('a dispatch', () => {
   )
 
   test.each(['empty', 'ambiguous', 'forbidden', 'unavailable'] as const)(
-    'without an answer, whose reason changes at each look: Port gets one warning, and it is decided (%s)',
+    'without a response, whose reason changes at each poll, sends Port one warning and reaches an outcome (%s)',
     list => {
       let delivery = inState('queued', { attempts: 1, awaitingResponseSince: NOW, firstAttemptAt: NOW })
       let warnings = 0
@@ -239,7 +239,7 @@ describe('a dispatch', () => {
     },
   )
 
-  test('whose run never appears is sent again until RELAY_RUN_TIMEOUT, and once more if no relay ran that long', () => {
+  test('whose run never appears is retried until RELAY_RUN_TIMEOUT, and once more if no relay was running meanwhile', () => {
     const since = NOW - POLICY.runTimeout
     const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const
     const retried = (attempts: number) => {
@@ -262,7 +262,7 @@ describe('a dispatch', () => {
     ['forbidden', 'Redeliver the delivery if no workflow run started.'],
     ['ambiguous', 'Redeliver the delivery if none of them belongs to it. Set run-name: '],
   ] as const)(
-    'that the list does not decide (%s) fails with a sentence, instead of being sent again',
+    'that the list of runs does not settle (%s) fails with a message instead of being retried',
     (list, cure) => {
       const delivery = inState('queued', { awaitingResponseSince: NOW - POLICY.startTimeout })
       const event = { ...EVENTS.runNotFound, list, readAt: NOW, reason: 'x' } as const
@@ -274,7 +274,7 @@ describe('a dispatch', () => {
   )
 })
 
-test("a new attempt's report clears the previous status and conclusion; the same attempt keeps its own", () => {
+test('a report from a new run attempt clears the previous status and conclusion; a report from the same attempt keeps them', () => {
   const ended = run({ status: 'completed', conclusion: 'failure' })
   const delivery = inState('running', { runs: [ended] })
   const report = (attempt: number) =>
@@ -284,7 +284,7 @@ test("a new attempt's report clears the previous status and conclusion; the same
   expect(report(1)).toEqual([{ ...ended, evidence: 'report' }])
 })
 
-/** Returns every TypeScript file below a folder, with its text without comments. */
+/** Returns every TypeScript file below a folder, and its text without comments. */
 function sources(folder: string): [path: string, text: string][] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.ts'))
@@ -302,14 +302,14 @@ const filesWith = (pattern: RegExp) =>
     .sort()
 
 describe('no other file in relay/ writes a state:', () => {
-  test('only delivery/ makes changes, and one place applies them', () => {
+  test('only delivery/ creates changes, and a single place applies changes', () => {
     const makers = filesWith(/\bchange: \{|: Change = /)
     expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
     expect(makers.length).toBeGreaterThan(2)
     expect(filesWith(/\bstore\.apply\(/)).toEqual(['workers/apply.ts'])
   })
 
-  test('SQL sets the state only when a transition is applied or a queued delivery is inserted', () => {
+  test('SQL sets the state only to apply a transition or to insert a queued delivery', () => {
     const sets = sources(RELAY).flatMap(([path, text]) =>
       [...text.matchAll(/UPDATE deliveries\s+SET([\s\S]*?)(?:WHERE|RETURNING|`)/g)].map(
         ([, set]) => [path, set] as const,
@@ -336,7 +336,7 @@ test.each<[NoRun, string]>([
     { why: 'unidentified', amount: 2 },
     `2 workflow runs started in acme/shop around the dispatch of workflow release.yml to acme/shop on next, and which one belongs to it can't be identified. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
   ],
-])('names a workflow that was dispatched by name if its run is missing: %j', (cause, reason) => {
+])('names the workflow of a workflow_dispatch whose run is missing: %j', (cause, reason) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
   const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
   expect(next?.change).toMatchObject({ state: 'failed', reason })
@@ -349,7 +349,7 @@ test('the documentation lists every type of history entry', () => {
   expect(listed.sort()).toEqual(['accepted', ...Object.keys(HISTORY)].sort())
 })
 
-test('no decision reads a message', () => {
+test('no decision depends on the text of a message', () => {
   const sentence = '(?:reason|sentence|label|summary)'
   const reads = new RegExp(
     String.raw`\b${sentence}[?!]?\.(?:startsWith|endsWith|includes|match|search|indexOf|test)\(|\.test\((?:\w+\.)*${sentence}\)|\b${sentence} [!=]== ['"\x60]`,

@@ -23,7 +23,7 @@ const text = (file: string) => readFileSync(join(folder, file), 'utf8')
 type Model = { kind: string; new (data: unknown): { validate(): void } }
 const MODELS = { ...core, ...apps, ...policy, ...networking } as unknown as Record<string, Model>
 
-/** Whether a relay starts with these variables; secrets from files are present. */
+/** Whether a relay would start with these variables. Secrets from files count as present. */
 function starts(env: Record<string, string>): boolean {
   readConfig({ PORT_CLIENT_ID: 'id', ...env }, () => 'postgres://relay:x@postgres/relay')
   return true
@@ -37,7 +37,7 @@ describe('the Dockerfile', () => {
     expect(lintDockerfile(dockerfile).map(({ message }) => message)).toEqual([])
   })
 
-  test('builds on one image, pinned by its digest, and contains only the bundle', () => {
+  test('uses one base image, pinned by its digest, and contains only the bundle', () => {
     const bases = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases).size).toBe(1)
     expect(bases[0]).toMatch(/^node:24-slim@sha256:[\da-f]{64}$/)
@@ -80,7 +80,7 @@ describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
   test('conforms to the Compose specification', () => {
     const formats = { duration: /^(\d+(us|ms|s|m|h))+$/ }
     const ajv = new Ajv.default({ strict: false, logger: false, formats })
-    // ajv doesn't accept the names of the schema's draft and definitions.
+    // ajv doesn't accept this schema's "id" and "$schema".
     const schema = JSON.stringify(composeSchema).replaceAll(/"(?:id|\$schema)":"[^"]*",/g, '')
     ajv.validate(JSON.parse(schema), compose)
     expect(ajv.errors).toBeNull()
@@ -160,7 +160,7 @@ describe('the Kubernetes manifests', () => {
     expect(check([wrong]).join()).toContain('livenesProbe')
   })
 
-  test('run two relays on PostgreSQL, keep one available, and distinguish liveness from readiness', () => {
+  test('run two relays on PostgreSQL, keep at least one available, and distinguish liveness from readiness', () => {
     expect(kind('Deployment').spec.replicas).toBe(2)
     expect(kind('PodDisruptionBudget').spec.minAvailable).toBe(1)
     const [{ livenessProbe, readinessProbe }] = pod.containers
@@ -169,7 +169,7 @@ describe('the Kubernetes manifests', () => {
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(35)
   })
 
-  test('select the labels that they set, and mount the keys that the secret has', () => {
+  test('use matching labels and selectors, and mount only keys that the secret has', () => {
     const { labels } = kind('Deployment').spec.template.metadata
     expect(kind('Deployment').spec.selector.matchLabels).toEqual(labels)
     expect(kind('Service').spec.selector).toEqual(labels)
@@ -185,7 +185,7 @@ describe('the Kubernetes manifests', () => {
     expect(starts(config)).toBe(true)
   })
 
-  test("expose only what Port, GitHub, and runners call, and restrict the relays' connections", async () => {
+  test("expose only the routes that Port, GitHub, and runners call, and restrict the relays' connections", async () => {
     const [{ http }] = kind('Ingress').spec.rules
     expect(http.paths.map(({ path }: { path: string }) => path)).toEqual([
       '/webhook',

@@ -29,7 +29,7 @@ test('npm run rename writes the publishing account into every file, and can be r
   expect(run('not/an owner')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage') })
 })
 
-test('a release from an account that differs from the files fails and prints the command to run', () => {
+test('a release fails if the account differs from the account in the files, and prints the command to run', () => {
   const { check } = parse(text('.github/workflows/release.yml')).jobs
   const { run } = check.steps.find(({ name }: { name: string }) => name?.includes('account'))
   const tryAs = (GITHUB_REPOSITORY: string) =>

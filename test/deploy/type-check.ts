@@ -8,7 +8,7 @@ const OPTIONS: ts.CompilerOptions = {
   ...{ noEmit: true, strict: true, skipLibCheck: true, types: [] },
 }
 
-/** Returns the compiler's messages about a module, one line each. */
+/** Returns the compiler's messages about a module, each on one line. */
 export function typeCheck(source: string): string[] {
   const file = join(import.meta.dirname, 'checked.ts')
   const host = ts.createCompilerHost(OPTIONS)

@@ -23,7 +23,7 @@ describe.each(files)('%s', file => {
     expect((await parseWorkflow(file, text(file))).errors).toEqual([])
   })
 
-  test('pins each third-party action to a commit, with the version next to it', () => {
+  test('pins each third-party action to a commit, with the version in a comment', () => {
     const used = [...text(file).matchAll(/uses: (\S+)(.*)$/gm)].filter(
       ([, action]) => !action!.startsWith('./'),
     )
@@ -33,7 +33,7 @@ describe.each(files)('%s', file => {
     }
   })
 
-  test('uses one version per commit of an action', () => {
+  test('uses the same commit and version of an action in all workflows', () => {
     const all = files.map(text).join('\n')
     const pins = [...all.matchAll(/uses: ([\w-]+\/[\w-]+)\S*@(\S+) # (\S+)/g)]
     for (const [, action, commit, version] of pins) {
@@ -50,7 +50,7 @@ describe.each(files)('%s', file => {
     }
   })
 
-  test('puts no expression into a script', () => {
+  test('inserts no expression into a script', () => {
     for (const { run } of steps) expect(run ?? '').not.toContain('${{')
   })
 })
@@ -81,7 +81,7 @@ test('only jobs that publish, scan, or open an issue have write permissions, and
   ])
 })
 
-test('install scripts run only if package.json allows them, on every platform', () => {
+test('on every platform, install scripts run only if package.json allows them', () => {
   expect(text('.npmrc')).toMatch(/^strict-allow-scripts=true$/m)
   const { packages } = JSON.parse(text('package-lock.json'))
   const scripted = Object.keys(packages).filter(path => packages[path].hasInstallScript)
@@ -95,7 +95,7 @@ test('install scripts run only if package.json allows them, on every platform', 
   }
 })
 
-test('keeps dependencies of each kind up to date', () => {
+test('Dependabot updates every kind of dependency', () => {
   const { updates } = parse(text('.github/dependabot.yml'))
   const kinds = updates.map((each: Record<string, string>) => each['package-ecosystem'])
   expect(kinds).toEqual(['npm', 'github-actions', 'docker', 'docker-compose'])

@@ -61,7 +61,7 @@ describe('the README', () => {
   })
 })
 
-test('the short workflow without a secret has the same inputs as the full example', () => {
+test('the short workflow without a Port secret has the same inputs as the full example', () => {
   const short = parse(
     blocks('docs/action.md').find(({ content }) => content.startsWith('permissions:'))!.content,
   )

@@ -9,21 +9,21 @@ export const text = (file: string): string => readFileSync(join(root, file), 'ut
 /** Every page, as a path from the project's root. */
 export const pages: string[] = globSync(['*.md', '{docs,examples,bench}/**/*.md'], { cwd: root }).sort()
 
-/** A fenced block of a page. */
+/** A fenced code block on a page. */
 export interface Block {
   language: string
-  /** Without the indentation from a list. */
+  /** The content, without the indentation of a list item. */
   content: string
 }
 
-/** Returns a page's fenced blocks. */
+/** Returns a page's fenced code blocks. */
 export const blocks = (page: string): Block[] =>
   [...text(page).matchAll(/^( *)```(\w*)\n([\s\S]*?)^ *```$/gm)].map(([, indent, language, block]) => ({
     language: language!,
     content: block!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   }))
 
-/** Returns the first table below a heading: its rows without the header, each as its cells. */
+/** Returns the rows of the first table below a heading, without the header row. Each row is a list of cells. */
 export function rows(page: string, heading: string): string[][] {
   const section = text(page)
     .split(/^#{2,3} /m)
@@ -47,5 +47,5 @@ export function rows(page: string, heading: string): string[][] {
 /** Returns the text between backticks in a cell. */
 export const codes = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
 
-/** Returns the same text if the cell contains nothing else. */
+/** Returns the text between backticks if the cell contains nothing else. */
 export const code = (cell: string): string | undefined => /^`([^`]+)`$/.exec(cell)?.[1]

@@ -1,4 +1,4 @@
-/** The documentation lists exactly what users can set and call. */
+/** Tests that the documentation lists exactly the settings, routes, and commands that exist. */
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -18,7 +18,7 @@ describe("the action's inputs", () => {
     expect(documented.map(([name]) => code(name!))).toEqual(Object.keys(action.inputs))
   })
 
-  test.each(documented)('%s has the default of action.yml', (name, _meaning, cell) => {
+  test.each(documented)('%s has the default value from action.yml', (name, _meaning, cell) => {
     const { default: value } = action.inputs[code(name!)!]
     expect(code(cell!) ?? '').toBe(value)
   })
@@ -58,21 +58,21 @@ describe("the relay's variables", () => {
     expect(readConfig({ ...REQUIRED, [name!]: value })).toEqual(readConfig(REQUIRED))
   })
 
-  test('can come from a file if the page says so', () => {
+  test('can be read from a file if the page states so', () => {
     const sentence = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) can also come from a file/m.exec(
       text('docs/configuration.md'),
     )![1]!
     expect(sentence.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)
   })
 
-  test('in the example file are known, and are enough to start with the secrets', () => {
+  test('in the example file are valid and, with the secrets, sufficient to start the relay', () => {
     const lines = text('deploy/relay.env.example')
     const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
     expect(VARIABLES).toEqual(expect.arrayContaining(names))
     const filled = Object.fromEntries(
       [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || 'x']),
     )
-    // The secrets are files.
+    // The secrets are in files.
     const config = readConfig({ PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', ...filled })
     expect(config.targets.repository).toBe('acme/shop')
   })

@@ -13,5 +13,5 @@ const [line] = await once(server.stdout, 'data')
 const { url, clientId, clientSecret } = JSON.parse(line)
 const lines = `url=${url}\nclient-id=${clientId}\nclient-secret=${clientSecret}\nrun-id=${runId}\n`
 for (const file of [process.env.GITHUB_OUTPUT!, process.env.GITHUB_STATE!]) appendFileSync(file, lines)
-// It outlives this step.
+// The server keeps running after this step.
 process.exit()

@@ -25,7 +25,7 @@ const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') 
   github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, formContent({}))
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
 
-test('an App finds its installation once per repository, and requests one token for all repositories', async () => {
+test('an App looks up its installation once per repository, and requests one token for all repositories', async () => {
   const { api, app, github } = await open()
   for (const repository of ['acme/shop', 'acme/shop', 'acme/till'])
     expect(await dispatch(github, repository)).toMatchObject({ kind: 'accepted', run: null })
@@ -39,7 +39,7 @@ test('an App finds its installation once per repository, and requests one token 
   ])
 })
 
-test('a reinstalled App is found again, and the dispatch is sent once', async () => {
+test("a reinstalled App's installation is looked up again, and the dispatch is sent once", async () => {
   const { api, app, github } = await open()
   await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   api.clearRequests()
@@ -55,7 +55,7 @@ test('a reinstalled App is found again, and the dispatch is sent once', async ()
   const token = api.requests[0]!.headers.authorization
   revoked()
   app.installationId += 1
-  // auth-app retries for some seconds while its token is new, because not all GitHub servers may know it yet.
+  // auth-app retries for some seconds with a new token, because some GitHub servers may not know the token yet.
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
   expect(api.dispatches).toHaveLength(1)
   expect(asked(api)).toContain('GET /repos/acme/shop/installation')
@@ -79,7 +79,7 @@ test('reports the missing permission of an App without Contents: write', async (
   })
 })
 
-test('the key of another App defers the dispatch, for everything that uses this App', async () => {
+test('a key that belongs to another App defers the dispatch, for everything that uses this App', async () => {
   const { api, app } = await open()
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
@@ -93,7 +93,7 @@ test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
   ['its token', (path: string) => path.endsWith('/access_tokens')],
 ])(
-  'a 500, a cut connection, or a proxy page for the request for %s defers the dispatch because nothing was sent',
+  'the dispatch is deferred because nothing was sent if the request for %s gets a 500, a cut connection, or a proxy page',
   async (_, matches) => {
     const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
     for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {
@@ -106,7 +106,7 @@ test.each([
   },
 )
 
-test('a suspended installation defers the dispatch, for everything that uses it', async () => {
+test('a suspended installation defers the dispatch, for everything that uses the installation', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
@@ -121,7 +121,7 @@ test.each([
   ['https://api.github.com', 'https://github.com'],
   ['https://api.acme.ghe.com', 'https://acme.ghe.com'],
   ['https://git.acme.example/api/v3', 'https://git.acme.example'],
-])('the web address for %s is %s', (apiUrl, expected) => {
+])('the web address for the API %s is %s', (apiUrl, expected) => {
   const auth = { token: 't' }
   expect(createGitHub({ apiUrl, auth, webhookSecret: null, oidcIssuer: '' }).serverUrl).toBe(expected)
 })

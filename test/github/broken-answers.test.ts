@@ -25,7 +25,7 @@ const connect = (apiUrl: string, token: string) =>
   createGitHub({ apiUrl, auth: { token }, webhookSecret: null, oidcIssuer: '' })
 const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: null }
 
-test.each(BROKEN)('a response that is %s returns no run, list, or repository', async (_, failure) => {
+test.each(BROKEN)('no run, list, or repository is read from a response that is %s', async (_, failure) => {
   const { api, github, run } = await open()
   const reads = [
     () => github.run('acme/shop', run.id, null),
@@ -42,7 +42,7 @@ test.each(BROKEN)('a response that is %s returns no run, list, or repository', a
 })
 
 test.each(BROKEN)(
-  'nothing is sent without the default branch, for example if the response is %s',
+  'sends no dispatch if the default branch is unknown because the response is %s',
   async (_, failure) => {
     const { api, github } = await open()
     api.fail({ ...failure, match: ({ method }) => method === 'GET' })
@@ -52,7 +52,7 @@ test.each(BROKEN)(
   },
 )
 
-test('a refusal in problem+json comes from a gateway, so the dispatch waits', async () => {
+test('defers the dispatch after a refusal in problem+json, which comes from a gateway', async () => {
   const { api, github } = await open()
   api.fail({
     status: 404,

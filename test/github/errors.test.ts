@@ -18,13 +18,13 @@ const cut = Object.assign(new TypeError('fetch failed'), {
 })
 const says = (message: string) => ({ message })
 
-/** Summarizes what a dispatch does after an error, and when. */
+/** Summarizes how a dispatch handles an error, and how many seconds later the dispatch is retried. */
 function dispatched(error: unknown): string {
   const outcome = dispatchFailure(error, { repository, now: NOW, refusal: () => 'refusal' })
   if (outcome.kind !== 'deferred') return outcome.kind
   return `${outcome.cause}${outcome.until === null ? '' : ` ${(outcome.until - NOW) / 1000}`}`
 }
-/** Summarizes what a read does after three failures, and after how many seconds. */
+/** Summarizes how a read handles three failures, and how many seconds later the read is retried. */
 function read(error: unknown): string {
   const failure = readFailure(error, { repository, now: NOW, tries: 3 })
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
@@ -39,9 +39,9 @@ const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(NOW / 
 const wait = { 'retry-after': '30' }
 
 /**
- * Each error, and what follows from it: for a dispatch, if it was sent, if it wasn't sent, and if the App got no token;
- * for a read, with a token and if the App got none. Dispatches and reads differ on purpose: a dispatch isn't
- * idempotent, so after a 5xx it may have started a run, even if GitHub asks to wait.
+ * Rows: the error; its effect on a dispatch that was sent, on a dispatch that wasn't sent, and on a dispatch without an
+ * App token; then its effect on a read with a token and on a read without one. A dispatch isn't idempotent. After a
+ * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
  */
 const TABLE: [
   what: string,
@@ -73,7 +73,7 @@ const TABLE: [
     'later 60',
   ],
   [
-    '403 of a suspended account',
+    '403 for a suspended account',
     answered(403, says('Your account was suspended')),
     'credential',
     'credential',
@@ -82,7 +82,7 @@ const TABLE: [
     'later 60',
   ],
   [
-    '403 of the hourly limit',
+    '403 for the hourly rate limit',
     answered(403, says('No more'), reset),
     'rate_limit 90',
     'rate_limit 90',
@@ -91,7 +91,7 @@ const TABLE: [
     'later 90',
   ],
   [
-    '403 of a secondary limit',
+    '403 for a secondary rate limit',
     answered(403, says('You have exceeded a secondary rate limit')),
     'rate_limit 60',
     'rate_limit 60',

@@ -20,13 +20,13 @@ const open = () =>
 afterEach(() => nock.cleanAll())
 
 test.each([
-  ['colours and line breaks', '\u001b[31mred\u001b[0m\r\nr_1', 'red r_1'],
+  ['colors and line breaks', '\u001b[31mred\u001b[0m\r\nr_1', 'red r_1'],
   ['a terminal command', 'a\u001b]0;owned\u0007b\u009b2Jc', 'abc'],
   ['other control characters', 'a\u0000b\u0085c\u2028d', 'a b c d'],
-  ['characters that turn the text around', 'r_1\u202edeploy\u2066', 'r_1deploy'],
-  ['half a character', 'a\ud83db', 'ab'],
-  ['a length without end', 'x'.repeat(5_000), `${'x'.repeat(299)}…`],
-])('a run’s title with %s becomes one plain line', async (_, title, expected) => {
+  ['characters that reverse the text direction', 'r_1\u202edeploy\u2066', 'r_1deploy'],
+  ['half a surrogate pair', 'a\ud83db', 'ab'],
+  ['excessive length', 'x'.repeat(5_000), `${'x'.repeat(299)}…`],
+])('a run title with %s becomes one plain line', async (_, title, expected) => {
   nock(API)
     .get('/repos/acme/shop/actions/runs/7')
     .reply(200, { id: 7, display_title: title, status: 'queued', event: 'push' })
@@ -47,7 +47,7 @@ test('names of workflows, jobs, and steps become plain lines', async () => {
   expect(jobs).toMatchObject([{ name: 'Build it', steps: [{ name: 'Build it' }] }])
 })
 
-test.each([403, 422])('the message of a %i from GitHub becomes one line without secrets', async status => {
+test.each([403, 422])("GitHub's message with a %i becomes one line without secrets", async status => {
   const message = `\u001b[31mNo\n${TOKEN} hook-secret port-client-secret ${INSTALLATION} of yours`
   nock(API).post('/repos/acme/shop/dispatches').reply(status, { message })
   nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
@@ -61,7 +61,7 @@ test.each([403, 422])('the message of a %i from GitHub becomes one line without 
   expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
 })
 
-test('a message of GitHub is quoted in full, without the values that were sent, however it quotes them', async () => {
+test("quotes GitHub's message in full but without the input values, however GitHub quotes the values", async () => {
   const message = `No: "pass\\"word", 'an entire', "client_payload", pass"word`
   nock(API)
     .post('/repos/acme/shop/dispatches')

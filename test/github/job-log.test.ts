@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { cleanLog, readTail } from '../../relay/github/jobs.ts'
 
-test('a log is made readable', () => {
+test('removes control sequences and timestamps from a log', () => {
   const time = '2026-01-20T10:00:00.1234567Z'
   const raw = [
     `\uFEFF${time} ##[group]Run ./deploy.sh`,
@@ -25,20 +25,20 @@ test('a log is made readable', () => {
   ])
 })
 
-test('an endless escape sequence does not slow the log down, and an overwritten line shows its last text', () => {
+test('an endless escape sequence does not slow down parsing, and an overwritten line shows its last text', () => {
   const endless = '\x1b]8;;'.repeat(100_000)
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`
   expect(cleanLog(bar, null)).toEqual(['100 %'])
 })
 
-test('many such lines do not slow the log down, because only kept lines are parsed', () => {
+test('many such lines do not slow down parsing, because only kept lines are parsed', () => {
   const line = `2026-10-01T12:00:00.0Z ${'\x1b]'.repeat(8_000)}`
   const log = [...Array.from({ length: 2_000 }, () => line), ...Array.from({ length: 100 }, (_, i) => `${i}`)]
   expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))
 })
 
-test('the last part of a long stream is kept, from the start of a line', async () => {
+test('keeps the end of a long stream, from the start of a line', async () => {
   async function* stream() {
     for (let i = 0; i < 1_000; i++) yield Buffer.from(`line ${i} ${'ü'.repeat(20)}\n`)
   }

@@ -19,7 +19,7 @@ const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   ...more,
 })
 
-/** A cache over a list of runs in memory, which counts its requests. */
+/** A cache over an in-memory list of runs. Counts its requests. */
 function open(runs: WorkflowRun[], limit = 36) {
   let at = 1_000_000
   const asked: string[] = []
@@ -58,7 +58,7 @@ function open(runs: WorkflowRun[], limit = 36) {
   }
 }
 
-test('a clock that was a day ahead and is corrected neither blocks reading a list nor uses up the budget', async () => {
+test('correcting a clock that was a day ahead neither blocks list requests nor uses up the request budget', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()
@@ -72,7 +72,7 @@ test('a clock that was a day ahead and is corrected neither blocks reading a lis
   expect(asked).toHaveLength(12)
 })
 
-test('one request serves all simultaneous readers, and readers shortly afterwards', async () => {
+test('one request serves all simultaneous readers, and readers that follow shortly', async () => {
   const { asked, poll: look, pass } = open([made(1)])
   await Promise.all(Array.from({ length: 50 }, () => look()))
   pass(4_000)
@@ -83,7 +83,7 @@ test('one request serves all simultaneous readers, and readers shortly afterward
   expect(asked).toEqual(['page 1', 'page 1'])
 })
 
-test('pages are read back to the requested time, and no further', async () => {
+test('reads pages only back to the requested time', async () => {
   const runs = Array.from({ length: 350 }, (_, i) => made(i + 1))
   const { asked, poll: look } = open(runs)
   const found = await look({ since: 180_000 })
@@ -91,13 +91,13 @@ test('pages are read back to the requested time, and no further', async () => {
   expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
-test('a list that is too long to read completely reports how far back it goes', async () => {
+test('states how far back the result goes if a list is too long to read completely', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
 })
 
-test('no request exceeds the budget, and the poll result says when to poll again', async () => {
+test('no request exceeds the request budget, and the poll result states the next poll', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   for (let i = 0; i < 5; i++) {
     await look()
@@ -107,7 +107,7 @@ test('no request exceeds the budget, and the poll result says when to poll again
   expect((await look()).nextAt).toBeGreaterThan(1_030_000)
 })
 
-test('a budget allows its number of requests in any window, not only in windows aligned to the clock', () => {
+test('the request budget applies to any window, not only to windows aligned to the clock', () => {
   let at = 0
   const budget = createRequestBudget(3, 60_000, () => at)
   const take = (time: number) => {

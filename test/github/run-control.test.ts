@@ -42,11 +42,11 @@ test.each([-90_000, 0, 3_600_000])("detects that GitHub's clock is %i ms ahead",
   const { github, run } = await open({ clockSkewMs: skew })
   expect(github.clockOffset()).toBeNull()
   await github.run('acme/shop', run.id, null)
-  // The header has whole seconds.
+  // The Date header is in whole seconds.
   expect(Math.abs((github.clockOffset() as number) - skew)).toBeLessThanOrEqual(1_000)
 })
 
-test("a jump of the relay's own clock shows immediately", async () => {
+test("detects a jump of the relay's own clock immediately", async () => {
   let jump = 0
   const { github, run } = await open({}, () => Date.now() + jump)
   await github.run('acme/shop', run.id, null)

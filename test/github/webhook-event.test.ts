@@ -42,7 +42,7 @@ test.each(EXAMPLES)('parses $host, $name, example $i', ({ name, body }) => {
 describe('a deployment_review', () => {
   const base = { repository: { full_name: 'acme/shop' }, workflow_run: { id: 7 } }
 
-  test('lists the environments, the reviewer who decided, and the comment, on one line each', () => {
+  test('is read with the environments, the reviewer who decided, and the comment, each on one line', () => {
     const body = {
       ...base,
       action: 'approved',
@@ -67,7 +67,7 @@ describe('a deployment_review', () => {
     })
   })
 
-  test('is read even if only the run and the action are present', () => {
+  test('is read even if only the run and the "action" field are present', () => {
     expect(readWebhookEvent('deployment_review', { ...base, action: 'new' })).toMatchObject({
       action: 'new',
       environments: [],
@@ -85,6 +85,6 @@ test.each([
   ['workflow_run', { repository: { full_name: 'acme/shop' } }],
   ['workflow_job', { repository: { full_name: 'acme/shop' }, workflow_job: { run_id: 'x' } }],
   ['deployment_review', null],
-])('%s %j is ignored because the relay does not handle it', (name, body) => {
+])('ignores %s %j because the relay does not handle such webhooks', (name, body) => {
   expect(readWebhookEvent(name, body)).toBeNull()
 })

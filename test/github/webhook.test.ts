@@ -89,10 +89,10 @@ const event = (run: Record<string, unknown>, repository = 'acme/shop') => ({
 })
 
 describe('the signature', () => {
-  test('is refused if a bit of any byte of the body or the signature was flipped, and no delivery is woken', async () => {
+  test('is refused if any bit of the body or the signature was flipped, and no delivery is woken', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
-    // The body has all kinds of text, because invalid UTF-8 must not become the same text again.
+    // The body has all kinds of text, because invalid UTF-8 must not decode to the same text.
     const bytes = Buffer.from(JSON.stringify(event({ name: 'Zürich \uFFFD 🚀' })))
     const signature = Buffer.from(await signer.sign(bytes.toString()))
     const send = (body: Buffer, signed: Buffer) =>
@@ -124,10 +124,10 @@ describe('the signature', () => {
 
   test.each([
     ['is missing', '{"a":1}', {}],
-    ['is the old one alone', '{"a":1}', { 'x-hub-signature': 'sha1=00' }],
-    ['is of nothing', '', { 'x-hub-signature-256': 'sha256=00' }],
-    ['is of another secret', '{"a":1}', null],
-  ])('is refused with a message if it %s', async (_, body, headers) => {
+    ['is only the old SHA-1 signature', '{"a":1}', { 'x-hub-signature': 'sha1=00' }],
+    ['signs an empty body', '', { 'x-hub-signature-256': 'sha256=00' }],
+    ['was created with another secret', '{"a":1}', null],
+  ])('is refused with an actionable message if it %s', async (_, body, headers) => {
     const relay = await open()
     const other = { 'x-hub-signature-256': await new Webhooks({ secret: 'other' }).sign('{"a":1}') }
     const response = await relay.deliver(body, (headers ?? other) as Record<string, string>)
@@ -158,7 +158,7 @@ describe('handling a run', () => {
     },
   )
 
-  test('the run title must name the delivery, in its own repository, regardless of case', async () => {
+  test('wakes a delivery whose run ID the run title contains; the repository must match, regardless of case', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const woken = async (run: object, repository?: string) =>
@@ -170,7 +170,7 @@ describe('handling a run', () => {
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
-  test('a run whose title names no delivery makes every delivery without a run poll the list', async () => {
+  test('a run whose title identifies no delivery makes every delivery without a run poll the list', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
     expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })
@@ -178,7 +178,7 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('the title can be long, and name, actor, branch, and attempt can be null', async () => {
+  test('accepts a long title, and a null name, actor, branch, and attempt', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')

@@ -2,7 +2,7 @@ const WORKFLOW = 'Workflow deploy.yml in acme/shop'
 
 /**
  * GitHub's responses to a `workflow_dispatch` of deploy.yml on "main" of acme/shop with the input `service`. The value
- * of the input is `hunter2`. Lists the status, message or body, and the message for the user who started the action.
+ * of the input is `hunter2`. Rows: the status, GitHub's message or body, and the message for the user.
  */
 export const REFUSALS: [status: number, says: string | object, sentence: string][] = [
   [

@@ -41,7 +41,7 @@ async function open(
     },
     dispatch: (given: JsonObject = {}, target: Partial<typeof TARGET> | { ref: string } = {}) =>
       github.dispatch({ ...TARGET, ...target }, formContent(given)),
-    /** Dispatches a whole body. */
+    /** Dispatches a complete webhook body. */
     send: (body: JsonObject, relay?: string) => github.dispatch(TARGET, dispatchContent(body, relay)),
     /** Returns the bodies of the dispatches since the last call. */
     sent() {
@@ -53,7 +53,7 @@ async function open(
 }
 
 describe('a workflow_dispatch', () => {
-  test('goes to the workflow on the default branch, and the response identifies the run', async () => {
+  test('starts the workflow on the default branch, and the response identifies the run', async () => {
     const { api, dispatch, sent } = await open({ service: {}, ...OFFERED }, {}, { defaultBranch: 'trunk' })
     const outcome = await dispatch({ service: 'web' })
     const [run] = api.runs
@@ -69,7 +69,7 @@ describe('a workflow_dispatch', () => {
     expect(api.requests.map(({ method }) => method)).toEqual(['POST'])
   })
 
-  test('goes to a branch, a tag, or a workflow by its id', async () => {
+  test('can target a branch, a tag, or a workflow by its id', async () => {
     const { api, id, dispatch } = await open({}, {}, { refs: ['next', 'v1'] })
     for (const ref of ['next', 'v1']) expect(await dispatch({}, { ref })).toMatchObject({ kind: 'accepted' })
     expect(await dispatch({}, { workflow: String(id) })).toMatchObject({ kind: 'accepted' })
@@ -80,7 +80,7 @@ describe('a workflow_dispatch', () => {
     ])
   })
 
-  test('sends inputs as text: booleans, numbers, objects, and arrays as JSON, and omits null', async () => {
+  test('sends strings unchanged, other inputs as JSON text, and omits null', async () => {
     const names = ['text', 'flag', 'count', 'tags', 'config', 'size', ...Object.keys(OFFERED)]
     const declared = Object.fromEntries(names.map(name => [name, { default: 'preset' }]))
     const { api, dispatch } = await open(declared)
@@ -99,7 +99,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('omits optional inputs that the workflow does not declare, which adds one request, once a minute', async () => {
+  test('omits optional inputs that the workflow does not declare, with one more request, once a minute', async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
@@ -107,13 +107,13 @@ describe('a workflow_dispatch', () => {
     advance(59_000)
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
     expect(names()).toEqual([['port_context', 'service']])
-    // The file may have changed in the meantime.
+    // The workflow file may have changed in the meantime.
     advance(2_000)
     await dispatch({ service: 'web' })
     expect(names()).toHaveLength(2)
   })
 
-  test('is sent if the payload carries an undeclared input that a user entered', async () => {
+  test('is sent if the payload carries an undeclared input from the user', async () => {
     const { api, dispatch, sent } = await open({ service: {}, port: {} })
     expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })
     expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(['port', 'service'])
@@ -121,7 +121,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('is rejected if such an input would get lost, with the closest declared name and what to do', async () => {
+  test("is rejected if a user's input would be lost; the message suggests the closest declared name and a fix", async () => {
     const { api, workflow, dispatch, sent } = await open({ environment: {}, port: { type: 'number' } })
     const given = { enviroment: 'prod', note: 'x', port: 8080 }
     const rejected = {
@@ -131,7 +131,7 @@ describe('a workflow_dispatch', () => {
     }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
-    // Cached knowledge is not a reason to reject, because the workflow may have been corrected.
+    // Cached declarations are no reason to reject, because the workflow may have been corrected.
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent()).toHaveLength(1)
     expect(api.workflowDispatches).toEqual([])
@@ -140,7 +140,7 @@ describe('a workflow_dispatch', () => {
     expect(api.workflowDispatches[0]!.inputs).toEqual({ enviroment: 'prod', note: 'x', port: '8080' })
   })
 
-  test('sends port_context and port_payload as the body has them, as object or text, otherwise in the shape of the guides', async () => {
+  test('sends port_context and port_payload as the body contains them (object or text), or else in the shape of the guides', async () => {
     const declared = { version: { default: 'preset' }, ...OFFERED }
     const { api, send } = await open(declared)
     const user = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
@@ -172,7 +172,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('drops silently only what no user entered: keys next to the form, and the run id', async () => {
+  test('silently drops only values that no user entered: keys next to the form, and the run id', async () => {
     const { api, send } = await open({ service: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
     expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })
@@ -187,7 +187,7 @@ describe('a workflow_dispatch', () => {
     ])
   })
 
-  test('sends an input again once the workflow requires it', async () => {
+  test('resumes sending an input once the workflow requires it', async () => {
     const { workflow, dispatch, sent } = await open({})
     await dispatch()
     sent()
@@ -197,7 +197,7 @@ describe('a workflow_dispatch', () => {
   })
 
   test.each(['ignored', 'refused'] as const)(
-    'a server by which return_run_details is %s does not get the field again',
+    'stops sending return_run_details to a server by which the field is %s',
     async runDetails => {
       const { dispatch, sent } = await open(OFFERED, { runDetails })
       expect(await dispatch()).toMatchObject({ kind: 'accepted', run: null })
@@ -207,7 +207,7 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('the relay keeps requesting the run, whatever text of an input or a workflow GitHub quotes', async () => {
+  test('the relay keeps requesting the run, whatever input or workflow text GitHub quotes', async () => {
     const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
@@ -228,14 +228,14 @@ describe('a workflow_dispatch', () => {
   test.each([
     'Invalid request. "return_run_details" is not a permitted key.',
     'Unpermitted parameter: return_run_details',
-  ])('a server that responds with %j gets a request without the field', async message => {
+  ])('retries without the field if a server responds with %j', async message => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
-  test('a message about an input with the same name as the field is not about the field', async () => {
+  test("a message about an input that has the field's name is not mistaken for a message about the field", async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
@@ -244,7 +244,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('finds the default branch again after it was renamed', async () => {
+  test('requests the default branch again after a rename', async () => {
     const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
     api.addRepository('acme/shop', {
@@ -263,7 +263,7 @@ describe('a workflow_dispatch', () => {
     expect(sent().map(({ ref }) => ref)).toEqual(['main', 'trunk'])
   })
 
-  test('accepts exactly 25 inputs, and then has no space for the payload', async () => {
+  test('can have exactly 25 inputs, but then has no space for the payload', async () => {
     const inputs = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`i${i}`, 'x']))
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
@@ -286,7 +286,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test('omits from the payload what does not fit next to the inputs, and lists it there', async () => {
+  test('omits values that do not fit next to the inputs from the payload, and lists them in the payload', async () => {
     const { api, dispatch } = await open({ big: {}, ...OFFERED })
     const big = '"'.repeat(25_000)
     expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
@@ -333,7 +333,7 @@ describe('a dispatch that is too large as a whole', () => {
     expect(api.workflowDispatches[0]!.inputs).toEqual({ port_payload: JSON.stringify(port_payload) })
   })
 
-  test('with an input that fits only the payload lets the action fetch it from the relay, otherwise nothing starts', async () => {
+  test('is rejected unless the action can fetch the oversized input from the relay', async () => {
     const { api, send } = await open({ port: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: long('note', 70_000) }
     expect(await send(body)).toEqual({
@@ -356,11 +356,11 @@ test('accepts a response that has the run id but no URL of the run', async () =>
 describe('a workflow_dispatch without a response from GitHub', () => {
   const isDispatch = ({ method }: { method: string }) => method === 'POST'
   test.each<[string, Fault]>([
-    ['responds with a 502 after it took effect', { status: 502, takesEffect: true }],
-    ['responds with a 500', { status: 500 }],
-    ['is cut after it took effect', { cut: 'after' }],
-    ['is cut before', { cut: 'before' }],
-    ["responds with a proxy's page", { status: 200, body: '<html>' }],
+    ['a 502 after the dispatch took effect', { status: 502, takesEffect: true }],
+    ['a 500', { status: 500 }],
+    ['a connection cut after the dispatch took effect', { cut: 'after' }],
+    ['a connection cut before the dispatch took effect', { cut: 'before' }],
+    ["a proxy's page", { status: 200, body: '<html>' }],
   ])('%s: the dispatch is not sent again because it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })
@@ -381,10 +381,10 @@ describe('a workflow_dispatch without a response from GitHub', () => {
 
   test.each<[string, Fault]>([
     ['a 500', { status: 500 }],
-    ['a cut', { cut: 'after' }],
-    ['a limit', { status: 429 }],
+    ['a cut connection', { cut: 'after' }],
+    ['a rate limit', { status: 429 }],
     ['a 401', { status: 401 }],
-  ])('%s of the request for the default branch defers the dispatch', async (_, failure) => {
+  ])('%s in response to the request for the default branch defers the dispatch', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail(failure)
     expect(await dispatch()).toMatchObject({ kind: 'deferred' })
@@ -418,7 +418,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
       ['POST', 'GET'],
     ],
   ])(
-    'goes to %s, the current name of the repository, only if that repository is allowed',
+    "is sent to %s, the repository's current name, only if that name is allowed",
     async (name, outcome, methods) => {
       const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)
@@ -429,7 +429,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
   )
 })
 
-describe('a refusal by GitHub is reported as a message that says what to change:', () => {
+describe('a refusal by GitHub is reported as a message that states what to change:', () => {
   afterEach(() => nock.cleanAll())
 
   test.each(REFUSALS)('%i %j', async (status, says, sentence) => {

@@ -5,16 +5,16 @@ import type { APIGatewayProxyResult } from 'hono/aws-lambda'
 import { onTestFinished } from 'vitest'
 import type { Context, Event } from '../../relay/lambda-handler.ts'
 
-/** The shape in which AWS passes a request to the function. */
+/** The type of event in which AWS passes a request to the function. */
 export type Shape = 'function URL' | 'HTTP API' | 'HTTP API with a stage' | 'REST API'
 
 /** Invokes the function as AWS does. */
 export type Invoke = (event: Event) => Promise<APIGatewayProxyResult | undefined>
 
-/** Creates events of one shape, as AWS documents them. */
+/** Creates events of one type, as AWS documents them. */
 export interface GatewayOptions {
   shape: Shape
-  /** Sends bodies as Base64, as AWS does for content that it considers binary. */
+  /** Encodes bodies as Base64, as AWS does for binary content. */
   base64?: boolean
 }
 
@@ -112,7 +112,7 @@ export function toEvent(
   } as unknown as Event
 }
 
-/** The event of an EventBridge rule that fires every minute. */
+/** The event from an EventBridge rule that fires every minute. */
 export const scheduled = {
   version: '0',
   id: '53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa',

@@ -18,7 +18,7 @@ const SHAPES: Shape[] = ['function URL', 'HTTP API', 'HTTP API with a stage', 'R
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const TIMEOUT_MS = 30_000
 
-/** The function with a fake Port and a fake GitHub, and its own database. */
+/** The function with its own database, a fake Port, and a fake GitHub. */
 async function openFunction() {
   const [port, github, database] = await Promise.all([startPortApi(), startGitHubApi(), newDatabase()])
   github.addRepository('acme/shop')
@@ -45,7 +45,7 @@ async function openFunction() {
     ...{ port, github, env, invoke },
     runId: () => port.createRun().id,
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
-    /** Makes everything due that waits for a time or for a killed invocation's lease. */
+    /** Makes all work due that waits for a time or for a killed invocation's lease to expire. */
     async passTime() {
       await client.query(
         `UPDATE deliveries SET lease_until = 0, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE 0 END`,
@@ -58,7 +58,7 @@ async function openFunction() {
   }
 }
 
-test.each(SHAPES)('verifies, persists, and dispatches an event of a %s in one invocation', async shape => {
+test.each(SHAPES)('verifies, persists, and dispatches a %s event in one invocation', async shape => {
   const { port, github, invoke, body, runId } = await openFunction()
   for (const [n, base64] of [false, true].entries()) {
     const url = await startGateway(invoke, { shape, base64 })
@@ -78,7 +78,7 @@ test.each(SHAPES)('verifies, persists, and dispatches an event of a %s in one in
   }
 })
 
-test('GitHub webhooks advance a delivery to its end over several invocations', async () => {
+test('GitHub webhooks advance a delivery until it finishes, over several invocations', async () => {
   const { port, github, invoke, body, runId } = await openFunction()
   const url = await startGateway(invoke, { shape: 'REST API' })
   const id = runId()
@@ -95,7 +95,7 @@ test('GitHub webhooks advance a delivery to its end over several invocations', a
   expect(port.run(id)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test('the schedule processes work that becomes due later: retries, polling, messages to Port', async () => {
+test('the schedule processes work that becomes due later: retries, polls, and messages to Port', async () => {
   const { port, github, invoke, body, runId, passTime, states } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   const id = runId()
@@ -149,7 +149,7 @@ test('requests that change nothing start no work, and health checks get a respon
   expect(github.requests).toHaveLength(asked)
 })
 
-test('a refused request keeps no invocation running, whatever its path', async () => {
+test('an invocation ends right after it refuses a request, whatever the path', async () => {
   const { invoke } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   for (const [path, status] of Object.entries({
@@ -157,7 +157,7 @@ test('a refused request keeps no invocation running, whatever its path', async (
     '/webhook/acme/github': 415,
     '/github/github': 404,
   })) {
-    // Uses the fastest of several: an invocation that accepts a GitHub webhook never takes less than 1.5 s.
+    // Measures the fastest of several. Accepting a GitHub webhook always takes at least 1.5 s.
     let quickest = Number.POSITIVE_INFINITY
     for (let n = 0; n < 8 && quickest >= 1_500; n++) {
       const began = performance.now()
@@ -179,16 +179,16 @@ test('refuses a webhook with 503 and fails the schedule while the database is un
   await expect(invoke(scheduled)).rejects.toThrow(/^The PostgreSQL database none on 127\.0\.0\.1:9/)
 })
 
-test('refuses a database in a file', () => {
+test('refuses to use a SQLite file as the database', () => {
   const config = readConfig({ PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't', RELAY_REPOSITORY: 'acme/shop' })
   expect(() => createHandler(config, pino({ level: 'silent' }))).toThrow(/must be postgres/)
 })
 
 describe("an invocation of the bundle, when GitHub doesn't respond in time,", () => {
-  // A build takes longer than the tested work.
+  // The build takes longer than the tested work.
   beforeAll(builtRelay, 600_000)
 
-  /** Runs in a separate process that is killed at a time limit. */
+  /** Runs an invocation in a separate process that is killed at a time limit. */
   async function invokeBundle(limits: { TIMEOUT_MS: string; KILLED_MS?: string }) {
     const { port, github, env, body, runId, ...opened } = await openFunction()
     const id = runId()
@@ -211,7 +211,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     return { port, github, id, ended, ...opened }
   }
 
-  /** The schedule alone finishes every accepted delivery, and dispatches it once. */
+  /** Expects that the schedule alone finishes every accepted delivery and dispatches it once. */
   async function followed({ port, github, id, passTime, invoke }: Awaited<ReturnType<typeof invokeBundle>>) {
     expect(github.dispatches).toHaveLength(1)
     github.setRun(github.runs[0]!.id, { status: 'completed', conclusion: 'success' })
@@ -229,7 +229,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     await followed(invoked)
   })
 
-  test('loses nothing if it is killed', async () => {
+  test('loses no delivery if it is killed', async () => {
     const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '4000' })
     expect(invoked.ended).toBe('SIGKILL')
     expect(await invoked.states()).toEqual(['queued'])

@@ -1,4 +1,4 @@
-/** Runs one invocation of the bundle in a separate process: the event is its argument, the response is printed. */
+/** Runs one invocation of the bundle with the event in the argument, and prints the response. */
 const { BUNDLE = '', TIMEOUT_MS = '', KILLED_MS = TIMEOUT_MS } = process.env
 const endsAt = performance.now() + Number(TIMEOUT_MS)
 const { handler } = await import(BUNDLE)

@@ -10,7 +10,7 @@ import { run } from '../support/run-command.ts'
 
 const root = join(import.meta.dirname, '../..')
 const text = (name: string) => readFileSync(join(root, 'test/fixtures/migrate/workflows', name), 'utf8')
-/** Golden files end with their remarks. */
+/** Each golden file ends with its remarks. */
 const golden = (name: string) => text(name).replace(/(^# .*\n)+$/m, '')
 
 function folderWith(files: Record<string, string>): string {
@@ -92,7 +92,7 @@ test.each<[string, JsonObject, JsonObject]>([
   }
 })
 
-test("adds a remark on what to complete if the relay's address or the repository is missing", async () => {
+test("adds a remark that states what to complete if the relay's address or the repository is missing", async () => {
   const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']

@@ -54,12 +54,12 @@ const BASE = { env: { BASE: 'https://x' } }
 test.each<[string, string, object[], Given?]>([
   ['another run', UNKNOWN, [patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' })]],
   ['no run', UNKNOWN, [patch({ runId: '', statusLabel: 'x' })]],
-  ['its own run', UNKNOWN, [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', summary: 'x' })]],
-  ['a run from elsewhere', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
-  ['an entity that a step reads', 'A later step reads entities', [entity(), SEARCH]],
-  ['with an id', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
-  ['an entity without identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
-  ['no JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
+  ['a created run', UNKNOWN, [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', summary: 'x' })]],
+  ['a run id from a script', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
+  ['an entity that is read later', 'A later step reads entities', [entity(), SEARCH]],
+  ['an id used later', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
+  ['no identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
+  ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'Only the run knows', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
   ['a team that may be a list', '"team" may be', [entity({ team: '${{ inputs.name }}' })]],
@@ -67,11 +67,11 @@ test.each<[string, string, object[], Given?]>([
   ['computed variables', 'computes with env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'not only Port starts', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
   [
-    ...(['a failed run', 'It may fail the Port run of a green job'] as const),
+    ...(['a failure status', 'It may fail the Port run of a green job'] as const),
     [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
     { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
   ],
-])('%s: keeps the step, with a remark at its line', async (_, message, steps, given) => {
+])("keeps a step that uses %s, and adds a remark on the step's line", async (_, message, steps, given) => {
   const text = workflow([WORK, ...steps, patch({ logMessage: '${{ inputs.name }}' }, { name: 'Log' })], given)
   const result = await migrateOne(text)
   expect(reporting(result.text)).toEqual(reporting(text))
@@ -89,7 +89,7 @@ test.each<[string, object, string]>([
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
   ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'job'],
   ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
-])('%s can finish the Port run: the action reports %s', async (_, step, report) => {
+])('%s can finish the Port run, so the action reports "%s"', async (_, step, report) => {
   const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
@@ -101,18 +101,18 @@ const LINK = `{ printf 'link=%s' "$LINK" | tr -d '\\r\\n'; echo; } >> "\${PORT_R
 const OWN_URL = '["${{ github.server_url }}/${{ github.repository }}/actions/runs/${{ github.run_id }}"]'
 const STATUS = "${{ job.status == 'success' && 'SUCCESS' || 'FAILURE' }}"
 test.each<[string, object, string[]]>([
-  ['success', patch({ status: 'SUCCESS' }), []],
-  ['failure', patch({ status: 'FAILURE' }, { if: 'failure()' }), []],
+  ['a success status', patch({ status: 'SUCCESS' }), []],
+  ['a failure status', patch({ status: 'FAILURE' }, { if: 'failure()' }), []],
   ['the status of the job', patch({ status: STATUS }, { if: 'always()' }), []],
-  ['failure of a green job', patch({ status: 'FAILURE' }, { if: "inputs.name == ''" }), [CONCLUDE]],
+  ['failure in a green job', patch({ status: 'FAILURE' }, { if: "inputs.name == ''" }), [CONCLUDE]],
   ['failure in any case', patch({ status: 'FAILURE' }, { if: 'failure() || inputs.name' }), [CONCLUDE]],
-  ['failure of no failed job', patch({ status: 'FAILURE' }, { if: 'failure() == false' }), [CONCLUDE]],
-  ['failure of a job that failed', patch({ status: 'FAILURE' }, { if: 'inputs.name && failure()' }), []],
+  ['failure unless a job failed', patch({ status: 'FAILURE' }, { if: 'failure() == false' }), [CONCLUDE]],
+  ['failure in a failed job', patch({ status: 'FAILURE' }, { if: 'inputs.name && failure()' }), []],
   ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
   ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
-  ['the link of the workflow run', patch({ link: OWN_URL }), []],
-  ['text of a condition', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
-  ['a step that others ask for', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
+  ['a link to the workflow run', patch({ link: OWN_URL }), []],
+  ['conditional text', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
+  ['a step whose outcome other steps use', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
 ])('replaces %s', async (_, step, lines) => {
   const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
   expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
@@ -133,7 +133,7 @@ const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTP
 const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
 test.each<[string, string, Given, object[]?]>([
   ['an input', '${{ inputs.port_run_id }}', {}],
-  ['brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
+  ['an expression with brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
   ['a variable of the job', '${{ env.RUN }}', { job: { env: { RUN } } }],
   ['an output of a script', '${{ steps.c.outputs.runId }}', {}, [{ id: 'c', run: OUTPUT }]],
   ['a variable of a script', '${{ env.RUN_ID }}', {}, [{ run: VARIABLE }]],
@@ -141,7 +141,7 @@ test.each<[string, string, Given, object[]?]>([
     ...(['an output of another job', '${{ needs.first.outputs.run_id }}'] as const),
     { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
   ],
-])('recognizes the run by %s', async (_, runId, given, before = []) => {
+])('recognizes the run id from %s', async (_, runId, given, before = []) => {
   const { text } = await migrateOne(
     workflow([...before, patch({ runId, logMessage: '${{ inputs.name }}' })], given),
   )
@@ -212,14 +212,14 @@ test.each([
   ['${{ matrix.os }}', {}, 'bash'],
   ['self-hosted', { container: 'alpine' }, undefined],
   ['ubuntu-latest', { defaults: { run: { shell: 'pwsh', 'working-directory': 'x' } } }, 'bash'],
-])('on %s with %j, the shell is %s', async (runsOn, job, shell) => {
+])('on %s with %j, sets the shell to %s', async (runsOn, job, shell) => {
   const text = workflow([LOGGED], { job: { ...job, 'runs-on': parse(runsOn) } })
   const [step] = reporting((await migrateOne(text)).text)
   expect(step!.shell).toBe(shell)
   expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
 })
 
-test('adds a remark for an entity with a forbidden blueprint, an unknown input, and no run', async () => {
+test('adds remarks for a forbidden blueprint, an unknown input, and a missing run', async () => {
   const steps = [
     port({ operation: 'DELETE', identifier: 'x', blueprint: 'service', runId: RUN }),
     entity({ blueprint: '_user', identifier: '${{ inputs.nobody }}' }),
@@ -240,15 +240,15 @@ const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')
 test.each([
-  ['no YAML', 'on: [', "It isn't YAML"],
-  ['no workflow', 'a: b', "It isn't a workflow"],
+  ['a file that is not YAML', 'on: [', "It isn't YAML"],
+  ['a file that is not a workflow', 'a: b', "It isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   [
     'a job in brackets',
     `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`,
     'in brackets',
   ],
-  ['what GitHub rejects', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
+  ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {
   const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
   expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
@@ -257,7 +257,7 @@ test.each([
   ])
 })
 
-test('keeps the callers of a workflow that cannot be migrated unchanged, too', async () => {
+test('also keeps the callers of a workflow that cannot be migrated unchanged', async () => {
   const call = workflow([LOGGED], { jobs: { call: { uses: './.github/workflows/b.yml' } } })
   const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
     on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
@@ -276,7 +276,7 @@ test('keeps Windows line breaks and a missing line break at the end of the file'
   expect(windows).toBe(plain.replaceAll('\n', '\r\n'))
 })
 
-/** Text that would become several values if it were inserted unescaped into JSON, an entry, or a script. */
+/** Text that would become several values if inserted unescaped into JSON, a $PORT_RUN entry, or a script. */
 const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token }}\nconclusion=failure\nEOF'
 
 test("a user's input remains a single value", async () => {
@@ -300,7 +300,7 @@ test("a user's input remains a single value", async () => {
   })
 })
 
-test('a skipped step stays skipped, whatever its values are', async () => {
+test('a skipped step remains skipped, whatever its values', async () => {
   const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
   const text = workflow([
     { ...WORK, run: 'true' },

@@ -43,7 +43,7 @@ test.each<[string, string, Omit<Scene, 'files'>, string, string[]?]>([
   ['a job that fails between them', 'remove', remove('1'), 'FAILURE', ['since work was failure']],
   ['a called workflow with a matrix', 'caller called', call('0'), 'SUCCESS', ['2 is in eu', '2 is in us']],
   ['a called workflow that is skipped', 'caller called', call('1'), 'FAILURE'],
-])('%s: the outcome is the same before and after', async (_, names, scene, status, log = []) => {
+])('%s: the outcome is the same before and after migration', async (_, names, scene, status, log = []) => {
   const files = names.split(' ').map(name => `${name}.yml`)
   const before = Object.fromEntries(files.map(name => [name, guide(name)]))
   const after = Object.fromEntries([...(await migrateAll(before))].map(([name, { text }]) => [name, text]))

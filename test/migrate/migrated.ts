@@ -4,7 +4,7 @@ import type { Migrated, MigrateOptions } from '../../tools/migrate/read-workflow
 
 export const OPTIONS: MigrateOptions = { action: 'org/port-webhook-action@v1', keepLogs: false }
 
-/** Migrates texts by file name. GitHub's parser accepts them before and after, and a second run changes nothing. */
+/** Migrates texts by file name. Checks that GitHub's parser accepts them, and that a second run changes nothing. */
 export async function migrateAll(
   texts: Record<string, string>,
   options: Partial<MigrateOptions> = {},

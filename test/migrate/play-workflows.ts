@@ -33,11 +33,11 @@ const CONTEXT = {
 }
 
 export interface Scene {
-  /** The workflows by file name; the first one is started. */
+  /** The workflows by file name. The first workflow is started. */
   files: Record<string, string>
   inputs?: Record<string, string>
   context?: JsonObject
-  /** Values of `${{ vars.NAME }}`; a step fails by `exit ${{ vars.NAME }}`. */
+  /** Values of `${{ vars.NAME }}`. `exit ${{ vars.NAME }}` makes a step fail. */
   vars?: Record<string, string>
   /** More actions, `uses:` → folder. */
   actions?: Record<string, string>
@@ -57,7 +57,7 @@ export interface Outcome {
   summary: string
 }
 
-/** Runs workflows unchanged, or after `migrate`: started by the relay, with the action reporting to a fake Port. */
+/** Runs workflows unchanged or after `migrate`. The relay starts them, and the action reports to a fake Port. */
 export async function playWorkflows(scene: Scene): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
@@ -159,7 +159,7 @@ function outcomeOf(
     ),
     conclusion: simulated.conclusion,
     entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))),
-    // Port's own backend or the relay finishes what the workflow doesn't, with the workflow's conclusion.
+    // If the workflow doesn't finish the run, Port's own backend or the relay does, with the workflow's conclusion.
     status:
       run.status === 'IN_PROGRESS'
         ? simulated.conclusion === 'success'
@@ -172,7 +172,7 @@ function outcomeOf(
   }
 }
 
-/** On a busy machine, an upsert with a late response is sent again. The repetition changes nothing. */
+/** Ignores repeated upserts. On a busy machine, an upsert is sent again if its response is late. */
 function entitiesOf(port: PortApi): JsonObject[] {
   const sent = port.requests.flatMap(({ method, path, body }): JsonObject[] => {
     const [, blueprint, identifier] = /^\/v1\/blueprints\/([^/?]+)\/entities(?:\/([^/?]+))?/.exec(path) ?? []

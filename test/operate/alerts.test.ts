@@ -45,7 +45,7 @@ async function open() {
         access.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
     })
   const relays = [relay()]
-  /** Advances time in steps of ten seconds. Returns the messages sent meanwhile, by elapsed seconds. */
+  /** Advances time in ten-second steps. Returns the messages sent meanwhile, with the seconds elapsed. */
   const pass = async (ms: number) => {
     const sent: [seconds: number, started: string[], resolved: string[]][] = []
     const types = (problems: AlertBody['started']) => problems.map(({ type }) => type)
@@ -75,7 +75,7 @@ const rejected: SideProblem = {
   text: ['Port rejects <it> (401).'],
 }
 
-test('sends a signed message once when a problem starts and once when it is resolved, at most one a minute', async () => {
+test('sends a signed message when problems start and when problems are resolved, at most one message a minute', async () => {
   const { received, relays, relay, set, pass } = await open()
   expect(await pass(MINUTE)).toEqual([])
   set(down)
@@ -95,7 +95,7 @@ test('sends a signed message once when a problem starts and once when it is reso
     ],
     resolved: [],
   })
-  // A restart repeats nothing, and reports what was resolved in the meantime.
+  // After a restart, no message is repeated, and problems that were resolved in the meantime are reported.
   relays[0] = relay()
   set(rejected)
   expect(await pass(MINUTE)).toEqual([[40, [], ['unreachable']]])
@@ -131,7 +131,7 @@ test('only one of two relays on one database sends alerts; the other takes over 
   expect([resolved?.slice(1), others]).toEqual([[[], ['credential_rejected']], []])
 })
 
-test('each relay reports its own access to the database, whichever relay sends the other alerts', async () => {
+test('each relay sends alerts about its own database access, whichever relay sends the other alerts', async () => {
   const { relays, relay, database, pass } = await open()
   const other = { isUp: true }
   relays.push(relay(other))
@@ -146,7 +146,7 @@ test('each relay reports its own access to the database, whichever relay sends t
   expect(await pass(MINUTE)).toEqual([[20, [], ['database_unavailable']]])
 })
 
-test('logs a failing endpoint without its URL, and retries the same message a minute later', async () => {
+test('logs an endpoint failure without the URL, and retries the same message a minute later', async () => {
   const { received, state, stop, logged, set, pass } = await open()
   state.status = 500
   set(rejected)
@@ -199,7 +199,7 @@ test("reports a database that accepts no writes, an old queue, and workflows tha
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 
-test("doctor --alert sends a test alert, and says what to set if the endpoint doesn't accept it", async () => {
+test("doctor --alert sends a test alert, and states what to set if the endpoint doesn't accept the alert", async () => {
   const { url, received, stop } = await openAlertEndpoint()
   const alertLine = async (more: Record<string, string>) =>
     (await run(doctor, ['--alert'], relayEnv(more))).stdout.split('\n').find(line => line.includes(' alert '))

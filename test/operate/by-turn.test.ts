@@ -7,7 +7,7 @@ import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { batchedByTurn, createLog } from '../../relay/log.ts'
 
-test('writes the lines of one event loop turn together, without losing any', async () => {
+test('writes the lines of one event loop turn together, without losing a line', async () => {
   const file = aFile()
   const destination = pino.destination({ dest: file, sync: true })
   const write = vi.spyOn(destination, 'write')
@@ -25,7 +25,7 @@ test('writes the lines of one event loop turn together, without losing any', asy
 test.each([
   ['exits', 'process.exit(3)', 3],
   ['fails', 'throw new Error("broken")', 1],
-])('a process that %s writes the lines of its last turn', (_, end, code) => {
+])('a process that %s still writes the lines of its last turn', (_, end, code) => {
   const file = aFile()
   const script = `
     import pino from 'pino'

@@ -105,7 +105,7 @@ test('logs one line for each event of a delivery, with the known fields', async 
   })
 })
 
-test('logs one line for a refused webhook, failed attempt, redelivery, cancellation, and refused call', async () => {
+test('logs one line each for a refused webhook, failed attempt, redelivery, cancellation, and refused API call', async () => {
   const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
   const messages = (from: number) =>
     relay
@@ -155,7 +155,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
 }, async () => {
   const { port, github, relay, deliver, call, runOf, end } = await open({ LOG_LEVEL: 'debug' })
   const person = { email: 'ada.lovelace@people.example', name: 'Ada Lovelace' }
-  // Port rejects its messages and quotes them.
+  // Port rejects messages and quotes them in the error.
   port.fail({
     ...{ match: ({ path }) => /\/r_\d*9\//.test(path), status: 422, times: AMOUNT },
     body: { ok: false, error: 'invalid_request', message: 'hunter2 of Ada Lovelace is no message' },
@@ -219,7 +219,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }
-  // The texts reached GitHub, and the search finds text that the log does contain.
+  // To prove the search: the texts did reach GitHub, and the search finds text that is in the log.
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)

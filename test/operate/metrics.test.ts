@@ -36,7 +36,7 @@ const NAMED = {
   reports_total: 'result',
   build_info: 'version',
 }
-/** Further series. */
+/** Additional series. */
 const MORE = { github_token_expiry_timestamp_seconds: '', github_clock_offset_seconds: '' }
 
 async function open(env: Env = {}) {
@@ -78,21 +78,21 @@ async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
 }
 
 describe('GET /metrics', () => {
-  test('has every series from the first scrape, with only its own label', async () => {
+  test('has every series from the first scrape, each with only its own label', async () => {
     const { relay } = await open()
     const text = await scrape(relay.url, RELAY_ADMIN_TOKEN)
     expect([...declaredIn(text).keys()].sort()).toEqual(Object.keys({ ...NAMED, ...MORE }).sort())
     for (const [name, label] of Object.entries({ ...NAMED, ...MORE })) {
       const labels = samplesOf(text, name).flatMap(each => Object.keys(each.labels))
       expect([...new Set(labels)].filter(each => each !== 'le').join(), name).toBe(
-        // No response yet.
+        // GitHub and Port haven't responded yet.
         name === 'credential_ok' ? '' : label,
       )
     }
     expect(readSeries(text).build_info).toEqual({ [packageJson.version]: 1 })
   })
 
-  test('requires either token and GET; responds with 404 if no token is configured', async () => {
+  test('requires GET with either token; responds with 404 if no token is configured', async () => {
     const { relay } = await open()
     const ask = async (token?: string, method = 'GET') => {
       const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
@@ -199,7 +199,7 @@ describe('GET /metrics', () => {
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
-  test("has this relay's own series while the database is unavailable", async () => {
+  test("still has this relay's own series while the database is unavailable", async () => {
     const { relay, read, database } = await open()
     await send(relay.url, { body: { run: { id: 'r_1' } } })
     rmSync(database)

@@ -32,7 +32,7 @@ describe('a repeated error', () => {
     ])
   })
 
-  test('is logged immediately again after it stopped; each message has its own lines', () => {
+  test('is logged immediately if it recurs after a pause; each message has its own lines', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     throttled.warn({}, 'Port is down')
@@ -47,7 +47,7 @@ describe('a repeated error', () => {
     expect(vi.getTimerCount()).toBe(1)
   })
 
-  test('is counted until the relay stops', () => {
+  test('is logged with the remaining count when the relay stops', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     for (let i = 0; i < 5; i++) throttled.error({ i }, 'the database is down')
@@ -82,7 +82,7 @@ test('warns once a day about a token that expires soon and about clock skew', ()
   ])
 })
 
-test("logs an error with its causes, but without its client's request and response", () => {
+test("logs an error with its causes, but without the HTTP client's request and response", () => {
   let printed = ''
   const log = createLog('info', {
     write(line) {

@@ -41,7 +41,7 @@ function readQuery(expr: string): { series: string[]; labels: string[] } {
   return { series: series!, labels: labels! }
 }
 
-/** Returns every series by its query names, with its labels. */
+/** Returns the labels of every series, by the names that queries use. */
 async function known(): Promise<Map<string, string[]>> {
   const text = await createMetrics().render({
     stored: {

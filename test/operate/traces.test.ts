@@ -78,7 +78,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('a delivery that moves from a killed relay to another is one tree, sent through the proxy and without inputs', async () => {
+test('a delivery that moves from a killed relay to another has one trace tree, sent through the proxy and without inputs', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collector = await startCollector()
   const traced = {
@@ -129,7 +129,7 @@ test('a delivery that moves from a killed relay to another is one tree, sent thr
   expect(request?.text).not.toMatch(/an-input-value|ada@example/)
 })
 
-test('an unreachable collector adds one log line a minute; its traces follow later, each redelivery in its own trace', async () => {
+test('an unreachable collector causes one log line a minute; its traces are sent later, each redelivery as its own trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collectorPort = await freePort()
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}` }

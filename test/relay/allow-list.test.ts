@@ -5,7 +5,7 @@ import { openReceiving } from '../support/receiving.ts'
 test.each<[list: string, allowed: string[], refused: string[]]>([
   ['acme/[!s]*', ['acme/web'], ['acme/secret']],
   ['acme/[^s]*', ['acme/web'], ['acme/secret']],
-  // GitHub compares names without regard to case.
+  // GitHub compares names case-insensitively.
   [
     'Acme/*, *-corp/Infra, !acme/x, acme/.github',
     ['acme/Shop', 'ACME/.github', 'big-CORP/infra'],
@@ -64,7 +64,7 @@ test.each(rows)('the relay refuses to start with RELAY_ALLOWED_REPOSITORIES=%s',
 })
 
 test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
-  'refuses to start with RELAY_ALLOWED_REPOSITORIES=%s, which only excludes repositories',
+  'refuses to start if RELAY_ALLOWED_REPOSITORIES=%s only excludes repositories',
   list => {
     const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
     expect(problemsOf(env)).toEqual([

@@ -45,7 +45,7 @@ test('refuses malformed HTTP with problem details, too', async () => {
   expect((await send(relay.url)).status).toBe(202)
 })
 
-test('refuses a body of one-byte chunks early because each chunk counts as a thousand bytes', async () => {
+test('refuses a body in one-byte chunks early, because each chunk counts as a thousand bytes', async () => {
   const relay = await openRelayHere(relayEnv())
   const post = (chunk: string, count: number) =>
     raw(
@@ -55,7 +55,7 @@ test('refuses a body of one-byte chunks early because each chunk counts as a tho
         `${`${chunk.length.toString(16)}\r\n${chunk}\r\n`.repeat(count)}0\r\n\r\n`,
     )
   expect(await post(' ', 5_000)).toMatch(/^HTTP\/1\.1 400 [\s\S]*pieces of less than 16 bytes/)
-  // A few small chunks, or many large chunks, are read. The relay then refuses the wrong signature.
+  // The relay reads a few small chunks, or many large chunks. It then refuses the wrong signature.
   expect(await post(' ', 150)).toMatch(/^HTTP\/1\.1 401 /)
   expect(await post(' '.repeat(20), 5_000)).toMatch(/^HTTP\/1\.1 401 /)
 })
@@ -84,16 +84,16 @@ describe('closes a connection that sends a request before the previous response 
   test.each([
     ['GET', get],
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
-    ['a wish', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n'],
-    ['no host', 'GET / HTTP/1.1\r\n\r\n'],
-  ])('processes one of 1,000 requests in a packet and parses one more (%s)', async (_, rest) => {
+    ['an Expect header', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n'],
+    ['no Host header', 'GET / HTTP/1.1\r\n\r\n'],
+  ])('processes the first of 1,000 requests in a packet and refuses the second (%s)', async (_, rest) => {
     const { socket, counts, closed } = await open(() => new Response('ok'))
     socket.resume().write(get + rest.repeat(1_000))
     await closed
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('an unread response of any size delays the next request', async () => {
+  test('refuses a second request while a response of any size is unread', async () => {
     const { socket, counts, closed } = await open(() => new Response('x'.repeat(30_000_000)))
     socket.pause()
     for (let n = 0; n < 2; n++) {
@@ -136,7 +136,7 @@ test.each(['127.0.0.1', ...(hasIPv6 ? ['::'] : [])])(
   },
 )
 
-/** Everything that the relay sends until it closes the connection. */
+/** Returns everything that the relay sends until it closes the connection. */
 function raw(url: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let response = ''

@@ -8,7 +8,7 @@ import { readFixture } from '../support/fixture.ts'
 import { send } from '../support/send.ts'
 import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
 
-// Each test waits for several polls, which are seconds apart.
+// Each test waits for several polls, seconds apart.
 vi.setConfig({ testTimeout: 120_000 })
 
 const OTHER_SECRET = 'the-client-secret-of-another-organization'
@@ -91,7 +91,7 @@ test.each([
   },
 )
 
-test('a body that contains the run ID also cancels the run, and Port gets its result', async () => {
+test('a body with only the run ID also cancels the workflow run, and Port gets the result', async () => {
   const scene = await open()
   const { run, workflowRun } = await running(scene)
   const responses = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
@@ -105,7 +105,7 @@ test('a body that contains the run ID also cancels the run, and Port gets its re
   expect(scene.github.cancellations).toHaveLength(1)
 })
 
-test('an event other than a cancellation by a user cancels nothing, and the response explains why', async () => {
+test('only a cancellation by a user cancels a run; other events cancel nothing, and the response explains why', async () => {
   const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)
   const ended = await running(scene)

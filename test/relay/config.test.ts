@@ -159,7 +159,7 @@ test('treats empty variables as unset, and ignores surrounding white space and a
   expect(read({ RELAY_RETENTION: '3650d' }).retention).toBe(315_360_000_000)
 })
 
-test('without RELAY_ALLOWED_REPOSITORIES, allows the repositories in the configuration', () => {
+test('allows the repositories in the configuration if RELAY_ALLOWED_REPOSITORIES is not set', () => {
   const contents = { r: '[{ repository: acme/a }, { repository: acme/b, match: { operation: DELETE } }]' }
   const { targets } = read({ RELAY_REPOSITORY: 'acme/shop', RELAY_ROUTES: 'r' }, contents)
   expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
@@ -185,7 +185,7 @@ describe('a GitHub App', () => {
   })
 })
 
-describe('an error names the variable:', () => {
+describe('each configuration error names the variable:', () => {
   const url = 'must be an http(s) URL'
   const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
@@ -411,7 +411,7 @@ describe('a secret from a file', () => {
     ['RELAY_ADMIN_TOKEN', 'a token of some length'],
     ['RELAY_VIEW_TOKEN', 'a token of some length'],
     ['RELAY_DATABASE', 'sqlite:/x'],
-  ])('%s_FILE must be readable; its byte order mark and trailing line breaks are removed', (name, value) => {
+  ])('reads %s_FILE without byte order mark and final line breaks, or reports an error', (name, value) => {
     const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
     const env = { ...rest, [`${name}_FILE`]: '/f' }
     expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))
@@ -420,7 +420,7 @@ describe('a secret from a file', () => {
       expect(problems(env, { '/f': empty })).toEqual([`${name}_FILE: /f is empty`])
   })
 
-  test('can be an App key; the variable and its _FILE variant are mutually exclusive', () => {
+  test('can be an App key; setting both a variable and its _FILE variant is an error', () => {
     const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY_FILE: '/k' }
     expect(readConfig(env, files({ '/k': PKCS1 })).github.auth).toEqual({ appId: '1', privateKey: PKCS8 })
     expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([

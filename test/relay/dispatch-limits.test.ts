@@ -58,7 +58,7 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
 })
 
 describe('a temporary error does not fail the delivery:', () => {
-  test('after 503 with Retry-After, waits that long, then searches for the run', async () => {
+  test('after a 503 with Retry-After, the relay waits that long, then searches for the run', async () => {
     const relay = await open({ autoRun: false })
     relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
     const id = await relay.accept('r_1')
@@ -148,7 +148,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
 })
 
 describe('during a rate-limit pause', () => {
-  test('the credential is used for no request: run lists, jobs, or repositories', async () => {
+  test('no request uses the credential, not even requests for run lists, jobs, or repositories', async () => {
     const relay = await open()
     const { hub, now } = relay
     for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
@@ -178,7 +178,7 @@ describe('during a rate-limit pause', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('neither searches for the run of a dispatch whose response was lost nor retries the dispatch', async () => {
+  test('the relay neither retries a dispatch whose response was lost nor searches for the run', async () => {
     const relay = await open()
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')
@@ -191,12 +191,12 @@ describe('during a rate-limit pause', () => {
     expect(relay.github.requests).toHaveLength(2)
     await relay.pass(60_000)
     const ofShop = posts(relay).filter(({ path }) => path.startsWith('/repos/acme/shop/'))
-    // No workflow listens there. No run appeared, and the dispatch is no longer ambiguous.
+    // No workflow listens in acme/shop. Because no run appeared, the relay retried the dispatch.
     expect(ofShop).toHaveLength(2)
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('notifies Port once for each waiting delivery, no matter how many arrive or when', async () => {
+  test('the relay notifies Port once about each waiting delivery, however many arrive at any time', async () => {
     const relay = await open()
     const runs = Array.from({ length: 260 }, (_, n) => `r_${n}`)
     for (const run of runs) await relay.accept(run)
@@ -219,7 +219,7 @@ describe('during a rate-limit pause', () => {
   })
 })
 
-test('each repeated rate limit on dispatches doubles the wait, even if reads succeed in between', async () => {
+test('each consecutive rate limit on dispatches doubles the wait, even if reads succeed in between', async () => {
   const relay = await open()
   relay.github.fail({
     match: ({ method }) => method === 'POST',
@@ -241,7 +241,7 @@ test('each repeated rate limit on dispatches doubles the wait, even if reads suc
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('ignores a rate-limit pause that a wrong clock set, in memory or in the database', async () => {
+test('ignores a rate-limit pause that was set by a wrong clock, in memory or in the database', async () => {
   const relay = await open()
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
@@ -259,7 +259,7 @@ test('ignores a rate-limit pause that a wrong clock set, in memory or in the dat
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('a GitHub App has one rate-limit pause per installation, and the key of a pause does not reveal a token', () => {
+test("a GitHub App has one rate-limit pause per installation, and a pause's key does not reveal a token", () => {
   const now = 1_000_000
   const persisted: unknown[] = []
   const clock = () => now
@@ -293,7 +293,7 @@ describe('a dispatch attempt', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('sends nothing if the run has already reported; the run is polled immediately', async () => {
+  test('sends nothing if the workflow run has already reported; the relay then polls immediately', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     const claimed = await claim(relay)
@@ -320,7 +320,7 @@ describe('a dispatch attempt', () => {
 })
 
 describe('a response from GitHub while the database is unavailable', () => {
-  /** Each attempt to record the response advances the clock of the retry limit by this much, and fails. */
+  /** Makes each attempt to record the response fail after advancing the retry limit's clock by the next time. */
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')

@@ -33,7 +33,7 @@ const open = (options: SystemOptions = {}) =>
   startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
 const DAY = 86_400_000
 const logs = ({ port }: System, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
-test('dispatches a delivery that GitHub accepts once, and Port shows "Waiting for GitHub"', async () => {
+test('dispatches a delivery once if GitHub accepts it, and Port shows "Waiting for GitHub"', async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop', workflow())
   const id = await relay.accept('r_1')
@@ -66,7 +66,7 @@ test('dispatches a delivery that GitHub accepts once, and Port shows "Waiting fo
   expect(await relay.send()).toBe(0)
 })
 
-test('updates a node run of a Port workflow through its own API', async () => {
+test("updates a Port workflow's node run through the API for node runs", async () => {
   const relay = await open()
   relay.github.addRepository('acme/shop')
   await relay.accept('wfnr_1')
@@ -111,7 +111,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
     ],
     [
-      'it may be read, but not written',
+      'read access, but no write access',
       ({ github }) =>
         void github.addRepository('acme/shop', { permissions: { contents: 'read', metadata: 'read' } }),
       'GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Contents: write on it.',
@@ -125,7 +125,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       "GitHub does not let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN.",
     ],
     [
-      'for a reason that the relay does not know',
+      'an unknown reason',
       ({ github }) => {
         const documentation_url = 'https://docs.github.com/rest/repos#dispatch'
         github.fail({ status: 418, body: { message: LONG, documentation_url } })
@@ -189,16 +189,16 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
   expect((await relay.delivery(id)).state).toBe('dispatched')
 })
 
-describe('if GitHub rate limits the relay, the delivery waits, Port shows that once, and the dispatch follows:', () => {
+describe('if GitHub rate limits the relay, the delivery waits and is then dispatched, and Port shows the wait once:', () => {
   const cases: [string, (relay: System) => void, number][] = [
     ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
-    ['403, a secondary limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
+    ['403 for a secondary rate limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
     [
-      '403, a primary limit until its reset',
+      '403 for a primary rate limit until its reset',
       relay => void relay.github.failures.primaryLimit(Math.floor(relay.now() / 1000) + 600),
       600_000,
     ],
-    ['429 without saying when', ({ github }) => void github.fail({ status: 429 }), 60_000],
+    ['429 without a time', ({ github }) => void github.fail({ status: 429 }), 60_000],
   ]
   test.each(cases)('%s', async (_, arrange, wait) => {
     const relay = await open()
@@ -241,7 +241,7 @@ describe("if GitHub's response was lost", () => {
   ]
 
   test.each(failures)(
-    '(%s) and the run was created, finds the run and does not retry the dispatch',
+    '(%s) and the run was created, the relay finds the run and does not retry the dispatch',
     async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
@@ -261,7 +261,7 @@ describe("if GitHub's response was lost", () => {
   )
 
   test.each(failures)(
-    '(%s) and no run was created, searches for two minutes, then retries the dispatch',
+    '(%s) and no run was created, the relay searches for two minutes, then retries the dispatch',
     async (_, failure) => {
       const relay = await open()
       relay.github.addRepository('acme/shop', workflow())
@@ -288,7 +288,7 @@ describe("if GitHub's response was lost", () => {
 
   const LATE = [10, 33, 40, 60, 90, 115]
   test.each([...failures, ['a relay that was killed', null] as const])(
-    '(%s) and the run appears within two minutes, finds the run and does not retry the dispatch',
+    '(%s) and the run appears within two minutes, the relay finds the run and does not retry the dispatch',
     async (_, failure) => {
       const relay = await open()
       const lost = []
@@ -327,7 +327,7 @@ describe("if GitHub's response was lost", () => {
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 
-  test('does not retry the dispatch while GitHub is unreachable', async () => {
+  test('the relay does not retry the dispatch while GitHub is unreachable', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop', workflow())
     relay.github.failures.serverError({ create: true })
@@ -385,7 +385,7 @@ describe('a relay during outages and restarts', () => {
   }
   const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
 
-  test('the wait and the messages to Port survive a restart of the relay', async () => {
+  test('waits and messages to Port survive a relay restart', async () => {
     const { port, github, env, relay } = await open()
     const run = port.createRun({ id: 'r_1' })
     await port.failures.down()

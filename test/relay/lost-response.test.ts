@@ -23,7 +23,7 @@ describe('a dispatch whose response was lost', () => {
     }
   }
 
-  test('is bound to the runs of both workflows that listen, then to the run that reports', async () => {
+  test('is bound to the runs of both listening workflows, then only to the run that reports', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -39,9 +39,9 @@ describe('a dispatch whose response was lost', () => {
   })
 
   test.each([
-    ['belongs to another delivery', true],
-    ['could belong to another delivery', false],
-  ])('with one untitled run that %s: is retried soon, or not at all', async (_, bound) => {
+    ['is retried if the only untitled run belongs to another delivery', true],
+    ['is not retried if the only untitled run could belong to another delivery', false],
+  ])('%s', async (_, bound) => {
     const relay = await open()
     const before = await relay.accept('r_before')
     await relay.step()
@@ -58,7 +58,7 @@ describe('a dispatch whose response was lost', () => {
     expect((await relay.delivery(id)).state).toBe(bound ? 'dispatched' : 'failed')
   })
 
-  test('is not retried if more than a page of newer runs hides its run', async () => {
+  test('is not retried even if its run is hidden behind more than a page of newer runs', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -82,7 +82,7 @@ describe('a dispatch whose response was lost', () => {
     expect(posts(relay)).toBe(1)
   })
 
-  test('is bound to the only run from that time, whatever its title, and is not retried', async () => {
+  test("is bound to the only run created at that time, whatever the run's title, and is not retried", async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -211,7 +211,7 @@ describe('a dispatch whose response was lost', () => {
       expect((await relay.delivery(id)).state).toBe('finished')
     })
 
-    test('fails for a node run, which the Port API does not show, and Port shows what to do', async () => {
+    test("fails for a node run, because Port's API does not return node runs, and Port shows what to do", async () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
@@ -222,7 +222,7 @@ describe('a dispatch whose response was lost', () => {
     })
   })
 
-  test('is retried after a redelivery, although Port and GitHub still name the run that failed', async () => {
+  test('is retried after a redelivery, although Port and GitHub still show the previous run', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
     await relay.step()

@@ -70,7 +70,7 @@ describe('the result of a run reaches Port', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('unless RELAY_RETENTION has passed; then the messages are dropped, and the log reports that', async () => {
+  test('unless RELAY_RETENTION has passed; then the messages are dropped and logged', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
     await relay.send()
@@ -84,7 +84,7 @@ describe('the result of a run reaches Port', () => {
     expect(await relay.send()).toBe(0)
   })
 
-  test.each([200, 403, 404])('after a proxy in between responded with %s and an HTML page', async status => {
+  test.each([200, 403, 404])('after a proxy has responded with %s and an HTML page', async status => {
     const relay = await open()
     relay.port.fail({
       match: isPatch,
@@ -137,28 +137,25 @@ describe('an item that Port never accepts does not delay the result:', () => {
       { status: 403, body: '<html>', headers: { 'content-type': 'text/html' } },
     ],
     ['r_1', 'a 403', FORBIDDEN],
-  ])(
-    'a line of run %s that gets %s is omitted from its batch, and the log reports that',
-    async (runId, _, failure) => {
-      const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
-      relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
-      for (let minute = 0; minute < 14; minute++) {
-        await relay.send()
-        relay.advance(60_000)
-      }
-      expect(messages(relay, runId)).toEqual([])
-      for (let minute = 0; minute < 4; minute++) {
-        relay.advance(60_000)
-        await relay.send()
-      }
-      const note = `… 1 line may be missing here: Port keeps responding with ${failure.status}.`
-      expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
-      expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
-      expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
-    },
-  )
+  ])('a line of run %s that gets %s is omitted from its batch and logged', async (runId, _, failure) => {
+    const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
+    relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
+    for (let minute = 0; minute < 14; minute++) {
+      await relay.send()
+      relay.advance(60_000)
+    }
+    expect(messages(relay, runId)).toEqual([])
+    for (let minute = 0; minute < 4; minute++) {
+      relay.advance(60_000)
+      await relay.send()
+    }
+    const note = `… 1 line may be missing here: Port keeps responding with ${failure.status}.`
+    expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
+    expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
+    expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
+  })
 
-  test('isolates two rejected lines of 500 in few requests, without duplicates if Port fails meanwhile', async () => {
+  test('two rejected lines among 500 are isolated in few requests, without duplicates if Port fails meanwhile', async () => {
     const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
       message => ({ level: 'INFO' as const, message }),
     )
@@ -176,7 +173,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.port.requests.length).toBeLessThan(70)
   })
 
-  test('if Port rejects every line, the lines are omitted in groups and counted', async () => {
+  test('lines are omitted in groups and counted if Port rejects all of them', async () => {
     const log = Array.from({ length: 3_000 }, (_, i) => ({ level: 'INFO' as const, message: `poison ${i}` }))
     const relay = await open([{ log }, END])
     const body = { ok: false, error: 'invalid_request', message: 'Not this' }
@@ -198,7 +195,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
   })
 
-  test('a summary is omitted after a while, and the run finishes', async () => {
+  test('a rejected summary is omitted after a while, and the run finishes', async () => {
     const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     for (let minute = 0; minute < 14; minute++) {
@@ -211,20 +208,23 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
   })
 
-  test.each([503, 403])('nothing is lost or replaced while Port always responds with %i', async status => {
-    const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
-    const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
-    const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })
-    for (let minute = 0; minute < 60; minute++) {
-      await relay.send()
-      relay.advance(60_000)
-    }
-    back()
-    await sendUntilTaken(relay)
-    expect(messages(relay)).toEqual(['a', 'b\nIt failed.'])
-    expect(relay.port.entities).toMatchObject([{ identifier: 'shop' }])
-    expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
-  })
+  test.each([503, 403])(
+    'no message is lost or replaced while Port responds to every request with %i',
+    async status => {
+      const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
+      const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
+      const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })
+      for (let minute = 0; minute < 60; minute++) {
+        await relay.send()
+        relay.advance(60_000)
+      }
+      back()
+      await sendUntilTaken(relay)
+      expect(messages(relay)).toEqual(['a', 'b\nIt failed.'])
+      expect(relay.port.entities).toMatchObject([{ identifier: 'shop' }])
+      expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
+    },
+  )
 })
 
 describe('when Port asks to wait', () => {
@@ -234,7 +234,7 @@ describe('when Port asks to wait', () => {
     ['for a fraction', { 'retry-after': '1.00049' }, 1_000, 2_000],
     ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
     ['in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, messages are sent after a reasonable wait, and not earlier', async (_, headers, least, most) => {
+  ])('%s, messages are sent only after a reasonable wait', async (_, headers, least, most) => {
     const relay = await open()
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
     const before = relay.now()
@@ -250,7 +250,7 @@ describe('when Port asks to wait', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('all deliveries wait as long as Port asks, no matter how often one was retried', async () => {
+  test('all deliveries wait as long as Port asks, however often a delivery was retried', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let minute = 0; minute < 10; minute++) {
@@ -309,7 +309,7 @@ describe('nothing is sent twice', () => {
   })
 })
 
-test('continues a slow page under a new lease, which is longer than a call with four timeouts', async () => {
+test('sends the rest of a slow page under a new lease; a lease is longer than a call with four timeouts', async () => {
   const relay = await open()
   const slow = relay.port.fail({
     ...ALWAYS,
@@ -328,7 +328,7 @@ test('continues a slow page under a new lease, which is longer than a call with 
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
 })
 
-test('late messages from a relay after an outage do not overwrite newer reports from the action', async () => {
+test("late messages from a relay after an outage do not overwrite the action's newer reports", async () => {
   const system = await startSystem()
   const id = await system.accept('r_1')
   await system.port.stop()

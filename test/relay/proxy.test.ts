@@ -40,7 +40,7 @@ async function openGitHub() {
   return { github, url, hosts, env: { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token } }
 }
 
-test('a relay reaches GitHub through http_proxy, and localhost without it, also if NO_PROXY lists only others', async () => {
+test('a relay reaches GitHub through http_proxy, but localhost directly, even if NO_PROXY lists only other hosts', async () => {
   const { github, url, hosts, env } = await openGitHub()
   const port = await startPortApi({ clientSecret: SECRET })
   onTestFinished(() => port.close())
@@ -62,8 +62,8 @@ test('treats a blank proxy variable as unset, and ignores line breaks around the
   expect([...hosts]).toEqual(['github.example:80'])
 })
 
-// relay/config.test.ts has more of these values.
-test('with an invalid proxy, the relay refuses to start and prints the reason without the value', async () => {
+// relay/config.test.ts has more invalid values.
+test('a relay with an invalid proxy refuses to start and prints the reason without the value', async () => {
   const HTTPS_PROXY = 'https://user:hunter2%zz@proxy.example.com'
   const problem =
     'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'

@@ -14,7 +14,7 @@ describe('a running relay', () => {
     const relay = await openRelayHere(relayEnv({ RELAY_MAX_BODY: '10kb' }))
     const { init } = webhookRequest()
     const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
-    // The relay responds and closes the connection during the upload, so the sender can see a reset.
+    // The relay responds and closes the connection during the upload, so the sender may get a connection reset.
     let response = ''
     let gone = false
     socket.on('data', data => (response += data))
@@ -108,7 +108,7 @@ describe('a running relay', () => {
 })
 
 describe('a relay that cannot start exits with 1 and prints the reason:', () => {
-  test('all configuration problems together, without a stack trace or a secret', async () => {
+  test('it prints all configuration problems together, without a stack trace or a secret', async () => {
     const ended = await runRelay({
       GITHUB_TOKEN: 'gh-token-secret',
       GITHUB_APP_ID: '1',

@@ -78,6 +78,6 @@ test('with three relays on PostgreSQL, a result from a GitHub webhook reaches Po
   expect(ids.map(id => port.run(id).status)).toEqual(ids.map(() => 'SUCCESS'))
   const p95 = tookMs.sort((a, b) => a - b)[Math.floor(DELIVERIES * 0.95)] as number
   console.log(`three relays: an end reached Port after ${Math.round(p95)} ms (p95)`)
-  // The goal is 3 s. The limit here allows for a busy machine, but a poll of GitHub's list takes longer.
+  // The goal is 3 s. This limit allows for a busy machine, but is shorter than a poll of GitHub's list would take.
   expect(p95).toBeLessThan(10_000)
 })

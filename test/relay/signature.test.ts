@@ -34,7 +34,7 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('is refused after any change except to white space outside strings', () => {
+  test('is refused after any change other than to white space outside strings', () => {
     const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
     const mutation = fc.record({
       part,
@@ -51,7 +51,7 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
         const harmless = {
           body: compact(changed) === compact(body),
           timestamp: text === timestamp,
-          // The signature is still complete, as one item of a list.
+          // The list still contains the complete signature.
           signature: ` ${text} `
             .replaceAll(',v1,', ' v1,')
             .match(/[^ ,]+,[^ ,]+(?=[ ,])/g)
@@ -97,7 +97,7 @@ describe('the signature header', () => {
     expect(check(header)).toBeNull()
   })
 
-  test('must encode base64 the way Port does', () => {
+  test('must use base64 as Port encodes it', () => {
     const base64 = token(SIGNATURE)
     const last = base64.at(-2)!
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -158,7 +158,7 @@ describe('white space outside strings', () => {
   })
 })
 
-/** An independent implementation, so that the relay's code isn't tested against itself. */
+/** An independent implementation, to avoid testing the relay's code against itself. */
 function compact(json: Uint8Array): string {
   return Buffer.from(json)
     .toString('latin1')

@@ -9,12 +9,12 @@ import { send } from '../support/send.ts'
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
-test('reports a persisted delivery as queued if the store cannot be read', async () => {
+test('reports a persisted delivery as queued while the store cannot be read', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
   expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })
 
-test('reports the outcome of the delivery if the store becomes readable in time', async () => {
+test("reports the delivery's outcome if the store becomes readable in time", async () => {
   let polls = 0
   const get = async () => {
     if (++polls < 3) throw new Error('the database has gone')

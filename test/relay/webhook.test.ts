@@ -18,7 +18,7 @@ const context = (more: object = {}) => ({
   ...more,
 })
 
-/** Returns the status and detail of a refusal in problem details, and checks that nothing was persisted. */
+/** Returns a refusal's status and detail, and checks that nothing was persisted. */
 async function refused(relay: Receiving, response: Awaited<ReturnType<Receiving['post']>>) {
   const { status, body, headers } = response
   expect(headers.get('content-type')).toBe('application/problem+json')
@@ -46,7 +46,7 @@ describe('the URL of a webhook', () => {
     ['?__proto__=x', `has the parameter "__proto__", which the relay does not know: ${KNOWN}`],
     ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
     ['?wait=true', 'has wait="true": it can be "dispatch" only'],
-  ])('with %s is refused with 422 and the error', async (query, fault) => {
+  ])('with %s is refused with 422 and an error message', async (query, fault) => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.post({ path: path + query, body: context() })
@@ -127,7 +127,7 @@ describe('a repeated delivery', () => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('is recognized by its run ID, even if the ID is in another place or the repository differs', async () => {
+  test("is recognized by its run ID, even if the body's shape or the repository differs", async () => {
     const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
     const first = await relay.post({ body: context() })
     for (const webhook of [
@@ -151,7 +151,7 @@ describe('a repeated delivery', () => {
     expect(await relay.written()).toHaveLength(3)
   })
 
-  // The Port run in the other header gets no workflow run. After a 200, it would stay in progress forever.
+  // The Port run in the other header gets no workflow run. With a 200, Port would show it in progress forever.
   test('with a different unsigned RUN_ID header starts nothing and is refused with an actionable error', async () => {
     const relay = await openReceiving()
     const timestamp = String(Math.floor(Date.now() / 1000))
@@ -167,7 +167,7 @@ describe('a repeated delivery', () => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('uses the run ID of a RUN_ID header that a proxy duplicated', async () => {
+  test('uses the run ID from a RUN_ID header that a proxy duplicated', async () => {
     const relay = await openReceiving()
     const twice = await relay.post({ body: { a: 1 }, headers: { RUN_ID: 'r_1, r_1' } })
     expect(twice.body).toMatchObject({ run_id: 'r_1' })
@@ -362,7 +362,7 @@ describe('a webhook is refused', () => {
     expect(await refused(relay, declared)).toEqual(expected)
   })
 
-  test('with 422 if nothing names a repository', async () => {
+  test('with 422 if neither the webhook nor the configuration names a repository', async () => {
     const relay = await openReceiving({ env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/*' } })
     expect(await refused(relay, await relay.post())).toEqual([
       422,
@@ -402,8 +402,8 @@ describe('a webhook is refused', () => {
   )
 })
 
-describe('the checks run in order', () => {
-  test('size → headers → timestamp → signature → JSON → target → allow-list: returns the first failure', async () => {
+describe('the relay checks in order', () => {
+  test('size, headers, timestamp, signature, JSON, target, and allow-list, and returns the first failure', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
     const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
     const json = { ...none, 'content-type': 'application/json' }
@@ -432,7 +432,7 @@ describe('the checks run in order', () => {
     expect(await relay.written()).toEqual([])
   })
 
-  test('the body is parsed only after its signature is verified', async () => {
+  test('the signature before it parses the body', async () => {
     const relay = await openReceiving()
     const parse = vi.spyOn(JSON, 'parse')
     const decode = vi.spyOn(TextDecoder.prototype, 'decode')
@@ -465,7 +465,7 @@ describe('the target of a delivery', () => {
     return status === 202 ? `${body.repository} ${body.event_type}` : status
   }
 
-  test('comes from the signed body, else the URL, else the first matching route, else RELAY_REPOSITORY', async () => {
+  test('comes from the signed body, or else the URL, the first matching route, or RELAY_REPOSITORY', async () => {
     const relay = await open()
     const path = '/webhook/acme/url?event_type=from_url'
     const github = { repository: 'acme/body', event_type: 'from_body' }
@@ -494,7 +494,7 @@ describe('the target of a delivery', () => {
     )
   })
 
-  test('combines body and URL if each contains one half of the target', async () => {
+  test('combines body and URL if each contains half of the target', async () => {
     const relay = await open()
     const body = { github: { repository: 'acme/body' } }
     expect(await target(relay, { path: '/webhook?event_type=from_url', body })).toBe('acme/body from_url')
@@ -677,7 +677,7 @@ describe('health checks', () => {
         },
       },
     })
-    // The endpoint is public, and the check writes to the database.
+    // The endpoint is public, so its database write must be rate limited.
     for (let n = 0; n < 400; n++) expect((await broken.request('/readyz')).status).toBe(503)
     expect(writes).toBeLessThan(300)
   })

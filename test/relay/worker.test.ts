@@ -9,7 +9,7 @@ interface Claim {
 const log = { error() {} }
 const key = ({ id }: Claim) => id
 
-test('processes a delivery that was claimed again during its step immediately after that step', async () => {
+test('processes a delivery again right after a step if the delivery was claimed again during that step', async () => {
   const started: Claim[] = []
   const end = Promise.withResolvers<void>()
   const claims: Claim[][] = [
@@ -71,7 +71,7 @@ test('runs at most the allowed number of steps concurrently, and a failed step b
   expect(most).toBe(3)
 })
 
-test('signals a running step that the worker is stopping, and waits for the step to finish', async () => {
+test('tells a running step that the worker is stopping, and waits for the step to finish', async () => {
   const claims: Claim[] = [{ id: 'd-1', version: 1 }]
   const heard = Promise.withResolvers<AbortSignal>()
   const ended: boolean[] = []
@@ -92,7 +92,7 @@ test('signals a running step that the worker is stopping, and waits for the step
   expect(ended).toEqual([true])
 })
 
-test('checks for due work when it becomes due, half a second after a wake-up, and every two seconds', async () => {
+test('checks for work when work becomes due, half a second after a wake-up, and every two seconds', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const start = performance.now()

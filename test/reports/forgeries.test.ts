@@ -10,26 +10,26 @@ import { GITHUB_RUN_ID, type System, startReport, startSystem } from './open-sta
 type Claims = Record<string, unknown>
 interface Scene {
   system: System
-  /** Another issuer, of an attacker. */
+  /** An attacker's issuer. */
   evil: OidcIssuer
-  /** Not bound to any run. */
+  /** A delivery that is not bound to a run. */
   free: string
-  /** Bound to run 1, attempt 2, with its report token. */
+  /** A delivery that is bound to run 1, attempt 2, and its report token. */
   bound: string
   token: string
-  /** The report token of the bound delivery. */
+  /** The Port run of the bound delivery. */
   portRunId: string
-  /** Sent to another repository. */
+  /** A delivery to another repository. */
   elsewhere: string
-  /** The claims of a run in that repository. */
+  /** The id of that repository. */
   otherId: number
-  /** Started deploy.yml on the branch `release`. Its run reported its second attempt. */
+  /** A delivery that started deploy.yml on the branch `release`. The run's second attempt has reported. */
   workflow: { id: string; runId: number }
-  /** Another workflow delivery, whose run has not reported. */
+  /** Another such delivery. Its run has not reported. */
   otherWorkflow: { id: string; runId: number }
-  /** The claims of a valid token with overrides. `undefined` removes a claim. */
+  /** Returns the claims of a valid token with overrides. `undefined` removes a claim. */
   claims: (more?: Claims) => Claims
-  /** Creates a report token like a relay with this secret and address. */
+  /** Creates a report token as a relay with this secret and address would. */
   mint: (more: {
     secret?: string
     delivery?: string
@@ -39,7 +39,7 @@ interface Scene {
     at?: number
   }) => Promise<string>
 }
-/** Forgeries by the status that refuses them. Each returns its token, and its delivery if it isn't the default. */
+/** Forgeries by the expected status. Each returns a token, and a delivery unless it uses the default delivery. */
 type Forgeries = Partial<Record<401 | 403 | 409, Record<string, (scene: Scene) => Forged | Promise<Forged>>>>
 type Forged = string | null | [token: string, delivery: string]
 
@@ -58,7 +58,7 @@ const signed = ({ system, claims }: Scene, more: Claims) => system.issuer.sign(c
 const pem = ({ system }: Scene) => system.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const byName = <T>(names: readonly string[], make: (name: string) => T) =>
   Object.fromEntries(names.map(name => [name, make(name)]))
-/** Signed by the issuer's own key with another algorithm. */
+/** Signs a token with the issuer's own key but another algorithm. */
 const byOtherAlgorithm = (alg: string) => (s: Scene) =>
   new SignJWT(s.claims())
     .setProtectedHeader({ alg, kid: s.system.issuer.kid })
@@ -155,7 +155,7 @@ const started = (scene: Scene, { runId }: { runId: number }, more: Claims = {}) 
     run_id: String(runId),
     ...more,
   })
-/** For the workflow delivery that hasn't reported yet. */
+/** Creates a token for the workflow delivery whose run has not reported. */
 const unreported = (more: Claims) => (s: Scene) => started(s, s.otherWorkflow, more)
 
 const workflowStarts: Forgeries = {
@@ -198,7 +198,7 @@ const workflowStarts: Forgeries = {
   },
 }
 
-/** With a key that the issuer doesn't have: 401, or 503 during the seconds before the issuer is asked again. */
+/** Tokens signed with a key that the issuer lacks: 401, or 503 until the relay may request the keys again. */
 const strangers: Forgeries = {
   401: {
     'an unknown key id': s => s.system.issuer.sign(s.claims(), { kid: 'unknown' }),
@@ -264,7 +264,7 @@ test('forged starts are refused with the same message and bind nothing', async (
   refusals.push(...(await present(scene, '/report/start', strangers, free)))
   await expectLogged(scene, refusals)
 
-  // The real runs start after all forgeries, and no other run is bound.
+  // The real runs can still start reporting after all forgeries, because no other run was bound.
   await expect(startReport(system, free)).resolves.toBeTruthy()
   await expect(startReport(system, bound, { runId: 1, runAttempt: 2 })).resolves.toBeTruthy()
   for (const [{ id, runId }, runAttempt] of [
@@ -275,7 +275,7 @@ test('forged starts are refused with the same message and bind nothing', async (
   }
 })
 
-test('a token that one delivery has used is refused for another delivery, but accepted again for its own', async () => {
+test('a token that was used for one delivery is refused for any other, but accepted again for the same delivery', async () => {
   const scene = await openScene()
   const { system, otherWorkflow, free } = scene
   const second = await system.deliverWorkflow()
@@ -290,7 +290,7 @@ test('a token that one delivery has used is refused for another delivery, but ac
   expect((await start(started(scene, second), second.id)).status).toBe(200)
 })
 
-test('forged later reports are refused, write nothing, and return no inputs', async () => {
+test('forged reports are refused, write nothing, and return no inputs', async () => {
   const scene = await openScene()
   const { system, bound, token, portRunId } = scene
   await expectLogged(scene, await present(scene, '/report', reports, bound))
@@ -357,7 +357,7 @@ interface Refusal {
   body: JsonObject
 }
 
-/** Sends each token with text that must never reach Port, and expects its status. */
+/** Sends each token with text that must never reach Port, and expects the token's status. */
 async function present(scene: Scene, path: string, all: Forgeries, target: string): Promise<Refusal[]> {
   const refusals: Refusal[] = []
   for (const [expected, forgeries] of Object.entries(all)) {
@@ -378,10 +378,10 @@ async function present(scene: Scene, path: string, all: Forgeries, target: strin
   return refusals
 }
 
-/** The operator sees each reason, without the token. */
+/** Expects that the log shows each reason without the token. */
 async function expectLogged({ system }: Scene, refusals: Refusal[]): Promise<void> {
   const warnings = () => system.relay.log().filter(line => line.level === 40 && /report/.test(line.msg))
-  // For a repeated unknown key, the first line is logged immediately, and the others once a minute.
+  // The first refusal of an unknown key is logged immediately, repetitions once a minute.
   const unknown = refusals.filter(({ status }) => status === 503).length
   const lines = refusals.length - unknown + Math.min(unknown, 1)
   await until(() => warnings().length >= lines, 'the relay logs each refusal')

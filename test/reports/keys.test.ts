@@ -22,7 +22,7 @@ async function openVerifier(options: { cooldownMs?: number; cacheMs?: number; ti
 }
 const refused = (status: number) => expect.objectContaining({ name: 'Problem', status })
 
-test('the issuer’s keys are fetched once, and again for an unknown key', async () => {
+test('fetches the issuer’s keys once, and again for an unknown key', async () => {
   const { issuer, verify, token } = await openVerifier({ cooldownMs: 0 })
   const old = token()
   await Promise.all(Array.from({ length: 20 }, () => verify(old)))
@@ -43,7 +43,7 @@ test('rejects a revoked key once the JWKS is refetched', async () => {
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('a key that is missing from a recent JWKS is refused, and not requested again for a while', async () => {
+test('refuses a key that is missing from a recent JWKS, and does not refetch the JWKS for a while', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   await verify(token())
   for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
@@ -56,7 +56,7 @@ test('a key that is missing from a recent JWKS is refused, and not requested aga
   expect(issuer.requests).toHaveLength(2)
 })
 
-test('a key newer than the last JWKS request is not refused permanently: 503 says when to retry', async () => {
+test('responds to a key that may be newer than the cached JWKS with 503 and a time to retry', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   const { kid, publicKey } = issuer
   const old = token()
@@ -68,12 +68,12 @@ test('a key newer than the last JWKS request is not refused permanently: 503 say
   expect(refusal.headers['retry-after']).toBe('1')
   expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token; /)
   await sleep(1_000)
-  // An unrelated token triggers the request. This token is accepted all the same.
+  // An unrelated token triggers the refetch. This token is then accepted.
   await verify(forged(1)).catch(() => {})
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('while the issuer fails, known keys remain valid, and it gets no more requests than usual, whoever sends tokens', async () => {
+test('while the issuer fails, known keys remain valid, and forged tokens cause no additional requests to the issuer', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cacheMs: 30, cooldownMs: 500 })
   const good = token()
   await verify(good)
@@ -91,7 +91,7 @@ test('while the issuer fails, known keys remain valid, and it gets no more reque
   await expect(verify(good)).resolves.toBeTruthy()
 })
 
-test('an issuer that is down, slow, or responds with something else is reported, and nothing is accepted', async () => {
+test('refuses tokens with 503 while the issuer is down, slow, or responds without keys', async () => {
   const { issuer, verify, token } = await openVerifier({ cacheMs: 20, cooldownMs: 0, timeoutMs: 1_000 })
   for (const failure of [
     { cut: 'before' as const },

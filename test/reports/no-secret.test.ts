@@ -7,7 +7,7 @@ import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'jso
 import { withoutDelivery } from '../support/without-delivery.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startSystem } from './open-stage.ts'
 
-/** Acts as a load balancer in front of the relay, and records the traffic. */
+/** A load balancer in front of the relay that records the traffic. */
 async function openBalancer(target: () => string) {
   const app = new Hono<FakeServerEnv>().all('*', async c => {
     const { method, path, headers, body } = c.var.request
@@ -23,7 +23,7 @@ async function openBalancer(target: () => string) {
   return balancer
 }
 
-test('a run without secrets in its environment reports everything, decrypts its secret inputs, and finishes in Port', async () => {
+test('a run without secrets in its environment reports everything, gets its decrypted inputs, and finishes in Port', async () => {
   const scheme = vectors['aes256-gcm']
   const [text] = scheme.cases
   let url = ''
@@ -72,7 +72,7 @@ test('a run without secrets in its environment reports everything, decrypts its 
     expect.stringMatching(/^✓ Job deploy: success after/),
   ])
 
-  // The tokens are masked. Only the run has the tokens and the plaintext.
+  // GitHub masks the tokens. Only the run has the tokens and the plaintext.
   const printed = run.jobs[0]!.steps.flatMap(step => [step.log, step.summary]).join('\n')
   expect(printed).not.toContain(text!.plaintext)
   expect(printed).not.toMatch(/eyJ[\w-]{20}/)

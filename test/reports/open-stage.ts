@@ -24,20 +24,20 @@ export interface System {
   url: string
   env: Env
   repositoryId: number
-  /** The claims of GitHub's token for the run that a delivery started. `more` overrides them. */
+  /** Returns the claims of GitHub's token for the run that a delivery started. `more` overrides claims. */
   run(more?: Partial<OidcRun>): OidcRun
-  /** Creates an accepted and dispatched invocation. `runId: null` omits the Port run. */
+  /** Sends an invocation, and waits until its delivery is dispatched. `runId: null` omits the Port run. */
   deliver(invocation?: {
     runId?: string | null
     body?: JsonObject
     /** Default: Port's client secret. */
     secret?: string
   }): Promise<{ id: string; payload: ClientPayload; dispatch: Dispatch; portRun: PortRun | null }>
-  /** Starts a workflow (default: deploy.yml) on the branch `release` by an invocation. GitHub returns the run. */
+  /** Like `deliver`, but starts a workflow (default: deploy.yml) on the branch `release`. GitHub returns the run. */
   deliverWorkflow(
     file?: string,
   ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
-  /** Sends a report like the action. */
+  /** Sends a report as the action does. */
   post(path: string, token: string | null, body: unknown): Promise<Response>
   /** Restarts the relay with the same database and address, by default in this process. */
   restart(open?: (env: Env) => Promise<Relay>): Promise<void>
@@ -54,7 +54,7 @@ interface Response {
   body: JsonObject
 }
 
-/** The relay's environment includes its address, so the port is chosen early. Another process can take it meanwhile. */
+/** Retries if another process takes the port, which is chosen early because the relay's environment includes it. */
 async function openOnFreePort(
   environment: (port: number) => Env,
   open: (env: Env) => Promise<Relay>,

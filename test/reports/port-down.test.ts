@@ -7,7 +7,7 @@ import { type System, startReport, startSystem } from './open-stage.ts'
 const line = (message: string) => ({ level: 'INFO', message })
 const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
 
-/** Reports the lines `from`…`to` of a run's log, two lines per message. */
+/** Reports the log lines `from`…`to` of a run, two lines per message. */
 async function logLines(
   system: System,
   token: string,
@@ -23,7 +23,7 @@ async function logLines(
 }
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
-test('while Port is down for the whole job, every line and then the status arrive in order, though the relay is killed twice', async () => {
+test('if Port is down during the whole job and the relay is killed twice, every line and then the status arrive in order', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
@@ -47,7 +47,7 @@ test('while Port is down for the whole job, every line and then the status arriv
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
-test('a relay that is killed while it updates Port continues where it was, and loses no line', async () => {
+test('a relay killed while updating Port resumes at the same point and loses no line', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
   await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
@@ -61,7 +61,7 @@ test('a relay that is killed while it updates Port continues where it was, and l
   const reports = [{ update: { conclusion: 'failure' } }]
   await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
   await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
-  // The request in progress during the kill may have been sent twice.
+  // The request that was in progress during the kill can arrive twice.
   const all = said(system, portRun!.id).slice(1)
   expect([...new Set(all)]).toEqual(lines(30))
   const requests = portRun!.logs.slice(1).map(log => log.message)

@@ -12,7 +12,7 @@ import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stag
 
 const ADMIN = 'an-admin-token-of-some-length'
 
-test('after a redelivery the previous run cannot report, and does not block the new run', async () => {
+test('after a redelivery, the previous run cannot report and does not block the new run', async () => {
   const system = await startSystem({ RELAY_ADMIN_TOKEN: ADMIN })
   const { id, portRun } = await system.deliver()
   const api = async (path: string, method = 'GET') => {
@@ -44,7 +44,7 @@ test('after a redelivery the previous run cannot report, and does not block the 
   })
 })
 
-test('a report overtaken by a redelivery is refused, and the delivery stays queued', async () => {
+test('a report is refused if a redelivery overtakes it, and the delivery remains queued', async () => {
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   const log = { debug() {}, info() {}, warn() {} }

@@ -51,7 +51,7 @@ test('the name of the workflow file can contain an @', async () => {
   await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
 })
 
-test('a second run is a duplicate and gets nothing, but the first run continues in another job and after a re-run', async () => {
+test('a second run counts as a duplicate and gets nothing, but other jobs and re-runs of the first run are accepted', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const first = await startReport(system, id)
@@ -103,7 +103,7 @@ test.each(['sqlite', 'postgres'] as const)(
   },
 )
 
-test('an input that did not fit the payload is returned unchanged, including the order of its keys', async () => {
+test('an input that did not fit the payload is returned unchanged, with its keys in the same order', async () => {
   const system = await startSystem()
   const inputs = { first: 1, large: 'x'.repeat(70_000), last: { a: [true, null] } }
   const entity = { identifier: 'shop', notes: 'y'.repeat(40_000) }
@@ -115,7 +115,7 @@ test('an input that did not fit the payload is returned unchanged, including the
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
 
-test('secret inputs are decrypted for the bound run with each available secret, and are neither stored nor logged', async () => {
+test('secret inputs are decrypted for the bound run with any configured secret, and are neither stored nor logged', async () => {
   const scheme = vectors['aes256-gcm']
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases
@@ -170,7 +170,7 @@ test('secret inputs are decrypted for the bound run with each available secret, 
   }
 })
 
-test('256 matrix jobs get the inputs, a run that sends too many requests gets 429, and 200 inputs can be encrypted', async () => {
+test('256 matrix jobs can get 200 encrypted inputs, and a run that sends too many requests gets 429', async () => {
   const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({
@@ -199,7 +199,7 @@ test('256 matrix jobs get the inputs, a run that sends too many requests gets 42
   expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
-test('the inputs of a delivery are read and decrypted once for all requests, and again after a failure', async () => {
+test("a delivery's inputs are read and decrypted once for all requests, and again after a failure", async () => {
   let reads = 0
   const { clientSecret } = vectors['aes256-gcm']
   const password = encryptWith(clientSecret, 'clear')
@@ -221,7 +221,7 @@ test('the inputs of a delivery are read and decrypted once for all requests, and
   expect(reads).toBe(2)
 })
 
-test('decrypted inputs are cached up to a limit, and the oldest are then removed with their timers', async () => {
+test('decrypted inputs are cached up to a limit, beyond which the oldest are removed with their timers', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
@@ -244,7 +244,7 @@ test('decrypted inputs are cached up to a limit, and the oldest are then removed
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a delivery without a Port run is bound too, but sends no message to Port', async () => {
+test('a delivery without a Port run is bound to a run too, but causes no message to Port', async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
   const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
@@ -260,7 +260,7 @@ test('a delivery without a Port run is bound too, but sends no message to Port',
   expect(system.port.requests).toEqual([])
 })
 
-test('a run starts while Port is unreachable, but not while GitHub is unreachable', async () => {
+test('a run can start reporting while Port is unreachable, but not while GitHub is unreachable', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = system.issuer.token(system.run(), system.url)
@@ -282,7 +282,7 @@ test('a run starts while Port is unreachable, but not while GitHub is unreachabl
   })
 })
 
-test('a renamed repository is recognized by its id, and another repository with the old name is refused', async () => {
+test('a renamed repository is recognized by its id, and a different repository with the old name is refused', async () => {
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const [one, two] = [await system.deliver(), await system.deliver()]
   await expect(startReport(system, one.id, { repository: 'acme/store' })).resolves.toBeTruthy()
@@ -299,18 +299,15 @@ test('a renamed repository is recognized by its id, and another repository with 
 test.each([
   ['acme/store', 200],
   ['stranger/shop', 403],
-])(
-  'a repository that GitHub now shows as %s needs that name allowed: its old name gets %i',
-  async (now, status) => {
-    const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
-    const { id } = await system.deliver()
-    system.github.renameRepository('acme/shop', now)
-    const token = system.issuer.token(system.run(), system.url)
-    expect((await system.post('/report/start', token, { delivery: id })).status).toBe(status)
-  },
-)
+])('if GitHub now shows the repository as %s, that name must be allowed (status %i)', async (now, status) => {
+  const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
+  const { id } = await system.deliver()
+  system.github.renameRepository('acme/shop', now)
+  const token = system.issuer.token(system.run(), system.url)
+  expect((await system.post('/report/start', token, { delivery: id })).status).toBe(status)
+})
 
-test('a changed default branch is requested again', async () => {
+test('requests the default branch again after it has changed', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -318,7 +315,7 @@ test('a changed default branch is requested again', async () => {
   await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
 })
 
-test('refused starts cause few requests to GitHub: one for other branches, one for the run title', async () => {
+test('refused starts cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -340,7 +337,7 @@ test('refused starts cause few requests to GitHub: one for other branches, one f
   expect([asked('') - before, asked('/actions/runs/2')]).toEqual([1, 1])
 })
 
-test('a run that starts too often gets 429, but another run starts', async () => {
+test('a run that sends too many start requests gets 429, but another run can start', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = system.issuer.token(system.run({ runId: 2 }), system.url)
@@ -355,7 +352,7 @@ test('a run that starts too often gets 429, but another run starts', async () =>
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
-test('refuses reports without RELAY_PUBLIC_URL, and says what to set', async () => {
+test('refuses reports if RELAY_PUBLIC_URL is not set, and states what to set', async () => {
   const relay = await openRelayHere({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
@@ -366,7 +363,7 @@ test('refuses reports without RELAY_PUBLIC_URL, and says what to set', async () 
   }
 })
 
-test('a relay that cannot fetch the issuer’s keys says so, and accepts nothing until it can', async () => {
+test('a relay that cannot fetch the issuer’s keys reports that, and accepts no start until it has the keys', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()
@@ -395,7 +392,7 @@ test('cached repository data is used while GitHub is unreachable, but not if Git
   now = 3_600_000
   answer = () => Promise.reject(new TypeError('fetch failed'))
   expect(await ask()).toMatchObject(SHOP)
-  // The branch of the run may be the new default branch, so GitHub must confirm it.
+  // The run's branch may be the new default branch, so GitHub must confirm the default branch.
   const next = { repositoryId: '1', ref: 'refs/heads/next' }
   await expect(factsOf('acme/shop', next, true)).rejects.toMatchObject({ status: 503 })
   // A delivery to that branch does not need the default branch.

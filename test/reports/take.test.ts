@@ -42,7 +42,7 @@ test('reports reach Port in order, and a repeated or late message is processed o
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('a conclusion is accepted beyond the quota, but does not allow more lines, neither before nor after it', async () => {
+test('a conclusion is accepted beyond the quota, but no lines are, neither before nor after the conclusion', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -62,7 +62,7 @@ test('a conclusion is accepted beyond the quota, but does not allow more lines, 
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
 })
 
-test('an entity that Port refuses is reported in the run’s log', async () => {
+test('the run’s log in Port shows an entity that Port refuses', async () => {
   const system = await startSystem()
   system.port.declareBlueprint('team')
   const { id, portRun } = await system.deliver()
@@ -76,7 +76,7 @@ test('an entity that Port refuses is reported in the run’s log', async () => {
   )
 })
 
-test('a blueprint needs its exact identifier, and the allow-lists for writing and deleting apply separately', async () => {
+test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -137,7 +137,7 @@ test('a finished delivery accepts log lines for a while, and nothing else', asyn
   })
   const end = [entity('upsert'), { update: { conclusion: 'success' } }]
   expect(await send('post', 1, ...end)).toBe(202)
-  // The response got lost, so the same message is sent again.
+  // Repeats the message, as after a lost response.
   expect(await send('post', 1, ...end)).toBe(202)
   const rest = [entity('upsert'), entity('delete'), { update: { summary: 'late' } }, ...end]
   for (const [n, report] of rest.entries()) {
@@ -158,7 +158,7 @@ test('a finished delivery accepts log lines for a while, and nothing else', asyn
   expect(await send('other', 10, log('a later line'))).toBe(410)
 })
 
-test('a report that would delete a blueprint or all its entities is invalid', async () => {
+test('refuses a report that would delete a blueprint or all entities of a blueprint', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
@@ -180,7 +180,7 @@ const anEntity = (values: unknown[]) => ({
 test.each<[string, boolean, object]>([
   ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
   ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
-  ['lines that are none', false, { log: many(120_000, () => 1) }],
+  ['numbers instead of lines', false, { log: many(120_000, () => 1) }],
 ])('a quarter of a megabyte of %s is checked immediately', (_, isReport, report) => {
   const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
   const times = many(5, () => {
@@ -191,7 +191,7 @@ test.each<[string, boolean, object]>([
   expect(Math.min(...times)).toBeLessThan(20)
 })
 
-test('a relay whose client secret was rotated meanwhile accepts the token', async () => {
+test('a relay still accepts a report token after its client secret was rotated', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
@@ -202,12 +202,12 @@ test('a relay whose client secret was rotated meanwhile accepts the token', asyn
   expect((await system.post('/report', token, message)).status).toBe(202)
 })
 
-test('an invalid report is refused, and the message says what is wrong without showing a value', async () => {
+test('refuses an invalid report with a message that describes the problem without showing a value', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
-  // Five levels surround the value.
+  // The value is nested in five levels.
   const deep = (levels: number) => {
     const properties = `{"identifier":"i","a":${'['.repeat(levels)}${']'.repeat(levels)}}`
     const entity = `{"blueprint":"b","properties":${properties}}`
@@ -261,7 +261,7 @@ test('an invalid report is refused, and the message says what is wrong without s
     })
 })
 
-test('parallel reports do not exceed the limits of a delivery', async () => {
+test("parallel reports cannot exceed a delivery's limits", async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
   const token = await startReport(system, id)
@@ -273,7 +273,7 @@ test('parallel reports do not exceed the limits of a delivery', async () => {
   expect(accepted * log.length).toBe(LIMITS.reportLines.value)
 })
 
-test('simultaneous reports of one delivery are limited, but do not delay reports of another delivery', async () => {
+test('simultaneous reports for one delivery are limited and do not delay reports for another delivery', async () => {
   const system = await startSystem()
   const [first, second] = [await system.deliver(), await system.deliver()]
   const token = await startReport(system, first.id)
@@ -306,7 +306,7 @@ test('simultaneous reports of one delivery are limited, but do not delay reports
   expect(statuses.filter(status => status === 202)).toHaveLength(most + 20 - refused())
 })
 
-test('updates and empty reports count toward the limit of a delivery', async () => {
+test("updates and empty reports count toward a delivery's limit", async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)

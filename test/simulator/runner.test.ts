@@ -79,7 +79,7 @@ describe('a JavaScript action', () => {
     expect(job.conclusion).toBe('success')
   })
 
-  it('runs its post steps last-in first-out after all steps, with its state and the final job.status, even after a failure', async () => {
+  it('runs its post steps in reverse order after all steps, with its state and the final job.status, even after a failure', async () => {
     const order: string[] = []
     const { job, step } = await simulateSteps(
       `- uses: ./echo-action
@@ -114,7 +114,7 @@ describe('a JavaScript action', () => {
     expect(post.summary).toBe('Bye me\n')
     expect(step('Run exit 3')).toMatchObject({ exitCode: 3, outcome: 'failure', conclusion: 'failure' })
     expect(job.conclusion).toBe('failure')
-    // As on Enterprise Server.
+    // As on GitHub Enterprise Server.
     expect(seen(step('First')).env['INPUT_CHECK-RUN-ID']).toBe('')
     for (const name of ['First', 'Post First']) {
       expect(seen(step(name)).env).toMatchObject({
@@ -126,7 +126,7 @@ describe('a JavaScript action', () => {
   })
 })
 
-it('reads a multi-line text that contains an expression as YAML does', async () => {
+it('parses multi-line text that contains an expression like YAML', async () => {
   const texts = [
     ['kept as it is', '|\n      a ${{ X }}\n        b\n      c', 'a v1.2.3\n  b\nc\n'],
     ['folded', '>-\n      a ${{ X }}\n      b', 'a v1.2.3 b'],
@@ -146,7 +146,7 @@ it('reads a multi-line text that contains an expression as YAML does', async () 
 })
 
 describe('a run step', () => {
-  it('fails by exit code, pipe, environment file, expression, or timeout, and later steps follow their conditions', async () => {
+  it('can fail by exit code, pipe, environment file, expression, or timeout, and later steps follow their conditions', async () => {
     const { job, step } = await simulateSteps(
       `- { name: tried, id: try, run: exit 7, continue-on-error: true }
 - { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
@@ -184,7 +184,7 @@ describe('a run step', () => {
     expect(job.conclusion).toBe('failure')
   })
 
-  it('sees the workflow, job, and step env, and GITHUB_ENV and GITHUB_PATH of earlier steps', async () => {
+  it('gets the workflow, job, and step env, and the GITHUB_ENV and GITHUB_PATH from earlier steps', async () => {
     const run = await simulate(`env: { A: w, B: w, C: w }
 defaults: { run: { shell: sh, working-directory: sub } }
 jobs:
@@ -240,7 +240,7 @@ jobs:
   })
 })
 
-it('hashes each workspace file that a pattern or an absolute path matches once, and no file outside', async () => {
+it('hashes each matching workspace file once for patterns and absolute paths, and no file outside the workspace', async () => {
   const { step } = await simulateSteps(
     `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
 - name: Patterns
@@ -303,7 +303,7 @@ describe('a cancel', () => {
     expect(run.conclusion).toBe('cancelled')
   })
 
-  it("is also caused by the job's timeout-minutes", async () => {
+  it("can also be caused by the job's timeout-minutes", async () => {
     const { job, step } = await simulateSteps(
       '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()',
       {},
@@ -360,7 +360,7 @@ describe('jobs', () => {
     expect(JSON.parse(`[${rest.join('')}`)).toEqual(['success', 'failure', 'skipped'])
   })
 
-  it('multiply by their matrix, with include and a name for each leg', async () => {
+  it('run once per matrix leg, with include and a name for each leg', async () => {
     const run = await simulate(`jobs:
   build:
     runs-on: ubuntu-latest
@@ -409,7 +409,7 @@ describe('a run', () => {
 })
 
 describe('a refusal', () => {
-  it('accepts each way to write the event, but no misspelled one', async () => {
+  it('occurs for a misspelled event, but for no valid way to write the event', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')

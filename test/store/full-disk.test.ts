@@ -19,7 +19,7 @@ test.for<[kind: string, size: string]>([
   ['sqlite', '16m'],
   ['postgres', '128m'],
 ])(
-  'a relay on %s is not ready while the disk is full, and recovers when space is available',
+  'a relay on %s is not ready while the disk is full, and recovers when space becomes available',
   { timeout: 3 * LIMIT_MS },
   async ([kind, size], context) => {
     const folder = temporaryFolder()

@@ -19,12 +19,12 @@ import { newDatabase } from '../support/shared-postgres.ts'
 
 export type Address = Config['database']
 
-/** The environment for the tests of one kind of store. */
+/** The setup for tests of one kind of store. */
 export interface Place {
   kind: Address['kind']
   /** Returns the address of an empty database without tables. */
   empty(): Promise<Address>
-  /** Returns an emptied store that tests share, because opening a store takes longer than such a test. */
+  /** Returns a shared store, emptied. Opening a new store would take longer than most tests. */
   emptied(): Promise<Store>
   /** Opens a store on the given database or a new one, and closes the store after the test. */
   open(address?: Address, dispatchRate?: number): Promise<Store>
@@ -72,7 +72,7 @@ export function usePlace(kind: Address['kind']): Place {
   return place
 }
 
-/** Counts for an hour in which nothing finished. */
+/** The counts for an hour in which no delivery finished. */
 export const NO_OUTCOME = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
 let count = 0
@@ -97,7 +97,7 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   }
 }
 
-/** A signature use that expires at 2000. */
+/** Returns a signature record that expires at 2000. */
 export const aUse = (digest: string, given: Partial<SignatureUse> = {}): SignatureUse => ({
   ...{ digest, address: '/webhook', expiresAt: 2000 },
   ...given,
@@ -125,7 +125,7 @@ export const aTransition = (given: Partial<Transition> = {}): Transition => ({
   ...given,
 })
 
-/** Accepts deliveries one after the other and returns their IDs. */
+/** Accepts deliveries one after another and returns their IDs. */
 export async function acceptAll(store: Store, ...given: Partial<NewDelivery>[]): Promise<string[]> {
   const ids: string[] = []
   for (const each of given) ids.push((await store.accept(aDelivery(each))).id)

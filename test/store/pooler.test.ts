@@ -13,7 +13,7 @@ async function openPooler(options: PoolerOptions): Promise<string> {
   return pooler.url
 }
 
-/** Leaves two connections in the pooler, which assigns the first or the second one next. */
+/** Leaves two connections in the pooler. `more` determines which connection the pooler assigns next. */
 async function useTwo(url: string, more: number): Promise<void> {
   const clients = [new pg.Client(url), new pg.Client(url)] as const
   await Promise.all(clients.map(client => client.connect()))
@@ -28,7 +28,7 @@ test.each<[string, PoolerOptions]>([
   ['assigning connections in turn', { mode: 'transaction', size: 5, next: 'longest unused' }],
   ['with a single connection', { mode: 'transaction', size: 1, next: 'last used' }],
 ])(
-  'refuses to start behind a transaction pooler without prepared statements, %s',
+  'refuses to start behind a transaction pooler that does not support prepared statements, %s',
   async (_which, options) => {
     const url = await openPooler(options)
     for (let i = 0; i < Math.min(3, options.size); i++) {

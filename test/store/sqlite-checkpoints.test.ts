@@ -6,14 +6,14 @@ import { openStore } from '../../relay/store/open.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { aDelivery } from './place.ts'
 
-test('checkpoints commits into the file while the store is open, and closing leaves no WAL file', async () => {
+test('checkpoints commits into the database file while the store is open, and leaves no WAL file after closing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'relay.db')
   const store = await openStore({ kind: 'sqlite', path }, 0)
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
-  // Commits checkpoint only beyond 256 MB. The last few deliveries can wait for the next checkpoint.
+  // Commits trigger checkpoints only beyond 256 MB. The last few deliveries can wait for the next checkpoint.
   await until(() => statSync(path).size > 500_000, 'the file has grown')
   await store.accept(aDelivery({ invocation }))
   await store.close()

@@ -11,7 +11,7 @@ import { aDelivery } from './place.ts'
 const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
 const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 ORDER BY refilled_at'
 
-/* The contract suite tests the rest of the SQLite backend through the store. */
+/* The contract suite tests the rest of the SQLite backend through the store API. */
 
 test('a failing request rolls back only its own changes within a shared commit', () => {
   const file = openSqliteFile(somewhere())
@@ -54,7 +54,7 @@ test('a delivery that cannot be written does not roll back the other deliveries 
   ])
 })
 
-test('if the commit fails, every request in it fails', () => {
+test('if the commit fails, every request in the commit fails', () => {
   const path = somewhere()
   const file = openSqliteFile(path)
   onTestFinished(() => file.close())

@@ -7,14 +7,14 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, type Relay, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
-/* SQLite keeps writing to a deleted file. Those writes are lost when the process exits. */
+/* SQLite keeps writing to a deleted file, and those writes are lost when the process exits. */
 
 const sendRun = (relay: Relay, id: string) => send(relay.url, { body: { run: { id }, inputs: {} } })
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
 
 async function startOn(path: string, open = openRelayHere): Promise<Relay> {
   const relay = await open(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
-  // Enough changes for a checkpoint.
+  // Makes enough changes for a checkpoint.
   await Promise.all(Array.from({ length: 150 }, (_, n) => sendRun(relay, `r_of_many_${n}`)))
   expect([(await sendRun(relay, 'r_before')).status, await readyz(relay)]).toEqual([202, 200])
   return relay
@@ -75,8 +75,8 @@ test('a relay whose SQLite file was replaced, as by a restored backup, accepts n
 
 test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
-  ['a link to a folder of the path', 'real/relay.db', 'other/relay.db'],
-  ['no link, if the first relay used a link', 'link.db', 'real/relay.db'],
+  ['a link to a parent folder', 'real/relay.db', 'other/relay.db'],
+  ['the real path if the first relay used a link', 'link.db', 'real/relay.db'],
 ])('refuses a second relay that opens the same SQLite file through %s', async (_how, first, second) => {
   const folder = temporaryFolder()
   mkdirSync(join(folder, 'real'))

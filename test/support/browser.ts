@@ -9,8 +9,8 @@ const bin = join(packages, '@sparticuz/chromium/bin')
 const folder = join(packages, '.cache/chromium')
 
 /**
- * Returns a Chromium from npm, with libraries and fonts that a bare machine lacks; unpacks it only once. If it doesn't
- * run, falls back to the machine's own Chromium.
+ * Returns a Chromium from npm with libraries and fonts that a bare machine lacks, unpacked only once. If that Chromium
+ * doesn't run, returns the machine's own Chromium.
  *
  * @returns the reason if no browser is available
  */
@@ -29,7 +29,7 @@ export async function openBrowser(): Promise<Browser | string> {
   }
 }
 
-/** The package unpacks into TMPDIR. The folder gets its final name once unpacking is complete. */
+/** Unpacks into TMPDIR, then gives the folder its final name. */
 async function unpack(): Promise<void> {
   if (existsSync(folder)) return
   const { TMPDIR } = process.env

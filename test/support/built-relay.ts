@@ -9,9 +9,9 @@ const root = join(import.meta.dirname, '../..')
 const folder = join(root, 'relay/dist')
 const lock = join(root, '.build.lock')
 
-/** Returns the folder of the relay's bundle. Builds it first (about 30 s) if it is older than its sources. */
+/** Returns the folder of the relay's bundle. First builds the bundle (about 30 s) if it is older than its sources. */
 export async function builtRelay(): Promise<string> {
-  // Test files run concurrently, but a build has only one folder for its intermediate files.
+  // Test files run concurrently, but all builds share one folder for intermediate files.
   while (!isFresh()) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' })
@@ -34,7 +34,7 @@ export async function builtRelay(): Promise<string> {
 function isAbandoned(): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'))
-    // The file is empty because its process is about to write its id.
+    // The file is empty because the process that created it is about to write its own id.
     if (pid > 0) process.kill(pid, 0)
     return false
   } catch (error) {

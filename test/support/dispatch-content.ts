@@ -8,6 +8,6 @@ export function dispatchContent(body: JsonObject, relay: string | null = null) {
   return { invocation, payload: packClientPayload(invocation, { delivery: 'd_1', relay }) }
 }
 
-/** Returns the same for form inputs. */
+/** Returns the dispatch content for form inputs. */
 export const formContent = (inputs: JsonObject) =>
   dispatchContent({ run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs })

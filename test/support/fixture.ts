@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const folder = join(import.meta.dirname, '../fixtures/port')
 
-/** A webhook as Port, or its agent, sends it: headers, an empty line, the body's bytes. */
+/** A webhook as Port or its agent sends it. The file contains headers, an empty line, and the body's bytes. */
 export interface Fixture {
   headers: Record<string, string>
   body: Uint8Array
@@ -20,7 +20,7 @@ export function readFixture(name: string): Fixture {
   }
 }
 
-/** Every fixture of a webhook, by name. */
+/** The names of all webhook fixtures. */
 export const fixtureNames = readdirSync(folder)
   .filter(name => name.endsWith('.http'))
   .map(name => name.slice(0, -'.http'.length))

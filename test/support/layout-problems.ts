@@ -7,8 +7,8 @@ interface DrawnText {
 }
 
 /**
- * Finds layout mistakes of a drawn terminal in Chromium: texts that overlap or leave the picture, and lines whose
- * columns form a single text, so that their position depends on the font.
+ * Finds layout mistakes in a picture of a terminal with Chromium: text that overlaps or leaves the picture, and lines
+ * that contain several columns in one text element, so that the columns' positions depend on the font.
  *
  * @returns the reason if no browser can be started
  */

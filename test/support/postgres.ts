@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1 that waits for disk writes as in production. */
+/** A real PostgreSQL server on 127.0.0.1 that flushes writes to disk as in production. */
 export interface TestPostgres {
   /** The URL of its own database, `postgres`. */
   url: string
@@ -100,7 +100,7 @@ interface Program {
   printed(text: string): Promise<void>
 }
 
-/** Both promises reject with the program's output if it exits otherwise. */
+/** Both promises reject with the program's output if the program exits otherwise. */
 function run(file: string, args: string[], user: User | undefined): Program {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
@@ -139,8 +139,8 @@ function run(file: string, args: string[], user: User | undefined): Program {
 }
 
 /**
- * PostgreSQL refuses to run as root. For root, the user `nobody` runs it from a copy that `nobody` can read, wherever
- * the project is. The copy is made once per version, and all processes share it.
+ * PostgreSQL refuses to run as root. If the tests run as root, `nobody` runs the server from a copy that `nobody` can
+ * read, wherever the project is. All processes share one copy per version.
  */
 async function findPrograms(): Promise<{ bin: string; user?: User }> {
   const platform = `${process.platform}-${process.arch}`

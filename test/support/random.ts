@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 to 1 (mulberry32). Equal seeds return equal numbers. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
@@ -9,7 +9,7 @@ export function seededRandom(seed: number): () => number {
   }
 }
 
-/** A shuffled copy. */
+/** Returns a shuffled copy. */
 export function shuffle<T>(all: readonly T[], random: () => number): T[] {
   const keyed = all.map(one => ({ one, key: random() }))
   return keyed.sort((a, b) => a.key - b.key).map(({ one }) => one)

@@ -12,12 +12,12 @@ import { relayEnv } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
 import { openStoreHere } from './store-here.ts'
 
-/** The relay's intake without a socket: its app with a real SQLite file. */
+/** The relay's intake without a socket: the HTTP app with a real SQLite file. */
 export interface Receiving {
   /** Sends a webhook as Port does. */
   post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
   request(path: string, init?: RequestInit): Promise<Response>
-  /** Returns every persisted delivery, the oldest first per repository. */
+  /** Returns every persisted delivery, oldest first per repository. */
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }

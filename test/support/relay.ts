@@ -20,15 +20,15 @@ export interface Relay {
   pid: number
   /** Every log line. */
   log(): LogLine[]
-  /** Its output, on both streams. */
+  /** Returns the relay's output on both streams. */
   printed(): string
-  /** SIGTERM; resolves with the exit code. */
+  /** Sends SIGTERM. Resolves with the exit code. */
   stop(): Promise<number | null>
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
 }
 
-/** A relay process on a free port; killed after the test. `flags` are Node's. */
+/** Starts a relay process on a free port, and kills it after the test. `flags` are Node flags. */
 export async function startRelay(env: Env = {}, flags: string[] = []): Promise<Relay> {
   const { child, output } = spawnRelay({ HOST: '127.0.0.1', PORT: '0', ...env }, [], flags)
   const lines = () => linesOf(output.stdout)
@@ -56,7 +56,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
   }
 }
 
-/** Starts the same relay in this process, which is faster, for tests that don't kill it. */
+/** Starts a relay in this process. This is faster, for tests that don't kill the relay. */
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
@@ -105,7 +105,7 @@ export function relayEnv(more: Env = {}): Env {
   }
 }
 
-/** An empty folder, removed with the test. */
+/** Creates an empty folder, and removes it after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'relay-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

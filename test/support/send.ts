@@ -6,15 +6,15 @@ export interface Webhook {
   method?: string
   /** Bytes, or a value that is sent as compact JSON. */
   body?: unknown
-  /** Override Port's headers; null removes a header. */
+  /** Overrides of Port's headers; null removes a header. */
   headers?: Record<string, string | null>
   secret?: string
-  /** The timestamp header's text. Default: the current time (ms), never the same twice. */
+  /** The text of the timestamp header. Default: the current time (ms), unique for each webhook. */
   timestamp?: string
 }
 
 let last = 0
-/** Webhooks with the same signature are duplicates. */
+/** Returns a unique timestamp, because webhooks with the same signature count as duplicates. */
 function nextTimestamp(): number {
   last = Math.max(last + 1, Date.now())
   return last

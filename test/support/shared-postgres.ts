@@ -10,11 +10,11 @@ declare module 'vitest' {
 
 /** Starts the PostgreSQL server for all test files, before the first file runs (`globalSetup`). */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Each relay holds several connections.
+  // Each relay opens several connections.
   const server = await startPostgres({ settings: { max_connections: '400' } })
   project.provide('postgres', server.url)
   return server.close
 }
 
-/** Creates an empty database on the server. Returns its URL. A test that stops PostgreSQL starts its own server. */
+/** Creates an empty database on the server. Returns its URL. Tests that stop PostgreSQL start their own server. */
 export const newDatabase = (): Promise<string> => createDatabase(inject('postgres'))

@@ -9,7 +9,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
-/** Simulates a workflow with the built action; its commands record their calls and fail for the argument `broken`. */
+/** Simulates a workflow with the built action. Fake commands record their calls, and fail if called with `broken`. */
 export async function simulateForPort(
   workflow: Pick<RunOptions, 'file' | 'yaml'>,
   invocation: Invocation,
@@ -20,7 +20,7 @@ export async function simulateForPort(
     ...known
   }: {
     broken?: string
-    /** Inputs of a `workflow_dispatch`; default: a `repository_dispatch`. */
+    /** The inputs of a `workflow_dispatch`. Default: the event is a `repository_dispatch`. */
     inputs?: Record<string, string>
     blueprints?: Record<string, Record<string, unknown>>
   } = {},
@@ -82,8 +82,8 @@ const CREDENTIALS = [
 ]
 
 /**
- * Adapts a docs workflow, which has neither the fake Port's URL nor the script that it checks out.
- * Without a relay, the workflow reports directly, so it gets credentials if it has none.
+ * Adapts a workflow from the docs: adds the fake Port's URL, and replaces the checked-out script with a command.
+ * Adds Port credentials if missing, because without a relay, the workflow must report directly.
  */
 export const onFakes = (yaml: string): string =>
   yaml

@@ -11,7 +11,7 @@ export interface SmallDisk {
   unmount(): void
 }
 
-/** @returns null if mounting isn't permitted */
+/** @returns null if the process can't mount file systems */
 export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
   mkdirSync(folder, { recursive: true })
   try {

@@ -29,7 +29,7 @@ const SECRET = 'a secret of the webhook'
 /** Port organizations whose webhooks the relay accepts. */
 const ORGANIZATIONS = ['default', 'other']
 
-/** The engine with a real SQLite file, the fakes, and a clock that the test moves. */
+/** The engine with a real SQLite file, the fakes, and a clock that the test controls. */
 export interface System {
   port: PortApi
   github: GitHubApi
@@ -52,19 +52,19 @@ export interface System {
   notifyWaiting(): Promise<void>
   /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
   send(): Promise<number>
-  /** When the delivery's messages are retried (ms since the epoch). */
+  /** Returns when the delivery's messages are retried (ms since the epoch). */
   retryAt(id: string): number
-  /** Advances the clock and does all work that becomes due, each item at its time. */
+  /** Advances the clock, and does all work at the time when it becomes due. */
   pass(ms: number): Promise<void>
   /** Accepts and dispatches a delivery. */
   dispatch(runId: string, repository?: string, organization?: string): Promise<string>
   /** Redelivers a failed delivery as a user does, then dispatches it. */
   redeliver(id: string): Promise<void>
-  /** Puts messages of the action into the outbox. */
+  /** Adds the action's messages to the outbox. */
   report(id: string, messages: Message[]): Promise<void>
   /** Sends an action report, authenticated by OIDC. Returns whether the workflow run is bound. */
   bind(id: string, githubRunId: number, attempt?: number): Promise<boolean>
-  /** Starts another relay that has only the store. */
+  /** Replaces the relay with a new relay that shares only the store. */
   restart(): void
   /** Replaces the workflows of acme/shop. */
   workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
@@ -85,7 +85,7 @@ export interface System {
 
 export interface SystemOptions {
   actions?: 'read' | 'write' | 'none'
-  /** Without Port credentials. */
+  /** Whether the relay has no Port credentials. */
   blind?: boolean
   startTimeout?: number
   runTimeout?: number
@@ -150,7 +150,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
-  /** The number of GitHub requests at the relay's start. Their responses show GitHub's clock. */
+  /** The number of GitHub requests when the relay started. Only later responses show GitHub's clock. */
   let asked = 0
   const hub = {
     ...createGitHub(config, clock, pauses, { isAllowed }),

@@ -18,8 +18,8 @@ export interface PoolerOptions {
 }
 
 /**
- * A pooler that doesn't track prepared statements, like PgBouncer with `max_prepared_statements = 0`: what clients
- * prepare stays on the connection that they had. Clients need no password.
+ * Starts a pooler that, like PgBouncer with `max_prepared_statements = 0`, doesn't track prepared statements. They stay
+ * on the server connection that the client used. Clients need no password.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export async function startPooler(url: string, { size, mode, next }: PoolerOptions): Promise<Pooler> {
@@ -59,7 +59,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
   const listener = createServer(client => {
     keep(client)
     let server: Server | null = null
-    /** Queries and Syncs without a response, and whether something was sent after the last of them. */
+    /** The number of Queries and Syncs without a response, and whether anything was sent after the last of them. */
     let unanswered = 0
     let isOpen = false
     let work: Promise<unknown> = Promise.resolve()

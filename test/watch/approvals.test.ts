@@ -14,7 +14,7 @@ async function waiting(system: System, pending: Parameters<System['github']['awa
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
 const label = (system: System) => system.port.run(RUN).statusLabel
 
-test('Port shows which reviewers a run waits for, then the approver and comment, each once', async () => {
+test('Port shows the reviewers that a run waits for, then the approver and comment, each once', async () => {
   const system = await startSystem()
   const { run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -35,7 +35,7 @@ test('Port shows which reviewers a run waits for, then the approver and comment,
   expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test('Port shows a rejection before the result of the run', async () => {
+test("Port shows a rejection before the run's result", async () => {
   const system = await startSystem()
   const { run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -66,7 +66,7 @@ test('Port shows a wait timer and several environments', async () => {
   expect(label(other)).toBe('Waiting for approval: production, eu')
 })
 
-test('GitHub webhooks show the wait and the approval immediately, and the next poll repeats neither', async () => {
+test('GitHub webhooks make Port show the wait and the approval immediately, and the next poll repeats neither', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [])
   const review = (action: string, more: object = {}) =>
@@ -99,7 +99,7 @@ test('neither the history nor the log contains user names', async () => {
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test('without permission to read approvals, the run is followed as usual', async () => {
+test('the run is followed as usual if the relay lacks permission to read approvals', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
@@ -116,7 +116,7 @@ test('without permission to read approvals, the run is followed as usual', async
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test('Port shows an approval even if GitHub shows it late or a poll result is discarded', async () => {
+test("Port shows an approval even if GitHub's API shows the approval late or the poll result is discarded", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const { id, run } = await waiting(system, [])
   system.github.setRun(run.id, { status: 'waiting' })
@@ -137,7 +137,7 @@ test('Port shows an approval even if GitHub shows it late or a poll result is di
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('polls runs waiting for approval every five minutes without blocking the details of a failed run', async () => {
+test('polls runs that wait for approval every five minutes, without delaying the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {
@@ -152,7 +152,7 @@ test('polls runs waiting for approval every five minutes without blocking the de
   system.github.clearRequests()
   await system.pass(600_000)
   const asked = system.github.requests.filter(({ path }) => /pending_deployments|approvals/.test(path)).length
-  // Two requests for each run, two or three times.
+  // Each run is polled two or three times, with two requests each.
   expect(asked).toBeGreaterThanOrEqual(16)
   expect(asked).toBeLessThanOrEqual(48)
   system.github.setJobs(failing.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])

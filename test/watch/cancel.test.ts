@@ -30,7 +30,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   })
 
-  test('that is queued keeps the result if a user finished its Port run', async () => {
+  test('that is queued keeps the result that a user set for its Port run', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.port.endRun(RUN, 'SUCCESS')
@@ -40,7 +40,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
   })
 
-  test.each(['port', 'api'] as const)('that is running is canceled once on GitHub, through %s', async by => {
+  test.each(['port', 'api'] as const)('that is running is canceled once on GitHub (through %s)', async by => {
     const system = await open()
     const { id } = await running(system)
     await cancel(system, id, by)
@@ -61,7 +61,7 @@ describe('a canceled delivery', () => {
     )
   })
 
-  test('whose run does not finish is canceled by force after two minutes, once', async () => {
+  test('whose run does not finish is force-canceled once after two minutes', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.github.setUnstoppable(run.id)
@@ -73,7 +73,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('that is dispatched without a run is canceled once its run is known', async () => {
+  test('that is dispatched but has no run yet is canceled once its run is known', async () => {
     const system = await open()
     const id = await system.dispatch(RUN)
     await cancel(system, id)
@@ -133,7 +133,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('is followed until it finishes if the relay lacks a permission, and Port shows which one', async () => {
+  test('is followed until its run finishes if the relay lacks a permission, and Port shows the missing permission', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id, run } = await running(system)
     await cancel(system, id)
@@ -146,7 +146,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
-  test('is canceled by a second request once the relay has the permission', async () => {
+  test('can be canceled by a second request once the relay has the permission', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id } = await running(system)
     await cancel(system, id)
@@ -181,7 +181,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('cancels nothing if the action, reporting directly, could have set the result', async () => {
+  test('cancels nothing if the action reports directly, because the action could have set the result', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.port.run(RUN).externalRunId = String(run.id)
@@ -194,7 +194,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
 
 describe('a node run', () => {
   const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
-  /** Port's response for the node run. Port's API documentation doesn't list this route. */
+  /** Port's response for the node run. Port's API reference doesn't list this route. */
   const responseWith = (system: System, body: object) =>
     system.port.fail({
       match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
@@ -213,7 +213,7 @@ describe('a node run', () => {
     return { stage: system, id, run }
   }
 
-  test('whose Port workflow is being canceled cancels its workflow run and finishes as CANCELLED', async () => {
+  test('cancels its workflow run and finishes as CANCELLED while its Port workflow is being canceled', async () => {
     const { stage: system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
     await system.pass(120_000)
@@ -222,7 +222,7 @@ describe('a node run', () => {
     expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that has finished in Port cancels nothing if the action could have reported the result directly', async () => {
+  test('that finished in Port cancels nothing if the action reports directly, because the action could have set the result', async () => {
     const { stage: system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })
     await system.pass(120_000)
@@ -230,7 +230,7 @@ describe('a node run', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
-  test('that has finished in Port cancels its workflow run if the action reports through the relay', async () => {
+  test('that finished in Port cancels its workflow run if the action reports through the relay', async () => {
     const { stage: system, id, run } = await runningNode()
     await system.bind(id, run.id)
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })

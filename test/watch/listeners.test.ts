@@ -24,7 +24,7 @@ const reads = (system: System) =>
 const warnings = (system: System, id = RUN) =>
   system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
 
-test('Port shows in a minute that no workflow listens, and the delivery fails after the start timeout', async () => {
+test('Port shows within a minute that no workflow listens, and the delivery fails after the start timeout', async () => {
   const system = await start(OTHER, 'on: push\n')
   const id = await system.dispatch(RUN)
   await system.pass(29_000)
@@ -59,7 +59,7 @@ test('workflow files are listed at most every five minutes and read again only i
   for (const id of ids) expect(warnings(system, id)).toHaveLength(1)
 })
 
-test('a run that starts late withdraws the warning', async () => {
+test('the warning is withdrawn if a run starts late', async () => {
   const system = await start()
   const id = await system.dispatch(RUN)
   await system.pass(40_000)
@@ -70,13 +70,13 @@ test('a run that starts late withdraws the warning', async () => {
 })
 
 test.each([
-  ['its type in a list', 'on: { repository_dispatch: { types: [other, deploy] } }'],
-  ['its type alone', '"on":\n  repository_dispatch:\n    types: deploy'],
+  ['the event type in a list', 'on: { repository_dispatch: { types: [other, deploy] } }'],
+  ['only the event type', '"on":\n  repository_dispatch:\n    types: deploy'],
   ['all types', 'on:\n  repository_dispatch:\n  push:'],
-  ['all types, as one event of a list', 'on: [push, repository_dispatch]'],
+  ['all types, as an event in a list', 'on: [push, repository_dispatch]'],
   ['all types, as the only event', 'on: repository_dispatch'],
   [
-    'its type, between other keys',
+    'the event type, between other keys',
     'name: x\non:\n# today\n  repository_dispatch: { types: [deploy] }\njobs: [}',
   ],
   ['events that the relay cannot parse', 'on: [repository_dispatch'],
@@ -110,7 +110,7 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('reads many files with half of the request budget for details, so that failed runs have theirs', async () => {
+test('reading many files uses only half of the request budget for details, so that half remains for failed runs', async () => {
   const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
   await system.dispatch(RUN)
   const perMinute: number[] = []

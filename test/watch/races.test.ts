@@ -6,7 +6,7 @@ const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 
-/** Polls due deliveries and runs `meanwhile` before GitHub's list response arrives. */
+/** Polls due deliveries, and runs `meanwhile` before GitHub's response with the list of runs arrives. */
 async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Promise<void> {
   system.advance(20_000)
   system.github.clearRequests()
@@ -19,7 +19,7 @@ async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Pro
 }
 
 describe('a report that arrives while the relay polls the delivery', () => {
-  test('binds its run even if the poll has not seen it', async () => {
+  test('binds its run even if the poll has not seen that run', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     await lookWhile(system, async () => {
@@ -29,7 +29,7 @@ describe('a report that arrives while the relay polls the delivery', () => {
     expect(await system.runs(id)).toEqual([[system.github.runs[0]!.id, 'report']])
   })
 
-  test('remains the evidence if the poll finds the run by title', async () => {
+  test('remains the evidence if the poll finds the same run by title', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(TITLE, { status: 'in_progress' })
@@ -37,7 +37,7 @@ describe('a report that arrives while the relay polls the delivery', () => {
     expect(await system.runs(id)).toEqual([[run.id, 'report']])
   })
 
-  test('keeps its run as the only one if the poll finds another run as the only candidate', async () => {
+  test('is bound to its run alone if the poll finds another run as the only candidate', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run('deploy', { status: 'in_progress' })
@@ -70,7 +70,7 @@ test('a webhook that arrives during a poll triggers another poll immediately', a
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
 })
 
-test('a late dispatch response binds the run that it names', async () => {
+test('a late dispatch response binds the run that the response names', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
@@ -80,7 +80,7 @@ test('a late dispatch response binds the run that it names', async () => {
 })
 
 test.each([-5_000, 5_000])(
-  "a restarted relay with a clock %i ms off GitHub's finds the run of a dispatch whose response was lost",
+  "after a lost response, a restarted relay finds the run although GitHub's clock differs by %i ms",
   async clockOffset => {
     const system = await startSystem({ clockOffset })
     system.github.failures.cut({ create: true })
@@ -94,7 +94,7 @@ test.each([-5_000, 5_000])(
   },
 )
 
-test('a late run from the dispatch before a redelivery does not finish the delivery', async () => {
+test('a late run from a dispatch before the redelivery does not finish the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.pass(START_TIMEOUT + 30_000)
@@ -129,7 +129,7 @@ test('an accepted dispatch is not retried even if a title bound its run to anoth
   expect(system.github.dispatches).toHaveLength(2)
 })
 
-test("a run titled with an old delivery's ID is not bound to that delivery; the dispatch is not retried", async () => {
+test("a run with an old delivery's ID in its title is not bound to that delivery, and no dispatch is retried", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const old = await system.dispatch(RUN)
   system.end(system.run(TITLE), 'success')
@@ -146,7 +146,7 @@ test("a run titled with an old delivery's ID is not bound to that delivery; the 
   expect(run.status).toBe('in_progress')
 })
 
-test("an open delivery does not bind a later delivery's run whose title contains the open delivery's ID", async () => {
+test("an open delivery whose ID is in the title of a later delivery's run is not bound to that run", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const first = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'waiting' })

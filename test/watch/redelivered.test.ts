@@ -4,7 +4,7 @@ import { START_TIMEOUT, startSystem } from '../support/system.ts'
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
-test('a run from before a redelivery is not bound again, whatever names it', async () => {
+test('a run from before a redelivery is not bound again, whatever evidence identifies the run', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)
@@ -24,7 +24,7 @@ test('a run from before a redelivery is not bound again, whatever names it', asy
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a redelivery whose run fails gets its result from GitHub; Port keeps the earlier result', async () => {
+test('a redelivery whose run fails gets the result from GitHub, but Port keeps the earlier result', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)
@@ -46,7 +46,7 @@ test('a redelivery whose run fails gets its result from GitHub; Port keeps the e
   expect(system.port.run(RUN)).toEqual(shown)
 })
 
-test('a node run redelivered within a minute ignores the canceled runs', async () => {
+test('a node run that is redelivered within a minute ignores the canceled workflow runs', async () => {
   const system = await startSystem()
   const id = await system.dispatch(NODE_RUN)
   const old = [system.run(`deploy ${NODE_RUN}`), system.run(`lint ${NODE_RUN}`)]
@@ -63,7 +63,7 @@ test('a node run redelivered within a minute ignores the canceled runs', async (
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('an unsent failure is dropped by the redelivery, and the Port run follows the new dispatch', async () => {
+test('a redelivery drops the unsent failure, and the Port run follows the new dispatch', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)

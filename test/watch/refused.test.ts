@@ -6,7 +6,7 @@ const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('one %i response to a restarted relay finishes no delivery', async status => {
+test.each([401, 403, 404])('a single %i response to a restarted relay finishes no delivery', async status => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -30,7 +30,7 @@ test('Port shows that the relay cannot poll if GitHub refuses again a minute lat
   expect(system.port.run(RUN).summary).toMatch(/^Nothing reported from acme\/shop within 1 min/)
 })
 
-test('a run that Port does not know finishes when GitHub reports its result', async () => {
+test("a delivery whose Port run does not exist finishes when GitHub reports the workflow run's result", async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -64,7 +64,7 @@ test('reports the result after five minutes if a gateway blocks reading the Port
   expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('after Port rate limits a read, no delivery sends requests or messages until the pause ends', async () => {
+test('after Port rate limits a read, the relay sends no reads or messages until the pause ends', async () => {
   const system = await startSystem()
   const ids = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const runs = []
@@ -81,7 +81,7 @@ test('after Port rate limits a read, no delivery sends requests or messages unti
   await system.pass(30_000)
   await system.report(reported, [{ log: [{ level: 'INFO', message: 'A line of the action.' }] }])
   await system.pass(70_000)
-  // Both requests can have been in flight at the same time.
+  // Two requests can have been in progress concurrently.
   expect(system.port.requests.length - before).toBeLessThanOrEqual(2)
   system.port.clearFailures()
   await system.pass(60_000)

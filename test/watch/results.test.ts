@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { RUN_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
-/** What the action reported: nothing; only its start, as if its post step never ran; or everything. */
+/** The action's reports: none, only the start (as if post never ran), or start and result. */
 type Action = 'nothing' | 'its start' | 'start and result'
 const FAILED = { state: 'finished', status: 'FAILURE', label: 'Failed' }
 const NOT_FOLLOWED = { state: 'failed', status: 'FAILURE', label: 'Not followed further' }
@@ -12,7 +12,7 @@ const SUCCEEDED = { state: 'finished', status: 'SUCCESS', label: 'Succeeded' }
 describe.each([
   ['failure', FAILED],
   ['success', SUCCEEDED],
-] as const)('a workflow run that finishes with %s', (conclusion, seen) => {
+] as const)('a workflow run with the conclusion %s', (conclusion, seen) => {
   test.each<[Action, webhook: boolean, actions: 'read' | 'none', expected: typeof FAILED]>([
     ['nothing', true, 'read', seen],
     ['nothing', false, 'read', seen],
@@ -25,7 +25,7 @@ describe.each([
     ['start and result', true, 'read', FAILED],
     ['start and result', false, 'none', FAILED],
   ])(
-    'and whose action reported %s is shown in Port: webhook %s, Actions: %s',
+    'has the expected result in Port if the action reported %s (GitHub webhook: %s, Actions permission: %s)',
     async (action, webhook, actions, expected) => {
       const system = await startSystem({ actions })
       const id = await system.dispatch(RUN)
@@ -77,9 +77,9 @@ test.each([
     [{ name: 'Deploy', state: 'disabled_manually' as const }],
     'all of its workflows are disabled (Deploy)',
   ],
-  ['exists', [], 'it has no workflow at all'],
+  ['does not exist', [], 'it has no workflow at all'],
 ])(
-  'a dispatch that no workflow listens to fails and describes the workflows: one %s',
+  'if no workflow listens, the dispatch fails, and the reason describes the workflows (one %s)',
   async (_, workflows, known) => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
@@ -91,7 +91,7 @@ test.each([
 )
 
 test.each(['failure', 'startup_failure'])(
-  'a run that ends with %s before it has a job fails with what to check',
+  'a run that finishes with %s before any job exists fails, and the reason states what to check',
   async conclusion => {
     const system = await startSystem()
     await system.dispatch(RUN)

@@ -10,7 +10,7 @@ const HOUR = 3_600_000
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
-/** Creates a titled run in progress behind 600 newer runs, and restarts the relay. The run is in its store. */
+/** Creates a titled run in progress behind 600 newer runs, and restarts the relay. The store contains the run. */
 async function openBehind600(): Promise<{ system: System; id: string; run: ReturnType<System['run']> }> {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
@@ -26,7 +26,7 @@ async function openBehind600(): Promise<{ system: System; id: string; run: Retur
   return { system, id, run }
 }
 
-/** Counts the polls, requests by run ID, and list requests during a time (ms). */
+/** Counts polls, requests by run ID, and list requests during this time (ms). */
 async function passLooks(
   system: System,
   ms: number,
@@ -57,14 +57,14 @@ test('follows a titled run despite a restart and 600 newer runs, with at most on
   expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 })
 
-test('reports a titled run that was deleted after a restart as deleted, not as "no workflow listens"', async () => {
+test('if a titled run was deleted after a restart, reports the deletion instead of "no workflow listens"', async () => {
   const { system: stage, run } = await openBehind600()
   stage.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
   await stage.pass(120_000)
   expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
 })
 
-test('if the list responds with 502 all the time, a known run is read by its ID', async () => {
+test('reads a known run by its ID while list requests always get 502', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -78,7 +78,7 @@ test('if the list responds with 502 all the time, a known run is read by its ID'
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('if the list responds with 502 from the start, the run that Port names is read by its ID', async () => {
+test('reads the run that Port names by its ID if list requests get 502 from the start', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
@@ -91,7 +91,7 @@ test('if the list responds with 502 from the start, the run that Port names is r
 })
 
 test.each([-90_000, 90_000])(
-  "finds a titled or untitled run if GitHub's clock is %i ms off the relay's",
+  "finds a titled or untitled run although GitHub's clock differs by %i ms from the relay's",
   async clockOffset => {
     for (const title of [`deploy ${RUN}`, 'deploy']) {
       const system = await startSystem({ clockOffset })
@@ -105,7 +105,7 @@ test.each([-90_000, 90_000])(
   },
 )
 
-test('persists a GitHub webhook, and the relay that polls next uses it without a request to GitHub', async () => {
+test('persists a GitHub webhook, so that the relay that polls next needs no request to GitHub', async () => {
   const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -134,14 +134,14 @@ test('a webhook that arrives out of order reverts nothing', async () => {
   expect((await system.delivery(id)).runs).toMatchObject([{ status: 'completed', conclusion: 'failure' }])
 })
 
-test('a webhook about a run for another event binds nothing, even if the title names the delivery', async () => {
+test('a webhook about a run of another event type binds nothing, even if the run title names the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.webhook(system.run(`deploy ${RUN}`, { event: 'workflow_dispatch', status: 'in_progress' }))
   expect(await system.runs(id)).toEqual([])
 })
 
-test('polling does not load the invocation', async () => {
+test('polling does not read the invocation from the store', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [claimed] = await system.store.claimPolls(system.now() + 5_000, 1, 10)
@@ -152,16 +152,16 @@ test('polling does not load the invocation', async () => {
 describe.each([
   ['one organization', 'default'],
   ['two organizations', 'other'],
-])('in a repository that %s use', (_, organization) => {
+])('in a repository used by %s', (_, organization) => {
   test.each(['polling', 'webhooks'])(
-    'each delivery gets its own run through %s, even if a later title quotes an earlier delivery',
+    'each delivery gets its own run through %s, even if a later run title quotes an earlier delivery',
     async by => {
       const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
       const plan: { at: number; work: () => Promise<unknown> }[] = []
       const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
       for (const gap of [0, 40_000]) {
         for (let n = 0; n < 4; n++) {
-          // Which run starts later, by how much, and which one ends last.
+          // Varies the run that starts later, the delay, and the run that finishes last.
           const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n === 1 || n === 2 ? 1 : 0]
           const name = `${gap / 1000}s-${n}`
           const repository = `acme/${name}`
@@ -205,7 +205,7 @@ describe.each([
 })
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
 
-test("a title with only the ID of another organization's run binds nothing until that run is known", async () => {
+test("a title that names only another organization's Port run binds nothing until the owner of that run ID is known", async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
@@ -221,7 +221,7 @@ test("a title with only the ID of another organization's run binds nothing until
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
 })
 
-test('a delivery from another organization that claims the same Port run gets none of its workflow runs', async () => {
+test("a delivery from another organization that claims the same Port run gets none of that run's workflow runs", async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
@@ -235,7 +235,7 @@ test('a delivery from another organization that claims the same Port run gets no
 test.each([
   ['with more ids than can be looked up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
   ['that is too long to be kept', 'x'.repeat(300)],
-])('a title %s binds nothing', async (_, text) => {
+])('a run title %s binds nothing', async (_, text) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const title = `roll back ${RUN} ${text} by r_B1b2C3d4E5f6G7h8`

@@ -7,7 +7,7 @@ const lines = (system: System, id = RUN) =>
 const HOUR = 3_600_000
 
 describe('a run in progress', () => {
-  test('can wait for a runner beyond RELAY_START_TIMEOUT', async () => {
+  test('can wait for a runner longer than RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`)
@@ -52,7 +52,7 @@ describe('a run in progress', () => {
     expect((await system.delivery(id)).state).toBe('failed')
   })
 
-  test('that was deleted on GitHub finishes the Port run, whether or not the action had named it', async () => {
+  test('that was deleted on GitHub finishes the Port run, whether or not the action has reported to Port', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
       const system = await startSystem()
       await system.dispatch(RUN)
@@ -77,7 +77,7 @@ describe('if Port names a run outside the repository and a title names a run in 
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
   ])(
-    'reports the result (%s) of the titled run, for example if a workflow writes any number to Port',
+    "reports the titled run's result (%s), for example if a workflow writes an arbitrary number to Port",
     async (end, status, statusLabel) => {
       const system = await startSystem()
       const id = await system.dispatch(RUN)
@@ -91,7 +91,7 @@ describe('if Port names a run outside the repository and a title names a run in 
     },
   )
 
-  test('waits for the run that Port names if the titled run passed its work on and succeeded', async () => {
+  test('waits for the run that Port names if the titled run succeeded after passing its work on', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -107,7 +107,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('reports the more significant result of %s and %s', async (first, second, status) => {
+])('reports the more significant of the results %s and %s', async (first, second, status) => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
@@ -146,7 +146,7 @@ describe('without run-name', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('binds no run to two deliveries, in whatever order the runs finish, and Port shows what to set', async () => {
+  test('two concurrent deliveries bind no run, whatever order the runs finish in, and Port shows what to set', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
@@ -169,7 +169,7 @@ describe('without run-name', () => {
     }
   })
 
-  test('binds no run if two deliveries have its event type, with 100 of other types in between', async () => {
+  test('two deliveries of one event type bind no run, even with 100 deliveries of other types between them', async () => {
     const system = await startSystem({ startTimeout: 600_000 })
     const id = await system.dispatch(RUN)
     const accept = async (number: number, eventType: string) => {
@@ -186,7 +186,7 @@ describe('without run-name', () => {
     expect(await system.runs(id)).toEqual([])
   })
 
-  test('does not wait for a run that was created long after RELAY_START_TIMEOUT', async () => {
+  test('ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     await system.dispatch(FIRST)
     await system.pass(START_TIMEOUT - 5_000)
@@ -214,7 +214,7 @@ describe('while a service does not respond', () => {
   })
 })
 
-test('reports the result of a node run, although the Port API does not show the run', async () => {
+test("reports the result to a node run, although Port's API does not return node runs", async () => {
   const system = await startSystem()
   const id = 'wfnr_A1b2C3d4E5f6G7h8'
   await system.dispatch(id)
@@ -225,7 +225,7 @@ test('reports the result of a node run, although the Port API does not show the 
   expect(system.port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
 })
 
-test('a re-run changes nothing if its Port run has finished', async () => {
+test('a re-run changes nothing if the Port run has finished', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -323,7 +323,7 @@ describe('if many runs fail', () => {
     return { stage: system, ids, runs, fail, open }
   }
 
-  test('each result reaches Port within about a minute, even if the relay restarts every 40 s', async () => {
+  test('every result reaches Port within about a minute, even if the relay restarts every 40 s', async () => {
     const { stage: system, runs, fail, open } = await start(40)
     fail(runs)
     for (let restarts = 0; restarts < 2; restarts++) {
@@ -333,7 +333,7 @@ describe('if many runs fail', () => {
     expect(open()).toEqual([])
   })
 
-  test('log requests for some runs do not delay the results of others', async () => {
+  test('log requests for some runs do not delay the results of other runs', async () => {
     const { stage: system, ids, runs, fail, open } = await start(10)
     fail(runs.slice(0, 5))
     await system.pass(20_000)

@@ -16,7 +16,7 @@ const ENDS = [
   ['skipped', 'FAILURE'],
 ] as const
 
-test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled runs shown late and in random order: each Port run gets the link and the end of its own run`, {
+test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled runs listed late and in random order: each Port run gets its own workflow run's link and result`, {
   timeout: 600_000 + AMOUNT * 300,
 }, async () => {
   const seed = Math.floor(Math.random() * 2 ** 31)
@@ -28,7 +28,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
   })
   const { github, relay } = scene
   github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
-  // No list of runs can be read before all runs are bound.
+  // All list requests fail until all runs are bound.
   const allowLists = github.fail({
     match: ({ path }) => /\/actions\/runs(\?|$)/.test(path),
     status: 502,
@@ -81,7 +81,7 @@ async function end({ github, relay }: Scene, run: GitHubRun, conclusion: string)
   expect(response).toEqual({ scheduled: 1 })
 }
 
-/** Applies this to all items, several concurrently. Returns the results in order. */
+/** Applies a function to all items, several concurrently. Returns the results in order. */
 async function pooled<T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   const waiting = all.entries()

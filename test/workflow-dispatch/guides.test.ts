@@ -60,7 +60,7 @@ const GUIDES: Record<string, Guide> = {
     entities: ['service/cart'],
   },
   'power-of-machine': {
-    // The value that the author's jq expression derives and that no other field contains.
+    // The author's jq expression derives this value. No other field contains it.
     body: runId => ({ port_context: { runId, action: 'stop', resource_group: 'rg-1' } }),
     calls: ['stop rg-1'],
     logs: ['start skipped, stop success'],
@@ -229,7 +229,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
   }
 
-  test('an undeclared input starts nothing without "port"; redelivered by another relay once it is declared, it arrives with the context as it came', async () => {
+  test('without "port", an undeclared input prevents the dispatch; once declared, it arrives by a redelivery with its original context', async () => {
     const scene = await open()
     const { github } = scene
     const declared: Record<string, DeclaredInput> = { service: {}, port_context: { required: true } }
@@ -270,7 +270,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     })
   })
 
-  test('start with "port", which carries the undeclared input', async () => {
+  test('start if they declare "port", which then carries the undeclared input', async () => {
     const scene = await open()
     scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {}, port: {} })] })
     const { run } = await scene.deliver({

@@ -13,7 +13,7 @@ import { SECRET } from '../support/sign.ts'
 export const REPOSITORY = 'acme/shop'
 export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
-/** The admin API's fields of a delivery. */
+/** A delivery's fields in the admin API. */
 interface ShownDelivery {
   delivery: string
   state: string
@@ -29,18 +29,18 @@ export interface Scene {
   relay: Relay
   /** The relay's environment. */
   env: Env
-  /** Creates a run in Port, and sends its webhook to the relay. */
+  /** Creates a run in Port, and sends the run's webhook to the relay. */
   deliver(webhook?: {
     path?: string
     body?: JsonObject
     inputs?: JsonObject
   }): Promise<{ run: PortRun; response: JsonObject }>
-  /** Returns the dispatch that GitHub accepted for a Port run. The dispatch must have the input `port`. */
+  /** Returns the dispatch that GitHub accepted for a Port run. Requires that the dispatch has the input `port`. */
   dispatchOf(run: PortRun): Promise<WorkflowDispatch>
   /** Returns the dispatch bodies that GitHub received since the last call, including refused ones. */
   sent(): { ref: string; inputs: Record<string, string>; return_run_details?: boolean }[]
   shown(runId: string): Promise<ShownDelivery>
-  /** Returns a workflow run's page. */
+  /** Returns the URL of a workflow run's page. */
   page(githubRunId: number): string
 }
 
@@ -112,10 +112,10 @@ export async function openScene(
   }
 }
 
-/** The inputs that the relay offers in addition to the form's inputs. */
+/** The inputs that the relay sends in addition to the form's inputs. */
 export const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 
-/** A workflow that users can start by hand. */
+/** Returns a workflow that users can start manually. */
 export const workflow = (
   inputs: Record<string, DeclaredInput> = {},
   runName?: (inputs: Record<string, string>) => string,

@@ -46,7 +46,7 @@ export function applyTests(place: Place): void {
     expect(calls).toBe(1)
   })
 
-  test('a transition that is based on another version writes nothing', async () => {
+  test('a transition that is based on an outdated version writes nothing', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     const decided = await get(store, id!)
@@ -73,7 +73,7 @@ export function applyTests(place: Place): void {
     expect(await store.apply(claimed!, aTransition({ change: { dueAt: 9000 } }), 5002)).toBe(true)
   })
 
-  test('a change of runs replaces all runs of the delivery', async () => {
+  test("changing a delivery's runs replaces all of its runs", async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const first = aRun(12_345_678_901)
@@ -86,7 +86,7 @@ export function applyTests(place: Place): void {
     expect((await get(store, id)).runs).toHaveLength(1)
   })
 
-  test('a run belongs to only one delivery of its repository, even if it is a past run', async () => {
+  test('a run belongs to only one delivery per repository, even after a redelivery', async () => {
     const store = await place.emptied()
     const [first, second] = [await aDispatched(store), await aDispatched(store)]
     const elsewhere = await aDispatched(store, { repository: 'acme/other' })
@@ -117,7 +117,7 @@ export function applyTests(place: Place): void {
     }
   })
 
-  test('a repeated or late report writes nothing and counts as received, separately per sender', async () => {
+  test('a repeated or late report writes nothing and counts as received; each sender is tracked separately', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const report = (sender: string, number: number, message: string) =>
@@ -168,7 +168,7 @@ export function applyTests(place: Place): void {
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
 
-  test('a token that one delivery used is refused for another until it is deleted after its expiry', async () => {
+  test('a token used for one delivery is refused for another until its record is deleted after expiry', async () => {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>
@@ -187,7 +187,7 @@ export function applyTests(place: Place): void {
     expect(await use(first!, store.clock() + 300_000, 1)).toBe(false)
   })
 
-  test('only one of two deliveries that use a token concurrently succeeds', async () => {
+  test('if two deliveries use a token concurrently, only one succeeds', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, {}, {})
     const deliveries = await Promise.all(ids.map(id => get(store, id)))

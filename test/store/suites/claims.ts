@@ -4,7 +4,7 @@ import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
 
 export function claimTests(place: Place): void {
-  test('claims the oldest delivery per repository, and no other until that delivery leaves the queue', async () => {
+  test('claims only the oldest delivery per repository until that delivery leaves the queue', async () => {
     const store = await place.emptied()
     const [a1, a2, b1] = await acceptAll(
       store,
@@ -22,7 +22,7 @@ export function claimTests(place: Place): void {
     expect((await claim(store, 3000)).map(({ id }) => id)).toEqual([a2])
   })
 
-  test('claims at most the requested number, earliest due first', async () => {
+  test('claims at most the requested number of deliveries, earliest due first', async () => {
     const store = await place.emptied()
     await acceptAll(
       store,
@@ -32,7 +32,7 @@ export function claimTests(place: Place): void {
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })
 
-  test('a long queue blocks no other repository: the least recently dispatched repository is first', async () => {
+  test('a long queue does not block other repositories: the least recently dispatched repository comes first', async () => {
     const store = await place.emptied()
     const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))
     await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })
@@ -134,7 +134,7 @@ export function claimTests(place: Place): void {
     expect([await take(ahead), await take(back), await take(back + 2000)]).toEqual([20, 0, 2])
   })
 
-  test('a rate-limit pause prevents claims for its credential, which is a token or an owner', async () => {
+  test('a rate-limit pause prevents claims for its credential (a token or an owner)', async () => {
     const store = await place.emptied()
     await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })
     const claimed = async (now: number, scope: string | null = null) =>
@@ -157,7 +157,7 @@ export function claimTests(place: Place): void {
     expect(await store.activePauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
-  test('finds deliveries behind a rate-limit pause, at any queue position, until Port is notified', async () => {
+  test('finds deliveries that wait for a rate-limit pause, at any queue position, until Port is notified', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
     await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })

@@ -31,7 +31,7 @@ function sqliteTests(place: Place): void {
     return { store: createStore(backend, 0), pragma }
   }
 
-  test('refuses a whole write if the disk is full, and accepts writes when space is available', async () => {
+  test('refuses each write as a whole while the disk is full, and accepts writes when space becomes available', async () => {
     const { store, pragma } = await opened()
     await acceptAll(store, {})
     await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
@@ -107,10 +107,10 @@ function postgresTests(place: Place): void {
     await acceptAll(one, {})
     expect(await one.list({}, { limit: 10 })).toHaveLength(2)
     await wakes(one, other)
-    // The timeout allows for the server to flush everything to disk before it stops.
+    // The timeout includes the time that the server needs to flush data to disk before it stops.
   }, 180_000)
 
-  test('replaces a connection that the server closed, and rejects its call', async () => {
+  test('rejects the call on a connection that the server closes, and replaces the connection', async () => {
     const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     await acceptAll(one, {})
@@ -123,7 +123,7 @@ function postgresTests(place: Place): void {
     await wakes(one, other)
   })
 
-  test('reports deliveries as accepted that were written before the connection was cut', async () => {
+  test('reports deliveries as accepted if they were written before the connection was cut', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
     const [first] = await acceptAll(store, { runId: 'r_first' })
@@ -139,7 +139,7 @@ function postgresTests(place: Place): void {
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
   })
 
-  test('accepting rejects if the connection is cut again, and a retry finds the written delivery', async () => {
+  test('accept() rejects if the connection is cut again, and a retry finds the written delivery', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
     const given = aDelivery({ runId: 'r_cut' })
@@ -164,7 +164,7 @@ function postgresTests(place: Place): void {
     expect(await get(store, id!)).toEqual(delivery)
   })
 
-  test('an error about an unreachable or unusable server names the server without the password', async () => {
+  test('the error for an unreachable or unusable server names the server without the password', async () => {
     const { url } = (await place.empty()) as { url: string }
     const refused = async (change: (url: URL) => void) => {
       const changed = new URL(url)
@@ -207,7 +207,7 @@ async function wakes(one: Store, other: Store): Promise<void> {
   expect(woken).toBe(true)
 }
 
-/** Puts the database behind a proxy that cuts a connection when a response or a request contains a text. */
+/** Puts the database behind a proxy that cuts a connection if a response or request contains this text. */
 async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   const url = new URL((address as { url: string }).url)
   const port = Number(url.port)

@@ -58,7 +58,7 @@ export function intakeTests(place: Place): void {
     expect(await store.get(given.id)).toMatchObject(target)
   })
 
-  test('a repeated dedupe key changes nothing and returns the first delivery', async () => {
+  test('accepting a repeated dedupe key changes nothing and returns the first delivery', async () => {
     const store = await place.emptied()
     const first = await store.accept(aDelivery({ runId: 'r_same' }))
     const again = await store.accept(aDelivery({ runId: 'r_same', repository: 'acme/other' }))
@@ -66,13 +66,13 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('the same signed bytes with another run ID are the same delivery', async () => {
+  test('the same signed bytes with another run ID count as the same delivery', async () => {
     const store = await place.emptied()
     const first = await store.accept(aDelivery(), aUse('bytes'))
     expect(await store.accept(aDelivery(), aUse('bytes'))).toEqual({ ...first, duplicate: true })
   })
 
-  test('a signature that was refused or used at another URL starts no delivery', async () => {
+  test('a signature that was refused, or was used at another URL, starts no delivery', async () => {
     const store = await place.emptied()
     const { runId } = await store.accept(aDelivery(), aUse('accepted'))
     expect(await store.rememberUse(aUse('refused'), { status: 403, body: 'no' })).toBeNull()
@@ -87,13 +87,13 @@ export function intakeTests(place: Place): void {
       await expect(store.accept(aDelivery(), use)).rejects.toMatchObject({ name: 'SignatureUsed', first })
       expect(await store.rememberUse(use, { status: 422, body: '' })).toEqual(first)
     }
-    // A second signature for the same delivery, then the same signature with another run.
+    // Uses a second signature for the same delivery, then that signature with another run.
     await store.accept(aDelivery({ runId }), aUse('second'))
     await expect(store.accept(aDelivery(), aUse('second'))).rejects.toMatchObject({ first: accepted })
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('deletes expired signatures, and the oldest if there are too many', async () => {
+  test('deletes expired signatures, and the oldest signatures if there are too many', async () => {
     const store = await place.emptied()
     const at = 10 * 60_000
     const uses = [1, 2, 3, 4, 5].map(n => aUse(`${n}`, { expiresAt: n }))
@@ -134,7 +134,7 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(2)
   })
 
-  test('preserves any text: NUL in an invocation, half a surrogate pair, four-byte characters', async () => {
+  test('preserves any text, such as NUL, half a surrogate pair, and four-byte characters', async () => {
     const store = await place.emptied()
     const invocation = JSON.stringify({
       nul: '\0',
@@ -153,7 +153,7 @@ export function intakeTests(place: Place): void {
     expect((await store.get(plain.id))?.reason).toMatch(/^GitHub said . and \ufffd$/su)
   })
 
-  test('refuses deliveries beyond the memory limit', async () => {
+  test('refuses deliveries that exceed the memory limit', async () => {
     const store = await place.emptied()
     const responses = await Promise.allSettled(
       Array.from({ length: 10_001 }, () => store.accept(aDelivery({ invocation: '{}' }))),

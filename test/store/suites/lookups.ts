@@ -16,7 +16,7 @@ import {
 } from '../place.ts'
 
 export function lookupTests(place: Place): void {
-  test('finds runs and their deliveries by run ID, regardless of case in the repository name', async () => {
+  test('finds runs and their deliveries by run ID, whatever the case of the repository name', async () => {
     const store = await place.emptied()
     const [id, other] = [await aDispatched(store), await aDispatched(store, { repository: 'acme/other' })]
     const runs = [aRun(77), aRun(78, { past: true })]
@@ -45,7 +45,7 @@ export function lookupTests(place: Place): void {
     expect(await find(['run:r_named_1'])).toEqual([ids[1]])
   })
 
-  test('lists the dispatches of a period by event type, whatever their outcome', async () => {
+  test("lists a period's dispatches by event type, whatever their outcome", async () => {
     const store = await place.emptied()
     const attempt = async (attemptedAt: number, eventType: string | null, repository = 'acme/shop') => {
       const workflow = eventType === null ? 'deploy.yml' : null
@@ -61,7 +61,7 @@ export function lookupTests(place: Place): void {
     await attempt(1999, 'early')
     await attempt(3000, 'elsewhere', 'acme/other')
     await acceptAll(store, { eventType: 'queued' })
-    // GitHub's webhooks spell the repository as its owner does.
+    // GitHub's webhooks use the owner's spelling of the repository.
     expect(await store.attemptedBetween('Acme/Shop', 2000, 4000, own)).toMatchObject([
       { eventType: 'test' },
       { eventType: null },
@@ -137,7 +137,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('a list request by action scans a limited number of deliveries and continues from there', async () => {
+  test('a list request by action scans a limited number of deliveries per page, and the next page continues from there', async () => {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
     const store = createStore(backend, 0)
@@ -160,7 +160,7 @@ export function lookupTests(place: Place): void {
       const all = filter.since || filter.repository ? ['d20'] : ['d20', 'd7']
       expect(await listed(rare, 51), JSON.stringify(filter)).toEqual([all, null])
     }
-    // No older delivery was received in that period.
+    // The period contains no older delivery.
     expect(await listed({ action: 'rare', since: amount * 100_000 })).toEqual([[], null])
     expect(await listed({ state: 'failed' })).toEqual([[], null])
     expect(await listed({ since: amount * 100_000 })).toEqual([[`d${amount}`], null])
@@ -176,7 +176,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('reports the messages that are waiting for Port for each delivery', async () => {
+  test("reports each delivery's messages that are waiting for Port", async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     expect(await store.waitingMessages(id!)).toBeNull()
@@ -227,7 +227,7 @@ export function lookupTests(place: Place): void {
     expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
-  test('reports when work is due next, and the age of waiting work: each kind of due work, and messages', async () => {
+  test('reports when work is due next, and the age of each kind of due work and of messages', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
     expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
@@ -249,7 +249,7 @@ export function lookupTests(place: Place): void {
     })
     expect(await store.nextDue()).toEqual({ dispatch: 500, watch: 3_000, outbox: 4_000 })
     expect(await seen(999)).toEqual({ dispatch: 500, watch: null, outbox: null })
-    // A paused queue also has an age. Deliveries that are being processed aren't due.
+    // A paused queue also has an age. Deliveries that are being processed don't count as due.
     await store.savePause({ scope: 'owner:other', pausedUntil: 20_000, cause: 'limit', reason: 'limited' })
     await store.claimPolls(9_000, 60_000, 1)
     await store.claimOutboxes(9_000, 60_000, 1)

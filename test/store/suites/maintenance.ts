@@ -59,7 +59,7 @@ export function maintenanceTests(place: Place): void {
     for (const id of open) expect(await store.get(id)).not.toBeNull()
   })
 
-  test('keeps a delivery with unsent messages until they are sent, then deletes it with all its data', async () => {
+  test('keeps a delivery until its messages are sent, then deletes the delivery with all its data', async () => {
     const store = await place.emptied()
     const id = await aFailed(store, 2000, { runId: 'r_purged' })
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 1 }
@@ -82,7 +82,7 @@ export function maintenanceTests(place: Place): void {
     expect((await get(store, again!)).state).toBe('queued')
   })
 
-  test('keeps a revoked session until it expires, and revoking it again succeeds', async () => {
+  test('keeps a revoked session until the session expires; revoking the session again succeeds', async () => {
     const store = await place.emptied()
     const revoked = () => Promise.all(['old', 'young', 'other'].map(store.isSessionRevoked))
     expect(await revoked()).toEqual([false, false, false])
@@ -95,7 +95,7 @@ export function maintenanceTests(place: Place): void {
     expect(await revoked()).toEqual([false, true, false])
   })
 
-  test('after the clock was set back, far-future work is due now, and leases and rate-limit pauses end', async () => {
+  test('after the clock was set back, work in the far future becomes due, and leases and rate-limit pauses end', async () => {
     const store = await place.emptied()
     const now = 10_000_000
     const [near, far] = await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme/b' })
@@ -125,7 +125,7 @@ export function maintenanceTests(place: Place): void {
     expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])
   })
 
-  test('responds to a ping, and the clock advances', async () => {
+  test('ping() succeeds, and the clock advances', async () => {
     const store = await place.emptied()
     await expect(store.ping()).resolves.toBeUndefined()
     const [first, second] = [store.clock(), store.clock()]

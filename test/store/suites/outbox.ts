@@ -22,7 +22,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
   })
 
-  test('a page states whether the action has reported since the last redelivery', async () => {
+  test('a page of messages states whether the action has reported since the last redelivery', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const reported = async (runs: Parameters<typeof aRun>[1]) => {
@@ -34,7 +34,7 @@ export function outboxTests(place: Place): void {
     expect(await reported({ evidence: 'report', past: true })).toBe(false)
   })
 
-  test('a page contains at most 100 messages and 1 MB, or a single larger message', async () => {
+  test('a page contains at most 100 messages and 1 MB, or one message that is larger', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const pages: number[] = []
@@ -68,7 +68,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(9e12, 500, 10)).toEqual([])
   })
 
-  test('sends the rest of a partly sent message next, in the same position', async () => {
+  test('the rest of a partly sent message comes next, in the same position', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two', 'three')
@@ -78,13 +78,13 @@ export function outboxTests(place: Place): void {
     expect(await store.settleOutbox(page!, { done: [one!], rest }, 4000, 1000)).toBe(true)
     const [next] = await store.claimOutboxes(4000, 500, 10)
     expect([next!.attempts, texts(next)]).toEqual([0, ['rest of two', 'three']])
-    // Nothing changes without the lease.
+    // Without the lease, settling changes nothing.
     const other = { seq: two!, message: { log: [{ level: 'INFO' as const, message: 'another rest' }] } }
     expect(await store.settleOutbox(page!, { done: [], rest: other }, null, 4000)).toBe(false)
     expect(texts((await store.claimOutboxes(4500, 500, 10))[0])).toEqual(['rest of two', 'three'])
   })
 
-  test('a lost lease settles nothing, even if the outbox was emptied in the meantime', async () => {
+  test('settling after losing the lease changes nothing, even if the outbox was emptied in the meantime', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one')
@@ -102,7 +102,7 @@ export function outboxTests(place: Place): void {
     expect(await store.settleOutbox(next!, { done: seqs(next) }, null, 1501)).toBe(true)
   })
 
-  test('messages that are added while others are settled are sent once and in order', async () => {
+  test('messages that are added while other messages are settled are sent once and in order', async () => {
     const store = await place.emptied()
     const ids = [await aDispatched(store), await aDispatched(store), await aDispatched(store)]
     const EACH = 60

@@ -18,16 +18,16 @@ import {
 } from '../place.ts'
 
 const FINISHED = 30_000
-/** The number of deliveries in each other state, followed by the number with due work. */
+/** The number of deliveries in each other state, then the number with due work. */
 const QUEUED = 2000
 const WAITING = 20
-/** The most rows that a statement can read, except that statements about open deliveries also read all of these. */
+/** The maximum of rows that a statement can read. Statements about open deliveries can also read all of these. */
 const MAX_ROWS = 500
 const OF_WAITING =
   /WITH queue AS|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
 /** With the statistics of an empty table, PostgreSQL counts more deliveries of an outcome than the limit. */
 const OF_OUTCOMES = /^SELECT 'succeeded' AS outcome/
-/** Reads every outbox. Each outbox has waiting messages. */
+/** A statement that reads every outbox. Each outbox has waiting messages. */
 const OF_OUTBOXES = /^UPDATE outboxes SET due_at = \?1, lease_until = 0, version/
 
 export function planTests(place: Place): void {
@@ -35,7 +35,7 @@ export function planTests(place: Place): void {
     ['of an empty table', 'empty'],
     ['of an hour without a queue', 'no queue'],
   ])(
-    `no statement scans a table of ${FINISHED} finished deliveries, with statistics %s and current ones`,
+    `no statement scans a table of ${FINISHED} finished deliveries, with statistics %s and with current statistics`,
     async (_of, analyzed) => {
       const backend = await openBackend(await place.empty())
       const seen = new Map<string, Statement>()
@@ -209,7 +209,7 @@ async function callEverything(store: Store): Promise<void> {
   for (const call of Object.values(calls)) await call()
 }
 
-/** Returns what is wrong with the query plan of a statement, or null. */
+/** Returns the problem with a statement's query plan, or null. */
 async function failureOf(
   backend: Backend,
   { sql, params }: Statement,

@@ -26,7 +26,7 @@ export function sharedTests(place: Place): void {
     return stores as [Store, Store]
   }
 
-  test('relays start concurrently if the default isolation level is REPEATABLE READ', async () => {
+  test('relays can start concurrently if the default isolation level is REPEATABLE READ', async () => {
     const address = await place.empty()
     const { url } = address as { url: string }
     const client = new pg.Client(url)
@@ -39,7 +39,7 @@ export function sharedTests(place: Place): void {
     for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('accepts a delivery that is sent to both relays once', async () => {
+  test('a delivery that is sent to both relays is accepted once', async () => {
     const stores = await two()
     const responses = await Promise.all(
       Array.from({ length: 200 }, (_, i) => stores[i % 2]!.accept(aDelivery({ runId: `r_both${i % 20}` }))),
@@ -48,7 +48,7 @@ export function sharedTests(place: Place): void {
     expect(new Set(responses.map(({ id }) => id)).size).toBe(20)
   })
 
-  test('completes batches that contain the same deliveries in a different order', async () => {
+  test('batches that contain the same deliveries in different orders complete without a deadlock', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
       const given = Array.from({ length: 40 }, (_, i) => `r_round${round}_${i}`)
@@ -103,7 +103,7 @@ export function sharedTests(place: Place): void {
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
-  test('a run that two relays bind to two deliveries concurrently belongs to only one delivery', async () => {
+  test('if two relays bind a run to different deliveries concurrently, only one delivery gets the run', async () => {
     const stores = await two()
     for (let run = 1; run <= 20; run++) {
       const repository = `acme/${run}`
@@ -126,7 +126,7 @@ export function sharedTests(place: Place): void {
       [20, 10],
     ],
   ])(
-    'if two deliveries bind the runs %j and %j concurrently, one gets all its runs and the other is unchanged',
+    'if two deliveries bind the runs %j and %j concurrently, one delivery gets all its runs and the other is unchanged',
     async (...wanted) => {
       const address = await place.empty()
       const { url } = address as { url: string }
@@ -157,7 +157,7 @@ export function sharedTests(place: Place): void {
     },
   )
 
-  /** Keeps the lock of a query until released. `waiting` resolves once another query waits for the lock. */
+  /** Holds a query's lock until released. `waiting` resolves once another query waits for the lock. */
   async function held(address: Address, sql: string) {
     const client = new pg.Client((address as { url: string }).url)
     await client.connect()
@@ -188,7 +188,7 @@ export function sharedTests(place: Place): void {
     expect(page?.messages).toHaveLength(1)
   })
 
-  test('a redelivery and the sending of its old messages do not deadlock', async () => {
+  test("a redelivery and the sending of the delivery's old messages do not deadlock", async () => {
     const address = await place.empty()
     const [one, other] = [await place.open(address), await place.open(address)]
     const id = await aFailed(one)
@@ -203,7 +203,7 @@ export function sharedTests(place: Place): void {
     expect(await Promise.all([redelivered, settled])).toEqual([true, false])
   })
 
-  test('all relays use the clock of the database instead of their own clocks', async () => {
+  test("all relays use the database's clock instead of their own clocks", async () => {
     const { url } = (await place.empty()) as { url: string }
     const real = Date.now
     onTestFinished(() => {
@@ -226,11 +226,11 @@ export function sharedTests(place: Place): void {
     expect(await Promise.race([woken.promise, sleep(2000)])).toBe('woken')
   })
 
-  test('the last delivery that a relay accepts wakes the other, even if the first relay stops right away', async () => {
+  test('the last delivery that a relay accepts before stopping still wakes the other relay', async () => {
     const [one, other] = await two()
     let woken = 0
     other.onWork(() => woken++)
-    // The notification for the first delivery is immediate. Those that follow soon are delayed a little.
+    // The first delivery causes an immediate notification. Later notifications are delayed slightly.
     await acceptAll(one, {})
     await acceptAll(one, {})
     await one.close()

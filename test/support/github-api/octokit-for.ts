@@ -4,7 +4,7 @@ import type { GitHubApi, GitHubApp } from '../../../tools/simulator/github/types
 
 const log = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** Octokit with a token, as an App, or as its installation. */
+/** Returns Octokit with a token, as an App, or as the App's installation. */
 export function octokitFor(
   api: GitHubApi,
   auth: string | { app: GitHubApp; installationId?: number },
@@ -20,7 +20,7 @@ export function octokitFor(
   })
 }
 
-/** The response to a refused call; throws if it was accepted. */
+/** Returns the response to a refused call. Throws if the call was accepted. */
 export async function refusalOf(call: Promise<unknown>) {
   const error = await call.then(
     () => new Error('GitHub accepted the call'),

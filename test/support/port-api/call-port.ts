@@ -1,6 +1,6 @@
 import type { PortApi } from '../../../tools/simulator/port/state.ts'
 
-/** Port's response, typed as the tests expect it. */
+/** Port's response, with the type that the tests expect. */
 type Response = {
   accessToken: string
   run: Record<string, unknown>
