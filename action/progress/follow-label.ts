@@ -1,6 +1,5 @@
 import type { JsonObject, RunUpdate } from '../../port/types.ts'
 import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'
-import { readLogFile, sizeOf, takeMasks } from '../runner/files.ts'
 import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
 import type { Redact } from '../secrets/redact.ts'
 import { readRunFile } from '../steps/run.ts'
@@ -17,13 +16,11 @@ export function followLabel(following: Following): {
   poll: () => Promise<void>
   followSteps: () => Promise<void>
 } {
-  const { job, run, masks, fetch, clock, sleep, stopping, send, soon } = following
+  const { job, run, masks, readMasks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
   /** The entries that steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
-  /** The offset up to which `$PORT_LOG` was searched for masks, in bytes. */
-  let scanned = 0
   /** The update that Port currently shows. */
   let shown = JSON.stringify([step, own.links, own.outputs])
   return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
@@ -51,20 +48,9 @@ export function followLabel(following: Following): {
 
   async function poll(): Promise<void> {
     const { statusLabel, links, outputs } = readRunFile(job.files.run, { final: false })
-    addMasks()
+    readMasks()
     own = { label: statusLabel, links, outputs: job.kind === 'node_run' ? outputs : {} }
     await show()
-  }
-
-  /** Reads masks from unsent lines of `$PORT_LOG`, because a step can write a masked value to `$PORT_RUN`. */
-  function addMasks(): void {
-    if (sizeOf(job.files.log) < scanned) scanned = 0
-    for (;;) {
-      const lines = readLogFile(job.files.log, scanned)
-      if (lines.length === 0) return
-      scanned = lines.at(-1)!.end
-      masks.add(takeMasks(lines, ({ text }) => text).masks)
-    }
   }
 
   async function followSteps(github: NonNullable<FollowedJob['github']>): Promise<void> {

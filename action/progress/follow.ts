@@ -24,12 +24,23 @@ export async function followJob(
 ): Promise<void> {
   const { clock, stopping } = given
   let pausedUntil = 0
+  /** How much of `$PORT_LOG` was read for masks, in bytes. */
+  let scanned = 0
   const soon = (at: number) => Math.min(at, clock() + LONGEST_PAUSE_MS)
   const following: Following = {
     ...given,
     job,
     soon,
     pausedUntil: () => pausedUntil,
+    readMasks() {
+      if (sizeOf(job.files.log) < scanned) scanned = 0
+      for (;;) {
+        const lines = readLogFile(job.files.log, scanned)
+        if (lines.length === 0) return
+        scanned = lines.at(-1)!.end
+        given.masks.add(takeMasks(lines, toText).masks)
+      }
+    },
     failure(error) {
       if (error.temporary) pausedUntil = Math.max(pausedUntil, soon(error.retryAt ?? clock() + 5_000))
       else if (error.kind !== 'refused') stopping.abort()
@@ -83,7 +94,8 @@ function followEntities(following: Following): () => Promise<void> {
     size = sizeOf(file)
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
-    // The last document is incomplete if the chunk ends before the file does, or if its last line has no newline.
+    following.readMasks()
+    // A chunk smaller than the file can cut off its last document. A last line without a newline isn't complete.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {
@@ -163,7 +175,7 @@ function followLog(following: Following): () => Promise<void> {
     const found = readLogFile(file, before.offset, PIECE)
     const count = logBatches(found.map(toLine))[0]?.length ?? 0
     if (count === 0) return false
-    const taken = takeMasks(found.slice(0, count), ({ text }) => text)
+    const taken = takeMasks(found.slice(0, count), toText)
     if (taken.masks.length > 0) {
       folder.setMasks([...folder.masks(), ...taken.masks])
       masks.add(taken.masks)
@@ -191,6 +203,7 @@ function followLog(following: Following): () => Promise<void> {
   }
 }
 
+const toText = ({ text }: { text: string }) => text
 const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', message: text })
 
 /** GitHub runs no job for longer than five days. */

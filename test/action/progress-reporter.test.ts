@@ -18,19 +18,23 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('a value is masked before a label that contains the value is sent, even if Port rejects the log', async () => {
+test('a value is masked before a label or an entity with it is sent, even if Port rejects the log', async () => {
   const { logFile, folder } = openFolder()
   const job = jobFor(await startSystem(), logFile, { github: null })
   const masks = createMasks([])
-  const labels: string[] = []
+  const [labels, entities]: [string[], string[]] = [[], []]
   const stopping = new AbortController()
   let sleeps = 0
   writeFileSync(logFile, 'one\n')
   await followJob(job, {
     run: {
-      update: async ({ statusLabel }) => void labels.push(masks.redact(statusLabel!)),
+      update: async ({ statusLabel }) => {
+        labels.push(masks.redact(statusLabel!))
+        writeFileSync(logFile, '::add-mask::t0ken\n', { flag: 'a' })
+        writeFileSync(job.files.entities, '{"blueprint":"b","identifier":"t0ken"}\n{}\n')
+      },
       log: () => Promise.reject(new PortError('refused', 'No.', { status: 422 })),
-      upsertEntity: async () => {},
+      upsertEntity: async (_, { identifier }) => void entities.push(masks.redact(String(identifier))),
       deleteEntity: async () => {},
       isDeferred: false,
     },
@@ -44,7 +48,7 @@ test('a value is masked before a label that contains the value is sent, even if 
       if (sleeps === 10) stopping.abort()
     },
   })
-  expect(labels).toEqual(['at ***'])
+  expect([labels, entities]).toEqual([['at ***'], ['***']])
 })
 
 test('the progress reporter leaves items that Port rejects to post, and continues with the rest', async () => {
