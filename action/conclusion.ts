@@ -106,7 +106,8 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
   const isReplaced = state.kind === 'node_run' && !state.relay && inputs.report !== 'job'
   const links = own.links.filter(link => redact(link) === link)
-  const withheld = !secrets.all && hasTexts(rest, inputs)
+  // Without all masks, a problem of `rest` says so.
+  const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
   const unsent = [
     ...rest.problems,
     ...(withheld && !secrets.finished ? [{ sentence: WITHHELD, topic: 'secret-inputs' as const }] : []),

@@ -6,7 +6,7 @@ import type { LogLine } from '../port/types.ts'
 import { knownSecrets } from './complete-inputs.ts'
 import { countLines, decide, type Facts, type Job, type Loss, WITHHELD_AFTER } from './conclusion.ts'
 import { findOwner } from './ownership.ts'
-import { type Remaining, readDocuments, readRemaining } from './remaining.ts'
+import { type Remaining, readDocuments, readRemaining, withoutTexts } from './remaining.ts'
 import { createReporter } from './reporter/direct.ts'
 import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
 import { isUncertain, QuotaError, type Reporter, reportFailure } from './reporter/reporter.ts'
@@ -95,7 +95,7 @@ async function gather(
   )
   if (owner === 'another') return null
   const ours = owner === 'ours' ? true : null
-  const [read, known, rest] = await Promise.all([
+  const [read, known, written] = await Promise.all([
     reading,
     knownSecrets(payload, inputs, state.decrypted ?? [], reporter, relay),
     remaining,
@@ -105,8 +105,10 @@ async function gather(
   masks.add([
     ...known.secrets,
     ...jobCredentials(inputs, env, relay?.access().token ?? reporter.token()?.value),
-    ...rest.masks,
+    ...written.masks,
   ])
+  const rest = masks.hidesEverything() ? withoutTexts(written) : written
+  const all = known.all && rest.allMasks
   if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
   return {
@@ -116,8 +118,8 @@ async function gather(
     others: read.others,
     annotations: read.annotations,
     rest,
-    secrets: known,
-    entities: ours && known.all ? await sendAll(rest.entities, reporter, masks.redact) : NO_ENTITIES,
+    secrets: { ...known, all },
+    entities: ours && all ? await sendAll(rest.entities, reporter, masks.redact) : NO_ENTITIES,
     durationMs: Math.max(clock() - state.startedAt, 0),
   }
 }
@@ -143,8 +145,10 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
   const { core, env } = runner
   const { failOnReportError } = job.inputs
   const failure = (error: unknown) => reportFailure(error, runner, job.inputs)
+  // If everything is hidden, only fixed sentences are left.
+  const shown = (sentence: string) => (masks.hidesEverything() ? sentence : masks.redact(sentence))
   const warnOrFail = ({ sentence, topic }: Loss) => {
-    const message = masks.redact(sentence) + help(env, topic)
+    const message = shown(sentence) + help(env, topic)
     if (failOnReportError) core.setFailed(message)
     else core.warning(message)
   }
@@ -152,7 +156,7 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
   let result = decide(job, facts, masks.redact)
   if (facts.ours) {
     for (const loss of result.losses) warnOrFail(loss)
-    for (const sentence of result.mistakes) core.warning(masks.redact(sentence) + help(env, 'port-run'))
+    for (const sentence of result.mistakes) core.warning(shown(sentence) + help(env, 'port-run'))
   }
   writeJobSummary(cutSummary(masks.redact(result.summary)), env, core)
   if (!facts.ours) return

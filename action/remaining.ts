@@ -28,6 +28,8 @@ export interface Remaining {
   lost: number
   /** The values in `::add-mask::` lines, including lines that were already sent. */
   masks: string[]
+  /** False if texts can't be redacted: `$PORT_LOG` couldn't be read, or too many values are masked. */
+  allMasks: boolean
   entities: RemainingEntities
   run: RunFile
   /** A message for each file that couldn't be read. */
@@ -46,6 +48,7 @@ export async function readRemaining(
     lines: [],
     lost: 0,
     masks: [],
+    allMasks: false,
     entities: { documents: [], lines: [], problems: [] },
     run: EMPTY_RUN_FILE,
     problems: [],
@@ -59,13 +62,14 @@ export async function readRemaining(
   }
   let progress: Progress = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] }
   await attempt(
-    'The rest of $PORT_LOG is not sent to Port, since it could not be read',
+    'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port, since ' +
+      '$PORT_LOG, which may mask values, could not be read',
     'port-log',
     async () => {
       progress = await stopProgress(files.log, runner)
-      remaining.lost = progress.log.lost
+      Object.assign(remaining, { lost: progress.log.lost, masks: progress.masks })
       const { lines, masks } = readLinesFrom(files.log, nextMark(files.log, progress.log).offset)
-      Object.assign(remaining, { lines, masks: [...progress.masks, ...masks] })
+      Object.assign(remaining, { lines, masks: [...progress.masks, ...masks], allMasks: true })
     },
   )
   await attempt(
@@ -81,7 +85,18 @@ export async function readRemaining(
   return remaining
 }
 
-/** The maximum number of lines in the first part and in the last part. Each part is at most one chunk of bytes. */
+/** What remains if too many values are masked: a conclusion, and why. */
+export const withoutTexts = (remaining: Remaining): Remaining => ({
+  ...{ lines: [], lost: 0, masks: [], allMasks: false },
+  entities: { documents: [], lines: [], problems: [] },
+  run: { ...EMPTY_RUN_FILE, conclusion: remaining.run.conclusion },
+  problems: [{ sentence: TOO_MANY_MASKS, topic: 'port-log' }],
+})
+
+const TOO_MANY_MASKS =
+  'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
+
+/** The maximum number of lines in each of the two parts that are kept. Each part has at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**

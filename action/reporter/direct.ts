@@ -142,13 +142,14 @@ function refuseSecret(name: string, value: Json | undefined, redact: Redact): vo
 
 /** The outputs are already redacted: see `allOutputs`. */
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
-  const { statusLabel, summary, link } = update
+  const { conclusion, statusLabel, summary, link } = update
   return {
     ...update,
     // The workflow run's link comes first and is kept even if a secret equals the owner's name. Any other link with a
     // secret is dropped, because a redacted link leads nowhere and the relay may reject it.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
-    ...(statusLabel !== undefined && { statusLabel: redact(statusLabel) }),
+    // The label of a conclusion is fixed.
+    ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
   }
 }

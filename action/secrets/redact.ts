@@ -276,6 +276,8 @@ function base64Forms(text: string): string[] {
 /** A growing list of values to hide from Port. */
 export interface Masks {
   redact: Redact
+  /** Whether there are too many values to search for. */
+  hidesEverything(): boolean
   add(secrets: readonly string[]): void
 }
 
@@ -285,14 +287,16 @@ const MOST_CHARACTERS = 1_000_000
 export function createMasks(secrets: readonly string[] = []): Masks {
   const known = new Set<string>()
   let redact: Redact = createRedact([])
+  let characters = 0
   const masks: Masks = {
     redact: text => redact(text),
+    hidesEverything: () => characters > MOST_CHARACTERS,
     add(more) {
       const before = known.size
       for (const secret of more) known.add(secret)
       if (known.size === before) return
-      const characters = [...known].reduce((sum, { length }) => sum + length, 0)
-      redact = characters > MOST_CHARACTERS ? () => '***' : createRedact([...known])
+      characters = [...known].reduce((sum, { length }) => sum + length, 0)
+      redact = masks.hidesEverything() ? () => '***' : createRedact([...known])
     },
   }
   masks.add(secrets)

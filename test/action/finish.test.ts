@@ -285,29 +285,34 @@ test("post uses main's Port token, and requests a new token if main's has expire
   expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test('post does not follow a symbolic link that replaces a file that steps write to', async () => {
+test.each([[['log', 'entities', 'run']], [['log']]])('links in place of %j are ignored', async replaced => {
   const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
+  const payload = payloadFor(system.run.id, { note: 'masked before' })
+  const job = openRunner({ ...system, payload }, { 'github-token': '' })
   await job.run('main')
   const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
+  const folder = progressFolder(files.log!)
+  mkdirSync(folder.path)
+  folder.setMasks(['masked before'])
   const texts = {
     log: SECRET,
     entities: '{"blueprint":"b","identifier":"leaked"}',
-    run: `status-label=${SECRET}`,
+    run: `summary=${SECRET}\noutput.a=${SECRET}\nlink=https://example.com/${SECRET}`,
   }
   for (const [name, text] of Object.entries(texts)) {
-    const target = join(job.folder, `of-another-${name}`)
+    const target = replaced.includes(name) ? join(job.folder, `of-another-${name}`) : files[name]!
     writeFileSync(target, `${text}\n`)
+    if (target === files[name]) continue
     rmSync(files[name]!)
     symlinkSync(target, files[name]!)
     expect(() => readBytes(files[name]!, 0, 1)).toThrow('ELOOP')
   }
   const printed = await job.run('post', job.state())
   expect(printed.slice(1)).toEqual(
-    Object.values(files).map(path => expect.stringContaining(`${path} is no longer a file.`)),
+    replaced.map(name => expect.stringContaining(`read: ${files[name]} is no longer a file.`)),
   )
   expect(system.port.entities).toEqual([])
-  expect(JSON.stringify(system.port.requests)).not.toContain(SECRET)
+  expect(JSON.stringify(system.port.requests)).not.toMatch(new RegExp(`${SECRET}|masked before`))
   expect(system.run.status).toBe('SUCCESS')
 })
 
@@ -332,9 +337,14 @@ test('invalid or excessive content in the files that steps write to never preven
   const masks = openRunner(system, { 'github-token': '' })
   await masks.run('main')
   const lines = Array.from({ length: 50_000 }, (_, i) => `::add-mask::a value to hide number ${i}`)
-  writeFileSync(JSON.parse(masks.state().STATE_report!).files.log, [...lines, 'a line'].join('\n'))
-  await masks.run('post', masks.state())
-  expect([system.run.status, ...new Set(linesOf(system.run).slice(1))]).toEqual(['SUCCESS', '***'])
+  const written = JSON.parse(masks.state().STATE_report!).files as Record<string, string>
+  writeFileSync(written.log!, [...lines, 'a line'].join('\n'))
+  writeFileSync(written.entities!, '{"blueprint":"b","identifier":"hidden"}')
+  writeFileSync(written.run!, 'link=https://example.com\noutput.a=1\n?\n')
+  expect((await masks.run('post', masks.state())).slice(1)).toEqual([
+    `::warning::More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.${seeAlso('port-log')}`,
+  ])
+  expect([system.run.statusLabel, ...new Set(linesOf(system.run).slice(1))]).toEqual(['Succeeded', '***'])
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
