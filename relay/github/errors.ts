@@ -125,7 +125,7 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
 interface DispatchContext {
   repository: string
   now: number
-  /** @param documentation URL that GitHub refers to, in parentheses; empty if none */
+  /** @param documentation see `readDocumentation` */
   refusal: (status: number, message: string, documentation: string) => string
 }
 
@@ -206,7 +206,8 @@ export function readFailure(
       if (status === 409) return soon(`GitHub responded with 409: ${message}`)
       if (failure.kind === 'no_token') return { kind: 'forbidden', reason: failure.reason, permission: false }
       const known = status === 404 || isPermission(message)
-      const quoted = `${status}: ${message}${known ? '' : failure.documentation}`
+      const more = known ? '' : failure.documentation
+      const quoted = `${status}: ${more ? message.replace(/\.?$/, '.') : message}${more}`
       const reason = `the relay's token or App lacks ${permission} on ${repository} (${quoted})`
       return { kind: 'forbidden', reason, permission: status === 403 }
     }

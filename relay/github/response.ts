@@ -25,7 +25,7 @@ export function rawMessage(data: unknown): string {
   return typeof text === 'string' ? text : ''
 }
 
-/** The documentation URL in a refusal, in parentheses; empty if there is none. */
+/** A sentence with the documentation URL in a refusal, after a space; empty if there is none. */
 export function readDocumentation(data: unknown): string {
   const url = (data as { documentation_url?: unknown } | null | undefined)?.documentation_url
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''

@@ -129,3 +129,9 @@ test.each(TABLE)('%s', (_, error, sent, unsent, noToken, reads, readsNoToken) =>
   for (const system of ['installation', 'token'] as const)
     expect([dispatched(at(system, error)), read(at(system, error))]).toEqual([noToken, readsNoToken])
 })
+
+test.each(['Forbidden', 'Forbidden.'])('a link to the documentation follows the sentence "%s"', message => {
+  const error = answered(403, { message, documentation_url: 'https://docs.github.com/rest' })
+  const { reason } = readFailure(error, { repository, now: NOW, tries: 0 })
+  expect(reason).toContain('(403: Forbidden. See https://docs.github.com/rest)')
+})
