@@ -2,14 +2,16 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
 import { isObject, type Json } from '../../port/types.ts'
 import { defineCommand, UsageError } from './command.ts'
+import { SETUP_COMMANDS } from './setup-commands.ts'
 
 const STATE_MS = 10 * 60_000
 const EXCHANGE_MS = 30_000
@@ -44,7 +46,7 @@ browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0
   async run({ env, values, positionals: [what], print, note, signal }) {
     if (what !== 'github') throw new UsageError('setup needs what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'
-    const commands = COMMANDS[where]
+    const commands = SETUP_COMMANDS[where]
     if (!commands) throw new UsageError('--for must be one of kubectl, docker, systemd.')
     const url = addressOf('--url', values.url ?? env.RELAY_PUBLIC_URL)
     const server = addressOf('--server', values.server ?? 'https://github.com')
@@ -54,17 +56,18 @@ browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0
     const port = Number(values.port ?? 0)
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw new UsageError('--port must be a number up to 65535.')
+    const apiUrl = server === 'https://github.com' ? null : apiOf(server)
     reserve(file)
     let isSaved = false
     const save = (app: CreatedApp) => {
       try {
-        writeFileSync(file, variables(app, server), { flag: 'r+', flush: true })
+        writeFileSync(file, variables(app, apiUrl), { flag: 'r+', flush: true })
         isSaved = true
       } catch (error) {
         note(
           `${file} can't be written (${(error as NodeJS.ErrnoException).code}). Copy these variables now, because GitHub doesn't show them again:`,
         )
-        print(variables(app, server))
+        print(variables(app, apiUrl))
       }
       return isSaved
     }
@@ -72,10 +75,10 @@ browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0
       const app = await createInBrowser({ url, server, organization, name, port, save, print, note, signal })
       if (!app) return 1
       if (isSaved) {
-        print(
-          `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
-        )
-        for (const line of commands(resolve(file), app.id, server)) print(line)
+        // Windows has no file modes.
+        const access = process.platform === 'win32' ? '' : ' (only you can read it)'
+        print(`Written: ${file}${access}. Give its variables to the relay, in place of GITHUB_TOKEN.`)
+        for (const line of commands(resolve(file), app.id, apiUrl)) print(line)
       }
       print(`Install the App on your repositories: ${app.page}/installations/new`)
       return isSaved ? 0 : 1
@@ -230,9 +233,14 @@ async function createInBrowser(
   signal?.addEventListener('abort', stop)
   for (const name of SIGNALS) process.on(name, stop)
   const address = `${origin}/?token=${token}`
-  print(`Open this page in your browser: ${address}`)
-  const folder = process.stdout.isTTY ? openBrowser(address) : null
+  let folder: string | null = null
   try {
+    // Fails before an App exists if --server or the proxy is wrong.
+    await Promise.race([created, request(server, 'HEAD', '/meta')])
+    if (!isStopped) {
+      print(`Open this page in your browser: ${address}`)
+      folder = process.stdout.isTTY ? openBrowser(address) : null
+    }
     return await created
   } finally {
     for (const name of SIGNALS) process.off(name, stop)
@@ -248,17 +256,23 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
  * Opens the browser with a file that leads to the URL, because other users can read the arguments of processes. If no
  * browser opens, the user can copy the URL from the terminal.
  *
- * @returns the file's folder, which only this user can read
+ * @returns the file's folder, which only this user can read; null if the file can't be written
  */
-function openBrowser(url: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'setup-github-'))
-  const file = join(folder, 'open.html')
-  writeFileSync(file, `<meta http-equiv="refresh" content="0; url=${url}">`)
-  const command = { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open'
-  spawn(command, [file], { stdio: 'ignore', detached: true })
-    .on('error', () => {})
-    .unref()
-  return folder
+function openBrowser(url: string): string | null {
+  const { platform } = process
+  try {
+    // A browser from a snap reads only files in the home folder that aren't hidden.
+    const folder = mkdtempSync(join(platform === 'linux' ? homedir() : tmpdir(), 'setup-github-'))
+    const file = join(folder, 'open.html')
+    writeFileSync(file, `<meta http-equiv="refresh" content="0; url=${url}">`)
+    const command = { darwin: 'open', win32: 'explorer' }[platform as string] ?? 'xdg-open'
+    spawn(command, [file], { stdio: 'ignore', detached: true })
+      .on('error', () => {})
+      .unref()
+    return folder
+  } catch {
+    return null
+  }
 }
 
 /** Returns the API URL of GitHub.com, GHE.com, or an Enterprise Server. */
@@ -267,17 +281,24 @@ function apiOf(server: string): string {
   return /(^|\.)(github|ghe)\.com$/.test(hostname) ? `${protocol}//api.${host}` : `${server}/api/v3`
 }
 
-/** @throws Error with a message for the user */
-async function exchange(server: string, code: string): Promise<CreatedApp> {
-  const url = `${apiOf(server)}/app-manifests/${encodeURIComponent(code)}/conversions`
-  const response = await fetch(url, {
-    method: 'POST',
+/** @throws Error with a message for the user, which ends with `more` */
+const request = (server: string, method: string, path: string, more = '') =>
+  fetch(apiOf(server) + path, {
+    method,
     headers: { accept: 'application/vnd.github+json', 'x-github-api-version': '2022-11-28' },
     redirect: 'manual',
     signal: AbortSignal.timeout(EXCHANGE_MS),
   }).catch(cause => {
-    throw new Error(`GitHub can't be reached at ${apiOf(server)}: check --server, and the proxy.`, { cause })
+    const reason = `GitHub can't be reached at ${apiOf(server)} (${describeNetworkError(cause)})`
+    throw new Error(`${reason}: check --server, the proxy, and NODE_EXTRA_CA_CERTS.${more}`, { cause })
   })
+
+const LEFT = ' The App may exist on GitHub without its credentials: delete it there, and start again.'
+
+/** @throws Error with a message for the user */
+async function exchange(server: string, code: string): Promise<CreatedApp> {
+  const path = `/app-manifests/${encodeURIComponent(code)}/conversions`
+  const response = await request(server, 'POST', path, LEFT)
   if (response.status === 404 || response.status === 422)
     throw new Error(
       `GitHub doesn't accept the code of the App (${response.status}): it was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
@@ -291,54 +312,21 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
     typeof webhookSecret !== 'string'
   )
     throw new Error(
-      `GitHub responded with ${response.status}, without the App's credentials: check --server.`,
+      `GitHub responded with ${response.status}, without the App's credentials: check --server.${LEFT}`,
     )
   return { id, privateKey: pem, webhookSecret, page }
 }
 
 /** Renders an environment file. The key is on one line, which the relay accepts. */
-function variables({ id, privateKey, webhookSecret }: CreatedApp, server: string): string {
+function variables({ id, privateKey, webhookSecret }: CreatedApp, apiUrl: string | null): string {
   return [
     `GITHUB_APP_ID=${id}`,
     `GITHUB_APP_PRIVATE_KEY=${privateKey.trim().replaceAll('\n', '\\n')}`,
     `GITHUB_WEBHOOK_SECRET=${webhookSecret}`,
-    ...(server === 'https://github.com' ? [] : [`GITHUB_API_URL=${apiOf(server)}`]),
+    ...(apiUrl === null ? [] : [`GITHUB_API_URL=${apiUrl}`]),
     '',
   ].join('\n')
 }
-
-const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
-
-/** Shows how to pass the file's variables to the relay. No command contains a secret. */
-const COMMANDS: Record<string, (file: string, id: number, server: string) => string[]> = {
-  file: () => [],
-  kubectl: file => [
-    `kubectl create secret generic port-webhook-relay-github --from-env-file=${quote(file)}`,
-    'kubectl set env deployment/port-webhook-relay --from=secret/port-webhook-relay-github GITHUB_TOKEN_FILE-',
-  ],
-  docker: file => [`docker run --env-file ${quote(file)} ghcr.io/org/port-webhook-relay:1`],
-  systemd: (file, id, server) => [
-    `sudo mkdir -p /etc/credstore.encrypted ${DROP_IN}`,
-    encrypt(file, 'GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'),
-    encrypt(file, 'GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'),
-    `sudo tee ${DROP_IN}/github-app.conf <<'END'`,
-    '[Service]',
-    // Without the credential of GITHUB_TOKEN.
-    'LoadCredential=',
-    'LoadCredential=port-client-secret:/etc/port-webhook-relay/port-client-secret',
-    'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',
-    'LoadCredentialEncrypted=github-webhook-secret:/etc/credstore.encrypted/github-webhook-secret',
-    'UnsetEnvironment=GITHUB_TOKEN_FILE',
-    `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret${server === 'https://github.com' ? '' : ` GITHUB_API_URL=${apiOf(server)}`}`,
-    'END',
-    'sudo systemctl daemon-reload && sudo systemctl restart port-webhook-relay',
-    `shred --remove ${quote(file)} # the credentials are in the credential store`,
-  ],
-}
-
-const encrypt = (file: string, variable: string, name: string) =>
-  `sed -n 's/^${variable}=//p' ${quote(file)} | sudo systemd-creds encrypt --name=${name} - /etc/credstore.encrypted/${name}`
-const DROP_IN = '/etc/systemd/system/port-webhook-relay.service.d'
 
 const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { parse } from 'yaml'
 import { runCommand } from '../../relay/cli/command.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { setup } from '../../relay/cli/setup.ts'
@@ -88,6 +89,7 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
     `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
     expect.stringContaining('kubectl create secret'),
     expect.stringContaining('kubectl set env'),
+    expect.stringContaining('remove GITHUB_TOKEN_FILE from your relay.yaml'),
     `Install the App on your repositories: ${await install.getAttribute('href')}`,
   ])
   expect(statSync(file).mode & 0o777).toBe(0o600)
@@ -141,12 +143,20 @@ test('accepts a state once within ten minutes and a code once within an hour, an
     expect([other.status, (await other.text()).includes('state')]).toEqual([403, false])
   }
 
+  const left = 'The App may exist on GitHub without its credentials: delete it there, and start again.'
+  for (const [failure, reason] of [
+    [{ cut: 'before' }, "GitHub can't be reached at http"],
+    [{ status: 502 }, "GitHub responded with 502, without the App's credentials: check --server."],
+  ] as const) {
+    github.fail({ match: ({ path }) => path.endsWith('/conversions'), ...failure })
+    expect(await refusal(await createOnGitHub(opened))).toMatch(new RegExp(`^${reason}.* ${left}$`))
+  }
   const [right, second] = [await createOnGitHub(opened), await createOnGitHub(opened)]
   const [created, refusedTab] = await Promise.all([fetch(right), fetch(second)])
   expect([created.status, refusedTab.status]).toEqual([200, 400])
   expect(notes.at(-1)).toMatch(/^Another page of this command created the App\./)
   expect(await done).toBe(0)
-  expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(3)
+  expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(5)
   expect(readFileSync(file, 'utf8')).toMatch(
     /^GITHUB_APP_ID=\d+\nGITHUB_APP_PRIVATE_KEY=-----BEGIN[^\n]*\nGITHUB_WEBHOOK_SECRET=\w+\nGITHUB_API_URL=.*\/api\/v3\n$/,
   )
@@ -177,8 +187,9 @@ test("prints credentials that can't be written, and leaves no file if stopped", 
 const RECORDER = `#!${process.execPath}
 const { appendFileSync, readFileSync } = require('node:fs')
 const args = process.argv.slice(2)
-const file = args.map((arg, i) => /^--from-env-file=(.*)/s.exec(arg)?.[1] ?? (arg === '--env-file' && args[i + 1])).find(Boolean)
-const call = { args, stdin: readFileSync(0, 'utf8'), ...(file && { file: readFileSync(file, 'utf8') }) }
+const override = args.includes('compose') ? readFileSync(args[args.lastIndexOf('-f') + 1], 'utf8') : undefined
+const file = override ? JSON.parse(/env_file: (.*)/.exec(override)[1])[0] : args.map(arg => /^--from-env-file=(.*)/s.exec(arg)?.[1]).find(Boolean)
+const call = { args, stdin: readFileSync(0, 'utf8'), override, ...(file && { file: readFileSync(file, 'utf8') }) }
 appendFileSync(process.env.CALLS, JSON.stringify(call) + '\\n')
 `
 
@@ -189,12 +200,14 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
   const text = readFileSync(opened.file, 'utf8')
   const bin = temporaryFolder()
   for (const name of ['kubectl', 'docker', 'sudo']) writeFileSync(join(bin, name), RECORDER, { mode: 0o755 })
+  mkdirSync(join(bin, 'deploy'))
   const calls = join(bin, 'calls')
   const { status, stderr } = spawnSync(
     'bash',
     ['-e', '-o', 'pipefail', '-c', opened.lines.slice(2, -1).join('\n')],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: bin,
       env: { PATH: `${bin}:${process.env.PATH}`, CALLS: calls },
       encoding: 'utf8',
     },
@@ -208,6 +221,11 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
   // kubectl and Docker use the text after the first "=" as it is.
   for (const line of (made.find(({ file }) => file)?.file ?? '').split('\n'))
     arrived[line.split('=', 1)[0]] = line.slice(line.indexOf('=') + 1)
+  if (where === 'docker') {
+    const compose = readFileSync(join(import.meta.dirname, '../../deploy/compose.yml'), 'utf8')
+    const [base, more] = [compose, made[0].override].map(each => parse(each).services.relay.environment)
+    arrived.GITHUB_TOKEN_FILE = { ...base, ...more }.GITHUB_TOKEN_FILE
+  }
   const dropIn = made.find(({ args }) => args[0] === 'tee')?.stdin ?? ''
   for (const [, name, path] of dropIn.matchAll(/ ?(\w+)_FILE=%d\/(\S+)/g))
     arrived[name] = made.find(({ args }) => args[2] === `--name=${path}`).stdin
@@ -237,6 +255,9 @@ test('reports wrong and missing options before creating anything', async () => {
   expect(await wrong('github')).toBe('--url must be an http(s) URL, such as https://relay.example.com.')
   expect(await wrong(...url, '--for', 'windows')).toBe('--for must be one of kubectl, docker, systemd.')
   expect(await wrong(...url, '--organization', 'a/b')).toBe('--organization must be a name, not "a/b".')
+  expect(await wrong(...url, '--output', file, '--server', 'http://127.0.0.1:2')).toMatch(
+    /^GitHub can't be reached at http:\/\/127\.0\.0\.1:2\/api\/v3 \(ECONNREFUSED\): .* NODE_EXTRA_CA_CERTS\.$/,
+  )
   expect(await wrong(...url, '--output', `${file}/x`)).toMatch(
     /can't be written \(ENOENT\): choose another --output\.$/,
   )
