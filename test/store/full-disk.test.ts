@@ -15,6 +15,16 @@ const sendRun = async (relay: Relay) =>
     .status
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
 
+test('a relay on sqlite whose log can grow no further accepts webhooks again after a checkpoint', async () => {
+  const env = relayEnv()
+  const relay = await startRelay(env)
+  // Fewer changes than a checkpoint needs.
+  const size = statSync(`${env.RELAY_DATABASE?.slice('sqlite:'.length)}-wal`).size + 100_000
+  execFileSync('prlimit', ['--pid', String(relay.pid), `--fsize=${size}:`])
+  await until(async () => (await sendRun(relay)) === 503, 'a webhook is refused')
+  await until(async () => (await sendRun(relay)) === 202, 'a webhook is accepted', 10_000)
+})
+
 test.for<[kind: string, size: string]>([
   ['sqlite', '16m'],
   ['postgres', '128m'],

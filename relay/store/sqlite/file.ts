@@ -20,7 +20,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** Number of changed rows. */
+  /** Number of changed rows. Infinite if the commit failed, since a full log needs a checkpoint to make space. */
   changed: number
 }
 
@@ -173,7 +173,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
 }
 
 function failed({ inserts, requests }: Batch, message: string): Responses {
-  return { inserted: inserts.map(() => message), rows: requests.map(() => message), changed: 0 }
+  return { inserted: inserts.map(() => message), rows: requests.map(() => message), changed: Infinity }
 }
 
 function sentence(error: unknown, path: string): string {
