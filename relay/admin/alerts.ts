@@ -45,13 +45,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
 
   async function round(): Promise<void> {
     if (!alert) return
-    const database = await checkDatabase()
-    // Null if the database is unavailable or another relay has the lease.
-    const stored = database.ok ? await store.claimAlerts(holder, store.clock(), LEASE_MS) : null
-    const present = [
-      ...(database.ok ? [] : [unavailable(database.detail)]),
-      ...(stored ? [...(await readSides()), ...(await readDatabase())] : []),
-    ]
+    const { stored, present } = await read()
     const now = store.clock()
     const problems = update([...own.problems, ...(stored?.problems ?? [])], present, now)
     const sentAt = Math.max(own.sentAt, stored?.sentAt ?? 0)
@@ -76,12 +70,26 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     await save(left.map(each => ({ ...each, isSent: isStarted(each) })))
   }
 
+  /** `stored`: null if the database is unavailable or another relay has the lease. */
+  async function read(): Promise<{ stored: AlertState | null; present: Problem[] }> {
+    const { ok, detail } = await checkDatabase()
+    if (!ok) return { stored: null, present: [unavailable(detail)] }
+    try {
+      const stored = await store.claimAlerts(holder, store.clock(), LEASE_MS)
+      const present = stored ? [...(await readSides()), ...(await readDatabase(stored.problems))] : []
+      return { stored, present }
+    } catch (error) {
+      throttled.warn({ err: error, work: 'alerts' }, 'database unavailable; retrying')
+      return { stored: null, present: [unavailable()] }
+    }
+  }
+
   async function readSides(): Promise<Problem[]> {
     if (SIDES.some(side => sides.isUsed(side) && !sides.isKnown(side))) await sides.check()
     return sides.problems().map(each => ({ ...each, text: plainText(each.text) }))
   }
 
-  async function readDatabase(): Promise<Problem[]> {
+  async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {
     const now = store.clock()
     const [{ dueSince }, notStarted] = await Promise.all([
       store.backlog(now),
@@ -94,6 +102,8 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     const newest = new Map(recent.toReversed().map(each => [each.repository, each.id]))
     return [
       ...(now - since > QUEUE_MS ? [queueOld] : []),
+      // If the list is full, further repositories can have the problem.
+      ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, id]) => {
         const text = `The delivery ${id} for ${key} started no workflow.`
         return { type: 'workflow_not_started', side: null, key, text }

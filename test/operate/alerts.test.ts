@@ -26,12 +26,12 @@ async function open() {
   const file = await openStoreHere(join(temporaryFolder(), 'relay.db'))
   onTestFinished(() => file.close())
   let at = START
-  const reads = { count: 0 }
+  const reads = { count: 0, fail: false }
   const store: typeof file = {
     ...{ ...file, clock: () => at },
     list(...given) {
       reads.count++
-      return file.list(...given)
+      return reads.fail ? Promise.reject(new Error('a read failed')) : file.list(...given)
     },
   }
   const logged: object[] = []
@@ -163,12 +163,15 @@ test('logs an endpoint failure without the URL, and retries the same message a m
   ])
 })
 
-test("reports a database that accepts no writes, an old queue, and workflows that don't start", async () => {
-  const { received, store, database, pass, now } = await open()
+test("reports a database that fails reads or accepts no writes, an old queue, and workflows that don't start", async () => {
+  const { received, store, reads, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
   expect(await pass(15 * MINUTE)).toEqual([])
-  database.isUp = false
+  reads.fail = true
   expect(await pass(5 * MINUTE)).toEqual([[10, ['database_unavailable'], []]])
+  reads.fail = false
+  database.isUp = false
+  expect(await pass(MINUTE)).toEqual([])
   database.isUp = true
   expect(await pass(5 * MINUTE)).toEqual([
     [10, ['queue_old'], []],
