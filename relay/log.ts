@@ -68,17 +68,27 @@ const FLUSH_MS = 100
 export function batchedByTurn(destination: Destination): LogDestination {
   let lines: string[] = []
   let isScheduled = false
+  let isChanged = false
+  const schedule = () => {
+    if (!isScheduled) setTimeout(flush, FLUSH_MS).unref()
+    isScheduled = true
+  }
   const flush = () => {
     isScheduled = false
     destination.flush()
   }
+  // A flush does nothing during a write, so lines that were added meanwhile need another one.
+  destination.on('drain', () => {
+    if (isChanged) schedule()
+    isChanged = false
+  })
   const passOn = () => {
     if (lines.length === 0) return
     const text = lines.join('')
     lines = []
     destination.write(text)
-    if (!isScheduled) setTimeout(flush, FLUSH_MS).unref()
-    isScheduled = true
+    isChanged = true
+    schedule()
   }
   // Run before pino's own listener, which flushes the destination.
   process.prependListener('exit', passOn)

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import fs, { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import pino from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { batchedByTurn, createLog } from '../../relay/log.ts'
@@ -20,6 +20,22 @@ test('writes the lines of one event loop turn together, without losing a line', 
   log.flush()
   expect(write).toHaveBeenCalledTimes(2)
   expect(messages(file)).toEqual(['one', 'two', 'three'])
+})
+
+test('writes lines that are added during a slow write without waiting for the next line, and then rests', async () => {
+  const file = aFile()
+  const destination = pino.destination({ dest: file, sync: false, minLength: 4096 })
+  const log = createLog('info', batchedByTurn(destination))
+  const { write } = fs
+  const writes = vi.spyOn(fs, 'write')
+  onTestFinished(() => writes.mockRestore())
+  writes.mockImplementationOnce((...given) => void setTimeout(() => Reflect.apply(write, fs, given), 250))
+  log.info('x'.repeat(5_000))
+  await turn()
+  log.info('two')
+  await sleep(800)
+  expect(messages(file).at(-1)).toBe('two')
+  expect(writes.mock.calls.length).toBeLessThanOrEqual(3)
 })
 
 test.each([
