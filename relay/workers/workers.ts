@@ -24,9 +24,9 @@ import { repeat, startWorker, type Worker } from './worker.ts'
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave half of the budget for the rest. */
+/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter of it for failed runs. */
 const DETAILS = 16
-const LEFT_BY_FILES = 8
+const LEFT_BY_FILES = 4
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
