@@ -78,7 +78,7 @@ export function nextDue(): Statement {
   return {
     sql: `
       SELECT (SELECT min(due_at) FROM (${HEADS('head.due_at')}) AS waiting) AS dispatch,
-        ${next('deliveries', "WHERE state IN ('dispatched', 'running')")} AS watch,
+        ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
         ${next('outboxes')} AS outbox`,
     params: [],
   }

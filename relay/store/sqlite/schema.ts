@@ -2,7 +2,7 @@
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
  * PostgreSQL. The relay refuses a database with another version.
  */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
