@@ -89,16 +89,17 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
   /** Returns the rejected credentials by key. */
   function rejections(side: Side): Map<string, Text> {
     const found = new Map<string, Text>()
-    for (const [credential, status] of records[side].rejected())
-      found.set(credential, [`${rejection(side, credential, status)}.`])
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
-      // If GitHub rejects the App itself, the pauses of all owners have this cause.
-      const owner = found.has('') ? '' : ownerOf(pause)
+      const owner = ownerOf(pause)
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       found.set(owner, [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.'])
     }
+    // A response doesn't name the owner, so another owner's success would end the problem.
+    if (found.size > 0) return found
+    for (const [credential, status] of records[side].rejected())
+      found.set(credential, [`${rejection(side, credential, status)}.`])
     return found
   }
 

@@ -130,7 +130,19 @@ test('/readyz names each owner who suspended the App, also after a restart', asy
   expect((await ready()).checks).toSatisfy(isShown)
 })
 
-test('/readyz and the log report a wrong PORT_API_URL if that address has no route for tokens', async () => {
+test("an owner's rejected credential stays one problem while GitHub accepts other requests in between", () => {
+  const pause = { scope: 'owner:acme', pausedUntil: 1, cause: 'credential', reason: 'rejected' } as const
+  const sides = createSides({
+    ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
+    ...{ pauses: { rejected: () => [pause] }, throttled: { warn() {}, error() {} } },
+  })
+  for (const status of [401, 200, 401]) {
+    sides.observeGitHub(new Response(null, { status, headers: { 'x-github-request-id': '1' } }))
+    expect(sides.problems().map(({ key }) => key)).toEqual(['acme'])
+  }
+})
+
+test('/readyz and the log say that PORT_API_URL is wrong if it has no route for tokens', async () => {
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)
