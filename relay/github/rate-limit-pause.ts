@@ -9,8 +9,8 @@ import { findResponse, readMessage } from './response.ts'
  * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
  */
 export interface RateLimitPauses {
-  /** The scope that covers all repositories; null if each owner has its own. */
-  shared: string | null
+  /** The scope of all repositories, for a token; for an App, the start of the scope of each owner. */
+  scope: string
   /** The current pause; null if there is none. */
   find(repository: string): RateLimitPause | null
   /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
@@ -29,7 +29,7 @@ export interface RateLimitPauses {
 
 /** The owner of the App installation that a pause applies to; empty if it applies to all repositories. */
 export const ownerOf = ({ scope }: Pick<RateLimitPause, 'scope'>): string =>
-  scope.startsWith(OWNER) ? scope.slice(OWNER.length) : ''
+  scope.startsWith(OWNER) ? scope.slice(scope.lastIndexOf(':') + 1) : ''
 const OWNER = 'owner:'
 
 /** A request wasn't sent because of a rate-limit pause. */
@@ -56,9 +56,12 @@ export function createRateLimitPauses(
   onPause: (pauses: RateLimitPause) => void = () => {},
 ): RateLimitPauses {
   const entries = new Map<string, Entry>()
-  const shared = 'token' in auth ? `token:${digest(auth.token)}` : null
-  const isOurs = (pause: RateLimitPause) => (shared ? pause.scope === shared : ownerOf(pause) !== '')
-  const scope = (repository: string) => shared ?? OWNER + repository.replace(/\/.*/, '').toLowerCase()
+  const isToken = 'token' in auth
+  const scope = isToken
+    ? `token:${digest(auth.token)}`
+    : `${OWNER}${digest(`${auth.appId} ${auth.privateKey}`)}:`
+  const scopeOf = (repository: string) =>
+    isToken ? scope : scope + repository.replace(/\/.*/, '').toLowerCase()
 
   function entryOf(key: string) {
     const entry = entries.get(key)
@@ -86,23 +89,23 @@ export function createRateLimitPauses(
   })
 
   return {
-    shared,
-    find: repository => toPauses(scope(repository)),
+    scope,
+    find: repository => toPauses(scopeOf(repository)),
     pause(repository, until, reason, cause) {
-      onPause(raise(scope(repository), until, reason, cause))
+      onPause(raise(scopeOf(repository), until, reason, cause))
     },
     add(pauses) {
       const now = clock()
-      for (const { scope, pausedUntil, reason, cause } of pauses.filter(isOurs)) {
-        const known = entryOf(scope)
-        if (pausedUntil > Math.max(now, known?.until ?? 0) && pausedUntil <= now + FURTHEST_MS)
-          raise(scope, pausedUntil, reason, cause)
+      for (const { scope: key, pausedUntil, reason, cause } of pauses) {
+        const known = entryOf(key)
+        const isLater = pausedUntil > Math.max(now, known?.until ?? 0) && pausedUntil <= now + FURTHEST_MS
+        if (isLater && key.startsWith(scope)) raise(key, pausedUntil, reason, cause)
       }
     },
-    tries: repository => entryOf(scope(repository))?.tries ?? 0,
+    tries: repository => entryOf(scopeOf(repository))?.tries ?? 0,
     resume(repository) {
-      const key = scope(repository)
-      // If the request was sent before the pause, its response doesn't finish the pause.
+      const key = scopeOf(repository)
+      // A response to a request from before the pause doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
@@ -121,8 +124,8 @@ interface Entry {
   tries: number
 }
 
-/** Identifies a token without revealing it. */
-const digest = (token: string) => createHash('sha256').update(token).digest('base64url').slice(0, 16)
+/** Identifies a token or key without revealing it. */
+const digest = (secret: string) => createHash('sha256').update(secret).digest('base64url').slice(0, 16)
 
 const LIMITED = 'GitHub limits how fast this credential may work'
 const OVERLOADED = 'GitHub fails for now, and asks to wait'

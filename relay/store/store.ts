@@ -29,7 +29,7 @@ export type PauseCause = 'limit' | 'credential'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
-  /** The credential: a digest of the token, or the owner of the App installation. */
+  /** The credential: a digest of the token, or of the App's key with the owner of the installation. */
   scope: string
   pausedUntil: number
   cause: PauseCause
@@ -192,11 +192,11 @@ export interface Store {
    * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To
    * keep the order, the whole repository waits until its oldest delivery is due.
    *
-   * @param scope scope of rate-limit pauses; null if each owner has its own scope, `owner:<owner>`
+   * @param scope scope of rate-limit pauses, or the start of each owner's scope, which ends with the owner
    */
-  claimQueued(now: number, leaseMs: number, limit: number, scope: string | null): Promise<Claimed[]>
+  claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]>
   /** Finds deliveries with a `seq` above `after` that wait for a paused credential without a notice in Port's log. */
-  findUnnotified(now: number, limit: number, scope: string | null, after: number): Promise<Delivery[]>
+  findUnnotified(now: number, limit: number, scope: string, after: number): Promise<Delivery[]>
   /** Claims dispatched and running deliveries that are due. */
   claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
 

@@ -177,7 +177,7 @@ export function createNotifyWaiting({
     if (closed.length === 0) return
     let found: Awaited<ReturnType<Store['findUnnotified']>>
     do {
-      found = await store.findUnnotified(store.clock(), AT_ONCE, pauses.shared, after)
+      found = await store.findUnnotified(store.clock(), AT_ONCE, pauses.scope, after)
       await Promise.all(
         found.map(delivery => {
           const closed = pauses.find(delivery.repository)

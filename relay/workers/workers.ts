@@ -143,7 +143,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
         async claim(limit) {
           const permits = await store.takePermits(store.clock(), limit)
           if (permits === 0) return []
-          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, pauses.shared)
+          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, pauses.scope)
           await store.returnPermits(permits - claimed.length)
           return claimed
         },

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
 import { createSides } from '../../relay/admin/sides.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { type Fault, until } from '../../tools/simulator/http-server.ts'
 import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
@@ -28,9 +28,9 @@ async function open(more: (servers: Servers) => Record<string, string> = () => (
     ...more({ port, github }),
   })
   let relay = await openRelayHere(env)
-  const restart = async () => {
+  const restart = async (more: Record<string, string> = {}) => {
     await relay.stop()
-    relay = await openRelayHere(env)
+    relay = await openRelayHere({ ...env, ...more })
   }
   const ready = async () => {
     const response = await fetch(`${relay.url}/readyz`)
@@ -105,14 +105,12 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
   await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
 })
 
-test('/readyz names each owner who suspended the App, also after a restart', async () => {
-  const { port, github, relay, restart, ready, shows } = await open(({ github }) => {
-    const { id, privateKey } = github.createApp()
-    return {
-      ...{ GITHUB_TOKEN: '', GITHUB_APP_ID: String(id), GITHUB_APP_PRIVATE_KEY: privateKey },
-      ...{ RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
-    }
-  })
+test('/readyz names each owner who suspended the App, also after a restart, but not for another App', async () => {
+  const of = (app: GitHubApp) => ({ GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey })
+  const { port, github, relay, restart, ready, shows } = await open(({ github }) => ({
+    ...{ GITHUB_TOKEN: '', RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
+    ...of(github.createApp()),
+  }))
   const body = { message: 'This installation has been suspended' }
   const match: Fault['match'] = ({ path }) => path.endsWith('/access_tokens')
   github.fail({ match, status: 403, body, times: Number.POSITIVE_INFINITY })
@@ -128,6 +126,8 @@ test('/readyz names each owner who suspended the App, also after a restart', asy
   await shows('both owners', isShown)
   await restart()
   expect((await ready()).checks).toSatisfy(isShown)
+  await restart(of(github.createApp()))
+  expect((await ready()).checks.github.ok).toBe(true)
 })
 
 test("an owner's rejected credential stays one problem while GitHub accepts other requests in between", () => {

@@ -267,7 +267,7 @@ export async function simulate(options: {
 
   async function work(): Promise<boolean> {
     for (let worked = false; ; worked = true) {
-      const queued = await store.claimQueued(at, 55 * SECOND, 100, pauses.shared)
+      const queued = await store.claimQueued(at, 55 * SECOND, 100, pauses.scope)
       // After a kill, the lease expires.
       await Promise.all(queued.map(each => engine.dispatch(each, never).catch(() => {})))
       const watched = await store.claimPolls(at, MINUTE, 200)

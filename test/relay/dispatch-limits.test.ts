@@ -246,7 +246,7 @@ test('ignores a rate-limit pause that was set by a wrong clock, in memory or in 
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
   await store.savePause({
-    scope: gate.shared!,
+    scope: gate.scope,
     pausedUntil: relay.now() + DAY,
     cause: 'limit',
     reason: 'a wrong clock',
@@ -259,7 +259,7 @@ test('ignores a rate-limit pause that was set by a wrong clock, in memory or in 
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test("a GitHub App has one rate-limit pause per installation, and a pause's key does not reveal a token", () => {
+test('a GitHub App has one rate-limit pause per installation, and the key of a pause does not reveal a credential', () => {
   const now = 1_000_000
   const persisted: unknown[] = []
   const clock = () => now
@@ -268,17 +268,18 @@ test("a GitHub App has one rate-limit pause per installation, and a pause's key 
   pauses.pause('acme/web', now + 3_000, 'a shorter one', 'limit')
   expect(pauses.find('ACME/any')?.pausedUntil).toBe(now + 5_000)
   expect(pauses.find('zeta/any')).toBeNull()
-  expect(pauses.shared).toBeNull()
-  const known = { scope: 'owner:acme', pausedUntil: now + 5_000, cause: 'limit', reason: 'a limit' }
+  expect(pauses.scope).toMatch(/^owner:[\w-]{16}:$/)
+  expect(pauses.scope).not.toBe(createRateLimitPauses({ appId: '1', privateKey: 'x' }, clock).scope)
+  const known = { scope: `${pauses.scope}acme`, pausedUntil: now + 5_000, cause: 'limit', reason: 'a limit' }
   expect(persisted).toEqual([known, known])
-  const scope = createRateLimitPauses({ token: 'ghp_secret' }, clock).shared
+  const scope = createRateLimitPauses({ token: 'ghp_secret' }, clock).scope
   expect(scope).toMatch(/^token:[\w-]{16}$/)
-  expect(scope).not.toBe(createRateLimitPauses({ token: 'ghp_secreu' }, clock).shared)
+  expect(scope).not.toBe(createRateLimitPauses({ token: 'ghp_secreu' }, clock).scope)
 })
 
 describe('a dispatch attempt', () => {
   const claim = async (relay: System) =>
-    (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null))[0]!
+    (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:'))[0]!
 
   test('sends nothing if its lease would expire before the response could be recorded', async () => {
     const relay = await open()
@@ -324,7 +325,7 @@ describe('a response from GitHub while the database is unavailable', () => {
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')
-    const [claimed] = await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, null)
+    const [claimed] = await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:')
     const { apply } = relay.store
     const now = performance.now.bind(performance)
     let ahead = 0

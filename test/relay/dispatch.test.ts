@@ -21,7 +21,7 @@ const workflow = (named = true) => ({
 })
 /** Simulates a relay that dies right after it has recorded its attempt. */
 async function dieInDispatch(relay: System): Promise<void> {
-  const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, null)
+  const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, 'owner:')
   const started = await relay.engine().apply(claimed!, { type: 'attemptStarted' }, { strict: true })
   expect(started.outcome).toBe('applied')
 }

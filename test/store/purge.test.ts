@@ -27,7 +27,7 @@ test('keeps a delivery while its webhook could be replayed, even if RELAY_RETENT
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   await store.accept(delivery(1, NOW))
-  const [claimed] = await store.claimQueued(NOW, 1000, 1, null)
+  const [claimed] = await store.claimQueued(NOW, 1000, 1, 'owner:')
   await store.apply(
     claimed!,
     { change: { state: 'finished', dueAt: null }, messages: [], history: null },

@@ -204,7 +204,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   }
 
   async function step(): Promise<number> {
-    const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, pauses.shared)
+    const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, pauses.scope)
     for (const delivery of claimed) await engine.dispatch(delivery, NEVER)
     return claimed.length
   }

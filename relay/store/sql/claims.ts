@@ -16,10 +16,10 @@ const HEADS = (column: string) => `
   )
   SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
-/** Whether a delivery's credential is paused. @param scope parameter with the scope; null for a scope per owner */
+/** Whether a delivery's credential is paused. @param scope parameter with the scope, or the start of an owner's scope */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
-    WHERE rate_limit_pauses.scope = coalesce(CAST(${scope} AS TEXT), 'owner:' || ${sql.owner(`${of}.repository`)})
+    WHERE rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})
       AND rate_limit_pauses.paused_until > ${now})`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
@@ -27,7 +27,7 @@ const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 /** Claims repositories in order of their last dispatch, so that a long queue doesn't delay other repositories. */
 export function claimQueued(
   sql: Dialect,
-  { now, until, limit, scope }: Lease & { scope: string | null },
+  { now, until, limit, scope }: Lease & { scope: string },
 ): Statement {
   const due = `
     ${HEADS('head.seq')}
@@ -46,7 +46,7 @@ export function claimQueued(
 /** Looks up each queued delivery separately, because PostgreSQL could scan all deliveries for a join. */
 export function findUnnotified(
   sql: Dialect,
-  { now, limit, scope, after }: { now: number; limit: number; scope: string | null; after: number },
+  { now, limit, scope, after }: { now: number; limit: number; scope: string; after: number },
 ): Statement {
   const unannounced = `
     WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')

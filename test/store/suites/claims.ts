@@ -28,7 +28,7 @@ export function claimTests(place: Place): void {
       store,
       ...[1003, 1001, 1002].map(receivedAt => ({ repository: `acme/${receivedAt}`, receivedAt })),
     )
-    const due = async () => (await store.claimQueued(2000, 500, 2, null)).map(each => each.receivedAt)
+    const due = async () => (await store.claimQueued(2000, 500, 2, 'owner:')).map(each => each.receivedAt)
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })
 
@@ -38,7 +38,7 @@ export function claimTests(place: Place): void {
     await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })
     const order = []
     for (let now = 3000; now < 3004; now++) {
-      const [claimed] = await store.claimQueued(now, 500, 1, null)
+      const [claimed] = await store.claimQueued(now, 500, 1, 'owner:')
       order.push(claimed!.repository)
       const change: Change = { state: 'dispatched', attemptedAt: now, dueAt: 9000 }
       await store.apply(claimed!, aTransition({ change }), now)
@@ -137,7 +137,7 @@ export function claimTests(place: Place): void {
   test('a rate-limit pause prevents claims for its credential (a token or an owner)', async () => {
     const store = await place.emptied()
     await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })
-    const claimed = async (now: number, scope: string | null = null) =>
+    const claimed = async (now: number, scope = 'owner:') =>
       (await store.claimQueued(now, 0, 10, scope)).map(each => each.repository)
     const close = (scope: string, pausedUntil: number) =>
       store.savePause({ scope, pausedUntil, cause: 'limit', reason: `closed until ${pausedUntil}` })
@@ -146,6 +146,7 @@ export function claimTests(place: Place): void {
     await close('token:1', 5000)
     expect(await claimed(2999)).toEqual(['acme-labs/b', 'zeta/c'])
     expect(await claimed(2999, 'token:1')).toEqual([])
+    expect(await claimed(2999, 'owner:another-key:')).toHaveLength(3)
     expect(await claimed(2999, 'token:2')).toHaveLength(3)
     expect(await claimed(3000)).toHaveLength(3)
     expect((await store.activePauses(2999)).toSorted((a, b) => a.pausedUntil - b.pausedUntil)).toEqual([
@@ -161,7 +162,7 @@ export function claimTests(place: Place): void {
     const store = await place.emptied()
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
     await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })
-    const find = async (limit: number, after = 0, scope: string | null = null) =>
+    const find = async (limit: number, after = 0, scope = 'owner:') =>
       (await store.findUnnotified(1000, limit, scope, after)).map(({ id }) => id)
     expect(await find(10)).toEqual([])
     await store.savePause({ scope: 'owner:acme', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
@@ -174,4 +175,4 @@ export function claimTests(place: Place): void {
   })
 }
 
-const claim = (store: Store, now: number) => store.claimQueued(now, 500, 10, null)
+const claim = (store: Store, now: number) => store.claimQueued(now, 500, 10, 'owner:')

@@ -97,7 +97,7 @@ function postgresTests(place: Place): void {
     const [before] = await acceptAll(one, {})
     await server.stop()
     await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
-    await expect(one.claimQueued(1000, 10, 10, null)).rejects.toThrow(/^PostgreSQL: /)
+    await expect(one.claimQueued(1000, 10, 10, 'owner:')).rejects.toThrow(/^PostgreSQL: /)
     const transition = aTransition({ messages: [aLine('one')] })
     await expect(
       one.apply({ id: before!, version: 0, repository: 'acme/shop' }, transition, 1),

@@ -119,7 +119,7 @@ export function maintenanceTests(place: Place): void {
     })
     await store.repairDueTimes(now)
     expect((await get(store, near!)).dueAt).toBe(now + 14 * MINUTE)
-    expect((await store.claimQueued(now, 10, 10, null)).map(({ id }) => id)).toEqual([far])
+    expect((await store.claimQueued(now, 10, 10, 'owner:')).map(({ id }) => id)).toEqual([far])
     expect((await store.claimPolls(now, 10, 10)).map(({ id }) => id)).toEqual([watched])
     expect(await store.claimOutboxes(now, 10, 10)).toHaveLength(1)
     expect(await store.activePauses(now)).toMatchObject([{ scope: 'owner:zeta' }])

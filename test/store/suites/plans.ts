@@ -144,8 +144,8 @@ async function callEverything(store: Store): Promise<void> {
     forgetSignatures: () => store.forgetSignatures(now, 10, 5),
     takePermits: () => store.takePermits(now, 5),
     returnPermits: () => store.returnPermits(1),
-    claimQueued: () => store.claimQueued(now, 1, 5, null),
-    findUnnotified: () => store.findUnnotified(now, 5, null, 0),
+    claimQueued: () => store.claimQueued(now, 1, 5, 'owner:'),
+    findUnnotified: () => store.findUnnotified(now, 5, 'owner:', 0),
     claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }

@@ -69,7 +69,7 @@ export function sharedTests(place: Place): void {
     let done = 0
     const relay = async (store: Store) => {
       while (done < given.length) {
-        for (const claimed of await store.claimQueued(2000, 60_000, 3, null)) {
+        for (const claimed of await store.claimQueued(2000, 60_000, 3, 'owner:')) {
           order.set(claimed.repository, [...(order.get(claimed.repository) ?? []), claimed.seq])
           const dispatched = aTransition({ change: { state: 'dispatched', dueAt: 9000 } })
           expect(await store.apply(claimed, dispatched, 2000)).toBe(true)
