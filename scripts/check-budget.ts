@@ -16,9 +16,9 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 const BUDGET = {
   files: 200,
   /** More than the 28,500 of before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners. */
-  sourceLines: 29_740,
+  sourceLines: 29_800,
   /** The goal is 30,500; this is where it stands, with the tests of those features. */
-  testLines: 33_600,
+  testLines: 33_900,
   /** A minimum, because many tiny files are harder to follow than fewer large files. */
   medianLines: 130,
   largestFile: 350,
