@@ -19,7 +19,7 @@ const BUDGET = {
   sourceLines: 29_800,
   /** The goal is 30,500; this is where it stands, with the tests of those features. */
   testLines: 33_900,
-  /** A minimum, because many tiny files are harder to follow than fewer large files. */
+  /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
   dependencies: 24,
