@@ -87,3 +87,64 @@ test('distinguishes invalid, expired, and missing tokens from a token without pe
   const locked = { owner: 'acme', repo: 'locked', event_type: 'deploy' }
   expect(await refusalOf(as(api.token).repos.createDispatchEvent(locked))).toMatchObject({ status: 403 })
 })
+
+const INPUTS = {
+  service: { required: true },
+  flag: { type: 'boolean' as const, default: false },
+  size: { type: 'choice' as const, options: ['s', 'l'], default: 's' },
+  count: { type: 'number' as const, default: 1, required: true },
+}
+const TYPED = { ...DEPLOY, dispatch: { inputs: INPUTS, runName: (inputs: object) => JSON.stringify(inputs) } }
+const dispatchWorkflow = (octokit: Octokit, body: object = {}) =>
+  octokit.request('POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches', {
+    ...SHOP,
+    workflow_id: 'deploy.yml',
+    ref: 'main',
+    inputs: { service: 'web' },
+    ...body,
+  })
+
+const REFUSED: [string, object, number, string][] = [
+  ['an input not declared', { inputs: { 'a"b': '1' } }, 422, 'Unexpected inputs provided: ["a\\"b"]'],
+  ['no required input', { inputs: {} }, 422, "Required input 'service' not provided"],
+  [
+    'a boolean that is none',
+    { inputs: { service: 'x', flag: 'yes' } },
+    422,
+    "Provided value 'yes' for input 'flag' not in the list of allowed values",
+  ],
+  [
+    'a choice that is none',
+    { inputs: { service: 'x', size: 'xl' } },
+    422,
+    "Provided value 'xl' for input 'size' not in the list of allowed values",
+  ],
+  ['a ref that is not there', { ref: 'nope' }, 422, 'No ref found for: nope'],
+  ['26 inputs', { inputs: many(26) }, 422, 'No more than 25 properties are allowed; 26 were supplied.'],
+  ['too much in its inputs', { inputs: { service: long } }, 422, 'inputs are too large.'],
+  ['a workflow that is not there', { workflow_id: 'other.yml' }, 404, 'Not Found'],
+  [
+    'a workflow without the trigger',
+    { workflow_id: 'push.yml' },
+    422,
+    "Workflow does not have 'workflow_dispatch' trigger",
+  ],
+  [
+    'a workflow that is disabled',
+    { workflow_id: 'off.yml' },
+    422,
+    "Cannot trigger a 'workflow_dispatch' on a disabled workflow",
+  ],
+]
+
+test('refuses every wrong workflow_dispatch, and starts no run', async () => {
+  const octokit = await start()
+  const push = { ...DEPLOY, path: '.github/workflows/push.yml' }
+  const off = { ...TYPED, path: '.github/workflows/off.yml', state: 'disabled_manually' as const }
+  api.addRepository('acme/shop', { workflows: [TYPED, push, off] })
+  for (const [what, body, status, words] of REFUSED) {
+    const refusal = await refusalOf(dispatchWorkflow(octokit, body))
+    expect(refusal, what).toMatchObject({ status, body: { message: expect.stringContaining(words) } })
+  }
+  expect(api.runs).toEqual([])
+})

@@ -17,6 +17,10 @@ const invalid = {
   status: 422,
   body: { ok: false, error: 'invalid_request', message: 'The data provided does not match the route schema' },
 }
+const exhausted = {
+  status: 422,
+  body: { ok: false, error: 'run_exhausted', message: 'Action run already finished execution' },
+}
 const unauthorized = { status: 401, body: { ok: false, error: 'unauthorized' } }
 
 test('refuses wrong credentials and requests without a token', async () => {
@@ -35,6 +39,42 @@ test.each([
   const run = api.createRun()
   expect(await call('PATCH', runPath(run.id), body, await mint())).toMatchObject(invalid)
   expect(api.run(run.id)).toMatchObject({ status: 'IN_PROGRESS', updatedAt: run.createdAt })
+})
+
+test('a node run accepts links, output, and batches of logs until it is completed', async () => {
+  const { id } = api.createNodeRun()
+  const token = await mint()
+  const path = `/v1/workflows/nodes/runs/${id}`
+  const started = {
+    status: 'IN_PROGRESS',
+    externalRunId: 'gh_1',
+    output: { id: 3 },
+    links: ['https://a.example'],
+  }
+  expect(await call('PATCH', path, started, token)).toMatchObject({ status: 200, body: { ok: true } })
+  const logs = [
+    { level: 'INFO', message: 'one' },
+    { level: 'ERROR', message: 'two' },
+  ]
+  expect(await call('POST', `${path}/logs`, { logs }, token)).toMatchObject({ status: 201 })
+  expect(
+    await call('POST', `${path}/logs`, { logs: [{ level: 'FATAL', message: 'x' }] }, token),
+  ).toMatchObject(invalid)
+  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILURE' }, token)).toMatchObject(invalid)
+  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILED' }, token)).toMatchObject({
+    status: 200,
+  })
+  expect(api.nodeRun(id)).toMatchObject({
+    status: 'COMPLETED',
+    result: 'FAILED',
+    links: started.links,
+    logs,
+  })
+  // A call without outputs clears them.
+  expect(api.nodeRun(id).output).toEqual({})
+  expect(await call('PATCH', path, started, token)).toMatchObject(exhausted)
+  expect(await call('PATCH', '/v1/workflows/nodes/runs/r_1', {}, token)).toMatchObject(invalid)
+  expect(await call('PATCH', '/v1/workflows/nodes/runs/wfnr_none', {}, token)).toMatchObject({ status: 404 })
 })
 
 test('refuses a body above 1 MiB', async () => {

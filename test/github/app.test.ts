@@ -106,7 +106,15 @@ test.each([
   },
 )
 
-test('a suspended installation defers the dispatch, for everything that uses the installation', async () => {
+test('an installation is requested again if a gateway responds instead', async () => {
+  const { api, github } = await open()
+  const body = { status: 'maintenance' }
+  api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
+  expect(await dispatch(github)).toMatchObject({ kind: 'deferred', cause: 'other' })
+  expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
+})
+
+test('a suspended installation defers the dispatch, for everything that uses it', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })

@@ -38,6 +38,31 @@ test('distinguishes a finished run from a run that cannot be canceled', async ()
   })
 })
 
+test('reads what a run waits for and what was decided', async () => {
+  const { api, github, run } = await open()
+  api.awaitReview(run.id, [
+    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'team:admins'] },
+    { environment: 'eu\u001b[31m\nprod', reviewers: [] },
+  ])
+  expect((await github.run('acme/shop', run.id, null)).data?.status).toBe('waiting')
+  expect(await github.pendingDeployments('acme/shop', run.id)).toEqual([
+    { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'admins'] },
+    { environment: 'eu prod', waitTimer: 0, reviewers: [] },
+  ])
+  api.review(run.id, {
+    environment: 'prod',
+    state: 'approved',
+    user: 'octocat',
+    comment: 'Ship\r\nit!',
+  })
+  expect(await github.approvals('acme/shop', run.id)).toEqual([
+    { environments: ['prod'], state: 'approved', by: 'octocat', comment: 'Ship it!' },
+  ])
+  expect((await github.pendingDeployments('acme/shop', run.id)).map(each => each.environment)).toEqual([
+    'eu prod',
+  ])
+})
+
 test.each([-90_000, 0, 3_600_000])("detects that GitHub's clock is %i ms ahead", async skew => {
   const { github, run } = await open({ clockSkewMs: skew })
   expect(github.clockOffset()).toBeNull()

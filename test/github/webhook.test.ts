@@ -178,7 +178,15 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('accepts a long title, and a null name, actor, branch, and attempt', async () => {
+  test('a run title wakes its delivery even if there are more deliveries than are searched', async () => {
+    const relay = await open()
+    for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
+    const id = await relay.delivery('acme/shop')
+    expect((await relay.send(event({}))).body).toEqual({ scheduled: 1 })
+    expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
+  })
+
+  test('the title can be long, and name, actor, branch, and attempt can be null', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')

@@ -159,8 +159,11 @@ describe('GET /metrics', () => {
     await send(relay.url, { body: { run: { id: 'r_1' }, action: { identifier: 'deploy' } } })
     await until(async () => {
       const { outbox_messages, port_requests_total } = await read()
-      return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 0
+      return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 1
     }, 'messages wait')
+    // One line per minute for all failed requests.
+    const lines = relay.log().filter(({ msg }) => msg === 'a request to Port failed')
+    expect(lines).toMatchObject([{ level: 40, count: 1, reason: 'connection refused (ECONNREFUSED)' }])
     const before = (await read()).outbox_oldest_age_seconds!['']!
     await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'they become older')
     await port.start()

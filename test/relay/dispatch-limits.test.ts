@@ -55,6 +55,20 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
   })
+
+  test('a delivery fails if GitHub rate limits it again after RELAY_RUN_TIMEOUT, and Port shows why', async () => {
+    const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
+    relay.github.failures.tooMany(3_000, { times: 2 })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    relay.advance(3_001_000)
+    await relay.step()
+    expect(await relay.delivery(id)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/^Gave up after 50 min 1 s: GitHub limits/),
+    })
+    expect(relay.github.requests).toHaveLength(2)
+  })
 })
 
 describe('a temporary error does not fail the delivery:', () => {

@@ -137,6 +137,11 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
     ],
+    [
+      'anything else',
+      ({ github }) => void github.fail({ status: 410, body: {} }),
+      'GitHub rejected the dispatch of "deploy" to acme/shop (410: no reason given).',
+    ],
   ]
   test.each(cases)('%s', async (_, arrange, sentence) => {
     const relay = await open()
@@ -237,6 +242,7 @@ describe('if GitHub rate limits the relay, the delivery waits and is then dispat
 describe("if GitHub's response was lost", () => {
   const failures: [string, (relay: System, create: boolean) => void][] = [
     ['a 500', ({ github }, create) => void github.failures.serverError({ create })],
+    ['a 502', ({ github }, create) => void github.failures.serverError({ create, status: 502 })],
     ['a cut connection', ({ github }, create) => void github.failures.cut({ create })],
   ]
 

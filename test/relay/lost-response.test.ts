@@ -220,6 +220,18 @@ describe('a dispatch whose response was lost', () => {
       await relay.send()
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
     })
+
+    test('waits while Port is unreachable, and is not retried', async () => {
+      const { relay, id } = await openBlind()
+      const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('queued')
+      unread()
+      await waitUntil(relay, relay.now() + 20_000)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('failed')
+    })
   })
 
   test('is retried after a redelivery, although Port and GitHub still show the previous run', async () => {
