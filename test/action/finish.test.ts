@@ -140,6 +140,22 @@ test('with fail-on-report-error, a log that Port refuses fails the job and the P
   expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
+test('a log whose response was lost causes a warning that does not claim that Port refused the log', async () => {
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '' })
+  await job.run('main')
+  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
+  expect((await job.run('post', job.state())).slice(1)).toEqual([
+    expect.stringMatching(/^::warning::Port may not have received all of the log: /),
+  ])
+  const lines = linesOf(system.run).slice(1)
+  expect(lines).toEqual([
+    expect.stringMatching(/^✓ Job deploy/),
+    "… 1 line may be missing here: Port's response to it was lost.",
+  ])
+  expect(system.run.status).toBe('SUCCESS')
+})
+
 test('messages from Port and the summary are truncated only after their secrets are redacted', async () => {
   const system = await startSystem()
   const { port, run } = system
@@ -239,7 +255,22 @@ test('post detects that the run has finished since main ran, or that Port has no
   )
 })
 
-test('with report: workflow, post sends the summary and the missing link but no conclusion', async () => {
+test('if Port is down for a whole job, main and post warn once each, and the job succeeds', async () => {
+  const system = await startSystem()
+  await system.port.failures.down()
+  const job = openRunner(system, { 'github-token': '' })
+  const away = expect.stringMatching(
+    /^::warning::Reporting to Port failed: Port did not respond to .*ECONNREFUSED/,
+  )
+  expect(await job.run('main')).toEqual([away])
+  const file = join(job.folder, 'summary.md')
+  const shown = await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })
+  expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job are not reported/)])
+  expect(process.exitCode).not.toBe(1)
+  expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
+})
+
+test("report: workflow leaves the conclusion to others, and sends the author's summary with the missing link", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })

@@ -173,7 +173,25 @@ test('sends at most thirty log requests per minute to Port, however fast a step 
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines that Port has received, or may have received, are not sent again', async () => {
+test('lines of a rewritten file are sent too, whether it is longer, shorter, or as long as before', async () => {
+  const system = await startSystem()
+  const { logFile, folder } = openFolder()
+  const texts = ['a first line\n', 'written anew, and longer\n', 'shorter\n', 'as long\n', '']
+  const shown: string[] = []
+  await followFast(
+    jobFor(system, logFile, { github: null }),
+    sleeps => {
+      const next = texts[sleeps - 1]
+      if (next !== undefined) writeFileSync(logFile, next)
+      return sleeps === 8
+    },
+    lines => shown.push(...lines.map(line => line.message)),
+  )
+  expect(shown).toEqual(['a first line', 'written anew, and longer', 'shorter', 'as long'])
+  expect(folder.sent().offset).toBe(0)
+})
+
+test('lines that Port has, or may have, are not sent again', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')

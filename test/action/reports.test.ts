@@ -23,6 +23,15 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
 
 const READ = `GET ${RUN_PATH}?version=v2`
 
+test('without a run in the payload, the outputs are set, and nothing is reported', async () => {
+  const system = await startSystem()
+  const port = { version: 1, delivery: 'd_1', kind: 'none', inputs: { a: 1 } }
+  const { job, main, post } = await runJob(system, {}, { run_id: null, action: null, port })
+  expect([main, post]).toEqual([['Nothing is reported to Port: the payload contains no Port run.'], []])
+  expect(job.outputs().inputs).toBe('{"a":1}')
+  expect(system.port.requests).toEqual([])
+})
+
 test('with fail-on-report-error the job fails if the report fails', async () => {
   const inputs = { 'port-client-secret': 'that-of-another', 'fail-on-report-error': 'true' }
   const { main } = await runJob(await startSystem(), inputs)

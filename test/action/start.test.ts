@@ -35,7 +35,15 @@ const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
   run.logs.flatMap(({ message }) => message.split('\n'))
 
-test('the final log contains the reason why main failed if Port refused it at the start', async () => {
+test('the reason why main failed is in the log from the start, and in the summary', async () => {
+  const { stage: system, job } = await openEncrypted(['token'])
+  await job.run('main')
+  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
+  expect(linesOf(system)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
+  expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
+})
+
+test('the reason why main failed is in the log at the end if Port refused it at the start', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -181,6 +189,20 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
+})
+
+test.each(['constructor', '__proto__'])('a large input named %s arrives complete', async name => {
+  const system = await startSystem()
+  const inputs = Object.fromEntries([
+    ['first', 1],
+    [name, 'L'.repeat(2_000)],
+  ])
+  const payload = payloadFor(system.run.id, inputs, { maxBytes: 900 })
+  expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
+  system.run.payload.body = bodyFor(system.run.id, inputs)
+  const job = openRunner({ ...system, payload })
+  expect(await job.run('main')).toEqual([])
+  expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
 })
 
 test.each<[string, unknown, Record<string, string>, RegExp]>([

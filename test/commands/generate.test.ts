@@ -188,6 +188,23 @@ test.each(ofActions)('%s becomes an action with the inputs that it uses', async 
   expect(action.invocationMethod.url).toBe(`https://relay.example.com/webhook${query}`)
 })
 
+test('inputs that a job reads from the payload become inputs of the Port action', async () => {
+  const yaml = `on: { repository_dispatch: { types: [a, b] } }
+jobs:
+  x:
+    if: github.event.client_payload.port.inputs.where == 'here' && github.event.client_payload.port.inputs['a b']
+    runs-on: ubuntu-latest
+    steps: [{ uses: acme/port-webhook-action@v1, id: p }, { run: make, env: { A: '\${{ steps.p.outputs.input-action }}', B: '\${{ steps.other.outputs.c }}', C: '\${{ steps.p.outputs.run-id }}' } }]
+`
+  const action = await actionOf(yaml, 'x.yml', '--identifier', 'b')
+  expect(Object.keys(action.trigger.userInputs.properties).sort()).toEqual(['a b', 'action', 'where'])
+  expect(action.invocationMethod.url).toMatch(
+    /^https:\/\/relay\.example\.com\/webhook(\?workflow=[\w-]+\.yml)?$/,
+  )
+  const other = await actionOf(yaml, 'x.yml', '--identifier', 'c')
+  expect(other.invocationMethod.url).toBe('https://relay.example.com/webhook?event_type=a')
+})
+
 test.each([
   ['steps.p.outputs.version', 'version'],
   ["steps.p.outputs['service']", 'service'],
@@ -242,7 +259,26 @@ jobs:
   },
 )
 
-test("the list of the action's outputs matches action.yml", () => {
+test("inputs that the relay provides don't become inputs of the Port action", async () => {
+  const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')
+  const action = await actionOf(before, 'deploy.yml')
+  expect(action.trigger.userInputs.order).toEqual(['version', 'environment'])
+})
+
+test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
+  'an input "port" of the author, %s, is named in a note',
+  async input => {
+    const yaml = (port: string) =>
+      `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
+    const sentence =
+      'x.yml has an input "port" of its own, but the relay puts its payload in this input: rename yours.'
+    expect((await generated(yaml(input), 'x.yml')).notes).toContain(sentence)
+    const { notes } = await generated(yaml('{ type: string, required: false }'), 'x.yml')
+    expect(notes).not.toContain(sentence)
+  },
+)
+
+test("the list of the action's own outputs matches action.yml", () => {
   expect(FIXED_OUTPUTS).toEqual(Object.keys(parse(readFileSync(join(root, 'action.yml'), 'utf8')).outputs))
 })
 
@@ -442,6 +478,14 @@ test('an automation becomes a workflow with the same event, and converts back to
   const back = await actionOf(content, 'on_change.yml')
   expect(back).toEqual(automation)
   expect(definitionProblems('actions', back)).toEqual([])
+})
+
+test('editing the workflow changes the action, and comments keep the rest', async () => {
+  const { content } = await generated(json(everyInput), 'action.json')
+  const edited = content.replace('        default: 2\n', '        default: 3\n        required: true\n')
+  const back = await actionOf(edited, 'every.yml')
+  const { replicas } = back.trigger.userInputs.properties
+  expect(replicas).toEqual({ type: 'number', title: 'Replicas', minimum: 1, maximum: 9.5, default: 3 })
 })
 
 test('inputs with any text, default, and type survive a round trip, and each workflow parses', async () => {
