@@ -18,7 +18,7 @@ const BUDGET = {
   /** More than the 28,500 of before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners. */
   sourceLines: 29_800,
   /** The goal is 30,500; this is where it stands, with the tests of those features. */
-  testLines: 33_900,
+  testLines: 33_960,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,

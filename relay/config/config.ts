@@ -252,7 +252,7 @@ const REMOVED = {
   PORT_WEBHOOK_SECRETS:
     'list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS',
   RELAY_EVENT_TYPE:
-    "name the event type in the webhook's URL (?event_type=) or in the routes of RELAY_ROUTES (event_type); without one it is the action's identifier, or port_action",
+    "set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the identifier of the Port action, or else port_action",
 }
 
 function removedNames(env: Env): string[] {

@@ -238,7 +238,7 @@ describe('each configuration error names the variable:', () => {
     ['PORT_WEBHOOK_SECRETS_FILE', removed, '/secrets'],
     [
       'RELAY_EVENT_TYPE',
-      "was removed: name the event type in the webhook's URL (?event_type=) or in the routes of RELAY_ROUTES (event_type); without one it is the action's identifier, or port_action",
+      "was removed: set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the identifier of the Port action, or else port_action",
       'go',
     ],
     ['RELAY_DATABASE', 'must be sqlite:PATH or postgres://…', 'mysql://x', 'sqlite:', 'sqlite:  '],

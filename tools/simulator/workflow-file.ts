@@ -71,9 +71,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
     )
   }
   if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
-    throw new Error(
-      `${name} does not use the action: no step has "uses: org/port-webhook-action@v1", under whatever owner.`,
-    )
+    throw new Error(`${name} does not use the action: no step has "uses: OWNER/port-webhook-action@v1".`)
   }
   const path = fromHere(file)
   const root = resolve(/^(.*?)\/?\.github\/workflows\//.exec(path)?.[1] ?? dirname(path))

@@ -55,7 +55,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ webhook }) => webhook.tolerance > HOUR,
     warning(
-      'RELAY_TOLERANCE is longer than an hour: a recorded webhook stays valid that long. A few minutes are enough.',
+      'RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.',
     ),
   ],
   [
