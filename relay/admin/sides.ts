@@ -92,14 +92,13 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
-      const owner = ownerOf(pause)
+      // A rejected App is one problem, whichever owner's dispatch shows it.
+      const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       found.set(owner, [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.'])
     }
-    // A response doesn't name the owner, so another owner's success would end the problem.
-    if (found.size > 0) return found
     for (const [credential, status] of records[side].rejected())
-      found.set(credential, [`${rejection(side, credential, status)}.`])
+      if (!found.has(credential)) found.set(credential, [`${rejection(side, credential, status)}.`])
     return found
   }
 

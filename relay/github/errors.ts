@@ -30,7 +30,7 @@ type Outcome =
       kind: 'deferred'
       until: number | null
       reason: string
-      cause: 'rate_limit' | 'credential' | 'other'
+      cause: 'rate_limit' | 'credential' | 'installation' | 'other'
     }
   /** The dispatch may have started a workflow. */
   | { kind: 'response_lost'; reason: string }
@@ -79,7 +79,7 @@ type Failure =
   /** A response from a proxy or gateway. */
   | { kind: 'foreign'; reason: string }
   /** GitHub rejects the credential for every request until an operator renews it. */
-  | { kind: 'credential'; reason: string }
+  | { kind: 'credential'; reason: string; cause: 'credential' | 'installation' }
   /** The App can't get a token for this repository. `reason`: a sentence. */
   | { kind: 'no_token'; status: number; message: string; reason: string }
   /** Any other 4xx. */
@@ -102,7 +102,8 @@ function classify(error: unknown, repository: string, now: number, tries: number
   const message = readMessage(data)
   const system = error instanceof CredentialError ? error.system : null
   const credential = readCredentialFailure(system, status, message)
-  if (credential) return { kind: 'credential', reason: credential }
+  const cause = system && status === 403 ? 'installation' : 'credential'
+  if (credential) return { kind: 'credential', reason: credential, cause }
   if (system) {
     const reason = noTokenSentence(system, status, message, repository)
     return { kind: 'no_token', status, message, reason }
@@ -153,7 +154,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
     case 'foreign':
       return deferred(failure.reason)
     case 'credential':
-      return deferred(failure.reason, 'credential')
+      return deferred(failure.reason, failure.cause)
     case 'no_token':
       return { kind: 'rejected', reason: failure.reason }
     case 'refused':

@@ -112,7 +112,7 @@ export function createRateLimitPauses(
     rejected: () =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)
-        return entry?.cause === 'credential' ? [shown(key, entry)] : []
+        return entry && entry.cause !== 'limit' ? [shown(key, entry)] : []
       }),
   }
 }

@@ -24,8 +24,8 @@ export interface Accepted extends Target {
 /** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
 
-/** Why a pause starts: GitHub's rate limit, or a rejected credential. */
-export type PauseCause = 'limit' | 'credential'
+/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
+export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {

@@ -70,8 +70,9 @@ export function createDispatch(
     })
     const outcome = await github.dispatch(claimed, { payload, invocation }, claimed.leaseUntil - REQUESTS_MS)
     onAttempt(outcome.kind)
-    if (outcome.kind === 'deferred' && outcome.cause === 'credential') {
-      pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, 'credential')
+    const cause = outcome.kind === 'deferred' ? outcome.cause : null
+    if (outcome.kind === 'deferred' && (cause === 'credential' || cause === 'installation')) {
+      pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, cause)
     }
     const record = (event: DeliveryEvent) =>
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })

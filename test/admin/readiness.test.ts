@@ -130,17 +130,23 @@ test('/readyz names each owner who suspended the App, also after a restart, but 
   expect((await ready()).checks.github.ok).toBe(true)
 })
 
-test("an owner's rejected credential stays one problem while GitHub accepts other requests in between", () => {
-  const pause = { scope: 'owner:acme', pausedUntil: 1, cause: 'credential', reason: 'rejected' } as const
-  const sides = createSides({
-    ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
-    ...{ pauses: { rejected: () => [pause] }, throttled: { warn() {}, error() {} } },
-  })
-  for (const status of [401, 200, 401]) {
-    sides.observeGitHub(new Response(null, { status, headers: { 'x-github-request-id': '1' } }))
-    expect(sides.problems().map(({ key }) => key)).toEqual(['acme'])
-  }
-})
+test.each([
+  ['a rejected App', 'credential', [401, 200, 401], ''],
+  ["an owner's suspended App", 'installation', [403, 200, 403], 'acme'],
+] as const)(
+  '%s stays one problem while GitHub accepts other requests in between',
+  (_, cause, statuses, key) => {
+    const pause = { scope: 'owner:1:acme', pausedUntil: 1, cause, reason: 'rejected' }
+    const sides = createSides({
+      ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
+      ...{ pauses: { rejected: () => [pause] }, throttled: { warn() {}, error() {} } },
+    })
+    for (const status of statuses) {
+      sides.observeGitHub(new Response(null, { status, headers: { 'x-github-request-id': '1' } }))
+      expect(sides.problems().map(problem => problem.key)).toEqual([key])
+    }
+  },
+)
 
 test('/readyz and the log say that PORT_API_URL is wrong if it has no route for tokens', async () => {
   const { port, relay, ready, shows } = await open()

@@ -120,7 +120,7 @@ test('a suspended installation defers the dispatch, for everything that uses it'
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })
   expect(await dispatch(github)).toMatchObject({
     kind: 'deferred',
-    cause: 'credential',
+    cause: 'installation',
     reason: expect.stringMatching(/403: This installation has been suspended.*may be suspended/),
   })
 })
