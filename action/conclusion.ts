@@ -221,7 +221,7 @@ const SECRET_NAME =
 const replaced = (report: Inputs['report']) =>
   `The outputs of this job are lost when the run finishes: with report: ${report}, the relay or another job finishes it, and Port then ` +
   'replaces the outputs of a job that reports with Port credentials. Leave port-client-id and port-client-secret out, so that it reports ' +
-  'through the relay, which keeps them; or pass them to a last job with report: job and needs.'
+  'through the relay, which keeps its outputs; or pass the outputs to a last job with report: job and needs.'
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 

@@ -29,7 +29,7 @@ export const doctor = defineCommand({
     alert: { type: 'boolean', help: 'also send a test alert to RELAY_ALERT_URL' },
     json: JSON_OPTION,
   },
-  details: 'The exit code is 1 if there is a problem, else 0, also with warnings.',
+  details: 'The exit code is 1 if there is a problem; otherwise 0, even if there are warnings.',
   async run({ env, values, print, color }) {
     const { 'port-action': file, repository: repositories = [] } = values
     const wrong = repositories.find(name => !isRepository(name))

@@ -24,8 +24,9 @@ export const migrate = defineCommand({
     action: { type: 'string', value: 'USES', help: `the action; ${ACTION} by default` },
     json: JSON_OPTION,
   },
-  details: `Each FILE is a workflow. What reports to Port is replaced, and everything else keeps its text. What is left to you is on
-stderr, with file and line. A second run changes nothing. Name workflows that call each other in one command.`,
+  details: `Each FILE is a workflow. What reports to Port is replaced, and everything else keeps its text. What you must
+change yourself is on stderr, with file and line. A second run changes nothing. Name workflows that call each other in
+one command.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
     if (files.length === 0 && exported === undefined)

@@ -32,7 +32,7 @@ export const send = defineCommand({
     url: {
       type: 'string',
       value: 'URL',
-      help: 'the relay, or its webhook; RELAY_PUBLIC_URL or this machine',
+      help: 'the URL of the relay or its webhook; RELAY_PUBLIC_URL, or else this machine, by default',
     },
     repository: { type: 'string', value: 'OWNER/NAME', help: 'the target, in the URL' },
     'event-type': { type: 'string', value: 'TYPE', help: 'the event type, in the URL' },

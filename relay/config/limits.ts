@@ -92,14 +92,14 @@ export const LIMITS = {
     OUTPUTS.maxBytes,
     '400; of several jobs, those beyond it are left out, with a line in the log',
   ),
-  reportGrace: ms('time after a delivery has finished in which it accepts log lines', 60_000, '410'),
+  reportGrace: ms('time for which a finished delivery still accepts log lines', 60_000, '410'),
   reportToken: ms(
     'lifetime of a report token',
     6 * 3_600_000,
     '401; renewed by each report after half of it',
   ),
   signInRate: amount(
-    'attempts to sign in, and requests with a wrong token, per minute of one sender',
+    'sign-in attempts and requests with a wrong token from one sender, per minute',
     5,
     '429',
   ),

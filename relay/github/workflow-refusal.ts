@@ -73,7 +73,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
     ({ workflow, repository }) =>
-      `GitHub rejects so many inputs for workflow ${workflow} in ${repository}: send fewer of them from Port, or group them in an object.`,
+      `Workflow ${workflow} in ${repository} gets more inputs than GitHub allows: send fewer of them from Port, or group them in an object.`,
   ],
   [
     /too (large|long)/,

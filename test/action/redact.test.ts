@@ -64,7 +64,7 @@ test("text that only resembles part of a short secret's Base64 is not redacted",
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('masks each line of a secret with short lines, except punctuation, and keeps the whole secret from Port', () => {
+test('if a secret has short lines, masks each line except punctuation, and keeps the whole secret from Port', () => {
   const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
   expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
   expect(plain('!!\n??')).toEqual([])

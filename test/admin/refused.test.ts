@@ -59,7 +59,7 @@ test('counts repeated refusals, and many refusals of one sender displace no othe
   ])
 })
 
-test(`at most ${LIMITS.refused.value} refusals per reason are kept, so that bots displace no sender refused for another reason`, async () => {
+test(`at most ${LIMITS.refused.value} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
   const amount = LIMITS.refused.value + 20

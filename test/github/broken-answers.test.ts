@@ -82,19 +82,22 @@ test('a timeout is recognized even if secrets are redacted in errors', async () 
   expect(error.message).not.toContain('No response in time')
 })
 
-test.each([301, 302, 307, 308])('cancels a run of a renamed repository behind a %i', async status => {
-  const { api, run } = await open()
-  const github = createGitHub(
-    { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' },
-    undefined,
-    undefined,
-    { isAllowed: name => name === 'acme/shop' },
-  )
-  api.fail({
-    match: ({ path }) => path === `/repos/acme/old/actions/runs/${run.id}/cancel`,
-    status,
-    headers: { location: `${api.url}/repos/acme/shop/actions/runs/${run.id}/cancel` },
-  })
-  expect(await github.cancelRun('acme/old', run.id)).toBe('accepted')
-  expect(api.cancellations).toEqual([{ runId: run.id, isForced: false }])
-})
+test.each([301, 302, 307, 308])(
+  'follows a %i redirect to cancel a run of a renamed repository',
+  async status => {
+    const { api, run } = await open()
+    const github = createGitHub(
+      { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' },
+      undefined,
+      undefined,
+      { isAllowed: name => name === 'acme/shop' },
+    )
+    api.fail({
+      match: ({ path }) => path === `/repos/acme/old/actions/runs/${run.id}/cancel`,
+      status,
+      headers: { location: `${api.url}/repos/acme/shop/actions/runs/${run.id}/cancel` },
+    })
+    expect(await github.cancelRun('acme/old', run.id)).toBe('accepted')
+    expect(api.cancellations).toEqual([{ runId: run.id, isForced: false }])
+  },
+)

@@ -73,7 +73,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'Invalid request.\n\nNo more than 10 properties are allowed; 11 were supplied.',
-    'GitHub rejects so many inputs for workflow deploy.yml in acme/shop: send fewer of them from Port, or group them in an object.',
+    'Workflow deploy.yml in acme/shop gets more inputs than GitHub allows: send fewer of them from Port, or group them in an object.',
   ],
   [
     422,

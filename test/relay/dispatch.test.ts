@@ -351,7 +351,7 @@ describe("if GitHub's response was lost", () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails and shows the time', async () => {
+  test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails and states how long the outcome was unknown', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')

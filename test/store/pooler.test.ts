@@ -28,7 +28,7 @@ test.each<[string, PoolerOptions]>([
   ['assigning connections in turn', { mode: 'transaction', size: 5, next: 'longest unused' }],
   ['with a single connection', { mode: 'transaction', size: 1, next: 'last used' }],
 ])(
-  'refuses to start behind a transaction pooler that does not support prepared statements, %s',
+  'refuses to start behind a transaction pooler without prepared statements (%s)',
   async (_which, options) => {
     const url = await openPooler(options)
     for (let i = 0; i < Math.min(3, options.size); i++) {

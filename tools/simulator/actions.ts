@@ -68,7 +68,8 @@ export function placeActions(
     actions[uses] = place
     if (isCheckout(uses)) continue
     const names = users.flatMap(({ id }) => Object.keys(outputs[id] ?? {}).map(output => `${id}.${output}`))
-    if (names.length > 0) filled.push(`Left out: ${uses}, with the outputs given: ${names.join(', ')}.`)
+    if (names.length > 0)
+      filled.push(`Left out: ${uses}; it has the outputs that you gave for it: ${names.join(', ')}.`)
     else empty.push(uses)
   }
   // For actions that only the repository's composite actions and reusable workflows use.
