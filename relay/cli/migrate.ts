@@ -35,8 +35,7 @@ one command.`,
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
     // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
-    const { migrateFiles } = await import('../../tools/migrate/files.ts')
-    const { migratePortAction } = await import('../../tools/migrate/files.ts')
+    const { migrateFiles, migratePortAction } = await import('../../tools/migrate/files.ts')
     const ported = exported === undefined ? null : migratePortAction(read(exported), relay)
     const results = []
     for (const [folder, paths] of Map.groupBy(files, dirname)) {
