@@ -38,14 +38,14 @@ export function request(
 
 export function noteSent(
   _delivery: Delivery,
-  { forced, pollAt: lookAt }: Event<'cancelSent'>,
+  { forced, pollAt }: Event<'cancelSent'>,
   now: number,
 ): Transition {
   const sentence = forced
     ? "The workflow run didn't finish within two minutes, so the relay asked GitHub to force the cancellation."
     : 'The relay asked GitHub to cancel the workflow run.'
   return {
-    change: { cancelSentAt: now, cancelForced: forced, dueAt: lookAt },
+    change: { cancelSentAt: now, cancelForced: forced, dueAt: pollAt },
     messages: [{ log: [{ level: 'INFO', message: sentence }] }],
     history: { type: 'cancelSent', details: { forced } },
   }
@@ -54,12 +54,12 @@ export function noteSent(
 /** Keeps following the run. A user can cancel again, but Port's unchanged status doesn't trigger it again. */
 export function noteRejected(
   _delivery: Delivery,
-  { reason, pollAt: lookAt }: Event<'cancelRejected'>,
+  { reason, pollAt }: Event<'cancelRejected'>,
   now: number,
 ): Transition {
   const sentence = `The workflow run can't be canceled: ${reason}.`
   return {
-    change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: lookAt },
+    change: { cancelRequestedAt: null, cancelSentAt: now, dueAt: pollAt },
     messages: [{ log: [{ level: 'WARN', message: sentence }] }],
     history: { type: 'cancelRejected', details: { reason } },
   }

@@ -15,13 +15,9 @@ import {
 } from './outcome.ts'
 
 /** Records the polled workflow runs, and binds new ones to the delivery. */
-export function see(
-  delivery: Delivery,
-  { runs: seen, pollAt: lookAt }: Event<'runsSeen'>,
-  now: number,
-): Transition {
+export function see(delivery: Delivery, { runs: seen, pollAt }: Event<'runsSeen'>, now: number): Transition {
   const runs = mergeRuns(delivery.runs, seen)
-  const change = { dueAt: lookAt, ...(!same(delivery.runs, runs) && { runs }) }
+  const change = { dueAt: pollAt, ...(!same(delivery.runs, runs) && { runs }) }
   const first = runs[delivery.runs.length]
   if (!first) return { change, messages: [], history: null }
   return {

@@ -41,7 +41,7 @@ const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
 /**
- * Claims due work when woken, and runs one step for each claim, until stopped. If a step throws, its work is due again
+ * Claims due work when notified, and runs one step for each claim, until stopped. If a step throws, its work is due again
  * when the lease expires.
  */
 export function startWorker<Claim>(

@@ -100,7 +100,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,
-      headers: { location: `${blobs}/_blobs/job-logs/${id}?sig=stand-in` },
+      headers: { location: `${blobs}/_blobs/job-logs/${id}?sig=fake` },
     })
   })
   return app
