@@ -41,8 +41,8 @@ const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
 /**
- * Claims due work when notified, and runs one step for each claim, until stopped. If a step throws, its work is due again
- * when the lease expires.
+ * Claims due work when notified, and runs one step for each claim, until stopped. If a step throws, its work is due
+ * again when the lease expires.
  */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
@@ -84,14 +84,14 @@ export function startWorker<Claim>(
     while (!stopping.signal.aborted) {
       signal = Promise.withResolvers()
       const free = work.concurrency - active.size
-      const looksAt = performance.now()
+      const claimedAt = performance.now()
       try {
         const claims = free > 0 ? await work.claim(free) : []
-        if (claims.length > 0 || looksAt - emptyAt > QUIET_MS) emptyClaims = 0
+        if (claims.length > 0 || claimedAt - emptyAt > QUIET_MS) emptyClaims = 0
         if (claims.length === 0) {
           emptyClaims++
-          emptyAt = looksAt
-          if (active.size === 0) idleAt = looksAt
+          emptyAt = claimedAt
+          if (active.size === 0) idleAt = claimedAt
           work.onEmpty?.()
         }
         for (const claim of claims) start(claim)
