@@ -92,9 +92,9 @@ async function fromRelay(
   }
 }
 
-/** After a re-run, or if another job finished the Port run before this job started. */
+/** The message for a re-run, and for a job that starts after another job has finished the Port run. */
 const noLonger = (names: string) =>
-  `The relay no longer returns ${names}, since the delivery has finished: run the Port action again.`
+  `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again.`
 
 function describeMissing(
   refusal: (names: string) => string,
@@ -156,7 +156,7 @@ interface DecryptedInputs {
   inputs: JsonObject
   /** The decrypted values, by input name. */
   secrets: Map<string, string>
-  /** Values to mask: decrypted values, and values that can't be decrypted because they may already be plaintext. */
+  /** Values to mask: decrypted values, and values that can't be decrypted, which may be plaintext already. */
   masks: string[]
   /** Inputs that are still encrypted because there is no key, or because the relay withholds them. */
   encrypted: string[]
@@ -168,7 +168,7 @@ interface DecryptedInputs {
  * Decrypts the secret inputs of a payload. Port doesn't name the encryption scheme, so each available key is tried.
  *
  * @param decryptedByRelay the values that the relay has decrypted, by input name
- * @param withheld inputs that the relay doesn't return, which isn't a problem with the keys
+ * @param withheld inputs that the relay withholds; they don't indicate a problem with the keys
  */
 function decryptInputs(
   { port }: ClientPayload,
@@ -228,8 +228,8 @@ function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'priv
   return (
     `The secret input "${name}" could not be decrypted. If the Port action encrypts it with aes256-gcm, ` +
     'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +
-    `${state(settings.portClientSecret)}. If it was rotated in the meantime, run the action again. If it is encrypted with ` +
+    `${state(settings.portClientSecret)}. If this secret was rotated in the meantime, run the action again. If the Port action encrypts with ` +
     'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +
-    `${state(settings.privateKey)}. If Port's agent has decrypted it (fieldsToDecryptPaths), remove it there.`
+    `${state(settings.privateKey)}. If Port's agent decrypts this input, remove the input from fieldsToDecryptPaths.`
   )
 }

@@ -17,8 +17,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * The final Port status: SUCCESS for `success`, otherwise FAILURE. It depends on the worst conclusion of this job, the
- * jobs in its `needs`, and the conclusion that a step wrote to `$PORT_RUN`. Skipped jobs are ignored.
+ * Returns the worst of these conclusions: this job's, those of the jobs in its `needs`, and the one that a step wrote
+ * to `$PORT_RUN`. Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
  */
 export function conclude(
   jobStatus: JobStatus,
@@ -106,7 +106,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
   const isReplaced = state.kind === 'node_run' && !state.relay && inputs.report !== 'job'
   const links = own.links.filter(link => redact(link) === link)
-  // Without all masks, a problem of `rest` says so.
+  // If masks are missing, `rest` already contains a message about that.
   const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
   const unsent = [
     ...rest.problems,
@@ -213,25 +213,25 @@ const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean 
   inputs.summary !== ''
 
 const SECRET_LINK =
-  'A link in $PORT_RUN contains a secret, and secrets are not sent to Port: the link is left out.'
+  'A link in $PORT_RUN is omitted, because it contains a secret, and secrets are not sent to Port.'
 
 const SECRET_NAME =
-  'The name of an output contains a secret, and secrets are not sent to Port: the output is left out.'
+  'An output is omitted, because its name contains a secret, and secrets are not sent to Port.'
 
 const replaced = (report: Inputs['report']) =>
-  `The outputs of this job are lost when the run finishes: with report: ${report}, the relay or another job finishes it, and Port then ` +
-  'replaces the outputs of a job that reports with Port credentials. Leave port-client-id and port-client-secret out, so that it reports ' +
-  'through the relay, which keeps its outputs; or pass the outputs to a last job with report: job and needs.'
+  `Port drops the outputs of this job when the run finishes. With report: ${report}, the relay or another job finishes the run, and ` +
+  'Port then replaces outputs that were sent with Port credentials. To keep them, remove port-client-id and port-client-secret, so that ' +
+  'this job reports through the relay; or pass the outputs to a last job that has report: job and needs.'
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 
 const WITHHELD =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the secret inputs, which must ' +
-  'not be in them, could not be decrypted again.'
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
+  'inputs, and the action could not decrypt these inputs again to redact them.'
 
 export const WITHHELD_AFTER =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the delivery has finished, and ' +
-  'the relay no longer returns the secret inputs, which must not be in them.'
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
+  'inputs, and the relay no longer returns these inputs for redaction, because the delivery has finished.'
 
 export const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 

@@ -145,7 +145,7 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
   const { core, env } = runner
   const { failOnReportError } = job.inputs
   const failure = (error: unknown) => reportFailure(error, runner, job.inputs)
-  // If everything is hidden, only fixed sentences are left.
+  // If all text is hidden, only fixed messages are shown.
   const shown = (sentence: string) => (masks.hidesEverything() ? sentence : masks.redact(sentence))
   const warnOrFail = ({ sentence, topic }: Loss) => {
     const message = shown(sentence) + help(env, topic)
@@ -187,8 +187,8 @@ function describeLoss(error: unknown, lines: number): string {
 }
 
 const notFirst = (step: string) =>
-  `This action is not the first step of its job: "${step}" ran before it. When such a step fails, this action never ` +
-  'starts and nothing is reported to Port, and post steps may run after the final status was sent. Move it up.'
+  `This action is not the first step of its job: "${step}" ran before it. If such a step fails, this action never ` +
+  'starts, and nothing is reported to Port. Its post step can also run after the final status is sent. Run this action first.'
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {

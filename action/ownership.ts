@@ -17,8 +17,8 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} has already finished (${state.status}), as after a re-run, or because a user finished it. ` +
-        'This job continues and is not reported.',
+        `Port's run ${runId} has already finished (${state.status}): this job is a re-run, or a user finished the Port run. ` +
+        'The job continues, but is not reported.',
     }
   }
   if (state.synchronized) {

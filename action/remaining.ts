@@ -62,8 +62,8 @@ export async function readRemaining(
   }
   let progress: Progress = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] }
   await attempt(
-    'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port, since ' +
-      '$PORT_LOG, which may mask values, could not be read',
+    'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port, because ' +
+      '$PORT_LOG, which can contain masks, could not be read',
     'port-log',
     async () => {
       progress = await stopProgress(files.log, runner)
@@ -73,13 +73,13 @@ export async function readRemaining(
     },
   )
   await attempt(
-    'The rest of $PORT_ENTITIES is not sent, since it could not be read',
+    'The rest of $PORT_ENTITIES is not sent, because the file could not be read',
     'entities',
     async () => {
       remaining.entities = readRemainingEntities(files.entities, progress.entities)
     },
   )
-  await attempt('$PORT_RUN has no effect, since it could not be read', 'port-run', async () => {
+  await attempt('$PORT_RUN has no effect, because the file could not be read', 'port-run', async () => {
     remaining.run = readRunFile(files.run, { final: true })
   })
   return remaining
@@ -197,7 +197,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
   )
   const remaining = { documents, lines: [...sent.lines], problems: [...sent.problems] }
   if (end < size) {
-    const problem = `$PORT_ENTITIES is too large: what follows the first ${MOST_BYTES / 1e6} MB is not sent.`
+    const problem = `$PORT_ENTITIES is too large: everything after the first ${MOST_BYTES / 1e6} MB is omitted.`
     remaining.problems.push(problem)
     remaining.lines.push({ level: 'ERROR', message: `✗ ${problem}` })
   }

@@ -200,8 +200,8 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   if (problems.length > 0) state.problems = problems
   if (inputs.matrix && inputs.report === 'job') {
     core.warning(
-      'This job is a leg of a matrix, and the first leg to finish finishes the Port run: set report: workflow, or ' +
-        `report: updates here and this action with report: job and needs in a last job.${help(env, 'matrix')}`,
+      'This job is a matrix leg, and the first leg that finishes also finishes the Port run. Set report: workflow; or ' +
+        `set report: updates here, and add a last job that uses this action with report: job and needs.${help(env, 'matrix')}`,
     )
   }
   const save = (left: State | null) =>

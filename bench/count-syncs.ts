@@ -36,8 +36,8 @@ const syncs = readFileSync(trace, 'utf8')
   .map(line => Number(/\d+\.\d+/.exec(line)?.[0]) * 1000)
 const proved = spans.filter(({ sentAt, respondedAt }) => syncs.some(at => at >= sentAt && at <= respondedAt))
 console.log(
-  `${spans.length} webhooks one after the other, ${syncs.length} fsync or fdatasync; ` +
-    `${proved.length} got their response after a sync that started after they had been sent`,
+  `${spans.length} webhooks, one after the other; ${syncs.length} fsync or fdatasync calls. For ${proved.length} webhooks, ` +
+    'a sync started between the webhook and its response',
 )
 if (proved.length < spans.length) process.exitCode = 1
 

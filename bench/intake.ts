@@ -83,7 +83,7 @@ const SERVERS = {
 
 type ServerName = keyof typeof SERVERS
 const NAMES = Object.keys(SERVERS) as ServerName[]
-/** Servers that do less, each with servers that do more. A server that does more must not be faster. */
+/** Each server that does less, with the servers that do more. A server that does more must not be faster. */
 const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
   hono: NAMES.filter(name => name !== 'hono'),
   groupCommit: ['sqlite', 'npx', 'image', 'insert'],

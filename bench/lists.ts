@@ -41,11 +41,11 @@ export async function lists(
       'API: a repository': '/api/deliveries?repository=acme/r7',
       'API: an action that is rare': '/api/deliveries?action=none&state=finished',
       'API: the last hour': '/api/deliveries?since=1h',
-      'API: failed since a day': '/api/deliveries?state=failed&since=24h',
+      'API: failed in the last day': '/api/deliveries?state=failed&since=24h',
       'API: a run': `/api/deliveries?run_id=r_${Math.floor(amount / 3)}`,
       'API: one with its history': `/api/deliveries/${middle}`,
       'dashboard: list': '/',
-      'dashboard: failed since a week': '/?state=failed&since=7d',
+      'dashboard: failed in the last week': '/?state=failed&since=7d',
       'dashboard: timeline': `/deliveries/${middle}`,
     }
     const times: ListTimes = {}

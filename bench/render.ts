@@ -31,7 +31,7 @@ export function render(results: Results): string {
   const lines = [`${machine}; ${given.join(', ')}. Median [lowest – highest].`]
   const part = (title: string, rows: string[][]) => lines.push('', title, ...table(rows))
   if (intake) {
-    part('Intake: webhooks a second; load generator on the same machine', [
+    part('Intake: webhooks per second; load generator on the same machine', [
       [
         ...['connections', 'body', 'server', '/s', 'of Hono', 'of group commit', 'of pg-boss'],
         ...['CPU µs', 'of group commit', 'p50 ms', 'p99 ms', 'of group commit', 'generator', ''],
@@ -116,7 +116,7 @@ export function render(results: Results): string {
     )
   }
   if (million) {
-    part('A million finished deliveries, against an empty store: a second', [
+    part('A store with a million finished deliveries, and an empty store: per second', [
       ['store', 'rate of', 'full', 'empty', 'ratio', ''],
       ...(['sqlite', 'postgres'] as const).flatMap(store =>
         (['intake', 'claims'] as const).map(rate => {
@@ -128,7 +128,7 @@ export function render(results: Results): string {
     ])
   }
   if (scrape) {
-    part('A scrape of /metrics on a million deliveries, 300,000 of them open or failed: ms', [
+    part('A scrape of /metrics with a million deliveries, 300,000 of which are open or failed: ms', [
       ['store', 'least', 'median', 'most', ''],
       ...(['sqlite', 'postgres'] as const).map(store => {
         const { min, median, max } = scrape[store]
@@ -137,7 +137,7 @@ export function render(results: Results): string {
     ])
   }
   for (const { amount, sqlite, postgres } of lists ?? []) {
-    part(`Lists and one delivery where ${amount} are stored: median of each in ms`, [
+    part(`Lists and single deliveries, with ${amount} stored deliveries: median in ms`, [
       ['', 'SQLite', 'PostgreSQL', amount > 100_000 ? '≤ 200' : '≤ 100'],
       ...Object.keys(sqlite).map(name => [
         name,

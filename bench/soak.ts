@@ -53,7 +53,7 @@ try {
   await sendFor(sockets, MAXIMUM_S, Number.POSITIVE_INFINITY)
   const maximum = (responses.accepted * 1000) / (performance.now() - started)
   const rate = maximum / 2
-  console.log(`${values.store}: ${maximum.toFixed(0)} a second at most, ${rate.toFixed(0)} for ${seconds} s`)
+  console.log(`${values.store}: at most ${maximum.toFixed(0)}/s; now ${rate.toFixed(0)}/s for ${seconds} s`)
   for (let i = 0; i <= SAMPLES; i++) {
     show(i, relay)
     if (i < SAMPLES) await sendFor(sockets, seconds / SAMPLES, rate)

@@ -9,7 +9,7 @@ export interface Act {
   inputs: JsonObject
   /** The entity that the action is invoked on. */
   entity?: string
-  /** Entities that Port should show for the run: blueprint, title, relations. */
+  /** Entities that Port should show for the run, each as text: blueprint, title, relations. */
   reports?: string[]
   /** Query parameters to add to the webhook's URL. */
   query?: Record<string, string>
@@ -51,7 +51,7 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act two: a deployment that reports a new entity, without a secret of Port in the repository',
+    title: 'Act two: a deployment that reports a new entity, without Port credentials in the repository',
     action: 'report-deployment/port-action.json',
     inputs: { version: '1.4.2', environment: 'staging' },
     entity: 'shop',
@@ -74,8 +74,7 @@ export const acts: Act[] = [
     ],
   },
   {
-    title:
-      'Act four: a workflow that was there before, on the branch “release”; GitHub names its run at once',
+    title: 'Act four: an existing workflow on the branch “release”; GitHub’s response identifies its run',
     ...RELEASE,
     status: 'SUCCESS',
     label: 'Succeeded',
@@ -88,7 +87,7 @@ export const acts: Act[] = [
     label: 'Canceled',
   },
   {
-    title: 'Act six: the address in Port has a typo, so no workflow listens, and Port shows it',
+    title: 'Act six: the webhook URL in Port has a typo, so no workflow listens, and Port shows the problem',
     action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     query: { event_type: 'deploy_servise' },

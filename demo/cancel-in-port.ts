@@ -50,7 +50,7 @@ export async function cancelInPort(
   await wait(() => github.cancellations.some(isCancelled), 'GitHub cancels the workflow run')
   const { runId } = github.cancellations.find(isCancelled)!
   const { conclusion } = github.runs.find(({ id }) => id === runId)!
-  note('GitHub', `run ${runId}`, `is asked to cancel the workflow run, and ends it as ${conclusion}`)
+  note('GitHub', `run ${runId}`, `receives a cancel request, and finishes the run as ${conclusion}`)
 }
 
 /** The context with which Port renders the automation's body. */

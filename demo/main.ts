@@ -13,18 +13,18 @@ import { createTimeline } from './timeline.ts'
 
 const USAGE = `npm run demo [-- [--oidc] [--open] [--relay NAME=VALUE …]]
 
-  --oidc               no workflow has a secret of Port: all report through the relay, authenticated by
+  --oidc               no workflow has Port credentials: all report through the relay, authenticated by
                        GitHub's OIDC token
   --open               keeps the relay, its dashboard, and the fake Port running for your browser
-  --relay NAME=VALUE   set a variable of the relay, for example to a wrong value:
+  --relay NAME=VALUE   sets a variable of the relay, for example to a wrong value:
                        npm run demo -- --relay PORT_CLIENT_SECRET=wrong`
 
 const BINDINGS: Record<string, (run: number) => string> = {
-  response: run => `binds run ${run}, which GitHub's response names`,
+  response: run => `binds run ${run}, which GitHub's response identifies`,
   report: run => `verifies GitHub's OIDC token of run ${run}, accepts its reports`,
-  port: run => `binds run ${run}, which Port's run names`,
+  port: run => `binds run ${run}, which Port's run identifies`,
   title: run => `binds run ${run}, whose title has the id of Port's run`,
-  candidate: run => `binds run ${run}, the only one that can be meant`,
+  candidate: run => `binds run ${run}, the only candidate`,
 }
 
 const { oidc, open, settings } = readArguments()
@@ -55,8 +55,8 @@ async function simulate(): Promise<boolean> {
       `  runner  ${system.workflows.deploy}, ${system.workflows.report},`,
       `          and ${system.workflows.release}, with the built action, action/dist`,
       oidc
-        ? '          No workflow has a secret of Port: all report through the relay, authenticated by OIDC'
-        : '          They report directly to Port, with the client secret; that of act two through the relay, by OIDC',
+        ? '          No workflow has Port credentials: all report through the relay, authenticated by OIDC'
+        : '          They report directly to Port with the client secret. Act two reports through the relay by OIDC',
     ])
     for (const act of acts) {
       problems.push(...(await runAct(act, system, timeline, interrupted.signal)))

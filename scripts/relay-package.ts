@@ -44,7 +44,7 @@ export function relayPackage(folder: string): { file: string; content: string }[
 const CLI = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node) < 24) {
   console.error(
-    \`${NAME} needs Node 24 or newer, and this is Node \${process.versions.node}. npx brings it along: \` +
+    \`${NAME} needs Node 24 or newer, and this is Node \${process.versions.node}. npx can download it: \` +
       'npx --package=node@24 --package=${NAME} ${NAME} COMMAND',
   )
   process.exit(1)

@@ -94,7 +94,7 @@ try {
   await Promise.all([port.close(), github.close(), issuer.close()])
   rmSync(folder, { recursive: true, force: true })
 }
-say(failures === 0 ? 'Every command that can run here does.' : `${failures} blocks failed.`)
+say(failures === 0 ? 'Every command that can run here succeeded.' : `${failures} blocks failed.`)
 process.exitCode = failures === 0 ? 0 : 1
 
 /** Creates a clean clone with a team's typical workflows, and installs the npm package for `npx port-webhook-relay`. */
@@ -151,7 +151,7 @@ function tryBody(page: string, body: JsonObject): void {
   const isRead = isDeepStrictEqual(read, said)
   if (!isRead) failures += 1
   say(`${isRead ? '✓' : '✗'} ${page}: the body ${JSON.stringify(body).slice(0, 60)}…`)
-  if (!isRead) say(`    says ${JSON.stringify(said)}\n    and is read as ${JSON.stringify(read)}`)
+  if (!isRead) say(`    states ${JSON.stringify(said)}\n    but is read as ${JSON.stringify(read)}`)
 }
 
 interface ShellBlock {
@@ -245,7 +245,7 @@ function start([command, ...args]: string[], cwd: string, more: Record<string, s
   const appended = Object.fromEntries(
     ['PORT_LOG', 'PORT_ENTITIES', 'PORT_RUN'].map(name => [name, join(cwd, name)]),
   )
-  // The settings with which this machine gets packages.
+  // This machine's npm settings, which installing packages requires.
   const ofNpm = Object.entries(process.env).filter(([name]) =>
     /^npm_config_|^NODE_EXTRA_CA_CERTS$/i.test(name),
   )

@@ -68,7 +68,7 @@ test.each(fixtureNames)(
 )
 
 describe('an item that does not fit', () => {
-  test('is omitted, the largest first, and listed by name', () => {
+  test('is omitted and listed by name; the largest items are omitted first', () => {
     const { port } = pack({ small: 'kept', large: 'x'.repeat(40_000), larger: 'y'.repeat(50_000) })
     expect(port.inputs).toEqual({ small: 'kept', large: 'x'.repeat(40_000) })
     expect(port.truncated).toEqual(['inputs.larger'])

@@ -83,7 +83,7 @@ const RELEASE = [
   expect.stringMatching(
     /^GitHub: accepts workflow_dispatch of release\.yml on “release”, responds with its run$/,
   ),
-  expect.stringMatching(/^relay: binds run \d+, which GitHub's response names$/),
+  expect.stringMatching(/^relay: binds run \d+, which GitHub's response identifies$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
 /** The events when a user cancels the run in Port. */
@@ -92,7 +92,7 @@ const CANCEL = [
   'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',
   'Port: runs the automation “Cancel the workflow run”:',
   'relay: verifies the signature, cancels the delivery, responds with 202',
-  'GitHub: is asked to cancel the workflow run, and ends it as cancelled',
+  'GitHub: receives a cancel request, and finishes the run as cancelled',
 ]
 const TYPO = [
   'relay: starts again with RELAY_START_TIMEOUT=3s',

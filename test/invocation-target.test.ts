@@ -15,7 +15,7 @@ describe('an invalid target in the signed body is refused, never ignored', () =>
     const { status, body } = await (await open()).post({ body: { v: 1, github: { [name]: value } } })
     expect(status).toBe(422)
     expect(body.detail).toBe(
-      `"github.${name}" in the body must be a string: correct it in the "body" of the Port action, or leave it out.`,
+      `"github.${name}" in the body must be a string: correct or remove it in the "body" of the Port action.`,
     )
   })
 

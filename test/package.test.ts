@@ -104,8 +104,8 @@ const workflowDispatch = acts.find(
 const none = { start() {}, add() {}, print() {} }
 
 test.each([
-  ['by repository_dispatch, reported with a secret of Port', repositoryDispatch, false],
-  ['by workflow_dispatch, reported without one', workflowDispatch, true],
+  ['by repository_dispatch, with Port credentials in the workflow', repositoryDispatch, false],
+  ['by workflow_dispatch, without Port credentials in the workflow', workflowDispatch, true],
 ])('the installed relay completes a Port run %s', async (_how, act, oidc) => {
   const system = await startSystem({ oidc, settings: {}, onLog: () => {}, entry: cli })
   try {

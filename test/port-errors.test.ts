@@ -166,7 +166,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     const error = await failure(fakePort(text, status).client.authorize())
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
-    if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ with something that is not/)
+    if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
   })
 
   test('refuses a response that does not contain a run', async () => {

@@ -69,7 +69,7 @@ test('runs a workflow from its repository, with its files, secrets, and variable
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
   expect(lines).toEqual(
     expect.arrayContaining([
-      '  Empty here: secrets.MORE. Give them by --secret NAME=VALUE and --var NAME=VALUE.',
+      '  Empty here: secrets.MORE. Set them with --secret NAME=VALUE and --var NAME=VALUE.',
       '  Left out, with empty outputs: actions/setup-node@v6.',
       `      Copied the files of ${cwd}.`,
       '      Left out of the simulation: its outputs are empty.',
@@ -166,7 +166,7 @@ test('a workflow that reports with OIDC reports directly to the fake Port, and a
   )
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines[1]).toBe('  On GitHub it reports through the relay; here directly to the fake Port.')
+  expect(lines[1]).toBe('  On GitHub it reports through the relay, but here directly to the fake Port.')
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })
@@ -193,7 +193,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Portâ€
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
   expect(flat!.lines.slice(0, 2)).toEqual([
     'Simulating a workflow that shows the outputs, started by repository_dispatch of type port_action',
-    '  The body names no run in Port, so it gets one, r_LocalTrial00000.',
+    '  The body names no run in Port, so the simulation uses the run id r_LocalTrial00000.',
   ])
   expect(flat!.lines).toContain('Port shows run r_LocalTrial00000')
   expect(dispatched!.lines.slice(0, 2)).toEqual([
@@ -202,7 +202,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Portâ€
   ])
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
   expect(kept!.lines[1]).toBe(
-    "  The event is Port's response about a run: the simulation uses the body in it, run.payload.body.",
+    "  The event is Port's response about a run, so the simulation uses its run.payload.body.",
   )
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
   expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)

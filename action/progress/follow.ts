@@ -73,8 +73,8 @@ export async function followJob(
 }
 
 /**
- * Polls `$PORT_ENTITIES` and sends new entities in order. A document is complete, and sent, if other text follows it
- * or if the file hasn't grown since the last poll. Sends the results to Port's log.
+ * Polls `$PORT_ENTITIES` and sends new entities in order. Treats a document as complete if other text follows it or
+ * if the file hasn't grown since the last poll, and sends only complete documents. Sends the results to Port's log.
  */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -95,7 +95,7 @@ function followEntities(following: Following): () => Promise<void> {
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
     following.readMasks()
-    // A chunk smaller than the file can cut off its last document. A last line without a newline isn't complete.
+    // If the file is larger than a chunk, the last document can be cut off. A last line without newline is incomplete.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {

@@ -148,7 +148,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
     // The workflow run's link comes first and is kept even if a secret equals the owner's name. Any other link with a
     // secret is dropped, because a redacted link leads nowhere and the relay may reject it.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
-    // The label of a conclusion is fixed.
+    // A conclusion's label is a constant.
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
   }

@@ -132,14 +132,14 @@ export function createRelayReporter(
     if (typeof body.value !== 'string') {
       const head = `GitHub responded with ${status} to the request for an OIDC token`
       if ([401, 403, 404].includes(status)) throw new PortError('credentials', `${head}. ${HINT}`, { status })
-      const sentence = `${head}, without one: GitHub has an incident, or a proxy responded.`
+      const sentence = `${head}, but without a token: GitHub has an incident, or a proxy responded.`
       throw new PortError('unreachable', sentence, { status, retryAt })
     }
     core.setSecret(body.value)
     return body.value
   }
 
-  /** @param fits whether this is the relay's response: a proxy's login page can have any status */
+  /** @param fits checks whether the response came from the relay, because a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,

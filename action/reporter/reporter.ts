@@ -274,15 +274,15 @@ export function reportDuplicate(
   } else if (lacks.truncated.length > 0) {
     core.setFailed(
       `${message} It cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
-        `the relay gives that to the other one alone.${more}`,
+        `the relay returns the rest only to the other workflow run.${more}`,
     )
   } else {
     const stays =
       lacks.encrypted.length > 0
-        ? ` The relay decrypts secret inputs for the other one alone; these stay encrypted: ${quote(lacks.encrypted)}.`
+        ? ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(lacks.encrypted)}.`
         : ''
     core.warning(
-      `${message} It continues and is not reported to Port (on-duplicate: continue).${stays}${more}`,
+      `${message} It continues, but is not reported to Port (on-duplicate: continue).${stays}${more}`,
     )
   }
 }

@@ -102,7 +102,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Assigns the run's report to the first step that requests it.
+ * Lets only the first step that calls this function report the run.
  *
  * @param how the step's input `report`
  * @returns the input `report` of the earlier step that reports; null if there is none
@@ -188,7 +188,6 @@ export function readPiece(
   const start = firstLine(path, from, bytes)
   const rest = start > 0 ? [{ text: '', end: 0 }] : []
   const lines = [...rest, ...splitLines(bytes.subarray(start), options)]
-  // A chunk without a newline is part of a line that is too long to show in full.
   const found =
     lines.length > 0 || length < (options.most ?? PIECE) ? lines : splitLines(bytes, { rest: true })
   return found.map(({ text, end }) => ({ text, end: from + start + end }))

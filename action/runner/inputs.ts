@@ -97,7 +97,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
       inputs.portClientId === ''
         ? ['port-client-secret', 'port-client-id']
         : ['port-client-id', 'port-client-secret']
-    problems.push(`${given} is given, and ${missing} is empty: check the name of its secret or variable.`)
+    problems.push(`${given} is set, but ${missing} is empty: check the name of its secret or variable.`)
   }
   if (problems.length > 0) throw new Error(problems.join('\n') + help(env, 'inputs'))
   return inputs
@@ -129,10 +129,10 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
-/** Names that identify a foreign input with certainty. An author could set `INPUT_STATUS` in `env:` for another use. */
+/** Names that only port-github-action uses. An author could set others, such as `INPUT_STATUS`, in `env:`. */
 const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
 
-/** Finds inputs that action.yml doesn't declare. The runner passes them on with a warning that names no replacement. */
+/** Finds inputs that action.yml doesn't declare. The runner only warns about them, and suggests no replacement. */
 const findForeign = (env: Runner['env']): string[] =>
   Object.entries(UNMISTAKABLE.some(name => env[`INPUT_${name.toUpperCase()}`] !== undefined) ? FOREIGN : {})
     .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)

@@ -184,7 +184,7 @@ interface Response {
 }
 
 const LIMITED =
-  'the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
+  'github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
 
 /**
  * Returns null if no rate limit was reached.

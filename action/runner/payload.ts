@@ -35,9 +35,9 @@ export function readPayload(
   )
 }
 
-const PAYLOAD = 'The input "payload" is not JSON: give it as ${{ toJSON(…) }}.'
+const PAYLOAD = 'The input "payload" is not JSON: set it to ${{ toJSON(…) }}.'
 const PORT =
-  'The input "port" is not JSON: the relay fills it in; leave it empty if you start the workflow by hand.'
+  'The input "port" is not JSON. The relay sets this input; leave it empty if you start the workflow on GitHub.'
 
 /** Returns null if the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {

@@ -239,7 +239,7 @@ const UNTRUSTED = [
 function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
   if (!UNTRUSTED.includes(cause.code ?? '')) return null
   const message =
-    `its certificate is not trusted (${cause.code}); if it, or a proxy, uses a private CA, set ` +
+    `its certificate is not trusted (${cause.code}); if the server or a proxy uses a private CA, set ` +
     "NODE_EXTRA_CA_CERTS in the environment of the runner to the path of the CA's certificate"
   return new UntrustedCertificate(message)
 }

@@ -104,7 +104,7 @@ function toSource(_: string, value: Json, { source }: { source?: string } = {}):
   return source
 }
 
-/** Returns the entities to validate, without null fields: an input that Port didn't send is null. */
+/** Returns the entities to validate. Omits null fields, because an input that Port didn't send is null. */
 function listOf(given: Json): Json[] | null {
   const list = isObject(given) ? [given] : given
   if (!Array.isArray(list)) return null
@@ -142,7 +142,7 @@ interface Problem {
 
 function check(entity: Json, written: Json): Problem[] {
   if (!isObject(entity))
-    return [{ problem: 'is not an entity, which has a blueprint and an identifier', value: entity }]
+    return [{ problem: 'is not an entity with a blueprint and an identifier', value: entity }]
   const problems: Problem[] = []
   const add = (problem: string, value: Json) => problems.push({ problem, value })
   for (const name of NAMES) {
@@ -186,12 +186,12 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)
     if (exact) return []
-    const problem = `has a number in ${path.join('.')} that would not arrive as it is written (put it in quotes)`
+    const problem = `has a number in ${path.join('.')} that Port would receive with other digits (put the number in quotes)`
     return [{ problem, value: written ?? String(value) }]
   }
   if (typeof value !== 'object' || value === null) return []
   if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) {
-    const problem = `has a value in ${path.join('.')} that JSON has no form for (write it as text, without its tag)`
+    const problem = `has a value in ${path.join('.')} that JSON can't represent (write the value as text, without its tag)`
     return [{ problem, value: written ?? '' }]
   }
   return Object.entries(value).flatMap(([name, each]) =>

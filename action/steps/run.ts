@@ -52,7 +52,7 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   if (options.final && !final)
     file.problems.push({
       line: null,
-      sentence: `what follows the first ${most / 1e6} MB has no effect`,
+      sentence: `everything after the first ${most / 1e6} MB has no effect`,
     })
   return file
 }
@@ -87,7 +87,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
       if (!options.final) break
       file.problems.push({
         line: at + 1,
-        sentence: 'no line after it consists of the delimiter',
+        sentence: 'no later line consists of only the delimiter',
         value: line,
       })
       // Later lines can still mark the run as failed.
@@ -137,7 +137,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
         refuse('a URL such as https://github.com/acme/shop/pull/7')
       else if (!file.links.includes(link)) {
         if (file.links.length < MOST_LINKS) file.links.push(link)
-        else refuse(`written ${MOST_LINKS} times at most, and this one is left out`)
+        else refuse(`written at most ${MOST_LINKS} times, and this link is omitted`)
       }
       break
     }
@@ -146,7 +146,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
       const known = Object.hasOwn(CONCLUSIONS, word)
       // An unknown value counts as failure, so that a typo can't turn a failure into success.
       file.conclusion = known ? CONCLUSIONS[word]! : 'failure'
-      if (!known) refuse('success, failure or cancelled, and counts as failure')
+      if (!known) refuse('success, failure or cancelled, and this value counts as failure')
       break
     }
     default:

@@ -181,7 +181,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const notPort = (what: string, status: number | null = null) =>
     new PortError(
       'unreachable',
-      `${base} responded to ${what} with something that is not a response of Port's API: check ${settings.apiUrl}.`,
+      `${base} responded to ${what}, but not in the format of Port's API: check ${settings.apiUrl}.`,
       { status },
     )
 

@@ -116,7 +116,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 404) {
     return error(
       'credentials',
-      `it has no such route; ${call.settings.apiUrl} is the address of Port's API alone, such as https://api.port.io.`,
+      `it has no such route; set ${call.settings.apiUrl} to the address of Port's API without a path, such as https://api.port.io.`,
     )
   }
   if (forToken && status === 409) {

@@ -123,7 +123,7 @@ function readBodyTarget(value: Json | undefined): Invocation['github'] {
     workflow: textOf(given.workflow),
     ref: textOf(given.ref),
     fault: fault
-      ? `"github.${fault}" in the body must be a string: correct it in the "body" of the Port action, or leave it out.`
+      ? `"github.${fault}" in the body must be a string: correct or remove it in the "body" of the Port action.`
       : null,
   }
 }

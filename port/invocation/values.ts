@@ -66,8 +66,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 
 /**
  * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Any other key can then
- * be a user's input. False for the full context, with its inputs in `inputs`: its `run` has a run id, and Port's own
- * context has the same id or none. A user can't have entered that id in the form.
+ * be a user's input. False for the full context, whose inputs are in `inputs`. A body is a full context if `run` has an
+ * id that Port's own context doesn't contradict, because a user can't have entered that id in the form.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -132,7 +132,7 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
  */
 export type Fields = ReadonlyMap<string, Json>
 
-/** A shape's fields, each with a test. A field whose value fails the test isn't the shape's, but the author's. */
+/** A shape's fields, each with a test. If a value fails the test, the field belongs to the author. */
 export type Known = Record<string, (value: Json) => boolean>
 
 export const isAny = () => true

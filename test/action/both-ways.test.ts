@@ -21,7 +21,7 @@ interface Job {
   end(more?: Record<string, string>): Promise<string[]>
 }
 
-describe.each(['credentials', 'oidc'] as const)('by %s', way => {
+describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
   async function open(
     inputs: Record<string, string> = {},
     invocation: Record<string, string> = {},
@@ -72,7 +72,7 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
       'https://github.com/acme/shop/pull/7',
     ])
     job.write('log', 'two')
-    expect(await job.end()).toEqual([expect.stringContaining('A link in $PORT_RUN contains a secret')])
+    expect(await job.end()).toEqual([expect.stringContaining('A link in $PORT_RUN is omitted')])
     expect(job.lines()).toEqual(['one', 'two', expect.stringContaining('A link in $PORT_RUN')])
     expect(job.portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded' })
     expect(job.portRun.link).toHaveLength(2)
@@ -143,9 +143,9 @@ describe.each(['credentials', 'oidc'] as const)('by %s', way => {
   ]
 
   test.each([
-    ['while the job runs', 'true'],
-    ['at the end', 'false'],
-  ])('no masked text reaches Port, however a step prints it (%s)', async (_, live) => {
+    ['sent while the job runs', 'true'],
+    ['sent when it finishes', 'false'],
+  ])('no masked text reaches Port, however a step writes it (log %s)', async (_, live) => {
     const job = await open({ live, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
     await job.run('main')
     for (const [, print] of WAYS) print(job)

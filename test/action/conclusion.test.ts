@@ -16,13 +16,13 @@ test.each<['success' | 'failure' | 'cancelled', Record<string, string>, 'failure
 
 test.each<[string, Record<string, string>, Record<string, string>, string[]]>([
   [
-    'a job before the skipped job failed',
+    'all jobs in needs were skipped after another job failed',
     { deploy: 'skipped' },
     { build: 'failure', lint: 'success', 'test (22)': 'cancelled' },
     ['build', 'test (22)', 'deploy'],
   ],
   [
-    'one job was skipped, and a matrix leg of another can fail',
+    'only some of the jobs in needs were skipped',
     { test: 'success', prod: 'skipped' },
     { 'test (nightly)': 'failure' },
     ['test', 'prod'],

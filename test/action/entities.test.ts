@@ -21,7 +21,7 @@ async function endWith(
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
-test('a mistake prevents only its own document from being sent', async () => {
+test('a mistake in $PORT_ENTITIES prevents only its own document from being sent', async () => {
   const system = await startSystem()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
@@ -37,7 +37,7 @@ test('a mistake prevents only its own document from being sent', async () => {
     '3 (alone) has a title that is not a string: "7".',
     '3 (alone) has properties that are not a mapping: "[]".',
     '3 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
-    '4 is not an entity, which has a blueprint and an identifier: "text".',
+    '4 is not an entity with a blueprint and an identifier: "text".',
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
   expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])
@@ -72,13 +72,13 @@ test.each([
   ['{ a: [', 'neither YAML nor JSON: Flow sequence in block collection must be ', '"{ a: ["'],
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
   [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
-])('the document %j causes a warning with its line and start', async (text, message, start) => {
+])('the warning about the document %j states its line and quotes its start', async (text, message, start) => {
   const { printed } = await endWith(await startSystem(), { file: `${ONE}\n---\n\n${text}`, mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
   expect(printed[0]).toContain(`: ${start}.`)
 })
 
-test('an identifier or property name that contains a secret is not sent, and the link to the workflow run is kept', async () => {
+test('an entity with a secret in its identifier or a property name is not sent; the workflow run link is always kept', async () => {
   const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'

@@ -15,8 +15,8 @@ import { bodyFor, payloadFor, startSystem } from './play.ts'
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: the secret inputs, which must ' +
-  'not be in them, could not be decrypted again.'
+  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
+  'inputs, and the action could not decrypt these inputs again to redact them.'
 
 /** A server that acts as the relay and as the runner's endpoint, and returns one secret input. */
 async function createRelay(): Promise<FakeServer> {
@@ -98,7 +98,7 @@ test('if another job has finished the delivery, one notice lists what post does 
   relay.fail({ match: ({ path }) => path === '/report/inputs', status: 410, body: { status: 410 } })
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(
-      /^::notice::The rest of \$PORT_LOG .* are not sent to Port: the delivery has finished/,
+      /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./,
     ),
   ])
   expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
@@ -140,7 +140,7 @@ test('with fail-on-report-error, a log that Port refuses fails the job and the P
   expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
-test('a log whose response was lost causes a warning that does not claim that Port refused the log', async () => {
+test('if the response to the log was lost, the warning does not claim that Port refused the log', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -193,7 +193,7 @@ test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port'
   },
 )
 
-test('post waits longer to send the final status than for all earlier requests if Port asks it to wait', async () => {
+test('if Port asks to wait, post waits longer for the final status than for all earlier requests', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -221,7 +221,7 @@ test('Port shows the name that a matrix job has on GitHub, at the start and at t
     const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
     expect(await job.run('main')).toEqual([
       expect.stringMatching(
-        /^::warning::This job is a leg of a matrix, and the first leg to finish finishes the Port run/,
+        /^::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run/,
       ),
     ])
     await job.run('post', job.state())
@@ -240,7 +240,7 @@ test('post does nothing without a saved state, and broken data never fails the j
   expect(process.exitCode).toBe(0)
 })
 
-test('post detects that the run has finished since main ran, or that Port has no such run', async () => {
+test('post detects that the Port run has finished since main ran, or that Port does not have it', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
@@ -270,7 +270,7 @@ test('if Port is down for a whole job, main and post warn once each, and the job
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
 })
 
-test("report: workflow leaves the conclusion to others, and sends the author's summary with the missing link", async () => {
+test("with report: workflow, post sends no conclusion, only the author's summary and the missing link", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
@@ -290,7 +290,7 @@ test("report: workflow leaves the conclusion to others, and sends the author's s
     join(plain.folder, '_runner_file_commands/port-run-d_1.txt'),
     'output.URL=https://a.example\n',
   )
-  const warning = 'The outputs of this job are lost when the run finishes: with report: workflow,'
+  const warning = 'Port drops the outputs of this job when the run finishes. With report: workflow,'
   expect(await plain.run('post', plain.state())).toContainEqual(
     expect.stringContaining(`::warning::${warning}`),
   )
@@ -316,7 +316,7 @@ test("post uses main's Port token, and requests a new token if main's has expire
   expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test.each([[['log', 'entities', 'run']], [['log']]])('links in place of %j are ignored', async replaced => {
+test.each([[['log', 'entities', 'run']], [['log']]])('ignores symlinks that replace %j', async replaced => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id, { note: 'masked before' })
   const job = openRunner({ ...system, payload }, { 'github-token': '' })
@@ -347,7 +347,7 @@ test.each([[['log', 'entities', 'run']], [['log']]])('links in place of %j are i
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('invalid or excessive content in the files that steps write to never prevents the result, and numbers are redacted too', async () => {
+test('invalid or excessive content in job files never prevents the final status, and numbers are redacted too', async () => {
   const system = await startSystem()
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
@@ -379,7 +379,7 @@ test('invalid or excessive content in the files that steps write to never preven
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
-test('mistakes in $PORT_RUN cause a warning even with fail-on-report-error', async () => {
+test('mistakes in $PORT_RUN cause only a warning, even with fail-on-report-error', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
   await job.run('main')
@@ -388,7 +388,7 @@ test('mistakes in $PORT_RUN cause a warning even with fail-on-report-error', asy
   writeFileSync(JSON.parse(job.state().STATE_report!).files.run, written)
   expect((await job.run('post', job.state())).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Line 1 of \$PORT_RUN: unknown name; .*: "lable"/),
-    expect.stringMatching(/^::warning::A link in \$PORT_RUN contains a secret/),
+    expect.stringMatching(/^::warning::A link in \$PORT_RUN is omitted, because/),
     expect.stringMatching(/^::warning::conclusion in \$PORT_RUN has no effect/),
   ])
   expect(process.exitCode).not.toBe(1)

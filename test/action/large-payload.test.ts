@@ -25,7 +25,7 @@ test.each<[string, JsonObject]>([
   ['as an object', { body: bodyFor(ID, INPUTS, { event: EVENT }) }],
   ['as a text', { body: JSON.stringify(bodyFor(ID, INPUTS, { event: EVENT })) }],
 ])(
-  "inputs omitted from the payload are fetched from the Port run's body (%s), with outputs identical to the byte",
+  "inputs omitted from the payload are fetched from the Port run's body (%s), so that all outputs are the same",
   async (_, payload) => {
     const system = await startSystem()
     const whole = payloadFor(ID, INPUTS, { event: EVENT, maxBytes: Number.POSITIVE_INFINITY })
@@ -63,7 +63,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     `. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from Port's run ${ID}.`,
   ],
   [
-    "if Port's run does not contain the input",
+    'if the Port run does not contain the input',
     ID,
     {},
     () => {},
@@ -89,7 +89,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ', and the rest could not be fetched: Port (',
   ],
 ])(
-  'fails the job %s; the error states what is missing and what to do',
+  'an incomplete payload fails the job %s; the error states what is missing and what to do',
   async (_, id, inputs, prepare, reason) => {
     const system = await startSystem()
     prepare(system)

@@ -18,7 +18,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('a value is masked before a label or an entity with it is sent, even if Port rejects the log', async () => {
+test('a value is masked before a label or entity that contains the value is sent, even if Port rejects the log', async () => {
   const { logFile, folder } = openFolder()
   const job = jobFor(await startSystem(), logFile, { github: null })
   const masks = createMasks([])
@@ -191,7 +191,7 @@ test('lines of a rewritten file are sent too, whether it is longer, shorter, or 
   expect(folder.sent().offset).toBe(0)
 })
 
-test('lines that Port has, or may have, are not sent again', async () => {
+test('lines that Port has or may have received are not sent again', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')
@@ -283,7 +283,7 @@ test("the progress reporter gets its keys only through standard input, and inher
   expect(progressFolder(job.files.log).pid()).toBeGreaterThan(0)
 })
 
-test('a progress reporter that fails to start only prevents progress reports', async () => {
+test('if the progress reporter fails to start, only live updates are missing', async () => {
   const system = await startSystem()
   const job = openRunner(system, { live: 'true', 'github-token': '' })
   process.execPath = '/nowhere/node'
@@ -294,7 +294,7 @@ test('a progress reporter that fails to start only prevents progress reports', a
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the progress reporter runs for at most five days, and polls if the file system cannot be watched', async () => {
+test('the progress reporter runs for at most five days; it polls if the file system does not support watching', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   let stopped = false
   const folder = { path: '/nowhere', stopped: () => stopped }

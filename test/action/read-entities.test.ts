@@ -86,7 +86,7 @@ test('sends numbers whose digits are preserved, and large numbers in quotes', as
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
   const large = '[{"blueprint":"b","identifier":"i","properties":{"n":12345678901234567890}}]'
-  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that would not arrive')
+  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that Port would receive')
 })
 
 test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(
@@ -111,7 +111,7 @@ test('a null value, for example from an omitted input, counts as missing', async
   )
 })
 
-test('if no time is left, or Port is unreachable, the remaining entities are not tried', async () => {
+test('if no time is left, or Port is unreachable, the remaining entities are not sent', async () => {
   const entities = await readEntities(
     JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier }))),
   )

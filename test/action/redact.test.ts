@@ -13,20 +13,20 @@ const inXml = (text: string) => inElement(text).replaceAll('"', '&quot;')
 const inLowerCase = (uri: string) => uri.replace(/%[\dA-F]{2}/g, found => found.toLowerCase())
 
 test.each<[string, (secret: string) => string]>([
-  ['as it is', secret => secret],
+  ['unchanged', secret => secret],
   ['as JSON', secret => JSON.stringify({ value: secret })],
   ['as JSON in JSON', secret => JSON.stringify({ inputs: JSON.stringify({ value: secret }) })],
-  ['in an argument of a command', secret => `--password "${secret.replaceAll('"', '\\"')}"`],
-  ['in the trace of a shell', secret => `+ login '${secret.replaceAll("'", "'\\''")}'`],
+  ['in a command argument', secret => `--password "${secret.replaceAll('"', '\\"')}"`],
+  ['in a shell trace', secret => `+ login '${secret.replaceAll("'", "'\\''")}'`],
   ['in an expression', secret => `'${secret.replaceAll("'", "''")}'`],
   ['in a URL', secret => `https://x.example/?password=${encodeURIComponent(secret)}`],
-  ['in a URL, with all escaped that may be', secret => `https://x.example/?password=${strictUri(secret)}`],
+  ['in a URL, escaped as far as possible', secret => `https://x.example/?password=${strictUri(secret)}`],
   ['in a form', secret => `password=${encodeURIComponent(secret).replaceAll('%20', '+')}`],
-  ['in the form of a browser', secret => `password=${strictUri(secret).replaceAll('%20', '+')}`],
+  ['in a browser form', secret => `password=${strictUri(secret).replaceAll('%20', '+')}`],
   ['in a URL, in lower case', secret => `?password=${inLowerCase(encodeURIComponent(secret))}`],
-  ['in a form of .NET', secret => inLowerCase(strictUri(secret)).replaceAll('%20', '+')],
+  ['in a .NET form', secret => inLowerCase(strictUri(secret)).replaceAll('%20', '+')],
   ['as JSON in ASCII', secret => inAscii(JSON.stringify({ value: secret }))],
-  ['as JSON of PHP', secret => inAscii(JSON.stringify({ value: secret })).replaceAll('/', '\\/')],
+  ['as PHP encodes JSON', secret => inAscii(JSON.stringify({ value: secret })).replaceAll('/', '\\/')],
   ['as Go encodes JSON', secret => JSON.stringify({ value: secret }).replace(/[<>&]/g, escaped)],
   ['as JSON for an HTML page', secret => forPage(JSON.stringify({ value: secret }))],
   ['as ASCII JSON for an HTML page', secret => inAscii(forPage(JSON.stringify({ value: secret })))],
@@ -49,7 +49,7 @@ test.each<[string, (secret: string) => string]>([
   ['in Base64 after another name', secret => Buffer.from(`adam:${secret}`).toString('base64')],
   ['in Base64 between other text', secret => Buffer.from(`user:${secret}\nand more`).toString('base64')],
   ['in Base64 for URLs', secret => Buffer.from(secret).toString('base64url')],
-])('a secret %s does not reach Port', (_, write) => {
+])('a secret that is written %s does not reach Port', (_, write) => {
   const text = write(SECRET)
   const hidden = createRedact([SECRET])(`before ${text} after`)
   expect(hidden).toMatch(/^before .*\*\*\*.* after$/)
@@ -64,7 +64,7 @@ test("text that only resembles part of a short secret's Base64 is not redacted",
   expect(createRedact(['', ' '])(text)).toBe(text)
 })
 
-test('if a secret has short lines, masks each line except punctuation, and keeps the whole secret from Port', () => {
+test('masks the short lines of a secret, except lines of only punctuation, and hides the whole secret from Port', () => {
   const plain = (secret: string) => maskParts(secret).filter(part => secret.includes(part))
   expect(plain('123\n456\n}{\nü')).toEqual(['123', '456', 'ü'])
   expect(plain('!!\n??')).toEqual([])

@@ -61,7 +61,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   await endDelivery(system, id)
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
-    `::error::The relay no longer returns ${names}, since the delivery has finished: run the Port action again.` +
+    `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again.` +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
     'Nothing is reported to Port: the input report is off.',
   ])
@@ -90,11 +90,11 @@ test("a re-run after the delivery has finished lists the secret inputs that the 
   const run = { runAttempt: 2 }
   const lacking = openJob(system, payload, { report: 'off' }, run)
   expect((await lacking.run('main'))[0]).toMatch(
-    /^::error::The relay no longer returns "password", "own", "other", since/,
+    /^::error::The relay no longer returns "password", "own", "other", because/,
   )
   const job = openJob(system, payload, { report: 'off', 'private-key': privateKeyPem }, run)
   const [error] = await job.run('main')
-  expect(error).toMatch(/^::error::The relay no longer returns "password", "other", since/)
+  expect(error).toMatch(/^::error::The relay no longer returns "password", "other", because/)
   expect(job.outputs().own).toBe('mine')
 })
 
@@ -144,7 +144,7 @@ test('a relay without Port credentials still decrypts secret inputs, and reports
   ])
 })
 
-test('a job without secret or large inputs sends the relay one request, and does not change a finished run', async () => {
+test('a job without secret or large inputs sends the relay only one request, and does not change a finished run', async () => {
   const system = await startSystem()
   const { payload, portRun } = await system.deliver()
   system.port.endRun(portRun!.id, 'FAILURE')

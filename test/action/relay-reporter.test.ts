@@ -148,7 +148,7 @@ test('a message whose response was lost is sent again with the same number once 
 })
 
 test.each([400, 410, 413])(
-  'the relay refuses a report with %i without losing the other reports of the message',
+  'if the relay refuses a report with %i, the other reports of the message still arrive',
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
@@ -169,7 +169,7 @@ test.each([400, 410, 413])(
 )
 
 test.each([400, 413])(
-  'the conclusion arrives without the summary if the relay refuses it with %i',
+  'if the relay refuses the summary with %i, the conclusion is sent without the summary',
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
@@ -225,7 +225,7 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
     await expect(relay.report().start()).rejects.toMatchObject({
       kind: 'unreachable',
       status,
-      message: `GitHub responded with ${status} to the request for an OIDC token, without one: GitHub has an incident, or a proxy responded.`,
+      message: `GitHub responded with ${status} to the request for an OIDC token, but without a token: GitHub has an incident, or a proxy responded.`,
     })
   },
 )
@@ -288,7 +288,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   [410, 'finished', false],
   [413, 'refused', false],
 ])(
-  'classifies a %i from the relay as %s, but draws no conclusion about the report if a gateway sent it',
+  'a %i from the relay counts as %s; from a gateway, the same status leaves open whether the report arrived',
   async (status, kind, temporary) => {
     const relay = await createRelay()
     const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })

@@ -70,7 +70,7 @@ test.each([
 
 test.each([
   ['fail', '::error::', 'It stops here, so that nothing is done twice (on-duplicate: fail).'],
-  ['continue', '::warning::', 'It continues and is not reported to Port (on-duplicate: continue).'],
+  ['continue', '::warning::', 'It continues, but is not reported to Port (on-duplicate: continue).'],
 ])('handles a second workflow run of a Port run with on-duplicate: %s', async (choice, level, sentence) => {
   const system = await startSystem()
   system.run.externalRunId = '16000000007'
@@ -85,16 +85,16 @@ test.each([
 })
 
 test.each([
-  ["isn't a run of GitHub's", 'build-7'],
-  ['is this run, as in a re-run', '16000000042'],
-])("an external run id that %s isn't a duplicate", async (_, id) => {
+  ["isn't a GitHub run id", 'build-7'],
+  ['is the id of this run, as in a re-run', '16000000042'],
+])("an external run id that %s doesn't make this job a duplicate", async (_, id) => {
   const system = await startSystem()
   system.run.externalRunId = id
   await runJob(system)
   expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000042' })
 })
 
-test('after a 429 the job waits as long as Port asks, or warns if that is too long', async () => {
+test('after a 429, the job waits as long as Port asks, or warns if the wait would be too long', async () => {
   const system = await startSystem()
   system.port.failures.rateLimit({ retryAfter: 7, times: 1 })
   const { main, post } = await runJob(system)

@@ -62,7 +62,7 @@ test.each([
   ],
   [
     'summary<<END\ntext\n',
-    'Line 1 of $PORT_RUN: no line after it consists of the delimiter: "summary<<END".',
+    'Line 1 of $PORT_RUN: no later line consists of only the delimiter: "summary<<END".',
   ],
 ])('omits and reports %j', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
@@ -84,7 +84,7 @@ test.each([
 test('uses only the start of a file that is too large, and reports the ignored rest', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
-  const problems = ['$PORT_RUN: what follows the first 10 MB has no effect.']
+  const problems = ['$PORT_RUN: everything after the first 10 MB has no effect.']
   expect(read(text)).toEqual({ ...NOTHING, conclusion: 'failure', problems })
   expect(read(text.replace(line.repeat(90_000), ''))).toMatchObject({ statusLabel: 'late', problems: [] })
   // The file is read repeatedly while the job runs.

@@ -35,7 +35,7 @@ const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
   run.logs.flatMap(({ message }) => message.split('\n'))
 
-test('the reason why main failed is in the log from the start, and in the summary', async () => {
+test('Port shows why main failed, immediately in the log and finally in the summary', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   await job.run('main')
   await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
@@ -43,7 +43,7 @@ test('the reason why main failed is in the log from the start, and in the summar
   expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
-test('the reason why main failed is in the log at the end if Port refused it at the start', async () => {
+test('post sends the reason why main failed if Port refused that line when main sent it', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -145,7 +145,7 @@ test.each([
   '{"build":{"outcome":"failure"}}',
   '{"build":{"result":"timed_out"}}',
   '{"lint":{"result":"success"},"odd":1}',
-])('refuses needs: %s, because a failed job would be missed', async needs => {
+])('refuses the input needs: %s, because a failed job would go unnoticed', async needs => {
   const job = openRunner(await startSystem(), { needs })
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
@@ -222,7 +222,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an input that is not JSON',
     undefined,
     { payload: 'r_1' },
-    /^::error::The input "payload" is not JSON: give it as \${{ toJSON\(…\) }}\. /,
+    /^::error::The input "payload" is not JSON: set it to \${{ toJSON\(…\) }}\. /,
   ],
   [
     'an input that is not from the relay',
@@ -240,7 +240,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
   },
 )
 
-test('a job canceled while main waits for Port leaves the Port run for post to finish', async () => {
+test('if a job is canceled while main waits for Port, post finishes the Port run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   const states: string[] = []
@@ -330,7 +330,7 @@ test('an untrusted certificate is reported immediately, with the setting to chan
   ])
 })
 
-test('if its name and input-NAME are both taken, an input is reported as available only in the output "inputs"', async () => {
+test('a warning states that an input is only in the output "inputs" if its name and input-NAME are both taken', async () => {
   const system = await startSystem()
   const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
   const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })

@@ -202,12 +202,12 @@ test.each([
 })
 
 const LIMITED =
-  ': the limit of requests is reached that github-token shares with all jobs of the repository (1,000 an hour).'
+  ': github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
 const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github-token to its default).'
 
 test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
-  ['trouble of GitHub', { status: 502 }, '.'],
+  ['a GitHub failure', { status: 502 }, '.'],
   [
     'an exhausted rate limit',
     { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },

@@ -46,7 +46,7 @@ export function transcript(
 
 type Received = Pick<FakeServer, 'requests'>
 
-/** Returns the requests without the relay's. The relay's user agent also names its library. */
+/** Returns only the action's requests. */
 const ofAction = ({ requests }: Received): Received => ({
   requests: requests.filter(({ headers }) => headers['user-agent']?.startsWith('port-webhook-action')),
 })

@@ -136,12 +136,12 @@ test("inputs that the action's second step ignores cause a warning, because only
   expect(system.port.requests).toHaveLength(asked)
 })
 
-test('a client id without a secret, or any other wrong input, causes an immediate error', async () => {
+test('a client id without a secret, or any other invalid input, makes main fail immediately', async () => {
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
   expect(await openRunner(system, wrong).run('main')).toEqual([
     '::error::report must be job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
-      'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is given, and port-client-secret is empty: ' +
+      'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is set, but port-client-secret is empty: ' +
       `check the name of its secret or variable.${seeAlso('inputs')}`,
   ])
   expect(process.exitCode).toBe(1)

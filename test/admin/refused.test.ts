@@ -47,7 +47,7 @@ test('the API shows why webhooks were refused, without their bodies', async () =
   expect((await relay.refused(1)).refused).toHaveLength(1)
 })
 
-test('counts repeated refusals, and many refusals of one sender displace no other sender', async () => {
+test('counts repeated refusals; many refusals of one sender do not displace the refusals of another sender', async () => {
   const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
   const from = (address: string) => ({ 'x-forwarded-for': address })
   await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })

@@ -100,7 +100,7 @@ describe('memory for bodies', () => {
     ['10.0.0.1', '10.0.0.2'],
     ['10.0.0.1:50001', '10.0.0.2:50001'],
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
-  ])('is reclaimed from the largest user (%s), not from an earlier sender (%s)', async (many, one) => {
+  ])('is reclaimed from the largest sender (%s), not from an earlier sender (%s)', async (many, one) => {
     const memory = open(1)
     const patient = memory.send(from(one))
     patient.write(1)
@@ -118,7 +118,7 @@ describe('memory for bodies', () => {
   test.each([
     ['without trusted proxies, whatever X-Forwarded-For says', 0, '10.0.0.1', '10.0.0.2'],
     ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
-  ])('treats two addresses as one sender %s', async (_, trustedProxies, a, b) => {
+  ])('is counted per sender, and two addresses count as one sender %s', async (_, trustedProxies, a, b) => {
     const memory = open(trustedProxies)
     const first = memory.send(from(a))
     first.write(10)

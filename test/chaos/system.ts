@@ -29,7 +29,7 @@ export interface SystemOptions {
   target?: Target
   /** The workflow runs that appear: titled with the run id (default), with the event type only, or none. */
   runs?: 'titled' | 'untitled' | 'none'
-  /** The relay also has Port credentials, and accepts reports and GitHub webhooks. */
+  /** Whether the relay also has Port credentials, and accepts reports and GitHub webhooks. */
   connected?: boolean
   env?: Record<string, string>
   /** The folder of the SQLite file. */

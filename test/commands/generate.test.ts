@@ -266,7 +266,7 @@ test("inputs that the relay provides don't become inputs of the Port action", as
 })
 
 test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
-  'an input "port" of the author, %s, is named in a note',
+  'a note states that the author\'s own input "port" is a problem: %s',
   async input => {
     const yaml = (port: string) =>
       `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
@@ -316,7 +316,7 @@ test.each<[JsonObject, string, JsonObject, Target]>([
   [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
   [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
 ])(
-  "keeps a target that Port's GitHub backend fixes or computes: %j",
+  "keeps a target that is fixed or computed in Port's GitHub backend: %j",
   async (more, address, inputs, target) => {
     const invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'a.yml', ...more }
     const action = { ...onCreate, invocationMethod }
@@ -459,7 +459,7 @@ describe('a Port workflow', () => {
       'Replace https://relay.example.com with the address of your relay, or pass --relay.',
       'The inputs that the old backend computed were left out: compute them in the body of the webhook.',
       'The form asks for the service in the input port_entity.',
-      'Left out, because a Port workflow has no such setting: approvalNotification, condition.',
+      'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
     ])
   })
 })
@@ -480,7 +480,7 @@ test('an automation becomes a workflow with the same event, and converts back to
   expect(definitionProblems('actions', back)).toEqual([])
 })
 
-test('editing the workflow changes the action, and comments keep the rest', async () => {
+test('editing a workflow changes the action; fields that only comments contain are kept', async () => {
   const { content } = await generated(json(everyInput), 'action.json')
   const edited = content.replace('        default: 2\n', '        default: 3\n        required: true\n')
   const back = await actionOf(edited, 'every.yml')

@@ -75,7 +75,7 @@ test('a replacement message keeps only the conclusion of the original', () => {
   }
 })
 
-test('delays each attempt longer, up to a minute at first, or as long as Port requests, up to 10 minutes', () => {
+test('delays retries up to a minute, after many attempts up to 10 minutes, or as long as Port requests', () => {
   const waits = [0, 1, 2, 5, 6, 59, 60, 1_000].map(attempts => nextAttempt(0, attempts, null) / 1_000)
   expect(waits).toEqual([1, 2, 4, 32, 60, 60, 600, 600])
   expect(nextAttempt(0, 0, 30_000.5)).toBe(30_001)

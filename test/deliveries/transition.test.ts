@@ -154,8 +154,8 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   approvalSeen: { running: 'waitingFor decisions · 2' },
 }
 
-describe.each(Object.keys(EVENTS) as EventType[])('%s', type => {
-  test.each(STATES)('in state %s', state => {
+describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
+  test.each(STATES)('has the listed effect in state %s', state => {
     const delivery = inState(state)
     const before = structuredClone(delivery)
     const next = transition(delivery, EVENTS[type], NOW, POLICY)
@@ -212,7 +212,7 @@ describe('a dispatch', () => {
   )
 
   test.each(['empty', 'ambiguous', 'forbidden', 'unavailable'] as const)(
-    'without a response, whose reason changes at each poll, sends Port one warning and reaches an outcome (%s)',
+    'without a response sends Port only one warning, although its reason changes, and reaches an outcome (%s)',
     list => {
       let delivery = inState('queued', { attempts: 1, awaitingResponseSince: NOW, firstAttemptAt: NOW })
       let warnings = 0
@@ -262,7 +262,7 @@ describe('a dispatch', () => {
     ['forbidden', 'Redeliver the delivery if no workflow run started.'],
     ['ambiguous', 'Redeliver the delivery if none of them belongs to it. Set run-name: '],
   ] as const)(
-    'that the list of runs does not settle (%s) fails with a message instead of being retried',
+    'whose outcome the list of runs does not show (%s) fails with a message instead of being retried',
     (list, cure) => {
       const delivery = inState('queued', { awaitingResponseSince: NOW - POLICY.startTimeout })
       const event = { ...EVENTS.runNotFound, list, readAt: NOW, reason: 'x' } as const

@@ -79,7 +79,7 @@ test('reports the missing permission of an App without Contents: write', async (
   })
 })
 
-test('a key that belongs to another App defers the dispatch, for everything that uses this App', async () => {
+test('a key that belongs to another App defers every dispatch that uses this App', async () => {
   const { api, app } = await open()
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
@@ -106,7 +106,7 @@ test.each([
   },
 )
 
-test('an installation is requested again if a gateway responds instead', async () => {
+test('an installation is requested again if a gateway responds instead of GitHub', async () => {
   const { api, github } = await open()
   const body = { status: 'maintenance' }
   api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
@@ -114,7 +114,7 @@ test('an installation is requested again if a gateway responds instead', async (
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
 })
 
-test('a suspended installation defers the dispatch, for everything that uses it', async () => {
+test('a suspended installation defers every dispatch that uses this installation', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })

@@ -32,7 +32,7 @@ test('an endless escape sequence does not slow down parsing, and an overwritten 
   expect(cleanLog(bar, null)).toEqual(['100 %'])
 })
 
-test('many such lines do not slow down parsing, because only kept lines are parsed', () => {
+test('many lines with escape sequences do not slow down parsing, because only kept lines are parsed', () => {
   const line = `2026-10-01T12:00:00.0Z ${'\x1b]'.repeat(8_000)}`
   const log = [...Array.from({ length: 2_000 }, () => line), ...Array.from({ length: 100 }, (_, i) => `${i}`)]
   expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))

@@ -158,7 +158,7 @@ describe('handling a run', () => {
     },
   )
 
-  test('wakes a delivery whose run ID the run title contains; the repository must match, regardless of case', async () => {
+  test('wakes a delivery if the run title contains its run ID and the repository matches, regardless of case', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const woken = async (run: object, repository?: string) =>

@@ -197,7 +197,7 @@ describe('a workflow_dispatch', () => {
   })
 
   test.each(['ignored', 'refused'] as const)(
-    'stops sending return_run_details to a server by which the field is %s',
+    'no longer contains return_run_details after a server has %s this field',
     async runDetails => {
       const { dispatch, sent } = await open(OFFERED, { runDetails })
       expect(await dispatch()).toMatchObject({ kind: 'accepted', run: null })
@@ -207,7 +207,7 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('the relay keeps requesting the run, whatever input or workflow text GitHub quotes', async () => {
+  test('still contains return_run_details, whatever input or workflow text GitHub quotes', async () => {
     const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
@@ -228,14 +228,14 @@ describe('a workflow_dispatch', () => {
   test.each([
     'Invalid request. "return_run_details" is not a permitted key.',
     'Unpermitted parameter: return_run_details',
-  ])('retries without the field if a server responds with %j', async message => {
+  ])('is sent again without return_run_details if a server responds with %j', async message => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
-  test("a message about an input that has the field's name is not mistaken for a message about the field", async () => {
+  test('is not affected by a message about an input that is named return_run_details', async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
@@ -244,7 +244,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('requests the default branch again after a rename', async () => {
+  test('goes to the new default branch if the branch was renamed', async () => {
     const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
     api.addRepository('acme/shop', {
@@ -263,7 +263,7 @@ describe('a workflow_dispatch', () => {
     expect(sent().map(({ ref }) => ref)).toEqual(['main', 'trunk'])
   })
 
-  test('can have exactly 25 inputs, but then has no space for the payload', async () => {
+  test('can have exactly 25 inputs, but then cannot carry the payload', async () => {
     const inputs = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`i${i}`, 'x']))
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
@@ -286,7 +286,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test('omits values that do not fit next to the inputs from the payload, and lists them in the payload', async () => {
+  test('carries a payload that omits, but lists, the values that do not fit next to the inputs', async () => {
     const { api, dispatch } = await open({ big: {}, ...OFFERED })
     const big = '"'.repeat(25_000)
     expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
@@ -391,7 +391,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     expect(sent()).toEqual([])
   })
 
-  test('waits if GitHub limits the request for the new name', async () => {
+  test("waits if GitHub rate limits the request for the repository's new name", async () => {
     const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')
     api.fail({

@@ -22,7 +22,7 @@ test('writes the lines of one event loop turn together, without losing a line', 
   expect(messages(file)).toEqual(['one', 'two', 'three'])
 })
 
-test('writes lines that are added during a slow write without waiting for the next line, and then rests', async () => {
+test('writes lines that arrive during a slow write without waiting for another line, then becomes idle', async () => {
   const file = aFile()
   const destination = pino.destination({ dest: file, sync: false, minLength: 4096 })
   const log = createLog('info', batchedByTurn(destination))

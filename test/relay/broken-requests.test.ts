@@ -105,7 +105,7 @@ describe('closes a connection that sends a request before the previous response 
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('serves sequential requests on one connection, including refused and large requests', async () => {
+  test('but serves sequential requests on one connection, including refused and large requests', async () => {
     const { socket, counts } = await open(({ url }) =>
       url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
     )

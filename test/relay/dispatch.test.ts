@@ -318,7 +318,7 @@ describe("if GitHub's response was lost", () => {
     },
   )
 
-  test("Port's externalRunId is evidence even if GitHub does not show the run", async () => {
+  test("Port's externalRunId identifies the run even if GitHub does not show the run", async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
     relay.github.failures.cut({ create: true })

@@ -231,9 +231,9 @@ describe('when Port asks to wait', () => {
   test.each<[string, Record<string, string>, number, number]>([
     ['until a time in the past', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
     ['for no time', { 'retry-after': '0' }, 1_000, 1_000],
-    ['for a fraction', { 'retry-after': '1.00049' }, 1_000, 2_000],
+    ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
     ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
-    ['in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
+    ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
   ])('%s, messages are sent only after a reasonable wait', async (_, headers, least, most) => {
     const relay = await open()
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })

@@ -484,7 +484,7 @@ describe('the target of a delivery', () => {
     ['deploy*', 'deploy/eu'],
     ['*_prod', 'eu/shop_prod'],
     ['*', '.hidden/x'],
-  ])('comes from a route whose %s matches %s, with or without a /', async (glob, identifier) => {
+  ])('comes from a route whose pattern %s matches %s, with or without a /', async (glob, identifier) => {
     const relay = await openReceiving({
       env: { RELAY_ROUTES: 'r' },
       files: { r: `- { match: { action: '${glob}' }, repository: acme/routed }` },
@@ -557,7 +557,7 @@ describe('the target of a delivery', () => {
       'cannot be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow.'
     const ref = 'cannot be a ref: it must be the name of a branch or tag.'
     const text =
-      '"github.workflow" in the body must be a string: correct it in the "body" of the Port action, or leave it out.'
+      '"github.workflow" in the body must be a string: correct or remove it in the "body" of the Port action.'
     test.each([
       ['', { event_type: 'go', workflow: 'ci.yml' }, exclusive],
       ['?event_type=go&workflow=ci.yml', undefined, exclusive],

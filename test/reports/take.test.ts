@@ -42,7 +42,7 @@ test('reports reach Port in order, and a repeated or late message is processed o
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('a conclusion is accepted beyond the quota, but no lines are, neither before nor after the conclusion', async () => {
+test('beyond the quota, a conclusion is accepted, but no lines are accepted before or after the conclusion', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)

@@ -15,10 +15,10 @@ const sendRun = async (relay: Relay) =>
     .status
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
 
-test('a relay on sqlite whose log can grow no further accepts webhooks again after a checkpoint', async () => {
+test('if the WAL file of SQLite cannot grow, a relay accepts webhooks again after a checkpoint', async () => {
   const env = relayEnv()
   const relay = await startRelay(env)
-  // Fewer changes than a checkpoint needs.
+  // The log reaches this size before enough changes for a checkpoint accumulate.
   const size = statSync(`${env.RELAY_DATABASE?.slice('sqlite:'.length)}-wal`).size + 100_000
   execFileSync('prlimit', ['--pid', String(relay.pid), `--fsize=${size}:`])
   await until(async () => (await sendRun(relay)) === 503, 'a webhook is refused')

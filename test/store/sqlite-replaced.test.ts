@@ -35,7 +35,7 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
 
 test.each([
   ['was moved away and back', false],
-  ['was replaced by a backup for a moment', true],
+  ['was briefly replaced by a backup', true],
 ])('no accepted delivery is lost if the SQLite file %s', async (_, isReplaced) => {
   const path = join(temporaryFolder(), 'relay.db')
   openSqliteFile(`${path}.backup`).close()

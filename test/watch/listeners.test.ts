@@ -110,7 +110,7 @@ test.each([
   expect(reads(system)).toBeLessThanOrEqual(1)
 })
 
-test('reads many files with most of the request budget for details, so that failed runs have theirs', async () => {
+test('reading many workflow files leaves part of the request budget for details of failed runs', async () => {
   const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
   await system.dispatch(RUN)
   const perMinute: number[] = []

@@ -37,7 +37,7 @@ describe('a report that arrives while the relay polls the delivery', () => {
     expect(await system.runs(id)).toEqual([[run.id, 'report']])
   })
 
-  test('is bound to its run alone if the poll finds another run as the only candidate', async () => {
+  test('binds only its own run, even if the poll finds another run as the only candidate', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run('deploy', { status: 'in_progress' })

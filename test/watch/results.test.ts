@@ -73,13 +73,13 @@ describe.each([
 
 test.each([
   [
-    'is disabled',
+    'the only workflow is disabled',
     [{ name: 'Deploy', state: 'disabled_manually' as const }],
     'all of its workflows are disabled (Deploy)',
   ],
-  ['does not exist', [], 'it has no workflow at all'],
+  ['it has no workflow', [], 'it has no workflow at all'],
 ])(
-  'if no workflow listens, the dispatch fails, and the reason describes the workflows (one %s)',
+  'if no workflow listens, the dispatch fails, and the reason describes the repository (%s)',
   async (_, workflows, known) => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)

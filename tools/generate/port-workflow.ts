@@ -57,8 +57,8 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
       isObject(body) &&
         isComputedIn(body.github) &&
-        'The target that the body computed was left out: name it in the "github" of the body.',
-      names.length > 0 && `Left out, because a Port workflow has no such setting: ${names.join(', ')}.`,
+        'The target that the body computed was removed: set the target in "github" in the body.',
+      names.length > 0 && `Removed, because a Port workflow has no such setting: ${names.join(', ')}.`,
     ].filter(note => typeof note === 'string'),
   }
 }

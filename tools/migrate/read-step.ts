@@ -48,17 +48,17 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
   if (!isEntity)
     return readPatch(get, { condition: (textAt(step, 'if') ?? '').replace(/\s/g, ''), ...facts }, remark)
   if (runId === '' && !facts.byPortOnly)
-    throw new Problem('The entity has no run, and not only Port starts the workflow.')
+    throw new Problem('The entity has no run, and the workflow can start without Port.')
   if (facts.isReferenced) throw new Problem('Other steps read its outputs or its outcome.')
-  if (facts.isRead) throw new Problem('A later step reads entities, and $PORT_ENTITIES is sent later.')
+  if (facts.isRead) throw new Problem('A later step reads entities before the action sends them.')
   for (const flag of ['delete_dependents', 'createmissingrelatedentities'])
-    if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES has no "${flag}".`)
+    if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES doesn't support "${flag}".`)
   const text = template.writeJson(readEntity(operation, get))
   if (operation === 'DELETE')
     remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity isn't a failure.`)
   if (/"blueprint": "_/.test(text)) remark('RELAY_REPORT_BLUEPRINTS of the relay must allow its blueprint.')
   if (runId === '')
-    remark('the entity was of no Port run: now it is of this run, and is written only if Port started it.')
+    remark('the entity now belongs to this Port run. It is written only if Port starts the workflow.')
   return [{ kind: 'entity', text }]
 }
 
@@ -80,7 +80,7 @@ function readEntity(operation: string, get: Get): Json {
   }
   if (operation === 'DELETE') return entity
   const team = get('team')
-  if (template.onlyExpression(team) !== null) throw new Problem('"team" may be a name or a list.')
+  if (template.onlyExpression(team) !== null) throw new Problem('"team" can be a name or a list.')
   for (const name of ['title', 'icon']) if (get(name) !== '') entity[name] = template.optionalText(get(name))
   if (team !== '') entity.team = template.jsonValue(team, 'null') ?? template.textValue(team)
   for (const name of ['properties', 'relations']) if (get(name) !== '') entity[name] = json(name, '{}')
@@ -95,7 +95,7 @@ function readPatch(
   const status = get('status')
   const conclusion = conclusionOf(status, condition)
   if (conclusion !== '' && !concludes)
-    throw new Problem('It may fail the Port run of a green job, and other jobs count as well.')
+    throw new Problem('It can fail the Port run of a successful job, and other jobs count too.')
   const reports: [Report['kind'], string][] = [
     ['log', get('logmessage')],
     ['status-label', get('statuslabel')],
@@ -105,7 +105,7 @@ function readPatch(
   ]
   if (/SUCCESS|\{\{/.test(status)) {
     if (/\b(always|failure|cancelled)\(\)/.test(condition))
-      remark('a job that fails now finishes the Port run as FAILURE, whatever this status says.')
+      remark('a failed job now finishes the Port run as FAILURE, regardless of this status.')
     else if (stepsFollow) remark('the Port run finished here, and now finishes with the job.')
   }
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
@@ -126,7 +126,8 @@ function conclusionOf(status: string, condition: string): string {
 
 /** Reads a link or a JSON list of links. Omits the workflow run's link because the action sends it. */
 function linkTexts(given: string): string[] {
-  if (/^\$\{\{\s*toJSON\(/i.test(given)) throw new Problem('Only the run knows the links of the list.')
+  if (/^\$\{\{\s*toJSON\(/i.test(given))
+    throw new Problem('The links in the list are unknown until the workflow runs.')
   const texts = given.startsWith('[') ? [...given.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) : [given]
   const run =
     /^(\$\{\{github\.server_url\}\}|https:\/\/github\.com)\/\$\{\{github\.repository\}\}\/actions\/runs\/\$\{\{github\.run_id\}\}/
@@ -139,6 +140,6 @@ const inlineEnv = (text: string, env: Map<string, string>): string =>
     const value = env.get(/^env\.([\w-]+)$/i.exec(source)?.[1]?.toLowerCase() ?? '')
     const inside = [...source.matchAll(/\benv\.([\w-]+)/gi)].find(([, name]) => env.has(name!.toLowerCase()))
     if (value === undefined && inside)
-      throw new Problem(`An expression computes with ${inside[0]} of the step.`)
+      throw new Problem(`An expression depends on ${inside[0]}, which the step itself sets.`)
     return value ?? `\${{ ${source} }}`
   })

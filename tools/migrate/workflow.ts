@@ -94,7 +94,7 @@ function addPortInput({ root, edits, events }: Workflow): void {
   if (own && type === 'string' && required === 'false') return
   if (own) throw new Problem('It has an input "port" of its own: rename it.', startOf(own.key))
   if (yaml.keysOf(inputs?.value).length > 24)
-    throw new Problem('It has 25 inputs, as many as GitHub allows: "port" needs room.', startOf(on.key))
+    throw new Problem('It has 25 inputs, GitHub\'s limit: remove one for "port".', startOf(on.key))
   const added = stringify({ port: PORT }).trimEnd().split('\n')
   const isBlock = (node: unknown) => node === null || (yaml.keysOf(node).length > 0 && !yaml.isFlow(node))
   if (dispatch && !yaml.isFlow(on.value) && isBlock(dispatch.value) && (!inputs || isBlock(inputs.value))) {

@@ -30,7 +30,7 @@ for (const [name, value] of outputs) {
   appendFileSync(process.env.GITHUB_OUTPUT, [name + '<<' + end, value, end, ''].join('\\n'))
 }
 const names = outputs.map(([name]) => name).join(', ')
-console.log(names ? 'Left out of the simulation: it has the outputs given for it, ' + names + '.' : 'Left out of the simulation: its outputs are empty.')
+console.log(names ? 'Left out of the simulation: the command line sets its outputs: ' + names + '.' : 'Left out of the simulation: its outputs are empty.')
 `
 
 interface PlaceOptions {
@@ -69,7 +69,7 @@ export function placeActions(
     if (isCheckout(uses)) continue
     const names = users.flatMap(({ id }) => Object.keys(outputs[id] ?? {}).map(output => `${id}.${output}`))
     if (names.length > 0)
-      filled.push(`Left out: ${uses}; it has the outputs that you gave for it: ${names.join(', ')}.`)
+      filled.push(`Left out: ${uses}. It has the outputs that you set for it: ${names.join(', ')}.`)
     else empty.push(uses)
   }
   // For actions that only the repository's composite actions and reusable workflows use.
@@ -118,7 +118,7 @@ function outputsByStep(name: string, { jobs }: Workflow, given: Record<string, s
       step?.uses && !isOurs(step.uses) && !isCheckout(step.uses) && !step.uses.startsWith('./')
     if (step && !isLeftOut)
       throw new Error(
-        `--output ${key} has no effect: step ${id} of ${name} runs, and has its own outputs. Give those of actions that are left out.`,
+        `--output ${key} has no effect: step ${id} of ${name} runs and sets its own outputs. Set outputs only for omitted actions.`,
       )
     if (!step && !hasMore)
       throw new Error(`--output ${key} has no effect: no step of ${name} has the id ${id}.`)
@@ -190,9 +190,9 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
       return all
     },
     notes: [
-      ...(byOidc ? ['On GitHub it reports through the relay; here directly to the fake Port.'] : []),
+      ...(byOidc ? ['On GitHub it reports through the relay, but here directly to the fake Port.'] : []),
       ...(empty.length > 0
-        ? [`Empty here: ${empty.join(', ')}. Give them by --secret NAME=VALUE and --var NAME=VALUE.`]
+        ? [`Empty here: ${empty.join(', ')}. Set them with --secret NAME=VALUE and --var NAME=VALUE.`]
         : []),
     ],
   }

@@ -40,15 +40,15 @@ export function readEvent(file: string): SimulationEvent {
   }
   if (isObject(event.client_payload)) {
     throw new Error(
-      `${file} is a repository_dispatch event that is not the relay's: its client_payload has no "port" with "version", ` +
-        '"delivery" and "inputs", so the action would fail on GitHub. --event takes an event of the relay, or the body ' +
-        'that Port sends: docs/action.md shows one.',
+      `${file} is a repository_dispatch event that is not from the relay: its client_payload has no "port" with "version", ` +
+        '"delivery" and "inputs", so the action would fail on GitHub. --event accepts an event from the relay, or the ' +
+        'webhook body that Port sends. docs/action.md shows an example.',
     )
   }
   if (isObject(event.invocationMethod)) {
     throw new Error(
-      `${file} is the definition of an action in Port. --event takes the body that Port sends when a user runs that ` +
-        'action: docs/action.md shows one.',
+      `${file} is a Port action's definition. --event accepts the webhook body that Port sends when a user runs the ` +
+        'action. docs/action.md shows an example.',
     )
   }
   if (!isObject(given) && !Array.isArray(given)) {
@@ -59,9 +59,9 @@ export function readEvent(file: string): SimulationEvent {
   const kept = isObject(sent) || Array.isArray(sent) ? (sent as JsonObject | Json[]) : null
   if (kept === null && event.ok === true && isObject(event.run)) {
     throw new Error(
-      `${file} is Port's response about a run, with neither an object nor a list under run.payload.body, where Port keeps ` +
-        `the body that it has sent. --event takes the response of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2, ` +
-        'of an action that calls a webhook.',
+      `${file} is Port's response about a run, but its run.payload.body, the webhook body that Port sent, is neither an ` +
+        `object nor a list. --event accepts the response of GET /v1/actions/runs/${text(run.id) ?? 'RUN-ID'}?version=v2 ` +
+        'for an action that calls a webhook.',
     )
   }
   const body = kept ?? (given as Json)
@@ -77,9 +77,9 @@ export function readEvent(file: string): SimulationEvent {
     namesWorkflow: Boolean(invocation.github?.workflow),
     notes: [
       ...(kept
-        ? [`The event is Port's response about a run: the simulation uses the body in it, run.payload.body.`]
+        ? [`The event is Port's response about a run, so the simulation uses its run.payload.body.`]
         : []),
-      ...(known ? [] : [`The body names no run in Port, so it gets one, ${RUN_ID}.`]),
+      ...(known ? [] : [`The body names no run in Port, so the simulation uses the run id ${RUN_ID}.`]),
     ],
   }
 }
@@ -107,7 +107,7 @@ export function readText(file: string, option: string): string {
     const { code } = cause as NodeJS.ErrnoException
     const why =
       code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
-    throw new Error(`${file} ${why}: ${option} takes the path of a file.`, { cause })
+    throw new Error(`${file} ${why}: ${option} needs the path of a file.`, { cause })
   }
 }
 

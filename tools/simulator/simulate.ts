@@ -129,7 +129,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
   const { name, types, inputs } = workflow
   if (inputs && (!types || (event.namesWorkflow && type === undefined))) {
     if (type !== undefined)
-      throw new Error(`${name} listens to workflow_dispatch, which has no type: leave --type out.`)
+      throw new Error(`${name} listens to workflow_dispatch, which has no type: omit --type.`)
     return {
       title: 'workflow_dispatch',
       event: { name: 'workflow_dispatch', payload: { inputs: given(event, workflow, inputs) } },
@@ -139,8 +139,8 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
   if (types && types.length > 0 && !types.includes(chosen)) {
     throw new Error(
       `${name} does not listen to repository_dispatch of type ${chosen}, only to ${types.join(', ')}. The type is the ` +
-        "identifier of the Port action, unless the webhook's address or the relay's routes set another: then name it by " +
-        `--type. ${nothingStarts(chosen)}`,
+        "identifier of the Port action, unless the webhook's URL or the relay's routes set another type. In that case, " +
+        `pass the type with --type. ${nothingStarts(chosen)}`,
     )
   }
   return {

@@ -67,7 +67,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
   if (!byType && !byInputs) {
     const events = Object.keys(workflow.on).join(', ')
     throw new Error(
-      `${name} listens to ${events}, and the relay starts workflows by repository_dispatch or workflow_dispatch: add one to "on".`,
+      `${name} listens to ${events}, but the relay starts workflows by repository_dispatch or workflow_dispatch: add either event to "on".`,
     )
   }
   if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
@@ -111,8 +111,8 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
   for (const { id, container, shell, steps, uses } of jobs) {
     if (container !== null) {
       throw new Error(
-        `Job ${id} of ${name} runs in a container, and a simulation has none: its steps would run on this machine itself. ` +
-          'To try it so all the same, take "container" out of a copy of the workflow.',
+        `Job ${id} of ${name} runs in a container, but a simulation has no containers: its steps would run directly on this ` +
+          'machine. To run them there, remove "container" from a copy of the workflow.',
       )
     }
     await refuseShells(`job ${id} in ${name}`, steps, shell, place)
@@ -142,8 +142,8 @@ async function refuseShells(
     const asked = shell ?? usual
     if (run !== null && typeof asked === 'string' && !['bash', 'sh'].includes(asked)) {
       throw new Error(
-        `Step ${index + 1} of ${of} runs in the shell "${asked}", and a simulation has only bash and sh: call ` +
-          'it from bash in a copy of the workflow, or take the step out.',
+        `Step ${index + 1} of ${of} runs in the shell "${asked}", but a simulation has only bash and sh: in ` +
+          'a copy of the workflow, call that shell from bash, or remove the step.',
       )
     }
     if (uses?.startsWith('./')) await checkAction(`Step ${index + 1} of ${of}`, uses, place)

@@ -68,7 +68,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(9e12, 500, 10)).toEqual([])
   })
 
-  test('the rest of a partly sent message comes next, in the same position', async () => {
+  test('the unsent rest of a message keeps the position of that message', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     await add(store, id, 'one', 'two', 'three')

@@ -25,7 +25,7 @@ const WAITING = 20
 const MAX_ROWS = 500
 const OF_WAITING =
   /WITH queue AS|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
-/** With the statistics of an empty table, PostgreSQL counts more deliveries of an outcome than the limit. */
+/** If statistics are of an empty table, PostgreSQL's plan reads more deliveries of an outcome than the limit. */
 const OF_OUTCOMES = /^SELECT 'succeeded' AS outcome/
 /** A statement that reads every outbox. Each outbox has waiting messages. */
 const OF_OUTBOXES = /^UPDATE outboxes SET due_at = \?1, lease_until = 0, version/
