@@ -29,11 +29,8 @@ export interface AdminTokens {
   viewToken: string | null
 }
 
-export function createRoles({
-  adminToken,
-  viewToken,
-  trustedProxies,
-}: AdminTokens & { trustedProxies: number }): Roles {
+export function createRoles(config: AdminTokens & { trustedProxies: number }): Roles {
+  const { adminToken, viewToken, trustedProxies } = config
   const failures = createTokenBuckets(LIMITS.signInRate.value)
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null

@@ -129,6 +129,16 @@ export function createTally(store: Store, log: { error: (fields: object, message
         if (!accepted.duplicate) count('accepted')
         return accepted
       },
+      async hours(since) {
+        const hours = new Map((await store.hours(since)).map(each => [each.hour, each]))
+        for (const [hour, more] of counted) {
+          const known = hours.get(hour) ?? { hour, accepted: 0, ...NONE }
+          for (const [name, count] of Object.entries(more))
+            if (name !== 'hour') known[name as keyof Hour] += count
+          hours.set(hour, known)
+        }
+        return [...hours.values()]
+      },
     },
     transition(applied) {
       const { outcome } = applied.change

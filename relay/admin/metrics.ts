@@ -236,15 +236,8 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
   }
 }
 
-async function read({
-  store,
-  github,
-  pauses,
-  port,
-  sides,
-  clock,
-  throttled,
-}: MetricsRouteDeps): Promise<ScrapeValues> {
+async function read(deps: MetricsRouteDeps): Promise<ScrapeValues> {
+  const { store, github, pauses, port, sides, clock, throttled } = deps
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()

@@ -26,7 +26,7 @@ export interface AdminDeps {
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
   github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts' | 'clockOffset'>
-  pauses: Pick<RateLimitPauses, 'allPaused'>
+  pauses: Pick<RateLimitPauses, 'allPaused' | 'find'>
   sides: Pick<Sides, 'problems'>
   checkDatabase: () => Promise<{ ok: boolean }>
   /** Milliseconds since 1970 (wall clock). */
@@ -44,19 +44,8 @@ export interface Admin {
   refusals: Refusals
 }
 
-export function createAdmin({
-  config,
-  roles,
-  store,
-  apply,
-  port,
-  github,
-  pauses,
-  sides,
-  checkDatabase,
-  clock,
-  log,
-}: AdminDeps): Admin {
+export function createAdmin(deps: AdminDeps): Admin {
+  const { config, roles, store, apply, port, github, pauses, sides, checkDatabase, clock, log } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = {
@@ -92,6 +81,7 @@ export function createAdmin({
       webhookUrl: origin =>
         `${config.publicUrl ?? origin}/webhook${config.targets.repository === null ? '/OWNER/REPOSITORY' : ''}`,
       serverUrl: github.serverUrl,
+      pausedUntil: repository => pauses.find(repository)?.pausedUntil ?? 0,
       portRunUrl: portRunUrl(config.port.apiUrl),
     }),
   }
@@ -128,7 +118,7 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
 
   return async delivery => {
     const run = boundRun(delivery)
-    if (!run) return html`<p>Its workflow run is not known yet.</p>`
+    if (!run) return html`<p>Its workflow run isn't known yet.</p>`
     try {
       const jobs = await read(delivery, run.id, run.attempt)
       if (!jobs) return html`<p>Too many requests for steps: wait a minute.</p>`
@@ -137,7 +127,7 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
 <ol class="plain steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
       )}</div>`
     } catch {
-      return html`<p>GitHub does not return the steps: the relay needs <em>Actions: read</em>, or GitHub is rate limiting it.</p>`
+      return html`<p>GitHub doesn't return the steps: it is unreachable or rate limiting the relay, or the relay lacks <em>Actions: read</em>.</p>`
     }
   }
 }

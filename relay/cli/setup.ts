@@ -206,10 +206,10 @@ async function createInBrowser(
     isExchanging = true
     try {
       const made = await exchange(server, code)
-      const place = save(made) ? 'in the file of the command' : 'in the terminal, and in no file'
+      const place = save(made) ? 'in the file that the terminal shows' : 'in the terminal, and in no file'
       setImmediate(finish, made)
       return c.html(
-        page(html`<p>The App is created, and its credentials are ${place}.</p>
+        page(html`<p>The App is created. Its credentials are ${place}.</p>
 <p><a href="${made.page}/installations/new">Install it on your repositories</a></p>`),
       )
     } catch (error) {
@@ -331,6 +331,6 @@ function variables({ id, privateKey, webhookSecret }: CreatedApp, apiUrl: string
 const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>GitHub App of the relay</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}button{font:inherit;padding:.5rem 1rem}</style>
+<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem}</style>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`

@@ -127,7 +127,7 @@ interface Entry {
 /** Identifies a token or key without revealing it. */
 const digest = (secret: string) => createHash('sha256').update(secret).digest('base64url').slice(0, 16)
 
-const LIMITED = 'GitHub limits how fast this credential may work'
+const LIMITED = 'GitHub is rate limiting this credential'
 const OVERLOADED = 'GitHub fails for now, and asks to wait'
 
 /**
@@ -155,7 +155,7 @@ export function readLimit(
   return {
     until: Math.min(until, now + LONGEST_PAUSE_MS),
     reason: isFailure ? OVERLOADED : LIMITED,
-    response: `${status}: ${readMessage(data)}`,
+    response: `${status}: ${readMessage(data).replace(/\.$/, '')}`,
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { createRoles, logCalls } from '../admin/auth.ts'
+import { sendProblemPage } from '../admin/dashboard/guard.ts'
 import type { Metrics } from '../admin/metrics.ts'
 import type { Admin } from '../admin/routes.ts'
 import type { Config } from '../config/config.ts'
@@ -105,7 +106,7 @@ export function createApp(deps: AppDeps): Hono {
   app.notFound(c => {
     const problem = new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)
     logRefusal(c, problem)
-    return sendProblem(c, problem)
+    return respond(c, problem)
   })
   app.onError(async (error, c) => {
     const isDatabaseDown = !(error instanceof Problem) && !(await deps.checkDatabase()).ok
@@ -113,7 +114,13 @@ export function createApp(deps: AppDeps): Hono {
     const problem = error instanceof Problem ? error : internal
     if (problem !== error) log.error({ err: error }, 'a request failed')
     logRefusal(c, problem)
-    return sendProblem(c, problem)
+    return respond(c, problem)
   })
   return app
 }
+
+/** Sends a page to browsers, and problem details to others. */
+const respond = (c: Context, problem: Problem) =>
+  /\btext\/html\b/.test(c.req.header('accept') ?? '')
+    ? sendProblemPage(c, problem, null)
+    : sendProblem(c, problem)

@@ -24,13 +24,8 @@ export interface CancelDeps {
  *
  * @throws Problem 400, 401, 413, 422, 503
  */
-export function createCancel({
-  store,
-  apply,
-  verify,
-  onFirstUse,
-  throttled: throttledLog,
-}: CancelDeps): (c: Context) => Promise<Response> {
+export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response> {
+  const { store, apply, verify, onFirstUse, throttled: throttledLog } = deps
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 
   async function cancel(c: Context, { organization, body, reservation }: VerifiedWebhook): Promise<Response> {

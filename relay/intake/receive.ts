@@ -35,16 +35,8 @@ const LARGE = 64 * 1024
  *
  * @throws Problem for every refusal
  */
-export function createReceive({
-  config,
-  store,
-  verify,
-  onFirstUse,
-  stopping,
-  log,
-  throttled: throttledLog,
-  onAccepted,
-}: ReceiveDeps): (c: Context) => Promise<Response> {
+export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Response> {
+  const { config, store, verify, onFirstUse, stopping, log, throttled: throttledLog, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
 
   return c => {

@@ -24,17 +24,15 @@ test.each<[string, Partial<Health>, RegExp[]]>([
       ...BEHIND,
       problems: [
         {
-          type: 'unreachable',
-          side: 'github',
-          key: '',
+          ...{ type: 'unreachable', side: 'github', key: '' },
           text: ['GitHub unreachable since ', NOW, ': refused.'],
         },
         { type: 'credential_rejected', side: 'port', key: '', text: ['Port rejects PORT_CLIENT_ID (401).'] },
       ],
     },
     [
-      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* 10,000\+ queued\./,
-      /Port rejects PORT_CLIENT_ID \(401\)\..* The oldest message waits for 25 min\./,
+      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check GITHUB_API_URL.* 10,000\+ queued\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* Set those that Port shows.* The oldest message has waited for 25 min\./,
     ],
   ],
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],
@@ -57,7 +55,9 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   [
     'refused webhooks',
     { refused: { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' } },
-    [/3 webhooks were refused.* \(2 × 401, 1 × 413\)\. The secret is wrong\. <a href="\/refused">/],
+    [
+      /3 webhooks were refused.* \(2 × 401, 1 × 413\)\. The last one: The secret is wrong\. <a href="\/refused">/,
+    ],
   ],
   [
     'a token that expires soon or has expired',
@@ -88,6 +88,8 @@ test('counts events per hour and keeps the counts for two days', async () => {
   const none = { accepted: 0, ...NO_OUTCOME }
   const first = { ...none, hour: NOW, accepted: 2 }
   expect(await store.hours(0)).toEqual([first, { ...none, hour: NOW + 60 * MINUTE, not_started: 1 }])
+  await store.accept(aDelivery())
+  expect((await store.hours(0))[1], 'not persisted yet').toMatchObject({ accepted: 1, not_started: 1 })
   now += 49 * 60 * MINUTE
   await store.accept(aDelivery())
   await tally.stop()

@@ -122,6 +122,9 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect(await page.evaluate('document.cookie')).toBe('')
   expect(relay.printed()).toContain('a dashboard form was submitted')
   expect(relay.printed()).not.toContain(RELAY_ADMIN_TOKEN)
+  expect((await page.goto(`${relay.url}/nowhere`))!.status()).toBe(404)
+  expect(await page.locator('h1 + p').textContent()).toContain('There is nothing at /nowhere')
+  await page.goto(relay.url)
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Token').waitFor()
   expect((await page.goto(relay.url))!.status()).toBe(401)
@@ -210,9 +213,7 @@ test('the list shows user and time, and its URL sets the filters, with and witho
     { runId: 'r_2', action: 'restart', repository: 'acme/web', events: running(42) },
     { runId: 'r_3', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(43) },
     ...Array.from({ length: 50 }, (_, i) => ({
-      runId: `r_more${i}`,
-      repository: `acme/m${i}`,
-      action: 'many',
+      ...{ runId: `r_more${i}`, repository: `acme/m${i}`, action: 'many' },
       events: running(100 + i),
     })),
   ])
@@ -240,6 +241,7 @@ test('the list shows user and time, and its URL sets the filters, with and witho
   await page.getByLabel('Repository').fill('nonsense')
   await page.getByRole('button', { name: 'Filter' }).click()
   expect(await page.getByRole('alert').textContent()).toBe('repository must be owner/name.')
+  expect(await page.locator('.empty').textContent()).toBe("The filter isn't valid. Clear the filter")
   await page.getByRole('link', { name: 'Clear the filter' }).click()
   expect(await rows(page).count()).toBe(50)
   expect(errors).toEqual([])
@@ -263,6 +265,7 @@ const dispatched: DeliveryEvent[] = [
   { type: 'dispatchAccepted', attempt: 1, run: null },
 ]
 const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
+const LATE: DeliveryEvent = { type: 'startTimedOut', cause: NOTHING }
 const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], pollAt: 4_000_000_000_000 }]
 const endedWith = (conclusion: string): DeliveryEvent[] => [
   ...bound,
@@ -270,6 +273,7 @@ const endedWith = (conclusion: string): DeliveryEvent[] => [
 ]
 const started = ['Received from Port', 'Target: acme/shop, event type deploy']
 const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
+const toCome = ['Bound to its workflow run', 'End of the workflow run']
 const wasBound = [...accepted, 'Bound to its workflow run']
 
 /** Every delivery needs its own workflow run id. */
@@ -280,24 +284,9 @@ const ofRun = (id: number, events: DeliveryEvent[]): DeliveryEvent[] =>
 const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: string[]][] = [
   ['succeeded', endedWith('success'), 'succeeded', [...wasBound, 'The workflow run finished']],
   ['rejected', REJECTED, 'not started', [...started, 'Attempt 1: GitHub rejected the dispatch']],
-  [
-    'not started',
-    [...dispatched, { type: 'startTimedOut', cause: NOTHING }],
-    'not started',
-    [...accepted, 'No workflow run started in time'],
-  ],
-  [
-    'queued',
-    [],
-    'queued',
-    [...started, 'Dispatch to GitHub', 'Bound to its workflow run', 'End of the workflow run'],
-  ],
-  [
-    'dispatched',
-    dispatched,
-    'dispatched',
-    [...accepted, 'Bound to its workflow run', 'End of the workflow run'],
-  ],
+  ['not started', [...dispatched, LATE], 'not started', [...accepted, 'No workflow run started in time']],
+  ['queued', [], 'queued', [...started, 'Dispatch to GitHub', ...toCome]],
+  ['dispatched', dispatched, 'dispatched', [...accepted, ...toCome]],
   [
     'waiting for an approval',
     [
@@ -315,7 +304,10 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
 test('the timeline shows a delivery in each state and outcome, with future steps in gray', async context => {
   const { relay, signedIn, ids } = await openScene(
     context,
-    ENDS.map(([name, events], i) => ({ runId: `r_${i}`, action: name, events: ofRun(42 + i, events) })),
+    ENDS.map(([name, events], i) => ({
+      ...{ runId: `r_${i}`, action: name, events: ofRun(42 + i, events) },
+      receivedAt: name === 'rejected' ? 1e12 : Date.now(),
+    })),
   )
   const { page, errors } = await signedIn()
   for (const [i, [name, , state, expected]] of ENDS.entries()) {
@@ -329,14 +321,14 @@ test('the timeline shows a delivery in each state and outcome, with future steps
       name,
     ).toEqual(expected)
     expect(await page.locator('.lead .state').textContent(), name).toBe(state)
-    const toCome = await page.locator('.timeline .todo h3').allInnerTexts()
-    expect(toCome.length > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
+    const todo = await page.locator('.timeline .todo h3').count()
+    expect(todo > 0, name).toBe(['queued', 'dispatched', 'running, waiting'].includes(state))
   }
   await page.goto(`${relay.url}/deliveries/${ids[1]}`)
-  expect(await page.locator('.timeline').textContent()).toContain(
-    'GitHub responded with 404, request C0DE:1F.',
-  )
+  expect(await page.locator('.timeline').textContent()).toContain('responded with 404, request C0DE:1F.')
+  expect(await page.locator('dd time').count(), 'an old delivery: its time only once').toBe(1)
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
+  expect(await page.locator('dd time').count(), 'a recent delivery: age and time').toBe(2)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
   expect(errors).toEqual([])
@@ -368,6 +360,7 @@ test('asks for confirmation and explains the effect before redelivering or cance
     { runId: 'r_2', action: 'two', events: REJECTED },
     { runId: 'r_3', action: 'three', events: REJECTED },
     { runId: 'r_4', action: 'four', events: running(42) },
+    { runId: 'r_5', events: [dispatched[0]!, { type: 'responseLost', attempt: 1, reason: 'no response' }] },
   ])
   port.createRun({ id: 'r_1', status: 'FAILURE' })
   port.createRun({ id: 'r_2' })
@@ -387,11 +380,17 @@ test('asks for confirmation and explains the effect before redelivering or cance
   expect(await page.locator('.group summary').allInnerTexts()).toEqual([
     '2 deliveries GitHub rejected the dispatch: no such repository.',
   ])
+  expect(await page.locator('.group li').allTextContents()).toEqual([
+    expect.stringMatching(/^two to acme\/shop, \d+ s ago$/),
+    expect.stringMatching(/^three to acme\/shop, \d+ s ago$/),
+  ])
   await page.getByRole('button', { name: 'Redeliver 2 deliveries' }).click()
   expect(await page.getByRole('status').textContent()).toBe('2 deliveries queued again.')
   await page.goto(`${relay.url}/?state=failed`)
   expect(await page.getByText('No delivery matches: state failed.').isVisible()).toBe(true)
 
+  await page.goto(`${relay.url}/deliveries/${ids[4]}/cancel`)
+  expect(await page.locator('main').textContent()).toContain('GitHub may have started its workflow run.')
   await page.goto(`${relay.url}/deliveries/${ids[3]}`)
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()
@@ -416,7 +415,10 @@ test('pages update automatically without losing focus, and show refused webhooks
   await follow(page, page.getByRole('link', { name: 'fresh' }))
   expect(await page.evaluate('document.activeElement.textContent')).toBe('first')
   expect(await page.getByLabel('Action').inputValue()).toBe('typed')
-  await follow(page, page.locator('.banner').getByText('GitHub limits how fast'))
+  await follow(page, page.locator('.banner').getByText('GitHub is rate limiting this credential'))
+  const later = { ...body, run: { id: 'r_10' }, action: { identifier: 'later' } }
+  await send(relay.url, { body: later, secret: port.clientSecret })
+  await follow(page, page.getByText(/^Next attempt in \d+ min: GitHub is rate limiting/).nth(1))
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('[data-follow]').count()).toBe(0)
 
@@ -444,21 +446,12 @@ async function follow(page: Page, shown: Locator) {
 const HOSTILE = `"'><img src=x onerror="document.title='stolen'"><script>document.title='stolen'</script>\u202e{{7*7}}`
 
 test('hostile values in every field are shown as text, and only our script runs', async context => {
-  const invocation = JSON.stringify({
-    inputs: { a: HOSTILE },
-    trigger: { by: { name: HOSTILE } },
-    targetFrom: HOSTILE,
-  })
+  const trigger = { by: { name: HOSTILE } }
+  const invocation = JSON.stringify({ inputs: { a: HOSTILE }, trigger, targetFrom: HOSTILE })
   const { relay, signedIn, ids } = await openScene(context, [
     {
-      ...{
-        runId: HOSTILE,
-        dedupeKey: HOSTILE,
-        action: HOSTILE,
-        repository: HOSTILE,
-        eventType: HOSTILE,
-        invocation,
-      },
+      ...{ runId: HOSTILE, dedupeKey: HOSTILE, action: HOSTILE, repository: HOSTILE },
+      ...{ eventType: HOSTILE, invocation },
       events: [
         ...dispatched,
         {
@@ -550,14 +543,11 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
   await page.goto(`${relay.url}/?live=off`)
   const top = await page.evaluate('document.getElementById("list").getBoundingClientRect().top')
   expect(top, 'the list starts high on the page').toBeLessThan(400)
+  const focused = '(document.activeElement.textContent || document.activeElement.name).trim()'
   const reached: string[] = []
   for (let i = 0; i < 30; i++) {
     await page.keyboard.press('Tab')
-    reached.push(
-      String(
-        await page.evaluate('(document.activeElement.textContent || document.activeElement.name).trim()'),
-      ),
-    )
+    reached.push(String(await page.evaluate(focused)))
   }
   expect(reached[0]).toBe('Skip to the content')
   for (const name of ['Sign out', '1 not started', 'Filter', 'repository']) expect(reached).toContain(name)

@@ -14,7 +14,7 @@ import { openBrowser } from '../support/browser.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
-const RELAY = 'https://relay.acme.example'
+const RELAY = `https://${'relay-'.repeat(10)}.acme.example`
 
 afterEach(() => vi.useRealTimers())
 
@@ -76,8 +76,9 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
   onTestFinished(() => browser.close())
   const { github, file, done, lines, address } = await openSetup('--organization', 'acme', '--for', 'kubectl')
   github.addRepository('acme/shop')
-  const tab = await browser.newPage()
+  const tab = await browser.newPage({ viewport: { width: 360, height: 640 } })
   await tab.goto(address)
+  expect(await tab.evaluate('document.documentElement.scrollWidth')).toBe(360)
   await tab.getByRole('button', { name: /^Continue on 127\.0\.0\.1/ }).click()
   await tab.getByRole('button', { name: 'Create GitHub App for acme' }).click()
   const install = tab.getByRole('link', { name: 'Install it on your repositories' })
@@ -166,7 +167,7 @@ test("prints credentials that can't be written, and leaves no file if stopped", 
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()
-  expect(page).toContain('its credentials are in the terminal, and in no file')
+  expect(page).toContain('Its credentials are in the terminal, and in no file')
   expect(await opened.done).toBe(1)
   expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])
   const env = parseEnv(opened.lines[1]!)

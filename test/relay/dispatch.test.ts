@@ -224,7 +224,7 @@ describe('if GitHub rate limits the relay, the delivery waits and is then dispat
     await relay.send()
     expect(logs(relay, 'r_1')).toEqual([
       expect.stringMatching(
-        /^Waiting to dispatch "deploy" to acme\/shop: GitHub limits how fast this credential may work \((403|429): .+\); next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
+        /^Waiting to dispatch "deploy" to acme\/shop: GitHub is rate limiting this credential \((403|429): .+\); next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
       ),
     ])
     relay.advance(7000)

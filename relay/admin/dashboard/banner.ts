@@ -45,7 +45,8 @@ export function banner(health: Health, now: number): Html {
     !health.isDatabaseOk &&
       html`<strong>The database (RELAY_DATABASE) doesn't accept writes.</strong> Webhooks are refused with 503.`,
     ...problems.map(
-      ({ side, text }) => html`<strong>${show(text)}</strong>${side === 'github' ? inQueue : oldest()}`,
+      problem =>
+        html`<strong>${show(problem.text)}</strong>${cure(problem)}${problem.side === 'github' ? inQueue : oldest()}`,
     ),
     ...limits.map(
       limit =>
@@ -64,14 +65,21 @@ export function banner(health: Health, now: number): Html {
       waits(queuedSince, BACKLOG_MS) &&
       html`<strong>Dispatches are behind.</strong>${inQueue} The oldest has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or fails, or RELAY_DISPATCH_RATE is too low.`,
     refused.count > 0 &&
-      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.reason} <a href="/refused">Refused webhooks</a>`,
+      html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
   ].filter(item => item !== false)
   if (items.length === 0) return html``
   return html`<ul class="banner" aria-label="Problems">${items.map(item => html`<li>${item}</li>`)}</ul>`
 
   function oldest() {
-    return oldestMessage !== null && html` The oldest message waits for ${span(now - oldestMessage)}.`
+    return oldestMessage !== null && html` The oldest message has waited for ${span(now - oldestMessage)}.`
   }
+}
+
+/** What the operator can check or change, unless the problem's text says it. */
+function cure({ type, side }: SideProblem): string {
+  if (type === 'unreachable')
+    return ` Check ${side === 'github' ? 'GITHUB_API_URL' : 'PORT_API_URL'}, the proxy, and the network.`
+  return side === 'port' ? ' Set those that Port shows under Credentials.' : ''
 }
 
 const show = (text: Text) => text.map(part => (typeof part === 'string' ? part : at(part)))

@@ -5,7 +5,7 @@ import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
 import type { Found, Redelivery } from '../redelivery.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
-import { type Html, query } from './format.ts'
+import { ago, type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
 import { layout } from './layout.ts'
 import { amount, filterText } from './list-page.ts'
@@ -34,7 +34,9 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
       session,
       delivery,
       'cancel',
-      CANCELLING[delivery.state === 'queued' ? 'queued' : 'running'],
+      CANCELLING[
+        delivery.state !== 'queued' ? 'running' : delivery.awaitingResponseSince ? 'lost' : 'queued'
+      ],
     )
   })
   for (const change of ['redeliver', 'cancel'] as const)
@@ -46,7 +48,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
   get('/redeliver', 'admin', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
     const found = await redelivery.find(bulkFilter(given), MAX_REDELIVERED)
-    return bulkPage(session, given, found, await redelivery.readEnds(found.deliveries))
+    return bulkPage(session, given, found, await redelivery.readEnds(found.deliveries), store.clock())
   })
   post('/redeliver', async (_, form) => {
     const given = givenIn(name => (typeof form[name] === 'string' ? form[name] : undefined))
@@ -58,6 +60,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 
 const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
+  lost: html`GitHub may have started its workflow run. If the relay finds it, the relay cancels it.`,
   running: html`The relay cancels its workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
@@ -71,7 +74,7 @@ function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' |
     title,
     session,
     body: html`<section class="card narrow"><h1>${title}</h1>
-<p><strong>${delivery.action ?? 'Delivery'}</strong> to ${delivery.repository}${delivery.runId !== null && `, run ${delivery.runId}`}</p>
+<p><strong>${delivery.action ?? 'Delivery'}</strong> to ${delivery.repository}${delivery.runId !== null && `, run in Port ${delivery.runId}`}</p>
 <p>${line}</p>
 <form method="post" action="${page}/${change}" class="buttons">${csrf(session)}<button class="${look}">${verb}</button> <a class="button" href="${page}">Back</a></form>
 </section>`,
@@ -96,6 +99,7 @@ function bulkPage(
   given: GivenFilter,
   { deliveries, more }: Found,
   ends: ReadonlyMap<string, boolean | null>,
+  now: number,
 ) {
   const ended = deliveries.filter(({ id }) => ends.get(id) === true).length
   const back = `/${query({ ...given })}`
@@ -103,11 +107,11 @@ function bulkPage(
     title: 'Redeliver all that match',
     session,
     body: html`<section class="card"><h1>Redeliver all that match</h1>
-<p>${filterText(given)}</p>
+<p>Filter: ${filterText(given)}</p>
 ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
-    : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again, the oldest first.${more && ' Older ones match as well: repeat it for them.'}</p>
+    : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again${deliveries.length > 1 && ', the oldest first'}.${more && ' Older ones match as well: repeat it for them.'}</p>
 ${ended > 0 && html`<p class="problem">The runs in Port of ${ended} of them have finished: Port will not show their new workflow runs.</p>`}
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
@@ -121,7 +125,7 @@ ${byReason(deliveries).map(
     .slice(0, SHOWN)
     .map(
       d =>
-        html`<li><a href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a> to ${d.repository}${ends.get(d.id) === true && html` <span class="problem">finished in Port</span>`}</li>`,
+        html`<li><a href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a> to ${d.repository}, ${ago(d.receivedAt, now)}${ends.get(d.id) === true && html` <span class="problem">finished in Port</span>`}</li>`,
     )}</ul>${group.length > SHOWN && html`<p>… and ${group.length - SHOWN} more.</p>`}</details>`,
 )}`
 }

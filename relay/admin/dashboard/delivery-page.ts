@@ -48,12 +48,13 @@ ${page.steps ?? (runPage(delivery, page.serverUrl) && html`<p><a id="steps" href
 const fact = (name: string, value: Html | string | null) =>
   value === null || value === '' ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`
 
-function facts({ delivery: d, who, messages, isReported, portUrl, serverUrl, now }: DeliveryPage) {
+function facts(page: DeliveryPage) {
+  const { delivery: d, who, portUrl, serverUrl, now } = page
   const run = runPage(d, serverUrl)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
 <div class="${d.outcome || d.state}">${reason(d, now)}</div>
 <dl>
-${fact('Received', html`${ago(d.receivedAt, now)}, ${at(d.receivedAt)}`)}
+${fact('Received', ago(d.receivedAt, now, html`, ${at(d.receivedAt)}`))}
 ${fact('State', d.outcome === '' ? null : d.state)}
 ${fact('Started by', who)}
 ${fact('Run in Port', d.runId === null ? 'none' : id(link(portUrl, d.runId)))}
@@ -63,14 +64,15 @@ ${fact('Workflow', d.workflow)}
 ${fact('Ref', d.ref)}
 ${fact('Workflow run', run ? id(link(run.url, String(run.id))) : null)}
 ${fact('Attempts', String(d.attempts))}
-${fact('Messages to Port', sent(messages, isReported, now))}
+${fact('Messages to Port', sent(page))}
 ${fact('Delivery', id(d.id))}
 </dl>`
 }
 
 /** The number of messages waiting to be sent to Port. */
-function sent(messages: WaitingMessages | null, isReported: boolean, now: number): string {
-  if (!isReported) return 'none: the delivery has no run in Port, or its organization has no credentials'
+function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
+  if (!isReported)
+    return `none: ${delivery.runId === null ? 'the delivery has no run in Port' : 'the relay has no credentials for Port (PORT_CLIENT_ID)'}`
   if (messages === null) return 'all sent'
   const { amount, attempts, dueAt } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`

@@ -41,6 +41,12 @@ async function sendPage(c: Context, page: string): Promise<Response> {
 }
 const compress = promisify(gzip)
 
+export function sendProblemPage(c: Context, problem: Problem, session: Session | null) {
+  const title = problem.status === 404 ? 'Not found' : 'Not possible'
+  const page = message(session, title, problem.message)
+  return c.html(page, problem.status, { ...SECURITY, ...problem.headers })
+}
+
 export interface GuardDeps {
   roles: Roles
   sessions: Sessions
@@ -78,9 +84,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
 
   app.onError(async (error, c) => {
     if (!(error instanceof Problem)) throw error
-    const title = error.status === 404 ? 'Not found' : 'Not possible'
-    const page = message(await readOrNull(c), title, error.message)
-    return c.html(page, error.status, { ...SECURITY, ...error.headers })
+    return sendProblemPage(c, error, await readOrNull(c))
   })
   const logged = logCalls({ trustedProxies, log }, 'a dashboard form was submitted', async c => {
     return (await readOrNull(c))?.role ?? null

@@ -86,7 +86,7 @@ export const STYLE = `:root {
     --red: #ffa3ab; --red-back: #48191f; --amber: #f3c878; --amber-back: #3d2d0d; --bar: #3f5f9e;
   }
 }
-* { box-sizing: border-box; }
+*, ::before { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, "Open Sans", sans-serif; overflow-wrap: anywhere; }
 a { color: var(--link); text-underline-offset: 2px; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; border-radius: 3px; }
@@ -120,11 +120,11 @@ button.danger { background: var(--red); color: var(--card); }
 [data-copy] { user-select: all; }
 #stale:not([hidden]) { background: var(--red-back); color: var(--red); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.4rem 1rem; margin: 0 0 0.6rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }
-#actions { margin-top: 0.9rem; }
+#actions, p + .buttons { margin-top: 0.9rem; }
 .problem { color: var(--red); font-weight: 600; }
 .notice { background: var(--green-back); color: var(--green); border-radius: 8px; padding: 0.6rem 1rem; }
-.banner { list-style: none; margin: 0 0 1rem; padding: 0; display: grid; gap: 0.5rem; }
-.banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.6rem 1rem; }
+.banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
+.banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
 #tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
 .tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
@@ -133,7 +133,7 @@ button.danger { background: var(--red); color: var(--card); }
 .tab strong { font-variant-numeric: tabular-nums; }
 .tab.failed strong, .tab.not_started strong { color: var(--red); }
 #chart:has([open]) { flex-basis: 100%; }
-.chart summary { display: block; font-size: 0.85rem; }
+.chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
 .chart svg { display: block; width: 13rem; height: 28px; }
 .chart .accepted { fill: var(--bar); }
 .chart .failed { fill: var(--red); }
@@ -173,6 +173,7 @@ th:first-child { text-align: left; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); gap: 0.8rem 1.6rem; margin: 0.8rem 0 0; }
 dt { font-size: 0.85rem; color: var(--quiet); }
 dd { margin: 0; }
+@media (min-width: 52.01rem) { dl div:last-child { grid-column: span 2; } }
 .timeline { list-style: none; margin: 0; padding: 0; }
 .timeline li { display: grid; grid-template-columns: 11rem minmax(0, 1fr); gap: 0 1.6rem; position: relative; padding-bottom: 1.1rem; }
 .timeline li > div + div { border-left: 2px solid var(--line); padding: 0 0 0.9rem 1.4rem; margin-bottom: -1.1rem; position: relative; }

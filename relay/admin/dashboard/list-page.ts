@@ -114,8 +114,10 @@ ${next !== null && html`<a id="older" href="/${query({ ...given, before: next, l
 }
 
 /** The message for an empty list. Explains how to start, or which filter matches nothing. */
-function nothing({ given, before, next, webhookUrl }: ListPage) {
+function nothing({ given, problem, before, next, webhookUrl }: ListPage) {
   const filter = filterText(given)
+  if (problem)
+    return html`<p class="empty">The filter isn't valid. <a id="clear" href="/">Clear the filter</a></p>`
   if (filter || before !== undefined)
     return html`<p class="empty">No delivery matches${filter && html`: <strong>${filter}</strong>`}${next !== null && ', among those that were read'}. <a id="clear" href="/">${filter ? 'Clear the filter' : 'Newest'}</a></p>`
   return html`<div class="empty"><p>No webhook has been accepted yet. Use this URL as the webhook of an action in Port:</p>

@@ -20,20 +20,7 @@ import { timeline } from './timeline.ts'
 
 interface PagesDeps {
   organizations: string[]
-  store: Pick<
-    Store,
-    | 'get'
-    | 'list'
-    | 'listedTo'
-    | 'history'
-    | 'clock'
-    | 'invocation'
-    | 'invocations'
-    | 'counts'
-    | 'outcomes'
-    | 'hours'
-    | 'waitingMessages'
-  >
+  store: Store
   port: Pick<PortAccess, 'canReport'>
   refusals: Refusals
   health: () => Promise<Health>
@@ -42,6 +29,8 @@ interface PagesDeps {
   webhookUrl: (origin: string) => string
   /** URL of GitHub's web pages. */
   serverUrl: string
+  /** End of GitHub's pause for a repository, milliseconds since 1970; 0 if there is none. */
+  pausedUntil: (repository: string) => number
   /** Returns the URL of a run's page in Port; null if unknown. */
   portRunUrl: (runId: string) => string | null
 }
@@ -71,6 +60,11 @@ export function createDashboard(deps: DashboardDeps): Hono {
 /** The read-only pages. */
 function addPages({ get }: Guard, deps: PagesDeps): void {
   const { organizations, store, refusals } = deps
+  /** Nothing is dispatched before the pause is over. */
+  const paused = (d: Delivery): Delivery => ({
+    ...d,
+    dueAt: Math.max(d.dueAt ?? 0, deps.pausedUntil(d.repository)),
+  })
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
@@ -78,7 +72,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
     const now = store.clock()
     const options = { ...(before !== undefined && { before }), limit: PAGE }
-    const deliveries = filter ? await store.list(filter, options) : []
+    const deliveries = filter ? (await store.list(filter, options)).map(paused) : []
     const isFull = deliveries.length === PAGE
     const [health, hours, counts, outcomes, invocations, continued] = await Promise.all([
       deps.health(),
@@ -103,7 +97,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     })
   })
   get('/deliveries/:id', 'view', async (c, session) => {
-    const delivery = await knownDelivery(c, store)
+    const delivery = paused(await knownDelivery(c, store))
     const [history, invocation, messages, health, steps] = await Promise.all([
       store.history(delivery.id),
       store.invocation(delivery.id),
@@ -168,7 +162,7 @@ const refusedPage = (
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>The webhooks that this relay has refused since it was started at ${at(since)}; repetitions are counted. The senders got these sentences in the responses.</p>
+<p>What this relay has refused since it started at ${at(since)}, newest first, with the sentence that each sender got in the response. Repetitions are counted.</p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`
