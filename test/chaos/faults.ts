@@ -25,7 +25,8 @@ export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDEN
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 240, perSecond: 60 }
 /** Each consecutive lost response delays its repository by the rest of RELAY_START_TIMEOUT, up to two minutes. */
-const UNSTARTED = { repositories: 60, env: { RELAY_START_TIMEOUT: '30s' } }
+const BRIEF = { env: { RELAY_START_TIMEOUT: '30s' } }
+const UNSTARTED = { repositories: 60, ...BRIEF }
 
 /** Faults that take seconds. They run concurrently because most of them only wait. */
 export function shortFaults(newDatabase: NewDatabase): Fault[] {
@@ -62,7 +63,8 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
 
 /** Every fault in its complete form, longest first. Many run concurrently because they mostly wait. */
 export function completeFaults(newDatabase: NewDatabase): Fault[] {
-  const kills = { times: 100, perKill: 40 }
+  const kills = { times: 100, perKill: 40, ...BRIEF }
+  const manyKills = { count: 10_000, perSecond: 250, everyMs: 1_500, ...BRIEF }
   const long = { ...SOME, forMs: 30_000 }
   const faults: [string, GitHubFault['start'], object?][] = [
     ['500 at every third, run created', serverErrors(true)],
@@ -83,7 +85,7 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
     return [
       [
         `${prefix}SIGKILL between response and record`,
-        async name => killAtResponse(name, { times: 40, perKill: 20, ...(await options()) }),
+        async name => killAtResponse(name, { times: 40, perKill: 20, ...BRIEF, ...(await options()) }),
       ],
       ...githubFaults(prefix, options),
     ]
@@ -93,8 +95,7 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
     ['SIGKILL at random, SQLite', name => kill(name, kills)],
     [
       'SIGKILL, one of two relays, PostgreSQL',
-      async name =>
-        killOneOf(name, { count: 10_000, perSecond: 250, everyMs: 3_000, database: await newDatabase() }),
+      async name => killOneOf(name, { ...manyKills, database: await newDatabase() }),
     ],
     ...workflowFaults('SQLite', async () => ({})),
     ...workflowFaults('PostgreSQL', async () => ({ database: await newDatabase() })),

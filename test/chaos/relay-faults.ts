@@ -42,7 +42,7 @@ export async function killAtResponse(
       })
     })
     const load = system.load({ count: options.times * options.perKill * 2, perSecond: 100 })
-    await until(() => times === options.times, `${fault}: it has struck`, 900_000)
+    await until(() => times === options.times, `${fault}: it has struck`, 1_800_000)
     await killing
     await load.done
     return judge(fault, options.times, system, load)
@@ -113,7 +113,7 @@ export async function portDown(
     await port.start()
     const verdict = await judge(fault, 1, system, load)
     const unreported = () => ids.filter(id => port.run(id).logs.length === 0)
-    await until(() => unreported().length === 0, 'Port shows every delivery', 120_000)
+    await until(() => unreported().length === 0, 'Port shows every delivery', 600_000)
     return verdict
   })
 }

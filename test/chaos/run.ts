@@ -17,7 +17,7 @@ import { table, type Verdict } from './verdict.ts'
 /** A fault that still runs after this time has failed. */
 const DEADLINE_MS = 60 * 60_000
 /** Concurrent faults. On two cores, more faults don't finish sooner. */
-const CONCURRENCY = 10
+const CONCURRENCY = 6
 
 const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()
 useBundle()
@@ -36,8 +36,7 @@ try {
   const runNext = async () => {
     for (let fault = faults.shift(); fault; fault = faults.shift()) await runFault(...fault)
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, runNext))
-  if ('fuzz'.includes(only)) await runFuzz()
+  await Promise.all([...Array.from({ length: CONCURRENCY }, runNext), 'fuzz'.includes(only) && runFuzz()])
 } finally {
   await server.close()
 }

@@ -35,7 +35,7 @@ export async function judge(
   times: number,
   system: System,
   load: Load,
-  patienceMs = 300_000,
+  patienceMs = 900_000,
 ): Promise<Verdict> {
   const queued = async () => (await list(system, '?state=queued&limit=1')).length > 0
   await until(async () => !(await queued()), `${fault}: no delivery is queued`, patienceMs)
