@@ -70,7 +70,7 @@ describe("the relay's variables", () => {
     const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
     expect(VARIABLES).toEqual(expect.arrayContaining(names))
     const filled = Object.fromEntries(
-      [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || 'x']),
+      [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || 'x'.repeat(16)]),
     )
     // The secrets are in files.
     const config = readConfig({ PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', ...filled })
