@@ -331,6 +331,6 @@ function variables({ id, privateKey, webhookSecret }: CreatedApp, apiUrl: string
 const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>GitHub App of the relay</title>
-<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem}</style>
+<style>:root{color-scheme:light dark;background:Canvas}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem}</style>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`

@@ -499,7 +499,7 @@ test('hostile values in every field are shown as text, and only our script runs'
 test('axe-core finds nothing serious in light and dark mode, no text is cut off at 360 px, and every control is reachable by keyboard', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [
     {
-      runId: 'r_1',
+      ...{ runId: 'r_1', receivedAt: 1e12 },
       action: `a-${'very-'.repeat(12)}long-name`,
       repository: `${'o'.repeat(39)}/${'r'.repeat(100)}`,
       invocation: JSON.stringify({
@@ -539,6 +539,11 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
     expect(await seriousFindings(narrow.page, colors), `${address} in the dark`).toEqual([])
     await narrow.page.emulateMedia({ colorScheme: 'light' })
   }
+  const height = async (element: Locator) => (await element.boundingBox())!.height
+  await narrow.page.goto(`${relay.url}/?action=${'a'.repeat(500)}`)
+  expect(await height(narrow.page.locator('.filters summary')), 'filter in one line').toBeLessThan(30)
+  await narrow.page.goto(`${relay.url}/?outcome=not_started`)
+  expect(await height(narrow.page.locator('.rows .state')), 'badge next to a long time').toBeLessThan(30)
   const { page } = await signedIn()
   await page.goto(`${relay.url}/?live=off`)
   const top = await page.evaluate('document.getElementById("list").getBoundingClientRect().top')

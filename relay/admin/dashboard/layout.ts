@@ -126,7 +126,7 @@ button.danger { background: var(--red); color: var(--card); }
 .banner { list-style: none; margin: 0 0 0.8rem; padding: 0; display: grid; gap: 0.4rem; }
 .banner li { background: var(--amber-back); color: var(--amber); border-left: 4px solid currentColor; border-radius: 6px; padding: 0.35rem 1rem; }
 .overview { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; align-items: center; justify-content: space-between; }
-#tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
+#tabs { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: 0.3rem; }
 .tab { padding: 0.2rem 0.6rem; border: 1px solid var(--line); border-radius: 99px; background: var(--card); color: var(--text); text-decoration: none; font-size: 0.9rem; }
 .tab:hover { border-color: var(--link); }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
@@ -141,7 +141,7 @@ button.danger { background: var(--red); color: var(--card); }
 details { font-size: 0.9rem; }
 summary { cursor: pointer; color: var(--quiet); }
 table { border-collapse: collapse; margin-top: 0.4rem; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; }
+th, td { text-align: right; padding: 0.1rem 0.5rem; font-weight: 400; white-space: nowrap; }
 th:first-child { text-align: left; }
 .filters { margin: 0.8rem 0; }
 .filters form { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)) auto; gap: 0.4rem 0.8rem; align-items: end; }
@@ -162,6 +162,7 @@ th:first-child { text-align: left; }
 .rows li + li { border-top: 1px solid var(--line); }
 .rows .main { font-weight: 600; }
 .rows .reason { grid-column: 2 / -1; margin: 0; }
+.rows .by:empty::before { content: "–"; }
 .reason { color: var(--red); font-size: 0.92rem; }
 .state { display: inline-block; border-radius: 99px; padding: 0.05rem 0.65rem; font-size: 0.85rem; font-weight: 600; background: var(--grey-back); color: var(--grey); justify-self: start; }
 .state.dispatched, .state.running { background: var(--blue-back); color: var(--blue); }
@@ -195,9 +196,12 @@ thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .d
 @media (max-width: 52rem) {
   .filters form { grid-template-columns: minmax(0, 1fr); margin-top: 0.5rem; }
   .headings { display: none; }
-  .rows li { grid-template-columns: minmax(0, 1fr) auto; }
+  .rows li { grid-template-columns: auto minmax(0, 1fr); }
   .rows .main, .rows .target, .rows .by, .rows .reason { grid-column: 1 / -1; }
-  .rows .age { grid-area: 1 / 2; }
+  .rows .age { grid-area: 1 / 2; text-align: right; }
+  .rows .by:empty { display: none; }
+  .rows .state, .filters summary { white-space: nowrap; }
+  .filters summary { overflow: hidden; text-overflow: ellipsis; }
 }
 @media (max-width: 30rem) {
   .timeline li { grid-template-columns: minmax(0, 1fr); }

@@ -48,7 +48,8 @@ ${filters(page)}
   })
 }
 
-export const amount = (number: number) => (number === 1 ? '1 delivery' : `${number} deliveries`)
+export const amount = (number: number) =>
+  number === 1 ? '1 delivery' : `${number.toLocaleString('en-US')} deliveries`
 
 const words = (value: string) => value.replace('_', ' ')
 
@@ -130,7 +131,7 @@ const row = (d: Delivery, who: string | null, now: number) => html`<li class="${
 ${badge(d)}
 <a class="main" id="d-${d.seq}" href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a>
 <span class="target">${d.repository} <span class="what">${d.workflow ?? d.eventType}${d.ref !== null && `@${d.ref}`}</span></span>
-<span class="by"><span class="away">by </span>${who ?? '–'}</span>
+<span class="by">${who && html`<span class="away">by </span>${who}`}</span>
 <span class="age">${ago(d.receivedAt, now)}</span>
 ${reason(d, now)}
 </li>`
@@ -138,7 +139,7 @@ ${reason(d, now)}
 /** Why a delivery failed, or what it's waiting for and until when. */
 export function reason({ state, outcome, reason, ...d }: Delivery, now: number) {
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
-  const next = d.dueAt !== null && d.dueAt > now ? `in ${span(d.dueAt - now)}` : 'now'
+  const next = d.dueAt !== null && d.dueAt - now >= 1000 ? `in ${span(d.dueAt - now)}` : 'now'
   const waits = {
     queued:
       d.awaitingResponseSince !== null
