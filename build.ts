@@ -84,7 +84,8 @@ try {
   }
   // Old files are removed last, so that an action that is running finds its files.
   const files = new Set(built.map(({ file }) => file))
-  for (const old of globSync('{action,relay}/dist/**/*.*')) if (!files.has(old)) rmSync(old)
+  for (const old of globSync('{action,relay}/dist/**/*.*'))
+    if (!files.has(old)) rmSync(old, { recursive: true, force: true })
 } catch (error) {
   // If uncaught, Node would print a line of ncc's minified source, which has 3 MB.
   console.error(error instanceof Error ? error.message : error)

@@ -108,7 +108,7 @@ export function render(results: Results): string {
       row('action: main', starts.main, `≤ 1.05 × @actions/core: ${text(starts.mainOfCore, 2)}`),
       row('action: post', starts.post, `≤ 1.25 × @actions/core: ${text(starts.postOfCore, 2)}`),
       row('action: progress reporter, loaded', starts.progress),
-      row('relay: bundle until it listens', starts.relayListening, '≤ 3.0'),
+      row('relay: package until it listens', starts.relayListening, '≤ 3.0'),
     ])
     part(
       'Bundles',

@@ -27,8 +27,8 @@ export type Starts = Record<Part, { ms: Spread; ratio: Spread }> & {
 
 /**
  * Measures the wall time of the action's main and post steps (with the fakes on loopback), of the progress reporter
- * until it is loaded, and of the relay's bundle until it listens. For comparison, starts an empty Node process and a
- * bundle that only loads `@actions/core`.
+ * until it is loaded, and of the relay's package until it listens, started as `npx` does. For comparison, starts an
+ * empty Node process and a bundle that only loads `@actions/core`.
  */
 export async function starts(): Promise<Starts> {
   using empty = makeAction('')
@@ -114,7 +114,7 @@ export function bundleSizes(): Record<string, number> {
 async function relayListening(): Promise<number> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   await using server = await startServer(
-    'relay/dist/main.js',
+    'relay/dist/cli.js',
     relayEnvironment(`sqlite:${join(folder.path, 'relay.db')}`),
   )
   return server.startedAfterMs

@@ -40,8 +40,13 @@ export function relayPackage(folder: string): { file: string; content: string }[
   ]
 }
 
-/** Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. */
+/**
+ * Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. Later starts
+ * use compiled code from a folder in the package: only those who can change the package can change what it runs. If the
+ * folder is read-only, nothing is cached.
+ */
 const CLI = `#!/usr/bin/env node
+import module from 'node:module'
 if (Number.parseInt(process.versions.node) < 24) {
   console.error(
     \`${NAME} needs Node 24 or newer, and this is Node \${process.versions.node}. npx can download it: \` +
@@ -49,5 +54,6 @@ if (Number.parseInt(process.versions.node) < 24) {
   )
   process.exit(1)
 }
+module.enableCompileCache(import.meta.dirname + '/compile-cache')
 await import('./main.js')
 `

@@ -52,9 +52,8 @@ test('the package contains the bundle, README, licenses, and deployment files, a
     ...['deploy/kubernetes/secret.example.yaml', 'deploy/prometheus-alerts.yml', 'deploy/relay.env.example'],
     ...['deploy/systemd/port-webhook-relay.service', 'package.json'],
   ])
-  expect(readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))).toEqual([
-    'port-webhook-relay',
-  ])
+  const packages = readdirSync(join(place, 'node_modules')).filter(name => !name.startsWith('.'))
+  expect(packages).toEqual(['port-webhook-relay'])
   const manifest = JSON.parse(readFileSync(join(installed(), 'package.json'), 'utf8'))
   const { version, license, repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   expect(manifest).toMatchObject({ version, license, repository })
@@ -117,7 +116,7 @@ test.each([
 })
 
 describe('each command of the installed package', () => {
-  test('prints its help, and --version prints the version of the package', async () => {
+  test('prints its help, --version prints the version, and later starts use compiled code', async () => {
     const { stdout } = await run(['--help'])
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!)
     expect(names.length).toBeGreaterThan(7)
@@ -125,6 +124,7 @@ describe('each command of the installed package', () => {
     expect(helps.map(help => [help.code, help.stdout.split(' ')[1]])).toEqual(names.map(name => [0, name]))
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+    expect(readdirSync(installed())).toContain('compile-cache')
   })
 
   test('send, deliveries, redeliver, and cancel work on a relay', async () => {
