@@ -37,7 +37,7 @@ export function createHandler(
 ): (event: Event, context: Context) => Promise<APIGatewayProxyResult | undefined> {
   if (config.database.kind !== 'postgres') {
     throw new Error(
-      'RELAY_DATABASE must be postgres://… on AWS Lambda: files are gone with the environment of an invocation.',
+      "RELAY_DATABASE must be postgres://… on AWS Lambda: files are lost with the function's environment.",
     )
   }
   let kept: { relay: AssembledRelay; at: number; wallAt: number } | null = null
@@ -64,7 +64,7 @@ export function createHandler(
       if (request) response = await handle(relay.app)(withoutStage(request), context as LambdaContext)
       else for (const worker of workers) worker.runNow()
       const workMs = request ? REQUEST_WORK_MS : Number.POSITIVE_INFINITY
-      // Don't wait for new work if the sender waits for the response. GitHub doesn't.
+      // If the sender waits for the response, don't wait for new work. GitHub doesn't wait.
       const quietMs = request && !pathOf(request).endsWith('/github') ? 0 : QUIET_MS
       const until = Math.min(performance.now() + workMs, endsAt - RESPONSE_MS - stepMs)
       // Don't process work after a refused request, because anyone can send such requests.
@@ -89,7 +89,7 @@ export function createHandler(
     } catch (error) {
       log.error({ err: error }, 'an invocation failed')
       if (!isRequest(event)) throw error
-      const problem = new Problem(503, 'The database (RELAY_DATABASE) is unavailable. Send it again shortly.')
+      const problem = new Problem(503, 'The database (RELAY_DATABASE) is unavailable. Retry shortly.')
       const headers = { ...PROBLEM_TYPE, 'retry-after': '5' }
       const body = JSON.stringify(problemDetails(problem))
       return { statusCode: problem.status, headers, body, isBase64Encoded: false }

@@ -77,7 +77,7 @@ export function batchedByTurn(destination: Destination): LogDestination {
     isScheduled = false
     destination.flush()
   }
-  // A flush does nothing during a write, so lines that were added meanwhile need another one.
+  // A flush does nothing during a write, so lines that were added meanwhile need another flush.
   destination.on('drain', () => {
     if (isChanged) schedule()
     isChanged = false

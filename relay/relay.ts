@@ -79,7 +79,7 @@ export async function assembleRelay(
   const pauses = createRateLimitPauses(config.github.auth, clock, closed => {
     const { reason, pausedUntil, cause } = closed
     const fields = { reason, until: new Date(pausedUntil).toISOString() }
-    if (cause === 'limit') throttled.warn(fields, 'GitHub limits the relay: nothing is sent there meanwhile')
+    if (cause === 'limit') throttled.warn(fields, 'GitHub is rate limiting the relay: requests are paused')
     else throttled.error(fields, GITHUB_REJECTS)
     store
       .savePause(closed)

@@ -15,7 +15,7 @@ const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-/** How long a problem must be absent to count as resolved. After a restart, the relay must first detect it again. */
+/** How long a problem must be absent to count as resolved. After a restart, the relay must detect it first. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
@@ -121,7 +121,7 @@ const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem =>
   ...{ type: 'database_unavailable', side: null, key: '', text },
 })
 
-/** Returns the known problems, updated with the current ones. */
+/** Returns the known problems, updated with the current problems. */
 function update(known: readonly KnownProblem[], present: readonly Problem[], now: number): KnownProblem[] {
   const identity = ({ type, side, key }: Problem) => JSON.stringify([type, side, key])
   const rest = new Map(present.map(each => [identity(each), each]))

@@ -97,9 +97,9 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
     return c.json({ since: iso(refusals.since), refused: refusals.list(limit).map(showRefusal) })
   })
   const read = ['/openapi.json', '/deliveries', '/deliveries/:id', '/refused']
-  refuseOthers(app, read, 'GET, HEAD', 'Send this request by GET.')
+  refuseOthers(app, read, 'GET, HEAD', 'Send this request with GET.')
   const change = ['/deliveries/:id/redeliver', '/deliveries/:id/cancel', '/redeliver']
-  refuseOthers(app, change, 'POST', 'Send this request by POST.')
+  refuseOthers(app, change, 'POST', 'Send this request with POST.')
   return app
 
   function readBulk(text: string) {

@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts'
 export type Role = 'admin' | 'view'
 
 export interface Roles {
-  /** Whether a token is set. Without one, the API and dashboard are disabled. */
+  /** Whether a token is set. Otherwise, the API and dashboard are disabled. */
   isOpen: boolean
   /** Returns the token's role, or null for an unknown token. */
   of(token: string | null): Role | null
@@ -43,7 +43,7 @@ export function createRoles(config: AdminTokens & { trustedProxies: number }): R
       if (role !== null) return role
       const waitMs = token === null ? 0 : failures.take(senderAddress(c, trustedProxies))
       if (waitMs > 0)
-        throw refuseOverRate('Too many requests with a wrong token: wait, or send a valid one.', waitMs)
+        throw refuseOverRate('Too many requests with a wrong token: wait, or send a valid token.', waitMs)
       throw new Problem(401, sentence, { 'www-authenticate': 'Bearer' })
     },
   }

@@ -50,8 +50,8 @@ export const clockProblem = (offset: number | null): string | null =>
     : null
 
 /**
- * `GET /readyz`: whether the relay can accept webhooks. Depends on the database only, as Port doesn't retry webhooks.
- * The body also reports problems with GitHub and Port.
+ * `GET /readyz`: whether the relay can accept webhooks. Depends only on the database, because Port doesn't retry
+ * webhooks. The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
@@ -118,7 +118,7 @@ export function createTally(store: Store, log: { error: (fields: object, message
     await store.countHours([...rows.values()], store.clock() - KEPT_MS)
   }
   const flushAndLog = () =>
-    flush().catch(error => log.error({ err: error }, 'the numbers of this hour could not be persisted'))
+    flush().catch(error => log.error({ err: error }, 'the counts of this hour could not be persisted'))
   const timer = setInterval(flushAndLog, FLUSH_MS)
   timer.unref()
   return {

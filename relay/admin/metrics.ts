@@ -51,7 +51,7 @@ export interface Metrics {
 }
 
 /**
- * All metrics of the relay. Labels never contain values that others choose. Repositories, actions, and deliveries are
+ * All metrics of the relay. Labels never contain values that callers choose. Repositories, actions, and deliveries are
  * in the log and the API instead.
  */
 export function createMetrics(): Metrics {
@@ -73,13 +73,13 @@ export function createMetrics(): Metrics {
 
   const webhooks = counter(
     'webhooks_total',
-    "Port's webhooks by result: accepted, duplicate, cancellation, or the status with which it was refused",
+    "Port's webhooks by result: accepted, duplicate, cancellation, or the status of the refusal",
     'result',
     ['accepted', 'duplicate', 'cancellation', ...REFUSALS],
   )
   const webhookDuration = histogram(
     'webhook_duration_seconds',
-    'From the arrival of an accepted webhook until it was persisted; those with ?wait=dispatch are left out',
+    'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
     FAST,
   )
   const deliveries = gauge(
@@ -95,12 +95,12 @@ export function createMetrics(): Metrics {
   const attempts = counter('dispatch_attempts_total', 'Dispatches sent to GitHub', 'outcome', ATTEMPTS)
   const toDispatch = histogram(
     'accept_to_dispatch_seconds',
-    'From the acceptance of a delivery, or its redelivery, until GitHub accepted its dispatch',
+    'Time from the acceptance or redelivery of a delivery until GitHub accepted its dispatch',
     SLOW,
   )
   const toRun = histogram(
     'accept_to_run_seconds',
-    'From the acceptance of a delivery, or its redelivery, until its workflow run was bound',
+    'Time from the acceptance or redelivery of a delivery until its workflow run was bound',
     SLOW,
   )
   const ended = counter('deliveries_ended_total', 'Deliveries that finished, by outcome', 'outcome', OUTCOMES)
@@ -124,11 +124,11 @@ export function createMetrics(): Metrics {
   }
   const remaining = gauge(
     'github_rate_limit_remaining',
-    'Requests that GitHub still allows in this window; for an App, those of the installation with the fewest',
+    'Requests that GitHub still allows in this window; for an App, in the installation with the fewest left',
   )
   const pausedUntil = gauge(
     'paused_until_timestamp_seconds',
-    'Until when nothing is sent there, because of a limit or a rejected credential; 0: not paused',
+    'When requests to this side resume after a rate limit or a rejected credential; 0 if not paused',
     ['side'],
   )
   const credentialOk = gauge(
@@ -138,20 +138,20 @@ export function createMetrics(): Metrics {
   )
   const lastSuccess = gauge(
     'last_success_timestamp_seconds',
-    'When the last request there succeeded; 0 before the first success',
+    'When the last request to this side succeeded; 0 before the first success',
     ['side'],
   )
   const reports = counter(
     'reports_total',
-    "The action's reports: accepted, or the status with which it was refused",
+    "The action's reports by result: accepted, or the status of the refusal",
     'result',
     ['accepted', ...REFUSALS],
   )
-  const buildInfo = gauge('build_info', 'Always 1; the label names the version', ['version'])
+  const buildInfo = gauge('build_info', 'Always 1; the label is the version', ['version'])
   buildInfo.set({ version: packageJson.version }, 1)
   const tokenExpiry = gauge(
     'github_token_expiry_timestamp_seconds',
-    'When GITHUB_TOKEN expires; NaN: never, not known, or the relay is a GitHub App',
+    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay is a GitHub App',
   )
   const clockOffset = gauge(
     'github_clock_offset_seconds',

@@ -21,11 +21,11 @@ const list = (items: object) => ({ type: 'array', items })
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 
 const delivery = {
-  delivery: described('its id', text),
+  delivery: described("the delivery's id", text),
   seq: described('order of acceptance; pass it as `before` to get older deliveries', whole),
   state: { type: 'string', enum: STATES },
-  outcome: described('how it went; null while it is open', { enum: [...OUTCOMES, null] }),
-  reason: described('why it failed, or why its dispatch waits', orNull(text)),
+  outcome: described('how the delivery went; null while it is open', { enum: [...OUTCOMES, null] }),
+  reason: described('why the delivery failed, or why its dispatch waits', orNull(text)),
   run_id: described('the run in Port', orNull(text)),
   action: orNull(text),
   repository: text,
@@ -37,8 +37,8 @@ const delivery = {
     enum: ['response', 'report', 'port', 'title', 'candidate', null],
     description: 'how the relay knows that the workflow run belongs to the delivery',
   },
-  attempts: described('dispatch attempts since it was queued', whole),
-  waiting_for: described('environments that its workflow run needs approval for', orNull(text)),
+  attempts: described('dispatch attempts since the delivery was queued', whole),
+  waiting_for: described('environments for which the workflow run needs approval', orNull(text)),
   cancel_requested_at: orNull(time),
   received_at: time,
   updated_at: time,
@@ -78,7 +78,7 @@ const PROBLEMS: Record<number, string> = {
   401: 'The token is missing or unknown.',
   403: 'RELAY_VIEW_TOKEN only allows reading.',
   404: 'The delivery does not exist, or the API is off.',
-  409: 'The state of the delivery does not allow it.',
+  409: 'The state of the delivery does not allow the change.',
   413: 'The body is too large.',
   429: 'The sender has sent too many wrong tokens.',
 }
@@ -109,7 +109,7 @@ export const openApi = {
         ],
         responses: {
           200: json(
-            'A page; the next one starts at `next`, which is null on the last page',
+            'A page of deliveries; the next page starts at `next`, which is null on the last page',
             ref('Deliveries'),
           ),
           ...problems(400),
@@ -216,7 +216,7 @@ export const openApi = {
             count: described('how many times the same webhook was refused', whole),
             status: whole,
             reason: described('the error in the response', text),
-            sender: described('its address; for IPv6, its network', text),
+            sender: described("the sender's address or, for IPv6, its network", text),
             repository: described('the repository in the URL', orNull(text)),
           }),
         ),

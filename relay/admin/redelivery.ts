@@ -29,8 +29,8 @@ export interface Redelivery {
   /** Returns the newest matching deliveries. */
   find(filter: Filter, limit: number): Promise<Found>
   /**
-   * Returns, by delivery id, whether the Port run has finished. Port ignores reports of a new workflow run to a
-   * finished Port run. Null if there is no Port run, or if the Port run couldn't be read in time.
+   * Returns, by delivery id, whether the Port run has finished. A finished Port run ignores the reports of a new
+   * workflow run. Null if there is no Port run, or if the Port run couldn't be read in time.
    */
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
   /** @throws Problem 409 */

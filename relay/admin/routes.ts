@@ -118,7 +118,7 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
 
   return async delivery => {
     const run = boundRun(delivery)
-    if (!run) return html`<p>Its workflow run isn't known yet.</p>`
+    if (!run) return html`<p>The workflow run isn't known yet.</p>`
     try {
       const jobs = await read(delivery, run.id, run.attempt)
       if (!jobs) return html`<p>Too many requests for steps: wait a minute.</p>`

@@ -92,7 +92,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
-      // A rejected App is one problem, whichever owner's dispatch shows it.
+      // A rejected App is one problem, regardless of the owner whose dispatch showed it.
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
       found.set(owner, [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.'])

@@ -20,7 +20,7 @@ export async function callAdmin(
   const { values } = readSecrets(env, ['RELAY_ADMIN_TOKEN'], read, problems)
   const { RELAY_ADMIN_TOKEN: token, RELAY_PUBLIC_URL, PORT } = values
   if (problems[0]) throw new Error(`${problems[0]}.`)
-  if (!token) throw new Error('RELAY_ADMIN_TOKEN is needed: the one that the relay was started with.')
+  if (!token) throw new Error("RELAY_ADMIN_TOKEN is required: set it to the running relay's token.")
   const base = relayAddress({ RELAY_PUBLIC_URL, PORT })
   let response: Response
   try {
@@ -36,7 +36,7 @@ export async function callAdmin(
   if (response.status === 400 && result.detail) throw new UsageError(result.detail)
   if (response.status === 401)
     throw new Error(
-      `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the one that the relay was started with.`,
+      `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the token that the relay was started with.`,
     )
   if (!response.ok) throw new Error(result.detail ?? `${base}${path} responded with ${response.status}.`)
   return result
@@ -48,7 +48,7 @@ export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string |
 }
 
 export const noRelay = (base: string, cause: unknown) =>
-  new Error(`No relay responds at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to where it runs.`, {
+  new Error(`No relay responds at ${base}: start one, or set RELAY_PUBLIC_URL (or PORT) to its address.`, {
     cause,
   })
 
@@ -65,7 +65,7 @@ export const FILTER_OPTIONS = {
   since: {
     type: 'string',
     value: 'TIME',
-    help: 'only deliveries received since: 1h, 2d, or 2026-01-31T12:00:00Z',
+    help: 'only deliveries received since this time: 1h, 2d, or 2026-01-31T12:00:00Z',
   },
 } as const satisfies Record<string, Option>
 

@@ -96,7 +96,7 @@ export async function runCommand(
   }
 }
 
-const HELP: Option = { type: 'boolean', short: 'h', help: 'print this' }
+const HELP: Option = { type: 'boolean', short: 'h', help: 'print this help' }
 
 function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 'positionals'> {
   const options: Options = { ...command.options, help: HELP }
@@ -161,7 +161,7 @@ export function overview(commands: Command[]): string {
     '',
     columns(commands.map(({ name, summary }) => [name, summary])),
     '',
-    'Without a command, `serve` runs the relay. COMMAND --help (or -h) prints its options; --version prints the version.',
+    "Without a command, `serve` runs the relay. COMMAND --help (or -h) prints the command's options; --version prints the version.",
   ].join('\n')
 }
 

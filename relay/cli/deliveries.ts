@@ -27,7 +27,7 @@ const WATCH_MS = 2_000
 
 export const deliveries = defineCommand({
   name: 'deliveries',
-  summary: 'Lists the newest deliveries, or shows one with its history.',
+  summary: 'Lists the newest deliveries, or shows one delivery with its history.',
   positionals: ['[ID]'],
   options: {
     state: {
@@ -37,7 +37,7 @@ export const deliveries = defineCommand({
     },
     ...FILTER_OPTIONS,
     limit: { type: 'string', value: 'NUMBER', help: `the maximum number; ${DEFAULT_LIMIT} by default` },
-    watch: { type: 'boolean', help: 'keep running, and print what is new or changes' },
+    watch: { type: 'boolean', help: 'keep running, and print new and changed deliveries' },
     json: JSON_OPTION,
   },
   async run(call) {
@@ -46,7 +46,7 @@ export const deliveries = defineCommand({
     const [id] = positionals
     if (id !== undefined) {
       if (limit !== undefined || watch || Object.keys(filter).length > 0)
-        throw new UsageError('One delivery takes no filter: name an ID, or filter the list.')
+        throw new UsageError('An ID takes no other options: use an ID or a filter.')
       const path = `/api/deliveries/${encodeURIComponent(id)}`
       const shown = (await callAdmin(env, 'GET', path)) as Shown & { events: Event[] }
       if (json) return void print(JSON.stringify(shown))

@@ -49,13 +49,13 @@ export const generate = defineCommand({
     repository: {
       type: 'string',
       value: 'OWNER/NAME',
-      help: 'the repository in the address; that of the action, or else GITHUB_REPOSITORY, by default',
+      help: "the repository in the address; by default the action's repository, or else GITHUB_REPOSITORY",
     },
     event: { type: 'string', value: 'EVENT', help: 'workflow_dispatch or repository_dispatch' },
     identifier: {
       type: 'string',
       value: 'NAME',
-      help: "the action's identifier, or which of several in FILE",
+      help: "the action's identifier; selects an action if FILE has several",
     },
     blueprint: { type: 'string', value: 'NAME', help: "the action's blueprint" },
     operation: { type: 'string', value: 'NAME', help: 'CREATE, DAY-2 or DELETE' },
@@ -66,7 +66,7 @@ export const generate = defineCommand({
     output: {
       type: 'string',
       value: 'PATH',
-      help: 'write this file, which must not exist, instead of stdout',
+      help: 'write to this new file instead of stdout',
     },
     json: { type: 'boolean', help: 'print JSON: file, format, content and notes' },
   },
@@ -75,7 +75,7 @@ export const generate = defineCommand({
     "GitHub can't express are in comments of the workflow (# port-action, # port-input), and generate reads them again.",
   ].join('\n'),
   async run({ env, values, positionals: [file], print, note }) {
-    if (!file) throw new UsageError('Name the file: generate FILE, a workflow or a Port action.')
+    if (!file) throw new UsageError('Specify a file with a workflow or a Port action: generate FILE.')
     const options = {
       format: oneOf('format', FORMATS, values.format),
       event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
@@ -109,7 +109,7 @@ function make(text: string, file: string, options: Options): Generated {
   const isAction = isPortAction(value)
   const format = options.format ?? (isAction ? 'workflow' : 'json')
   if (!isAction && format === 'workflow')
-    throw new UsageError(`${file} is a workflow already: use --format json or port-workflow.`)
+    throw new UsageError(`${file} is already a workflow: use --format json or port-workflow.`)
   const name = file === '-' ? 'workflow.yml' : basename(file)
   const { action, notes } = isAction
     ? adapt(readPortAction(value, options.identifier), format, options)
@@ -153,7 +153,7 @@ function adapt(
     )
   if (format === 'port-workflow' && !isEmpty(body))
     notes.push(
-      `The ${isEmpty(computed) ? 'inputs' : 'inputs and the target'} that the old backend computed were left out: compute them in the body of the webhook.`,
+      `The ${isEmpty(computed) ? 'inputs' : 'inputs and the target'} that the old backend computed were omitted: compute them in the webhook's body.`,
     )
   return {
     action: {

@@ -7,7 +7,7 @@ const ACTION = 'org/port-webhook-action@v1'
 
 export const migrate = defineCommand({
   name: 'migrate',
-  summary: 'Lets workflows report to Port by the action, and a Port action start them through the relay.',
+  summary: 'Makes workflows report to Port with the action, and a Port action start them through the relay.',
   positionals: ['FILE…'],
   options: {
     write: { type: 'boolean', help: 'write the workflows instead of printing them' },
@@ -16,21 +16,21 @@ export const migrate = defineCommand({
       value: 'FILE',
       help: 'print this Port action, as exported from Port, with the relay as its backend',
     },
-    relay: { type: 'string', value: 'URL', help: "the relay's address in it; RELAY_PUBLIC_URL by default" },
+    relay: { type: 'string', value: 'URL', help: "the relay's address; RELAY_PUBLIC_URL by default" },
     'keep-logs': {
       type: 'boolean',
-      help: "keep log messages of fixed text, too, which the action's own log of the steps replaces",
+      help: 'also keep log messages with fixed text, although the action itself logs the steps',
     },
     action: { type: 'string', value: 'USES', help: `the action; ${ACTION} by default` },
     json: JSON_OPTION,
   },
-  details: `Each FILE is a workflow. What reports to Port is replaced, and everything else keeps its text. What you must
-change yourself is on stderr, with file and line. A second run changes nothing. Name workflows that call each other in
-one command.`,
+  details: `Each FILE is a workflow. Steps that report to Port are replaced; everything else is unchanged. Changes that you must
+make yourself are on stderr, with file and line. A second run changes nothing. If workflows call each other, pass them
+in one command.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
     if (files.length === 0 && exported === undefined)
-      throw new UsageError('migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.')
+      throw new UsageError('migrate needs a workflow FILE or --port-action FILE; see migrate --help.')
     if (!/^[\w.-]+\/[\w./-]+@[\w./-]+$/.test(action))
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))

@@ -7,7 +7,7 @@ type Bulk = {
   more: boolean
 }
 
-const ENDED = 'its run in Port has finished: Port will not show the new workflow run'
+const ENDED = 'its run in Port has finished, so Port will not show the new workflow run'
 
 export const redeliver = defineCommand({
   name: 'redeliver',
@@ -20,7 +20,7 @@ export const redeliver = defineCommand({
     'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
     json: JSON_OPTION,
   },
-  details: '`deliveries --state failed` lists those that can be redelivered. They are queued oldest first.',
+  details: '`deliveries --state failed` lists deliveries to redeliver. The oldest is queued first.',
   async run({
     env,
     values: { json, 'dry-run': isDry = false, ...filter },
@@ -30,11 +30,11 @@ export const redeliver = defineCommand({
     color,
   }) {
     const isFiltered = Object.keys(filter).length > 0
-    if (ids.length > 0 && isFiltered) throw new UsageError('Name deliveries by ID or by a filter, not both.')
+    if (ids.length > 0 && isFiltered) throw new UsageError('Specify deliveries by ID or filter, not both.')
     if (ids.length > 0) return redeliverNamed(env, ids, { isDry, json, print, note })
     if (!isFiltered)
       throw new UsageError(
-        'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
+        'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
       )
     if (filter.state === undefined && filter.outcome === undefined)
       throw new UsageError('A filter needs --state failed, --state cancelled, or --outcome OUTCOME.')
@@ -104,16 +104,16 @@ export const cancel = defineCommand({
   positionals: ['ID'],
   options: { json: JSON_OPTION },
   details:
-    'A queued delivery is never dispatched. A running one finishes when its workflow run has finished on GitHub.',
+    'If the delivery is queued, it is never dispatched. If it is running, it finishes when its workflow run has finished.',
   async run({ env, values, positionals: [id], print }) {
-    if (!id) throw new UsageError('Name the delivery: cancel ID; `deliveries` lists them.')
+    if (!id) throw new UsageError('Specify the delivery: cancel ID. `deliveries` lists the ids.')
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`
     const response = (await callAdmin(env, 'POST', path)) as { state: string }
     if (values.json) return void print(JSON.stringify(response))
     print(
       response.state === 'cancelled'
         ? `Delivery ${id} is cancelled.`
-        : `Delivery ${id} is being cancelled: the relay cancels its workflow run on GitHub.`,
+        : `Delivery ${id} is being cancelled: the relay cancels the workflow run on GitHub.`,
     )
   },
 })

@@ -59,7 +59,7 @@ export interface DryRun {
  *
  * @param path path and query of the webhook's URL
  * @param now ms since the epoch
- * @throws Problem if the relay would refuse it
+ * @throws Problem if the relay would refuse the webhook
  */
 export function dryRun(
   config: Config,

@@ -34,14 +34,18 @@ export const send = defineCommand({
       value: 'URL',
       help: 'the URL of the relay or its webhook; RELAY_PUBLIC_URL, or else this machine, by default',
     },
-    repository: { type: 'string', value: 'OWNER/NAME', help: 'the target, in the URL' },
-    'event-type': { type: 'string', value: 'TYPE', help: 'the event type, in the URL' },
-    workflow: { type: 'string', value: 'FILE', help: 'the workflow, in the URL' },
-    ref: { type: 'string', value: 'REF', help: "the workflow's branch or tag, in the URL" },
-    wait: { type: 'boolean', help: 'wait until GitHub has accepted it' },
-    'secret-file': { type: 'string', value: 'PATH', help: 'the secret that signs; PORT_CLIENT_SECRET' },
+    repository: { type: 'string', value: 'OWNER/NAME', help: 'the target repository, sent in the URL' },
+    'event-type': { type: 'string', value: 'TYPE', help: 'the event type, sent in the URL' },
+    workflow: { type: 'string', value: 'FILE', help: 'the workflow, sent in the URL' },
+    ref: { type: 'string', value: 'REF', help: "the workflow's branch or tag, sent in the URL" },
+    wait: { type: 'boolean', help: 'wait until GitHub has accepted the dispatch' },
+    'secret-file': {
+      type: 'string',
+      value: 'PATH',
+      help: 'the signing secret, by default PORT_CLIENT_SECRET',
+    },
     'dry-run': { type: 'boolean', help: 'send nothing; print target, inputs and the request to GitHub' },
-    curl: { type: 'boolean', help: 'send nothing; print a command for bash that signs and sends' },
+    curl: { type: 'boolean', help: 'send nothing; print a bash command that signs and sends it' },
     json: JSON_OPTION,
   },
   details: [
@@ -53,12 +57,12 @@ export const send = defineCommand({
       throw new UsageError('send needs either FILE or --action NAME.')
     if (file !== undefined) {
       const extra = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
-      if (extra) throw new UsageError(`--${extra} goes with --action: FILE is the whole body.`)
+      if (extra) throw new UsageError(`--${extra} requires --action, because FILE is the whole body.`)
     }
     if (values['dry-run'] && values.curl) throw new UsageError('--dry-run and --curl exclude each other.')
     if (values['event-type'] && values.workflow)
       throw new UsageError('--event-type and --workflow exclude each other.')
-    if (values.ref && !values.workflow) throw new UsageError('--ref goes with --workflow.')
+    if (values.ref && !values.workflow) throw new UsageError('--ref requires --workflow.')
 
     const now = Date.now()
     const runId = values['run-id'] ?? null
@@ -76,7 +80,7 @@ export const send = defineCommand({
         if (!(error instanceof Problem)) throw error
         const { status, message: detail } = error
         if (values.json) print(JSON.stringify({ status, response: { detail } }))
-        else note(`The relay would refuse it with ${status}: ${detail}`)
+        else note(`The relay would refuse the webhook with ${status}: ${detail}`)
         return 1
       }
     }
@@ -128,7 +132,7 @@ function asText(body: Uint8Array): string {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
     if (!text.includes('\0')) return text
   } catch {}
-  throw new Error('The body is not text in UTF-8, so that no command can hold it: send it without --curl.')
+  throw new Error('The body is not UTF-8 text, so a command cannot contain it: send the body without --curl.')
 }
 
 /** Builds the webhook URL with the target. @param address the relay's URL, or the webhook URL of a Port action */
@@ -162,7 +166,7 @@ function readSecret(env: Env, file: string | undefined): string {
     )
   if (values.PORT_CLIENT_SECRET) return values.PORT_CLIENT_SECRET
   throw new Error(
-    'PORT_CLIENT_SECRET (or --secret-file) is needed: the client secret that the relay verifies with.',
+    'PORT_CLIENT_SECRET (or --secret-file) is required: set it to the client secret that the relay uses.',
   )
 }
 
@@ -188,7 +192,7 @@ async function post(
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {
   const target = `${repository}, ${workflow ? `workflow ${workflow}` : `event type ${event_type}`}`
-  const known = duplicate ? ' It was accepted before; nothing is sent again.' : ''
+  const known = duplicate ? ' It was accepted before, and is not dispatched again.' : ''
   return `Accepted as delivery ${delivery} for ${target}; it is ${state}.${known}`
 }
 

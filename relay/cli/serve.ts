@@ -8,7 +8,7 @@ import { defineCommand, type Env } from './command.ts'
 
 export const serve = defineCommand({
   name: 'serve',
-  summary: 'Runs the relay until SIGTERM or SIGINT; its configuration is the environment.',
+  summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
   run: ({ env }) => runRelay(env),
 })

@@ -15,7 +15,7 @@ export const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: s
     `cat > ${OVERRIDE} <<'END'`,
     'services:',
     '  relay:',
-    // Compose replaces variables.
+    // Escape `$`, because Compose replaces variables.
     `    env_file: [${JSON.stringify(file).replaceAll('$', '$$$$')}]`,
     '    environment:',
     '      GITHUB_TOKEN_FILE: ""',
@@ -28,7 +28,7 @@ export const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: s
     encrypt(file, 'GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'),
     `sudo tee ${DROP_IN}/github-app.conf <<'END'`,
     '[Service]',
-    // Without the credential of GITHUB_TOKEN.
+    // Remove the credential of GITHUB_TOKEN.
     'LoadCredential=',
     'LoadCredential=port-client-secret:/etc/port-webhook-relay/port-client-secret',
     'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',

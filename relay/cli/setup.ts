@@ -18,7 +18,7 @@ const EXCHANGE_MS = 30_000
 
 export const setup = defineCommand({
   name: 'setup',
-  summary: 'Creates the GitHub App of a relay in the browser, and writes its credentials to a file.',
+  summary: "Creates the relay's GitHub App in the browser, and writes the App's credentials to a file.",
   positionals: ['github'],
   options: {
     url: { type: 'string', value: 'URL', help: 'the address of the relay; RELAY_PUBLIC_URL by default' },
@@ -38,13 +38,13 @@ export const setup = defineCommand({
     port: {
       type: 'string',
       value: 'NUMBER',
-      help: 'the port of the page on this machine; a free one by default',
+      help: 'the port of the page on this machine; a free port by default',
     },
   },
   details: `The page is on this machine alone, opens only with the token in its address, and sends the browser to GitHub. If the
 browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
   async run({ env, values, positionals: [what], print, note, signal }) {
-    if (what !== 'github') throw new UsageError('setup needs what to set up: setup github; see setup --help.')
+    if (what !== 'github') throw new UsageError('Specify what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'
     const commands = SETUP_COMMANDS[where]
     if (!commands) throw new UsageError('--for must be one of kubectl, docker, systemd.')
@@ -77,7 +77,7 @@ browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0
       if (isSaved) {
         // Windows has no file modes.
         const access = process.platform === 'win32' ? '' : ' (only you can read it)'
-        print(`Written: ${file}${access}. Give its variables to the relay, in place of GITHUB_TOKEN.`)
+        print(`Written: ${file}${access}. Start the relay with these variables instead of GITHUB_TOKEN.`)
         for (const line of commands(resolve(file), app.id, apiUrl)) print(line)
       }
       print(`Install the App on your repositories: ${app.page}/installations/new`)
@@ -187,7 +187,7 @@ async function createInBrowser(
     return c.html(
       page(html`<form method="post" action="${server}${path}/settings/apps/new?state=${state}">
 <input type="hidden" name="manifest" value="${manifest}">
-<p>GitHub shows the App before it is created. It belongs to ${organization ?? 'your account'}, and its webhooks go to ${wanted.url}/github.</p>
+<p>GitHub shows the App before creating it. The App belongs to ${organization ?? 'your account'}, and its webhooks go to ${wanted.url}/github.</p>
 <button>Continue on ${new URL(server).host}</button></form>`),
     )
   })
@@ -199,14 +199,14 @@ async function createInBrowser(
       note(sentence)
       return c.html(page(html`<p>${sentence}</p><p>${OPEN}</p>`), 400)
     }
-    if (expiresAt === undefined) return refuse('This page was used before, or another one led here.')
-    if (expiresAt <= Date.now()) return refuse('GitHub was open for more than ten minutes.')
+    if (expiresAt === undefined) return refuse('This page was used before, or you came from another page.')
+    if (expiresAt <= Date.now()) return refuse('More than ten minutes have passed since you opened GitHub.')
     if (isExchanging)
       return refuse('Another page of this command created the App. On GitHub, delete the App of this page.')
     isExchanging = true
     try {
       const made = await exchange(server, code)
-      const place = save(made) ? 'in the file that the terminal shows' : 'in the terminal, and in no file'
+      const place = save(made) ? 'in the file that the terminal shows' : 'only in the terminal'
       setImmediate(finish, made)
       return c.html(
         page(html`<p>The App is created. Its credentials are ${place}.</p>
@@ -227,7 +227,7 @@ async function createInBrowser(
   origin = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`
   const stop = () => {
     isStopped = true
-    // GitHub's response contains the credentials.
+    // Wait for an exchange in progress, because GitHub's response contains the credentials.
     if (!isExchanging) finish(null)
   }
   signal?.addEventListener('abort', stop)
@@ -253,8 +253,8 @@ const OPEN = 'To start, open the address that the command printed.'
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /**
- * Opens the browser with a file that leads to the URL, because other users can read the arguments of processes. If no
- * browser opens, the user can copy the URL from the terminal.
+ * Opens the browser with a file that redirects to the URL, because other users can read the arguments of processes. If
+ * no browser opens, the user can copy the URL from the terminal.
  *
  * @returns the file's folder, which only this user can read; null if the file can't be written
  */
@@ -301,7 +301,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   const response = await request(server, 'POST', path, LEFT)
   if (response.status === 404 || response.status === 422)
     throw new Error(
-      `GitHub doesn't accept the code of the App (${response.status}): it was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
+      `GitHub doesn't accept the code of the App (${response.status}): the code was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
     )
   const body = (await response.json().catch(() => null)) as Json
   const { id, pem, webhook_secret: webhookSecret, html_url: page } = isObject(body) ? body : {}

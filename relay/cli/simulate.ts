@@ -17,7 +17,7 @@ export const simulate = defineCommand({
     type: {
       type: 'string',
       value: 'TYPE',
-      help: "the event type, if the relay's configuration sets it and not the body",
+      help: "the event type, if the relay's configuration sets it instead of the body",
     },
     secret: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a secret of the repository' },
     var: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a variable of the repository' },
@@ -25,13 +25,13 @@ export const simulate = defineCommand({
       type: 'string',
       multiple: true,
       value: 'STEP.NAME=VALUE',
-      help: 'an output of an action that is left out',
+      help: 'an output of an action that is skipped',
     },
     json: JSON_OPTION,
   },
   details: `A fake Port and a fake GitHub respond: you need neither an account nor a token. The "run:" steps of the workflow
-really run, on this machine; actions of others are left out. Ctrl-C cancels the workflow run, like the button on
-GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
+really run on this machine; other actions are skipped. Ctrl-C cancels the workflow run, like the button on
+GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
   async run({ values, print }) {
     if (values.event === undefined)
       throw new UsageError('simulate needs --event FILE, the body that Port sends; see simulate --help.')
@@ -39,17 +39,17 @@ GitHub. The exit code is 0 if the workflow succeeded, else 1.`,
       event: values.event,
       workflow: values.workflow,
       type: values.type,
-      secrets: pairs(values.secret, /^[^=]+$/, '--secret takes NAME=VALUE'),
-      vars: pairs(values.var, /^[^=]+$/, '--var takes NAME=VALUE'),
+      secrets: pairs(values.secret, /^[^=]+$/, '--secret must be NAME=VALUE'),
+      vars: pairs(values.var, /^[^=]+$/, '--var must be NAME=VALUE'),
       outputs: pairs(
         values.output,
         /^[\w-]+\.[\w-]+$/,
-        '--output takes STEP.NAME=VALUE, with the id of a step',
+        '--output must be STEP.NAME=VALUE, with the id of a step',
       ),
     }
     // A separate bundle: see build.ts.
     const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')
-    // The first signal cancels the workflow run; the second one stops everything.
+    // The first signal cancels the workflow run; the second signal stops everything.
     const cancel = new AbortController()
     const interrupt = () => (cancel.signal.aborted ? process.exit(130) : cancel.abort())
     process.on('SIGINT', interrupt)

@@ -93,12 +93,12 @@ const variables = z.object({
   // Port rejects the credential if a shell or an editor appended a line break.
   PORT_CLIENT_ID: z.string().trim().optional(),
   PORT_CLIENT_SECRET: z.string({
-    error: "is required: your Port organization's client secret, which signs Port's webhooks",
+    error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
   PORT_PREVIOUS_SECRETS: list.default([]),
   PORT_ORGANIZATIONS: list.default([]),
   PORT_API_URL: address
-    .refine(text => !/\/v1$/i.test(text), 'must be without /v1: the relay adds it')
+    .refine(text => !/\/v1$/i.test(text), 'must not end with /v1, because the relay adds it')
     .default('https://api.port.io'),
   GITHUB_TOKEN: inHeader.optional(),
   GITHUB_APP_ID: z
@@ -185,7 +185,7 @@ export function readConfig(
       .filter(name => isRepository(name) && !isAllowed(name))
       .map(
         name =>
-          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list`,
+          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add the repository to the list`,
       ),
   )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
@@ -228,10 +228,10 @@ function contradictions(env: Env): string[] {
   return [
     !env.GITHUB_TOKEN &&
       !app &&
-      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: the relay uses one of them on GitHub',
+      'GITHUB_TOKEN is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY, so that the relay can authenticate to GitHub',
     env.RELAY_VIEW_TOKEN &&
       env.RELAY_VIEW_TOKEN === env.RELAY_ADMIN_TOKEN &&
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so users with read-only access could change deliveries: set different values',
     env.RELAY_ALERT_SECRET && !env.RELAY_ALERT_URL && 'RELAY_ALERT_SECRET needs RELAY_ALERT_URL: set both',
     env.GITHUB_TOKEN && app && 'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
     app && !env.GITHUB_APP_ID && 'GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both',
@@ -250,9 +250,9 @@ function issuerOf(apiUrl: string): string {
 /** Variables of earlier versions, and their replacements. */
 const REMOVED = {
   PORT_WEBHOOK_SECRETS:
-    'list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS',
+    "list your organization's other secrets in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS",
   RELAY_EVENT_TYPE:
-    "set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the identifier of the Port action, or else port_action",
+    "set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the Port action's identifier, or port_action if there is none",
 }
 
 function removedNames(env: Env): string[] {
@@ -263,7 +263,7 @@ function removedNames(env: Env): string[] {
   )
 }
 
-/** Reports mistyped names, because the defaults would silently apply. */
+/** Reports mistyped names, because otherwise the defaults would silently apply. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env)
@@ -291,14 +291,14 @@ const isServiceLink = (name: string, value: string) =>
   /^(?:tcp|udp|sctp):\/\//.test(value)
 
 const THE_KEY =
-  'paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
+  'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
 
 /** Converts the key to PKCS#8. GitHub generates PKCS#1, and variables often contain `\n` instead of line breaks. */
 function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   try {
     const key = createPrivateKey(text.replaceAll('\\n', '\n'))
     if (key.asymmetricKeyType === 'rsa') return key.export({ type: 'pkcs8', format: 'pem' }).toString()
-    ctx.addIssue(`isn't an RSA key, as an App needs: ${THE_KEY}`)
+    ctx.addIssue(`isn't an RSA key, which an App requires: ${THE_KEY}`)
   } catch {
     ctx.addIssue(`isn't a private key in PEM form: ${THE_KEY}`)
   }
@@ -311,7 +311,7 @@ function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
   if (path && !path.includes(':memory:')) return { kind: 'sqlite', path }
   ctx.addIssue(
     path
-      ? 'must name a file: a database in memory is lost when the relay stops'
+      ? 'must be the path of a file, because an in-memory database is lost when the relay stops'
       : 'must be sqlite:PATH or postgres://…',
   )
   return z.NEVER

@@ -34,13 +34,13 @@ export const LIMITS = {
     4_000,
     'the oldest idle connection of the address with the most connections is closed',
   ),
-  requestsAtOnce: amount('concurrent requests of one connection', 1, 'the connection is closed'),
+  requestsAtOnce: amount('concurrent requests on one connection', 1, 'the connection is closed'),
   headersTime: ms('time for the headers of a request to arrive', 10_000, '408'),
   requestTime: ms('time for a whole request to arrive', 30_000, '408'),
   stalledTime: ms('time without progress of a response', 60_000, 'the connection is closed'),
   bodyRate: rate('minimum average rate of an arriving body', 8 * KB, '408'),
   bodyRateGrace: ms('time after which the minimum rate applies', 3_000, '–'),
-  /** A packet can carry much larger pieces. Each piece uses as much memory as a thousand bytes. */
+  /** A packet can carry much larger pieces. Each piece adds about a thousand bytes of memory. */
   bodyPiece: bytes('minimum average size of the pieces of an arriving body, after the first 200', 16, '400'),
   jsonDepth: amount('nesting levels of a body', 90, '400'),
   encryptedInputs: amount('encrypted inputs of a webhook', 200, '422'),
@@ -59,7 +59,7 @@ export const LIMITS = {
   ),
   githubProcessing: bytes('memory for GitHub webhooks that are being processed', 32 * MB, '503'),
   databaseChecks: amount(
-    'writes per minute with which `/readyz` checks the database',
+    'test writes to the database by `/readyz`, per minute',
     60,
     'the last result is returned',
   ),
@@ -69,7 +69,7 @@ export const LIMITS = {
   reportProcessing: bytes('memory for reports that are being persisted', 16 * MB, '503'),
   reportRate: amount('reports per minute of one workflow run', 1_200, '429'),
   /** Each job of a run sends a start request. A matrix has up to 256 jobs. */
-  reportStartRate: amount('starts of reports per minute of one workflow run', 300, '429'),
+  reportStartRate: amount('start requests per minute of one workflow run', 300, '429'),
   /** Each job of a run requests the inputs once, in the post step. */
   reportInputsRate: amount('requests for inputs per minute of one workflow run', 300, '429'),
   inputsKept: bytes(
@@ -90,13 +90,13 @@ export const LIMITS = {
   outputs: bytes(
     'outputs of one node run',
     OUTPUTS.maxBytes,
-    '400; of several jobs, those beyond it are left out, with a line in the log',
+    '400; if several jobs exceed the limit together, outputs are omitted, with a line in the log',
   ),
   reportGrace: ms('time for which a finished delivery still accepts log lines', 60_000, '410'),
   reportToken: ms(
     'lifetime of a report token',
     6 * 3_600_000,
-    '401; renewed by each report after half of it',
+    '401; each report after half of the lifetime renews the token',
   ),
   signInRate: amount(
     'sign-in attempts and requests with a wrong token from one sender, per minute',
@@ -110,28 +110,28 @@ export const LIMITS = {
     'not read; treated as no response',
   ),
   workflowFile: bytes(
-    'workflow file that is read to name the inputs that it declares',
+    'workflow file that is read for the names of its inputs',
     16 * KB,
-    'not read; the message names no declared input',
+    'not read; the message lists no declared inputs',
   ),
   logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),
   refusalReasons: amount(
-    'reasons of refused webhooks that are kept',
+    'reasons for refused webhooks that are kept',
     50,
     'the reason that occurred longest ago is forgotten',
   ),
   refused: amount(
-    'refused webhooks that are kept for each reason; the same again counts once',
+    'refused webhooks that are kept for each reason; repeats count once',
     100,
     'the oldest are forgotten',
   ),
   listed: amount(
-    'deliveries that one list reads to find those of an action',
+    'deliveries that one list request reads if it filters by action',
     10_000,
     '`next` in the response continues the list',
   ),
   signatures: amount(
-    'signatures of webhooks that are remembered until they have expired',
+    'webhook signatures that are remembered until they expire',
     1_000_000,
     'the oldest are forgotten',
   ),

@@ -12,7 +12,7 @@ export interface Organization {
 }
 
 export const DEFAULT_ORGANIZATION = 'default'
-/** Excludes incomplete entries and comments, because others could guess them. */
+/** Excludes incomplete entries and comments, which others could guess. */
 const SECRET = /^[^\s:#]+$/
 const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S.*)$/s
 
@@ -62,7 +62,7 @@ export function readOrganizations(
   const secrets = all.flatMap(each => each.secrets)
   if (new Set(secrets).size < secrets.length) {
     problems.push(
-      'PORT_ORGANIZATIONS names one secret for two organizations: the relay needs different secrets to know whose webhook it is',
+      'PORT_ORGANIZATIONS has the same secret for two organizations: the secret must show which organization sent a webhook',
     )
   }
   return all

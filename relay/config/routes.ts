@@ -49,7 +49,7 @@ const rule = z
   })
   .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
   .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
-const file = z.array(rule, 'must be a list of routes, each with a repository and what to match')
+const file = z.array(rule, 'must be a list of routes, each with a repository and an optional match')
 
 /**
  * Parses the routes file, a YAML list of `{ match: { action, blueprint, operation }, repository, event_type | workflow,
@@ -93,7 +93,7 @@ export function isRef(text: string): boolean {
   )
 }
 
-/** GitHub's rule for `owner/name`, without `.` and `..`, which would point to another path. */
+/** GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path. */
 export function isRepository(text: string): boolean {
   return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
 }

@@ -14,7 +14,7 @@ export const address = z.string().transform((text, ctx) => {
     return z.NEVER
   }
   if (url.username || url.password || /[?#]/.test(text)) {
-    ctx.addIssue('must be an address alone, without a user, a query or a #')
+    ctx.addIssue('must be a base URL without a user, query, or fragment')
     return z.NEVER
   }
   return trimEnd(text.trim(), '/')
@@ -23,7 +23,7 @@ export const address = z.string().transform((text, ctx) => {
 /** A URL that receives credentials. */
 export const safeAddress = address.refine(
   url => new URL(url).protocol === 'https:' || isLoopback(new URL(url).hostname),
-  'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
+  'must be https://, because actions send their OIDC token there; http:// is allowed only for this machine, such as http://localhost:8080',
 )
 
 /** A URL that contains a secret, such as a Slack webhook URL. */
@@ -53,7 +53,7 @@ export const inHeader = z
   .string()
   .regex(
     /^[!-~](?:[ -~]*[!-~])?$/,
-    'must be plain ASCII on one line without spaces around it: a header carries it',
+    'must be plain ASCII on one line without spaces around it, because it is sent in a header',
   )
 
 export const accessToken = inHeader.min(16, 'must have at least 16 characters')
@@ -90,7 +90,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
     })
     for (const problem of problems) ctx.addIssue(problem)
     if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
-      ctx.addIssue(`excludes only: add what is included, such as ${everything}`)
+      ctx.addIssue(`only excludes names: add a glob that includes names, such as ${everything}`)
     return all
   })
 }
@@ -156,10 +156,10 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   const pattern = options.repositories && isExclusion(glob) ? glob.slice(1) : glob
   // Within braces, picomatch treats the `!` as a literal character, so names meant to be excluded would be included.
   if (pattern.includes('{') && /[{,]!(?!\()/.test(pattern)) {
-    return 'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
+    return 'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'
   }
   if (options.repositories && !mayMatchRepository(pattern)) {
-    return 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
+    return 'matches no repository: it must have the form owner/name, such as acme/* or */*'
   }
   try {
     picomatch.makeRe(pattern, { strictBrackets: true, posix: true })
@@ -208,7 +208,7 @@ type Env = Record<string, string | undefined>
  *
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each
- * @returns the values, and the names of secrets with unreadable files, whose problems have already been added
+ * @returns the values, and the names of secrets whose files can't be read, with their problems already added
  */
 export function readSecrets(
   env: Env,

@@ -22,7 +22,7 @@ export function requestWhileQueued(
   }
 }
 
-/** Requests a cancellation. The next poll with known workflow runs cancels these runs on GitHub. */
+/** Requests a cancellation. The next poll that knows the workflow runs cancels them on GitHub. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -51,7 +51,7 @@ export function noteSent(
   }
 }
 
-/** Keeps following the run. A user can cancel again, but Port's unchanged status doesn't trigger it again. */
+/** Keeps following the run. A user can cancel again, but Port's unchanged status triggers no cancellation. */
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt }: Event<'cancelRejected'>,
@@ -115,7 +115,7 @@ function describeWaiting(pending: readonly PendingDeployment[], url: string): Lo
     const who = reviewers.length > 0 ? `one of ${names(reviewers)} has to approve` : 'no reviewer is named'
     return waitTimer > 0 && reviewers.length === 0
       ? `${environment}, for ${waitTimer} min`
-      : `${environment}: ${who}${waitTimer > 0 ? `, and it waits ${waitTimer} min` : ''}`
+      : `${environment}: ${who}${waitTimer > 0 ? `, and the environment waits ${waitTimer} min` : ''}`
   })
   return { level: 'INFO', message: `The workflow run waits for ${sentences.join('; ')}. ${url}` }
 }

@@ -60,7 +60,7 @@ export interface Delivery extends Target {
   runId: string | null
   kind: RunKind
   action: string | null
-  /** The Port organization whose secret verified the webhook. Only its credentials decrypt inputs and call Port. */
+  /** The Port organization whose secret verified the webhook. Only this organization's credentials are used. */
   organization: string
   state: State
   /** Empty while the delivery is open. */
@@ -80,7 +80,7 @@ export interface Delivery extends Target {
   firstAttemptAt: number | null
   /** Time of the latest dispatch, recorded before the request is sent. */
   attemptedAt: number | null
-  /** When the latest attempt was sent or, if later, its response was lost; null if no response is missing. */
+  /** When the latest attempt was sent, or when its response was lost; null if no response is missing. */
   awaitingResponseSince: number | null
   /** Whether Port's log already shows that the delivery is waiting. Reset when the delivery is queued. */
   waitingNotified: boolean
@@ -153,7 +153,7 @@ export type Change = Partial<
     | 'waitingFor'
     | 'decisions'
     | 'outputs'
-    /** All runs, including unchanged ones. */
+    /** All runs, including unchanged runs. */
     | 'runs'
   >
 >

@@ -3,7 +3,7 @@ import type { DeliveryEvent, Event, Policy } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 
-/** Records the attempt before the dispatch is sent. If the relay is killed in between, the run is searched for. */
+/** Records the attempt before the dispatch is sent, so that a relay can search for the run after a crash. */
 export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
   return {
     change: {
@@ -52,7 +52,7 @@ export function accept(
   }
 }
 
-/** Handles a response recorded after the run had reported or the delivery had finished. */
+/** Handles a response that is recorded after the run has reported or the delivery has finished. */
 export function noteAccepted(delivery: Delivery, event: Event<'dispatchAccepted'>, now: number): Transition {
   const { run } = event
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)

@@ -19,7 +19,7 @@ export interface JobsFound {
   lines: LogLine[]
 }
 
-/** Why the relay couldn't follow a delivery's workflow run to its finish. Durations are in milliseconds. */
+/** Why the relay couldn't follow a delivery's workflow run until it finished. Durations are in milliseconds. */
 export type NoRun =
   | { why: 'nothing listens'; disabled: string[]; workflows: number | null }
   | { why: 'not seen'; reason: string; startTimeout: number }
@@ -81,7 +81,7 @@ export type Event<T extends EventType> = Extract<DeliveryEvent, { type: T }>
 
 /**
  * The list of runs for a delivery without a known run. `empty`: no candidates. `ambiguous`: several candidates, or one
- * that could belong to another delivery. `forbidden`: no permission to read it. `unavailable`: not readable now.
+ * candidate that could belong to another delivery. `forbidden`: no permission. `unavailable`: not readable now.
  */
 type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 

@@ -14,7 +14,7 @@ import {
   outcomeWithoutRun,
 } from './outcome.ts'
 
-/** Records the polled workflow runs, and binds new ones to the delivery. */
+/** Records the polled workflow runs, and binds new runs to the delivery. */
 export function see(delivery: Delivery, { runs: seen, pollAt }: Event<'runsSeen'>, now: number): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   const change = { dueAt: pollAt, ...(!same(delivery.runs, runs) && { runs }) }
@@ -31,7 +31,7 @@ const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Ch
   state: 'running',
   dispatchedAt: dispatchedAt ?? attemptedAt ?? now,
   awaitingResponseSince: null,
-  // A workflow listens after all.
+  // Remove the warning, because a workflow listens after all.
   ...(reason !== null && { reason: null }),
 })
 
@@ -170,7 +170,7 @@ export function warn(
 ): Transition {
   const cause = { disabled: [], workflows: hasFiles ? null : 0 }
   const reason = nothingListens(cause, delivery.repository, delivery.eventType)
-  const message = `${reason} The relay waits for a run until RELAY_START_TIMEOUT (${duration(startTimeout)}) is over.`
+  const message = `${reason} The relay waits for a run until RELAY_START_TIMEOUT (${duration(startTimeout)}) has passed.`
   return {
     change: { reason, dueAt: pollAt },
     messages: [{ log: [{ level: 'WARN', message }] }],

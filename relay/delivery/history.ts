@@ -52,7 +52,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
         'wait',
         text(d.reason),
         response(d),
-        'The relay searches for its workflow run.',
+        'The relay searches for the workflow run.',
       ),
   },
   runNotFound: {
@@ -80,7 +80,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     timeline: d => timelineText('The workflow run finished', toneOf(d), conclusion(d), text(d.reason)),
   },
   finishedInPort: {
-    log: 'the delivery finished: its run in Port has finished',
+    log: 'the delivery finished because its run in Port finished',
     timeline: d => timelineText('The run in Port finished', 'plain', conclusion(d)),
   },
   listenerMissing: {
@@ -105,7 +105,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
   },
   redelivered: {
     log: 'the delivery is queued again',
-    timeline: () => timelineText('Queued again', 'plain', 'A user redelivered it.'),
+    timeline: () => timelineText('Queued again', 'plain', 'A user redelivered the delivery.'),
   },
   cancelRequested: {
     log: 'a user canceled the delivery',
@@ -127,7 +127,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
   },
   cancelRejected: {
     log: "GitHub doesn't allow the relay to cancel the workflow run",
-    timeline: d => timelineText("GitHub doesn't allow the relay to cancel it", 'bad', text(d.reason)),
+    timeline: d => timelineText("GitHub doesn't allow the relay to cancel the run", 'bad', text(d.reason)),
   },
   cancelled: {
     log: 'the delivery was canceled before a workflow run started',
@@ -153,8 +153,8 @@ const EVIDENCE: Record<string, string> = {
   response: "by GitHub's response to the dispatch",
   report: "by the action's report, authenticated by OIDC",
   port: 'by the run that the action wrote to Port',
-  title: 'by its title, which names the run in Port or the delivery',
-  candidate: 'as the only candidate: nothing else started in that time',
+  title: 'by its title, which contains the id of the Port run or the delivery',
+  candidate: 'as the only candidate, because no other run started in that time',
 }
 
 const text = (value: unknown): string | null =>

@@ -75,7 +75,7 @@ export function matchRuns(delivery: Named, facts: BindingFacts): Match {
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
 
-/** Whether a run's event, workflow, and branch or tag match the delivery. Values that GitHub omits match. */
+/** Whether a run's event, workflow, and branch or tag match the delivery. Omitted values count as a match. */
 export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow' | 'ref'>): boolean {
   const { workflow, ref } = delivery
   if (run.event !== 'unknown' && run.event !== startEvent(delivery)) return false
@@ -117,8 +117,8 @@ export function canHaveStarted(
 }
 
 /**
- * Whether a run's title shows that the run belongs to another delivery. Either one of the
- * `named` deliveries can have started the run, or this relay doesn't know the Port run id in the title.
+ * Whether a run's title shows that the run belongs to another delivery: one of the `named` deliveries can have started
+ * the run, or this relay doesn't know the Port run id in the title.
  *
  * @param named this relay's other deliveries whose ids the title contains
  */

@@ -100,7 +100,7 @@ const sizeOf = (lines: readonly LogLine[]) =>
 
 export type PortFailure = Pick<PortError, 'kind' | 'status' | 'message' | 'retryAt' | 'cause'>
 
-/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects the replacement `by`. */
+/** The next step after Port's response to a batch. `otherwise`: the step if Port also rejects `by`. */
 export type NextStep =
   | { do: 'done' | 'drop' | 'retry' }
   | { do: 'split'; halves: [Batch, Batch] }
@@ -119,7 +119,7 @@ export type NextStep =
  *
  * Every message is dropped after the retention period. If a single line could cause the error, the batch is split.
  *
- * @param failure null if Port accepted it
+ * @param failure null if Port accepted the batch
  * @param age time since the message was written, in milliseconds
  * @param retention how long a message can wait, in milliseconds
  */

@@ -75,14 +75,14 @@ const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
 /** How long to wait for Port's response before putting the result into the outbox. */
 const UNREAD_MS = 300_000
-/** Maximum wait to read jobs, starting at GitHub's finish time of the run so that a restart doesn't extend it. */
+/** Maximum wait for the jobs after the run finished on GitHub. A restart of the relay doesn't extend the wait. */
 const JOBS_MS = 60_000
 /** Conclusions that can be explained without reading jobs. */
 const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading Port's run id again. The wait grows, as the action writes the id early or never. */
+/** How long to wait before reading Port's run id again. It grows, because the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
@@ -150,7 +150,7 @@ function finishRun(run: DeliveryRun, seen: Observation): PollStep {
 /**
  * Checks whether a workflow listens to a dispatch that should have started a run by now.
  *
- * @returns null if a workflow listens, or if that isn't known
+ * @returns null if a workflow listens, or if the relay can't determine that
  */
 function findListener(
   delivery: Delivery,
@@ -292,7 +292,7 @@ function decideStartTimeout(
     // If Port can't be read either, as for node runs, a workflow run could still be in progress.
     const isUnseen = typeof port === 'object' && port.status === 'unknown'
     if (isUnseen || snapshot.refusedFor < REFUSED_MS) return null
-    const reason = snapshot.reason ?? "GitHub doesn't show it"
+    const reason = snapshot.reason ?? "GitHub doesn't show them"
     return { kind: 'startTimedOut', cause: { why: 'not seen', reason, startTimeout } }
   }
   if ((snapshot.readAt ?? 0) < startBy) return null

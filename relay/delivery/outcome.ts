@@ -78,17 +78,17 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
       )
     case 'not seen':
       return notStarted(
-        `Nothing reported from ${repository} within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow listens to it on the default branch' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: ${cause.reason}: give it Actions: read, and look at the repository's Actions page.`,
+        `No workflow run in ${repository} reported within ${duration(cause.startTimeout)} of the ${dispatch}. Either ${workflow === null ? 'no workflow on the default branch listens to it' : `the workflow has no "workflow_dispatch:" in its "on:" or is disabled`}, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${cause.reason}. Give it the permission Actions: read, and check the repository's Actions page.`,
       )
     case 'unidentified':
       return unknown(
         'Not identified',
-        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the ${dispatch}, and which one belongs to it can't be identified. The repository's Actions page lists them. ${howToName(delivery)}.`,
+        `${cause.amount === 1 ? 'A workflow run' : `${cause.amount} workflow runs`} started in ${repository} around the time of the ${dispatch}, but the relay can't identify the run that belongs to it. The repository's Actions page lists them. ${howToName(delivery)}.`,
       )
     case 'deleted':
       return unknown(
         'Deleted',
-        `The workflow run was deleted on GitHub before it reported its result. Run the Port action again if its work is still wanted.`,
+        `The workflow run was deleted on GitHub before it reported its result. Run the Port action again if the work is still needed.`,
       )
     case 'too long':
       return unknown(
@@ -115,9 +115,9 @@ export function nothingListens(
 ): string {
   const listens = `No workflow in ${repository} listens to repository_dispatch type ${eventType} on its default branch`
   if (workflows === 0)
-    return `${listens}: it has no workflow at all. Add one with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
+    return `${listens}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
   if (disabled.length > 0 && disabled.length === workflows)
-    return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right one on the repository's Actions page.`
+    return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right workflow on the repository's Actions page.`
   const also = disabled.length > 0 ? ` Disabled workflows don't listen: ${names(disabled)}.` : ''
   return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
 }
@@ -125,7 +125,7 @@ export function nothingListens(
 function noRunOfWorkflow(delivery: Delivery): string {
   const { ref } = delivery
   const where = ref === null ? 'the default branch' : `"${ref}"`
-  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run of it. Check that its file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
+  return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
 /** The result if the workflow run finished without a report. */
@@ -155,7 +155,7 @@ export function outcomeOfRun(
     case 'timed_out':
       return failedAs(
         'Timed out',
-        `The workflow run in ${repository} timed out: raise timeout-minutes of its job, or find out which step hangs.`,
+        `The workflow run in ${repository} timed out: raise the job's timeout-minutes, or find out which step hangs.`,
       )
     case 'startup_failure':
       return failedAs('Not started', noJobs(repository))
@@ -194,7 +194,7 @@ function failure(jobs: Job[] | null, repository: string): string {
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)
   if (step?.name === 'Set up job')
-    return `Job "${job.name}" couldn't be set up${more}: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows which.`
+    return `Job "${job.name}" couldn't be set up${more}: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows the reason.`
   if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
   const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
   return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
@@ -202,8 +202,8 @@ function failure(jobs: Job[] | null, repository: string): string {
 
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
-    return `The workflow run in ${repository} was canceled before a runner picked it up: by a user, or by the workflow's concurrency group. Run the Port action again if it is still wanted.`
-  return `The workflow run in ${repository} was canceled, or reached timeout-minutes, and couldn't report it. The run's page shows who or what stopped it.`
+    return `The workflow run in ${repository} was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.`
+  return `The workflow run in ${repository} was canceled, or reached timeout-minutes, and couldn't report that. The run's page shows who or what stopped it.`
 }
 
 /** Returns a job's failed step; null if no step failed, for example because the runner was lost. */

@@ -12,8 +12,8 @@ import {
 } from './outcome.ts'
 
 /**
- * How long to wait for a run after a response was lost, before dispatching again. Incidents that lose
- * responses also delay GitHub's lists. A shorter RELAY_START_TIMEOUT shortens the wait.
+ * How long to wait for a run after a lost response, before dispatching again. Incidents that lose responses also delay
+ * GitHub's lists. A shorter RELAY_START_TIMEOUT shortens the wait.
  */
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the run after a lost response. The last search is at the end of the grace period. */
@@ -68,7 +68,7 @@ export function loseResponse(
   if (attempt !== delivery.attempts) return null
   return {
     change: { dueAt: now + nextPoll(0, policy), reason, awaitingResponseSince: now, waitingNotified: true },
-    messages: once(delivery, `${reason}; searching for its workflow run`),
+    messages: once(delivery, `${reason}; searching for the workflow run`),
     history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
 }
@@ -112,10 +112,10 @@ export function pollAgainOrRetry(
         list === 'ambiguous'
           ? [
               'Not identified',
-              `Redeliver the delivery if none of them belongs to it. ${howToName(delivery)}.`,
+              `Redeliver the delivery if none of these runs belongs to it. ${howToName(delivery)}.`,
             ]
           : ['Unknown', 'Redeliver the delivery if no workflow run started.']
-      const sentence = `The outcome of the dispatch is unknown, since ${reason}. ${cure}`
+      const sentence = `The outcome of the dispatch is unknown, because ${reason}. ${cure}`
       return fail(delivery, history, sentence, policy, ['unknown', label])
     }
   }
@@ -135,7 +135,7 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   const change: Change = { dueAt, waitingNotified: true }
   const messages = once(
     delivery,
-    reason ?? `GitHub's response wasn't recorded; searching for its workflow run`,
+    reason ?? `GitHub's response wasn't recorded; searching for the workflow run`,
   )
   return { change, messages, history: null }
 }

@@ -69,7 +69,7 @@ export function createGitHub(
   const facts = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
-    // Skip a proxy's response, which has the proxy's time and other headers.
+    // Skip a proxy's response, because the time and the other headers are the proxy's.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
     facts.observe(response)
@@ -192,7 +192,7 @@ interface ClockOffset {
 const RESOLUTION_MS = 1_000
 
 /**
- * GitHub writes its time between request and response, so each response yields a range for the difference. The
+ * GitHub sets the header between the request and the response, so each response yields a range for the difference. The
  * intersection of all ranges is kept. A contradicting range replaces the intersection, for example after GitHub's clock
  * was set or this machine slept. A monotonic timer is used, so that a jump of the relay's clock shows immediately.
  *

@@ -29,7 +29,7 @@ export interface CredentialCheck {
   check(): Promise<void>
 }
 
-/** No token for a repository. `system`: the step that failed, finding the App's installation or getting a token. */
+/** No token for a repository. `system`: what the relay couldn't get, the App's installation or the token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'
@@ -45,7 +45,7 @@ export function atOf(repository: string): { owner: string; repo: string } {
   return { owner, repo }
 }
 
-/** @param onResponse called with the response, or null and the error, and the send time by `performance.now()` */
+/** @param onResponse called with the response or null, the send time (`performance.now()`), and the error */
 export function createCredential(
   { apiUrl, auth }: Config['github'],
   clock: () => number,
@@ -141,7 +141,7 @@ function appCredential(
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
 
-  /** Forgets an installation if the error suggests that it was removed. @returns whether it was forgotten */
+  /** Forgets an installation if the error suggests that the App was uninstalled. @returns whether it was forgotten */
   function forgets(repository: string, error: unknown): boolean {
     const known = installations.get(repository.toLowerCase())
     const ofToken = error instanceof CredentialError && error.system === 'token'

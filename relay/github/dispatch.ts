@@ -52,7 +52,7 @@ export function repositoryDispatchRefusal(
     case 403:
       return `GitHub does not let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
-      return `GitHub cannot see ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
+      return `GitHub cannot find ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
     case 422:
       return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${said}).${documentation}`
     default:
@@ -124,14 +124,14 @@ export async function postDispatch(
     const name = await readName(octokit, response.to.href.replace(ROUTE, ''))
     if (!isAllowed(name)) {
       throw new RejectedError(
-        `${repository} is ${name} on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add ${name} to it, or correct the target.`,
+        `${repository} is now ${name} on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add ${name} to it, or correct the target.`,
       )
     }
     response = await post(response.to.href)
   }
   if (!response.to) return response
   return {
-    foreign: `${foreignReason(response.status)}, which points to ${response.to.origin}: GITHUB_API_URL has to be the address of GitHub's API itself`,
+    foreign: `${foreignReason(response.status)} and redirects to ${response.to.origin}: set GITHUB_API_URL to the URL of GitHub's API itself`,
   }
 }
 

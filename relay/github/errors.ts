@@ -85,7 +85,7 @@ type Failure =
   /** Any other 4xx. */
   | { kind: 'refused'; status: number; message: string; documentation: string }
 
-/** @param tries how many earlier requests in a row GitHub asked to delay */
+/** @param tries number of consecutive earlier requests that GitHub asked to delay */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
@@ -221,13 +221,13 @@ type System = CredentialError['system'] | null
 /** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
   if (status === 401 && system) {
-    return `GitHub rejects the relay's App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and the clock of the relay's server`
+    return `GitHub rejects the relay's App (401: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that the clock of the relay's server is right`
   }
   if (status === 401) {
-    return `GitHub rejects GITHUB_TOKEN (401: ${message}): it is wrong, has expired, or was revoked; set a new one in the relay's environment`
+    return `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, has expired, or was revoked; set a new token in the relay's environment`
   }
   if (status === 403 && system) {
-    return `GitHub issues no token to the relay's App (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); it may be suspended, or wait for its new permissions to be accepted`
+    return `GitHub issues no token to the relay's App (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); the installation may be suspended, or its owner may not have accepted new permissions yet`
   }
   if (status === 403 && /suspended/i.test(message)) {
     return `GitHub has suspended the account of the relay's credential (403: ${message})`
@@ -258,7 +258,7 @@ export const isProtection = (message: string): boolean =>
 
 /** How to fix a run that a workflow execution protection blocks. */
 export const PROTECTION_HINT =
-  "a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN"
+  "a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor"
 
 /** GitHub's message if the token lacks a permission. */
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
@@ -269,5 +269,5 @@ export function forbiddenHint(message: string, permission: string, documentation
   if (/SAML/i.test(message)) return "authorize the relay's token for the organization (SSO)."
   if (/IP allow list/i.test(message)) return "add the relay's address to the organization's IP allow list."
   if (/archived/i.test(message)) return 'the repository is archived; unarchive it.'
-  return `its token or App needs the permission ${permission} on it.${isPermission(message) ? '' : documentation}`
+  return `the relay's token or App needs the permission ${permission} on the repository.${isPermission(message) ? '' : documentation}`
 }

@@ -9,7 +9,7 @@ import { findResponse, readMessage } from './response.ts'
  * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
  */
 export interface RateLimitPauses {
-  /** The scope of all repositories, for a token; for an App, the start of the scope of each owner. */
+  /** For a token: the scope of all repositories. For an App: the prefix of every owner's scope. */
   scope: string
   /** The current pause; null if there is none. */
   find(repository: string): RateLimitPause | null
@@ -17,7 +17,7 @@ export interface RateLimitPauses {
   pause(repository: string, until: number, reason: string, cause: PauseCause): void
   /** Adds pauses from the store, except those of other credentials. */
   add(pauses: readonly RateLimitPause[]): void
-  /** How many requests in a row GitHub asked to delay. */
+  /** The number of consecutive requests that GitHub asked to delay. */
   tries(repository: string): number
   /** Finishes the pause after GitHub's response to a dispatch, and resets the count of attempts. */
   resume(repository: string): void
@@ -46,7 +46,7 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** A time further in the future comes from a clock that has been changed since. */
+/** If a pause ends later than this, the clock has been changed since. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 /** @param onPause called with each new pause */
@@ -128,13 +128,13 @@ interface Entry {
 const digest = (secret: string) => createHash('sha256').update(secret).digest('base64url').slice(0, 16)
 
 const LIMITED = 'GitHub is rate limiting this credential'
-const OVERLOADED = 'GitHub fails for now, and asks to wait'
+const OVERLOADED = 'GitHub is failing and asks the relay to wait'
 
 /**
  * Reads how long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`:
  * milliseconds since 1970. `reason`: a clause for Port's log. `response`: GitHub's response, to show in brackets.
  *
- * @param tries how many earlier requests in a row GitHub asked to delay
+ * @param tries number of consecutive earlier requests that GitHub asked to delay
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(

@@ -83,7 +83,7 @@ export const MAX_MESSAGE = 4_000
  * formatting characters, and line breaks, because anyone with write access can choose such text. Limits the length.
  */
 export function cleanText(text: string, maxLength = MAX_LENGTH): string {
-  // Enough to fill the result, including ANSI codes.
+  // Enough characters to fill the result even if many belong to ANSI codes.
   const read = text.slice(0, 4 * maxLength)
   const line = stripAnsiCodes(read)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')

@@ -71,7 +71,7 @@ const PAGE = 100
 const MIN_INTERVAL_MS = 5_000
 /** Maximum number of pages to read. Runs on later pages are read by id. */
 const MAX_PAGES = 5
-/** Minimum number of missing runs for which to read the next page. */
+/** The next page is read if at least this many runs are missing. */
 const WORTH_A_PAGE = 3
 /** Wait after the first refusal. Short, because the first refusal may be a mistake. */
 const REFUSED_ONCE_MS = 60_000
@@ -82,7 +82,7 @@ const MISSES = 2
 /** Repositories not polled for this long don't count toward the budget. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
-/** A clock further behind than this was set back, not just adjusted. */
+/** If a clock is behind by more than this, it was set back, not just adjusted. */
 const SET_BACK_MS = 60_000
 
 /**

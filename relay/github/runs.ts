@@ -17,9 +17,9 @@ export interface WorkflowRun {
   event: string
   /** The workflow's `run-name`, or the dispatch's event type if there is no `run-name`. */
   title: string
-  /** `completed`, `waiting` (for an environment's reviewers), …; GitHub adds values. */
+  /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
   status: string
-  /** GitHub adds values; null while the run is in progress. */
+  /** Null while the run is in progress; GitHub can add values. */
   conclusion: string | null
   url: string
   createdAt: number

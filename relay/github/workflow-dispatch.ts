@@ -34,7 +34,7 @@ export type WorkflowDispatcher = (
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
-/** Inputs that a workflow doesn't declare. Source: an earlier dispatch, this dispatch's refusals, or the file. */
+/** Inputs that a workflow doesn't declare, known from an earlier dispatch, this dispatch's refusals, or the file. */
 interface Undeclared {
   names: ReadonlySet<string>
   from: 'memory' | 'refusals' | 'file'
@@ -53,9 +53,9 @@ const MAX_REQUESTS = 6
 const MAX_UNDECLARED = 200
 
 /**
- * Sends a `workflow_dispatch`. It isn't idempotent, so it's repeated only after a refusal, which started nothing. The
- * repeated request omits undeclared inputs, and `return_run_details` if the server doesn't support that field
- * (Enterprise Server before 3.21). Later dispatches remember both omissions.
+ * Sends a `workflow_dispatch`. It isn't idempotent, so it's repeated only after a refusal, because a refused dispatch
+ * starts nothing. The repeated request omits undeclared inputs, and `return_run_details` if the server doesn't support
+ * that field (Enterprise Server before 3.21). Both omissions are remembered for later dispatches.
  *
  * @returns a function that throws the errors of `postDispatch` and `credential.use`
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
@@ -181,7 +181,7 @@ function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
   return lost(foreignReason(status))
 }
 
-/** Reads a 400 or 422 from GitHub itself, after which nothing was started. */
+/** Reads a 400 or 422 from GitHub itself. Such a response means that nothing was started. */
 function readRefusal(error: unknown): { status: number; message: string } | null {
   const response = error instanceof RequestError ? error.response : undefined
   if (!response || ![400, 422].includes(response.status) || !isObject(response.data)) return null

@@ -22,7 +22,7 @@ export interface Offer {
   entered: Map<string, string>
   /** All other inputs: values that the action's author added besides the form, then the relay's values. */
   others: Map<string, string>
-  /** Null if a user's input has the same name. */
+  /** Null if a user's input is named `port`. */
   payload: ClientPayload | null
 }
 

@@ -48,7 +48,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /^No ref found for/,
     ({ repository, ref }) =>
-      `${repository} has no branch or tag "${ref}": correct the target's ref, or leave it out for the default branch.`,
+      `${repository} has no branch or tag "${ref}": correct the target's ref, or remove it to use the default branch.`,
   ],
   [
     /^Workflow does not have 'workflow_dispatch' trigger/,
@@ -78,7 +78,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /too (large|long)/,
     ({ workflow, repository }) =>
-      `GitHub rejects inputs of this size for workflow ${workflow} in ${repository}: at most 65,535 characters together.`,
+      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total.`,
   ],
 ]
 
@@ -103,7 +103,7 @@ export function undeclaredSentence(
   declared: string[],
 ): string {
   const [inputs, them, values] = names.length > 1 ? ['inputs', 'them', 'values'] : ['input', 'it', 'value']
-  return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or leave ${them} out of the body of the Port action.`
+  return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or remove ${them} from the Port action's body.`
 }
 
 /** Explains why the inputs are too large for GitHub. */
@@ -113,7 +113,7 @@ export function tooLargeSentence(
 ): string {
   if (lost.length > 0) {
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
-    return `The ${inputs} ${namesOf(lost)}, which workflow ${workflow} in ${repository} doesn't declare, would have to be left out of its input "port": GitHub accepts at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
+    return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
   }
   return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
 }

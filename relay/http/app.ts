@@ -41,7 +41,7 @@ export interface AppDeps {
 }
 
 const UNAVAILABLE =
-  'The database (RELAY_DATABASE) is unavailable or read-only; the log of the relay shows the error. Nothing was accepted.'
+  "The database (RELAY_DATABASE) is unavailable or read-only; the relay's log shows the error. Nothing was accepted."
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
 /** The methods that a Port action can use. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
@@ -63,20 +63,20 @@ export function createApp(deps: AppDeps): Hono {
     if (c.res.ok) metrics?.webhook('cancellation')
   })
   app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
-  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations by POST.')
+  refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations with POST.')
   // Use one handler for all methods. With separate handlers, Hono would compose middleware again for each webhook.
   const webhook = (c: Context) => {
     if (METHODS.includes(c.req.method)) return receive(c)
     throw new Problem(
       405,
-      'Webhooks from Port must be POST, PUT, PATCH, or DELETE: choose one of them in the Port action or node.',
+      'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
       { allow: METHODS.join(', ') },
     )
   }
   app.all('/webhook', webhook).all('/webhook/:owner/:repo', webhook)
   if (receiveGitHub) {
     app.post('/github', receiveGitHub)
-    refuseOthers(app, ['/github'], 'POST', 'Webhooks from GitHub must be POST.')
+    refuseOthers(app, ['/github'], 'POST', 'Webhooks from GitHub must use POST.')
   }
   if (reports) {
     app.use('/report/*', async (c, next) => {
@@ -95,9 +95,9 @@ export function createApp(deps: AppDeps): Hono {
   app.get('/readyz', deps.readinessRoute)
   if (deps.metricsRoute) {
     app.get('/metrics', deps.metricsRoute)
-    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Read metrics by GET.')
+    refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Read metrics with GET.')
   }
-  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks by GET.')
+  refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks with GET.')
   const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
     metrics?.webhook(refusal.status)
     admin?.refusals.note(c, refusal)

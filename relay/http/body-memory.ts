@@ -17,7 +17,7 @@ export interface BodyReservation {
    */
   take(bytes: number): void
   /**
-   * Marks the body as complete and its sender as verified, so that other bodies no longer displace it.
+   * Marks the body as complete and its sender as verified, so that other bodies no longer displace this body.
    * @throws Problem 503 if too many bodies are being processed
    */
   accept(): void
@@ -151,7 +151,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
 function overloaded(): Problem {
   return new Problem(
     503,
-    'The relay receives too many requests; this one was not accepted. Send it again shortly.',
+    'The relay receives too many requests; this request was not accepted. Send it again shortly.',
     { 'retry-after': '1', connection: 'close' },
   )
 }

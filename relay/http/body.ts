@@ -66,7 +66,7 @@ const TOO_SMALL = new Problem(
   { connection: 'close' },
 )
 
-/** Calls `take` for each chunk until it throws. Reads Node's request if possible, because web streams add overhead. */
+/** Calls `take` for each chunk until an error. Reads Node's request if possible, because web streams add overhead. */
 function eachChunk(
   c: Context,
   reservation: BodyReservation,
@@ -130,7 +130,7 @@ export function readJson(
 ): unknown {
   const { depth, keys, mayOverflow } = scanJson(body)
   if (keys > maxKeys) {
-    throw new Problem(422, `The body has more than ${maxKeys} keys: send fewer, or a part of it as text.`)
+    throw new Problem(422, `The body has more than ${maxKeys} keys: send fewer, or encode a part as text.`)
   }
   let value: unknown
   try {
@@ -153,7 +153,7 @@ function refuseInfinite(value: unknown, key: string | number): void {
     const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
     throw new Problem(
       400,
-      `The number${where} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`,
+      `The number${where} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`,
     )
   }
   if (Array.isArray(value)) {

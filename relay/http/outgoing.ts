@@ -37,7 +37,7 @@ const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 
 /**
  * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. A malformed
- * proxy is ignored here, because the configuration check reports it with all other problems.
+ * proxy URL is ignored here, because the configuration check reports it with all other problems.
  *
  * @param env the process environment. Blank variables are removed, because Node also reads them and fails.
  */

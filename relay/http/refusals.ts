@@ -26,7 +26,7 @@ export interface Refusals {
   note(c: Context, problem: Problem): void
   /** Refusals, newest first. */
   list(limit: number): Refusal[]
-  /** Refusals of the last hour that a sender or an operator has to fix. */
+  /** Refusals of the last hour whose cause a sender or an operator has to fix. */
   recent(): RecentRefusals
 }
 
@@ -129,6 +129,6 @@ export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) =
     if (!sender || c.get(PERSISTED)) return
     const { status } = refusal
     if (sender === 'Port') onRefusal(c, refusal)
-    log.info(requestFields(c, trustedProxies, status, refusal), `a webhook of ${sender} is refused`)
+    log.info(requestFields(c, trustedProxies, status, refusal), `a ${sender} webhook is refused`)
   }
 }

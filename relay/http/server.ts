@@ -18,7 +18,7 @@ type Refusal = [status: number, title: string, detail: string]
 const NOT_HTTP: Refusal = [
   400,
   'Bad Request',
-  'The request cannot be read: its first line, its headers, or its length are not valid HTTP/1.1.',
+  'The request cannot be read: its first line, its headers, or its length is not valid HTTP/1.1.',
 ]
 
 /** Node parser errors, by code. */
@@ -26,13 +26,13 @@ const FAILURES: Record<string, Refusal> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'Request Header Fields Too Large',
-    'The headers have more than 16 KB: send fewer of them.',
+    'The headers exceed 16 KB: send fewer or shorter headers.',
   ],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Content Too Large', 'The chunk extensions have more than 16 KB.'],
   ERR_HTTP_REQUEST_TIMEOUT: [
     408,
     'Request Timeout',
-    'The request did not arrive in time: headers have 10 seconds, all of it has 30.',
+    'The request did not arrive in time: the headers must arrive within 10 s, and the whole request within 30 s.',
   ],
 }
 
@@ -65,7 +65,7 @@ export function createRelayServer(
   server.timeout = LIMITS.stalledTime.value
   limitConnections(server, LIMITS.connections.value, requests.isBusy)
   server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
-    refuse(response, [417, 'Expectation Failed', 'The Expect header may be 100-continue and nothing else.'])
+    refuse(response, [417, 'Expectation Failed', 'The Expect header must be 100-continue.'])
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code !== 'ECONNRESET' && socket.writable) {
@@ -81,7 +81,7 @@ export function createRelayServer(
 
   function refusePipelined(socket: Socket): void {
     const reason =
-      'The next request came before the response to the last one: requests must not be pipelined.'
+      'A request arrived before the response to the previous request: requests must not be pipelined.'
     onRefusal(400, reason, socket.remoteAddress ?? '')
   }
 }
@@ -131,9 +131,9 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
 }
 
 /**
- * Server options that close a connection if a request arrives before the previous response was flushed. A packet can
- * contain thousands of requests, and Node would create objects for all of them before the first response. Only an
- * upgrade can stop Node's parser within a packet. Node then closes the connection, as there is no upgrade listener.
+ * Options that close a connection if a request arrives before the previous response was flushed. A packet can contain
+ * thousands of requests, and Node would create objects for all of them before the first response. Only an upgrade can
+ * stop Node's parser within a packet. Node then closes the connection, because there is no upgrade listener.
  *
  * @param onPipelined called with each connection before it's closed
  */

@@ -36,14 +36,14 @@ export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response
       const dedupeKeys = [runKey(organization, runId)]
       const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
       reservation.release()
-      if (!delivery) return c.json({ ignored: `the relay has no delivery of run ${runId}` }, 200)
+      if (!delivery) return c.json({ ignored: `the relay has no delivery for run ${runId}` }, 200)
       const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
       const response = { delivery: delivery.id, run_id: runId, state: now.state }
       if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(response, 202)
       return c.json({ ...response, ignored: `the delivery is already ${now.state}` }, 200)
     } catch (error) {
       throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
         'retry-after': '10',
       })
     }
@@ -56,7 +56,7 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   // Accept run_id only as the sole key. An action's body can also have a run_id, and the URL isn't signed.
   if (typeof given.run_id === 'string' && runKind(given.run_id) !== 'none') {
     if (Object.keys(given).length === 1) return { runId: given.run_id }
-    throw new Problem(422, 'A "run_id" cancels only if the body has no other key: remove the others.')
+    throw new Problem(422, 'To cancel by "run_id", the body must have no other keys: remove them.')
   }
   // The body is the event, or the automation's complete context, which contains the event.
   const event = isObject(given.event) ? given.event : given

@@ -15,7 +15,7 @@ export type OnFirstUse = (
   use: SignatureUse,
   handle: () => Promise<Response>,
   options?: {
-    /** Whether the handler itself checks and stores accepted uses. */
+    /** Whether the handler itself checks for an earlier use and stores an accepted use. */
     remembers: boolean
   },
 ) => Promise<Response>
@@ -58,7 +58,7 @@ export function createOnFirstUse({ store, throttled: throttledLog }: FirstUseDep
     } catch (error) {
       if (!(error instanceof StoreBusy))
         throttledLog.error({ err: error }, 'a webhook was refused: database unavailable')
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Send it again.", {
+      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
         'retry-after': '10',
       })
     }
@@ -69,7 +69,7 @@ function repeat(c: Context, use: SignatureUse, { address, status, body }: FirstU
   if (address !== use.address) {
     throw new Problem(
       409,
-      'A webhook with this signature was received at another address. The address is not signed, so one signature counts for one address: send each webhook to one URL.',
+      'A webhook with this signature was received at another address. The address is not signed, so a signature is valid for one address only: send each webhook to a single URL.',
     )
   }
   if (status === null) throw anotherRun()
@@ -80,5 +80,5 @@ function repeat(c: Context, use: SignatureUse, { address, status, body }: FirstU
 export const anotherRun = () =>
   new Problem(
     409,
-    'A webhook with this signature was received for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+    'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
   )

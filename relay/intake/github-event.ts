@@ -11,7 +11,7 @@ export type WebhookEvent =
       kind: 'workflow_job'
       repository: string
       runId: number
-      /** The job's status. `waiting` means waiting for an environment's protection rules. GitHub adds values. */
+      /** The job's status. `waiting` means waiting for an environment's protection rules. GitHub can add values. */
       status: string
       /** Null until the job has finished. */
       finished: FinishedJob | null
@@ -31,7 +31,7 @@ export type WebhookEvent =
     }
 
 // The schemas require only fields that the relay needs and that older servers send. Conclusions and statuses are
-// strings, because GitHub adds values. Name, actor, branch, and conclusion can be null.
+// strings, because GitHub can add values. Name, actor, branch, and conclusion can be null.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()

@@ -85,7 +85,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
           return c.json({ scheduled: await takeReview(received) }, 202)
       }
     } catch (error) {
-      throttledLog.error({ err: error }, 'a webhook of GitHub was not accepted: database unavailable')
+      throttledLog.error({ err: error }, 'a GitHub webhook was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
@@ -104,7 +104,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
-    // If a run's title identifies no delivery, the run could belong to any of these, so poll each delivery.
+    // A run whose title identifies no delivery could belong to any unbound delivery, so poll them all.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length
@@ -167,7 +167,7 @@ const KNOWN: string[] = ['workflow_run', 'workflow_job', 'deployment_review', 'p
 
 const JSON_ADVICE = {
   notJson: 'set the content type of the webhook in GitHub to application/json',
-  tooDeep: "GitHub's webhooks aren't",
+  tooDeep: "GitHub doesn't send such webhooks",
 }
 
 type Received<K extends WebhookEvent['kind']> = Extract<WebhookEvent, { kind: K }>
@@ -180,7 +180,7 @@ const SIGNATURE = /^sha256=[0-9a-f]{64}$/
 const unsigned = () =>
   new Problem(
     401,
-    'The signature does not match: GITHUB_WEBHOOK_SECRET must be the secret of the webhook in GitHub (X-Hub-Signature-256), and nothing in between may change the body.',
+    "The signature (X-Hub-Signature-256) does not match: GITHUB_WEBHOOK_SECRET must be the webhook's secret in GitHub, and no proxy may change the body.",
     { connection: 'close' },
   )
 
@@ -191,7 +191,7 @@ async function readBytes(c: Context, reservation: BodyReservation): Promise<Uint
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than any webhook of GitHub (${LIMITS.githubBody.value} bytes).`,
+      `The body is larger than ${LIMITS.githubBody.value} bytes, the maximum size of GitHub's webhooks.`,
       error.headers,
     )
   }

@@ -22,7 +22,7 @@ export interface ReceiveDeps {
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'error'>
-  /** Called with each persisted webhook and its duration in seconds; null if the response waits for the dispatch. */
+  /** Called for each persisted webhook. `seconds`: its duration, or null if the response waits for the dispatch. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
@@ -82,7 +82,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     if (isLarge) await nextTurn()
     const limit = LIMITS.encryptedInputs.value
     if (invocation.encrypted.length > limit) {
-      const sentence = `The webhook names ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
+      const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)
     }
     const { url, wait } = readAddress(c)
@@ -116,17 +116,17 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       if (error instanceof StoreBusy) {
         throw new Problem(
           503,
-          'Too many deliveries are waiting to be persisted; this one was not accepted. Send it again shortly.',
+          'Too many deliveries are waiting to be persisted; this delivery was not accepted. Send the webhook again shortly.',
           { 'retry-after': '1' },
         )
       }
       throttledLog.error(
         { err: error },
-        'a delivery could not be persisted, or the response of the database was lost',
+        "a delivery could not be persisted, or the database's response was lost",
       )
       throw new Problem(
         503,
-        "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+        "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
         { 'retry-after': '10' },
       )
     }
@@ -147,7 +147,7 @@ const POLL_MS = 100
  *
  * @param options.stopping aborts the wait
  * @returns the delivery's state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
- * @throws Problem 502 with the reason if GitHub rejected it
+ * @throws Problem 502 with the reason if GitHub rejected the dispatch
  */
 export async function awaitDispatch(
   id: string,

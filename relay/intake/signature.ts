@@ -9,13 +9,13 @@ export interface Verified {
 
 /**
  * Finds the organization that signed a webhook. Port signs `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body))
- * over the bytes that it sends. Port's agent signs compact JSON but sends JSON with spaces, so the function also
- * tries the body without white space outside strings. Signatures are compared as text, in constant time. Base64 can
- * encode the same bytes in several ways, but only Port's encoding is valid.
+ * over the bytes that it sends. Port's agent signs compact JSON but sends JSON with spaces, so the function also tries
+ * the body without white space outside strings. Signatures are compared as text, in constant time. Base64 can encode
+ * the same bytes in several ways, but only Port's encoding is valid.
  *
  * @param header `x-port-signature`; can contain several signatures, including unknown versions
  * @param timestamp `x-port-timestamp`, as it arrived
- * @returns null if no secret verifies it
+ * @returns null if no secret verifies the signature
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
 export function verifySignature(

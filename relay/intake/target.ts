@@ -124,14 +124,12 @@ export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   }
   for (const [name, values] of Object.entries(c.req.queries())) {
     if (!PARAMETERS.some(known => known === name)) {
-      throw refuse(
-        `has the parameter ${quote(name)}, which the relay does not know: ${PARAMETERS.join(', ')}`,
-      )
+      throw refuse(`has the unknown parameter ${quote(name)}: use only ${PARAMETERS.join(', ')}`)
     }
     if (values.length > 1) throw refuse(`has the parameter ${name} ${values.length} times: keep one`)
   }
   const wait = c.req.query('wait')
-  if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: it can be "dispatch" only`)
+  if (wait && wait !== 'dispatch') throw refuse(`has wait=${quote(wait)}: the only valid value is "dispatch"`)
   return {
     url: {
       repository,
@@ -143,4 +141,4 @@ export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   }
 }
 
-const refuse = (fault: string) => new Problem(422, `The address of the webhook ${fault}.`)
+const refuse = (fault: string) => new Problem(422, `The webhook URL ${fault}.`)

@@ -24,9 +24,9 @@ export type VerifyWebhook = (
 ) => Promise<Response>
 
 /**
- * Verifies Port webhooks in this order: size → headers → timestamp → signature. Checks the headers before
- * reading the body, and verifies the signature before parsing the body. Measures a body without a declared length while
- * it arrives.
+ * Verifies Port webhooks in this order: size → headers → timestamp → signature. Checks the headers before reading the
+ * body, and verifies the signature before parsing the body. If a body has no declared length, measures it while it
+ * arrives.
  *
  * @param clock the wall clock, which signatures use (milliseconds since 1970)
  * @returns a function that throws Problem for every refusal
@@ -54,7 +54,7 @@ export function createVerify(
       if (!verified) {
         throw new Problem(
           401,
-          'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.',
+          'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.',
         )
       }
       reservation.accept()
@@ -88,7 +88,7 @@ function checkContentType(c: Context): void {
 }
 
 function isJson(type: string): boolean {
-  // Port's format.
+  // The value that Port sends.
   if (type === 'application/json') return true
   try {
     const { essence, params } = new MIMEType(type)
@@ -105,7 +105,7 @@ function requireHeader(c: Context, name: string): string {
   if (value) return value
   throw new Problem(
     401,
-    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`,
+    `The header ${name} is missing: the relay accepts only Port's webhooks, and a proxy in between must pass this header.`,
   )
 }
 
@@ -157,12 +157,12 @@ export function parseBody(body: Uint8Array): unknown {
 }
 
 /**
- * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end, not
- * everywhere. The random bits come from a version 4 UUID, because Node caches random bytes for these UUIDs. Requesting
- * bytes from the system for each id would take longer than verifying the signature.
+ * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end, not everywhere. The
+ * random bits come from a version 4 UUID, because Node caches random bytes for these UUIDs. Requesting bytes from the
+ * system for each id would take longer than verifying the signature.
  *
  * @param now milliseconds since 1970
- * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's own randomUUIDv7 is younger than Node 24
+ * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node 24 has no randomUUIDv7
  */
 export function deliveryId(now: number): string {
   const time = now.toString(16).padStart(12, '0')

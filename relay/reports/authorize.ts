@@ -48,17 +48,17 @@ const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
 export const refuseFinished = () =>
   new Problem(
     410,
-    'The delivery has finished: its inputs are no longer available, and only log lines are accepted, for a minute. To start over, run the action in Port again.',
+    'The delivery has finished: its inputs are no longer available. It accepts only log lines, for one minute. To start over, run the action in Port again.',
   )
 
 export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }: BoundRun): Problem {
   log.warn(
     { delivery, github_run_id: runId, attempt: runAttempt },
-    'a report was refused: its token belongs to another delivery, or to an earlier run or attempt of this one',
+    'a report was refused: its token belongs to another delivery, or to an earlier run or attempt of this delivery',
   )
   return new Problem(
     403,
-    'This report token belongs to another delivery, or to an earlier run or attempt of this one.',
+    'This report token belongs to another delivery, or to an earlier run or attempt of this delivery.',
   )
 }
 
@@ -78,7 +78,7 @@ export type Check = (asked: Asked) => string | null | Promise<string | null>
 export function checkRepository({ claims, facts: { id } }: Asked): string | null {
   return claims.repositoryId === String(id)
     ? null
-    : `the run belongs to ${claims.repository}, with the id ${claims.repositoryId}; the delivery went to the repository with the id ${id}`
+    : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
 /** Checks whether, according to the run's claims, the delivery's dispatch could have started the run. */
@@ -87,10 +87,10 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
   if (attemptedAt === null) return 'the delivery has not been dispatched'
   const event = startEvent({ workflow })
   if (claims.eventName !== event)
-    return `the run was started by ${claims.eventName}, and the delivery by ${event}`
+    return `the run was started by ${claims.eventName}, but the delivery's runs are started by ${event}`
   // GitHub starts a repository_dispatch only on the default branch.
   const refs = workflow === null || ref === null ? [`refs/heads/${defaultBranch}`] : refNames(ref)
-  if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, and the delivery went to ${refs[0]}`
+  if (!refs.includes(claims.ref)) return `the run is on ${claims.ref}, but the dispatch was to ${refs[0]}`
   // The file name can contain "@", too.
   const file = claims.workflowRef
     .replace(/@refs\/.*$/s, '')
@@ -98,7 +98,7 @@ export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: As
     .at(-1)
   const isFile = workflow !== null && /\.ya?ml$/i.test(workflow)
   return isFile && file !== workflow.split('/').at(-1)
-    ? `the run belongs to ${file}, and the delivery to ${workflow}`
+    ? `the run's workflow is ${file}, but the delivery's workflow is ${workflow}`
     : null
 }
 
@@ -117,7 +117,7 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
     : null
 }
 
-/** GitHub's times have whole seconds, and a run is created shortly after its dispatch. */
+/** Tolerance for GitHub's times, which are in whole seconds. A run is created shortly after its dispatch. */
 const LEEWAY_MS = 10_000
 
 /**
@@ -133,7 +133,7 @@ export function checkTitleAndTime(
   namesAnother: boolean,
   clocks: { clockOffset: number; startTimeout: number },
 ): string | null {
-  if (namesAnother) return 'the title of the run names another delivery'
+  if (namesAnother) return "the run's title contains another delivery's id"
   const dispatchedAt = (delivery.attemptedAt ?? delivery.queuedAt) + clocks.clockOffset
   const isAfter = isNamed(run.title, delivery)
     ? isCurrent(run, delivery, clocks)
@@ -194,7 +194,7 @@ export interface ReportTokens {
 export interface ReportTokenDeps {
   /**
    * The relay's GitHub credential. Anyone with the credential can start a run and get a report token, so a key derived
-   * from the credential grants no additional rights. A webhook secret may belong to another organization.
+   * from the credential grants no additional rights. A webhook secret may be another organization's secret.
    */
   secret: string
   /** RELAY_PUBLIC_URL */
@@ -256,7 +256,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
     log.warn({ reason }, 'a report was refused: its report token is not accepted')
     return new Problem(
       401,
-      'The report token is not accepted: it must be the one that POST /report/start gave to this workflow run.',
+      'The report token is not accepted: it must be the token that POST /report/start returned to this workflow run.',
       { 'www-authenticate': 'Bearer' },
     )
   }

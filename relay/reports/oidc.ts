@@ -99,7 +99,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
       401,
-      `The OIDC token is not accepted: it must be one that GitHub has just issued for the audience ${audience}. The relay's log shows what is wrong with it.`,
+      `The OIDC token is not accepted: GitHub must have issued it within the last minutes for the audience ${audience}. The relay's log shows the reason.`,
       { 'www-authenticate': 'Bearer' },
     )
   }
@@ -131,7 +131,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {
-    throttled.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is not known')
+    throttled.warn({ issuer }, 'a report was refused for now: the key of its OIDC token is unknown')
     return new Problem(503, message, { 'retry-after': String(Math.max(Math.ceil(retryMs / 1000), 1)) })
   }
 }
@@ -147,7 +147,7 @@ type IssuerKeysDeps = Required<
   Pick<OidcDeps, 'issuer' | 'throttled' | 'cooldownMs' | 'cacheMs' | 'timeoutMs'>
 >
 
-/** A token can't be verified now. The message is sent to the sender. */
+/** Thrown if a token can't be verified now. The response to the sender contains the message. */
 class KeysUnknown extends Error {
   /** Time until the next request to the issuer is allowed. */
   readonly retryMs: number
@@ -164,7 +164,7 @@ const LONGEST_MS = 24 * 3_600_000
 const NONE =
   "The relay cannot read the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
 const NEWER =
-  "The relay does not know the key of this OIDC token; it asks GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) for new keys every few seconds. Send the report again."
+  "The relay does not know the key of this OIDC token. It requests new keys from GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) every few seconds. Send the report again."
 
 /**
  * Fetches the issuer's JWKS and keeps it, even while the issuer is unavailable.
@@ -219,7 +219,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
       if (response.status !== 200) throw new Error(`it responded with ${response.status}`)
       const given = (await response.json()) as { keys: object[] }
       const keys = (await import('jose')).createLocalJWKSet(given)
-      if (given.keys.length === 0) throw new Error('its set has no keys')
+      if (given.keys.length === 0) throw new Error('the JWKS has no keys')
       set = { keys, at: performance.now() }
     } catch (error) {
       throttled.warn(

@@ -16,7 +16,7 @@ import { boundDelivery, isBound, refuseFinished, refuseUnbound } from './authori
 export interface TakeDeps extends BoundDeps {
   store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
   apply: ApplyEvent
-  /** Whether RELAY_REPORT_BLUEPRINTS or RELAY_REPORT_DELETE_BLUEPRINTS allows runs to write or delete such entities. */
+  /** Whether RELAY_REPORT_BLUEPRINTS or RELAY_REPORT_DELETE_BLUEPRINTS allows a blueprint. */
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
   /** Reports per minute and workflow run. */
   rate: TokenBuckets
@@ -24,8 +24,8 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 after persisting them. Messages
- * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A report that contains a
- * conclusion and only updates is accepted even if the run has used up its limits.
+ * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A report that consists
+ * only of updates and contains a conclusion is accepted even if the run has used up its limits.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503
  */
@@ -108,7 +108,7 @@ function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
   if (isAllowed[operation](blueprint)) return report
   const { list, done } = LISTS[operation]
   const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
-  const message = `The entity ${name} was not ${done}: ${list} of the relay does not include its blueprint.`
+  const message = `The entity ${name} was not ${done}: the relay's ${list} does not include its blueprint.`
   return { log: [{ level: 'ERROR', message }] }
 }
 
@@ -126,12 +126,12 @@ function createKeyedQueue(): KeyedQueue {
   return async (key, task) => {
     const queue = queues.get(key) ?? { last: Promise.resolve(), waiting: 0 }
     if (queue.waiting >= reportsWaiting.value) {
-      const sentence = `${reportsWaiting.value} reports of this delivery are already in progress; this one was not accepted. Send fewer at once.`
+      const sentence = `${reportsWaiting.value} reports of this delivery are already in progress; this report was not accepted. Send fewer reports at once.`
       throw new Problem(429, sentence, { 'retry-after': '1', connection: 'close' })
     }
     if (all >= reportsWaitingInAll.value) {
       const sentence =
-        'The relay receives too many reports; this one was not accepted. Send it again shortly.'
+        'The relay receives too many reports; this report was not accepted. Send it again shortly.'
       throw new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
     }
     queues.set(key, queue)
@@ -183,7 +183,7 @@ const runUpdate = z.object({
   output: z
     .custom<JsonObject>(
       isOutputs,
-      `must be an object whose names consist of letters, digits, _ and -, of ${LIMITS.outputs.value / 1024} KB at most`,
+      `must be an object of at most ${LIMITS.outputs.value / 1024} KB whose names consist of letters, digits, _, and -`,
     )
     .optional(),
 })
@@ -233,9 +233,7 @@ export const reportMessage = z.object({
   finishing: z.boolean().default(false),
 })
 
-/**
- * @throws Problem 400 that describes the problem without values; the errors of `readBody`
- */
+/** @throws Problem 400, which describes the problem without values, and the errors of `readBody` */
 export async function readMessage<T>(
   c: Context,
   schema: z.ZodType<T>,
@@ -244,7 +242,7 @@ export async function readMessage<T>(
 ): Promise<T> {
   const body = readJson(await readBytes(c, maxBytes, room), {
     notJson: 'send a report of the action',
-    tooDeep: 'leave out of the entity what is deeper',
+    tooDeep: 'remove the deeper levels of the entity',
   })
   const read = schema.safeParse(body)
   if (read.success) return read.data
@@ -261,6 +259,6 @@ async function readBytes(c: Context, maxBytes: number, room: BodyReservation): P
     return bytes
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
-    throw new Problem(413, `A report has at most ${maxBytes} bytes: send it in parts.`, error.headers)
+    throw new Problem(413, `A report can have at most ${maxBytes} bytes: split it.`, error.headers)
   }
 }

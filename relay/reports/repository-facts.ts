@@ -76,7 +76,7 @@ export function createRepositoryFacts({
       )
       throw new Problem(
         403,
-        `${repository} is no longer the repository that it was when the relay first saw it.`,
+        `${repository} is no longer the same repository: its id has changed since the relay first read it.`,
       )
     }
     const at = clock()
@@ -87,17 +87,17 @@ export function createRepositoryFacts({
   function unknown(repository: string, kind: ReadFailure['kind'], reason: string): Problem {
     throttled.warn(
       { repository, reason },
-      'a report was refused: id and default branch of its repository cannot be read from GitHub',
+      "a report was refused: the relay cannot read its repository's id and default branch from GitHub",
     )
     if (kind === 'forbidden') {
       return new Problem(
         403,
-        `GitHub does not show ${repository} to the relay, which the relay needs to verify this report: its token or App needs Metadata: read on it.`,
+        `The relay cannot verify this report, because GitHub does not show it ${repository}: give the relay's token or App the permission Metadata: read on the repository.`,
       )
     }
     return new Problem(
       503,
-      `The relay cannot read ${repository} from GitHub now, which it needs to verify this report. Send the report again.`,
+      `The relay cannot verify this report, because it cannot read ${repository} from GitHub now. Send the report again.`,
       { 'retry-after': '5' },
     )
   }

@@ -103,7 +103,7 @@ export function createReports(deps: ReportsDeps): Hono {
   app.post('/', c => withReservation(c, room => take(c, room)).catch(orStoreFailure))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
-      throw new Problem(405, 'Send reports by POST.', { allow: 'POST' })
+      throw new Problem(405, 'Send reports with POST.', { allow: 'POST' })
     throw new Problem(
       404,
       `There is nothing at ${c.req.path}: reports go to /report/start, /report/inputs and /report.`,

@@ -79,7 +79,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = deps.rate.take(String(claims.runId))
     if (waitMs > 0) {
-      const sentence = `A workflow run can start to report ${LIMITS.reportStartRate.value} times a minute: wait.`
+      const sentence = `A workflow run can send ${LIMITS.reportStartRate.value} start requests a minute: wait.`
       throw refuseOverRate(sentence, waitMs)
     }
     const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
@@ -87,7 +87,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
-    // If the response omitted the secret inputs, the action would treat none as secret.
+    // If the response omitted the secret inputs, the action would treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const [{ token, expiresAt }, run] = await Promise.all([
       tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
@@ -127,7 +127,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
       if (outcome !== 'conflict') return delivery
       if (version === refusedOn) {
-        throw refuse(id, claims, 'another delivery has this run or has used its token')
+        throw refuse(id, claims, 'another delivery has this run or has already used its OIDC token')
       }
       refusedOn = version
     }
@@ -158,7 +158,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
     throw new Problem(
       409,
-      `The delivery already runs in another workflow run, ${first}; this one is ${runId}.`,
+      `The delivery already runs in another workflow run, ${first}; this run is ${runId}.`,
       {},
       { duplicate: true, github_run_id: first },
     )
@@ -168,15 +168,15 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
     log.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
-      'a report was refused: this run may not report for the delivery',
+      'a report was refused: this run cannot report for the delivery',
     )
     return new Problem(
       403,
-      "This workflow run may not report for this delivery: only the run that its dispatch started may report, in the repository and on the branch that the relay dispatched to. The relay's log shows what does not match.",
+      "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
     )
   }
 
-  /** Reads the Port run's state, if Port responds in time. `ended` is true even while the outbox has the conclusion. */
+  /** Reads the Port run's state, if Port responds in time. `ended` is also true while the outbox has the conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
@@ -221,7 +221,7 @@ export function createHandOut({
   complete: boolean,
 ) => Promise<ShareInputs> {
   const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
-  // A running timer keeps a reference to the decrypted values.
+  // Clear the timer, because it keeps a reference to the decrypted values.
   const forget = (id: string, entry = kept.get(id)) => {
     clearTimeout(entry?.timer)
     if (entry && kept.get(id) === entry) kept.delete(id)

@@ -84,7 +84,7 @@ export interface Dialect {
 
 /**
  * Condition on the state of a row found by id or `seq`. This form prevents the use of an index on states. If statistics
- * were collected without waiting work, PostgreSQL would assume that such an index is empty and scan all waiting rows.
+ * were collected while no work was waiting, PostgreSQL would consider the index empty and scan all waiting rows.
  */
 export const stateIs = (...states: string[]) => `state || '' IN (${states.join(', ')})`
 

@@ -42,7 +42,7 @@ export function openBackend(database: Config['database']): Promise<Backend> {
 function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   const database = new DatabaseSync(realpathSync(path), { readOnly: mode === 'read', timeout: 5000 })
   const refuse = async () => {
-    throw new Error(`The database ${path} was opened for a command.`)
+    throw new Error(`The database ${path} was opened for a command that only reads or pings.`)
   }
   return {
     dialect: sqlite,

@@ -37,10 +37,10 @@ export interface RateLimitPause {
   reason: string
 }
 
-/** Identifies a report from the action, so that it is applied only once. */
+/** Identifies a report from the action, so that the report is applied only once. */
 export interface ReportReceipt {
   sender: string
-  /** Counts from 1. A number up to the sender's last number shows a repetition, which changes nothing. */
+  /** Counts from 1. If it isn't above the sender's last number, the report is a repetition and changes nothing. */
   number: number
   lines: number
   bytes: number
@@ -95,7 +95,7 @@ export interface OutboxPage {
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
-  /** When the oldest queued delivery was queued, due or not; when the oldest poll and the oldest outbox became due. */
+  /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
   dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
   /** Number of messages waiting for Port, up to 10,000. */
   messages: number
@@ -158,7 +158,7 @@ export interface Store {
    *
    * @param use use of the signature, recorded in the same transaction
    * @throws StoreBusy if too many webhooks are waiting to be persisted
-   * @throws SignatureUsed if the signature was used at another address or for another run, or was refused
+   * @throws SignatureUsed if the signature was used at another address or for another run, or its first use was refused
    */
   accept(delivery: NewDelivery, use?: SignatureUse): Promise<Accepted>
   /** Returns the recorded first use of a signature. */
@@ -177,11 +177,11 @@ export interface Store {
    */
   forgetSignatures(now: number, most: number, limit: number): Promise<number>
   /**
-   * Calls the listener with the kinds of work that this relay or another one could have made due. The returned function
-   * removes the listener.
+   * Calls the listener with the kinds of work that this relay or another relay could have made due. The returned
+   * function removes the listener.
    */
   onWork(listener: (work: readonly Work[]) => void): () => void
-  /** Returns when each kind of work is due next; null if none is waiting. Work that is due can be claimed or paused. */
+  /** Returns when each kind of work is due next; null if none is waiting. Includes claimed and paused work. */
   nextDue(): Promise<Record<Work, number | null>>
 
   /** Takes at most `limit` permits from the rate limiter for due work. Returns 0 if nothing is due. */
@@ -189,10 +189,10 @@ export interface Store {
   /** Returns permits that no dispatch used. */
   returnPermits(amount: number): Promise<void>
   /**
-   * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To
-   * keep the order, the whole repository waits until its oldest delivery is due.
+   * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To keep
+   * the order, the whole repository waits until its oldest delivery is due.
    *
-   * @param scope scope of rate-limit pauses, or the start of each owner's scope, which ends with the owner
+   * @param scope scope of rate-limit pauses, or the prefix of the owners' scopes, to which the owner is appended
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]>
   /** Finds deliveries with a `seq` above `after` that wait for a paused credential without a notice in Port's log. */
@@ -258,7 +258,7 @@ export interface Store {
    * Also deletes rate-limit pauses that ended before that time, and expired tokens and revoked sessions.
    */
   purge(before: number, limit: number): Promise<number>
-  /** Makes work due now if its due time is implausibly late, as after a clock was set back. */
+  /** Makes work due now if its due time is implausibly late, for example after a clock was set back. */
   repairDueTimes(now: number): Promise<void>
 
   get(id: string): Promise<Delivery | null>

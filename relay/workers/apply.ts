@@ -45,8 +45,8 @@ export type ApplyEvent = (
 ) => Promise<Applied>
 
 /**
- * Applies an event to a delivery. If this relay or another one changed the delivery in the meantime, the transition is
- * decided again for the new version. Every state change is made and logged here.
+ * Applies an event to a delivery. If any relay changed the delivery in the meantime, the transition is decided again
+ * for the new version. Every state change is made and logged here.
  */
 export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   const { store, policy, canReport, log, onTransition, traced } = deps

@@ -78,7 +78,7 @@ export function createDispatch(
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
     const event = toEvent(outcome, attempt)
     const recorded = await record(event)
-    // The run's title has already bound the run to another delivery, but GitHub has accepted this dispatch.
+    // Another delivery already has the run, because of its title. Record only that GitHub accepted the dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
     if (outcome.kind === 'deferred') await returnPermit()
@@ -135,10 +135,10 @@ function readList(
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
   const unavailable = {
     list: 'unavailable',
-    reason: snapshot.reason ?? 'GitHub does not show its runs',
+    reason: snapshot.reason ?? "GitHub does not show the repository's runs",
   } as const
   if (snapshot.access === 'forbidden' && !portUnread) {
-    return { list: 'forbidden', reason: snapshot.reason ?? 'GitHub does not show its runs' }
+    return { list: 'forbidden', reason: snapshot.reason ?? "GitHub does not show the repository's runs" }
   }
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
@@ -146,7 +146,7 @@ function readList(
   if (portUnread) return unavailable
   return {
     list: 'ambiguous',
-    reason: `workflow runs started in ${repository} that cannot be attributed to one delivery`,
+    reason: `workflow runs in ${repository} cannot be attributed to one delivery`,
   }
 }
 

@@ -128,8 +128,8 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /**
-   * @param more fields to add to every update. Empty for a replacement, as the outputs could have caused the failure
-   * @returns null if Port accepted it
+   * @param more fields to add to every update; empty for a replacement, because they could have caused the failure
+   * @returns null if Port accepted the message
    */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
@@ -164,7 +164,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
       const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
       const line: LogLine =
         isDelete && error.status === 404
-          ? { level: 'INFO', message: `The entity ${name} wasn't deleted: Port doesn't know it.` }
+          ? { level: 'INFO', message: `The entity ${name} wasn't deleted: it doesn't exist in Port.` }
           : {
               level: 'ERROR',
               message: `The entity ${name} was not ${isDelete ? 'deleted' : 'written'}: ${error.message}`,

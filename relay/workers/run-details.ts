@@ -33,7 +33,7 @@ export async function findFailedJobs(
   try {
     found = await github.jobs(repository, run.id, run.attempt)
   } catch {
-    const message = "GitHub didn't show which jobs failed; the run on GitHub does."
+    const message = "The relay couldn't read from GitHub which jobs failed; see the run on GitHub."
     return { jobs: null, lines: [{ level: 'WARN', message }] }
   }
   const { jobs, total } = found
@@ -96,7 +96,7 @@ function describe(job: Job): string {
 /**
  * Reads the pending and decided approvals of a delivery's runs.
  *
- * @returns null if GitHub doesn't return them, for example because the permission is missing
+ * @returns null if GitHub doesn't return the approvals, for example because the permission is missing
  */
 export async function readApprovals(
   { repository }: Delivery,

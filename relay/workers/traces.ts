@@ -13,11 +13,11 @@ const AT_ONCE = 20
 /** Lease of a claim. Longer than any export. */
 const LEASE_MS = 60_000
 const FAILED =
-  'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; they are retried'
+  'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; the relay sends them again later'
 
 /**
  * Exports the traces of finished deliveries, and loads the exporter for the first trace. A failed export is due again
- * when its claim expires. If the relay is killed before recording an export, a repeated export has the same ids.
+ * when its claim expires. If the relay is killed before recording an export, the export is repeated with the same ids.
  *
  * @returns a function to call periodically
  */

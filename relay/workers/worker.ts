@@ -59,7 +59,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // Claimed again, because another change made the work due or this process was suspended for longer than a lease.
+    // The work was claimed again because another change made it due, or this process was suspended beyond its lease.
     if (active.has(key)) {
       again.set(key, claim)
       return

@@ -19,12 +19,12 @@ import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
- * Request budgets for polling, 66 requests per minute for all deliveries together. List requests get the largest share,
- * so that in up to twenty repositories, the relay notices a finished run within a minute. With more, polling is slower.
+ * Request budgets for polling: 66 requests per minute for all deliveries. List requests get the largest share, so that
+ * the relay notices a finished run within a minute in up to twenty repositories. Beyond that, polling is slower.
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter of it for failed runs. */
+/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
@@ -190,7 +190,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     byWork.watch,
     byWork.outbox,
     schedule,
-    // Runs at a fixed interval. New work doesn't wake it.
+    // Runs at a fixed interval. New work doesn't wake this worker.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     ...(tracing
       ? [

@@ -49,7 +49,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   [
     'a backlog that nothing else explains',
     BEHIND,
-    [/Messages to Port are delayed.* 25 min/, /Dispatches are behind.* 10,000\+ queued.* 1 h/],
+    [/Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued.* 1 h/],
   ],
   ['a clock that is far off', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub&#39;s/]],
   [

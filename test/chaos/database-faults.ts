@@ -107,7 +107,7 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
           () => 'the relay started',
           (error: Error) => error.message,
         )
-        if (!message.includes('RELAY_DATABASE must name a file in a folder that the relay may write to'))
+        if (!message.includes('RELAY_DATABASE must be a file in a folder that the relay can write to'))
           throw new Error(`On a read-only disk: ${message}`)
         setReadOnly(false)
         await system.relay.start()

@@ -56,13 +56,13 @@ const WRONG: [Command, string[], string][] = [
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
-  [deliveries, ['ID', '--limit', '1'], 'One delivery takes no filter: name an ID, or filter the list.'],
-  [redeliver, [], 'Name deliveries, or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
-  [redeliver, ['ID', '--state', 'x'], 'Name deliveries by ID or by a filter, not both.'],
+  [deliveries, ['ID', '--limit', '1'], 'An ID takes no other options: use an ID or a filter.'],
+  [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
+  [redeliver, ['ID', '--state', 'x'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
   [redeliver, ['--state', 'failed', '--limit', 'all'], 'limit must be a whole number from 1 to 1000.'],
-  [cancel, [], 'Name the delivery: cancel ID; `deliveries` lists them.'],
-  [migrate, [], 'migrate needs a FILE, the workflow, or --port-action FILE; see migrate --help.'],
+  [cancel, [], 'Specify the delivery: cancel ID. `deliveries` lists the ids.'],
+  [migrate, [], 'migrate needs a workflow FILE or --port-action FILE; see migrate --help.'],
 ]
 /** Arguments that make a command print JSON, and an excerpt of that JSON. */
 const JSON_OF: [Command, string[], object][] = [
@@ -173,7 +173,7 @@ test('cancel cancels a queued delivery immediately, and cancels a running delive
   const [, bound, queued] = ids
   expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is cancelled.`)
   expect((await run(cancel, [bound!], env)).stdout).toBe(
-    `Delivery ${bound} is being cancelled: the relay cancels its workflow run on GitHub.`,
+    `Delivery ${bound} is being cancelled: the relay cancels the workflow run on GitHub.`,
   )
   expect((await run(redeliver, [queued!], env)).stdout).toBe(`Delivery ${queued} is queued again.`)
   expect(await run(cancel, [ids[0]!], env)).toMatchObject({
@@ -202,7 +202,7 @@ test('the commands read their variables as the relay does, and report missing va
     ],
     [
       { PORT: '2' },
-      /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/,
+      /^No relay responds at http:\/\/127\.0\.0\.1:2: start one, or set RELAY_PUBLIC_URL \(or PORT\)/,
     ],
   ] as const)
     expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })

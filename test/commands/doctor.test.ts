@@ -189,7 +189,7 @@ test('reports ok for a clean configuration with a GitHub App and routes', async 
 test('lists every problem of an invalid configuration and checks nothing else', async () => {
   const more = { RELAY_REPOSITORY: '"acme/shop"', RELAY_RUN_TIMEOUT: '24', RELAY_ROUTES: '/missing.yml' }
   expect((await wrong(more)).toSorted()).toEqual([
-    'problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).',
+    "problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).",
     'problem: RELAY_ROUTES: /missing.yml cannot be read (ENOENT).',
     'problem: RELAY_RUN_TIMEOUT must be a duration such as 30s, 10m, 24h or 30d.',
   ])
@@ -201,7 +201,7 @@ RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
 RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
-RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: make it shorter.
+RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: shorten it.
 RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
 RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
 RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.
@@ -248,11 +248,11 @@ describe('a valid configuration with unintended effects', () => {
         .map(({ sentence }) => sentence)
     expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
       "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
-      "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.",
+      "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.",
     ])
     const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)
     expect(await server('https://git.acme.example')).toEqual([
-      "GITHUB_API_URL doesn't end with /api/v3, as the API of an Enterprise Server does: https://HOSTNAME/api/v3.",
+      "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
     ])
     for (const url of [
       'https://git.acme.example/api/v3',
@@ -265,7 +265,7 @@ describe('a valid configuration with unintended effects', () => {
 
 /** Rows: routes, and the finding about their repository. */
 const REPOSITORIES = `
-- { repository: acme/none }                                  problem: GitHub cannot see acme/none: it does not exist, or the credential has no access to it.
+- { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from their reports.
 - { repository: acme/read, workflow: any.yml }               ok
@@ -282,10 +282,10 @@ describe('a service that does not respond, or responds unexpectedly', () => {
   test('reports a database whose folder is a file, and an unreachable database', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
-      `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must name a file in a folder that the relay may write to.`,
+      `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must be a file in a folder that the relay can write to.`,
     ])
     expect(await wrong({ RELAY_DATABASE: `postgres://user@${nowhere}/relay` })).toEqual([
-      `problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must name a server that this machine reaches, and a user who may create tables in that database.`,
+      `problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.`,
     ])
   })
 
@@ -301,7 +301,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     const found = await Promise.all([ofDatabase(free), ofDatabase(used)])
     for (const other of others) other.close()
     expect(found).toEqual([
-      `The database ${free} is locked by another process, which isn't a relay: stop it, such as a backup or a shell that has a transaction open.`,
+      `The database ${free} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`,
       `The database ${used} doesn't accept writes: it is locked (database is locked). Stop the process that has a transaction open, such as a backup or a shell.`,
     ])
   })
@@ -352,12 +352,12 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     expect(all.filter(({ check }) => check.includes('/')).map(({ sentence }) => sentence)).toEqual([
       "The relay's credential can dispatch to acme/shop.",
       'acme/shop: deploy.yml listens to repository_dispatch.',
-      'GitHub cannot see acme/none: it does not exist, or the credential has no access to it.',
+      'GitHub cannot find acme/none: it does not exist, or the credential has no access to it.',
       'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
-      'GitHub cannot see other/shop: it does not exist, or the credential has no access to it.',
+      'GitHub cannot find other/shop: it does not exist, or the credential has no access to it.',
       "The relay's credential can dispatch to acme/listed.",
       'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
-      "The relay's credential can read acme/bare; to start a workflow it needs the permission Actions: write.",
+      "The relay's credential can read acme/bare; to start a workflow, it needs the permission Actions: write.",
       'acme/bare has no workflow gone.yml.',
     ])
     expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({
@@ -376,7 +376,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       ),
     ])
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
-      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
+      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).`,
     ])
     const off = async (seconds: number) =>
       (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
@@ -387,20 +387,20 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       [-400, 'problem', 'behind'],
     ] as const)
       expect(await off(seconds)).toEqual([
-        `${status}: The clock of this machine is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Set it by NTP.`,
-        `warning: The clock of this machine is N s ${side} GitHub's: times in its log and in Port are wrong. Set it by NTP.`,
+        `${status}: This machine's clock is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Set it by NTP.`,
+        `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Set it by NTP.`,
       ])
   })
 
   test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted rate limit', async () => {
     expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
-      'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, expired, or revoked. Set a new one.',
+      'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.',
     ])
     expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
-      `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`,
+      `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`,
     )
     expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
-      `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.`,
+      `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`,
     )
     const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) =>
       github.fail({
@@ -427,7 +427,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
-      "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.",
+      "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.",
     )
     expect(await wrong(env)).toEqual([
       "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
@@ -437,7 +437,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     const hook = (body: object) => respond('/app/hook/config', body)
     respond('/app', { slug: 'port-relay', events: [] })
     expect(await wrong(good)).toEqual([
-      'warning: The GitHub App port-relay does not subscribe to workflow_run: choose it under its Permissions & events.',
+      "warning: The GitHub App port-relay does not subscribe to workflow_run: select this event in the App's settings, under Permissions & events.",
     ])
     hook({ url: 'https://old.example.com/github', content_type: 'json' })
     expect(await wrong(good)).toEqual([
@@ -470,7 +470,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
     for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
       expect(await to(name)).toEqual([
-        `warning: acme/shop: ${name} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename it.`,
+        `warning: acme/shop: ${name} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename the input.`,
       ])
     expect(await to('by-hand.yml')).toEqual([
       'warning: acme/shop: by-hand.yml declares no input "port": without it, the action does not know the run in Port.',
@@ -513,13 +513,13 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
     await response({ full_name: 'acme/store' })
     expect(await wrong()).toEqual([
-      "warning: acme/shop is now acme/store: change it in the relay's configuration.",
+      "warning: acme/shop is now acme/store: change the name in the relay's configuration.",
     ])
   })
 
   test('reports a public URL that reaches no relay, and a public URL of this machine', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
-      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
     expect(await wrong({ RELAY_PUBLIC_URL: 'http://localhost:8080' })).toEqual([
       "warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.",
@@ -550,7 +550,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
     ])
     const none = file('none.pem', 'no certificate')
     expect(await wrong({ NODE_EXTRA_CA_CERTS: none })).toEqual([
-      `problem: NODE_EXTRA_CA_CERTS: ${none} must hold certificates in PEM form.`,
+      `problem: NODE_EXTRA_CA_CERTS: ${none} must contain certificates in PEM form.`,
     ])
   })
 })
@@ -600,7 +600,7 @@ describe("compares a workflow's inputs in advance", () => {
       },
     }
     const undeclared =
-      'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or leave it out of the body of the Port action.'
+      'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or remove it from the Port action\'s body.'
     const rows: [object, string[]][] = [
       ...[RECOMMENDED_BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
         { type: 'WEBHOOK', url: `${url}?workflow=guide.yml`, body },
@@ -616,7 +616,7 @@ describe("compares a workflow's inputs in advance", () => {
         { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: RECOMMENDED_BODY },
         [
           'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
-          'warning: scale: strict.yml in acme/scaled requires "replicas", which a user may leave empty in Port: require it there, or give it a default in the workflow.',
+          'warning: scale: strict.yml in acme/scaled requires "replicas", which a user can leave empty: make the input required in Port, or give it a default in the workflow.',
         ],
       ],
       [ofGitHub, ['ok: scale: guide.yml in acme/scaled gets every input.']],

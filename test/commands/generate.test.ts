@@ -457,7 +457,7 @@ describe('a Port workflow', () => {
     })
     expect(notes).toEqual([
       'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-      'The inputs that the old backend computed were left out: compute them in the body of the webhook.',
+      "The inputs that the old backend computed were omitted: compute them in the webhook's body.",
       'The form asks for the service in the input port_entity.',
       'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
     ])
@@ -613,7 +613,7 @@ ${ofAction('CREATE')} |  | 1 | The Port action old is in Port's older format: it
 [${ofAction({})},${ofAction({})}] |  | 1 | The file has several Port actions. Choose one with --identifier: old, old.
 ${ofAction(noType)} |  | 1 | The input "y" of old has no type.
 ${ofAction({ type: 'automation' })} | --format port-workflow | 1 | old is an automation: --format port-workflow needs a self-service action.
-on: workflow_dispatch; ${jobs} | --format workflow | 2 | FILE is a workflow already: use --format json or port-workflow.
+on: workflow_dispatch; ${jobs} | --format workflow | 2 | FILE is already a workflow: use --format json or port-workflow.
 a: 1 | --format xml | 2 | --format must be one of json, port-workflow, workflow.
 a: 1 | --relay relay | 2 | --relay "relay" must be an http(s) URL.
 a: 1 | --repository shop | 2 | --repository must be OWNER/NAME.`
@@ -631,7 +631,7 @@ test.each(
 })
 
 test('refuses a missing argument and a missing file', async () => {
-  const sentence = 'Name the file: generate FILE, a workflow or a Port action.'
+  const sentence = 'Specify a file with a workflow or a Port action: generate FILE.'
   expect(await run(generate)).toEqual({ code: 2, stdout: '', stderr: sentence })
   expect((await run(generate, ['/missing.yml'])).stderr).toBe("/missing.yml can't be read (ENOENT).")
 })

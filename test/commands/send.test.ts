@@ -51,7 +51,9 @@ test('dispatches an action with inputs as Port would send it', async () => {
   })
   const again = await run(send, [...args, '--json'], env)
   expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, response: { duplicate: true } })
-  expect((await run(send, args, env)).stdout).toMatch(/It was accepted before; nothing is sent again\.$/)
+  expect((await run(send, args, env)).stdout).toMatch(
+    /It was accepted before, and is not dispatched again\.$/,
+  )
   expect(github.dispatches).toHaveLength(1)
   await github.close()
 })
@@ -124,7 +126,7 @@ test('a dry run prints the target, inputs, and request, and sends nothing', asyn
   expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain('has no inputs.')
   const refused = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
   const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.'
-  const stderr = `The relay would refuse it with 403: ${detail}`
+  const stderr = `The relay would refuse the webhook with 403: ${detail}`
   expect(await run(send, refused, relayEnv())).toEqual({ code: 1, stdout: '', stderr })
   const json = JSON.parse((await run(send, [...refused, '--json'], relayEnv())).stdout)
   expect(json).toEqual({ status: 403, response: { detail } })
@@ -183,7 +185,7 @@ test.each([
   ['--action a --entity {"id":', '--entity must be an identifier, or the entity as a JSON object.'],
   ['--action a --url relay', '--url "relay" must be an http(s) URL.'],
   ['--action a --repository shop', '--repository must be OWNER/NAME.'],
-  ['--action a --ref main', '--ref goes with --workflow.'],
+  ['--action a --ref main', '--ref requires --workflow.'],
   ['--action a --event-type a --workflow a.yml', '--event-type and --workflow exclude each other.'],
 ])('refuses send %s', async (args, stderr) => {
   expect(await run(send, args.split(' '), nowhere)).toEqual({ code: 2, stdout: '', stderr })
@@ -194,13 +196,11 @@ test('names a file that cannot be read', async () => {
     (await run(send, args, env)).stderr
   expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')
   expect(await wrong(['--action', 'a'], { PORT: '9' })).toBe(
-    'PORT_CLIENT_SECRET (or --secret-file) is needed: the client secret that the relay verifies with.',
+    'PORT_CLIENT_SECRET (or --secret-file) is required: set it to the client secret that the relay uses.',
   )
   const missing = '--secret-file: /missing cannot be read (ENOENT).'
   expect(await wrong(['--action', 'a', '--secret-file', '/missing'])).toBe(missing)
   const file = join(temporaryFolder(), 'bytes')
   writeFileSync(file, Buffer.from([0x7b, 0xff]))
-  expect(await wrong([file, '--curl'])).toMatch(
-    /^The body is not text in UTF-8, so that no command can hold it/,
-  )
+  expect(await wrong([file, '--curl'])).toMatch(/^The body is not UTF-8 text, so a command cannot contain it/)
 })

@@ -87,7 +87,7 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
   )
   expect(await done).toBe(0)
   expect(lines.slice(1)).toEqual([
-    `Written: ${file} (only you can read it). Give its variables to the relay, in place of GITHUB_TOKEN.`,
+    `Written: ${file} (only you can read it). Start the relay with these variables instead of GITHUB_TOKEN.`,
     expect.stringContaining('kubectl create secret'),
     expect.stringContaining('kubectl set env'),
     expect.stringContaining('remove GITHUB_TOKEN_FILE from your relay.yaml'),
@@ -122,15 +122,15 @@ test('accepts a state once within ten minutes and a code once within an hour, an
     return notes.at(-1)
   }
   const minutes = (count: number) => vi.setSystemTime(Date.now() + count * 60_000)
-  const unknown = 'This page was used before, or another one led here.'
+  const unknown = 'This page was used before, or you came from another page.'
   const refused = expect.stringMatching(
-    /^GitHub doesn't accept the code of the App \(404\): it was used before, or is older/,
+    /^GitHub doesn't accept the code of the App \(404\): the code was used before, or is older/,
   )
 
   expect(await refusal(`${origin}/created?code=x`)).toBe(unknown)
   const back = await createOnGitHub(opened)
   minutes(11)
-  expect(await refusal(back)).toBe('GitHub was open for more than ten minutes.')
+  expect(await refusal(back)).toBe('More than ten minutes have passed since you opened GitHub.')
   expect(await refusal(back)).toBe(unknown)
   const { state } = await newState(opened)
   expect(await refusal(`${origin}/created?code=invented&state=${state}`)).toEqual(refused)
@@ -167,7 +167,7 @@ test("prints credentials that can't be written, and leaves no file if stopped", 
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()
-  expect(page).toContain('Its credentials are in the terminal, and in no file')
+  expect(page).toContain('Its credentials are only in the terminal')
   expect(await opened.done).toBe(1)
   expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])
   const env = parseEnv(opened.lines[1]!)
@@ -252,7 +252,7 @@ test('reports wrong and missing options before creating anything', async () => {
     return stderr
   }
   const url = ['github', '--url', RELAY]
-  expect(await wrong()).toBe('setup needs what to set up: setup github; see setup --help.')
+  expect(await wrong()).toBe('Specify what to set up: setup github; see setup --help.')
   expect(await wrong('github')).toBe('--url must be an http(s) URL, such as https://relay.example.com.')
   expect(await wrong(...url, '--for', 'windows')).toBe('--for must be one of kubectl, docker, systemd.')
   expect(await wrong(...url, '--organization', 'a/b')).toBe('--organization must be a name, not "a/b".')

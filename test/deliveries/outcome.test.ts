@@ -41,7 +41,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     job('failure', [['Set up job', 'failure']]),
     'finished failure failed',
     'Failed',
-    "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows which.",
+    "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows the reason.",
   ],
   [
     'failure',
@@ -68,7 +68,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     job('cancelled', [], false),
     'failed cancelled cancelled',
     'Cancelled',
-    "The workflow run in acme/shop was canceled before a runner picked it up: by a user, or by the workflow's concurrency group. Run the Port action again if it is still wanted.",
+    "The workflow run in acme/shop was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.",
   ],
   [
     'cancelled',
@@ -82,7 +82,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     null,
     'failed failure failed',
     'Timed out',
-    'The workflow run in acme/shop timed out: raise timeout-minutes of its job, or find out which step hangs.',
+    "The workflow run in acme/shop timed out: raise the job's timeout-minutes, or find out which step hangs.",
   ],
   ['startup_failure', null, 'failed failure failed', 'Not started', NO_JOBS],
   [
@@ -140,17 +140,17 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
   [
     { why: 'nothing listens', disabled: ['A', 'B'], workflows: 2 },
     'Not started',
-    `${LISTENS}: all of its workflows are disabled (A, B). Enable the right one on the repository's Actions page.`,
+    `${LISTENS}: all of its workflows are disabled (A, B). Enable the right workflow on the repository's Actions page.`,
   ],
   [
     { why: 'nothing listens', disabled: [], workflows: 0 },
     'Not started',
-    `${LISTENS}: it has no workflow at all. Add one with "on: repository_dispatch: types: [deploy]" to the default branch, and check that Actions are enabled in the repository's settings.`,
+    `${LISTENS}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [deploy]" to the default branch, and check that Actions are enabled in the repository's settings.`,
   ],
   [
     { why: 'not seen', reason, startTimeout: 60_000 },
     'Not started',
-    `Nothing reported from acme/shop within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow listens to it on the default branch, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: ${reason}: give it Actions: read, and look at the repository's Actions page.`,
+    `No workflow run in acme/shop reported within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow on the default branch listens to it, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${reason}: give it Actions: read, and look at the repository's Actions page.`,
   ],
   [
     { why: 'end not seen', reason, runTimeout: 300_000 },

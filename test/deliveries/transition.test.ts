@@ -52,7 +52,7 @@ const cause: NoRun = { why: 'deleted' }
 const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   attemptStarted: { type: 'attemptStarted' },
   dispatchAccepted: { type: 'dispatchAccepted', attempt: 1, run: null },
-  dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot see acme/shop.' },
+  dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot find acme/shop.' },
   dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
   responseLost: { type: 'responseLost', attempt: 1, reason: 'GitHub responded with 502' },
   runNotFound: {
@@ -260,7 +260,7 @@ describe('a dispatch', () => {
 
   test.each([
     ['forbidden', 'Redeliver the delivery if no workflow run started.'],
-    ['ambiguous', 'Redeliver the delivery if none of them belongs to it. Set run-name: '],
+    ['ambiguous', 'Redeliver the delivery if none of these runs belongs to it. Set run-name: '],
   ] as const)(
     'whose outcome the list of runs does not show (%s) fails with a message instead of being retried',
     (list, cure) => {
@@ -268,7 +268,7 @@ describe('a dispatch', () => {
       const event = { ...EVENTS.runNotFound, list, readAt: NOW, reason: 'x' } as const
       expect(transition(delivery, event, NOW, POLICY)?.change).toMatchObject({
         state: 'failed',
-        reason: expect.stringContaining(`The outcome of the dispatch is unknown, since x. ${cure}`),
+        reason: expect.stringContaining(`The outcome of the dispatch is unknown, because x. ${cure}`),
       })
     },
   )
@@ -326,15 +326,15 @@ describe('no other file in relay/ writes a state:', () => {
 test.each<[NoRun, string]>([
   [
     { why: 'nothing listens', disabled: [], workflows: null },
-    `GitHub accepted the dispatch of workflow release.yml to acme/shop on next, but shows no run of it. Check that its file has "workflow_dispatch:" in its "on:" on "next", and that the workflow is enabled on the repository's Actions page.`,
+    `GitHub accepted the dispatch of workflow release.yml to acme/shop on next, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on "next", and that the workflow is enabled on the repository's Actions page.`,
   ],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
-    `Nothing reported from acme/shop within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or its run still waits for a runner, or it doesn't use the action. The relay can't read the runs: GitHub refuses: give it Actions: read, and look at the repository's Actions page.`,
+    `No workflow run in acme/shop reported within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: GitHub refuses: give it Actions: read, and look at the repository's Actions page.`,
   ],
   [
     { why: 'unidentified', amount: 2 },
-    `2 workflow runs started in acme/shop around the dispatch of workflow release.yml to acme/shop on next, and which one belongs to it can't be identified. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
+    `2 workflow runs started in acme/shop around the time of the dispatch of workflow release.yml to acme/shop on next, but the relay can't identify the run that belongs to it. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
   ],
 ])('names the workflow of a workflow_dispatch whose run is missing: %j', (cause, reason) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })

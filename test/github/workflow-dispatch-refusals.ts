@@ -13,7 +13,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     403,
     'Resource not accessible by personal access token',
-    'GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Actions: write on it.',
+    "GitHub does not let the relay start workflow deploy.yml in acme/shop (403: Resource not accessible by personal access token): the relay's token or App needs the permission Actions: write on the repository.",
   ],
   [
     403,
@@ -48,7 +48,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'No ref found for: main',
-    'acme/shop has no branch or tag "main": correct the target\'s ref, or leave it out for the default branch.',
+    'acme/shop has no branch or tag "main": correct the target\'s ref, or remove it to use the default branch.',
   ],
   [
     422,
@@ -78,7 +78,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'inputs are too large.',
-    'GitHub rejects inputs of this size for workflow deploy.yml in acme/shop: at most 65,535 characters together.',
+    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total.',
   ],
   [
     422,

@@ -127,7 +127,7 @@ describe('a workflow_dispatch', () => {
     const rejected = {
       kind: 'rejected',
       reason:
-        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the values, or leave them out of the body of the Port action.',
+        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the values, or remove them from the Port action\'s body.',
     }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
@@ -339,7 +339,7 @@ describe('a dispatch that is too large as a whole', () => {
     expect(await send(body)).toEqual({
       kind: 'rejected',
       reason:
-        'The input "note", which workflow deploy.yml in acme/shop doesn\'t declare, would have to be left out of its input "port": GitHub accepts at most 65,535 characters of inputs. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
+        'GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow deploy.yml in acme/shop has no room for the input "note", which the workflow doesn\'t declare. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
     })
     expect(api.workflowDispatches).toEqual([])
     expect(await send(body, 'https://relay.example')).toMatchObject({ kind: 'accepted' })
@@ -413,7 +413,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
       {
         kind: 'rejected',
         reason:
-          'acme/shop is evil/store on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add evil/store to it, or correct the target.',
+          'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to it, or correct the target.',
       },
       ['POST', 'GET'],
     ],

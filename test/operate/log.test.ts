@@ -115,7 +115,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
   await deliver('r_1', { secret: 'wrong' })
   expect(relay.log()).toEqual([
     expect.objectContaining({
-      ...{ level: 30, msg: 'a webhook of Port is refused', status: 401, address: '127.0.0.1' },
+      ...{ level: 30, msg: 'a Port webhook is refused', status: 401, address: '127.0.0.1' },
       ...{
         method: 'POST',
         path: '/webhook/acme/shop-0',
@@ -124,7 +124,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
     }),
   ])
   expect((await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })).status).toBe(401)
-  expect(messages(1)).toEqual(['a webhook of GitHub is refused'])
+  expect(messages(1)).toEqual(['a GitHub webhook is refused'])
   expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
   expect(relay.log().at(-1)).toMatchObject({ msg: 'the admin API was called', status: 401, role: null })
 
@@ -133,7 +133,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
   await until(() => linesOf(body.delivery).length === 2, 'it fails')
   expect(linesOf(body.delivery).at(-1)).toMatchObject({
     ...{ level: 30, msg: 'GitHub rejected the dispatch', state: 'failed', attempt: 1, status: 404 },
-    reason: expect.stringContaining('GitHub cannot see acme/shop-0'),
+    reason: expect.stringContaining('GitHub cannot find acme/shop-0'),
   })
   github.fail({ status: 503, times: Number.POSITIVE_INFINITY })
   const before = relay.log().length
@@ -215,7 +215,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
     60_000 + AMOUNT * 20,
   )
   expect(said('the delivery is accepted')).toBe(of([0, 3, 4, 5]))
-  expect(said('a webhook of Port is refused')).toBe(2 * of([1]) + of([2]))
+  expect(said('a Port webhook is refused')).toBe(2 * of([1]) + of([2]))
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }

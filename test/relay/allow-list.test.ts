@@ -32,9 +32,9 @@ test('a negated character class ([!…]) also excludes characters in a route', a
   expect(await goesTo('deploy')).toBe('acme/shop')
 })
 
-const nowhere = 'matches no repository: it must be owner/name, with globs in it such as acme/* or */*'
+const nowhere = 'matches no repository: it must have the form owner/name, such as acme/* or */*'
 const within =
-  'has a "!" within braces, where it excludes nothing: write the exclusion as a glob of its own, such as !acme/secret'
+  'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'
 const rows: [list: string, glob: string, problem: string][] = [
   ['{acme/*,!acme/secret}', '{acme/*,!acme/secret}', within],
   ['acme/{!secret,shop}', 'acme/{!secret,shop}', within],
@@ -68,7 +68,7 @@ test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
   list => {
     const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
     expect(problemsOf(env)).toEqual([
-      'RELAY_ALLOWED_REPOSITORIES excludes only: add what is included, such as */*',
+      'RELAY_ALLOWED_REPOSITORIES only excludes names: add a glob that includes names, such as */*',
     ])
   },
 )

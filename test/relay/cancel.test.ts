@@ -128,7 +128,7 @@ test('only a cancellation by a user cancels a run; other events cancel nothing, 
   }
   expect(await cancel(scene, ofAction)).toMatchObject({
     status: 422,
-    body: { detail: 'A "run_id" cancels only if the body has no other key: remove the others.' },
+    body: { detail: 'To cancel by "run_id", the body must have no other keys: remove them.' },
   })
   expect(await cancel(scene, Buffer.from('{"run_id":'))).toMatchObject({ status: 400 })
   expect(await cancel(scene, runUpdated(run), { secret: 'a-secret-that-is-not-known' })).toMatchObject({
@@ -138,10 +138,10 @@ test('only a cancellation by a user cancels a run; other events cancel nothing, 
   expect(await cancel(scene, runUpdated(run), unsigned)).toMatchObject({ status: 401 })
   expect(await cancel(scene, undefined, { method: 'PUT' })).toMatchObject({
     status: 405,
-    body: { detail: 'Send cancellations by POST.' },
+    body: { detail: 'Send cancellations with POST.' },
   })
 
-  const unknown = `the relay has no delivery of run ${run.id}`
+  const unknown = `the relay has no delivery for run ${run.id}`
   const ignored: [JsonObject, string, string?][] = [
     [runUpdated(run, { origin: 'API' }), `run ${run.id} was finished through Port's API`],
     [runUpdated(run, { to: 'IN_PROGRESS' }), `run ${run.id} went from IN_PROGRESS to IN_PROGRESS`],
@@ -149,7 +149,7 @@ test('only a cancellation by a user cancels a run; other events cancel nothing, 
       runUpdated(run, { from: 'WAITING_FOR_APPROVAL' }),
       `run ${run.id} went from WAITING_FOR_APPROVAL to FAILURE`,
     ],
-    [{ run_id: 'r_unknown' }, 'the relay has no delivery of run r_unknown'],
+    [{ run_id: 'r_unknown' }, 'the relay has no delivery for run r_unknown'],
     // The same run ID in another organization is a different run.
     [{ run_id: run.id }, unknown, OTHER_SECRET],
     [{ run_id: ended.run.id }, 'the delivery is already finished'],

@@ -187,22 +187,22 @@ describe('a GitHub App', () => {
 
 describe('each configuration error names the variable:', () => {
   const url = 'must be an http(s) URL'
-  const header = 'must be plain ASCII on one line without spaces around it: a header carries it'
+  const header = 'must be plain ASCII on one line without spaces around it, because it is sent in a header'
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
   const short = 'must have at least 16 characters'
   const empty = 'is an empty list: fill it in, or remove the variable'
   const unknown = "isn't known: did you mean"
   const removed =
-    'was removed: list other secrets of your organization in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS'
+    "was removed: list your organization's other secrets in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS"
   const values: [name: string, problem: string, ...values: string[]][] = [
     [
       'PORT_CLIENT_SECRET',
-      "is required: your Port organization's client secret, which signs Port's webhooks",
+      "is required: set it to your Port organization's client secret, which signs Port's webhooks",
       '',
     ],
     [
       'GITHUB_TOKEN',
-      'is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY: the relay uses one of them on GitHub',
+      'is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY, so that the relay can authenticate to GitHub',
       '',
     ],
     ['GITHUB_TOKEN', header, ' ghp_x', 'ghp_x ', 'ghp_x\nghp_y', '“ghp_x”', 'ghp_\u0000'],
@@ -212,18 +212,18 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_ALERT_URL', 'must be an http(s) URL without a user', 'hooks.example/T0', 'https://u:p@x/T0'],
     ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL: set both', KEY.toString('base64')],
     ['PORT_API_URL', url, 'api.port.io'],
-    ['PORT_API_URL', 'must be without /v1: the relay adds it', 'https://api.port.io/v1/'],
+    ['PORT_API_URL', 'must not end with /v1, because the relay adds it', 'https://api.port.io/v1/'],
     ['GITHUB_API_URL', url, 'ftp://x'],
     ['GITHUB_OIDC_ISSUER', url, 'x'],
     ['RELAY_PUBLIC_URL', url, 'x'],
     [
       'RELAY_PUBLIC_URL',
-      'must be an address alone, without a user, a query or a #',
+      'must be a base URL without a user, query, or fragment',
       ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'],
     ],
     [
       'RELAY_PUBLIC_URL',
-      'must be https://: actions send their OIDC token there. http:// is for this machine alone, as http://localhost:8080',
+      'must be https://, because actions send their OIDC token there; http:// is allowed only for this machine, such as http://localhost:8080',
       ...[
         'relay.example',
         '10.0.0.1:8080',
@@ -238,19 +238,19 @@ describe('each configuration error names the variable:', () => {
     ['PORT_WEBHOOK_SECRETS_FILE', removed, '/secrets'],
     [
       'RELAY_EVENT_TYPE',
-      "was removed: set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the identifier of the Port action, or else port_action",
+      "was removed: set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the Port action's identifier, or port_action if there is none",
       'go',
     ],
     ['RELAY_DATABASE', 'must be sqlite:PATH or postgres://…', 'mysql://x', 'sqlite:', 'sqlite:  '],
     [
       'RELAY_DATABASE',
-      'must name a file: a database in memory is lost when the relay stops',
+      'must be the path of a file, because an in-memory database is lost when the relay stops',
       ...['sqlite::memory:', 'sqlite:file::memory:?cache=shared'],
     ],
     ['PORT_PREVIOUS_SECRETS', empty, ' ,\n,'],
     ['PORT_ORGANIZATIONS', empty, ' ,\n,'],
     ['RELAY_ALLOWED_REPOSITORIES', empty, ' ,\n,'],
-    ['RELAY_REPORT_BLUEPRINTS', 'excludes only: add what is included, such as *', '!_*'],
+    ['RELAY_REPORT_BLUEPRINTS', 'only excludes names: add a glob that includes names, such as *', '!_*'],
     [
       'RELAY_REPORT_BLUEPRINTS',
       '"a[" is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters',
@@ -293,7 +293,7 @@ describe('each configuration error names the variable:', () => {
 
   const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
   const cure =
-    'paste the .pem file that GitHub generated for the App, or name it in GITHUB_APP_PRIVATE_KEY_FILE'
+    'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
   const keyOf = (kind: string) =>
     generateKeyPairSync(kind as 'ec', { namedCurve: 'P-256' })
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
@@ -310,12 +310,12 @@ describe('each configuration error names the variable:', () => {
       { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
     ],
     ...['ec', 'ed25519'].map((kind): [string, Env] => [
-      `GITHUB_APP_PRIVATE_KEY isn't an RSA key, as an App needs: ${cure}`,
+      `GITHUB_APP_PRIVATE_KEY isn't an RSA key, which an App requires: ${cure}`,
       { ...app, GITHUB_APP_PRIVATE_KEY: keyOf(kind) },
     ]),
     ["GITHUB_APP_ID must be the App's id or client id", { ...app, GITHUB_APP_ID: 'my-app' }],
     [
-      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add it to the list",
+      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add the repository to the list",
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
     ],
     [
@@ -323,7 +323,7 @@ describe('each configuration error names the variable:', () => {
       { RELAY_ALERT_URL: 'https://hooks.example/T0', RELAY_ALERT_SECRET: 'whsec_dG9vIHNob3J0' },
     ],
     [
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so read-only access could change things: set different values',
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so users with read-only access could change deliveries: set different values',
       { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
     ],
   ])('%s', (problem, env) => {
@@ -348,7 +348,7 @@ describe('each configuration error names the variable:', () => {
       'RELAY_ROUTES: r, route 1 ref must be the name of a branch or tag',
     ],
     ['{', 'RELAY_ROUTES: r is not YAML: '],
-    ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and what to match'],
+    ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match'],
     ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],
     ['- { repository: a/b, event_type: "" }', 'RELAY_ROUTES: r, route 1 event_type '],
     ['- { repository: a/b, event_type: "  " }', 'RELAY_ROUTES: r, route 1 event_type '],
@@ -446,7 +446,7 @@ describe('organizations', () => {
   const pair =
     'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret'
   const same =
-    'PORT_ORGANIZATIONS names one secret for two organizations: the relay needs different secrets to know whose webhook it is'
+    'PORT_ORGANIZATIONS has the same secret for two organizations: the secret must show which organization sent a webhook'
   test.each<[Env, string]>([
     ...['their-client-id:secret', '# a comment', '#secret'].map((entry): [Env, string] => [
       { PORT_PREVIOUS_SECRETS: `one,${entry}` },

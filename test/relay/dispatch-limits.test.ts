@@ -138,7 +138,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     expect(await relay.delivery(id)).toMatchObject({
       state: 'failed',
       reason:
-        'acme/old is acme/api on GitHub now, which RELAY_ALLOWED_REPOSITORIES does not allow: add acme/api to it, or correct the target.',
+        'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to it, or correct the target.',
     })
     expect(relay.github.dispatches).toEqual([])
   })
@@ -152,7 +152,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
       const id = await relay.accept('r_1')
       await relay.step()
       expect(elsewhere.requests).toEqual([])
-      const reason = `something between the relay and GitHub responded with ${status}, which points to ${elsewhere.url}: GITHUB_API_URL has to be the address of GitHub's API itself`
+      const reason = `something between the relay and GitHub responded with ${status} and redirects to ${elsewhere.url}: set GITHUB_API_URL to the URL of GitHub's API itself`
       expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
       expect(await lastReason(relay, id)).toBe(reason)
       await relay.send()

@@ -108,13 +108,13 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
     [
       'no such repository, or no access',
       ({ github }) => void github.fail({ status: 404, body: { message: 'Not Found' } }),
-      "GitHub cannot see acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
+      "GitHub cannot find acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
     ],
     [
       'read access, but no write access',
       ({ github }) =>
         void github.addRepository('acme/shop', { permissions: { contents: 'read', metadata: 'read' } }),
-      'GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): its token or App needs the permission Contents: write on it.',
+      "GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): the relay's token or App needs the permission Contents: write on the repository.",
     ],
     [
       'a workflow execution protection blocks the event',
@@ -122,7 +122,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
         const message = "Event 'repository_dispatch' is not allowed to trigger Actions workflows."
         github.fail({ status: 403, body: { message } })
       },
-      "GitHub does not let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks it (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and as an actor the relay's GitHub App, or the user of GITHUB_TOKEN.",
+      "GitHub does not let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor.",
     ],
     [
       'an unknown reason',
@@ -182,7 +182,7 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
   await relay.send()
   expect(logs(relay, 'r_1')).toEqual([
     expect.stringContaining(
-      "GitHub rejects GITHUB_TOKEN (401: Bad credentials): it is wrong, has expired, or was revoked; set a new one in the relay's environment",
+      "GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, has expired, or was revoked; set a new token in the relay's environment",
     ),
   ])
   // The credential isn't tried for other deliveries in the meantime.

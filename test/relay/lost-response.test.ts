@@ -122,8 +122,8 @@ describe('a dispatch whose response was lost', () => {
       status: 'FAILURE',
       statusLabel: 'Not identified',
       summary:
-        'The outcome of the dispatch is unknown, since workflow runs started in acme/shop that cannot be attributed to one delivery. ' +
-        'Redeliver the delivery if none of them belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +
+        'The outcome of the dispatch is unknown, because workflow runs in acme/shop cannot be attributed to one delivery. ' +
+        'Redeliver the delivery if none of these runs belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +
         'or use the action as the first step of its job.',
     })
   })
@@ -177,11 +177,11 @@ describe('a dispatch whose response was lost', () => {
       expect(posts(relay)).toBe(1)
       await relay.send()
       expect(relay.port.run('r_1').logs.flatMap(({ message }) => message.split('\n'))).toEqual([
-        expect.stringContaining('; searching for its workflow run.'),
+        expect.stringContaining('; searching for the workflow run.'),
       ])
       await waitUntil(relay, attemptedAt + 620_000)
       expect(posts(relay)).toBe(1)
-      const reason = `The outcome of the dispatch is unknown, since ${refused}. Redeliver the delivery if no workflow run started.`
+      const reason = `The outcome of the dispatch is unknown, because ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', attempts: 1, reason })
       expect(await relay.store.history(id)).toMatchObject([
         { type: 'responseLost' },
@@ -215,7 +215,7 @@ describe('a dispatch whose response was lost', () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
-      const reason = `The outcome of the dispatch is unknown, since ${refused}. Redeliver the delivery if no workflow run started.`
+      const reason = `The outcome of the dispatch is unknown, because ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
       await relay.send()
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)

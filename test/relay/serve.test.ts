@@ -120,7 +120,7 @@ describe('a relay that cannot start exits with 1 and prints the reason:', () => 
       stdout: '',
       stderr:
         'The configuration has 5 problems:\n' +
-        "  - PORT_CLIENT_SECRET is required: your Port organization's client secret, which signs Port's webhooks\n" +
+        "  - PORT_CLIENT_SECRET is required: set it to your Port organization's client secret, which signs Port's webhooks\n" +
         '  - PORT must be a port number, 0 to 65535\n' +
         '  - GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one\n' +
         '  - GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both\n' +

@@ -41,16 +41,16 @@ async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) 
 describe('the URL of a webhook', () => {
   const KNOWN = 'event_type, workflow, ref, wait'
   test.each([
-    ['?event_typ=deploy', `has the parameter "event_typ", which the relay does not know: ${KNOWN}`],
-    ['?event_type=deploy&Wait=dispatch', `has the parameter "Wait", which the relay does not know: ${KNOWN}`],
-    ['?__proto__=x', `has the parameter "__proto__", which the relay does not know: ${KNOWN}`],
+    ['?event_typ=deploy', `has the unknown parameter "event_typ": use only ${KNOWN}`],
+    ['?event_type=deploy&Wait=dispatch', `has the unknown parameter "Wait": use only ${KNOWN}`],
+    ['?__proto__=x', `has the unknown parameter "__proto__": use only ${KNOWN}`],
     ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
-    ['?wait=true', 'has wait="true": it can be "dispatch" only'],
+    ['?wait=true', 'has wait="true": the only valid value is "dispatch"'],
   ])('with %s is refused with 422 and an error message', async (query, fault) => {
     const relay = await openReceiving()
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.post({ path: path + query, body: context() })
-      expect([response.status, response.body.detail]).toEqual([422, `The address of the webhook ${fault}.`])
+      expect([response.status, response.body.detail]).toEqual([422, `The webhook URL ${fault}.`])
     }
     expect(await relay.written()).toEqual([])
     const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
@@ -160,7 +160,7 @@ describe('a repeated delivery', () => {
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
     expect(replayed.status).toBe(409)
     expect(replayed.body.detail).toBe(
-      'A webhook with this signature was received for another run, so this run is not started: only the RUN_ID header, which is not signed, distinguishes them. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+      'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
     )
     const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
@@ -190,12 +190,12 @@ describe('a webhook is refused', () => {
   const wrongType =
     'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.'
   const unsigned =
-    'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must hold the client secret of the Port organization that sends this, and nothing between Port and here may change the body.'
+    'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.'
   const notTime = 'x-port-timestamp must be a number of seconds or milliseconds since 1970.'
   const missing = (name: string) =>
-    `The header ${name} is missing: only Port's webhooks are accepted, and a proxy in between must pass it.`
+    `The header ${name} is missing: the relay accepts only Port's webhooks, and a proxy in between must pass this header.`
   const infinite = (at: string) =>
-    `The number${at} is larger than 1.8e308, the largest number that JSON parsers represent: send it as text.`
+    `The number${at} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
   const notEventType = (shown: string) =>
     `${shown} cannot be an event type: it must be 1 to 100 characters on one line, and not blank.`
   const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
@@ -250,7 +250,7 @@ describe('a webhook is refused', () => {
       'The body must not be compressed: Port signs it as plain JSON.',
       header('content-encoding', 'gzip'),
     ],
-    [422, 'The body has more than 20000 keys: send fewer, or a part of it as text.', { body: keys(20_002) }],
+    [422, 'The body has more than 20000 keys: send fewer, or encode a part as text.', { body: keys(20_002) }],
     ...[
       'shop',
       'acme/',
@@ -346,7 +346,7 @@ describe('a webhook is refused', () => {
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
       expect(await response.json()).toMatchObject({
         detail:
-          'Webhooks from Port must be POST, PUT, PATCH, or DELETE: choose one of them in the Port action or node.',
+          'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
       })
     }
   })
@@ -375,10 +375,10 @@ describe('a webhook is refused', () => {
     [
       full,
       '10',
-      "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send it again: if it was accepted, the response says that it is a duplicate.",
+      "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
       [
         {
-          message: 'a delivery could not be persisted, or the response of the database was lost',
+          message: "a delivery could not be persisted, or the database's response was lost",
           fields: { err: full },
         },
       ],
@@ -386,7 +386,7 @@ describe('a webhook is refused', () => {
     [
       new StoreBusy(),
       '1',
-      'Too many deliveries are waiting to be persisted; this one was not accepted. Send it again shortly.',
+      'Too many deliveries are waiting to be persisted; this delivery was not accepted. Send the webhook again shortly.',
       [],
     ],
   ])(
@@ -396,7 +396,7 @@ describe('a webhook is refused', () => {
       const response = await relay.post()
       expect(response.headers.get('retry-after')).toBe(retryAfter)
       expect(await refused(relay, response)).toEqual([503, detail])
-      const refusal = expect.objectContaining({ message: 'a webhook of Port is refused' })
+      const refusal = expect.objectContaining({ message: 'a Port webhook is refused' })
       expect(relay.logged).toEqual([...logged, refusal])
     },
   )
@@ -611,7 +611,7 @@ describe('the log', () => {
         },
       },
       ...[401, 400].map(status => ({
-        message: 'a webhook of Port is refused',
+        message: 'a Port webhook is refused',
         fields: { method: 'POST', path: '/webhook', status, reason: expect.any(String), address: '' },
       })),
     ])
@@ -630,7 +630,7 @@ describe('the log', () => {
     ])
     expect(relay.logged).toEqual([
       { message: 'a request failed', fields: { err: new Error('the clock stands still') } },
-      expect.objectContaining({ message: 'a webhook of Port is refused' }),
+      expect.objectContaining({ message: 'a Port webhook is refused' }),
     ])
   })
 })

@@ -66,7 +66,7 @@ test('responds to a key that may be newer than the cached JWKS with 503 and a ti
   const refusal = await verify(token()).catch(error => error)
   expect(refusal).toEqual(refused(503))
   expect(refusal.headers['retry-after']).toBe('1')
-  expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token; /)
+  expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token\. /)
   await sleep(1_000)
   // An unrelated token triggers the refetch. This token is then accepted.
   await verify(forged(1)).catch(() => {})

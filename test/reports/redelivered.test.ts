@@ -31,7 +31,7 @@ test('after a redelivery, the previous run cannot report and does not block the 
   const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
   expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
     status: 403,
-    body: { detail: expect.stringMatching(/^This workflow run may not report for this delivery/) },
+    body: { detail: expect.stringMatching(/^This workflow run cannot report for this delivery/) },
   })
   const next = system.issuer.token(system.run({ runId: GITHUB_RUN_ID + 1 }), system.url)
   expect(await system.post('/report/start', next, { delivery: id })).toMatchObject({

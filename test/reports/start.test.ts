@@ -64,7 +64,7 @@ test('a second run counts as a duplicate and gets nothing, but other jobs and re
       type: 'about:blank',
       title: 'Conflict',
       status: 409,
-      detail: `The delivery already runs in another workflow run, ${GITHUB_RUN_ID}; this one is 4711.`,
+      detail: `The delivery already runs in another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
       duplicate: true,
       github_run_id: GITHUB_RUN_ID,
     },
@@ -268,7 +268,7 @@ test('a run can start reporting while Port is unreachable, but not while GitHub 
   const unknown = await system.post('/report/start', token, { delivery: id })
   expect(unknown.status).toBe(503)
   expect(unknown.body.detail).toBe(
-    'The relay cannot read acme/shop from GitHub now, which it needs to verify this report. Send the report again.',
+    'The relay cannot verify this report, because it cannot read acme/shop from GitHub now. Send the report again.',
   )
   await system.github.start()
   await system.port.stop()

@@ -216,11 +216,11 @@ test('refuses an invalid report with a message that describes the problem withou
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const rows: [unknown, number, string][] = [
     ['{', 400, 'The body is not JSON in UTF-8: send a report of the action.'],
-    [deep(89), 400, 'The body is nested more than 90 levels deep: leave out of the entity what is deeper.'],
+    [deep(89), 400, 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'],
     [
       deep(50_000),
       400,
-      'The body is nested more than 90 levels deep: leave out of the entity what is deeper.',
+      'The body is nested more than 90 levels deep: remove the deeper levels of the entity.',
     ],
     [[], 400, 'The body is not a report: it is missing or has the wrong type.'],
     [{ ...message, number: 0 }, 400, 'The body is not a report: number is missing or has the wrong type.'],
@@ -243,7 +243,7 @@ test('refuses an invalid report with a message that describes the problem withou
     [
       { ...message, reports: [log('x'.repeat(300_000))] },
       413,
-      'A report has at most 262144 bytes: send it in parts.',
+      'A report can have at most 262144 bytes: split it.',
     ],
   ]
   for (const [body, status, detail] of rows) {

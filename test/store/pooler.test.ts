@@ -38,7 +38,7 @@ test.each<[string, PoolerOptions]>([
         error => error as Error,
       )
       expect(message).toContain(
-        'RELAY_DATABASE leads through a connection pooler that gives each transaction another connection and keeps no prepared statements.',
+        'RELAY_DATABASE points to a connection pooler that uses a different connection for each transaction and keeps no prepared statements.',
       )
       expect(message).not.toContain('password@')
     }

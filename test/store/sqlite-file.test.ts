@@ -81,7 +81,7 @@ test('refuses a file that another relay has locked, and opens the file once it i
   const path = somewhere()
   const first = openSqliteFile(path)
   expect(() => openSqliteFile(path)).toThrow(
-    `Another relay is running on ${path}: stop it first, or give each relay its own file.`,
+    `Another relay is running on ${path}: stop that relay first, or give each relay its own file.`,
   )
   first.close()
   openSqliteFile(path).close()

@@ -85,5 +85,5 @@ test.each([
   const held = openSqliteFile(join(folder, first))
   onTestFinished(() => held.close())
   const path = join(folder, second)
-  expect(() => openSqliteFile(path)).toThrow(`Another relay is running on ${path}: stop it first`)
+  expect(() => openSqliteFile(path)).toThrow(`Another relay is running on ${path}: stop that relay first`)
 })

@@ -63,7 +63,7 @@ test('the warning is withdrawn if a run starts late', async () => {
   const system = await start()
   const id = await system.dispatch(RUN)
   await system.pass(40_000)
-  expect((await system.delivery(id)).reason).toMatch(/it has no workflow at all/)
+  expect((await system.delivery(id)).reason).toMatch(/the repository has no workflows/)
   system.run(`deploy ${RUN}`, { status: 'in_progress' })
   await system.pass(MINUTE)
   expect(await system.delivery(id)).toMatchObject({ state: 'running', reason: null })

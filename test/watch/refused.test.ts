@@ -27,7 +27,7 @@ test('Port shows that the relay cannot poll if GitHub refuses again a minute lat
   await system.pass(START_TIMEOUT + 1_000)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
   await system.pass(60_000)
-  expect(system.port.run(RUN).summary).toMatch(/^Nothing reported from acme\/shop within 1 min/)
+  expect(system.port.run(RUN).summary).toMatch(/^No workflow run in acme\/shop reported within 1 min/)
 })
 
 test("a delivery whose Port run does not exist finishes when GitHub reports the workflow run's result", async () => {

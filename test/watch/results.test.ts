@@ -77,7 +77,7 @@ test.each([
     [{ name: 'Deploy', state: 'disabled_manually' as const }],
     'all of its workflows are disabled (Deploy)',
   ],
-  ['it has no workflow', [], 'it has no workflow at all'],
+  ['it has no workflow', [], 'the repository has no workflows'],
 ])(
   'if no workflow listens, the dispatch fails, and the reason describes the repository (%s)',
   async (_, workflows, known) => {

@@ -56,14 +56,14 @@ export function banner(health: Health, now: number): Html {
       html`<strong>Port is rate limiting the relay.</strong> Next message at ${at(portPausedUntil)}.`,
     tokenExpiresAt !== null &&
       tokenExpiresAt - now < SOON_MS &&
-      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new one.`,
+      html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token.`,
     clock !== null && html`<strong>${clock}</strong>`,
     !isExplained.port &&
       waits(oldestMessage, MESSAGES_MS) &&
       html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
     !isExplained.github &&
       waits(queuedSince, BACKLOG_MS) &&
-      html`<strong>Dispatches are behind.</strong>${inQueue} The oldest has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or fails, or RELAY_DISPATCH_RATE is too low.`,
+      html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
     refused.count > 0 &&
       html`<strong>${counted(refused.count)} ${refused.count === 1 ? 'webhook was' : 'webhooks were'} refused in the last hour</strong> (${refused.statuses.join(', ')}). ${refused.count > 1 && 'The last one: '}${refused.reason} <a href="/refused">Refused webhooks</a>`,
   ].filter(item => item !== false)

@@ -60,8 +60,8 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 
 const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
-  lost: html`GitHub may have started its workflow run. If the relay finds it, the relay cancels it.`,
-  running: html`The relay cancels its workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
+  lost: html`GitHub may have started its workflow run. If the relay finds the run, the relay cancels it.`,
+  running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
 const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
@@ -89,7 +89,7 @@ const QUESTIONS = {
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
     ? html`<span class="problem">Its run in Port has finished: Port will not show the new workflow run.</span>`
-    : html`${ended === false ? 'Its run in Port is open: it will show the new workflow run.' : 'It is unknown whether its run in Port has finished.'}`
+    : html`${ended === false ? 'Its run in Port is open and will show the new workflow run.' : 'The relay cannot tell whether its run in Port has finished.'}`
 
 const SHOWN = 100
 
@@ -111,8 +111,8 @@ function bulkPage(
 ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
-    : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again${deliveries.length > 1 && ', the oldest first'}.${more && ' Older ones match as well: repeat it for them.'}</p>
-${ended > 0 && html`<p class="problem">The runs in Port of ${ended} of them have finished: Port will not show their new workflow runs.</p>`}
+    : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again${deliveries.length > 1 && ', the oldest first'}.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
+${ended > 0 && html`<p class="problem">For ${ended} of them, the run in Port has finished: Port will not show the new workflow run.</p>`}
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
       )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>

@@ -66,7 +66,7 @@ export interface Guard {
   post(path: string, change: (c: Context, form: Form) => Promise<string>): void
 }
 
-/** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit it. */
+/** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit forms. */
 export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate.value)

@@ -50,7 +50,7 @@ export const message = (session: Session | null, title: string, sentence: string
   layout({
     title,
     session,
-    body: html`<section class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">To the deliveries</a></p></section>`,
+    body: html`<section class="card narrow"><h1>${title}</h1><p>${sentence}</p><p><a href="/">Go to the deliveries</a></p></section>`,
   })
 
 /** @param next path on this relay to open after sign-in */
@@ -60,7 +60,7 @@ export const signInPage = (next: string, problem: string | null) =>
     session: null,
     body: html`<section class="card narrow">
 <h1>Sign in</h1>
-<p>With <code>RELAY_ADMIN_TOKEN</code>, or with <code>RELAY_VIEW_TOKEN</code> for reading only.</p>
+<p>Use <code>RELAY_ADMIN_TOKEN</code>, or <code>RELAY_VIEW_TOKEN</code> for read-only access.</p>
 ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 <form method="post" action="/sign-in" class="stack">
 <input type="hidden" name="next" value="${next}">

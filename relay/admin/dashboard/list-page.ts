@@ -120,7 +120,7 @@ function nothing({ given, problem, before, next, webhookUrl }: ListPage) {
   if (problem)
     return html`<p class="empty">The filter isn't valid. <a id="clear" href="/">Clear the filter</a></p>`
   if (filter || before !== undefined)
-    return html`<p class="empty">No delivery matches${filter && html`: <strong>${filter}</strong>`}${next !== null && ', among those that were read'}. <a id="clear" href="/">${filter ? 'Clear the filter' : 'Newest'}</a></p>`
+    return html`<p class="empty">No delivery matches${filter && html`: <strong>${filter}</strong>`}${next !== null && ', among the deliveries searched so far'}. <a id="clear" href="/">${filter ? 'Clear the filter' : 'Newest'}</a></p>`
   return html`<div class="empty"><p>No webhook has been accepted yet. Use this URL as the webhook of an action in Port:</p>
 <p><code data-copy>${webhookUrl}</code></p>
 <p>Or send a test webhook:</p>
@@ -143,7 +143,7 @@ export function reason({ state, outcome, reason, ...d }: Delivery, now: number) 
   const waits = {
     queued:
       d.awaitingResponseSince !== null
-        ? `Searching for its workflow run${reason ? `: ${reason}` : ''}.`
+        ? `Searching for the workflow run${reason ? `: ${reason}` : ''}.`
         : d.attempts > 0 || reason
           ? `Next attempt ${next}${reason ? `: ${reason}` : ''}.`
           : `Waits for earlier deliveries to ${d.repository}.`,

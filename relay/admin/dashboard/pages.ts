@@ -162,7 +162,7 @@ const refusedPage = (
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>What this relay has refused since it started at ${at(since)}, newest first, with the sentence that each sender got in the response. Repetitions are counted.</p>
+<p>The webhooks that this relay has refused since it started at ${at(since)}, newest first, with the messages that the senders received in the responses. Repetitions are counted.</p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`

@@ -9,10 +9,10 @@ export type Step = TimelineText & { at: number | null }
 export type Entry = HistoryEntry & { at: number }
 
 const SOURCES: Record<string, string> = {
-  body: 'The body of the webhook names the repository.',
-  url: 'The URL of the webhook names the repository.',
-  route: 'The first route that matches names the repository (RELAY_ROUTES).',
-  default: 'RELAY_REPOSITORY applies, because nothing else names a repository.',
+  body: "The webhook's body sets the repository.",
+  url: "The webhook's URL sets the repository.",
+  route: 'The first matching route (RELAY_ROUTES) sets the repository.',
+  default: 'RELAY_REPOSITORY applies, because nothing else sets a repository.',
 }
 
 /** Past and expected events of a delivery. */

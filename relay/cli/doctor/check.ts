@@ -2,7 +2,7 @@ import { describeNetworkError } from '../../../port/client/errors.ts'
 import type { Config } from '../../config/config.ts'
 import type { Env } from '../command.ts'
 
-/** A sentence that names the setting or permission to change. */
+/** The result of a check. The sentence names the setting or permission to change. */
 export interface Finding {
   status: 'ok' | 'warning' | 'problem'
   sentence: string
@@ -33,7 +33,7 @@ export const TIMEOUT_MS = 10_000
 /** Describes a network failure briefly, with the fix for an untrusted certificate. */
 export function whyUnreachable(error: unknown): string {
   const code = describeNetworkError(error)
-  return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: name the CA's certificate in NODE_EXTRA_CA_CERTS` : code
+  return /CERT|SIGNED|ISSUER/.test(code) ? `${code}: set NODE_EXTRA_CA_CERTS to the CA's certificate` : code
 }
 
 const NOTICED_MS = 30_000
@@ -53,6 +53,6 @@ export function compareClock(
   const there = Date.parse(date ?? '')
   const apart = Math.round((now - there) / 1000)
   if (!Number.isFinite(there) || Math.abs(apart) * 1000 <= NOTICED_MS) return []
-  const sentence = `The clock of this machine is ${Math.abs(apart)} s ${apart > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Set it by NTP.`
+  const sentence = `This machine's clock is ${Math.abs(apart)} s ${apart > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Synchronize it with NTP.`
   return [Math.abs(apart) * 1000 > mostMs ? problem(sentence) : warning(sentence)]
 }

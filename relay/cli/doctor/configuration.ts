@@ -14,7 +14,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
   VARIABLES.filter(name => /^(["']).*\1$/s.test(env[name] ?? '')).map(name => ({
     name,
     ...problem(
-      `${name} is in quotes, which count as part of its value: remove them (--env-file of Docker keeps them).`,
+      `${name} is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).`,
     ),
   }))
 
@@ -27,7 +27,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => isServerWithoutPath(new URL(github.apiUrl)),
     warning(
-      "GITHUB_API_URL doesn't end with /api/v3, as the API of an Enterprise Server does: https://HOSTNAME/api/v3.",
+      "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
     ),
   ],
   [
@@ -42,7 +42,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
   [
     ({ startTimeout, runTimeout }) => startTimeout > runTimeout,
-    problem('RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: make it shorter.'),
+    problem('RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: shorten it.'),
   ],
   [
     ({ startTimeout }) => startTimeout < 60_000,
@@ -81,7 +81,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ adminToken, viewToken }) => adminToken === null && viewToken !== null,
     warning(
-      'RELAY_ADMIN_TOKEN is not set: the dashboard changes nothing, and the commands that use the admin API are off.',
+      'RELAY_ADMIN_TOKEN is not set: the dashboard is read-only, and the commands that use the admin API are off.',
     ),
   ],
   [

@@ -60,7 +60,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
       headers.date,
       clock(),
       Number.POSITIVE_INFINITY,
-      'times in its log and in Port are wrong.',
+      "times in the relay's log and in Port are wrong.",
     ),
   ]
 }
@@ -78,7 +78,7 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
     ...(webhookSecret !== null && !data.events.includes('workflow_run')
       ? [
           warning(
-            `The GitHub App ${data.slug} does not subscribe to workflow_run: choose it under its Permissions & events.`,
+            `The GitHub App ${data.slug} does not subscribe to workflow_run: select this event in the App's settings, under Permissions & events.`,
           ),
         ]
       : []),
@@ -117,15 +117,15 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
     const message = (response.data as { message?: unknown } | null)?.message
     if (error.status === 401 && typeof message === 'string') {
       return isToken
-        ? `GitHub rejects GITHUB_TOKEN (401: ${message}): it is wrong, expired, or revoked. Set a new one.`
-        : `GitHub rejects the App (401: ${message}): check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY is a key of that App, and this machine's clock.`
+        ? `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, expired, or revoked. Set a new token.`
+        : `GitHub rejects the App (401: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.`
     }
     if (error.status >= 500) return `GitHub responded with ${error.status}: see https://www.githubstatus.com.`
   }
   if (response || error instanceof TypeError) {
-    return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API of an Enterprise Server ends with /api/v3.`
+    return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
   }
-  return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine reaches it (proxy, firewall).`
+  return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`
 }
 
 /** Requests a token with the client id and secret, and compares Port's clock with this machine's. */

@@ -114,7 +114,7 @@ function contextOf({ identifier, trigger, properties }: PortAction): JsonObject 
 
 function addressOf({ url }: JsonObject): URL {
   const address = typeof url === 'string' ? URL.parse(url) : null
-  if (!address) throw new Error('The action has no address: set the URL of its webhook in Port.')
+  if (!address) throw new Error('The action has no webhook URL: set it in Port.')
   return address
 }
 
@@ -123,7 +123,7 @@ function ofGitHub(action: PortAction, identifier: string): Target {
   const { repository, name, ref = null } = readStart(action)
   if (repository === null || name === null)
     throw new Error(
-      `${identifier} must name a repository and a workflow, without expressions: "org", "repo" and "workflow".`,
+      `${identifier} must have a repository and a workflow without expressions, in "org", "repo" and "workflow".`,
     )
   return { repository, workflow: name, ref, eventType: null }
 }
@@ -174,14 +174,14 @@ function compare(
     ...(missing.length > 0
       ? [
           problem(
-            `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add it to the action and its body, or give it a default in the workflow.`,
+            `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add the input to the action and its body, or give it a default in the workflow.`,
           ),
         ]
       : []),
     ...(empty.length > 0
       ? [
           warning(
-            `${by}: ${where} requires ${namesOf(empty)}, which a user may leave empty in Port: require it there, or give it a default in the workflow.`,
+            `${by}: ${where} requires ${namesOf(empty)}, which a user can leave empty: make the input required in Port, or give it a default in the workflow.`,
           ),
         ]
       : []),

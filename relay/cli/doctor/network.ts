@@ -31,7 +31,7 @@ export const relay: Check = {
 const ofThisMachine = (url: string) =>
   `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`
 const unreachable = (url: string, why: string) =>
-  `No relay responds at ${url} (${why}): start it, or check RELAY_PUBLIC_URL and the proxy in front of it.`
+  `No relay responds at ${url} (${why}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`
 
 /** Reads the checks in `/readyz`. Returns the reason if they're unavailable. */
 async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
@@ -90,9 +90,9 @@ async function checkProxy(name: string, url: URL): Promise<Finding> {
   socket.on('timeout', () => socket.destroy(new DOMException('No response in time', 'TimeoutError')))
   try {
     await once(socket, 'connect')
-    return ok(`The proxy of ${name} (${url.host}) can be reached.`)
+    return ok(`The proxy in ${name} (${url.host}) can be reached.`)
   } catch (error) {
-    return problem(`The proxy of ${name} (${url.host}) cannot be reached: ${whyUnreachable(error)}.`)
+    return problem(`The proxy in ${name} (${url.host}) cannot be reached: ${whyUnreachable(error)}.`)
   } finally {
     socket.destroy()
   }
@@ -108,9 +108,9 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   try {
     for (const block of blocks) new X509Certificate(block)
-    if (blocks.length > 0) return ok(`NODE_EXTRA_CA_CERTS: ${path} holds certificates.`)
+    if (blocks.length > 0) return ok(`NODE_EXTRA_CA_CERTS: ${path} contains certificates.`)
   } catch {}
-  return problem(`NODE_EXTRA_CA_CERTS: ${path} must hold certificates in PEM form.`)
+  return problem(`NODE_EXTRA_CA_CERTS: ${path} must contain certificates in PEM form.`)
 }
 
 /** Sends a test alert. */

@@ -23,12 +23,12 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub issues no token to the App for ${name} (${status}): check its installation ${where}: it may be suspended, or new permissions may need approval.`,
+          : `GitHub issues no token to the App for ${name} (${status}): check its installation ${where}: the installation may be suspended, or new permissions may need approval.`,
       ),
     ]
   }
   if (status === 404)
-    return [problem(`GitHub cannot see ${name}: it does not exist, or the credential has no access to it.`)]
+    return [problem(`GitHub cannot find ${name}: it does not exist, or the credential has no access to it.`)]
   return [problem(`${name} cannot be read: GitHub responded with ${status}.`)]
 }
 
@@ -112,7 +112,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   const { owner, repo } = atOf(name)
   const { data } = await octokit.repos.get({ owner, repo })
   if (data.full_name.toLowerCase() !== name)
-    return [warning(`${name} is now ${data.full_name}: change it in the relay's configuration.`)]
+    return [warning(`${name} is now ${data.full_name}: change the name in the relay's configuration.`)]
   if (data.archived) return [problem(`${name} is archived: GitHub starts no workflow there.`)]
   const events = wanted.filter(({ workflow }) => workflow === null)
   const isRefused = events.length > 0 && data.permissions?.push === false
@@ -143,7 +143,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
 const accessOf = (name: string, isEventAlone: boolean): string =>
   isEventAlone
     ? `The relay's credential can dispatch to ${name}.`
-    : `The relay's credential can read ${name}; to start a workflow it needs the permission Actions: write.`
+    : `The relay's credential can read ${name}; to start a workflow, it needs the permission Actions: write.`
 
 function unlisted(name: string, startsWorkflow: boolean): Finding {
   return startsWorkflow
@@ -241,7 +241,7 @@ async function checkWorkflow(
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename it.`,
+      `${name}: ${workflow} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename the input.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }

@@ -166,7 +166,7 @@ function refusal(url: string, cause: unknown): Error {
     )
   }
   return new Error(
-    `The PostgreSQL database ${where} cannot be opened (${reason(cause)}): RELAY_DATABASE must name a server that this machine reaches, and a user who may create tables in that database.`,
+    `The PostgreSQL database ${where} cannot be opened (${reason(cause)}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.`,
     { cause },
   )
 }
@@ -174,11 +174,11 @@ function refusal(url: string, cause: unknown): Error {
 /** Shorter than the query timeout. */
 const POOLER_RESPONSE_MS = 10_000
 
-/** A connection pooler doesn't keep prepared statements. */
+/** Thrown if a connection pooler doesn't keep prepared statements. */
 class PoolerRefused extends Error {
   constructor(cause: unknown) {
     super(
-      'RELAY_DATABASE leads through a connection pooler that gives each transaction another connection and keeps no prepared statements. Let the relay connect to PostgreSQL directly, set the pooler to session mode, or let it keep prepared statements (PgBouncer: max_prepared_statements).',
+      'RELAY_DATABASE points to a connection pooler that uses a different connection for each transaction and keeps no prepared statements. Connect the relay to PostgreSQL directly, set the pooler to session mode, or make it keep prepared statements (PgBouncer: max_prepared_statements).',
       { cause },
     )
     this.name = 'PoolerRefused'
@@ -187,7 +187,7 @@ class PoolerRefused extends Error {
 
 /**
  * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. A pooler that
- * prefers the latest connection must do so for the third use, because a transaction occupies the latest connection.
+ * prefers the latest connection must use another one for the third use, because a transaction occupies the latest.
  *
  * @throws PoolerRefused if a later use fails
  */
@@ -245,7 +245,7 @@ const SCHEMA = `
 const LOCK = 0x706f7274
 
 /**
- * Creates an empty database's tables, in a transaction with a lock, so that only one of several relays does so.
+ * Creates the tables in an empty database. Holds a lock, so that only one of several relays creates them.
  *
  * @throws Error with the reason if the database has another schema version
  */

@@ -160,8 +160,8 @@ export function settleTrace({ id, traceDueAt }: { id: string; traceDueAt: number
 }
 
 /**
- * Records when messages of a finished delivery were sent. The last recorded time is when Port had all messages. Must
- * come first in its transaction, because transitions also lock the delivery before its outbox.
+ * Records when messages of a finished delivery were sent. The last recorded time is when Port had all messages. This
+ * statement must be the first in its transaction, because transitions also lock the delivery before its outbox.
  */
 export function noteNotified(delivery: string, now: number): Statement {
   return {

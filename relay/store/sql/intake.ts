@@ -8,7 +8,7 @@ import { columnOf, named, type Statement } from '../database.ts'
  * statements that use each index, and tests check all query plans.
  */
 
-/** Columns that intake writes, in the order of the parameters. The first is a time, the others are texts. */
+/** Columns that intake writes, in the order of the parameters. The last column is a time, the others are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),

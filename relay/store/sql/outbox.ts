@@ -69,7 +69,7 @@ export function page(delivery: string): Statement {
   }
 }
 
-/** The first statement returns a row if the lease is valid. The lock blocks new messages until the removal. */
+/** The first statement returns a row if the lease is valid. Its lock blocks new messages until the transaction ends. */
 export function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,

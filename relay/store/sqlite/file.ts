@@ -61,7 +61,7 @@ export function openSqliteFile(path: string): SqliteFile {
 
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: 5000 })
-  // A larger cache would use memory without increasing throughput, as the system also caches the file. A separate
+  // A larger cache would use memory without increasing throughput, because the system also caches the file. A separate
   // thread runs checkpoints. A commit runs a checkpoint only if the log exceeds 256 MB.
   database.exec(`
     PRAGMA journal_mode = WAL;
@@ -179,8 +179,8 @@ function failed({ inserts, requests }: Batch, message: string): Responses {
 function sentence(error: unknown, path: string): string {
   const { code, message, errcode } = error as { code?: string; message: string; errcode?: number }
   if (error instanceof InUse)
-    return `Another relay is running on ${path}: stop it first, or give each relay its own file.`
+    return `Another relay is running on ${path}: stop that relay first, or give each relay its own file.`
   if (errcode === BUSY)
-    return `The database ${path} is locked by another process, which isn't a relay: stop it, such as a backup or a shell that has a transaction open.`
-  return `The database ${path} cannot be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must name a file in a folder that the relay may write to.`
+    return `The database ${path} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`
+  return `The database ${path} cannot be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must be a file in a folder that the relay can write to.`
 }

@@ -156,7 +156,7 @@ export const SCHEMA = `
     unknown INTEGER NOT NULL
   ) STRICT;
 
-  -- One row: the relay that sends alerts, until when, and the problems that it has sent.
+  -- One row: the relay that sends alerts, the end of its lease, and the known problems.
   CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
   INSERT INTO alerts VALUES ('', 0, '{"problems":[],"sentAt":0}');
 
@@ -165,5 +165,5 @@ export const SCHEMA = `
 
 /** Explains why the relay refuses a database. */
 export function versionRefusal(version: number): string {
-  return `it has schema version ${version}, and this relay needs version ${SCHEMA_VERSION}: start the relay that made it, or name an empty database`
+  return `it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database`
 }
