@@ -146,7 +146,7 @@ export const openApi = {
     },
     '/api/redeliver': {
       post: {
-        summary: 'Queues all failed or cancelled deliveries that match a filter again, oldest first',
+        summary: 'Requeues all failed or cancelled deliveries that match a filter, oldest first',
         requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
         responses: {
           200: json('With dry_run: what would be redelivered', ref('Redelivered')),

@@ -35,7 +35,7 @@ export interface Redelivery {
   readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
   /** @throws Problem 409 */
   redeliver(delivery: Delivery): Promise<void>
-  /** @returns the deliveries that hadn't changed in the meantime */
+  /** @returns the redelivered deliveries, without those that have changed in the meantime */
   redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]>
   /** @throws Problem 409 if the delivery isn't open */
   cancel(delivery: Delivery): Promise<Delivery>

@@ -149,10 +149,10 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
   }
 }
 
-export const GITHUB_REJECTS = "GitHub rejects the relay's credential: deliveries wait"
+export const GITHUB_REJECTS = "GitHub rejects the relay's credential: deliveries are waiting"
 const REJECTED = {
   github: GITHUB_REJECTS,
-  port: "Port rejects the relay's credentials: messages to Port wait",
+  port: "Port rejects the relay's credentials: messages to Port are waiting",
 }
 
 const githubCredential = ({ github: { auth } }: SidesDeps['config']) =>

@@ -32,7 +32,7 @@ export const send = defineCommand({
     url: {
       type: 'string',
       value: 'URL',
-      help: 'the URL of the relay or its webhook; RELAY_PUBLIC_URL, or else this machine, by default',
+      help: 'the URL of the relay or its webhook; by default RELAY_PUBLIC_URL, or else this machine',
     },
     repository: { type: 'string', value: 'OWNER/NAME', help: 'the target repository, sent in the URL' },
     'event-type': { type: 'string', value: 'TYPE', help: 'the event type, sent in the URL' },
@@ -45,7 +45,7 @@ export const send = defineCommand({
       help: 'the signing secret, by default PORT_CLIENT_SECRET',
     },
     'dry-run': { type: 'boolean', help: 'send nothing; print target, inputs and the request to GitHub' },
-    curl: { type: 'boolean', help: 'send nothing; print a bash command that signs and sends it' },
+    curl: { type: 'boolean', help: 'send nothing; print a bash command that sends the webhook' },
     json: JSON_OPTION,
   },
   details: [

@@ -235,7 +235,7 @@ async function createInBrowser(
   const address = `${origin}/?token=${token}`
   let folder: string | null = null
   try {
-    // Fails before an App exists if --server or the proxy is wrong.
+    // Fail before an App is created if --server or the proxy is wrong.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
     if (!isStopped) {
       print(`Open this page in your browser: ${address}`)

@@ -185,7 +185,7 @@ export function readConfig(
       .filter(name => isRepository(name) && !isAllowed(name))
       .map(
         name =>
-          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which RELAY_REPOSITORY or RELAY_ROUTES names: add the repository to the list`,
+          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which is set in RELAY_REPOSITORY or RELAY_ROUTES: add the repository to the list`,
       ),
   )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)

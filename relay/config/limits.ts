@@ -37,11 +37,15 @@ export const LIMITS = {
   requestsAtOnce: amount('concurrent requests on one connection', 1, 'the connection is closed'),
   headersTime: ms('time for the headers of a request to arrive', 10_000, '408'),
   requestTime: ms('time for a whole request to arrive', 30_000, '408'),
-  stalledTime: ms('time without progress of a response', 60_000, 'the connection is closed'),
+  stalledTime: ms('time without progress in sending a response', 60_000, 'the connection is closed'),
   bodyRate: rate('minimum average rate of an arriving body', 8 * KB, '408'),
   bodyRateGrace: ms('time after which the minimum rate applies', 3_000, '–'),
   /** A packet can carry much larger pieces. Each piece adds about a thousand bytes of memory. */
-  bodyPiece: bytes('minimum average size of the pieces of an arriving body, after the first 200', 16, '400'),
+  bodyPiece: bytes(
+    'minimum average size of pieces of an arriving body, after the first 200 pieces',
+    16,
+    '400',
+  ),
   jsonDepth: amount('nesting levels of a body', 90, '400'),
   encryptedInputs: amount('encrypted inputs of a webhook', 200, '422'),
   jsonKeys: amount('keys in all objects of a body, in total', 20_000, '422'),
@@ -67,11 +71,11 @@ export const LIMITS = {
   reportStartBody: bytes('body of `POST /report/start` and `/report/inputs`', 4 * KB, '413'),
   reportArriving: bytes('memory for reports that are arriving', 8 * MB, 'the slowest is dropped with 503'),
   reportProcessing: bytes('memory for reports that are being persisted', 16 * MB, '503'),
-  reportRate: amount('reports per minute of one workflow run', 1_200, '429'),
+  reportRate: amount('reports per minute from one workflow run', 1_200, '429'),
   /** Each job of a run sends a start request. A matrix has up to 256 jobs. */
-  reportStartRate: amount('start requests per minute of one workflow run', 300, '429'),
+  reportStartRate: amount('start requests per minute from one workflow run', 300, '429'),
   /** Each job of a run requests the inputs once, in the post step. */
-  reportInputsRate: amount('requests for inputs per minute of one workflow run', 300, '429'),
+  reportInputsRate: amount('requests for inputs per minute from one workflow run', 300, '429'),
   inputsKept: bytes(
     'memory for decrypted inputs, which are cached for 10 minutes',
     16 * MB,
@@ -116,7 +120,7 @@ export const LIMITS = {
   ),
   logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),
   refusalReasons: amount(
-    'reasons for refused webhooks that are kept',
+    'remembered reasons for refused webhooks',
     50,
     'the reason that occurred longest ago is forgotten',
   ),

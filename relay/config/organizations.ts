@@ -39,7 +39,7 @@ export function readOrganizations(
     if (SECRET.test(secret)) first.secrets.push(secret)
     else
       problems.push(
-        `PORT_PREVIOUS_SECRETS, entry ${i + 1}, must be a secret alone, without white space, colon, or #`,
+        `PORT_PREVIOUS_SECRETS, entry ${i + 1}, must contain only a secret, without white space, colon, or #`,
       )
   }
   for (const [i, entry] of others.entries()) {

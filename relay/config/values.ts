@@ -208,7 +208,7 @@ type Env = Record<string, string | undefined>
  *
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each
- * @returns the values, and the names of secrets whose files can't be read, with their problems already added
+ * @returns the values, and the names of secrets whose files can't be read (already reported in `problems`)
  */
 export function readSecrets(
   env: Env,

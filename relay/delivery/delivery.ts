@@ -52,7 +52,7 @@ export interface Target {
 
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
-  /** Position in the acceptance order, and so in the repository's queue. A redelivery assigns the next free number. */
+  /** Position in the order of acceptance and in the repository's queue. A redelivery assigns the next free number. */
   seq: number
   id: string
   /** `run:<id>`, or a digest of timestamp and signature. Webhooks with the same key become one delivery. */

@@ -134,7 +134,7 @@ export function isOfAnother(
   )
 }
 
-/** Returns the only candidate, if no other delivery can have started it and its title contains no id. */
+/** Returns the only candidate, unless another delivery can have started that run or the run's title contains an id. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []

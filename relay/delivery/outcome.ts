@@ -67,7 +67,7 @@ const unknown = (label: string, sentence: string) => failed('unknown', label, se
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
-/** The result if the relay couldn't follow a workflow run to its finish. */
+/** The result if the relay couldn't follow a workflow run until it finished. */
 export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   const { repository, eventType, workflow } = delivery
   const dispatch = `dispatch of ${describeDispatch(delivery)}`
@@ -117,9 +117,9 @@ export function nothingListens(
   if (workflows === 0)
     return `${listens}: the repository has no workflows. Add a workflow with "on: repository_dispatch: types: [${eventType}]" to the default branch, and check that Actions are enabled in the repository's settings.`
   if (disabled.length > 0 && disabled.length === workflows)
-    return `${listens}: all of its workflows are disabled (${names(disabled)}). Enable the right workflow on the repository's Actions page.`
+    return `${listens}: all workflows in the repository are disabled (${names(disabled)}). Enable the right workflow on the repository's Actions page.`
   const also = disabled.length > 0 ? ` Disabled workflows don't listen: ${names(disabled)}.` : ''
-  return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to the workflow there, or correct the event type.${also}`
+  return `${listens}. Add "on: repository_dispatch: types: [${eventType}]" to a workflow, or correct the event type.${also}`
 }
 
 function noRunOfWorkflow(delivery: Delivery): string {

@@ -89,7 +89,7 @@ function appCredential(
 ): Credential & CredentialCheck {
   let app: Octokit | undefined
   const installations = new Map<string, { id: number; at: number }>()
-  /** One Octokit per installation, since each installation has its own token. */
+  /** One Octokit per installation, because each installation has its own token. */
   const octokits = new Map<number, Octokit>()
 
   return {
@@ -250,7 +250,7 @@ function loadOctokit(): Promise<Loaded> {
   return loading
 }
 
-/** Makes reads fail if a proxy responded with a page. Dispatches check their responses themselves. */
+/** Makes reads fail if a proxy responded with an HTML page. Dispatches check their responses themselves. */
 function rejectPages(octokit: Octokit): Octokit {
   octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
     const isJson = mediaType?.format !== 'raw' && !url.endsWith('/dispatches')

@@ -48,7 +48,7 @@ export class DelayedError extends Error {
   }
 }
 
-/** GitHub rejected a dispatch, or the relay doesn't send it. The message is for the user. */
+/** Thrown if GitHub rejects a dispatch, or if the relay doesn't send it. The message is for the user. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
   /** @param cause GitHub's error, if there was one */

@@ -51,8 +51,8 @@ const CHECK_RATE_MS = 500
 
 /**
  * The body memory for one kind of route. All arriving bodies share one budget. When the budget is used up, the slowest
- * body is dropped: the body with the highest product of elapsed time and bytes used by its sender's address. A sender
- * that opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
+ * body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. A sender that
+ * opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
  * slowly than the minimum rate are always dropped.
  */
 export function createBodyMemory(options: BodyMemoryOptions): WithReservation {

@@ -45,7 +45,7 @@ export function createTargets(
     if (!repository) {
       throw new Problem(
         422,
-        'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ' +
+        'The webhook sets no repository: set one in the webhook URL (/webhook/owner/repo), in the body ' +
           '("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       )
     }

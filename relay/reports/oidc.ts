@@ -89,7 +89,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       if (error instanceof KeysUnknown) throw postpone(error)
       throw refuse((error as Error).message)
     }
-    // A token with several audiences would be valid for others as well.
+    // A token with several audiences would also be valid for other recipients.
     if (payload.aud !== audience) throw refuse('its audience is a list')
     return readClaims(payload)
   }

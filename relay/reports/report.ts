@@ -18,7 +18,7 @@ export interface TakeDeps extends BoundDeps {
   apply: ApplyEvent
   /** Whether RELAY_REPORT_BLUEPRINTS or RELAY_REPORT_DELETE_BLUEPRINTS allows a blueprint. */
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
-  /** Reports per minute and workflow run. */
+  /** Limits the reports per minute of each workflow run. */
   rate: TokenBuckets
 }
 

@@ -131,7 +131,7 @@ export function createReports(deps: ReportsDeps): Hono {
 function createInputsRoute(
   deps: BoundDeps & {
     shareInputs: ReturnType<typeof createHandOut>
-    /** Calls per minute and workflow run. */
+    /** Limits the calls per minute of each workflow run. */
     rate: TokenBuckets
   },
 ): (c: Context, room: BodyReservation) => Promise<Response> {

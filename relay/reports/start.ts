@@ -41,7 +41,7 @@ export interface StartDeps {
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
-  /** Start requests per minute and workflow run. */
+  /** Limits the start requests per minute of each workflow run. */
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
@@ -172,7 +172,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
     return new Problem(
       403,
-      "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
+      "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can report, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
     )
   }
 

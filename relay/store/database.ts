@@ -70,7 +70,7 @@ export interface Dialect {
   greatest: string
   /** Clause at the end of a SELECT that claims rows. Skips rows that another relay is claiming. */
   skipLocked: string
-  /** Locks the number `?1` until the transaction ends; null if there are no concurrent transactions. */
+  /** Statement that locks the number `?1` until the transaction ends; null if there are no concurrent transactions. */
   lockNumber: string | null
   /** Condition that a column's value is in a SELECT's result. The SELECT runs only once, so that its LIMIT applies. */
   among(column: string, select: string): string

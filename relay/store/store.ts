@@ -109,7 +109,7 @@ export interface Sent {
   done: number[]
   /** The rest of the next message, if only some of its lines are settled. */
   rest?: { seq: number; message: Message } | null
-  /** Whether to record the time for the delivery's trace. */
+  /** Whether to record for the delivery's trace when the messages were sent. */
   traced?: boolean
 }
 

@@ -110,7 +110,7 @@ const LONGEST_WAIT_MS = 1_000
 const STOPPING_MS = 15_000
 
 /**
- * Retries work that must not be lost while the database is unavailable.
+ * Retries work that must not be lost if the database is unavailable.
  *
  * @param patienceMs how long to retry, in milliseconds
  * @param stopping aborted when the relay stops

@@ -148,7 +148,7 @@ export const toDeliveryRun = (
   evidence: Evidence,
 ): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
-/** Finds a repository's deliveries, open or finished, whose ids these workflow run titles contain. */
+/** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
 export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
 /** Limit per query. SQLite accepts 32,766 parameters, and the store rounds their number up to a power of two. */

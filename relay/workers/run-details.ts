@@ -15,7 +15,7 @@ const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
 /** Maximum length of an annotation, in characters. */
 const MAX_ANNOTATION = 1_000
-/** Requests reserved for reading other runs' jobs, because the results of those runs depend on these requests. */
+/** Requests that job logs leave in the budget for other runs' jobs, which determine the results of those runs. */
 const LEFT_BY_LOGS = 5
 
 /**
@@ -124,7 +124,7 @@ export async function readApprovals(
   }
 }
 
-/** How long after the first request to force the cancellation of an unfinished run. */
+/** Time between the first cancellation request and a forced cancellation, if the run hasn't finished. */
 const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 

@@ -330,7 +330,7 @@ test('the timeline shows a delivery in each state and outcome, with future steps
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   expect(await page.locator('dd time').count(), 'a recent delivery: age and time').toBe(2)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
-  expect(await page.locator('.timeline').textContent()).toContain('by its title, which names the run in Port')
+  expect(await page.locator('.timeline').textContent()).toContain('by its title, which contains the id of')
   expect(errors).toEqual([])
 })
 

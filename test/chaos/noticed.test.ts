@@ -96,7 +96,7 @@ const FAULTS: Record<string, Fault> = {
     env: { GITHUB_TOKEN: 'github_pat_invented' },
     start: deliver,
     shows: {
-      log: /GitHub rejects the relay's credential: deliveries wait/,
+      log: /GitHub rejects the relay's credential: deliveries are waiting/,
       metrics: /credential_ok\{side="github"\} 0/,
       dashboard: /GitHub rejects GITHUB_TOKEN \(401.* Next attempt at .* 1 queued/,
       '/readyz': /GitHub rejects GITHUB_TOKEN \(401/,

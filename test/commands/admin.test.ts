@@ -195,7 +195,7 @@ test('the commands read their variables as the relay does, and report missing va
       { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' },
       /_FILE: \/missing cannot be read \(ENOENT\)\.$/,
     ],
-    [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is needed/],
+    [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
     [
       { RELAY_ADMIN_TOKEN: 'wrong' },
       new RegExp(`^The relay at ${base} doesn't accept this token: RELAY_ADMIN_`),

@@ -376,7 +376,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       ),
     ])
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
-      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).`,
+      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
     ])
     const off = async (seconds: number) =>
       (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
@@ -387,8 +387,8 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       [-400, 'problem', 'behind'],
     ] as const)
       expect(await off(seconds)).toEqual([
-        `${status}: This machine's clock is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Set it by NTP.`,
-        `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Set it by NTP.`,
+        `${status}: This machine's clock is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Synchronize it with NTP.`,
+        `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Synchronize it with NTP.`,
       ])
   })
 
@@ -542,7 +542,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
       'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25.',
     ])
     expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
-      `problem: The proxy of HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,
+      `problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,
     ])
     expect(await wrong({ HTTPS_PROXY: issuer.url, HTTP_PROXY: ' ' })).toEqual([])
     expect(await wrong({ NODE_EXTRA_CA_CERTS: '/missing.pem' })).toEqual([
@@ -615,7 +615,7 @@ describe("compares a workflow's inputs in advance", () => {
       [
         { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: RECOMMENDED_BODY },
         [
-          'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add it to the action and its body, or give it a default in the workflow.',
+          'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add the input to the action and its body, or give it a default in the workflow.',
           'warning: scale: strict.yml in acme/scaled requires "replicas", which a user can leave empty: make the input required in Port, or give it a default in the workflow.',
         ],
       ],

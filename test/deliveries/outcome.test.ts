@@ -16,7 +16,7 @@ const job = (
   },
 ]
 const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
-const LOST = "couldn't report it. The run's page shows who or what stopped it."
+const LOST = "couldn't report that. The run's page shows who or what stopped it."
 
 test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
   ['success', null, 'finished success succeeded', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
@@ -127,7 +127,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
 })
 
 const LISTENS = 'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch'
-const ADD = 'Add "on: repository_dispatch: types: [deploy]" to the workflow there, or correct the event type.'
+const ADD = 'Add "on: repository_dispatch: types: [deploy]" to a workflow, or correct the event type.'
 const reason = 'its token lacks Actions: read'
 
 test.each<[cause: NoRun, label: string, sentence: string]>([
@@ -140,7 +140,7 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
   [
     { why: 'nothing listens', disabled: ['A', 'B'], workflows: 2 },
     'Not started',
-    `${LISTENS}: all of its workflows are disabled (A, B). Enable the right workflow on the repository's Actions page.`,
+    `${LISTENS}: all workflows in the repository are disabled (A, B). Enable the right workflow on the repository's Actions page.`,
   ],
   [
     { why: 'nothing listens', disabled: [], workflows: 0 },
@@ -150,7 +150,7 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
   [
     { why: 'not seen', reason, startTimeout: 60_000 },
     'Not started',
-    `No workflow run in acme/shop reported within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow on the default branch listens to it, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${reason}: give it Actions: read, and look at the repository's Actions page.`,
+    `No workflow run in acme/shop reported within 1 min of the dispatch of "deploy" to acme/shop. Either no workflow on the default branch listens to it, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: ${reason}. Give it the permission Actions: read, and check the repository's Actions page.`,
   ],
   [
     { why: 'end not seen', reason, runTimeout: 300_000 },

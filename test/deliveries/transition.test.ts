@@ -330,7 +330,7 @@ test.each<[NoRun, string]>([
   ],
   [
     { why: 'not seen', reason: 'GitHub refuses', startTimeout: MINUTE },
-    `No workflow run in acme/shop reported within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: GitHub refuses: give it Actions: read, and look at the repository's Actions page.`,
+    `No workflow run in acme/shop reported within 1 min of the dispatch of workflow release.yml to acme/shop on next. Either the workflow has no "workflow_dispatch:" in its "on:" or is disabled, or the run still waits for a runner, or the workflow doesn't use the action. The relay can't read the runs: GitHub refuses. Give it the permission Actions: read, and check the repository's Actions page.`,
   ],
   [
     { why: 'unidentified', amount: 2 },

@@ -198,7 +198,7 @@ describe('GET /metrics', () => {
     await until(async () => (await read()).oldest_due_age_seconds!.dispatch! > 0, 'the queue becomes older')
     const line = relay
       .log()
-      .find(({ msg }) => msg === "GitHub rejects the relay's credential: deliveries wait")
+      .find(({ msg }) => msg === "GitHub rejects the relay's credential: deliveries are waiting")
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 

@@ -315,7 +315,7 @@ describe('each configuration error names the variable:', () => {
     ]),
     ["GITHUB_APP_ID must be the App's id or client id", { ...app, GITHUB_APP_ID: 'my-app' }],
     [
-      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which RELAY_REPOSITORY or RELAY_ROUTES names: add the repository to the list",
+      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which is set in RELAY_REPOSITORY or RELAY_ROUTES: add the repository to the list",
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
     ],
     [
@@ -442,7 +442,7 @@ describe('organizations', () => {
     ])
   })
 
-  const alone = 'PORT_PREVIOUS_SECRETS, entry 2, must be a secret alone, without white space, colon, or #'
+  const alone = 'PORT_PREVIOUS_SECRETS, entry 2, must contain only a secret, without white space, colon, or #'
   const pair =
     'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret'
   const same =

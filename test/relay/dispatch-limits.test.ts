@@ -65,7 +65,7 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
     await relay.step()
     expect(await relay.delivery(id)).toMatchObject({
       state: 'failed',
-      reason: expect.stringMatching(/^Gave up after 50 min 1 s: GitHub limits/),
+      reason: expect.stringMatching(/^Gave up after 50 min 1 s: GitHub is rate limiting/),
     })
     expect(relay.github.requests).toHaveLength(2)
   })

@@ -366,7 +366,7 @@ describe('a webhook is refused', () => {
     const relay = await openReceiving({ env: { RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/*' } })
     expect(await refused(relay, await relay.post())).toEqual([
       422,
-      'The webhook names no repository: name it in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
+      'The webhook sets no repository: set one in the webhook URL (/webhook/owner/repo), in the body ("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
     ])
   })
 

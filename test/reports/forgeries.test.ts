@@ -258,7 +258,7 @@ test('forged starts are refused with the same message and bind nothing', async (
     `The OIDC token is not accepted: GitHub must have issued it within the last minutes for the audience ${system.url}. The relay's log shows the reason.`,
   ])
   expect([...details(403)]).toEqual([
-    "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
+    "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can report, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
   ])
   refusals.push(...(await present(scene, '/report/start', workflowStarts, otherWorkflow.id)))
   refusals.push(...(await present(scene, '/report/start', strangers, free)))

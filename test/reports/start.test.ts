@@ -182,7 +182,7 @@ test('256 matrix jobs can get 200 encrypted inputs, and a run that sends too man
   const refused = await send(system.url, { secret: system.port.clientSecret, body: invocation(encrypted) })
   expect([refused.status, refused.body.detail]).toEqual([
     422,
-    'The webhook names 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
+    'The webhook has 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
   ])
   const names = encrypted.slice(1)
   const { id } = await system.deliver({ body: invocation(names) })

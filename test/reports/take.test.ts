@@ -118,10 +118,10 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
   ])
   const lines = portRun!.logs.flatMap(log => log.message.split('\n')).filter(line => line.includes('was not'))
   expect(lines).toEqual([
-    'The entity _user "i" was not written: RELAY_REPORT_BLUEPRINTS of the relay does not include its blueprint.',
+    'The entity _user "i" was not written: the relay\'s RELAY_REPORT_BLUEPRINTS does not include its blueprint.',
     ...['_user', 'service'].map(
       blueprint =>
-        `The entity ${blueprint} "i" was not deleted: RELAY_REPORT_DELETE_BLUEPRINTS of the relay does not include its blueprint.`,
+        `The entity ${blueprint} "i" was not deleted: the relay's RELAY_REPORT_DELETE_BLUEPRINTS does not include its blueprint.`,
     ),
   ])
 })

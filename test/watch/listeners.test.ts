@@ -5,7 +5,7 @@ const RUN = 'r_A1b2C3d4E5f6G7h8'
 const OTHER = 'on: { repository_dispatch: { types: [other] } }\n'
 const MINUTE = 60_000
 const WARNING =
-  /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a run until RELAY_START_TIMEOUT \(10 min\) is over\.$/
+  /^No workflow in acme\/shop listens to repository_dispatch type deploy .* The relay waits for a run until RELAY_START_TIMEOUT \(10 min\) has passed\.$/
 
 /** Starts a system whose repository has these workflow files. */
 async function start(...files: string[]): Promise<System> {

@@ -75,7 +75,7 @@ test.each([
   [
     'the only workflow is disabled',
     [{ name: 'Deploy', state: 'disabled_manually' as const }],
-    'all of its workflows are disabled (Deploy)',
+    'all workflows in the repository are disabled (Deploy)',
   ],
   ['it has no workflow', [], 'the repository has no workflows'],
 ])(

@@ -103,8 +103,8 @@ interface ListOptions {
 
 /**
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
- * only lists use. Each pair of state and outcome is an index range, also within a repository, so a list without matches
- * is just as fast. Ranges are compared as rows. Otherwise, PostgreSQL would search all deliveries for a rare pair of
+ * only lists use. Each pair of state and outcome is an index range, also within a repository. A list without matches is
+ * therefore as fast. Ranges are compared as rows. Otherwise, PostgreSQL would search all deliveries for a rare pair of
  * state and outcome. There is no index on actions, so only the newest deliveries are searched. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
