@@ -427,7 +427,7 @@ describe('the relay checks in order', () => {
     expect(await status({ body: junk, headers: json })).toBe('401 The webhook is older tha')
     expect(await status({ body: junk, headers: now })).toBe('401 The signature does not m')
     expect(await status({ body: junk })).toBe('400 The body is not JSON in ')
-    expect(await status({ body: {} })).toBe('422 The webhook names no rep')
+    expect(await status({ body: {} })).toBe('422 The webhook sets no repo')
     expect(await status({ body: {}, path: '/webhook/acme/shop' })).toBe('403 acme/shop is not in RELA')
     expect(await relay.written()).toEqual([])
   })
