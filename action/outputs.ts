@@ -84,7 +84,7 @@ function clashes(names: string[]): string[] {
 function impossibles(names: string[]): string[] {
   if (names.length === 0) return []
   return [
-    `${quote(names)}: not available as an output of its own, so read the Port input from the output inputs: ` +
+    `${quote(names)}: no output has this name, so read the Port input from the output inputs: ` +
       `${example(names)}.`,
   ]
 }

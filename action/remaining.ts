@@ -96,7 +96,7 @@ export const withoutTexts = (remaining: Remaining): Remaining => ({
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines in each of the two parts that are kept. Each part has at most one chunk of bytes. */
+/** The maximum number of lines to keep in each of the two parts. Each part has at most one chunk of bytes. */
 const MOST_LINES = 20_000
 
 /**

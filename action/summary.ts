@@ -41,8 +41,8 @@ const LAG_MS = 1_000
  * Lists the author's steps in order. Omits the runner's steps, this action's steps, and `post` steps. `earlier` is the
  * name of a step that ran before this action.
  *
- * @param options.isFailed whether this job failed. If so, its annotations are read. If it has `needs`, other failed
- *   jobs' annotations are read too
+ * @param options.isFailed whether this job failed, so that its annotations are read; if it has `needs`, the
+ *   annotations of other failed jobs are read too
  * @param options.startedAt when main of this action started, in ms since the epoch
  */
 export async function readSteps(

@@ -15,9 +15,9 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  /** More than the 28,500 of before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners. */
+  /** Was 28,500 before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners were added. */
   sourceLines: 29_800,
-  /** The goal is 30,500; this is where it stands, with the tests of those features. */
+  /** The goal is 30,500. The current limit includes the tests of those features. */
   testLines: 33_960,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,

@@ -82,7 +82,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('can be "inputs" as a whole if the names of thousands of small inputs would not fit', () => {
+  test('is "inputs" as a whole if the names of thousands of small inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
     const payload = pack(inputs)
     expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
@@ -90,7 +90,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('can be "inputs" as a whole, but not the entity, if even the shortest inputs would not fit', () => {
+  test('is "inputs" as a whole if even the shortest inputs would not fit; the entity is kept', () => {
     const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
     const entity = { identifier: 'shop' }
     expect(pack(inputs, { entity }).port).toMatchObject({
@@ -99,13 +99,13 @@ describe('an item that does not fit', () => {
     })
   })
 
-  test('exceeds the limit by at least one byte, because an exact fit is kept', () => {
+  test('is omitted only if it exceeds the limit; an exact fit is kept', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
     expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])
   })
 
-  test('does not change the invocation that is packed', () => {
+  test('is removed from the payload, but not from the invocation', () => {
     const invocation = invocationOf({ large: 'x'.repeat(70_000) })
     const before = structuredClone(invocation)
     packClientPayload(invocation, OPTIONS)

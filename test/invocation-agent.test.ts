@@ -75,7 +75,7 @@ describe("a body that is sent through Port's agent", () => {
     }
   })
 
-  test.each(['port_payload', 'port_context'])('is read like the original body inside %s', key => {
+  test.each(['port_payload', 'port_context'])('is read like the original body, even inside %s', key => {
     const inner = throughAgent({ version: '1' }, 'r_1')
     for (const body of [{ [key]: inner, own: true }, throughAgent({ [key]: inner, own: true }, 'r_1')])
       expect(readInvocation(body)).toMatchObject({ runId: 'r_1', inputs: { version: '1', own: true } })

@@ -80,7 +80,7 @@ describe('no custom key is lost', () => {
     expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
   })
 
-  test('a value that its place in the body shape does not allow becomes an input', () => {
+  test('a value whose type is invalid at its place in the body becomes an input', () => {
     const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
     expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
     const odd = { status: 5, trigger: true, port_context: 'x' }
@@ -293,7 +293,7 @@ test.each<JsonObject>([
   { port_payload: { context: { runId: 'r_1' } } },
   { port_payload: { run_id: 'r_1' } },
   { port_context: { requestedBy: 'ada' } },
-])('a full context next to guide keys %j keeps the form inputs in "inputs"', guide => {
+])('a full context next to the keys of Port guides %j keeps the form inputs in "inputs"', guide => {
   const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide }
   expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', inputs: { service: 'shop' } })
   // A key that names another run becomes an input.

@@ -83,7 +83,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('the v2 imitation of the legacy body, as documented, is read like the legacy body', () => {
+  test('a v2 body that imitates the legacy body, as Port documents it, is read like the legacy body', () => {
     expect(read('legacy-imitated-create')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -321,7 +321,7 @@ describe('the run id', () => {
 })
 
 describe('personal data and unusual names', () => {
-  test('keeps only the name and email of the user, whatever the shape', () => {
+  test('only the name and email of the user are kept, whatever the shape', () => {
     for (const name of fixtureNames) {
       const text = JSON.stringify(read(name))
       for (const word of [

@@ -115,8 +115,8 @@ test.each([
   }
 })
 
-describe('each command of the installed package', () => {
-  test('prints its help, --version prints the version, and later starts use compiled code', async () => {
+describe('in the installed package,', () => {
+  test('each command prints its help, --version prints the version, and later starts use compiled code', async () => {
     const { stdout } = await run(['--help'])
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!)
     expect(names.length).toBeGreaterThan(7)

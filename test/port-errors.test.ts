@@ -80,7 +80,7 @@ describe('each Port error has a kind and a message that states what to do', () =
   })
 
   test.each([400, 403, 422])(
-    'refusing a token request with %i draws no conclusion about the run',
+    'a %i in response to a token request reveals nothing about the run',
     async status => {
       const { port, client } = await openPort()
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
@@ -103,7 +103,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
     const error = await failure(client.run('r_1').read())
     expect(error).toMatchObject({ kind: 'credentials', status: 404 })
-    expect(error.message).toContain("PORT_API_URL is the address of Port's API alone")
+    expect(error.message).toContain("to the address of Port's API without a path")
   })
 
   test('a conflict is temporary, unless the run has finished', async () => {
@@ -185,7 +185,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect((await failure(client.authorize())).message).toContain('no route')
   })
 
-  test('redacts secrets that a response echoes from the error', async () => {
+  test('secrets that a response echoes are redacted in the error', async () => {
     const { port, client } = await openPort()
     await client.authorize()
     port.fail({ status: 422, body: { ok: false, error: 'bad', message: `secret ${port.clientSecret}` } })

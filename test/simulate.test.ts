@@ -166,7 +166,7 @@ test('a workflow that reports with OIDC reports directly to the fake Port, and a
   )
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines[1]).toBe('  On GitHub it reports through the relay, but here directly to the fake Port.')
+  expect(lines[1]).toBe('  It reports directly to the fake Port here, but through the relay on GitHub.')
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })
@@ -217,7 +217,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
   ])
 })
 
-test('--type sets the event type like the relay’s configuration, and the output states if a run got no report', async () => {
+test('--type sets the event type as the relay’s configuration would; the output states if a run got no report', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })

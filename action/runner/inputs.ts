@@ -103,7 +103,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   return inputs
 }
 
-const OIDC = 'or leave it out and give the job "permissions: id-token: write"'
+const OIDC = 'or omit it and give the job "permissions: id-token: write"'
 const FILE = (name: string) => (use: string) => `write ${use} to $${name}`
 const [toRun, toLog] = [FILE('PORT_RUN'), FILE('PORT_LOG')]
 const ENTITY = 'write the entity to $PORT_ENTITIES, as YAML or JSON'
@@ -114,10 +114,10 @@ const FOREIGN: Record<string, string> = {
   baseUrl: 'use port-api-url',
   operation:
     'the action reports the job by itself, and steps write to $PORT_LOG, $PORT_RUN and $PORT_ENTITIES',
-  runId: 'the run is the one that Port sent',
+  runId: 'the payload contains the run id',
   externalRunId: 'the action sets it',
   logMessage: toLog('the line'),
-  status: `the result of the job counts, or ${toRun('conclusion=failure')}`,
+  status: `the action reports the result of the job, or ${toRun('conclusion=failure')}`,
   statusLabel: `use status-label, or ${toRun('status-label=…')}`,
   link: toRun('link=https://…'),
   ...Object.fromEntries(
@@ -129,7 +129,7 @@ const FOREIGN: Record<string, string> = {
   progress: 'use live',
 }
 
-/** Names that only port-github-action uses. An author could set others, such as `INPUT_STATUS`, in `env:`. */
+/** Names that only port-github-action uses. An author can also set other names, such as `INPUT_STATUS`, in `env:`. */
 const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
 
 /** Finds inputs that action.yml doesn't declare. The runner only warns about them, and suggests no replacement. */

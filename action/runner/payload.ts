@@ -184,7 +184,7 @@ export function findRelay(
   const { relay, delivery, truncated } = payload.port
   if (relay !== null && relayUrl !== '' && trimEnd(relay, '/') !== trimEnd(relayUrl, '/')) {
     throw new Error(
-      `The payload names the relay ${relay}, and the input relay-url only accepts ${relayUrl}: if the relay has moved, change ` +
+      `The payload names the relay ${relay}, but the input relay-url accepts only ${relayUrl}: if the relay has moved, change ` +
         `relay-url; otherwise, another relay started this run.${help(env, 'payload')}`,
     )
   }

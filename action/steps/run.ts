@@ -165,7 +165,7 @@ function setOutput(file: RunFile, entry: Entry, outputs: Map<string, Json>): voi
   const isJson = name !== entry.name
   const parsed = isJson ? parseJson(value) : value
   if (!OUTPUTS.name.test(name)) {
-    const sentence = 'the name of an output consists of letters, digits, _ and -'
+    const sentence = 'the name of an output can contain only letters, digits, _ and -'
     file.problems.push({ line, sentence, value: name })
   } else if (parsed === undefined || !isShallow(parsed, MOST_LEVELS)) {
     const sentence = `output.${name}:json must be JSON with at most ${MOST_LEVELS} levels`

@@ -68,7 +68,7 @@ export async function sendEntities(
     const away = result.error?.temporary === true
     if (left > 0 && (away || reporter.late())) {
       const which = left === 1 ? 'The last entity was' : `The last ${left} entities were`
-      const problem = `${which} not sent, since ${away ? 'Port could not be reached' : 'no time was left'}.`
+      const problem = `${which} not sent, because ${away ? 'Port could not be reached' : 'no time was left'}.`
       problems.push(problem)
       lines.push({ level: 'ERROR', message: `✗ ${problem}` })
       break
@@ -139,5 +139,5 @@ export const missingLine = (count: number): LogLine => ({
 const noTime = (count: number) =>
   new PortError(
     'unreachable',
-    `no time was left for ${count === 1 ? 'the last line' : `the last ${count} lines`} of it.`,
+    `no time was left for ${count === 1 ? 'the last line' : `the last ${count} lines`} of the log.`,
   )

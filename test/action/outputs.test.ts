@@ -99,7 +99,7 @@ test.each(['directly', 'through a relay that is killed in between'])(
       expect.stringMatching(
         /^Line 7 of \$PORT_RUN: output\.broken:json must be JSON with at most 80 levels: /,
       ),
-      expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output consists of .*: "two words"\./),
+      expect.stringMatching(/^Line 8 of \$PORT_RUN: the name of an output can .*: "two words"\./),
     ])
     expect(JSON.stringify(port.requests)).not.toContain(SECRET)
   },

@@ -81,7 +81,7 @@ test.each([
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
-test('sends numbers whose digits are preserved, and large numbers in quotes', async () => {
+test('sends a large number only if its digits are preserved or it is in quotes', async () => {
   const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
@@ -121,13 +121,13 @@ test('if no time is left, or Port is unreachable, the remaining entities are not
     entities,
     portThat(takes, () => tried.length === 2),
   )
-  expect(late.problems).toEqual(['The last entity was not sent, since no time was left.'])
+  expect(late.problems).toEqual(['The last entity was not sent, because no time was left.'])
   const away = await sendEntities(
     entities,
     portThat(() => Promise.reject(new PortError('later', 'Wait.'))),
   )
   expect(away.problems).toEqual([
     'Entity x/a could not be upserted: Wait.',
-    'The last 2 entities were not sent, since Port could not be reached.',
+    'The last 2 entities were not sent, because Port could not be reached.',
   ])
 })

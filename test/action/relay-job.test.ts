@@ -107,7 +107,7 @@ test('a payload whose relay differs from the input relay-url fails the job, and 
   const job = openJob(system, payload, { 'relay-url': 'https://relay.acme.example' })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::The payload names the relay http:.*, and the input relay-url only accepts https:\/\/relay\.acme\.example: .*#payload$/,
+      /^::error::The payload names the relay http:.*, but the input relay-url accepts only https:\/\/relay\.acme\.example: .*#payload$/,
     ),
   ])
   expect(job.state()).toEqual({})

@@ -102,7 +102,7 @@ test('outputs that the relay already has are not sent again', async () => {
   ])
 })
 
-test('simultaneous reports are sent in one message; reports too large for one message are split, in order', async () => {
+test('simultaneous reports share one message; if they are too large for one message, they are split in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
   await reporter.prepare()

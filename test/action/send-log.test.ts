@@ -84,12 +84,12 @@ test('skips a batch that Port rejects, sends the other batches, and reports the 
 test('sends no batch after the time limit, and the error counts the remaining lines', async () => {
   const { sent, send } = openSender([], () => sent.length === 2)
   await expect(send(BATCH)).rejects.toMatchObject({
-    message: `no time was left for the last ${BATCH.length - 2 * perBatch} lines of it.`,
+    message: `no time was left for the last ${BATCH.length - 2 * perBatch} lines of the log.`,
     linesSent: 2 * perBatch,
     temporary: true,
   })
   const one = openSender([], () => true)
-  await expect(one.send(BATCH.slice(0, perBatch + 1))).rejects.toThrow('for the last line of it.')
+  await expect(one.send(BATCH.slice(0, perBatch + 1))).rejects.toThrow('for the last line of the log.')
   const away = openSender([cutBy(undefined)], () => true)
   await expect(away.send(BATCH)).rejects.toMatchObject({ message: 'x', linesSent: perBatch })
   expect([one.sent.length, away.sent.length]).toEqual([1, 1])

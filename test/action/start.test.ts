@@ -176,16 +176,14 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   system.run.payload.body = bodyFor(system.run.id, { password: inputs.password })
   const job = openRunner({ ...system, payload })
   expect(await job.run('main')).toEqual([
-    expect.stringMatching(
-      /^::warning::"a=b", "c<<d", "e<", "<": not available as an output of its own.*#outputs$/,
-    ),
+    expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": no output has this name.*#outputs$/),
     expect.stringMatching(
       /^::error::The payload was too large.*"inputs.large" did not come.* does not contain that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
     expect.stringMatching(/^Workflow run started/),
-    expect.stringMatching(/^"a=b", "c<<d", "e<", "<": not available as an output of its own/),
+    expect.stringMatching(/^"a=b", "c<<d", "e<", "<": no output has this name/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
@@ -273,7 +271,7 @@ test("values that Port's agent has already decrypted are used unchanged and mask
   expect(linesOf(system)).toContain('*** *** ***')
 })
 
-test('a workflow that a user starts on GitHub runs as it does without Port, with one notice', async () => {
+test('a workflow that a user starts on GitHub runs as if Port did not exist, and main prints one notice', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
@@ -300,12 +298,12 @@ test('inputs of port-github-action and former names of our inputs cause errors t
     progress: 'false',
   }
   const [error] = await openRunner(system, foreign).run('main')
-  const oidc = 'or leave it out and give the job "permissions: id-token: write"'
+  const oidc = 'or omit it and give the job "permissions: id-token: write"'
   expect(error!.replace(/^::error::/, '').split('%0A')).toEqual([
     `clientId isn't an input of this action: use port-client-id, ${oidc}.`,
-    "runId isn't an input of this action: the run is the one that Port sent.",
+    "runId isn't an input of this action: the payload contains the run id.",
     "logMessage isn't an input of this action: write the line to $PORT_LOG.",
-    "status isn't an input of this action: the result of the job counts, or write conclusion=failure to $PORT_RUN.",
+    "status isn't an input of this action: the action reports the result of the job, or write conclusion=failure to $PORT_RUN.",
     "entities isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
     `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
   ])
@@ -339,7 +337,7 @@ test('a warning states that an input is only in the output "inputs" if its name 
       /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
     ),
     expect.stringMatching(
-      /^::warning::"action", "delivery": not available as an output of its own, so read .*\['action'\]\. /,
+      /^::warning::"action", "delivery": no output has this name, so read .*\['action'\]\. /,
     ),
   ])
   expect(job.outputs()).toMatchObject({

@@ -206,7 +206,7 @@ test('a view token can read everything but change nothing, and forms from anothe
   expect(await post(admin, path, { csrf }, { 'sec-fetch-site': 'same-origin' })).toBe(303)
 })
 
-test('the list shows user and time, and its URL sets the filters, with and without scripts', async context => {
+test('the list shows user and time, and the filters are in the URL, with and without scripts', async context => {
   const by = (name: string) => JSON.stringify({ inputs: {}, trigger: { by: { name, email: null } } })
   const { relay, signedIn, open } = await openScene(context, [
     { runId: 'r_1', action: 'deploy', repository: 'acme/shop', invocation: by('Jane Doe'), events: REJECTED },

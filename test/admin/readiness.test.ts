@@ -105,7 +105,7 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
   await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
 })
 
-test('/readyz names each owner who suspended the App, also after a restart, but not for another App', async () => {
+test('/readyz names each owner who suspended the App, also after a restart, unless the App was replaced', async () => {
   const of = (app: GitHubApp) => ({ GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey })
   const { port, github, relay, restart, ready, shows } = await open(({ github }) => ({
     ...{ GITHUB_TOKEN: '', RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
@@ -134,7 +134,7 @@ test.each([
   ['a rejected App', 'credential', [401, 200, 401], ''],
   ["an owner's suspended App", 'installation', [403, 200, 403], 'acme'],
 ] as const)(
-  '%s stays one problem while GitHub accepts other requests in between',
+  '%s remains a single problem even if GitHub accepts other requests in between',
   (_, cause, statuses, key) => {
     const pause = { scope: 'owner:1:acme', pausedUntil: 1, cause, reason: 'rejected' }
     const sides = createSides({

@@ -16,7 +16,7 @@ const TAKES = [30 * SECOND, 8 * MINUTE] as const
 const GITHUB_A_MINUTE = 12_500 / 60
 
 for (const webhooks of [true, false]) {
-  test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: the relay's requests to GitHub and Port in the busiest hour`, async () => {
+  test(`50,000 deliveries a day in 500 repositories, ${webhooks ? 'with' : 'without'} GitHub's webhooks: the relay stays within its request budget in the busiest hour`, async () => {
     const random = seededRandom(50_000)
     const system = await startSystem({ startTimeout: 10 * MINUTE, runTimeout: 24 * 60 * MINUTE })
     const { github, port, now } = system

@@ -207,7 +207,7 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   expect(searched.places['what Port got']).toContain('***')
 })
 
-test('no secret or decrypted input appears in any of these places with PostgreSQL', async () => {
+test('with PostgreSQL, too, no secret or decrypted input appears outside the job', async () => {
   const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portDown(searched)
   expect(await searched.search()).toEqual([])

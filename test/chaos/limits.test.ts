@@ -97,7 +97,7 @@ test('a rate-limit pause applies to all relays on one PostgreSQL database, and P
   for (const id of ids) expect(waiting(id), id).toHaveLength(1)
 })
 
-test('RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many dispatches per minute', async () => {
+test('the limit of RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many dispatches per minute', async () => {
   const { github, env, sendAll } = await startSystem(28, { RELAY_DISPATCH_RATE: '120' })
   const relay = await startRelay(env)
   await sendAll(relay.url, 28)

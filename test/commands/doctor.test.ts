@@ -222,8 +222,8 @@ const table = (text: string) =>
     .split('\n')
     .map(line => line.split(/ {2,}/) as [string, string])
 
-describe('a valid configuration with unintended effects', () => {
-  test.each(table(UNWANTED))('%s', async (change, expected) => {
+describe('for a valid configuration with unintended effects, doctor', () => {
+  test.each(table(UNWANTED))('reports the effect of %s', async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
     // An invalid configuration would end the checks early.
     const findings = expected.includes("isn't known") ? wrong : wrongIn
@@ -278,7 +278,7 @@ const REPOSITORIES = `
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
 `
 
-describe('a service that does not respond, or responds unexpectedly', () => {
+describe('while it checks services, doctor', () => {
   test('reports a database whose folder is a file, and an unreachable database', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
@@ -555,7 +555,7 @@ describe('a service that does not respond, or responds unexpectedly', () => {
   })
 })
 
-describe("compares a workflow's inputs in advance", () => {
+describe("doctor compares a workflow's inputs in advance", () => {
   const FLAT = {
     '{{ spreadValue() }}': '{{ .inputs }}',
     port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },

@@ -165,7 +165,7 @@ jobs:
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
     'release-it.yml does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action and the input "port".',
-    'The input stage is an environment on GitHub. Port has no such type: it is text there.',
+    'The input stage is an environment on GitHub. Port has no such type and uses text.',
   ])
 })
 
@@ -243,7 +243,7 @@ test.each([
 })
 
 test.each(['steps.p.outputs.entity', "fromJSON(github.event.inputs.port || '{}').port.entity.title"])(
-  'orders the inputs that a workflow declares before the inputs read from the payload, with %s',
+  'lists declared inputs before the inputs that are read from the payload, with %s',
   async entity => {
     const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
 jobs:
@@ -266,7 +266,7 @@ test("inputs that the relay provides don't become inputs of the Port action", as
 })
 
 test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required: true }'])(
-  'a note states that the author\'s own input "port" is a problem: %s',
+  'a note reports an input "port" that the author defined: %s',
   async input => {
     const yaml = (port: string) =>
       `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
@@ -353,7 +353,7 @@ test('a webhook to another system becomes a webhook to the relay without the old
     'The webhook\'s "agent" was true: it is false now.',
     'The webhook\'s "method" was PUT: it is POST now.',
     ofHeaders,
-    "The webhook's body was replaced by the one that the relay reads.",
+    "The webhook's body was replaced with the body that the relay reads.",
   ])
   const workflow = await generated(old, 'a.json', ...args.slice(2))
   expect(JSON.stringify(workflow)).not.toContain('of-jenkins')
@@ -427,14 +427,14 @@ describe('a Port workflow', () => {
       { sourceIdentifier: 'trigger', targetIdentifier: 'approval' },
       { sourceIdentifier: 'approval', targetIdentifier: 'github', sourceOutletIdentifier: 'approve' },
     ])
-    expect(notes).toContain('Name who approves: add "responders" to the node "approval".')
+    expect(notes).toContain('Specify who approves: add "responders" to the node "approval".')
     const action = JSON.parse((await generated(yaml, 'release.yml', '--approval')).content)
     expect(action.requiredApproval).toBe(true)
     expect((await portWorkflow(action)).workflow.nodes[1]).toMatchObject({ identifier: 'approval' })
     expect((await portWorkflow(yaml)).workflow.nodes).toHaveLength(2)
   })
 
-  test('reads the entity from an input with an unused name, and lists the omissions', async () => {
+  test('gets the entity from an additional input, and notes list the omitted settings', async () => {
     const { workflow, notes } = await portWorkflow({
       identifier: 'svc.restart/now',
       trigger: {
@@ -586,7 +586,7 @@ test('prints only the file to stdout, and the notes to stderr', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
   expect(stderr.split('\n')).toEqual([
     'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-    'The operation of the action is DAY-2: pass its blueprint, --blueprint NAME.',
+    'The operation of the action is DAY-2: pass the blueprint with --blueprint NAME.',
   ])
   const env = { RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' }
   const args = [join(root, 'examples/restart/restart.yml'), '--blueprint', 'service']

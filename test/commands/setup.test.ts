@@ -163,7 +163,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   )
 })
 
-test("prints credentials that can't be written, and leaves no file if stopped", async () => {
+test("prints credentials that it can't write to a file, and leaves no file behind if stopped", async () => {
   const opened = await openSetup()
   rmSync(opened.file)
   const page = await (await fetch(await createOnGitHub(opened))).text()

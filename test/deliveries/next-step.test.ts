@@ -55,7 +55,7 @@ test('keeps waiting for the run from the dispatch response until the start timeo
 })
 
 test.each<Evidence>(['report', 'title', 'candidate'])(
-  'a run that was seen before (%s) counts as deleted a minute after the dispatch',
+  'if GitHub responds with 404, a run that was seen before (%s) counts as deleted after a minute',
   evidence => {
     expect(poll(evidence, 59_999)).toBe('runsSeen')
     expect(poll(evidence, 60_000)).toBe('runDeleted')

@@ -75,7 +75,7 @@ test('a replacement message keeps only the conclusion of the original', () => {
   }
 })
 
-test('delays retries up to a minute, after many attempts up to 10 minutes, or as long as Port requests', () => {
+test('the retry delay grows to a minute, after many attempts to 10 minutes, unless Port requests a longer delay', () => {
   const waits = [0, 1, 2, 5, 6, 59, 60, 1_000].map(attempts => nextAttempt(0, attempts, null) / 1_000)
   expect(waits).toEqual([1, 2, 4, 32, 60, 60, 600, 600])
   expect(nextAttempt(0, 0, 30_000.5)).toBe(30_001)

@@ -14,7 +14,7 @@ const REQUIRED = { PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', RELAY_RE
 describe("the action's inputs", () => {
   const documented = rows('docs/action.md', 'Inputs')
 
-  test('match action.yml, in its order', () => {
+  test('match action.yml, in the same order', () => {
     expect(documented.map(([name]) => code(name!))).toEqual(Object.keys(action.inputs))
   })
 
@@ -36,7 +36,7 @@ describe("the action's inputs", () => {
   })
 })
 
-test("the action's outputs match action.yml, in its order", () => {
+test("the action's outputs match action.yml, in the same order", () => {
   expect(rows('docs/action.md', 'Outputs').map(([name]) => code(name!))).toEqual(Object.keys(action.outputs))
 })
 

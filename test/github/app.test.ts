@@ -93,7 +93,7 @@ test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
   ['its token', (path: string) => path.endsWith('/access_tokens')],
 ])(
-  'the dispatch is deferred because nothing was sent if the request for %s gets a 500, a cut connection, or a proxy page',
+  'if the request for %s gets a 500, a cut connection, or a proxy page, the dispatch is not sent but deferred',
   async (_, matches) => {
     const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
     for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {

@@ -170,7 +170,7 @@ describe('handling a run', () => {
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
-  test('a run whose title identifies no delivery makes every delivery without a run poll the list', async () => {
+  test('if a run title identifies no delivery, every delivery without a run polls the list', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
     expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })
@@ -178,7 +178,7 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('a run title wakes its delivery even if there are more deliveries than are searched', async () => {
+  test('a run title wakes its delivery even if more deliveries exist than the relay searches', async () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')
@@ -205,7 +205,7 @@ test('accepts and ignores every other event', async () => {
   expect(await relay.send({ zen: 'x' })).toEqual({ status: 202, body: { ignored: 'workflow_run' } })
 })
 
-test('accepts a body as large as GitHub sends, and refuses a larger one', async () => {
+test('accepts a body of the maximum size that GitHub sends, and refuses a larger body', async () => {
   const relay = await open()
   const large = await relay.send({ filler: 'x'.repeat(24 * 1024 * 1024) }, 'push')
   expect(large.status).toBe(202)

@@ -99,7 +99,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('omits optional inputs that the workflow does not declare, with one more request, once a minute', async () => {
+  test('omits undeclared optional inputs, which adds a request at most once a minute', async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
@@ -275,7 +275,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('sends the declared inputs if there are more than 25', async () => {
+  test('contains only the declared inputs if Port sends more than 25', async () => {
     const given = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, 'x']))
     const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, ...OFFERED })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })

@@ -98,7 +98,7 @@ test("adds a remark that states what to complete if the relay's address or the r
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
   const { stdout, stderr } = await run(migrate, args)
   expect(stderr).toMatch(
-    /a\.json: replace https:\/\/relay\.example\.com .*\n.*a\.json: the address names no repository/,
+    /a\.json: replace https:\/\/relay\.example\.com .*\n.*a\.json: the URL lacks the repository/,
   )
   expect(JSON.parse(stdout)).toMatchObject({
     files: [{ changed: true, refused: false }],

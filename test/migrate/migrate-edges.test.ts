@@ -118,7 +118,7 @@ test.each<[string, object, string[]]>([
   expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
 })
 
-test('keeps a status whose condition depends on more than the job', async () => {
+test('keeps a status whose condition depends on more than the job result', async () => {
   const status = "${{ job.status == 'success' && steps.work.outcome == 'success' && 'SUCCESS' || 'FAILURE' }}"
   const { text } = await migrateOne(workflow([WORK, patch({ status }, { if: 'always()' })]))
   expect(reporting(text)).toMatchObject([{ env: { CONCLUSION: status } }])
@@ -265,7 +265,7 @@ test('also keeps the callers of a workflow that cannot be migrated unchanged', a
   const results = await migrateAll({ 'a.yml': call, 'b.yml': called })
   expect([...results].map(([, { text }]) => text)).toEqual([call, called])
   expect(remarksOf(results.get('a.yml')!)).toEqual([
-    expect.stringContaining("b.yml, which it calls or which calls it, can't be migrated"),
+    expect.stringContaining("b.yml can't be migrated, and this workflow calls it or is called by it"),
   ])
 })
 

@@ -32,7 +32,7 @@ describe('a repeated error', () => {
     ])
   })
 
-  test('is logged immediately if it recurs after a pause; each message has its own lines', () => {
+  test('is logged immediately if it recurs after a pause; different messages are logged separately', () => {
     const { lines, log } = openLog()
     const throttled = createThrottledLog(log)
     throttled.warn({}, 'Port is down')

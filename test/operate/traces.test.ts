@@ -78,7 +78,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('a delivery that moves from a killed relay to another has one trace tree, sent through the proxy and without inputs', async () => {
+test('a delivery that a relay takes over from a killed relay has a single trace, without inputs; the proxy is used', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collector = await startCollector()
   const traced = {

@@ -27,7 +27,7 @@ const rows: [name: string, request: string, status: number, detail: RegExp][] = 
   ],
 ]
 
-test('refuses malformed HTTP with problem details, too', async () => {
+test('refuses malformed HTTP, also with problem details', async () => {
   const relay = await openRelayHere(relayEnv())
   for (const [name, request, status, detail] of rows) {
     const response = await raw(relay.url, request)

@@ -411,7 +411,7 @@ describe('a secret from a file', () => {
     ['RELAY_ADMIN_TOKEN', 'a token of some length'],
     ['RELAY_VIEW_TOKEN', 'a token of some length'],
     ['RELAY_DATABASE', 'sqlite:/x'],
-  ])('is read from %s_FILE without byte order mark and final line breaks if possible', (name, value) => {
+  ])('is read from %s_FILE, without its byte order mark and final line breaks', (name, value) => {
     const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
     const env = { ...rest, [`${name}_FILE`]: '/f' }
     expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))

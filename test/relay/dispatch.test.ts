@@ -351,7 +351,7 @@ describe("if GitHub's response was lost", () => {
     expect((await relay.delivery(id)).state).toBe('running')
   })
 
-  test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails and states how long the outcome was unknown', async () => {
+  test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails with a reason that states how long the outcome was unknown', async () => {
     const relay = await open()
     relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
@@ -391,7 +391,7 @@ describe('a relay during outages and restarts', () => {
   }
   const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
 
-  test('waits and messages to Port survive a relay restart', async () => {
+  test('pending waits and messages to Port survive a relay restart', async () => {
     const { port, github, env, relay } = await open()
     const run = port.createRun({ id: 'r_1' })
     await port.failures.down()

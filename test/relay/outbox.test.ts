@@ -155,7 +155,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
   })
 
-  test('two rejected lines among 500 are isolated in few requests, without duplicates if Port fails meanwhile', async () => {
+  test('two rejected lines among 500 are found in few requests; no line is sent twice if Port fails meanwhile', async () => {
     const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
       message => ({ level: 'INFO' as const, message }),
     )
@@ -309,7 +309,7 @@ describe('nothing is sent twice', () => {
   })
 })
 
-test('sends the rest of a slow page under a new lease; a lease is longer than a call with four timeouts', async () => {
+test('sends the rest of a slow page of messages under a new lease; a lease is longer than a call with four timeouts', async () => {
   const relay = await open()
   const slow = relay.port.fail({
     ...ALWAYS,

@@ -582,7 +582,7 @@ describe('the target of a delivery', () => {
     })
   })
 
-  test('must be in the configuration by default', async () => {
+  test('must be a repository in the configuration by default', async () => {
     const relay = await openReceiving()
     expect(await target(relay, { path: '/webhook/acme/shop' })).toBe('acme/shop port_action')
     expect(await target(relay, { path: '/webhook/acme/shop2' })).toBe(403)

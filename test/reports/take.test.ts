@@ -62,7 +62,7 @@ test('beyond the quota, a conclusion is accepted, but no lines are accepted befo
   await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
 })
 
-test('the run’s log in Port shows an entity that Port refuses', async () => {
+test('the run’s log in Port shows that Port refused an entity', async () => {
   const system = await startSystem()
   system.port.declareBlueprint('team')
   const { id, portRun } = await system.deliver()
@@ -181,7 +181,7 @@ test.each<[string, boolean, object]>([
   ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
   ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
   ['numbers instead of lines', false, { log: many(120_000, () => 1) }],
-])('a quarter of a megabyte of %s is checked immediately', (_, isReport, report) => {
+])('a report of 250 KB that contains %s is checked immediately', (_, isReport, report) => {
   const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
   const times = many(5, () => {
     const before = process.cpuUsage()

@@ -126,7 +126,7 @@ describe('a JavaScript action', () => {
   })
 })
 
-it('parses multi-line text that contains an expression like YAML', async () => {
+it('parses multi-line text as YAML does, even if the text contains an expression', async () => {
   const texts = [
     ['kept as it is', '|\n      a ${{ X }}\n        b\n      c', 'a v1.2.3\n  b\nc\n'],
     ['folded', '>-\n      a ${{ X }}\n      b', 'a v1.2.3 b'],
@@ -206,7 +206,7 @@ jobs:
     expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
   })
 
-  it('masks secrets and masked values, also line by line, and collects annotations', async () => {
+  it('masks secrets and ::add-mask:: values, also line by line, and collects annotations', async () => {
     const { job, step } = await simulateSteps(
       `- run: |
     echo '::add-mask::first line%0Asecond line'
@@ -240,7 +240,7 @@ jobs:
   })
 })
 
-it('hashes each matching workspace file once for patterns and absolute paths, and no file outside the workspace', async () => {
+it('hashFiles() hashes each matching workspace file once, and no file outside the workspace', async () => {
   const { step } = await simulateSteps(
     `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
 - name: Patterns
@@ -409,7 +409,7 @@ describe('a run', () => {
 })
 
 describe('a refusal', () => {
-  it('occurs for a misspelled event, but for no valid way to write the event', async () => {
+  it('occurs for a misspelled event, but for no valid form of "on"', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')

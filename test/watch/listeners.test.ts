@@ -95,7 +95,7 @@ test.each([
   ['without permission to read the files', 3, { status: 403 }],
   ['while GitHub fails', 3, { status: 500 }],
   ['with more than 20 files', 21, null],
-])('%s, shows no warning and does not read the files again for five minutes', async (_, amount, fault) => {
+])('%s, no warning is shown, and no file is read again for five minutes', async (_, amount, fault) => {
   const system = await start(...Array.from({ length: amount }, (_, n) => `${OTHER}# ${n}\n`))
   if (fault) {
     system.github.fail({

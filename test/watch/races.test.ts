@@ -94,7 +94,7 @@ test.each([-5_000, 5_000])(
   },
 )
 
-test('a late run from a dispatch before the redelivery does not finish the delivery', async () => {
+test('a late run that belongs to the dispatch before a redelivery does not finish the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.pass(START_TIMEOUT + 30_000)

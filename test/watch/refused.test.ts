@@ -20,7 +20,7 @@ test.each([401, 403, 404])('a single %i response to a restarted relay finishes n
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('Port shows that the relay cannot poll if GitHub refuses again a minute later', async () => {
+test('if GitHub refuses a poll again a minute later, Port shows that the relay cannot poll', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   system.github.fail({ times: Number.POSITIVE_INFINITY, status: 404, body: {}, match: isList })

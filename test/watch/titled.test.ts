@@ -82,7 +82,7 @@ test.each([
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('reads the run that Port names by its ID if list requests get 502 from the start', async () => {
+test('if list requests get 502 from the start, Port provides the ID with which the run is read', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })

@@ -201,8 +201,8 @@ describe('without run-name', () => {
   })
 })
 
-describe('while a service does not respond', () => {
-  test('decides nothing while GitHub is down', async () => {
+describe('while GitHub is down', () => {
+  test('a delivery reaches no outcome', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     await system.github.stop()

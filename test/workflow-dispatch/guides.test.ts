@@ -143,7 +143,7 @@ const GUIDES: Record<string, Guide> = {
 
 const fileOf = (name: string) => join(FIXTURES, `guides/${name}.yml`)
 
-test('has twelve guide-style workflows, none of which uses the action', () => {
+test('the fixtures contain twelve guide-style workflows, none of which uses the action', () => {
   const files = readdirSync(join(FIXTURES, 'guides')).map(file => basename(file, '.yml'))
   expect(files.sort()).toEqual(Object.keys(GUIDES).sort())
   expect(files).toHaveLength(12)
@@ -229,7 +229,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
   }
 
-  test('without "port", an undeclared input prevents the dispatch; once declared, it arrives by a redelivery with its original context', async () => {
+  test('without "port", an undeclared input prevents the dispatch; once it is declared, a redelivery sends it with the original context', async () => {
     const scene = await open()
     const { github } = scene
     const declared: Record<string, DeclaredInput> = { service: {}, port_context: { required: true } }

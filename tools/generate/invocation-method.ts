@@ -106,7 +106,7 @@ export function relayMethod(
       .map(key => `The webhook's "${key}" was ${old[key]}: it is ${method[key]} now.`),
     removed.length > 0 &&
       `The webhook's headers that the relay doesn't read were removed: ${removed.join(', ')}.`,
-    isReplaced && "The webhook's body was replaced by the one that the relay reads.",
+    isReplaced && "The webhook's body was replaced with the body that the relay reads.",
   ]
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }

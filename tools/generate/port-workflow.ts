@@ -53,7 +53,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
       })),
     },
     notes: [
-      needsApproval && 'Name who approves: add "responders" to the node "approval".',
+      needsApproval && 'Specify who approves: add "responders" to the node "approval".',
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
       isObject(body) &&
         isComputedIn(body.github) &&

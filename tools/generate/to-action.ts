@@ -154,9 +154,9 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
     action.trigger.type === 'self-service' &&
       action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
-      `The operation of the action is ${action.trigger.operation}: pass its blueprint, --blueprint NAME.`,
+      `The operation of the action is ${action.trigger.operation}: pass the blueprint with --blueprint NAME.`,
     ...(event === 'workflow_dispatch' ? environments : []).map(
-      ({ name }) => `The input ${name} is an environment on GitHub. Port has no such type: it is text there.`,
+      ({ name }) => `The input ${name} is an environment on GitHub. Port has no such type and uses text.`,
     ),
   ].filter(note => typeof note === 'string')
 }

@@ -27,7 +27,7 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
       if (refused.has(name) || (result.text === text && !result.refused)) continue
       const other = known.find(each => calls(text, each) || calls(files.get(each)!, name))
       const problem = other
-        ? `${other}, which it calls or which calls it, can't be migrated.`
+        ? `${other} can't be migrated, and this workflow calls it or is called by it.`
         : await check(name, files, after)
       const remarks = [{ line: 1, message: `${problem} The workflow stays as it is.` }]
       if (result.refused) refused.set(name, result)
@@ -131,6 +131,6 @@ export function migratePortAction(text: string, relay?: string): { action: JsonO
     notes.push(`replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`)
   const computed = isObject(body?.github) ? body.github : {}
   if (!(start.name ?? computed.workflow) || !(start.repository ?? computed.repository))
-    notes.push('the address names no repository or no workflow: complete it.')
+    notes.push('the URL lacks the repository or the workflow: complete the URL.')
   return { action: writePortAction({ ...action, invocationMethod }), notes }
 }

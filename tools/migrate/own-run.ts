@@ -36,7 +36,7 @@ export function isOwnRunId(template: string, { root, job, step }: Scope): boolea
   return !isNeeded && scripts.length > 0 && scripts.every(({ map }) => readsRunId(map))
 }
 
-/** Whether a script can only read the id from Port's context or payload. */
+/** Whether Port's context or payload is the only source from which a script can read the id. */
 function readsRunId(step: unknown): boolean {
   const text = [textAt(step, 'run') ?? '', ...textsOf(nodeAt(step, 'env')).values()].join('\n')
   return (

@@ -134,7 +134,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
         mayFinish ||= yaml.textsOf(nodeAt(map, 'with')).has('status')
       }
       for (const [, name] of step.reports?.length ? textOf(map, edits).matchAll(/\binputs\.([\w-]+)/g) : [])
-        if (!inputs.includes(name!)) say(`the input "${name}" isn't declared, and is empty here.`)
+        if (!inputs.includes(name!)) say(`the input "${name}" isn't declared, so it's empty here.`)
     }
   }
   return mayFinish

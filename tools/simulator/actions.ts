@@ -190,7 +190,7 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
       return all
     },
     notes: [
-      ...(byOidc ? ['On GitHub it reports through the relay, but here directly to the fake Port.'] : []),
+      ...(byOidc ? ['It reports directly to the fake Port here, but through the relay on GitHub.'] : []),
       ...(empty.length > 0
         ? [`Empty here: ${empty.join(', ')}. Set them with --secret NAME=VALUE and --var NAME=VALUE.`]
         : []),

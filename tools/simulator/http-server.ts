@@ -25,7 +25,7 @@ export type Fault = {
   match?: (request: ReceivedRequest) => boolean
   /** How many matching requests fail; default: 1. Infinity: until cleared. */
   times?: number
-  /** Sent instead of the real response. */
+  /** The status to send instead of the real response. */
   status?: number
   headers?: Record<string, string>
   /** The body of that response; default: the service's own error body. */

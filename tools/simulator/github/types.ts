@@ -190,7 +190,7 @@ export type GitHubApiOptions = {
   runDelayMs?: number
   /**
    * Whether the response to a `workflow_dispatch` identifies the run. `given` (default): if the request asks for run
-   * details. `ignored` and `refused`: as servers that don't know this request field do.
+   * details. `ignored`, `refused`: how a server that doesn't know this field handles the request.
    */
   runDetails?: 'given' | 'ignored' | 'refused'
   /** The time from a run's creation until it appears in lists and by its id; default: 0. */

@@ -22,7 +22,7 @@ type Call = {
   workflow: Workflow
   /** github, vars, inputs, secrets. */
   contexts: Contexts & { secrets: Record<string, string> }
-  /** "caller / " inside a reusable workflow. */
+  /** The prefix of the jobs' names: "caller / " inside a reusable workflow. */
   prefix: string
 }
 

@@ -90,7 +90,7 @@ export class Place {
   }
 }
 
-/** Refuses what the simulator doesn't support. */
+/** Throws an error for a feature that the simulator doesn't support. */
 export function refuse(what: string): never {
   throw new Error(`The simulator doesn't support ${what}.`)
 }
