@@ -118,7 +118,7 @@ export const LIMITS = {
     16 * KB,
     'not read; the message lists no declared inputs',
   ),
-  logWaiting: bytes("lines of the relay's log that wait to be written", 16 * MB, 'further lines are dropped'),
+  logWaiting: bytes('log lines of the relay that wait to be written', 16 * MB, 'further lines are dropped'),
   refusalReasons: amount(
     'remembered reasons for refused webhooks',
     50,

@@ -117,8 +117,8 @@ export function canHaveStarted(
 }
 
 /**
- * Whether a run's title shows that the run belongs to another delivery: one of the `named` deliveries can have started
- * the run, or this relay doesn't know the Port run id in the title.
+ * Whether a run's title shows that the run belongs to another delivery. It does if one of the `named` deliveries can
+ * have started the run, or if this relay doesn't know the Port run id in the title.
  *
  * @param named this relay's other deliveries whose ids the title contains
  */

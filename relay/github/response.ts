@@ -32,8 +32,8 @@ export function readDocumentation(data: unknown): string {
 }
 
 /**
- * Hides the values that were sent, because GitHub's message can quote them and they can be secret. Also hides quoted
- * text that is only part of a value.
+ * Hides the values that were sent, because these values can be secret and GitHub's message can quote them. Also hides
+ * quoted text that is only part of a value.
  */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]

@@ -8,7 +8,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** Access to Port. Decides for which deliveries the relay reads from Port or sends to Port. */
+/** Access to Port. Decides which deliveries' runs the relay reads from Port and reports to Port. */
 export interface PortAccess {
   /** Whether the delivery has a run in Port and the relay has the organization's credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
