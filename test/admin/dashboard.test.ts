@@ -544,6 +544,8 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
   expect(await height(narrow.page.locator('.filters summary')), 'filter in one line').toBeLessThan(30)
   await narrow.page.goto(`${relay.url}/?outcome=not_started`)
   expect(await height(narrow.page.locator('.rows .state')), 'badge next to a long time').toBeLessThan(30)
+  await narrow.page.locator('.chart summary').click()
+  expect(await narrow.page.evaluate('document.documentElement.scrollWidth'), 'open chart').toBe(360)
   const { page } = await signedIn()
   await page.goto(`${relay.url}/?live=off`)
   const top = await page.evaluate('document.getElementById("list").getBoundingClientRect().top')

@@ -106,7 +106,7 @@ const FAULTS: Record<string, Fault> = {
   },
   'no permission': rejected({ permissions: { contents: 'read', metadata: 'read' } }, 'Contents: write'),
   ...down('port', 'Port', /port_requests_total\{outcome="unreachable"\} [1-9]/),
-  ...down('github', 'GitHub', /oldest_due_age_seconds\{work="dispatch"\} [1-9]/, '\\. 1 queued'),
+  ...down('github', 'GitHub', /oldest_due_age_seconds\{work="dispatch"\} [1-9]/, '\\..* 1 queued'),
   'disk full': {
     async start(system, folder) {
       disks.get(folder)?.fill()

@@ -132,7 +132,7 @@ button.danger { background: var(--red); color: var(--card); }
 .tab[aria-current] { border-color: var(--link); box-shadow: inset 0 0 0 1px var(--link); font-weight: 600; }
 .tab strong { font-variant-numeric: tabular-nums; }
 .tab.failed strong, .tab.not_started strong { color: var(--red); }
-#chart:has([open]) { flex-basis: 100%; }
+#chart:has([open]) { flex-basis: 100%; min-width: 0; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
 .chart svg { display: block; width: 13rem; height: 28px; }
 .chart .accepted { fill: var(--bar); }
