@@ -41,6 +41,7 @@ async function sendPage(c: Context, page: string): Promise<Response> {
 }
 const compress = promisify(gzip)
 
+/** Sends a refusal as a page, with the navigation of a signed-in user. */
 export function sendProblemPage(c: Context, problem: Problem, session: Session | null) {
   const title = problem.status === 404 ? 'Not found' : 'Not possible'
   const page = message(session, title, problem.message)
