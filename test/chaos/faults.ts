@@ -35,7 +35,7 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
     (name: string) =>
       github(name, { ...FEW, start, forMs: 0, strikes, ...more })
   const workflow = { target: 'workflow' } as const
-  const twoRelays = { count: 500, perSecond: 150, everyMs: 1_500, expireLeases: true }
+  const twoRelays = { count: 500, perSecond: 150, perKill: 125, expireLeases: true }
   const untitledRuns = { count: 12, repositories: 8, ...untitled('3s') }
   return [
     ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perKill: 25 })],
@@ -64,7 +64,7 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
 /** Every fault in its complete form, longest first. Many run concurrently because they mostly wait. */
 export function completeFaults(newDatabase: NewDatabase): Fault[] {
   const kills = { times: 100, perKill: 40, ...BRIEF }
-  const manyKills = { count: 10_000, perSecond: 250, everyMs: 1_500, ...BRIEF }
+  const manyKills = { count: 10_000, perSecond: 250, perKill: 500, ...BRIEF }
   const long = { ...SOME, forMs: 30_000 }
   const faults: [string, GitHubFault['start'], object?][] = [
     ['500 at every third, run created', serverErrors(true)],

@@ -49,13 +49,13 @@ export async function killAtResponse(
   })
 }
 
-/** Runs two relays on one database. Every few seconds, kills and restarts one of them. */
+/** Runs two relays on one database. Kills and restarts one of them each time GitHub has accepted `perKill` dispatches. */
 export async function killOneOf(
   fault: string,
   options: SystemOptions & {
     database: string
     count: number
-    everyMs: number
+    perKill: number
     perSecond?: number
     /** Finally kills both relays and lets their leases expire immediately instead of after a minute. */
     expireLeases?: boolean
@@ -64,16 +64,17 @@ export async function killOneOf(
   return withSystem({ relays: 2, repositories: 100, ...options }, async system => {
     await Promise.all(system.relays.map(each => each.start()))
     const load = system.load(options)
-    let isDone = false
-    void load.done.then(() => (isDone = true))
     let times = 0
-    while (!isDone || system.accepted().length < options.count / 2) {
-      await sleep(options.everyMs * (0.5 + Math.random()))
+    while (times < options.count / options.perKill) {
+      const dispatched = () => system.accepted().length >= times * options.perKill
+      await until(dispatched, `${fault}: ${times * options.perKill} dispatches`, 1_800_000)
+      await sleep(Math.random() * 300)
       const relay = system.relays[times++ % 2] as RelayProcess
       await relay.kill()
       await sleep(Math.random() * 300)
       await relay.start()
     }
+    await load.done
     if (options.expireLeases) {
       await Promise.all(system.relays.map(each => each.kill()))
       await setLeasesExpired(options.database)
