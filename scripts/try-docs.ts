@@ -7,6 +7,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -183,7 +184,8 @@ async function tryBlock(
     return
   }
   const place = mkdtempSync(join(folder, 'block-'))
-  cpSync(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
+  // Not cpSync, which would block the fakes.
+  await cp(clone, place, { recursive: true, filter: file => !/\/(node_modules|\.git)$/.test(file) })
   for (const [path, content] of Object.entries(files)) writeFileSync(join(place, path), content)
   // A block that starts with `npm ci` installs its own packages.
   if (!/^npm ci/m.test(commands)) symlinkSync(join(clone, 'node_modules'), join(place, 'node_modules'))
