@@ -21,7 +21,7 @@ const SCHEDULE_STEP_MS = 12_000
 const RESPONSE_MS = 1_000
 /** How long the next invocation can reuse the relay. */
 const KEEP_MS = 10_000
-/** If the clocks differ by more than this, AWS froze the process between invocations. */
+/** If the wall clock and the monotonic clock differ by more than this, AWS froze the process between invocations. */
 const FROZEN_MS = 500
 
 /**

@@ -43,7 +43,7 @@ test.each([
   ],
   ['no event type', { event_type: undefined, client_payload: {} }, '"event_type" wasn\'t supplied.'],
   ['a key that GitHub does not know', { inputs: {} }, '"inputs" is not a permitted key.'],
-])('refuses a dispatch with %s with 422', async (_, given, words) => {
+])('responds with 422 to a dispatch with %s', async (_, given, words) => {
   const octokit = await start()
   const body = { event_type: 'deploy', ...given }
   const { status, body: response } = await refusalOf(

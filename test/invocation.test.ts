@@ -24,7 +24,7 @@ const NOTHING = {
 }
 
 describe('each shape of body', () => {
-  test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
+  test('from the full context of a CREATE action, every input is read with its JSON type, and no entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -114,7 +114,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test("the default body of Port's UI returns every top-level key except port_context as an input", () => {
+  test("every top-level key of the default body of Port's UI is an input, except port_context", () => {
     const { port_context, ...inputs } = sent('ui-default-create')
     expect(read('ui-default-create')).toEqual({
       ...NOTHING,

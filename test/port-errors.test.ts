@@ -209,7 +209,7 @@ describe('each Port error has a kind and a message that states what to do', () =
   })
 })
 
-describe('sending a result is given up only if Port itself refuses the result:', () => {
+describe('the sender gives up on a result only if Port itself refuses it:', () => {
   const ok = false
   const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
     [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],

@@ -166,7 +166,9 @@ test('a workflow that reports with OIDC reports directly to the fake Port, and a
   )
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines[1]).toBe('  It reports directly to the fake Port here, but through the relay on GitHub.')
+  expect(lines[1]).toBe(
+    '  Here, it reports directly to the fake Port. On GitHub, it reports through the relay.',
+  )
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })
@@ -230,7 +232,7 @@ test('--type sets the event type as the relay’s configuration would; the outpu
     'other',
   )
   expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
-  expect(lines).toContainEqual(expect.stringMatching(/the input report is off\.$/))
+  expect(lines).toContainEqual(expect.stringMatching(/the action's report input is off\.$/))
   expect(lines.slice(-9)).toEqual([
     `Port shows run ${RUN_ID}, which received no updates`,
     '  status   IN_PROGRESS',

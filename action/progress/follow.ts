@@ -153,7 +153,7 @@ const PIECE = 250_000
 /**
  * Polls `$PORT_LOG` and sends new lines. Marks the lines as sent before the request starts, and removes the mark only
  * if Port certainly didn't accept them. So if this process is killed while sending, or the response is lost, lines may
- * be missing, but no line appears twice. Post reports how many lines may be missing.
+ * be missing, but no line appears twice. The post step reports how many lines may be missing.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following

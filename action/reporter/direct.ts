@@ -19,7 +19,10 @@ export function whyNoReport(
   relay: RelayReporter | null = null,
 ): { level: 'info' | 'warning'; message: string } | null {
   if (inputs.report === 'off')
-    return { level: 'info', message: 'Nothing is reported to Port: the input report is off.' }
+    return {
+      level: 'info',
+      message: "Nothing is reported to Port, because the action's report input is off.",
+    }
   if (payload.run_id === null || payload.port.kind === 'none') {
     return { level: 'info', message: 'Nothing is reported to Port: the payload contains no Port run.' }
   }

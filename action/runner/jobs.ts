@@ -51,8 +51,7 @@ export const isForbidden = (error: unknown): boolean => error instanceof GitHubE
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
-export const PERMISSION_HINT =
-  'Give the job "permissions: actions: read" (and leave github-token to its default).'
+export const PERMISSION_HINT = 'Give the job "permissions: actions: read" (and do not set github-token).'
 
 const TIMEOUT_MS = 10_000
 /** @see https://docs.github.com/rest/about-the-rest-api/api-versions */

@@ -46,7 +46,7 @@ const delivery = {
 }
 const event = object({ time, type: text, details: { type: 'object' } })
 const portRunEnded = described(
-  "whether the run in Port has finished, so that Port won't show a new workflow run; null if unknown",
+  "whether the run in Port has finished (if so, Port won't show a new workflow run); null if unknown",
   orNull(flag),
 )
 

@@ -61,7 +61,7 @@ export class RejectedError extends Error {
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
-    super('A request that precedes the dispatch failed', { cause })
+    super('The dispatch was not sent, because an earlier request failed', { cause })
   }
 }
 

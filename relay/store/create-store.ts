@@ -27,7 +27,7 @@ const BURST = 20
 const MAX_UNBOUND = 100
 /** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
-/** If several relays accept deliveries at the same time, `seq` order and time order can differ by up to this time. */
+/** If several relays accept deliveries, one with a higher `seq` can have been queued this much earlier. */
 const QUEUED_MARGIN_MS = 60_000
 
 /**

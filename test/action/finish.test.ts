@@ -68,7 +68,7 @@ test.each<[number, number, JsonObject | string]>([
   // The secret that decrypted the input was rotated in the meantime.
   [200, 1, { payload: null, secrets: {} }],
 ])(
-  'if the relay responds with %i and without the secret inputs, Port gets the status and steps, but no log lines',
+  "if the relay's response has status %i and no secret inputs, Port gets the status and steps, but no log lines",
   async (status, times, body) => {
     const relay = await createRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
@@ -90,7 +90,7 @@ test.each<[number, number, JsonObject | string]>([
   },
 )
 
-test('if another job has finished the delivery, one notice lists what post does not send', async () => {
+test('if another job has finished the delivery, one notice lists what the post step does not send', async () => {
   const relay = await createRelay()
   const job = await openJob(relay)
   await job.run('main')

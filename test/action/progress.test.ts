@@ -39,7 +39,7 @@ describe.concurrent('while the job runs', () => {
     )
   })
 
-  test('with live: false nothing is sent before post, and no process is started', async ({
+  test('with `live: false`, nothing is sent before the post step, and no process is started', async ({
     onTestFinished,
   }) => {
     const system = await startSystem({}, onTestFinished)

@@ -63,7 +63,7 @@ test.each<[string, Record<string, string>, Record<string, string>, string]>([
   expect(await again.run('main')).toEqual([
     `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again.` +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
-    'Nothing is reported to Port: the input report is off.',
+    "Nothing is reported to Port, because the action's report input is off.",
   ])
   expect(process.exitCode).toBe(1)
 })

@@ -203,7 +203,7 @@ test.each([
 
 const LIMITED =
   ': github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
-const FORBIDDEN = '. Give the job "permissions: actions: read" (and leave github-token to its default).'
+const FORBIDDEN = '. Give the job "permissions: actions: read" (and do not set github-token).'
 
 test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],

@@ -564,7 +564,7 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
   await page.waitForURL(/\/deliveries\//)
 })
 
-test('the dashboard is closed without a token', async () => {
+test('the dashboard is off if no token is set', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(relay.url)
   expect(response.status).toBe(404)

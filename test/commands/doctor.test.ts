@@ -590,7 +590,7 @@ describe("doctor compares a workflow's inputs in advance", () => {
     })
   })
 
-  test('with the inputs in a Port action file: undeclared, required, carried by "port", and correct', async () => {
+  test('finds undeclared and missing inputs in a Port action file, and accepts those in "port"', async () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },

@@ -50,7 +50,7 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)('Port responds: %s', (_, response, others, end) => {
-  test('retries, replaces, or drops a log line, label, entity, or conclusion, immediately and after 15 minutes', () => {
+  test('the relay retries, replaces, or drops a message of each kind, new or 15 minutes old', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)

@@ -178,7 +178,7 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('a run title wakes its delivery even if more deliveries exist than the relay searches', async () => {
+  test('the delivery that a run title names is polled, even if more deliveries exist than the relay searches', async () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')

@@ -231,7 +231,7 @@ test('adds remarks for a forbidden blueprint, an unknown input, and a missing ru
     expect.stringContaining('RELAY_REPORT_DELETE_BLUEPRINTS must allow service; a missing entity'),
     expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
     expect.stringContaining(`the input "nobody" isn't declared`),
-    expect.stringContaining('the entity now belongs to this Port run'),
+    expect.stringContaining("the entity's change is now attributed to the Port run"),
     expect.stringContaining('the Port run finished here'),
   ])
 })

@@ -20,7 +20,7 @@ test.each<[list: string, allowed: string[], refused: string[]]>([
   }
 })
 
-test('a negated character class ([!…]) also excludes characters in a route', async () => {
+test('a negated character class ([!…]) in a route excludes characters, as in the allow list', async () => {
   const relay = await openReceiving({
     env: { RELAY_ROUTES: 'r' },
     files: { r: "- { match: { action: '[!d]*' }, repository: acme/other }" },

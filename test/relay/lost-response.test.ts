@@ -195,7 +195,7 @@ describe('a dispatch whose response was lost', () => {
       })
     })
 
-    test('is not retried if Port names the run', async () => {
+    test('is not retried if the Port run has the id of the workflow run', async () => {
       const { relay, id } = await openBlind()
       relay.port.run('r_1').externalRunId = '4242'
       await waitUntil(relay, relay.now() + 700_000)

@@ -170,7 +170,7 @@ test('secret inputs are decrypted for the bound run with any configured secret, 
   }
 })
 
-test('256 matrix jobs can get 200 encrypted inputs, and a run that sends too many requests gets 429', async () => {
+test('each of 256 matrix jobs can get 200 encrypted inputs, and a run that sends too many requests gets 429', async () => {
   const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({

@@ -137,7 +137,7 @@ test("Port shows an approval even if GitHub's API shows the approval late or the
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('polls runs that wait for approval every five minutes, without delaying the details of a failed run', async () => {
+test('every five minutes, polls the runs that wait for approval, without delaying the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {

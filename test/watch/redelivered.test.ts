@@ -63,7 +63,7 @@ test('a redelivery of a node run within a minute ignores the earlier, canceled w
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a redelivery drops the unsent failure, and the Port run follows the new dispatch', async () => {
+test('a redelivery drops the failure that was not sent to Port, and the Port run follows the new dispatch', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)

@@ -146,7 +146,7 @@ describe('without run-name', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('two concurrent deliveries bind no run, whatever order the runs finish in, and Port shows what to set', async () => {
+  test('no run is bound to two concurrent deliveries, whatever order the runs finish in, and Port says to set run-name', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)

@@ -58,7 +58,9 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
     remark(`RELAY_REPORT_DELETE_BLUEPRINTS must allow ${get('blueprint')}; a missing entity isn't a failure.`)
   if (/"blueprint": "_/.test(text)) remark('RELAY_REPORT_BLUEPRINTS of the relay must allow the blueprint.')
   if (runId === '')
-    remark('the entity now belongs to this Port run. It is written only if Port starts the workflow.')
+    remark(
+      "the entity's change is now attributed to the Port run. It is written only if Port starts the workflow.",
+    )
   return [{ kind: 'entity', text }]
 }
 

@@ -174,7 +174,7 @@ function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
   return mayFinish
 }
 
-/** Whether one of the repository's actions or workflows gets the Port run or a Port secret. */
+/** Whether the Port run or a Port secret is passed to one of the repository's actions or workflows. */
 const getsRun = (map: Mapping, scope: Scope): boolean =>
   [...yaml.textsOf(nodeAt(map, 'with')).values()].some(
     text =>

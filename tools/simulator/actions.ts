@@ -190,7 +190,9 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
       return all
     },
     notes: [
-      ...(byOidc ? ['It reports directly to the fake Port here, but through the relay on GitHub.'] : []),
+      ...(byOidc
+        ? ['Here, it reports directly to the fake Port. On GitHub, it reports through the relay.']
+        : []),
       ...(empty.length > 0
         ? [`Empty here: ${empty.join(', ')}. Set them with --secret NAME=VALUE and --var NAME=VALUE.`]
         : []),

@@ -52,7 +52,7 @@ export function readEvent(file: string): SimulationEvent {
     )
   }
   if (!isObject(given) && !Array.isArray(given)) {
-    throw new Error(`${file} contains neither an object nor a list, and Port doesn't send such a body.`)
+    throw new Error(`${file} must contain an object or a list, because Port sends no other body.`)
   }
   const run = isObject(event.run) ? event.run : {}
   const sent = isObject(run.payload) ? run.payload.body : null

@@ -162,7 +162,7 @@ async function checkAction(user: string, uses: string, place: Place): Promise<vo
 /** Enters a called file. Throws an error for a cycle: GitHub rejects cycles, and the simulator would never finish. */
 function enter(user: string, uses: string, file: string, { root, way }: Place): Place {
   if (way.includes(file))
-    throw new Error(`${user} uses ${uses}, which already calls it: GitHub rejects cycles.`)
+    throw new Error(`${user} uses ${uses}, which is already in this chain of calls: GitHub rejects cycles.`)
   return { root, way: [...way, file] }
 }
 

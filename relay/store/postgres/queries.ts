@@ -121,7 +121,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether a single row can have caused the error, so that the batch's other rows can be written. Classes: bad data
+ * Whether a single row could have caused the error. If so, the batch's other rows can be written. Classes: bad data
  * (22), a constraint (23), a deadlock with another relay's batch (40), or a server limit (54).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */

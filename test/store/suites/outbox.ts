@@ -4,7 +4,7 @@ import type { OutboxPage, Store } from '../../../relay/store/store.ts'
 import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
 
 export function outboxTests(place: Place): void {
-  test('claims messages with their delivery, in order, under a separate lease', async () => {
+  test("claims a delivery's messages in order, under a lease that is separate from its poll lease", async () => {
     const store = await place.emptied()
     const id = await aDispatched(store, { runId: 'r_words', organization: 'labs' })
     await add(store, id, 'one', 'two')
