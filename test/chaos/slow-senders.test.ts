@@ -172,7 +172,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
     // The relay reads these bodies instead of refusing them: the first gets a response once its body has arrived.
     sockets[0]!.write(Buffer.alloc(declared, '['))
     expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
-      /^HTTP\/1\.1 401 [\s\S]*The signature does not match/,
+      /^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/,
     )
   })
 })
@@ -192,7 +192,7 @@ test.each(['/webhook', '/github'])(
       }),
     )
     for (const [response] of responses)
-      expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature does not match/)
+      expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/)
   },
 )
 

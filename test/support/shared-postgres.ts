@@ -11,7 +11,7 @@ declare module 'vitest' {
 /** Starts the PostgreSQL server for all test files, before the first file runs (`globalSetup`). */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Each relay opens several connections.
-  const server = await startPostgres({ settings: { max_connections: '400' } })
+  const server = await startPostgres({ settings: { max_connections: '400', fsync: 'off' } })
   project.provide('postgres', server.url)
   return server.close
 }
