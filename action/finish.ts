@@ -188,7 +188,7 @@ function describeLoss(error: unknown, lines: number): string {
 
 const notFirst = (step: string) =>
   `This action is not the first step of its job: "${step}" ran before it. If such a step fails, this action never ` +
-  'starts, and nothing is reported to Port. Its post step can also run after the final status is sent. Run this action first.'
+  'starts, and nothing is reported to Port. The post step of that step can also run after the final status is sent. Run this action first.'
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {

@@ -84,7 +84,7 @@ function clashes(names: string[]): string[] {
 function impossibles(names: string[]): string[] {
   if (names.length === 0) return []
   return [
-    `${quote(names)}: no output has this name, so read the Port input from the output inputs: ` +
+    `${quote(names)}: the Port input has no output of its own, so read it from the output inputs: ` +
       `${example(names)}.`,
   ]
 }

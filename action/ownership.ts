@@ -17,7 +17,7 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} has already finished (${state.status}): this job is a re-run, or a user finished the Port run. ` +
+        `Port's run ${runId} has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
         'The job continues, but is not reported.',
     }
   }

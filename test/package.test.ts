@@ -116,7 +116,7 @@ test.each([
 })
 
 describe('in the installed package,', () => {
-  test('each command prints its help, --version prints the version, and later starts use compiled code', async () => {
+  test('each command prints its help, --version prints the version, and the first start creates the compile cache', async () => {
     const { stdout } = await run(['--help'])
     const names = [...stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name!)
     expect(names.length).toBeGreaterThan(7)

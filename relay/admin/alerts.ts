@@ -15,7 +15,7 @@ const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-/** How long a problem must be absent to count as resolved. After a restart, the relay must detect it first. */
+/** How long a problem must be absent to count as resolved. After a restart, only for a problem that was detected again. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */

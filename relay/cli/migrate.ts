@@ -24,8 +24,8 @@ export const migrate = defineCommand({
     action: { type: 'string', value: 'USES', help: `the action; ${ACTION} by default` },
     json: JSON_OPTION,
   },
-  details: `Each FILE is a workflow. Steps that report to Port are replaced; everything else is unchanged. Changes that you must
-make yourself are on stderr, with file and line. A second run changes nothing. If workflows call each other, pass them
+  details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are
+added. All other text is kept. Changes that you must make yourself are on stderr, with file and line. A second run changes nothing. If workflows call each other, pass them
 in one command.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values

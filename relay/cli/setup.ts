@@ -200,7 +200,8 @@ async function createInBrowser(
       return c.html(page(html`<p>${sentence}</p><p>${OPEN}</p>`), 400)
     }
     if (expiresAt === undefined) return refuse('This page was used before, or you came from another page.')
-    if (expiresAt <= Date.now()) return refuse('More than ten minutes have passed since you opened GitHub.')
+    if (expiresAt <= Date.now())
+      return refuse("More than ten minutes have passed since this command's page was opened.")
     if (isExchanging)
       return refuse('Another page of this command created the App. On GitHub, delete the App of this page.')
     isExchanging = true

@@ -162,7 +162,7 @@ export function parseBody(body: Uint8Array): unknown {
  * system for each id would take longer than verifying the signature.
  *
  * @param now milliseconds since 1970
- * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node 24 has no randomUUIDv7
+ * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {
   const time = now.toString(16).padStart(12, '0')

@@ -176,14 +176,14 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   system.run.payload.body = bodyFor(system.run.id, { password: inputs.password })
   const job = openRunner({ ...system, payload })
   expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": no output has this name.*#outputs$/),
+    expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
       /^::error::The payload was too large.*"inputs.large" did not come.* does not contain that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
     expect.stringMatching(/^Workflow run started/),
-    expect.stringMatching(/^"a=b", "c<<d", "e<", "<": no output has this name/),
+    expect.stringMatching(/^"a=b", "c<<d", "e<", "<": the Port input has no output of its own/),
     expect.stringMatching(/^The payload was too large/),
     expect.stringMatching(/^The secret input "password"/),
   ])
@@ -337,7 +337,7 @@ test('a warning states that an input is only in the output "inputs" if its name 
       /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
     ),
     expect.stringMatching(
-      /^::warning::"action", "delivery": no output has this name, so read .*\['action'\]\. /,
+      /^::warning::"action", "delivery": the Port input has no output of its own, so read .*\['action'\]\. /,
     ),
   ])
   expect(job.outputs()).toMatchObject({

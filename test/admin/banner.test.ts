@@ -32,7 +32,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     },
     [
       /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check GITHUB_API_URL.* 10,000\+ queued\./,
-      /Port rejects PORT_CLIENT_ID \(401\)\..* Set those that Port shows.* The oldest message has waited for 25 min\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* Set the client ID and secret that Port shows.* The oldest message has waited for 25 min\./,
     ],
   ],
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],

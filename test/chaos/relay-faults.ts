@@ -49,7 +49,7 @@ export async function killAtResponse(
   })
 }
 
-/** Runs two relays on one database. Kills and restarts one of them each time GitHub has accepted `perKill` dispatches. */
+/** Runs two relays on one database. Kills one at the start and after every `perKill` dispatches. */
 export async function killOneOf(
   fault: string,
   options: SystemOptions & {

@@ -56,7 +56,7 @@ const WRONG: [Command, string[], string][] = [
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
-  [deliveries, ['ID', '--limit', '1'], 'An ID takes no other options: use an ID or a filter.'],
+  [deliveries, ['ID', '--limit', '1'], 'An ID allows only --json: remove the other options, or the ID.'],
   [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
   [redeliver, ['ID', '--state', 'x'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],

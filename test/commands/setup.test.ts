@@ -130,7 +130,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   expect(await refusal(`${origin}/created?code=x`)).toBe(unknown)
   const back = await createOnGitHub(opened)
   minutes(11)
-  expect(await refusal(back)).toBe('More than ten minutes have passed since you opened GitHub.')
+  expect(await refusal(back)).toBe("More than ten minutes have passed since this command's page was opened.")
   expect(await refusal(back)).toBe(unknown)
   const { state } = await newState(opened)
   expect(await refusal(`${origin}/created?code=invented&state=${state}`)).toEqual(refused)

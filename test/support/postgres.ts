@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1 that flushes writes to disk as in production. */
+/** A real PostgreSQL server on 127.0.0.1 that flushes writes to disk as in production, unless `settings` say otherwise. */
 export interface TestPostgres {
   /** The URL of its own database, `postgres`. */
   url: string

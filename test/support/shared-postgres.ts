@@ -10,7 +10,7 @@ declare module 'vitest' {
 
 /** Starts the PostgreSQL server for all test files, before the first file runs (`globalSetup`). */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Each relay opens several connections.
+  // Each relay opens several connections. No test cuts the power of this server.
   const server = await startPostgres({ settings: { max_connections: '400', fsync: 'off' } })
   project.provide('postgres', server.url)
   return server.close

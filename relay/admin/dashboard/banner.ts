@@ -76,10 +76,11 @@ export function banner(health: Health, now: number): Html {
 }
 
 /** What the operator can check or change, unless the problem's text says it. */
-function cure({ type, side }: SideProblem): string {
+function cure({ type, side, text }: SideProblem): string {
+  if (text.some(part => / responded with \d/.test(String(part)))) return ''
   if (type === 'unreachable')
     return ` Check ${side === 'github' ? 'GITHUB_API_URL' : 'PORT_API_URL'}, the proxy, and the network.`
-  return side === 'port' ? ' Set those that Port shows under Credentials.' : ''
+  return side === 'port' ? ' Set the client ID and secret that Port shows under Credentials.' : ''
 }
 
 const show = (text: Text) => text.map(part => (typeof part === 'string' ? part : at(part)))

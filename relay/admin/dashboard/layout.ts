@@ -135,6 +135,7 @@ button.danger { background: var(--red); color: var(--card); }
 #chart:has([open]) { flex-basis: 100%; min-width: 0; }
 .chart summary { display: block; font-size: 0.85rem; text-decoration: underline; }
 .chart svg { display: block; width: 13rem; height: 28px; }
+.chart { overflow-x: auto; }
 .chart .accepted { fill: var(--bar); }
 .chart .failed { fill: var(--red); }
 .chart .base { stroke: var(--line); }
@@ -208,7 +209,6 @@ thead th, .rows .what, .by, .age, .lead, .cancelled .reason, .queued .reason, .d
   .when { text-align: left; padding-left: 1.6rem; }
   .card { padding: 0.8rem; }
   .who { margin-left: 0; }
-  .chart { overflow-x: auto; }
 }
 @media (forced-colors: active) { .state { border: 1px solid; } .chart rect { fill: CanvasText; } }
 `
