@@ -25,8 +25,8 @@ export const migrate = defineCommand({
     json: JSON_OPTION,
   },
   details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are
-added. All other text is kept. Changes that you must make yourself are on stderr, with file and line. A second run changes nothing. If workflows call each other, pass them
-in one command.`,
+added. All other text is kept. Changes that you must make yourself are on stderr, with file and line. A second run
+changes nothing. If workflows call each other, pass them in one command.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
     if (files.length === 0 && exported === undefined)
