@@ -30,7 +30,7 @@ export interface TestPostgres {
 }
 
 /**
- * Starts a server in about one second.
+ * Starts a server in about one second. If another process takes its port meanwhile, chooses another port.
  *
  * @throws Error with the program's output if it doesn't start
  */
@@ -41,7 +41,7 @@ export async function startPostgres(
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
   if (user) chownSync(folder, user.uid, user.gid)
-  const port = await freePort()
+  let port = 0
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   let server: Program | undefined
@@ -67,7 +67,14 @@ export async function startPostgres(
     const how = ['--auth=password', `--pwfile=${passwordFile}`, '--username=postgres']
     const kind = ['--encoding=UTF8', '--locale=C', '--no-sync']
     await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...how, ...kind], user).ended
-    await start()
+    for (let tries = 1; port === 0; tries++) {
+      port = await freePort()
+      await start().catch(error => {
+        if (tries === 5 || !/Address already in use/.test(error.message)) throw error
+        server = undefined
+        port = 0
+      })
+    }
   } catch (error) {
     await close().catch(() => {})
     throw error
