@@ -1,35 +1,28 @@
 import { createStore } from '../../relay/store/create-store.ts'
-import { createDatabaseClock, type Row, type Statement, sqlite } from '../../relay/store/database.ts'
+import { createDatabaseClock, type Statement, sqlite } from '../../relay/store/database.ts'
 import { toRow, toUseRow } from '../../relay/store/sql/intake.ts'
-import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 
-const turn = () => new Promise(resolve => setImmediate(resolve))
-
-/** Opens a store on a SQLite file without {@link openStore}'s threads. They take longer to start than most tests. */
+/** Opens a store on a SQLite file without {@link openStore}'s threads, which take longer to start than most tests. */
 export async function openStoreHere(path: string, dispatchRate = 0): Promise<Store> {
   const file = openSqliteFile(path)
-  const run = async (requests: Statement[][], claims = false): Promise<Row[][]> => {
-    await turn()
-    const [response] = file.run({ inserts: [], requests, claims }).rows
-    if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
-    return response!
+  const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {
+    await new Promise(resolve => setImmediate(resolve))
+    // Commits of claims don't wait for the disk. No test kills this process.
+    const { inserted, rows } = file.run({ inserts, requests, claims: true })
+    return { inserted: firstOf(inserted), rows: firstOf(rows) ?? [] }
   }
+  const run = async (statements: Statement[]) => (await commit({ requests: [statements] })).rows
   return createStore(
     {
       dialect: sqlite,
       clock: createDatabaseClock(),
-      run: statements => run([statements]),
-      claim: async statement => (await run([[statement]], true))[0] ?? [],
+      run,
+      claim: async statement => (await run([statement]))[0] ?? [],
       async insert(delivery, use) {
-        await turn()
-        const [response] = file.run({
-          inserts: [{ row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null }],
-          requests: [],
-          claims: false,
-        }).inserted
-        if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
-        return response!
+        const row = { row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null }
+        return (await commit({ inserts: [row] })).inserted === true
       },
       onWork() {},
       async close() {
@@ -38,4 +31,9 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
     },
     dispatchRate,
   )
+}
+
+function firstOf<T>([response]: (T | string)[]): T | undefined {
+  if (typeof response === 'string') throw new Error(`SQLite: ${response}`)
+  return response
 }
