@@ -51,8 +51,8 @@ describe("an input next to Port's own context, with inputs at the top level,", (
     ['port_context of an older body', { port_context: { run_id: 'r_own' } }],
     ['port_payload', { port_payload: { run: { id: 'r_own' } } }],
     ['both', { port_context, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } }],
-    ["a change's names", { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
-    ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
+    ['the keys of a change log', { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
+    ['the keys of an old body', { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
   ])('selects no run, no target, and no event type: %s', async (_, context) => {
     const relay = await openReceiving({
       env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' },

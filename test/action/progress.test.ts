@@ -18,7 +18,7 @@ const linesOf = ({ run }: System) => run.logs.slice(1).flatMap(log => log.messag
 describe.concurrent('while the job runs', () => {
   test('Port shows the running step, and each new line once', async ({ expect, onTestFinished }) => {
     const system = await startSystem({}, onTestFinished)
-    // Each step waits until Port has its label and line, so that every run shows the same.
+    // Each step waits until Port has its label and line, so that the transcript is always the same.
     const pauses = mkdtempSync(join(tmpdir(), 'gates-'))
     onTestFinished(() => rmSync(pauses, { recursive: true, force: true }))
     const steps = ['Build image', 'Roll out'].map(

@@ -143,7 +143,7 @@ describe('binds the only candidate', () => {
       { others: other('restart') },
     ],
     ['but not if another delivery of this event type was dispatched', null, {}, { others: other() }],
-    ['but not in the first 11 seconds, because a second run may not be listed yet', null, {}, { readAt: DISPATCHED + 10_999 }],
+    ['but not within 11 s, since a second run may still appear', null, {}, { readAt: DISPATCHED + 10_999 }],
     ['but not from an incomplete list', null, {}, { whole: false }],
     [
       'even if the run was created 2 s before the dispatch, because GitHub rounds to seconds',

@@ -108,7 +108,7 @@ const TABLE: [
   ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
   ['429', answered(429, ''), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
   [
-    '429 with Retry-After',
+    '429, Retry-After',
     answered(429, '', wait),
     'rate_limit 30',
     'rate_limit 30',
@@ -117,10 +117,10 @@ const TABLE: [
     'later 30',
   ],
   ['500', answered(500, says('Server Error')), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['503 with Retry-After', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
+  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
 ]
 
-test.each(TABLE)('an error (%s) has the listed effects on dispatches and reads', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
+test.each(TABLE)('classifies the error: %s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
   expect([dispatched(error), dispatched(new PreparationError(error)), read(error)]).toEqual([
     sent,
     unsent,
@@ -130,7 +130,7 @@ test.each(TABLE)('an error (%s) has the listed effects on dispatches and reads',
     expect([dispatched(at(system, error)), read(at(system, error))]).toEqual([noToken, readsNoToken])
 })
 
-test.each(['Forbidden', 'Forbidden.'])('the reason appends the link to the documentation to the message "%s"', message => {
+test.each(['Forbidden', 'Forbidden.'])('the reason links to the documentation (message "%s")', message => {
   const error = answered(403, { message, documentation_url: 'https://docs.github.com/rest' })
   const { reason } = readFailure(error, { repository, now: NOW, tries: 0 })
   expect(reason).toContain('(403: Forbidden. See https://docs.github.com/rest)')

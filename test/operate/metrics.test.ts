@@ -165,7 +165,7 @@ describe('GET /metrics', () => {
     const lines = relay.log().filter(({ msg }) => msg === 'a request to Port failed')
     expect(lines).toMatchObject([{ level: 40, count: 1, reason: 'connection refused (ECONNREFUSED)' }])
     const before = (await read()).outbox_oldest_age_seconds!['']!
-    await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'the messages become older')
+    await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'the messages get older')
     await port.start()
     await until(async () => (await read()).outbox_messages![''] === 0, 'Port is updated')
     expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })

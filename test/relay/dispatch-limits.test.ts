@@ -89,7 +89,7 @@ describe('a temporary error does not fail the delivery:', () => {
 })
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
-  test.each([200, 201, 202, 302])('the relay treats a %i as a lost response, so the delivery stays queued', async status => {
+  test.each([200, 201, 202, 302])('a %i is a lost response, so the delivery stays queued', async status => {
     const relay = await open()
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
@@ -104,7 +104,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     )
   })
 
-  test.each([301, 302, 307, 308])('the relay follows a %i redirect of a renamed repository and dispatches once', async status => {
+  test.each([301, 302, 307, 308])('follows a %i to the renamed repository; dispatches once', async status => {
     const relay = await open()
     relay.github.fail({
       match: ({ path }) => path.startsWith('/repos/acme/old/'),

@@ -397,7 +397,7 @@ describe('a relay during outages and restarts', () => {
     await port.failures.down()
     await github.failures.down()
     await send(relay.url, { body: body('r_1') })
-    await until(() => relay.log().some(line => line.msg === 'a request to Port failed'), 'a request to Port fails')
+    await until(() => relay.log().some(line => line.msg === 'a request to Port failed'), 'a request fails')
     await relay.kill()
     await Promise.all([port.start(), github.start()])
     await startRelay(env)

@@ -95,7 +95,7 @@ describe('a dispatch whose response was lost', () => {
 
   test.each([
     ['is not retried if Port names its workflow run', true],
-    ['fails after RELAY_START_TIMEOUT if nothing identifies its workflow run, and Port shows what to do', false],
+    ['fails after RELAY_START_TIMEOUT if nothing identifies its run, and Port shows what to do', false],
   ])('among many untitled runs, the dispatch %s', async (_, named) => {
     const relay = await open()
     for (let i = 0; i < 30; i++) {

@@ -137,7 +137,7 @@ describe('an item that Port never accepts does not block the result:', () => {
       { status: 403, body: '<html>', headers: { 'content-type': 'text/html' } },
     ],
     ['r_1', 'a 403', FORBIDDEN],
-  ])('if Port responds to a line of run %s with %s, the line is omitted from its batch, and a warning is logged', async (runId, _, failure) => {
+  ])('omits a line of run %s if Port responds with %s, and logs a warning', async (runId, _, failure) => {
     const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
     relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
     for (let minute = 0; minute < 14; minute++) {
@@ -234,7 +234,7 @@ describe('when Port asks to wait', () => {
     ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
     ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
     ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, the next message is sent after at least a second and at most ten minutes', async (_, headers, least, most) => {
+  ])('%s, the next message is sent after 1 second to 10 minutes', async (_, headers, least, most) => {
     const relay = await open()
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
     const before = relay.now()

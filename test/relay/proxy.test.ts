@@ -48,7 +48,7 @@ test('a relay connects to GitHub through http_proxy, and to localhost directly, 
   const relay = await startRelay(relayEnv({ ...env, ...more, http_proxy: url }))
   const run = port.createRun()
   await send(relay.url, { body: { run: { id: run.id }, inputs: {} } })
-  await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'the delivery is dispatched, and Port has a log line')
+  await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'GitHub and Port get requests')
   expect([...hosts]).toEqual(['github.example:80'])
 })
 

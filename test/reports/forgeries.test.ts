@@ -112,12 +112,12 @@ const starts: Forgeries = {
     'another audience': s => signed(s, { aud: 'https://relay.example' }),
     "the owner's default audience": s => signed(s, { aud: 'https://github.com/acme' }),
     'the audience with a slash': s => signed(s, { aud: `${s.system.url}/` }),
-    'our audience in a list with another audience': s => signed(s, { aud: ['sts.amazonaws.com', s.system.url] }),
+    'our audience and another one in a list': s => signed(s, { aud: ['sts.amazonaws.com', s.system.url] }),
     'our audience in a list': s => signed(s, { aud: [s.system.url] }),
     expired: s => signed(s, { iat: now() - 400, exp: now() - 60 }),
     'not yet valid': s => signed(s, { nbf: now() + 120 }),
     'issued tomorrow': s => signed(s, { iat: now() + 86_400, exp: now() + 90_000 }),
-    'issued yesterday, and valid for a year': s => signed(s, { iat: now() - 86_400, exp: now() + 31_536_000 }),
+    'issued yesterday, valid for a year': s => signed(s, { iat: now() - 86_400, exp: now() + 31_536_000 }),
     'times as text': s => signed(s, { exp: String(now() + 300) }),
     ...byName(CLAIMS, claim => s => signed(s, { [claim]: undefined })),
     'a run id that is a number': s => signed(s, { run_id: GITHUB_RUN_ID }),
@@ -181,12 +181,12 @@ const workflowStarts: Forgeries = {
     ...byName(['repository_dispatch', 'push', 'schedule', 'pull_request_target'], event =>
       unreported({ event_name: event }),
     ),
-    'a run of a workflow_dispatch for the delivery of a repository_dispatch': s => [started(s, s.otherWorkflow), s.free],
-    'a run of a workflow_dispatch on the default branch for the delivery of a repository_dispatch': s => [
+    'a workflow_dispatch run for a repository_dispatch delivery': s => [started(s, s.otherWorkflow), s.free],
+    'a workflow_dispatch run on the default branch for a repository_dispatch delivery': s => [
       started(s, s.otherWorkflow, { ref: 'refs/heads/main' }),
       s.free,
     ],
-    'a run of a repository_dispatch that has reported for another delivery': s => signed(s, { run_id: '1', run_attempt: '2' }),
+    'a repository_dispatch run of another delivery': s => signed(s, { run_id: '1', run_attempt: '2' }),
     'an earlier attempt of the run that has reported': s => [
       started(s, s.workflow, { run_attempt: '1' }),
       s.workflow.id,

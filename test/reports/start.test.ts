@@ -299,7 +299,7 @@ test('a renamed repository is recognized by its id, and a different repository w
 test.each([
   ['acme/store', 200],
   ['stranger/shop', 403],
-])('if the repository was renamed to %s, RELAY_ALLOWED_REPOSITORIES must include the new name (status %i)', async (now, status) => {
+])('a repository that was renamed to %s must be in the allow-list (status %i)', async (now, status) => {
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const { id } = await system.deliver()
   system.github.renameRepository('acme/shop', now)
@@ -373,7 +373,7 @@ test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses
   expect(answer.body.detail).toMatch(
     /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
   )
-  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the relay logs the issuer')
+  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the issuer appears')
   await system.issuer.start()
   const again = async () => (await system.post('/report/start', token, { delivery: id })).status
   await until(async () => (await again()) === 200, 'the relay fetches the keys again')

@@ -6,7 +6,7 @@ import type { Store } from '../../relay/store/store.ts'
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
 
-/** Opens a store on a SQLite file without {@link openStore}'s threads. They take longer to start than most tests. */
+/** Opens a store without {@link openStore}'s threads, because starting them takes longer than most tests run. */
 export async function openStoreHere(path: string, dispatchRate = 0): Promise<Store> {
   const file = openSqliteFile(path)
   const run = async (requests: Statement[][], claims = false): Promise<Row[][]> => {

@@ -99,7 +99,7 @@ test('the history and the log contain no user names', async () => {
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test("the delivery finishes with its run even if the relay lacks permission to read approvals", async () => {
+test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)

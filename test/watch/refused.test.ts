@@ -6,7 +6,7 @@ const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('after a restart, a single %i response to a list request does not finish the delivery', async status => {
+test.each([401, 403, 404])('after a restart, a single %i does not finish the delivery', async status => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)

@@ -50,7 +50,7 @@ describe.each([
       if (webhook) await system.webhook(run)
       await system.pass(webhook ? 2_000 : 60_000)
       const isSeen = webhook || actions === 'read'
-      if (isSeen) expect((await system.delivery(id)).state, 'the result is known in time').toBe(expected.state)
+      if (isSeen) expect((await system.delivery(id)).state, 'the result arrived in time').toBe(expected.state)
       await system.pass(RUN_TIMEOUT + 60_000)
 
       const { state, reason, dueAt } = await system.delivery(id)

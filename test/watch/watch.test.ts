@@ -107,7 +107,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('if two runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
+])('if runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
