@@ -8,7 +8,7 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
-describe('no custom key is lost', () => {
+describe('no custom key is lost:', () => {
   test('keys next to a full context become inputs, but form inputs with the same name take precedence', () => {
     const body = {
       ...sent('context-day2'),

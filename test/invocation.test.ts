@@ -23,7 +23,7 @@ const NOTHING = {
   github: null,
 }
 
-describe('each shape of body', () => {
+describe('each shape of body is read:', () => {
   test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
@@ -320,7 +320,7 @@ describe('the run id', () => {
   })
 })
 
-describe('personal data and unusual names', () => {
+describe('personal data and unusual names:', () => {
   test('only the name and email of the user are kept, for every shape of body', () => {
     for (const name of fixtureNames) {
       const text = JSON.stringify(read(name))

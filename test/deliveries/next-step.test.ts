@@ -76,7 +76,7 @@ test.each([
     { synchronized: true },
     'finishedInPort',
   ],
-])('a final status in Port is %s', (_, runMore, portMore, verdict) => {
+])('a final status in Port counts as %s', (_, runMore, portMore, verdict) => {
   expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })
 

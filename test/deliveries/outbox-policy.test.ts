@@ -50,13 +50,13 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)("Port's response: %s", (_, response, others, end) => {
-  test('the relay retries, replaces, or drops each kind of message as listed, if new and after 16 minutes', () => {
+  test('new and 16-minute-old messages are retried, replaced, or dropped as the table states', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
   })
 
-  test('the relay drops every message after RELAY_RETENTION', () => {
+  test('every message is dropped after RELAY_RETENTION', () => {
     for (const message of [LOG, LABEL, ENTITY, END]) {
       expect(fate(message, response, RETENTION + 1)).toBe('drop')
     }

@@ -155,7 +155,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
 }
 
 describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
-  test.each(STATES)('has the listed effect in state %s', state => {
+  test.each(STATES)('changes a delivery in state %s as the table states', state => {
     const delivery = inState(state)
     const before = structuredClone(delivery)
     const next = transition(delivery, EVENTS[type], NOW, POLICY)

@@ -370,7 +370,7 @@ describe("if GitHub's response was lost", () => {
   })
 })
 
-describe('a relay during outages and restarts', () => {
+describe('if Port and GitHub are down when a relay is killed,', () => {
   const open = async (env: Record<string, string> = {}) => {
     const [port, github] = await Promise.all([
       startPortApi({ clientSecret: SECRET }),

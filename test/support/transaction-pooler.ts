@@ -59,7 +59,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
   const listener = createServer(client => {
     keep(client)
     let server: Server | null = null
-    /** The number of Query and Sync messages without a response, and whether the client sent more after the last one. */
+    /** The number of Query and Sync messages without a response, and whether more was sent after the last one. */
     let unanswered = 0
     let isOpen = false
     let work: Promise<unknown> = Promise.resolve()

@@ -131,11 +131,11 @@ test('keeps waiting if the run that Port names is not in the repository', async 
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-describe('without run-name', () => {
+describe('without run-name,', () => {
   const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
-  test.each(['deploy', 'Deploying, please wait'])('binds the only run, titled "%s"', async title => {
+  test.each(['deploy', 'Deploying, please wait'])('the only run (titled "%s") is bound', async title => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(title)
@@ -186,7 +186,7 @@ describe('without run-name', () => {
     expect(await system.runs(id)).toEqual([])
   })
 
-  test('ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
+  test('the relay ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     await system.dispatch(FIRST)
     await system.pass(START_TIMEOUT - 5_000)
@@ -202,7 +202,7 @@ describe('without run-name', () => {
 })
 
 describe('while GitHub is down', () => {
-  test('a delivery gets no outcome', async () => {
+  test('no delivery finishes', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     await system.github.stop()
