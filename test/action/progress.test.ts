@@ -6,7 +6,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-/** Returns the requests to Port while the job ran: without main's first four, and post's log and final status. */
+/** Returns the requests that the progress reporter sent to Port: omits main's first four, and post's last two. */
 function sentMeanwhile({ port }: System): { path: string; body: Record<string, unknown>; at: number }[] {
   return port.requests
     .slice(4, -2)

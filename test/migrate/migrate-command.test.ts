@@ -63,7 +63,7 @@ const integration = {
 test.each<[string, JsonObject, JsonObject]>([
   ['inputs that Port computes', { workflowInputs: { ...inputs, port_context } }, { inputs, port_context }],
   [
-    'all inputs spread',
+    'all inputs through spreadValue()',
     { workflowInputs: { ...spread, port_payload: '{{ . }}' } },
     { inputs: spread, port_payload: '{{ . }}' },
   ],

@@ -181,21 +181,21 @@ test.each<[string, Given, Keys | string | undefined]>([
     expect.objectContaining({ actions: 'read', contents: 'read', 'id-token': 'write', issues: 'read' }),
   ],
   ['write-all', { job: { permissions: 'write-all' } }, 'write-all'],
-  ['others', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
+  ['other permissions', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
   [
-    'too little',
+    'insufficient permissions',
     { job: { permissions: { 'id-token': 'none', actions: 'write' } } },
     { ...NEEDED, actions: 'write' },
   ],
   [
-    'those of the workflow',
+    'only those of the workflow',
     {
       ...{ top: { permissions: { contents: 'read' } }, job: { permissions: undefined } },
       jobs: { other: OTHER },
     },
     undefined,
   ],
-])('migrates a job with the permissions %s', async (_, given, permissions) => {
+])('migrates the permissions of a job: %s', async (_, given, permissions) => {
   const text = workflow([{ run: 'git push' }, LOGGED], given)
   const result = await migrateOne(text)
   expect(jobsOf(result.text).main!.permissions).toEqual(permissions)

@@ -158,7 +158,7 @@ describe.each([
   ['two organizations', 'other'],
 ])('in a repository used by %s', (_, organization) => {
   test.each(['polling', 'webhooks'])(
-    "%s bind each delivery to its own run, even if a later run's title quotes an earlier Port run ID",
+    "by %s, each delivery is bound to its own run, even if a later run's title quotes an earlier Port run ID",
     async by => {
       const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
       const plan: { at: number; work: () => Promise<unknown> }[] = []
