@@ -82,7 +82,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is "inputs" as a whole if the names of thousands of small inputs would not fit', () => {
+  test('causes all inputs to be omitted if the names of thousands of small inputs would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
     const payload = pack(inputs)
     expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
@@ -90,7 +90,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('is "inputs" as a whole if even the shortest inputs would not fit; the entity is kept', () => {
+  test('causes all inputs to be omitted if even the shortest inputs would not fit; the entity is kept', () => {
     const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
     const entity = { identifier: 'shop' }
     expect(pack(inputs, { entity }).port).toMatchObject({
@@ -141,7 +141,7 @@ describe('an item that does not fit', () => {
 describe('reading a payload', () => {
   const payload = JSON.parse(JSON.stringify(pack({ version: '1' })))
 
-  test('returns null for anything but a payload from the relay', () => {
+  test('returns null for everything except a payload from the relay', () => {
     const { port } = payload
     for (const other of [
       null,

@@ -65,7 +65,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** The events of each act, whatever reports the events. */
+/** The events of each act, with and without OIDC. */
 const LOOP = [
   'Port: sends the webhook, POST /webhook, signed with the client secret',
   'relay: verifies the signature, persists the delivery, responds with 202',
@@ -150,7 +150,7 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     )
     expect(output).not.toContain('\u001b[')
     const titles = lines.flatMap((line, at) => (line.startsWith('Act ') ? at : []))
-    // Output that arrives late belongs to the previous act.
+    // Late output must not appear below the title of the next act.
     for (const at of titles)
       expect(lines.slice(at + 2, at + 4).join('\n')).toMatch(/ (Ada Lovelace runs|starts again with) /)
     // The labels that Port shows depend on how fast the job is.

@@ -34,7 +34,7 @@ test('the restart example fails if the service does not come up again', async ()
   expect(log).toContain('✗ Wait until it is up again: failure')
 })
 
-test("the README's workflow passes the inputs to its step, whose log reaches Port", async () => {
+test("the README's workflow passes the inputs to its step, and Port shows the log of the step", async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8')
   const yaml = [...readme.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].find(([, block]) =>
     block!.includes('port-webhook-action@'),

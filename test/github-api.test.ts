@@ -105,24 +105,24 @@ const dispatchWorkflow = (octokit: Octokit, body: object = {}) =>
   })
 
 const REFUSED: [string, object, number, string][] = [
-  ['an input not declared', { inputs: { 'a"b': '1' } }, 422, 'Unexpected inputs provided: ["a\\"b"]'],
-  ['no required input', { inputs: {} }, 422, "Required input 'service' not provided"],
+  ['an undeclared input', { inputs: { 'a"b': '1' } }, 422, 'Unexpected inputs provided: ["a\\"b"]'],
+  ['a missing required input', { inputs: {} }, 422, "Required input 'service' not provided"],
   [
-    'a boolean that is none',
+    'an invalid boolean',
     { inputs: { service: 'x', flag: 'yes' } },
     422,
     "Provided value 'yes' for input 'flag' not in the list of allowed values",
   ],
   [
-    'a choice that is none',
+    'an unknown choice',
     { inputs: { service: 'x', size: 'xl' } },
     422,
     "Provided value 'xl' for input 'size' not in the list of allowed values",
   ],
-  ['a ref that is not there', { ref: 'nope' }, 422, 'No ref found for: nope'],
+  ['an unknown ref', { ref: 'nope' }, 422, 'No ref found for: nope'],
   ['26 inputs', { inputs: many(26) }, 422, 'No more than 25 properties are allowed; 26 were supplied.'],
-  ['too much in its inputs', { inputs: { service: long } }, 422, 'inputs are too large.'],
-  ['a workflow that is not there', { workflow_id: 'other.yml' }, 404, 'Not Found'],
+  ['inputs that are too large', { inputs: { service: long } }, 422, 'inputs are too large.'],
+  ['an unknown workflow', { workflow_id: 'other.yml' }, 404, 'Not Found'],
   [
     'a workflow without the trigger',
     { workflow_id: 'push.yml' },
@@ -137,7 +137,7 @@ const REFUSED: [string, object, number, string][] = [
   ],
 ]
 
-test('refuses every wrong workflow_dispatch, and starts no run', async () => {
+test('refuses every invalid workflow_dispatch, and starts no run', async () => {
   const octokit = await start()
   const push = { ...DEPLOY, path: '.github/workflows/push.yml' }
   const off = { ...TYPED, path: '.github/workflows/off.yml', state: 'disabled_manually' as const }

@@ -50,7 +50,7 @@ describe("a body that is sent through Port's agent", () => {
     expect(read).toEqual({ ...readInvocation(body, 'r_1'), runIdFrom: 'body' })
   })
 
-  test('is read like the original body, whatever keys the original has', () => {
+  test('is read like the original body for any keys of the original', () => {
     const names = ['version', 'action', 'inputs', 'event', 'trigger', 'entity', 'port_context', 'blueprint']
     const body = fc.dictionary(fc.constantFrom(...names, 'run', 'resourceType', 'diff'), fc.jsonValue())
     fc.assert(

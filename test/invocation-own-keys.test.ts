@@ -8,7 +8,7 @@ const sent = (name: string): JsonObject => JSON.parse(Buffer.from(readFixture(na
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
-describe('no custom key is lost', () => {
+describe('no custom key is lost:', () => {
   test('keys next to a full context become inputs, but form inputs with the same name take precedence', () => {
     const body = {
       ...sent('context-day2'),
@@ -75,7 +75,7 @@ describe('no custom key is lost', () => {
     }
   })
 
-  test('a flat body with port_context is never read as a legacy body, whatever its other keys', () => {
+  test('a flat body with port_context is never read as a legacy body, regardless of its other keys', () => {
     const own = { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } }
     expect(inputs({ ...own, port_context: { runId: 'r_1' } })).toEqual(own)
   })
@@ -142,7 +142,7 @@ describe('no custom key is lost', () => {
     )
   })
 
-  test('__proto__ is handled like any other key, next to every shape', () => {
+  test('__proto__ is handled like any other key in every shape of body', () => {
     for (const text of [
       '{"run":{"id":"r_1"},"inputs":{"a":1},"__proto__":{"x":1}}',
       '{"context":{"runId":"r_1","__proto__":{"x":1}},"payload":{"properties":{"a":1}}}',
@@ -180,7 +180,7 @@ describe('an event that an automation spreads into its body', () => {
     expect(read.inputs).toEqual({ environment: 'production' })
   })
 
-  test('has no run unless the body has its own run id or the header has a run id', () => {
+  test('has a run only if the body has its own run id or the header has a run id', () => {
     expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
     expect(readInvocation(event, 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
   })
@@ -228,7 +228,7 @@ describe('a flat body', () => {
     expect(readInvocation({ action: 'x'.repeat(100) }).action).toBe('x'.repeat(100))
   })
 
-  test("keeps only the user's name and email, however deeply the trigger is nested", () => {
+  test("keeps only the user's name and email, even if the trigger is deeply nested", () => {
     const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
     const trigger = { by: { userId: 'u', user }, origin: 'UI' }
     const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }

@@ -3,7 +3,7 @@ import { openReceiving } from './support/receiving.ts'
 
 const open = () => openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
 
-describe('an invalid target in the signed body is refused, never ignored', () => {
+describe('a target in the signed body', () => {
   test.each([
     ['repository', ['acme/other']],
     ['repository', 7],
@@ -11,7 +11,7 @@ describe('an invalid target in the signed body is refused, never ignored', () =>
     ['repository', { name: 'acme/other' }],
     ['event_type', 5],
     ['event_type', ['deploy']],
-  ])('with 422 if github.%s is %j', async (name, value) => {
+  ])('is refused with 422 if github.%s is %j', async (name, value) => {
     const { status, body } = await (await open()).post({ body: { v: 1, github: { [name]: value } } })
     expect(status).toBe(422)
     expect(body.detail).toBe(
@@ -19,7 +19,7 @@ describe('an invalid target in the signed body is refused, never ignored', () =>
     )
   })
 
-  test('null and an empty string count as not set', async () => {
+  test('counts as not set if it is null or an empty string', async () => {
     const relay = await open()
     for (const nothing of [null, '']) {
       const github = { repository: nothing, event_type: nothing }
@@ -51,8 +51,8 @@ describe("an input next to Port's own context, with inputs at the top level,", (
     ['port_context of an older body', { port_context: { run_id: 'r_own' } }],
     ['port_payload', { port_payload: { run: { id: 'r_own' } } }],
     ['both', { port_context, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } }],
-    ["a change's names", { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
-    ["an older body's names", { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
+    ['the keys of a change log', { port_context, resourceType: 'entity', diff: {}, status: 'SUCCESS' }],
+    ['the keys of an old body', { port_context, context: { runId: 'r_other' }, payload: { properties: {} } }],
   ])('selects no run, no target, and no event type: %s', async (_, context) => {
     const relay = await openReceiving({
       env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' },

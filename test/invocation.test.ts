@@ -23,8 +23,8 @@ const NOTHING = {
   github: null,
 }
 
-describe('each shape of body', () => {
-  test('from the full context of a CREATE action, every input is read with its JSON type, and no entity', () => {
+describe('each shape of body is read:', () => {
+  test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -148,7 +148,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('a flat body without a run id is dispatched, but cannot be reported to Port', () => {
+  test('a flat body without a run id returns its inputs and the kind "none", so Port gets no updates', () => {
     expect(read('flat-no-run-id')).toEqual({
       ...NOTHING,
       runId: null,
@@ -179,7 +179,7 @@ describe('each shape of body', () => {
     })
   })
 
-  test('an expired timer is a change log without a change', () => {
+  test('the body of an expired timer is read as a change log', () => {
     const body = {
       context: { blueprint: 'lease', entity: 'shop-preview' },
       action: 'TIMER_EXPIRED',
@@ -320,8 +320,8 @@ describe('the run id', () => {
   })
 })
 
-describe('personal data and unusual names', () => {
-  test('only the name and email of the user are kept, whatever the shape', () => {
+describe('personal data and unusual names:', () => {
+  test('only the name and email of the user are kept, for every shape of body', () => {
     for (const name of fixtureNames) {
       const text = JSON.stringify(read(name))
       for (const word of [

@@ -48,13 +48,13 @@ function fault({ from, to }: Import): string | null {
   const [a, b] = [part(from), part(to)]
   if (!['relay/', 'action/', 'port/'].includes(b)) {
     return /^(test|bench|demo|scripts|examples|docs|deploy)\//.test(to)
-      ? 'the product imports what surrounds it'
+      ? 'the product imports only from relay/, action/, port/, and tools/'
       : null
   }
   if (a === 'port/') return b === 'port/' ? null : 'port/ imports neither half'
   if (a !== b) return b === 'port/' ? null : `${a} and ${b} never import each other`
-  if (layer(from) < 0 || layer(to) < 0) return 'the design names no layer for it'
-  return layer(from) <= layer(to) ? null : 'it runs back'
+  if (layer(from) < 0 || layer(to) < 0) return 'LAYERS does not contain the file'
+  return layer(from) <= layer(to) ? null : 'it is an import from a higher layer'
 }
 
 /** Returns the files of every import cycle. */

@@ -54,7 +54,7 @@ async function openLoop() {
   const finished = new Promise<SimulatedRun>((resolve, reject) => {
     github.onDispatch(({ eventType, clientPayload }) => {
       // A runner takes seconds to start. Meanwhile, Port shows that the run is waiting for GitHub.
-      until(() => run.logs.length > 0, 'Port receives that the run waits')
+      until(() => run.logs.length > 0, 'Port shows that the run waits')
         .then(() =>
           runWorkflow({
             file: workflowFile,
@@ -84,7 +84,7 @@ const calls = ({ requests }: { requests: ReceivedRequest[] }) =>
     status,
   }))
 
-/** All requests from Port's webhook until the Port run finishes. */
+/** Sends Port's webhook, waits until the workflow has finished, and stops the relay. */
 async function playLoop(inputs: JsonObject) {
   const loop = await openLoop()
   const response = await send(loop.relay.url, { body: invocation(inputs), headers: { RUN_ID } })

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
 
-/** Opens a port on this machine. `answer` gets each connection. */
+/** Opens a port on this machine. `response` is called with each connection. */
 async function listen(response: (socket: Socket) => void): Promise<number> {
   const server = createServer(socket => {
     socket.on('error', () => {})
@@ -27,7 +27,7 @@ async function closedPort(): Promise<number> {
 
 const failure = (url: string, init?: RequestInit) =>
   fetch(url, { method: 'POST', body: '{}', ...init }).then(
-    () => expect.fail('It was answered'),
+    () => expect.fail('The request got a response'),
     error => error,
   )
 
@@ -61,6 +61,6 @@ test('the request may have been processed if no response arrives in time', async
   expect(describeNetworkError(error)).toBe('no response in time')
 })
 
-test('a thrown value that is not an error does not show that nothing was sent', () => {
+test('after a thrown value that is not an error, the request may have been processed', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
 })

@@ -142,7 +142,7 @@ describe('in the installed package,', () => {
     }, 'the delivery has failed, since there is no such repository')
     github.addRepository('acme/shop')
     expect(await run(['redeliver', id], env)).toMatchObject({ code: 0 })
-    await until(() => github.dispatches.length === 1, 'it is dispatched')
+    await until(() => github.dispatches.length === 1, 'the delivery is dispatched')
     expect(await run(['cancel', id], env)).toMatchObject({ code: 0 })
     await github.close()
   })

@@ -32,7 +32,7 @@ test('refuses wrong credentials and requests without a token', async () => {
 
 test.each([
   ['an unknown key', { label: 'x' }],
-  ['a status that ends no run', { status: 'IN_PROGRESS' }],
+  ['a status that does not finish a run', { status: 'IN_PROGRESS' }],
   ['a link that is neither text nor list', { link: { url: 'x' } }],
   ['text that is not JSON', '{"status":'],
 ])('refuses a PATCH with %s and changes nothing', async (_, body) => {
@@ -70,7 +70,7 @@ test('a node run accepts links, output, and batches of logs until it is complete
     links: started.links,
     logs,
   })
-  // A call without outputs clears them.
+  // A PATCH without `output` deletes the outputs.
   expect(api.nodeRun(id).output).toEqual({})
   expect(await call('PATCH', path, started, token)).toMatchObject(exhausted)
   expect(await call('PATCH', '/v1/workflows/nodes/runs/r_1', {}, token)).toMatchObject(invalid)

@@ -47,7 +47,7 @@ describe('an action run', () => {
     ])
   })
 
-  test('is a failure if canceled, with the label Cancelled unless another label is given', async () => {
+  test('finishes as FAILURE if canceled, with the label Cancelled unless another label is given', async () => {
     const { port, client } = await openPort()
     for (const statusLabel of [undefined, 'Runner lost']) {
       const { id } = port.createRun()
@@ -106,7 +106,7 @@ describe('an action run', () => {
     const bytes = Buffer.byteLength(JSON.stringify(summary))
     expect(bytes).toBeGreaterThan(179_990)
     expect(bytes).toBeLessThanOrEqual(180_000)
-    // Sends the same request once more, like the relay.
+    // Sends the truncated summary once more, as the relay does.
     await client.run(id).update({ summary: summary! })
     expect(port.run(id).summary).toBe(summary)
   })

@@ -25,7 +25,7 @@ test.each(definitions)("%s contains a definition that matches Port's published s
   const of = 'nodes' in definition ? 'workflows' : 'actions'
   expect(definitionProblems(of, definition)).toEqual([])
   if (of === 'workflows') return
-  // Proves that the schema refuses a definition that Port refuses.
+  // The schema must also refuse a definition that Port refuses.
   const { invocationMethod } = definition
   const asText = { ...definition, invocationMethod: { ...invocationMethod, body: '{{ . }}' } }
   expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')
@@ -89,7 +89,7 @@ describe('the recommended body', () => {
     },
   }
 
-  test.each(Object.entries(contexts))('is read like the whole context for %s', (_, whole) => {
+  test.each(Object.entries(contexts))('yields the same invocation as the full context (%s)', (_, whole) => {
     const body = renderBody(RECOMMENDED_BODY, whole) as JsonObject
     const invocation = readInvocation(whole)
     expect(readInvocation(body)).toEqual(invocation)
@@ -110,7 +110,7 @@ describe('the recommended body', () => {
     )
   })
 
-  test('matches the routing page and the examples', () => {
+  test('is the body in docs/routing.md and in the examples', () => {
     const shown = blocks('docs/routing.md').filter(({ language }) => language === 'json')
     expect(shown.map(({ content }) => JSON.parse(content))).toContainEqual(RECOMMENDED_BODY)
     for (const name of ['restart', 'scaffold', 'existing-workflow', 'report-deployment']) {

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { createPortClient } from '../port/client/client.ts'
 import { failure, fakePort, info, openPort } from './open-port.ts'
 
-describe('each Port error has a kind and a message that states what to do', () => {
-  test('wrong credentials', async () => {
+describe('each Port error has a kind and a message that states what to do:', () => {
+  test('the client secret is wrong', async () => {
     const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'credentials', status: 401 })
@@ -11,7 +11,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(error.message).not.toContain('of another organization')
   })
 
-  test('a finished run, a synchronous run, an unknown run', async () => {
+  test('the run is finished, synchronous, or unknown', async () => {
     const { port, client } = await openPort()
     const ended = port.createRun()
     port.endRun(ended.id, 'SUCCESS')
@@ -50,7 +50,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     [{ 'x-ratelimit-reset': String(now + 90_000) }, now + 90_000],
     [{ 'x-ratelimit-reset': String(now / 1000 + 9e6) }, now + 600_000],
     [{}, null],
-  ])('429 with %o', async (headers, retryAt) => {
+  ])('Port responds 429 with the headers %o', async (headers, retryAt) => {
     const { port, client } = await openPort({}, { clock: () => now })
     port.fail({ status: 429, headers })
     expect(await failure(client.authorize())).toMatchObject({
@@ -61,7 +61,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     })
   })
 
-  test('missing permission, another 4xx, and a server error', async () => {
+  test('the credentials lack a permission, or Port responds 422, 500, or 408', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     await client.authorize()
@@ -80,7 +80,7 @@ describe('each Port error has a kind and a message that states what to do', () =
   })
 
   test.each([400, 403, 422])(
-    'a %i in response to a token request reveals nothing about the run',
+    'a %i in response to a token request is a credentials error, not an error of the run',
     async status => {
       const { port, client } = await openPort()
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
@@ -90,7 +90,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     },
   )
 
-  test('a conflict on the token request is temporary', async () => {
+  test('a 409 in response to a token request is temporary', async () => {
     const { port, client } = await openPort()
     port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
     const error = await failure(client.authorize())
@@ -98,7 +98,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(error.message).toMatch(/\(conflict\): it does not issue a token right now\.$/)
   })
 
-  test('a missing token route', async () => {
+  test('Port responds 404 to a token request', async () => {
     const { port, client } = await openPort()
     port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
     const error = await failure(client.run('r_1').read())
@@ -106,7 +106,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(error.message).toContain("to the address of Port's API without a path")
   })
 
-  test('a conflict is temporary, unless the run has finished', async () => {
+  test('a 409 or 425 is temporary, unless the message states that the run has finished', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     const told = async (status: number, message: string) => {
@@ -120,7 +120,7 @@ describe('each Port error has a kind and a message that states what to do', () =
 
   test.each([
     [
-      'the new address of Port',
+      "Port's new address",
       'https://eu.port.test/base/v1/auth/access_token?x=1',
       'correct PORT_API_URL to https://eu.port.test/base.',
     ],
@@ -135,7 +135,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(port.requests).toHaveLength(1)
   })
 
-  test('connection refused, a cut connection, and a timeout', async () => {
+  test('the connection is cut or refused, or the request times out', async () => {
     const { port, client } = await openPort()
     port.fail({ cut: 'after' })
     expect(await failure(client.authorize())).toMatchObject({
@@ -156,13 +156,13 @@ describe('each Port error has a kind and a message that states what to do', () =
   })
 
   test.each([
-    ['a page with status 200', '<html>', 200, 'unreachable'],
-    ['a page with status 403', '<html>', 403, 'unreachable'],
-    ['nothing, with status 404', '', 404, 'unreachable'],
-    ['JSON that is not an object, with status 422', '"no"', 422, 'unreachable'],
-    ['a page that says the body is too large', '<html>', 413, 'refused'],
+    ['an HTML page with status 200', '<html>', 200, 'unreachable'],
+    ['an HTML page with status 403', '<html>', 403, 'unreachable'],
+    ['an empty body with status 404', '', 404, 'unreachable'],
+    ['a JSON string with status 422', '"no"', 422, 'unreachable'],
+    ['an HTML page with status 413', '<html>', 413, 'refused'],
     ['JSON from another service', '{"hello":1}', 200, 'unreachable'],
-  ])('%s, from a proxy or gateway', async (_, text, status, kind) => {
+  ])('a proxy or gateway returns %s', async (_, text, status, kind) => {
     const error = await failure(fakePort(text, status).client.authorize())
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
@@ -174,7 +174,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
-  test('a network error without a code is reported with its own message', async () => {
+  test('the message of a network error without a code is shown', async () => {
     const fetch = () => Promise.reject(new Error('no route'))
     const client = createPortClient({
       apiUrl: 'https://api.port.io',
@@ -194,7 +194,7 @@ describe('each Port error has a kind and a message that states what to do', () =
     expect(error.stack).not.toContain(port.clientSecret)
   })
 
-  test('truncates a response only after redacting secrets, and keeps its meaning', async () => {
+  test('redacts secrets before truncating a message, and still recognizes the error code', async () => {
     const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
     const { port, client } = await openPort({}, { redact })
     const { id } = port.createRun()

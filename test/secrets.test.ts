@@ -25,7 +25,7 @@ test.each(all)(
   },
 )
 
-test.each([2048, 3072])('client-side keys can have other lengths: %i bits', bits => {
+test.each([2048, 3072])('decrypts with a client-side key of %i bits', bits => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: bits })
   const key = {
     scheme: 'client-side',
@@ -35,7 +35,7 @@ test.each([2048, 3072])('client-side keys can have other lengths: %i bits', bits
   expect(decryptSecretInput(encryptFor(pem, 'clear text'), [key as SecretKey])).toBe('clear text')
 })
 
-describe('no plaintext results from', () => {
+describe('decryption returns null for', () => {
   const symmetric = all[0]!
   const clientSide = all.find(vector => vector.scheme === 'client-side')!
   const flip = (base64: string) => {

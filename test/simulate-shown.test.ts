@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { openSimulationFolder, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
 
-test('uses the outputs given for steps whose actions are skipped, and shows entities in full', async () => {
+test('skipped actions have the outputs that --output sets; entities are shown with all fields', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
@@ -55,7 +55,7 @@ test('uses the outputs given for steps whose actions are skipped, and shows enti
   expect(code).toBe(0)
 })
 
-test('reports the position of an expression that cannot be evaluated, in a step and in a job', async () => {
+test('shows the position of an expression that cannot be evaluated, in a step and in a job', async () => {
   const yaml = `${workflow(`${USES}
       - name: Read
         env:
@@ -112,7 +112,7 @@ test('shows the message that the relay would send if the action did not run', as
   ])
 })
 
-test('a workflow_dispatch workflow gets its inputs as the relay encodes them, and --json prints everything', async () => {
+test('encodes workflow_dispatch inputs as the relay does, and prints the result as JSON with --json', async () => {
   const dispatched = workflow(
     `${USES}
       - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,

@@ -22,7 +22,7 @@ test("shows the action's outputs and the Port run if only an event is given", as
   expect(left).toEqual([])
 })
 
-test('reports outputs that the action does not have and permissions that a job lacks', async () => {
+test('lists unknown outputs that the workflow reads and permissions that a job lacks', async () => {
   const steps = `
       - { uses: acme/port-webhook-action@v1, id: port }
       - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
@@ -134,7 +134,7 @@ test('fails and shows the position if the workflow fails', async () => {
   expect(code).toBe(1)
 })
 
-test('decrypts secret inputs with the client secret, which is passed under its name in the workflow', async () => {
+test('decrypts secret inputs with the client secret that --secret passes by its name in the workflow', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
@@ -159,7 +159,7 @@ test('decrypts secret inputs with the client secret, which is passed under its n
   expect(code).toBe(0)
 })
 
-test('a workflow that reports with OIDC reports directly to the fake Port, and a note states so', async () => {
+test('a workflow without Port credentials reports directly to the fake Port, and a note explains this', async () => {
   const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
     'actions: read',
     'actions: read, id-token: write',
@@ -219,7 +219,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
   ])
 })
 
-test('--type sets the event type as the relay’s configuration would; the output states if a run got no report', async () => {
+test('uses the event type from --type, and shows the relay’s result if the action did not report', async () => {
   const { simulate } = openSimulationFolder({
     'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
   })
@@ -247,7 +247,7 @@ test('--type sets the event type as the relay’s configuration would; the outpu
   expect(code).toBe(0)
 })
 
-test('the event in docs/action.md and the example below it work unchanged', async () => {
+test('the event in docs/action.md and the example workflow work unchanged', async () => {
   const page = readFileSync(join(ROOT, 'docs/action.md'), 'utf8')
   const { simulate } = openSimulationFolder({ 'event.json': /```json\n([\s\S]*?)```/.exec(page)![1]! })
   const example = join(ROOT, 'examples/deploy/deploy.yml')
@@ -256,13 +256,13 @@ test('the event in docs/action.md and the example below it work unchanged', asyn
   expect(code).toBe(0)
 })
 
-test('one interrupt cancels the workflow like GitHub’s cancel button, and cleans up', async () => {
+test('Ctrl-C cancels the workflow like GitHub’s cancel button, and leaves no temporary files', async () => {
   const steps = `${USES}
       - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
   const { startByNpm, place } = openSimulationFolder({ 'deploy.yml': workflow(steps) })
   const { child, ended } = startByNpm('--event', 'event.json', '--workflow', 'deploy.yml')
-  await until(() => existsSync(join(place, 'started')), 'its step runs')
-  // Ctrl-C sends this signal to all processes.
+  await until(() => existsSync(join(place, 'started')), 'the step runs')
+  // Ctrl-C sends this signal to the whole process group.
   process.kill(-child.pid!, 'SIGINT')
   const { lines, left } = await ended
   expect(lines).toContain('Workflow run: cancelled')

@@ -5,8 +5,8 @@ import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { type System, startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 
-// Runs the same steps with Port credentials in the job and through the relay with OIDC. Port must show the same. Uses
-// the built progress reporter and a real relay.
+// Runs the same steps with Port credentials in the job, and through the relay with OIDC. Port must show the same data
+// in both cases. Uses the built progress reporter and a real relay.
 
 interface Job {
   portRun: PortRun
@@ -17,7 +17,7 @@ interface Job {
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   outputs(): Record<string, string>
   masks(): string[]
-  /** Runs post, and waits until its reports reach Port. */
+  /** Runs post, and waits until the Port run has finished. */
   end(more?: Record<string, string>): Promise<string[]>
 }
 
@@ -28,7 +28,7 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
   ): Promise<Job & { system: System }> {
     const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
     const { payload, portRun } = await deliver(system, invocation)
-    // The relay's first label must not overwrite the job's.
+    // The relay's first label must not overwrite the label of the job.
     await vi.waitFor(() => expect(portRun!.logs).toHaveLength(1), { timeout: 60_000 })
     const { clientId, clientSecret } = system.port
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
@@ -117,7 +117,7 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
 
   // Each entry prints a value that GitHub masks in its own log, in a form that programs use.
   const WAYS: [string, (job: Job) => void][] = [
-    ['as it is', job => job.write('log', `token ${TOKEN}\n`)],
+    ['unchanged', job => job.write('log', `token ${TOKEN}\n`)],
     ['in Base64 after a name', job => job.write('log', `${base64(`user:${TOKEN}`)}\n`)],
     ['escaped in JSON', job => job.write('log', `${JSON.stringify({ token: TOKEN })}\n`)],
     ['escaped in a URL', job => job.write('log', `?token=${encodeURIComponent(TOKEN)}\n`)],
@@ -145,7 +145,7 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
   test.each([
     ['sent while the job runs', 'true'],
     ['sent when it finishes', 'false'],
-  ])('no masked text reaches Port, however a step writes it (log %s)', async (_, live) => {
+  ])('Port gets no masked text, in whatever form a step writes the text (log %s)', async (_, live) => {
     const job = await open({ live, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
     await job.run('main')
     for (const [, print] of WAYS) print(job)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { type System, startSystem } from './play.ts'
 
-/** Runs a job that finishes with these entities. Returns its output and the lines about them in Port's log. */
+/** Runs a job that finishes with these entities. Returns its output and the lines about entities in Port's log. */
 async function endWith(
   system: System,
   { file = '', status = 'success', payload, ...inputs }: Record<string, unknown>,
@@ -78,7 +78,7 @@ test.each([
   expect(printed[0]).toContain(`: ${start}.`)
 })
 
-test('an entity with a secret in its identifier or a property name is not sent; the workflow run link is always kept', async () => {
+test('an entity with a secret in its identifier or a property name is not sent; the link to the workflow run is sent', async () => {
   const system = await startSystem()
   const named = '{"blueprint":"service","identifier":"acme-shop","title":"of acme"}'
   const property = '{"blueprint":"service","identifier":"x","properties":{"a":{"of-acme":1}}}'

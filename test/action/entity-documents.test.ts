@@ -38,12 +38,12 @@ test.each<[string, string, string[]]>([
   expect(split(text)).toEqual(documents)
 })
 
-test('holds back the last document until the file is settled, unless the document is complete JSON', () => {
+test('omits the last document while the file can still grow, unless the document is complete JSON', () => {
   expect(split(`${A}\n${B}\n`, false)).toEqual([A])
   expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
 })
 
-test('each document records the offset of the byte after its end', () => {
+test('`end` of a document is the offset of the byte after the document', () => {
   const lines = splitLines(Buffer.from(`${A}\n---\n{"ü":1}\n`), { rest: false })
   expect(splitDocuments(lines, { settled: true }).map(({ end }) => end)).toEqual([33, 46])
 })

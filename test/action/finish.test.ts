@@ -68,7 +68,7 @@ test.each<[number, number, JsonObject | string]>([
   // The secret that decrypted the input was rotated in the meantime.
   [200, 1, { payload: null, secrets: {} }],
 ])(
-  "if the relay's response has status %i and no secret inputs, Port gets the status and steps, but no log lines",
+  "if the relay's response has status %i and no secret inputs, Port gets the final status and the steps, but no log lines",
   async (status, times, body) => {
     const relay = await createRelay()
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
@@ -156,7 +156,7 @@ test('if the response to the log was lost, the warning does not claim that Port 
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('messages from Port and the summary are truncated only after their secrets are redacted', async () => {
+test('secrets in messages from Port and in the summary are redacted before the texts are truncated', async () => {
   const system = await startSystem()
   const { port, run } = system
   const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
@@ -193,7 +193,7 @@ test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port'
   },
 )
 
-test('if Port asks to wait, post waits longer for the final status than for all earlier requests', async () => {
+test('post gives up on the log if Port asks for a wait of 80 s, and then waits to send the final status', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')
@@ -230,7 +230,7 @@ test('Port shows the name that a matrix job has on GitHub, at the start and at t
   }
 })
 
-test('post does nothing without a saved state, and broken data never fails the job', async () => {
+test('post does nothing without a saved state, and an invalid state causes only a warning', async () => {
   const system = await startSystem()
   const job = openRunner(system)
   expect(await job.run('post')).toEqual([])
@@ -240,7 +240,7 @@ test('post does nothing without a saved state, and broken data never fails the j
   expect(process.exitCode).toBe(0)
 })
 
-test('post detects that the Port run has finished since main ran, or that Port does not have it', async () => {
+test('post detects that the Port run has finished since main ran, or that Port has no such run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
@@ -298,7 +298,7 @@ test("with report: workflow, post sends no conclusion, only the author's summary
   expect(JSON.stringify(node.logs)).toContain(warning)
 })
 
-test("post uses main's Port token, and requests a new token if main's has expired", async () => {
+test("post uses main's Port token, and requests a new token if main's token has expired or was revoked", async () => {
   const system = await startSystem()
   const job = openRunner(system, { report: 'workflow', 'github-token': '' })
   await job.run('main')
@@ -316,7 +316,7 @@ test("post uses main's Port token, and requests a new token if main's has expire
   expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test.each([[['log', 'entities', 'run']], [['log']]])('ignores symlinks that replace %j', async replaced => {
+test.each([[['log', 'entities', 'run']], [['log']]])('post does not follow symlinks (%j)', async replaced => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id, { note: 'masked before' })
   const job = openRunner({ ...system, payload }, { 'github-token': '' })
@@ -347,7 +347,7 @@ test.each([[['log', 'entities', 'run']], [['log']]])('ignores symlinks that repl
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('invalid or excessive content in job files never prevents the final status, and numbers are redacted too', async () => {
+test("invalid or excessive content in the job's files does not prevent the final status; masked numbers are redacted", async () => {
   const system = await startSystem()
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
@@ -379,7 +379,7 @@ test('invalid or excessive content in job files never prevents the final status,
   expect(JSON.stringify(node.output)).toMatch(/"__proto__":\{"a":1\},"pin":\["\*\*\*"\],"n0":"1"/)
 })
 
-test('mistakes in $PORT_RUN cause only a warning, even with fail-on-report-error', async () => {
+test('mistakes in $PORT_RUN cause only warnings, even with fail-on-report-error', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
   await job.run('main')

@@ -23,9 +23,9 @@ async function runMain(system: System, payload: unknown, inputs: Record<string, 
 
 test.each<[string, JsonObject]>([
   ['as an object', { body: bodyFor(ID, INPUTS, { event: EVENT }) }],
-  ['as a text', { body: JSON.stringify(bodyFor(ID, INPUTS, { event: EVENT })) }],
+  ['as text', { body: JSON.stringify(bodyFor(ID, INPUTS, { event: EVENT })) }],
 ])(
-  "inputs omitted from the payload are fetched from the Port run's body (%s), so that all outputs are the same",
+  "inputs omitted from the payload are fetched from the Port run's body (%s), and the outputs are complete",
   async (_, payload) => {
     const system = await startSystem()
     const whole = payloadFor(ID, INPUTS, { event: EVENT, maxBytes: Number.POSITIVE_INFINITY })

@@ -112,7 +112,7 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
   },
 )
 
-test("post neither waits for nor kills another process that has reused the progress reporter's pid", async () => {
+test("post does not wait for or kill another process that has reused the progress reporter's pid", async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])

@@ -75,7 +75,7 @@ const NO_ENTITIES = {
   isDeferred: false,
 }
 
-/** Follows a job until the job is `over`. Sleeps only yield. */
+/** Follows a job until `over` returns true. Each sleep takes only 20 ms. */
 export async function followFast(
   job: FollowedJob,
   over: (sleeps: number) => boolean,

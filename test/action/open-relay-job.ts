@@ -5,7 +5,7 @@ import { openRunner } from './open-runner.ts'
 
 export const SECRET_INPUT = 'pa55-of-the-database'
 
-/** An invocation with a secret input and other inputs. */
+/** Delivers an invocation with a secret input and these inputs. */
 export const deliver = (system: System, inputs: Record<string, string> = {}) =>
   system.deliver({
     body: {
@@ -14,7 +14,7 @@ export const deliver = (system: System, inputs: Record<string, string> = {}) =>
     },
   })
 
-/** A job that can request OIDC tokens. */
+/** Opens a job that can request OIDC tokens. */
 export function openJob(
   system: System,
   payload: unknown,

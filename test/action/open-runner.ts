@@ -126,7 +126,7 @@ export function openRunner(
         if (entry === 'main') await start(runner, script ?? PROGRESS)
         else await finish(runner)
       }),
-    // The value saved last counts. Null means that main left nothing to do.
+    // The value that main saved last counts. Null means that post has nothing to do.
     state: () =>
       Object.fromEntries(
         read('state').flatMap(([name, value], index, all) =>

@@ -37,7 +37,7 @@ test('a canceled job finishes the Port run as FAILURE with the label Cancelled',
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
 })
 
-test('matrix jobs show progress, and a last job that needs them finishes the Port run', async () => {
+test('matrix jobs send status labels, and a last job that needs the matrix jobs finishes the Port run', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     yaml: `

@@ -57,7 +57,7 @@ async function runNode(system: System, jobs: string) {
 }
 
 test.each(['directly', 'through a relay that is killed in between'])(
-  'outputs of three steps reach a node run %s, and every later PATCH repeats them',
+  'outputs of three steps are sent to a node run %s, and every later PATCH repeats the outputs',
   { timeout: 120_000 },
   async way => {
     const isDirect = way === 'directly'
@@ -114,7 +114,7 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
   expect(node.output).not.toHaveProperty('large')
   const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
-  // The redacted output exceeds 64 KB alone. The other output exceeds it together with the first job's outputs.
+  // One output exceeds 64 KB after redaction. The other one exceeds it together with the first job's outputs.
   for (const name of ['grows', 'large'])
     expect(lines).toContain(
       `WARN The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`,

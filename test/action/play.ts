@@ -135,7 +135,7 @@ export function bodyFor(
   }
 }
 
-/** Creates a repository with these files. They use the action as other repositories do. */
+/** Creates a repository with these files, in which `uses: ./` is replaced by a release of the action. */
 export function repositoryWith(
   files: Record<string, string>,
 ): Pick<RunOptions, 'repositoryRoot' | 'actions'> {
@@ -150,7 +150,7 @@ export function repositoryWith(
 
 const RELEASE = 'org/port-webhook-action@v1'
 
-/** The action as an author uses it, with more inputs. */
+/** Returns a step that uses the action with Port's credentials and these additional inputs. */
 export function action(inputs: Record<string, string> = {}, id = 'port'): string {
   const more = Object.entries(inputs).map(([name, value]) => `          ${name}: ${JSON.stringify(value)}\n`)
   return `

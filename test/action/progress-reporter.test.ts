@@ -51,7 +51,7 @@ test('a value is masked before a label or entity that contains the value is sent
   expect([labels, entities]).toEqual([['at ***'], ['***']])
 })
 
-test('the progress reporter leaves items that Port rejects to post, and continues with the rest', async () => {
+test('if Port rejects items, the progress reporter continues with other items; post handles the rejected items', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -94,7 +94,7 @@ test('the progress reporter leaves items that Port rejects to post, and continue
   expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
-test('stopping waits for the progress reporter, and kills it if it does not exit', async () => {
+test('stopProgress() waits for the progress reporter, and kills a progress reporter that does not exit', async () => {
   const { logFile, folder } = openFolder()
   const { spawn } = await import('node:child_process')
   const child = spawn('sleep', ['60'])
@@ -153,7 +153,7 @@ function stopWhen(condition: () => boolean): AbortController {
   return stopping
 }
 
-test('sends at most thirty log requests per minute to Port, however fast a step writes', async () => {
+test('sends at most thirty log requests per minute to Port, even if a step writes faster', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
   writeFileSync(logFile, `${'x'.repeat(7_000)}\n`.repeat(28 * 40))
@@ -173,7 +173,7 @@ test('sends at most thirty log requests per minute to Port, however fast a step 
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines of a rewritten file are sent too, whether it is longer, shorter, or as long as before', async () => {
+test('lines of a rewritten file are sent, whether the file is now longer, shorter, or equally long', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   const texts = ['a first line\n', 'written anew, and longer\n', 'shorter\n', 'as long\n', '']

@@ -6,7 +6,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { type System, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-/** Returns the requests to Port while the job ran: without main's first four, and post's log and final status. */
+/** Returns the requests that the progress reporter sent to Port: omits main's first four, and post's last two. */
 function sentMeanwhile({ port }: System): { path: string; body: Record<string, unknown>; at: number }[] {
   return port.requests
     .slice(4, -2)
@@ -18,7 +18,7 @@ const linesOf = ({ run }: System) => run.logs.slice(1).flatMap(log => log.messag
 describe.concurrent('while the job runs', () => {
   test('Port shows the running step, and each new line once', async ({ expect, onTestFinished }) => {
     const system = await startSystem({}, onTestFinished)
-    // Each step waits until Port has its label and line, so that every run shows the same.
+    // Each step waits until Port has its label and line, so that the transcript is always the same.
     const pauses = mkdtempSync(join(tmpdir(), 'gates-'))
     onTestFinished(() => rmSync(pauses, { recursive: true, force: true }))
     const steps = ['Build image', 'Roll out'].map(

@@ -6,7 +6,7 @@ import { createPortClient } from '../../port/client/client.ts'
 import type { PortApi } from '../../tools/simulator/port/port.ts'
 import { startSystem } from './play.ts'
 
-/** A proxy that accepts one host and forwards every tunnel to the fake. */
+/** Starts a proxy that connects every tunnel to the fake Port. */
 async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[] }> {
   const tunnels: string[] = []
   const proxy = createServer()
@@ -26,7 +26,7 @@ async function openProxy(port: PortApi): Promise<{ url: string; tunnels: string[
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, tunnels }
 }
 
-test('requests go through the proxy, except requests to the hosts in no_proxy', async () => {
+test('requests are sent through the proxy, except requests to the hosts in no_proxy', async () => {
   const { port } = await startSystem()
   const { url, tunnels } = await openProxy(port)
   onTestFinished(() => void vi.unstubAllEnvs())

@@ -81,7 +81,7 @@ test.each([
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
 })
 
-test('sends a large number only if its digits are preserved or it is in quotes', async () => {
+test('accepts a large number only if its digits are preserved or the number is in quotes', async () => {
   const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })

@@ -49,7 +49,7 @@ test.each<[string, (secret: string) => string]>([
   ['in Base64 after another name', secret => Buffer.from(`adam:${secret}`).toString('base64')],
   ['in Base64 between other text', secret => Buffer.from(`user:${secret}\nand more`).toString('base64')],
   ['in Base64 for URLs', secret => Buffer.from(secret).toString('base64url')],
-])('a secret that is written %s does not reach Port', (_, write) => {
+])('a secret that is written %s is redacted', (_, write) => {
   const text = write(SECRET)
   const hidden = createRedact([SECRET])(`before ${text} after`)
   expect(hidden).toMatch(/^before .*\*\*\*.* after$/)

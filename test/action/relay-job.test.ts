@@ -5,7 +5,7 @@ import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT, seeAlso } from './open-relay-job.ts'
 
-// Runs a job without Port credentials from the sources in this process. The relay is a separate process.
+// Runs a job without Port credentials from the sources in this process, with a relay.
 
 const [, script] = process.argv
 afterEach(() => {
@@ -52,7 +52,7 @@ async function endDelivery(system: System, id: string) {
 test.each<[string, Record<string, string>, Record<string, string>, string]>([
   ['a secret input', {}, {}, '"password"'],
   ['inputs that did not fit the payload', {}, { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
-])('a re-run after the delivery has finished fails if it needs %s', async (_, env, inputs, names) => {
+])('a re-run after the delivery has finished fails if the job needs %s', async (_, env, inputs, names) => {
   const system = await startSystem(env)
   const { id, payload } = await deliver(system, inputs)
   const first = openJob(system, payload, { 'github-token': '' })
@@ -128,7 +128,7 @@ test('no OIDC token is sent over plain HTTP to another machine', async () => {
   expect(system.issuer.requests).toEqual([])
 })
 
-test('a relay without Port credentials still decrypts secret inputs, and reports the missing credentials', async () => {
+test('a relay without Port credentials still decrypts secret inputs, and a warning names the missing setting', async () => {
   const system = await startSystem({ PORT_CLIENT_ID: '' })
   const { payload } = await deliver(system)
   const job = openJob(system, payload)
@@ -144,7 +144,7 @@ test('a relay without Port credentials still decrypts secret inputs, and reports
   ])
 })
 
-test('a job without secret or large inputs sends the relay only one request, and does not change a finished run', async () => {
+test('if the Port run has already finished, main sets the outputs and prints only a notice', async () => {
   const system = await startSystem()
   const { payload, portRun } = await system.deliver()
   system.port.endRun(portRun!.id, 'FAILURE')
@@ -157,7 +157,7 @@ test('a job without secret or large inputs sends the relay only one request, and
 
 // Starts a second workflow run for a delivery, without Port credentials, from the sources in this process.
 
-test("a delivery's second workflow run counts as a duplicate and gets none of the payload's values", async () => {
+test("a delivery's second workflow run fails as a duplicate; with on-duplicate: continue, it fails if inputs are missing", async () => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })

@@ -69,7 +69,7 @@ type Message = { number: number; sender: string; reports: JsonObject[]; finishin
 const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
   requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
-test('a run authenticates once, with a token for exactly this relay, and masks everything that it receives', async () => {
+test('the action authenticates once, with an OIDC token for this relay, and masks every token', async () => {
   const relay = await createRelay()
   const reporter = relay.report()
   expect(reporter.access()).toEqual(relay.access)
@@ -148,7 +148,7 @@ test('a message whose response was lost is sent again with the same number once 
 })
 
 test.each([400, 410, 413])(
-  'if the relay refuses a report with %i, the other reports of the message still arrive',
+  'if the relay refuses a report with %i, the other reports of the message are still sent',
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
@@ -208,7 +208,7 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   [200, {}, '<html>Please log in</html>'],
   [302, { location: 'https://proxy.test/login' }, ''],
 ])(
-  'retries a token request that gets %i instead of a token, and reports no missing permission',
+  'retries a token request that gets %i instead of a token, and the error names no missing permission',
   async (status, headers, body) => {
     const relay = await createRelay()
     const failure = {
@@ -235,7 +235,7 @@ test.each([
   ['/report/inputs', '<html>Please log in</html>'],
   ['/report', { delivery: 'd_1', number: 7 }],
 ])(
-  'a response to POST %s that is not from the relay (%j) is reported, and the request is retried',
+  'if the response to POST %s is not from the relay (%j), the request is retried; the error names the cause',
   async (path, body) => {
     const relay = await createRelay()
     const token = path === '/report/start' ? null : 'report-token'
@@ -259,7 +259,7 @@ test.each([
   },
 )
 
-test('requests a new OIDC token when a token expires, and then uses any token that the relay renews', async () => {
+test('authenticates again if the report token has expired, and uses the tokens that the relay renews', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'expired' })
   await reporter.log([line('late')])
@@ -288,7 +288,7 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   [410, 'finished', false],
   [413, 'refused', false],
 ])(
-  'a %i from the relay counts as %s; from a gateway, the same status leaves open whether the report arrived',
+  'a %i from the relay counts as %s, and from a gateway as unreachable (except 413)',
   async (status, kind, temporary) => {
     const relay = await createRelay()
     const reporter = () => relay.report({ token: 'report-token', idToken: null }, { budgetMs: 0 })

@@ -52,8 +52,8 @@ test('a run that Port does not know causes one warning that suggests checking re
 })
 
 test.each([
-  ['at the start', true, 1],
-  ['only with the final status', false, 5],
+  ['known at the start', true, 1],
+  ['known only with the final status', false, 5],
 ])(
   'a job of a synchronous Port action is not reported, and a notice names the setting to change (%s)',
   async (_, shown, refused) => {
@@ -71,7 +71,7 @@ test.each([
 test.each([
   ['fail', '::error::', 'It stops here, so that nothing is done twice (on-duplicate: fail).'],
   ['continue', '::warning::', 'It continues, but is not reported to Port (on-duplicate: continue).'],
-])('handles a second workflow run of a Port run with on-duplicate: %s', async (choice, level, sentence) => {
+])('does not report a second workflow run with on-duplicate: %s', async (choice, level, sentence) => {
   const system = await startSystem()
   system.run.externalRunId = '16000000007'
   const { main, post, reported } = await runJob(system, { 'on-duplicate': choice })

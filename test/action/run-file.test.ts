@@ -45,7 +45,7 @@ test('reads values and multiline text; a repeated name replaces the value, but l
   expect(read(Buffer.from(`\ufeff${ofWindows}`, 'utf16le'))).toEqual(expected)
 })
 
-test('leaves incomplete lines for later', () => {
+test('ignores incomplete lines while the job runs', () => {
   expect(read('status-label=a\nlink=https://a.exa', false)).toMatchObject({ statusLabel: 'a', links: [] })
   expect(read('status-label=a\nsummary<<END\nfirst\n', false)).toMatchObject({ summary: '', problems: [] })
 })
@@ -64,7 +64,7 @@ test.each([
     'summary<<END\ntext\n',
     'Line 1 of $PORT_RUN: no later line consists of only the delimiter: "summary<<END".',
   ],
-])('omits and reports %j', (text, problem) => {
+])('omits %j and describes the mistake', (text, problem) => {
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 

@@ -22,7 +22,7 @@ test.each<[string, unknown, boolean]>([
   ['a 400', new PortError('refused', 'x', { status: 400 }), false],
   ['an error without a cause', new PortError('unreachable', 'x'), true],
   ['another error', new TypeError('x'), false],
-])('after %s (%o), the sent lines may have reached Port: %s', (_, error, expected) => {
+])('after %s (%o), Port may have received the sent lines: %s', (_, error, expected) => {
   expect(isUncertain(error)).toBe(expected)
 })
 

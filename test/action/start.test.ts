@@ -43,7 +43,7 @@ test('Port shows why main failed, immediately in the log and finally in the summ
   expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
-test('post sends the reason why main failed if Port refused that line when main sent it', async () => {
+test('post sends the reason why main failed again if Port refused the line at first', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -56,7 +56,7 @@ test('post sends the reason why main failed if Port refused that line when main 
 test.each([
   [`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, true],
   ['anything\nelse', false],
-])("TRACEPARENT continues the payload's trace in later steps (%j: %s)", async (traceparent, isExported) => {
+])('exports a valid traceparent as TRACEPARENT to later steps (%j: %s)', async (traceparent, isExported) => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id)
   const job = openRunner({
@@ -145,7 +145,7 @@ test.each([
   '{"build":{"outcome":"failure"}}',
   '{"build":{"result":"timed_out"}}',
   '{"lint":{"result":"success"},"odd":1}',
-])('refuses the input needs: %s, because a failed job would go unnoticed', async needs => {
+])('refuses the value %s of the input needs, because a failed job would go unnoticed', async needs => {
   const job = openRunner(await startSystem(), { needs })
   expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
@@ -189,7 +189,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   ])
 })
 
-test.each(['constructor', '__proto__'])('a large input named %s arrives complete', async name => {
+test.each(['constructor', '__proto__'])('a large input named %s is fetched completely', async name => {
   const system = await startSystem()
   const inputs = Object.fromEntries([
     ['first', 1],
@@ -271,7 +271,7 @@ test("values that Port's agent has already decrypted are used unchanged and mask
   expect(linesOf(system)).toContain('*** *** ***')
 })
 
-test('a workflow that a user starts on GitHub runs as if Port did not exist, and main prints one notice', async () => {
+test('a workflow that a user starts on GitHub sends nothing to Port, and main prints one notice', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
@@ -313,7 +313,7 @@ test('inputs of port-github-action and former names of our inputs cause errors t
   expect(await own.run('main', { INPUT_STATUS: 'ready', INPUT_TITLE: 'Deploy' })).toEqual([])
 })
 
-test('an untrusted certificate is reported immediately, with the setting to change', async () => {
+test('an untrusted certificate immediately causes a warning that names the setting to change', async () => {
   const system = await startSystem()
   const api = 'https://port.acme.example'
   nock(api)

@@ -33,8 +33,8 @@ afterEach(() => {
 })
 
 test.each<[string, () => void, string]>([
-  ['a page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
-  ['nothing', () => page(1).reply(200), "the response isn't a list of jobs"],
+  ['an HTML page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
+  ['an empty response', () => page(1).reply(200), "the response isn't a list of jobs"],
   [
     'a cut connection',
     () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
@@ -95,7 +95,7 @@ interface ShownStep {
   took?: number
 }
 
-/** Shows openRunner's job on GitHub after a hundred other jobs. The first of them can have finished. */
+/** Adds openRunner's job to GitHub after a hundred other jobs. `ended` lists other jobs that have finished. */
 function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
@@ -158,7 +158,7 @@ test("the log shows the result and duration of each of the author's steps, even 
   ])
 })
 
-test('a step that GitHub still shows as running is requested once more, then logged as GitHub shows it', async () => {
+test('if GitHub shows a step as running, the jobs are requested once more, and the log shows "still running"', async () => {
   const system = await startSystem()
   showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
   const job = openRunner(system)

@@ -93,7 +93,7 @@ function expectDescribed(method: string, address: string, status: number, body: 
   seen.add(`${method} ${template} ${status}`)
 }
 
-test('every route responds as its description states', async () => {
+test('every response of every route matches the API description', async () => {
   const [failed, , , bound] = ids
   expect((await ask('GET', '/api/openapi.json', undefined, RELAY_VIEW_TOKEN)).body).toEqual(
     JSON.parse(JSON.stringify(openApi)),
@@ -130,12 +130,12 @@ test('every route responds as its description states', async () => {
     }
   }
   const [last] = (await ask('GET', '/api/deliveries?state=failed')).body.deliveries
-  if (last) throw new Error('Not all were redelivered')
+  if (last) throw new Error('A failed delivery was not redelivered')
   const ended = (await ask('POST', `/api/deliveries/${failed}/cancel`)).status
   expect(ended).toBe(202)
   await until(
     async () => (await ask('GET', `/api/deliveries/${failed}`)).body.state === 'cancelled',
-    'it is cancelled',
+    'the delivery is canceled',
   )
   expect((await ask('POST', `/api/deliveries/${failed}/cancel`)).status).toBe(409)
 
@@ -144,7 +144,7 @@ test('every route responds as its description states', async () => {
       Object.keys(responses).map(status => `${method.toUpperCase()} ${path} ${status}`),
     ),
   )
-  // The API is closed without a token. test/commands/admin.test.ts covers this for all routes.
+  // If no token is configured, every route responds with 404. test/commands/admin.test.ts tests this.
   const closed = (response: string) => response.endsWith(' 404') && !response.includes('{id}')
   expect(described.filter(response => !seen.has(response) && !closed(response))).toEqual([])
 })
@@ -211,7 +211,7 @@ test('the preview of a redelivery shows whether the Port run has finished', asyn
   expect([await dry(0), await dry(1), await dry(2)]).toEqual([true, false, null])
 })
 
-test('refuses a bulk redelivery if the request is vague or invalid', async () => {
+test('refuses a bulk redelivery without a filter or with an invalid field', async () => {
   const detail = async (body: object) => {
     const response = await ask('POST', '/api/redeliver', body)
     expect(response.status).toBe(400)

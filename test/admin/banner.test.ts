@@ -47,11 +47,11 @@ test.each<[string, Partial<Health>, RegExp[]]>([
   ],
   ["Port's rate limit", { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
   [
-    'a backlog that nothing else explains',
+    'a backlog if there is no other problem',
     BEHIND,
     [/Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued.* 1 h/],
   ],
-  ['a clock that is far off', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub&#39;s/]],
+  ['a clock that differs by minutes', { clockOffset: 400_000 }, [/clock is 6 min behind GitHub&#39;s/]],
   [
     'refused webhooks',
     { refused: { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' } },

@@ -174,7 +174,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   expect(relay.printed()).not.toContain('a request failed')
 })
 
-test('a view token can read everything but change nothing, and forms from another site or without a secret change nothing', async context => {
+test('a view token can read everything but change nothing, and forms from another site or without a CSRF token are refused', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await signedIn({}, RELAY_VIEW_TOKEN)
   expect(await page.getByText('View only').isVisible()).toBe(true)
@@ -326,9 +326,9 @@ test('the timeline shows a delivery in each state and outcome, with future steps
   }
   await page.goto(`${relay.url}/deliveries/${ids[1]}`)
   expect(await page.locator('.timeline').textContent()).toContain('responded with 404, request C0DE:1F.')
-  expect(await page.locator('dd time').count(), 'an old delivery: its time only once').toBe(1)
+  expect(await page.locator('dd time').count(), 'an old delivery shows only the time').toBe(1)
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
-  expect(await page.locator('dd time').count(), 'a recent delivery: age and time').toBe(2)
+  expect(await page.locator('dd time').count(), 'a recent delivery shows its age and the time').toBe(2)
   expect(await page.getByRole('link', { name: '42', exact: true }).getAttribute('href')).toBe(RUN.url)
   expect(await page.locator('.timeline').textContent()).toContain('by its title, which contains the id of')
   expect(errors).toEqual([])
@@ -354,7 +354,7 @@ test('the steps of a workflow run are read from GitHub when a user opens them', 
   expect(github.requests.length - before).toBe(1)
 })
 
-test('asks for confirmation and explains the effect before redelivering or canceling one delivery or a filtered list', async context => {
+test('the dashboard explains the effect and asks for confirmation before it redelivers or cancels', async context => {
   const { relay, signedIn, ids, port } = await openScene(context, [
     { runId: 'r_1', action: 'one', events: REJECTED },
     { runId: 'r_2', action: 'two', events: REJECTED },
@@ -440,12 +440,12 @@ async function follow(page: Page, shown: Locator) {
   await until(async () => {
     await page.clock.runFor(3_000)
     return shown.isVisible()
-  }, 'the page shows it')
+  }, 'the page shows the text')
 }
 
 const HOSTILE = `"'><img src=x onerror="document.title='stolen'"><script>document.title='stolen'</script>\u202e{{7*7}}`
 
-test('hostile values in every field are shown as text, and only our script runs', async context => {
+test("hostile values in every field are shown as text, and only the dashboard's own script runs", async context => {
   const trigger = { by: { name: HOSTILE } }
   const invocation = JSON.stringify({ inputs: { a: HOSTILE }, trigger, targetFrom: HOSTILE })
   const { relay, signedIn, ids } = await openScene(context, [
@@ -536,7 +536,7 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
     await narrow.page.emulateMedia({ colorScheme: 'dark' })
     // Only the colors change.
     const colors = `{ runOnly: ['color-contrast', 'link-in-text-block'] }`
-    expect(await seriousFindings(narrow.page, colors), `${address} in the dark`).toEqual([])
+    expect(await seriousFindings(narrow.page, colors), `${address} in dark mode`).toEqual([])
     await narrow.page.emulateMedia({ colorScheme: 'light' })
   }
   const height = async (element: Locator) => (await element.boundingBox())!.height

@@ -8,7 +8,7 @@ export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
 const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** An event that finishes a queued delivery as failed. */
+/** The events of a delivery whose dispatch GitHub rejects. */
 export const REJECTED: DeliveryEvent[] = [
   { type: 'attemptStarted' },
   {

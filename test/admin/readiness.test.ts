@@ -51,7 +51,7 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
       port: { ok: true, detail: 'not checked yet', last_success: null },
     },
   })
-  await shows('both were checked', checks => !checks.github.detail && !checks.port.detail)
+  await shows('GitHub and Port were checked', checks => !checks.github.detail && !checks.port.detail)
   const well = {
     ...{ status: 200, ok: true },
     checks: {
@@ -65,7 +65,7 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
   await Promise.all([github.stop(), port.stop()])
   // A failing request reveals the outage before the next check.
   await send(relay.url, { secret: port.clientSecret, body: { run: { id: port.createRun().id } } })
-  await shows('both are down', checks => !checks.github.ok && !checks.port.ok)
+  await shows('GitHub and Port are down', checks => !checks.github.ok && !checks.port.ok)
   const { checks, ...others } = await ready()
   expect(others).toEqual({ status: 200, ok: true })
   expect(checks.github).toEqual({
@@ -80,7 +80,7 @@ test('an idle relay checks GitHub and Port, and /readyz shows why they are down 
   }
 
   await Promise.all([github.start(), port.start()])
-  await shows('both respond again', ({ github, port }) => github.ok && port.ok)
+  await shows('GitHub and Port respond again', ({ github, port }) => github.ok && port.ok)
   expect(await ready()).toEqual(well)
 })
 
@@ -90,7 +90,7 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
     ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },
     PORT_ORGANIZATIONS: 'another-client:another-secret',
   }))
-  await shows('both are rejected', checks => !checks.github.ok && !checks.port.ok)
+  await shows('GitHub and Port reject the credentials', checks => !checks.github.ok && !checks.port.ok)
   const { status, ok, checks } = await ready()
   expect({ status, ok, database: checks.database }).toEqual({ status: 200, ok: true, database: { ok: true } })
   expect(checks.github).toEqual({
@@ -123,7 +123,7 @@ test('/readyz names each owner who suspended the App, also after a restart, unle
     ['acme', 'zeta'].every(owner =>
       RegExp(`suspended[^.]* \\(${owner}\\)\\. Next attempt`).test(github.detail ?? ''),
     )
-  await shows('both owners', isShown)
+  await shows('/readyz names both owners', isShown)
   await restart()
   expect((await ready()).checks).toSatisfy(isShown)
   await restart(of(github.createApp()))
@@ -148,7 +148,7 @@ test.each([
   },
 )
 
-test('/readyz and the log say that PORT_API_URL is wrong if it has no route for tokens', async () => {
+test('/readyz and the log state that PORT_API_URL is wrong if a request for a token gets 404', async () => {
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)

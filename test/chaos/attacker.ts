@@ -21,7 +21,7 @@ export interface Memory {
   held: number
 }
 
-/** Sends requests at this rate until `end` (`performance.now()`), whatever the responses, and counts the responses. */
+/** Sends requests at this rate until `end` (`performance.now()`), without waiting for responses, and counts them. */
 export async function honest(
   end: number,
   everyMs: number,

@@ -71,7 +71,7 @@ test.each([
   ['endless small log lines', 'PostgreSQL', { ...ATTACKS['small lines'], count: 20 }],
   ['the largest reports while Port is down', 'SQLite', { ...ATTACKS['large reports'], count: 150 }],
 ] as const)(
-  '%s: honest webhooks are dispatched once, and a restart loses no line of an accepted report (%s)',
+  'despite %s, honest webhooks are dispatched once, and a restart loses no line of an accepted report (%s)',
   { timeout },
   async (_, store, attack) => {
     const result = await attackWithReports({ database: await databaseOf(store), seconds, attack })

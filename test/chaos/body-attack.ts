@@ -6,18 +6,18 @@ import { send } from '../support/send.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 
-/** The responses that prove that the attack reached the relay. */
+/** The responses that prove that the relay received the attack. */
 export const REFUSALS = [401, 403, 503]
 
 interface Options {
   database: string
   seconds: number
-  /** RELAY_MAX_BODY (bytes). A small value makes the memory for arriving bodies, a multiple of it, run out sooner. */
+  /** RELAY_MAX_BODY (bytes). A small value also limits the memory for arriving bodies, which is exhausted sooner. */
   maxBody: number
   slow: { connections: number; bytesPerSecond: number }
 }
 
-/** Attacks every route that accepts a body with slow and unauthenticated senders, alongside honest senders. */
+/** Slow and unauthenticated senders attack every route that accepts a body, alongside honest senders. */
 export function attackWithBodies({ database, seconds, maxBody, slow }: Options) {
   const env = { RELAY_MAX_BODY: `${maxBody}b`, LOG_LEVEL: 'fatal' }
   return withSystem({ database, connected: true, flags: MEASURED, env }, async system => {

@@ -70,7 +70,7 @@ for (const webhooks of [true, false]) {
     const finished = await system.store.list({ state: 'finished' }, { limit: 5_000 })
     console.log(
       `${webhooks ? 'with' : 'without'} webhooks, busiest minute: ${most('github')} requests to GitHub (${most('writes')} of them dispatches), ` +
-        `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs ended, ${finished.length} known to have`,
+        `${most('port')} to Port; ${dispatched} delivered, ${ended} workflow runs finished, ${finished.length} deliveries finished`,
     )
     expect(github.dispatches.length).toBe(dispatched)
     // Requests other than dispatches stay within the request budget of 60 per minute.

@@ -17,9 +17,9 @@ type Fault = [name: string, run: (name: string) => Promise<Verdict>]
 /** Each fault has its own PostgreSQL database. */
 type NewDatabase = () => Promise<string>
 
-const NO_EVIDENCE = 'SIGKILL, SQLite, no runs to be seen'
+const NO_EVIDENCE = 'SIGKILL, SQLite, GitHub shows no runs'
 
-/** A kill after sending, before recording; runs are hidden. The relay redispatches; the action stops the second run. */
+/** A relay that is killed after a dispatch and sees no runs dispatches again. The action stops the second run. */
 export const mayBeTwice = (fault: string): boolean => fault.startsWith(NO_EVIDENCE)
 
 const FEW = { count: 60, perSecond: 60 }
@@ -44,12 +44,12 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
       async name => killOneOf(name, { ...twoRelays, database: await newDatabase() }),
     ],
     ['PostgreSQL stopped and started', name => postgresDown(name, { ...FEW, times: 1, forMs: 700 })],
-    ['500 at every third, run created', strike(serverErrors(true), 10)],
-    ['connection cut after receiving, at every third', strike(cuts(true), 10)],
-    ['500 at every third, no run created, untitled runs', strike(serverErrors(false, 3), 3, untitledRuns)],
+    ['500 for every 3rd dispatch, run created', strike(serverErrors(true), 10)],
+    ['connection cut for every 3rd dispatch, after it took effect', strike(cuts(true), 10)],
+    ['untitled: 500 for every 3rd dispatch, no run created', strike(serverErrors(false, 3), 3, untitledRuns)],
     ['403 secondary limit', strike(secondaryLimit(1, 2), 1)],
     ['429', strike(tooMany(1, 2), 1)],
-    ['workflow_dispatch: 500 at every third, run created', strike(serverErrors(true), 10, workflow)],
+    ['workflow_dispatch: 500 for every 3rd dispatch, run created', strike(serverErrors(true), 10, workflow)],
     ['workflow_dispatch: 429', strike(tooMany(1, 2), 1, workflow)],
     ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
     ['disk full, SQLite', name => diskFull(name, { ...FEW, times: 1, forMs: 1_000 })],
@@ -67,10 +67,10 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
   const manyKills = { count: 10_000, perSecond: 250, perKill: 500, ...BRIEF }
   const long = { ...SOME, forMs: 30_000 }
   const faults: [string, GitHubFault['start'], object?][] = [
-    ['500 at every third, run created', serverErrors(true)],
-    ['500 at every third, no run created', serverErrors(false), UNSTARTED],
-    ['connection cut after receiving, at every third', cuts(true)],
-    ['connection cut before it took effect, at every third', cuts(false), UNSTARTED],
+    ['500 for every 3rd dispatch, run created', serverErrors(true)],
+    ['500 for every 3rd dispatch, no run created', serverErrors(false), UNSTARTED],
+    ['connection cut for every 3rd dispatch, after it took effect', cuts(true)],
+    ['connection cut for every 3rd dispatch, before it took effect', cuts(false), UNSTARTED],
     ['403 secondary limit', secondaryLimit(3, 10)],
     ['429', tooMany(3, 10)],
   ]
@@ -112,7 +112,7 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
     ['disk full, SQLite', name => diskFull(name, { ...SOME, count: 600, times: 3, forMs: 1_500 })],
     ...githubFaults('', async () => ({})),
     [
-      '500 at every third, no run created, untitled runs',
+      'untitled: 500 for every 3rd dispatch, no run created',
       name => github(name, { ...long, ...untitled('10s'), start: serverErrors(false) }),
     ],
     [

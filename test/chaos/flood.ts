@@ -16,7 +16,7 @@ const ENCRYPTED = 200
 const DELIVERIES = 30
 const RUNS = 6
 
-/** Each flood, and the responses that prove that it reached the relay. */
+/** Each flood, and the responses that prove that the relay received the flood. */
 export const FLOODS = {
   /** Many runs start reporting for one delivery simultaneously. */
   starts: [200, 409],
@@ -106,7 +106,7 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, repor
   // The second body has more keys than the relay reads.
   const bodies = name === 'keys' ? [19_998, 78_000].map(manyKeys) : []
   const floods: Record<FloodName, () => Promise<void>> = {
-    // All runs of a delivery start simultaneously; the relay refuses those over the limit.
+    // All runs of a delivery start simultaneously. The relay accepts only one of them.
     starts: () =>
       repeat(1, async n => {
         const { delivery, tokens } = deliveries[n % deliveries.length] as Target['deliveries'][number]

@@ -23,7 +23,7 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
     await Promise.all([load.done, sleep(options.forMs)])
     await until(
       () => struck() >= (options.strikes ?? 0),
-      `${fault}: it has struck ${options.strikes} times`,
+      `${fault}: the fault has struck ${options.strikes} times`,
       60_000,
     )
     system.github.clearFailures()

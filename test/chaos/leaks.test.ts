@@ -86,7 +86,7 @@ async function failure({ deliver, simulate }: Searched) {
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
-/** Runs a job whose run the relay finishes. The relay also sends the last lines of the job's log. */
+/** Runs a job that leaves the result to the relay. The relay also sends the last lines of the job's log. */
 async function failureOfTheRelay({ deliver, simulate }: Searched) {
   const delivered = await deliver()
   await simulate(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
@@ -122,7 +122,7 @@ async function redelivered({ deliver, simulate, api, system }: Searched) {
   expect((await api(`/${delivered.id}/redeliver`, 'POST')).status).toBe(202)
   const again = () =>
     system.github.dispatches.slice(before).find(each => each.clientPayload.run_id === delivered.portRun.id)
-  const dispatch = await until(again, 'it is dispatched again')
+  const dispatch = await until(again, 'the delivery is dispatched again')
   const { steps } = await simulate({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
     { level: 'notice', message: expect.stringContaining('already finished') },
@@ -207,7 +207,7 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   expect(searched.places['what Port got']).toContain('***')
 })
 
-test('with PostgreSQL, too, no secret or decrypted input appears outside the job', async () => {
+test('with PostgreSQL, no secret or decrypted input appears outside the job', async () => {
   const searched = await openSearched({ RELAY_DATABASE: await newDatabase() })
   const delivered = await portDown(searched)
   expect(await searched.search()).toEqual([])

@@ -17,7 +17,7 @@ const { privateKeyPem, publicKeyPem } = vectors['client-side']
 const ADMIN_TOKEN = 'known-admin-token-90d2e4'
 const PREVIOUS_SECRET = 'known-previous-secret-77aa01'
 
-/** Repeated in every plaintext, so that the search finds any fragment, however cut or escaped. */
+/** This text is repeated in every plaintext, so that the search also finds cut or escaped fragments. */
 const MARK = 'cl34r-text'
 
 /** Secret inputs of every kind: name → plaintext. */
@@ -132,7 +132,7 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
 
 export type Searched = Awaited<ReturnType<typeof openSearched>>
 
-/** A relay process that logs everything, and every place that must not contain a secret. */
+/** Starts a relay process that logs everything, and collects every place that must not contain a secret. */
 export async function openSearched(database: Record<string, string>) {
   const system = await startSystem(
     {
@@ -212,7 +212,7 @@ export async function openSearched(database: Record<string, string>) {
     for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
     for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
   }
-  /** Lists each leaked secret with its place. The search proves itself by finding secrets that the job printed. */
+  /** Lists each leaked secret with its place. Also checks that the search finds the secrets that the job printed. */
   async function search() {
     await readDatabase()
     await system.relay.stop()

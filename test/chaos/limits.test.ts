@@ -8,7 +8,7 @@ import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** The maximum of concurrent dispatches per relay. */
+/** The maximum number of concurrent dispatches per relay. */
 const CONCURRENCY = 20
 const WAIT_S = 4
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
@@ -64,7 +64,7 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('a rate-limit pause survives a kill: no delivery causes an early request, not even a delivery that no relay has claimed', async () => {
+test('after a kill, the rate-limit pause still applies, even to deliveries that no relay has claimed', async () => {
   const { github, env, sendAll, limit, asked } = await startSystem(30, { RELAY_START_TIMEOUT: '6s' })
   const relay = await startRelay(env)
   limit()
@@ -74,7 +74,7 @@ test('a rate-limit pause survives a kill: no delivery causes an early request, n
   await relay.kill()
   expect(asked().length).toBeLessThanOrEqual(CONCURRENCY)
   const next = await startRelay(env)
-  await until(() => github.dispatches.length === ids.length, 'all are dispatched')
+  await until(() => github.dispatches.length === ids.length, 'all deliveries are dispatched')
   expect(tooEarly(github.requests, WAIT_S)).toEqual([])
   await next.stop()
 })
@@ -89,23 +89,23 @@ test('a rate-limit pause applies to all relays on one PostgreSQL database, and P
   await until(() => port.run('r_0').logs.length > 0, 'GitHub asks to wait')
   const ids = [...first, ...(await sendAll(other.url, 59, 1))]
   const waiting = (id: string) => port.run(id).logs.filter(({ message }) => message.startsWith('Waiting'))
-  await until(() => ids.every(id => waiting(id).length > 0), 'all show that they wait')
-  expect(github.dispatches, 'shown while they waited').toEqual([])
+  await until(() => ids.every(id => waiting(id).length > 0), 'Port shows that every delivery waits')
+  expect(github.dispatches, 'no dispatch during the pause').toEqual([])
   await relay.kill()
-  await until(() => github.dispatches.length === 60, 'all are dispatched')
+  await until(() => github.dispatches.length === 60, 'all deliveries are dispatched')
   expect(tooEarly(github.requests, 12)).toEqual([])
   for (const id of ids) expect(waiting(id), id).toHaveLength(1)
 })
 
-test('the limit of RELAY_DISPATCH_RATE survives a restart: a burst of 20, then this many dispatches per minute', async () => {
+test('RELAY_DISPATCH_RATE also applies across a restart: a burst of 20 dispatches, then the configured rate', async () => {
   const { github, env, sendAll } = await startSystem(28, { RELAY_DISPATCH_RATE: '120' })
   const relay = await startRelay(env)
   await sendAll(relay.url, 28)
-  await until(() => github.dispatches.length >= 21, 'the burst is out')
+  await until(() => github.dispatches.length >= 21, 'the burst is dispatched')
   const [started] = github.dispatches
   await relay.stop()
   await startRelay(env)
-  await until(() => github.dispatches.length === 28, 'all are out')
+  await until(() => github.dispatches.length === 28, 'all deliveries are dispatched')
   for (const [n, { at }] of github.dispatches.entries()) {
     const allowed = 20 + ((at - (started as { at: number }).at) / 1000) * 2
     // The first dispatch occurs shortly after the token bucket started to refill.

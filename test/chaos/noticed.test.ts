@@ -26,7 +26,7 @@ interface Fault {
   flags?: string[]
   /** @param folder the database's folder */
   start(system: System, folder: string): Promise<unknown>
-  /** What each place must show; places that aren't listed must show nothing. */
+  /** What each place must show. Places that aren't listed aren't checked. */
   shows: Partial<Record<Place, RegExp>>
 }
 

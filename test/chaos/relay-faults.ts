@@ -42,7 +42,7 @@ export async function killAtResponse(
       })
     })
     const load = system.load({ count: options.times * options.perKill * 2, perSecond: 100 })
-    await until(() => times === options.times, `${fault}: it has struck`, 1_800_000)
+    await until(() => times === options.times, `${fault}: the fault has struck`, 1_800_000)
     await killing
     await load.done
     return judge(fault, options.times, system, load)

@@ -5,7 +5,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { COMPILE_CACHE } from '../support/compile-cache.ts'
 import { freePort } from '../support/free-port.ts'
 
-/** The command that runs the sources or the bundle. The bundle starts in half the time. */
+/** The entry point: the sources, or the bundle, which starts in half the time. */
 let main = join(import.meta.dirname, '../../relay/main.ts')
 export function useBundle(): void {
   main = join(import.meta.dirname, '../../relay/dist/main.js')
@@ -96,7 +96,7 @@ export async function prepareRelay(
         )
       await until(async () => !running() || (await healthy()), 'the relay listens')
       if (!running()) {
-        // By now, the output is complete.
+        // Waits until the output is complete.
         await closed
         throw new Error(`The relay exited: ${fresh}`)
       }

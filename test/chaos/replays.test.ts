@@ -12,7 +12,7 @@ async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, st
 }
 
 test.each(['SQLite', 'PostgreSQL'])(
-  'replaying a webhook at another URL starts nothing, whatever the first response was (%s)',
+  'a webhook that is replayed at another URL starts nothing, regardless of the first response (%s)',
   async kind => {
     const { github, env } = await openGitHub()
     github.addRepository('acme/web')
@@ -52,7 +52,7 @@ test.each(['SQLite', 'PostgreSQL'])(
       }
     }
     await replayAll()
-    // Digests and responses survive a restart. The restarted relay also allows the repository.
+    // Digests and responses survive a restart. The restarted relay also allows acme/foreign.
     await relay.stop()
     relay = await startRelay({ ...shared, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web,acme/foreign' })
     await replayAll()

@@ -75,7 +75,7 @@ export function attackWithReports(options: { database: string; seconds: number; 
       const expected = new Set(numbers.flatMap(n => times(attack.lines, line => nameOf(n, line))))
       const missing = () => missingLines(port.run(runId), expected)
       await until(() => missing() === 0, 'Port gets the lines', 180_000).catch(() => {})
-      await until(() => accepted.every(id => system.accepted().includes(id)), 'GitHub gets all', 600_000)
+      await until(() => accepted.every(id => system.accepted().includes(id)), 'all are dispatched', 600_000)
       return {
         served: [...first, ...second],
         notDispatchedOnce: accepted.filter(id => system.accepted().filter(each => each === id).length !== 1),
@@ -134,7 +134,7 @@ export async function startReport(url: string, delivery: string, oidcToken = '')
   return token
 }
 
-/** Returns the lines that Port's log neither contains nor counts as omitted. */
+/** Returns the number of lines that Port's log doesn't contain and doesn't count as omitted. */
 function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
   const lines = portRun.logs.flatMap(log => log.message.split('\n'))
   const arrived = new Set(lines.flatMap(line => /^\d+\.\d+(?= )/.exec(line) ?? []))

@@ -10,7 +10,7 @@ import { startReport, startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
-describe('slow senders are cut off while others are served:', () => {
+describe('the relay disconnects slow senders, and serves other senders in the meantime:', () => {
   const slow = [
     // Node itself would wait for 60 and 300 s.
     ['headers that never end', null, 'x-slow: 1\r\n', 50_000],
@@ -100,7 +100,7 @@ describe('memory for bodies', () => {
     ['10.0.0.1', '10.0.0.2'],
     ['10.0.0.1:50001', '10.0.0.2:50001'],
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
-  ])('is reclaimed from the largest sender (%s), not from an earlier sender (%s)', async (many, one) => {
+  ])('is reclaimed from the sender of the most bytes (%s), not an earlier sender (%s)', async (many, one) => {
     const memory = open(1)
     const patient = memory.send(from(one))
     patient.write(1)
@@ -116,7 +116,7 @@ describe('memory for bodies', () => {
   })
 
   test.each([
-    ['without trusted proxies, whatever X-Forwarded-For says', 0, '10.0.0.1', '10.0.0.2'],
+    ['without trusted proxies, even if X-Forwarded-For differs', 0, '10.0.0.1', '10.0.0.2'],
     ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
   ])('is counted per sender, and two addresses count as one sender %s', async (_, trustedProxies, a, b) => {
     const memory = open(trustedProxies)
@@ -133,7 +133,7 @@ describe('memory for bodies', () => {
     expect((await second.answer).status).toBe(200)
   })
 
-  test('is never reclaimed from a verified sender, but verified senders have a limit too', async () => {
+  test('is never reclaimed from a verified sender, but is also limited for verified senders', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
     const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
@@ -178,9 +178,9 @@ describe('announced bodies that never arrive reserve no memory:', () => {
 })
 
 test.each(['/webhook', '/github'])(
-  'a body in small chunks sent to %s uses no more memory than its bytes',
+  'a body that is sent to %s in small chunks needs no more memory than its size',
   async path => {
-    // Buffered unchanged, the bodies would need three times this heap.
+    // If the relay buffered each chunk, the bodies would need three times this heap.
     const env = { NODE_OPTIONS: '--max-old-space-size=64', GITHUB_WEBHOOK_SECRET: 'unknown' }
     const relay = await startRelay(relayEnv(env))
     const sockets = await openSockets(relay.url, 4)
@@ -196,7 +196,7 @@ test.each(['/webhook', '/github'])(
   },
 )
 
-test('refuses a body that arrives below the minimum rate with 408', async () => {
+test('responds with 408 to a body that arrives below the minimum rate', async () => {
   const relay = await startRelay(relayEnv())
   const socket = await openSocket(relay.url)
   socket.write(`${webhookHead('content-length: 100000')}{`)
@@ -234,7 +234,7 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
-  test('that never ends gets 503 with Retry-After, so that complete reports are accepted', async () => {
+  test('that is never complete gets 503 with Retry-After when memory runs out, so complete reports are accepted', async () => {
     const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {
@@ -276,7 +276,7 @@ describe('a report', () => {
 
 const now = () => Math.floor(Date.now() / 1000)
 
-/** Headers that make the relay read a webhook's body; the signature is invalid. */
+/** Returns the head of a webhook whose body the relay reads, although the signature is invalid. */
 function webhookHead(length: string, path = '/webhook'): string {
   const lines = [
     'host: x',

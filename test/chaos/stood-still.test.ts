@@ -27,14 +27,14 @@ test("a relay that was suspended during a dispatch reads the response after resu
   const { id } = port.createRun({ id: 'r_1' })
   github.fail({ takesEffect: true, delayMs: 500 })
   await send(relay.url, { body: { run: { id }, inputs: {} } })
-  await until(() => github.dispatches.length === 1, 'the dispatch is under way')
+  await until(() => github.dispatches.length === 1, 'GitHub receives the dispatch')
   process.kill(relay.pid, 'SIGSTOP')
   try {
     await sleep(STOOD_STILL_MS)
   } finally {
     process.kill(relay.pid, 'SIGCONT')
   }
-  await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'the relay knows that GitHub took it')
+  await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'Port shows "Waiting for GitHub"')
   expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
 })
 

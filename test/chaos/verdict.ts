@@ -8,7 +8,7 @@ export interface Verdict {
   /** How often the fault struck. */
   times: number
   acknowledged: number
-  /** Acknowledged deliveries that neither were dispatched nor failed with a reason after the fault. */
+  /** Acknowledged deliveries that were not dispatched and did not fail with a reason. */
   lost: number
   /** Run ids for which GitHub accepted several dispatches. */
   twice: number

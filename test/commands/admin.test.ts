@@ -19,7 +19,7 @@ const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 let env: Record<string, string>
 let folder: string
 let url: string
-/** A failed delivery, a delivery with a known workflow run, and a queued delivery. */
+/** A failed delivery, a delivery that is bound to a workflow run, and a queued delivery. */
 let ids: string[]
 
 beforeEach(async () => {
@@ -236,7 +236,7 @@ test('the admin API explains invalid queries, requires the right method for each
   expect((await ask('', 'GET', `bearer ${RELAY_ADMIN_TOKEN}`))[0]).toBe(200)
 })
 
-test('an admin API without a token refuses every request', async () => {
+test('without RELAY_ADMIN_TOKEN, the admin API responds to every request with 404', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(`${relay.url}/api/deliveries`)
   expect(response.status).toBe(404)

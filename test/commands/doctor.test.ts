@@ -76,7 +76,7 @@ beforeAll(async () => {
     RELAY_DATABASE: `sqlite:${join(folder, 'doctor.db')}`,
     RELAY_PUBLIC_URL: PUBLIC_URL,
     RELAY_ADMIN_TOKEN: 'an-admin-token-of-some-length',
-    // Nothing listens there.
+    // Nothing listens on this port.
     PORT: '2',
   }
   relay = await startRelay({ ...clean, RELAY_DATABASE: `sqlite:${join(folder, 'relay.db')}` })
@@ -94,7 +94,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** The public URL leads to this test's relay. */
+/** Replaces the public URL with the address of this test's relay. */
 const atThisMachine = (url: string | URL | Request) =>
   String(url).replace(/^https?:\/\/relay\.example\.com/, `http://127.0.0.1:${relay.port}`)
 
@@ -517,7 +517,7 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports a public URL that reaches no relay, and a public URL of this machine', async () => {
+  test('reports a public URL at which no relay responds, and a public URL of this machine', async () => {
     expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
       `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
     ])
@@ -555,7 +555,7 @@ describe('while it checks services, doctor', () => {
   })
 })
 
-describe("doctor compares a workflow's inputs in advance", () => {
+describe("doctor compares a workflow's inputs", () => {
   const FLAT = {
     '{{ spreadValue() }}': '{{ .inputs }}',
     port_context: { runId: '{{ .run.id }}', blueprint: '{{ .action.blueprint }}' },
@@ -590,7 +590,7 @@ describe("doctor compares a workflow's inputs in advance", () => {
     })
   })
 
-  test('finds undeclared and missing inputs in a Port action file, and accepts those in "port"', async () => {
+  test('with the inputs of a Port action file, and accepts undeclared inputs if the workflow declares "port"', async () => {
     const url = `${PUBLIC_URL}/webhook/acme/scaled`
     const ofGitHub = {
       ...{ type: 'GITHUB', org: 'acme', repo: 'scaled', workflow: 'guide.yml' },

@@ -37,7 +37,7 @@ const actionOf = async (yaml: string, name: string, ...args: string[]) =>
     invocationMethod: { url: string }
   }
 
-/** The action as Port's API returns it, without the fields that Port adds and without nulls. */
+/** Returns the action without nulls and without the fields that Port's API adds. */
 function cleaned(value: JsonObject): JsonObject {
   const { id, createdAt, createdBy, updatedAt, updatedBy, ...rest } = (value.action ?? value) as JsonObject
   return Object.fromEntries(Object.entries(rest).filter(([, each]) => each !== null))
@@ -68,7 +68,7 @@ describe.each(actions)('%s', file => {
   )
 })
 
-test('a workflow declares the inputs that have a GitHub type, and comments store the rest', async () => {
+test('a workflow declares the inputs that have a GitHub type, and comments contain the rest', async () => {
   const { file, content } = await generated(json(everyInput), 'action.json')
   expect(file).toBe('.github/workflows/every.yml')
   const { on, jobs, permissions } = parse(content)

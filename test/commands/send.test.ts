@@ -22,7 +22,7 @@ async function openLoop(more: Record<string, string> = {}) {
   return { github, relay, env: { PORT_CLIENT_SECRET, PORT: new URL(relay.url).port } }
 }
 
-test('dispatches an action with inputs as Port would send it', async () => {
+test('sends an action with inputs in the form that Port sends, and the relay dispatches it', async () => {
   const { github, env } = await openLoop()
   const inputs = '--input version=1.10 --input replicas:=2 --input q=a=b:c'
   const day2 = '--entity shop --blueprint service --run-id r_0123456789abcdef --wait'
@@ -153,14 +153,14 @@ test('prints a bash, openssl, and curl command whose signed request the relay ac
   const { stdout: other } = await run(send, [...args, '--secret-file', secretFile, '--json'], env)
   expect(other).not.toContain(SECRET)
   expect(JSON.parse((await bash(JSON.parse(other).command, {})).stdout)).toMatchObject({ state: 'queued' })
-  await until(() => github.dispatches.length === 2, 'both are dispatched')
+  await until(() => github.dispatches.length === 2, 'both deliveries are dispatched')
   expect(github.dispatches[1]).toMatchObject({
     clientPayload: { port: { inputs: { note: `it's "$HOME" \`id\` \\ !! é\n@x %s` } } },
   })
   await github.close()
 })
 
-test('the printed command sends a body of the maximum size', async () => {
+test('the printed command can send a body of 600 KB', async () => {
   const { github, env } = await openLoop()
   const file = join(temporaryFolder(), 'body.json')
   writeFileSync(file, JSON.stringify({ text: 'x'.repeat(600_000) }))
@@ -187,11 +187,11 @@ test.each([
   ['--action a --repository shop', '--repository must be OWNER/NAME.'],
   ['--action a --ref main', '--ref requires --workflow.'],
   ['--action a --event-type a --workflow a.yml', '--event-type and --workflow exclude each other.'],
-])('refuses send %s', async (args, stderr) => {
+])('refuses the arguments %s', async (args, stderr) => {
   expect(await run(send, args.split(' '), nowhere)).toEqual({ code: 2, stdout: '', stderr })
 })
 
-test('names a file that cannot be read', async () => {
+test('the error names the file that cannot be read or the variable that is missing', async () => {
   const wrong = async (args: string[], env: Record<string, string> = nowhere) =>
     (await run(send, args, env)).stderr
   expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')

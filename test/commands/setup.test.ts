@@ -18,7 +18,7 @@ const RELAY = `https://${'relay-'.repeat(10)}.acme.example`
 
 afterEach(() => vi.useRealTimers())
 
-/** Starts the command against a fake Enterprise Server, and resolves once its page is open. */
+/** Starts the command against a fake Enterprise Server, and resolves once the command serves its page. */
 async function openSetup(...more: string[]) {
   const github = await startGitHubApi({ enterprise: true })
   onTestFinished(() => github.close())
@@ -37,7 +37,7 @@ async function openSetup(...more: string[]) {
     stop.abort()
     await done
   })
-  await until(() => lines.length > 0, 'the page is open')
+  await until(() => lines.length > 0, 'the command serves its page')
   const address = lines[0]!.replace('Open this page in your browser: ', '')
   const { origin } = new URL(address)
   return { github, file, done, lines, notes, address, origin, stop }
@@ -219,7 +219,7 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
     .split('\n')
     .map(line => JSON.parse(line))
   const arrived: Record<string, string> = {}
-  // kubectl and Docker use the text after the first "=" as it is.
+  // kubectl and Docker use the text after the first "=" unchanged.
   for (const line of (made.find(({ file }) => file)?.file ?? '').split('\n'))
     arrived[line.split('=', 1)[0]] = line.slice(line.indexOf('=') + 1)
   if (where === 'docker') {

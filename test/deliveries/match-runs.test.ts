@@ -64,7 +64,7 @@ describe('a title', () => {
     'r_A1b2C3d4E5f6G7h8X or rather r_A1b2C3d4E5f6G7h8',
     `deploy ${UUID}`,
     `${UUID}/deploy`,
-  ])('"%s" identifies the delivery, whatever else was dispatched', title => {
+  ])('"%s" identifies the delivery, even if other deliveries were dispatched', title => {
     const found = { evidence: 'title', titles: [title] }
     expect(poll([run(title)])).toEqual(found)
     expect(poll([run('deploy'), run(title)], { others: other(), whole: false })).toEqual(found)
@@ -119,7 +119,7 @@ describe('the run that Port names', () => {
     expect(poll([named, external], facts)).toEqual({ evidence: 'port', titles: ['deploy'] })
   })
 
-  test("is ignored if the run isn't visible", () => {
+  test("is ignored if GitHub doesn't list the run", () => {
     const found = { evidence: 'title', titles: [`deploy ${DELIVERY.runId}`] }
     expect(poll([run(`deploy ${DELIVERY.runId}`)], { externalRunId: 4_242_424 })).toEqual(found)
   })
@@ -137,22 +137,22 @@ describe('binds the only candidate', () => {
   const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
     ['if nothing else was dispatched', 'candidate', {}, {}],
     [
-      'although another event type was dispatched, because the title is this event type',
+      'if the only other delivery has another event type, because the title is this event type',
       'candidate',
       {},
       { others: other('restart') },
     ],
     ['but not if another delivery of this event type was dispatched', null, {}, { others: other() }],
-    ['but not until a second run would be visible', null, {}, { readAt: DISPATCHED + 10_999 }],
+    ['but not within 11 s, since a second run may still appear', null, {}, { readAt: DISPATCHED + 10_999 }],
     ['but not from an incomplete list', null, {}, { whole: false }],
     [
-      'even if created 2 s before the dispatch, because GitHub rounds to seconds',
+      'even if the run was created 2 s before the dispatch, because GitHub rounds to seconds',
       'candidate',
       { createdAt: DISPATCHED - 2_000 },
       {},
     ],
     [
-      'even if created at the end of the start timeout',
+      'even if the run was created at the end of the start timeout',
       'candidate',
       { createdAt: DISPATCHED + 10 * MINUTE },
       { readAt: DISPATCHED + 11 * MINUTE },
@@ -165,12 +165,12 @@ describe('binds the only candidate', () => {
   test.each([
     ['before the dispatch', DISPATCHED - 3_000],
     ['after the start timeout', DISPATCHED + 10 * MINUTE + 3_000],
-  ])('but not if it was created %s', (_, createdAt) => {
+  ])('but not if the run was created %s', (_, createdAt) => {
     const facts = { readAt: DISPATCHED + 20 * MINUTE }
     expect(poll([run('deploy', { createdAt })], facts)).toEqual({ evidence: null, titles: [] })
   })
 
-  test('but not if its workflow, branch, or event differs from the workflow_dispatch', () => {
+  test("but not if the run's workflow, branch, or event differs from the workflow_dispatch", () => {
     const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
     const matched = (more: Partial<WorkflowRun>) =>
       matchRuns(started, {
@@ -197,14 +197,14 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test('but not with a custom title if any other delivery was dispatched', () => {
+  test('but not a run with a custom title if any other delivery was dispatched', () => {
     expect(poll([run('Roll out')], { others: other('restart') })).toEqual({
       evidence: null,
       titles: ['Roll out'],
     })
   })
 
-  test("but not with another delivery's event type", () => {
+  test("but not a run whose title is another delivery's event type", () => {
     expect(poll([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
     expect(poll([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
       evidence: 'candidate',

@@ -7,7 +7,7 @@ const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** Returns the event after a poll in which GitHub returns 404 for a bound run or, if given, this Port run. */
+/** Returns the event after a poll. GitHub returns 404 for the bound run unless a state of the Port run is given. */
 function poll(
   evidence: Evidence,
   after: number,
@@ -48,7 +48,7 @@ function poll(
   return step.do === 'apply' ? step.event.type : step.do
 }
 
-test('keeps waiting for the run from the dispatch response until the start timeout, even if GitHub responds with 404', () => {
+test('if GitHub responds with 404, the run from the dispatch response counts as deleted after the start timeout', () => {
   expect(poll('response', 20_000)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT - 1)).toBe('runsSeen')
   expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
@@ -64,19 +64,19 @@ test.each<Evidence>(['report', 'title', 'candidate'])(
 
 test.each([
   [
-    'of a run whose action reports the conclusion through the relay is a cancellation',
+    'a cancellation if the action reports the conclusion through the relay',
     { reportsConclusion: true },
     {},
     'cancelRequested',
   ],
-  ['of a run whose action reports to Port directly is its result', {}, {}, 'finishedInPort'],
+  ['the result of the run if the action reports to Port directly', {}, {}, 'finishedInPort'],
   [
-    'of a synchronous run was set by the response to its webhook',
+    'the response to the webhook if the run is synchronous',
     { reportsConclusion: true },
     { synchronized: true },
     'finishedInPort',
   ],
-])('a result in Port %s', (_, runMore, portMore, verdict) => {
+])('a final status in Port counts as %s', (_, runMore, portMore, verdict) => {
   expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })
 

@@ -25,14 +25,14 @@ function step(message: Message, response: PortFailure, age: number): NextStep {
   return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
 }
 
-/** Returns what happens to a message. A line about the rejection replaces log lines that Port rejects. */
+/** Returns what happens to a message. "drop" includes a replacement by a log line about the rejection. */
 function fate(message: Message, response: PortFailure, age: number): Fate {
   const next = step(message, response, age)
   if (next.do === 'replace') return next.otherwise === 'drop' ? 'drop' : 'replace'
   return next.do as Fate
 }
 
-/** Rows: the response; the fates of log line, label, and entity, immediately and after 16 minutes; of a conclusion. */
+/** What happens to a log line, label, or entity, and to a conclusion: if the message is new, and after 16 minutes. */
 const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, Fate]][] = [
   ['the run has finished', failure('finished', 422), ['drop', 'drop'], ['drop', 'drop']],
   ['the run is synchronous', failure('synchronized', 422), ['drop', 'drop'], ['drop', 'drop']],
@@ -44,19 +44,19 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
   ['404, no such run', failure('unknown_run', 404), ['retry', 'drop'], ['retry', 'replace']],
   ['401', failure('credentials', 401), ['retry', 'replace'], ['retry', 'replace']],
   ['500', failure('unreachable', 500), ['retry', 'replace'], ['retry', 'replace']],
-  ['a page with 200', failure('unreachable', 200), ['retry', 'replace'], ['retry', 'replace']],
-  ['nothing', failure('unreachable', null), ['retry', 'retry'], ['retry', 'retry']],
+  ['an HTML page with 200', failure('unreachable', 200), ['retry', 'replace'], ['retry', 'replace']],
+  ['none', failure('unreachable', null), ['retry', 'retry'], ['retry', 'retry']],
   ['429', failure('later', 429), ['retry', 'retry'], ['retry', 'retry']],
 ]
 
-describe.each(FATES)('Port responds: %s', (_, response, others, end) => {
-  test('the relay retries, replaces, or drops a message of each kind, new or 15 minutes old', () => {
+describe.each(FATES)("Port's response: %s", (_, response, others, end) => {
+  test('new and 16-minute-old messages are retried, replaced, or dropped as the table states', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)
   })
 
-  test('drops every message after RELAY_RETENTION', () => {
+  test('every message is dropped after RELAY_RETENTION', () => {
     for (const message of [LOG, LABEL, ENTITY, END]) {
       expect(fate(message, response, RETENTION + 1)).toBe('drop')
     }
@@ -75,7 +75,7 @@ test('a replacement message keeps only the conclusion of the original', () => {
   }
 })
 
-test('the retry delay grows to a minute, after many attempts to 10 minutes, unless Port requests a longer delay', () => {
+test('the retry delay grows to a minute, and to 10 minutes from attempt 60 on, unless Port requests a longer delay', () => {
   const waits = [0, 1, 2, 5, 6, 59, 60, 1_000].map(attempts => nextAttempt(0, attempts, null) / 1_000)
   expect(waits).toEqual([1, 2, 4, 32, 60, 60, 600, 600])
   expect(nextAttempt(0, 0, 30_000.5)).toBe(30_001)

@@ -155,7 +155,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
 }
 
 describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
-  test.each(STATES)('has the listed effect in state %s', state => {
+  test.each(STATES)('changes a delivery in state %s as the table states', state => {
     const delivery = inState(state)
     const before = structuredClone(delivery)
     const next = transition(delivery, EVENTS[type], NOW, POLICY)
@@ -166,7 +166,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
     expect(delivery, 'transition() is pure').toEqual(before)
     if (next?.change.state && next.change.state !== state) {
       const isOpen = OPEN_STATES.includes(next.change.state)
-      expect(Boolean(next.change.outcome), 'what is finished has an outcome').toBe(!isOpen)
+      expect(Boolean(next.change.outcome), 'a finished delivery has an outcome').toBe(!isOpen)
       const entry = type === 'runsSeen' ? 'runBound' : type
       expect(next.history?.type, 'a change of state is in the history').toBe(entry)
     }
@@ -180,7 +180,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
 describe('a dispatch', () => {
   const deferred = { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: null } as const
 
-  test('is retried after 1 s if it was redelivered after 8 attempts', () => {
+  test('is retried after 1 s if the delivery was redelivered after 8 attempts', () => {
     const failed = inState('failed', { attempts: 8 })
     const redelivered = transition(failed, { type: 'redelivered' }, NOW, POLICY)
     const queued = { ...failed, ...redelivered?.change } as Delivery
@@ -212,7 +212,7 @@ describe('a dispatch', () => {
   )
 
   test.each(['empty', 'ambiguous', 'forbidden', 'unavailable'] as const)(
-    'without a response sends Port only one warning, although its reason changes, and reaches an outcome (%s)',
+    'without a response sends one warning to Port, even if the reason changes, and is then retried or fails (%s)',
     list => {
       let delivery = inState('queued', { attempts: 1, awaitingResponseSince: NOW, firstAttemptAt: NOW })
       let warnings = 0
@@ -223,7 +223,7 @@ describe('a dispatch', () => {
         warnings += next?.messages.filter(each => 'log' in each && each.log[0]?.level === 'WARN').length ?? 0
         delivery = { ...delivery, ...next?.change } as Delivery
         if (delivery.awaitingResponseSince === null) break
-        expect(delivery.dueAt ?? 0, 'the next look is later').toBeGreaterThan(now)
+        expect(delivery.dueAt ?? 0, 'the next poll is later').toBeGreaterThan(now)
         now = delivery.dueAt ?? now
       }
       expect(warnings).toBe(1)
@@ -301,7 +301,7 @@ const filesWith = (pattern: RegExp) =>
     .map(([path]) => path)
     .sort()
 
-describe('no other file in relay/ writes a state:', () => {
+describe('only transitions change the state of a delivery:', () => {
   test('only delivery/ creates changes, and a single place applies changes', () => {
     const makers = filesWith(/\bchange: \{|: Change = /)
     expect(makers.filter(path => !path.startsWith('delivery/'))).toEqual([])
@@ -336,7 +336,7 @@ test.each<[NoRun, string]>([
     { why: 'unidentified', amount: 2 },
     `2 workflow runs started in acme/shop around the time of the dispatch of workflow release.yml to acme/shop on next, but the relay can't identify the run that belongs to it. The repository's Actions page lists them. Declare the input port in the workflow, and set run-name: \${{ fromJSON(inputs.port || '{}').run_id }} there, or use the action as the first step of its job.`,
   ],
-])('names the workflow of a workflow_dispatch whose run is missing: %j', (cause, reason) => {
+])('the reason names the workflow of a workflow_dispatch whose run is missing: %j', (cause, reason) => {
   const delivery = inState('dispatched', { eventType: null, workflow: 'release.yml', ref: 'next' })
   const next = transition(delivery, { type: 'startTimedOut', cause }, NOW, POLICY)
   expect(next?.change).toMatchObject({ state: 'failed', reason })

@@ -39,7 +39,7 @@ test('an App looks up its installation once per repository, and requests one tok
   ])
 })
 
-test("a reinstalled App's installation is looked up again, and the dispatch is sent once", async () => {
+test('after an App was reinstalled, the relay looks up the new installation and dispatches once', async () => {
   const { api, app, github } = await open()
   await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
   api.clearRequests()
@@ -62,7 +62,7 @@ test("a reinstalled App's installation is looked up again, and the dispatch is s
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
 })
 
-test('reports that an App is not installed, and where to install it', async () => {
+test('the reason states that the App is not installed, and where to install it', async () => {
   const { github } = await open({ repositories: ['acme/till'] })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
@@ -71,7 +71,7 @@ test('reports that an App is not installed, and where to install it', async () =
   })
 })
 
-test('reports the missing permission of an App without Contents: write', async () => {
+test('the reason names the missing permission of an App without Contents: write', async () => {
   const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
   expect(await dispatch(github)).toMatchObject({
     kind: 'rejected',
@@ -79,7 +79,7 @@ test('reports the missing permission of an App without Contents: write', async (
   })
 })
 
-test('a key that belongs to another App defers every dispatch that uses this App', async () => {
+test('if GITHUB_APP_PRIVATE_KEY belongs to another App, the dispatch is deferred because of the credential', async () => {
   const { api, app } = await open()
   const { privateKey } = api.createApp()
   expect(await dispatch(connect(api, { id: app.id, privateKey }))).toMatchObject({
@@ -91,9 +91,9 @@ test('a key that belongs to another App defers every dispatch that uses this App
 
 test.each([
   ['the installation', (path: string) => path.endsWith('/installation')],
-  ['its token', (path: string) => path.endsWith('/access_tokens')],
+  ["the installation's token", (path: string) => path.endsWith('/access_tokens')],
 ])(
-  'if the request for %s gets a 500, a cut connection, or a proxy page, the dispatch is not sent but deferred',
+  'if the request for %s gets a 500, a cut connection, or a proxy page, the dispatch is deferred and then sent once',
   async (_, matches) => {
     const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
     for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {
@@ -106,7 +106,7 @@ test.each([
   },
 )
 
-test('an installation is requested again if a gateway responds instead of GitHub', async () => {
+test('the relay requests an installation again if a gateway responded instead of GitHub', async () => {
   const { api, github } = await open()
   const body = { status: 'maintenance' }
   api.fail({ match: ({ path }) => path.endsWith('/installation'), status: 200, body })
@@ -114,7 +114,7 @@ test('an installation is requested again if a gateway responds instead of GitHub
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
 })
 
-test('a suspended installation defers every dispatch that uses this installation', async () => {
+test('if the installation is suspended, the dispatch is deferred because of the installation', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })

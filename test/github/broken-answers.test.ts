@@ -8,10 +8,10 @@ import { formContent } from '../support/dispatch-content.ts'
 
 const BROKEN: [string, Fault][] = [
   ['cut within its body', { cut: 'within' }],
-  ['a page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
-  ['a text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],
-  ['JSON of a gateway', { status: 200, body: { status: 'maintenance' } }],
-  ['not JSON', { status: 200, body: '{"id":', headers: { 'content-type': 'application/json' } }],
+  ['an HTML page', { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }],
+  ['plain text', { status: 200, body: 'ok', headers: { 'content-type': 'text/plain' } }],
+  ['JSON from a gateway', { status: 200, body: { status: 'maintenance' } }],
+  ['invalid JSON', { status: 200, body: '{"id":', headers: { 'content-type': 'application/json' } }],
 ]
 
 async function open() {
@@ -25,7 +25,7 @@ const connect = (apiUrl: string, token: string) =>
   createGitHub({ apiUrl, auth: { token }, webhookSecret: null, oidcIssuer: '' })
 const WORKFLOW = { repository: 'acme/shop', eventType: null, workflow: 'deploy.yml', ref: null }
 
-test.each(BROKEN)('no run, list, or repository is read from a response that is %s', async (_, failure) => {
+test.each(BROKEN)('a read can be retried if the response is %s', async (_, failure) => {
   const { api, github, run } = await open()
   const reads = [
     () => github.run('acme/shop', run.id, null),
@@ -52,7 +52,7 @@ test.each(BROKEN)(
   },
 )
 
-test('defers the dispatch after a refusal in problem+json, which comes from a gateway', async () => {
+test('defers the dispatch if a gateway responds with 404 in problem+json', async () => {
   const { api, github } = await open()
   api.fail({
     status: 404,
@@ -66,7 +66,7 @@ test('defers the dispatch after a refusal in problem+json, which comes from a ga
   })
 })
 
-test('a timeout is recognized even if secrets are redacted in errors', async () => {
+test('a timeout is recognized even if the error message equals a secret and is redacted', async () => {
   const silent = createServer(socket => void socket.on('error', () => {}))
   await new Promise<void>(resolve => {
     silent.listen(0, '127.0.0.1', resolve)

@@ -24,7 +24,7 @@ function dispatched(error: unknown): string {
   if (outcome.kind !== 'deferred') return outcome.kind
   return `${outcome.cause}${outcome.until === null ? '' : ` ${(outcome.until - NOW) / 1000}`}`
 }
-/** Summarizes how a read handles three failures, and how many seconds later the read is retried. */
+/** Summarizes how a read handles an error after three failures, and how many seconds later the read is retried. */
 function read(error: unknown): string {
   const failure = readFailure(error, { repository, now: NOW, tries: 3 })
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
@@ -99,16 +99,16 @@ const TABLE: [
     'later 480',
     'later 480',
   ],
-  ['403 as a page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['403 with an HTML page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['404', answered(404, says('Not Found')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
-  ['404 as a page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['404 with an HTML page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['408', answered(408, PAGE), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
   ['409', answered(409, says('Conflict')), 'rejected', 'rejected', 'rejected', 'later 16', 'later 16'],
-  ['409 as a page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
+  ['409 with an HTML page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
   ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
   ['429', answered(429, ''), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
   [
-    '429 with a time',
+    '429, Retry-After',
     answered(429, '', wait),
     'rate_limit 30',
     'rate_limit 30',
@@ -117,10 +117,10 @@ const TABLE: [
     'later 30',
   ],
   ['500', answered(500, says('Server Error')), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['503 with a time', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
+  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
 ]
 
-test.each(TABLE)('%s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
+test.each(TABLE)('classifies the error: %s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
   expect([dispatched(error), dispatched(new PreparationError(error)), read(error)]).toEqual([
     sent,
     unsent,
@@ -130,7 +130,7 @@ test.each(TABLE)('%s', (_, error, sent, unsent, noToken, reads, readsNoToken) =>
     expect([dispatched(at(system, error)), read(at(system, error))]).toEqual([noToken, readsNoToken])
 })
 
-test.each(['Forbidden', 'Forbidden.'])('a link to the documentation follows the sentence "%s"', message => {
+test.each(['Forbidden', 'Forbidden.'])('the reason links to the documentation (message "%s")', message => {
   const error = answered(403, { message, documentation_url: 'https://docs.github.com/rest' })
   const { reason } = readFailure(error, { repository, now: NOW, tries: 0 })
   expect(reason).toContain('(403: Forbidden. See https://docs.github.com/rest)')

@@ -71,7 +71,7 @@ test.each([403, 422])("GitHub's message with a %i becomes one line without secre
   expect(`${error.message} ${JSON.stringify(error.response.data)}`).not.toMatch(/secret|own|ghs_/)
 })
 
-test("quotes GitHub's message in full but without the input values, however GitHub quotes the values", async () => {
+test("the reason quotes GitHub's message without the input values, even if GitHub escapes or shortens them", async () => {
   const message = `No: "pass\\"word", 'an entire', "client_payload", pass"word`
   nock(API)
     .post('/repos/acme/shop/dispatches')

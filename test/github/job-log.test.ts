@@ -38,7 +38,7 @@ test('many lines with escape sequences do not slow down parsing, because only ke
   expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))
 })
 
-test('keeps the end of a long stream, from the start of a line', async () => {
+test('returns the end of a long stream, which starts with a complete line', async () => {
   async function* stream() {
     for (let i = 0; i < 1_000; i++) yield Buffer.from(`line ${i} ${'ü'.repeat(20)}\n`)
   }

@@ -19,7 +19,7 @@ const made = (id: number, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   ...more,
 })
 
-/** A cache over an in-memory list of runs. Counts its requests. */
+/** Creates a cache over an in-memory list of runs. `asked` lists the requests of the cache. */
 function open(runs: WorkflowRun[], limit = 36) {
   let at = 1_000_000
   const asked: string[] = []
@@ -58,7 +58,7 @@ function open(runs: WorkflowRun[], limit = 36) {
   }
 }
 
-test('correcting a clock that was a day ahead neither blocks list requests nor uses up the request budget', async () => {
+test('after a clock that was a day ahead is corrected, list requests continue within the request budget', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   pass(86_400_000)
   await look()
@@ -91,13 +91,13 @@ test('reads pages only back to the requested time', async () => {
   expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
-test('states how far back the result goes if a list is too long to read completely', async () => {
+test('the result contains the time that it covers if a list is too long to read completely', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
 })
 
-test('no request exceeds the request budget, and the poll result states the next poll', async () => {
+test('requests stay within the request budget, and the result contains the time of the next poll', async () => {
   const { asked, poll: look, pass } = open([made(1)], 2)
   for (let i = 0; i < 5; i++) {
     await look()
@@ -107,7 +107,7 @@ test('no request exceeds the request budget, and the poll result states the next
   expect((await look()).nextAt).toBeGreaterThan(1_030_000)
 })
 
-test('the request budget applies to any window, not only to windows aligned to the clock', () => {
+test('the request budget applies to every period of a minute, not only to minutes of the clock', () => {
   let at = 0
   const budget = createRequestBudget(3, 60_000, () => at)
   const take = (time: number) => {

@@ -38,7 +38,7 @@ test('distinguishes a finished run from a run that cannot be canceled', async ()
   })
 })
 
-test('reads what a run waits for and what was decided', async () => {
+test('reads the environments that a run waits for, and the decisions of reviewers', async () => {
   const { api, github, run } = await open()
   api.awaitReview(run.id, [
     { environment: 'prod', waitTimer: 30, reviewers: ['octocat', 'team:admins'] },
@@ -80,7 +80,7 @@ test("detects a jump of the relay's own clock immediately", async () => {
   expect(Math.abs((github.clockOffset() as number) - before - 3_600_000)).toBeLessThan(60_000)
 })
 
-test('ignores the clock of a proxy', async () => {
+test('ignores the Date header of a proxy', async () => {
   const { api, github, run } = await open()
   api.fail({ status: 502, headers: { date: 'Tue, 24 Nov 2020 12:00:30 GMT', 'x-github-request-id': '' } })
   await github.run('acme/shop', run.id, null).catch(() => {})

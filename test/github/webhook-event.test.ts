@@ -85,6 +85,6 @@ test.each([
   ['workflow_run', { repository: { full_name: 'acme/shop' } }],
   ['workflow_job', { repository: { full_name: 'acme/shop' }, workflow_job: { run_id: 'x' } }],
   ['deployment_review', null],
-])('ignores %s %j because the relay does not handle such webhooks', (name, body) => {
+])('ignores the webhook %s with the body %j', (name, body) => {
   expect(readWebhookEvent(name, body)).toBeNull()
 })

@@ -135,7 +135,7 @@ describe('the signature', () => {
     expect(((await response.json()) as { detail: string }).detail).toMatch(/GITHUB_WEBHOOK_SECRET/)
   })
 
-  test('is checked before anything is parsed', async () => {
+  test('is verified before the body is parsed', async () => {
     const relay = await open()
     const response = await relay.deliver('{not json', { 'x-hub-signature-256': 'sha256=00' })
     expect(response.status).toBe(401)
@@ -144,9 +144,9 @@ describe('the signature', () => {
   })
 })
 
-describe('handling a run', () => {
+describe('a workflow_run webhook', () => {
   test.each(['success', 'exploded', '', null, undefined, 7])(
-    'accepts the conclusion %j',
+    'with the conclusion %j updates the run and wakes the delivery',
     async conclusion => {
       const relay = await open()
       const id = await relay.delivery('acme/shop')
@@ -170,7 +170,7 @@ describe('handling a run', () => {
     expect(await woken({ event: 'push' })).toEqual({ ignored: 'workflow_run' })
   })
 
-  test('if a run title identifies no delivery, every delivery without a run polls the list', async () => {
+  test('wakes every delivery without a run if the run title identifies no delivery', async () => {
     const relay = await open()
     const id = await relay.delivery('acme/shop')
     expect((await relay.send(event({ display_title: 'deploy' }))).body).toEqual({ scheduled: 1 })
@@ -178,7 +178,7 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('the delivery that a run title names is polled, even if more deliveries exist than the relay searches', async () => {
+  test('wakes the delivery that the run title names, even if more deliveries exist than the relay searches', async () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')
@@ -186,7 +186,7 @@ describe('handling a run', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('the title can be long, and name, actor, branch, and attempt can be null', async () => {
+  test('can have a long title, and null as name, actor, branch, and attempt', async () => {
     const relay = await open()
     await relay.delivery('acme/shop')
     const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ')
@@ -216,14 +216,14 @@ test('accepts a body of the maximum size that GitHub sends, and refuses a larger
   expect((await relay.deliver('x', headers)).status).toBe(413)
 })
 
-test('returns 503 if the database does not respond', async () => {
+test('returns 503 if the database is unavailable', async () => {
   const relay = await open({
     store: { findRuns: () => Promise.reject(new Error('down')) },
   })
   expect((await relay.send(event({}))).status).toBe(503)
 })
 
-test('names the setting if GITHUB_WEBHOOK_SECRET is missing', async () => {
+test('returns 404 and names the setting if GITHUB_WEBHOOK_SECRET is missing', async () => {
   const relay = await open({ secret: null })
   const response = await relay.send(event({}))
   expect(response).toMatchObject({

@@ -99,7 +99,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('omits undeclared optional inputs, which adds a request at most once a minute', async () => {
+  test('omits undeclared optional inputs, which requires an additional request at most once a minute', async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
@@ -113,7 +113,7 @@ describe('a workflow_dispatch', () => {
     expect(names()).toHaveLength(2)
   })
 
-  test('is sent if the payload carries an undeclared input from the user', async () => {
+  test('is sent if the input "port" contains the undeclared input from the user', async () => {
     const { api, dispatch, sent } = await open({ service: {}, port: {} })
     expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })
     expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(['port', 'service'])
@@ -131,7 +131,7 @@ describe('a workflow_dispatch', () => {
     }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
-    // Cached declarations are no reason to reject, because the workflow may have been corrected.
+    // Cached declarations don't lead to a rejection, because the workflow may have been corrected.
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent()).toHaveLength(1)
     expect(api.workflowDispatches).toEqual([])
@@ -187,7 +187,7 @@ describe('a workflow_dispatch', () => {
     ])
   })
 
-  test('resumes sending an input once the workflow requires it', async () => {
+  test('contains an omitted input again once the workflow requires the input', async () => {
     const { workflow, dispatch, sent } = await open({})
     await dispatch()
     sent()
@@ -207,7 +207,7 @@ describe('a workflow_dispatch', () => {
     },
   )
 
-  test('still contains return_run_details, whatever input or workflow text GitHub quotes', async () => {
+  test('still contains return_run_details if GitHub only quotes this word from an input or the workflow', async () => {
     const { api, dispatch, sent } = await open({ size: { type: 'choice', options: ['s'] }, ...OFFERED })
     const text = '"return_run_details" is not a permitted key'
     expect(await dispatch({ size: text })).toMatchObject({ kind: 'rejected' })
@@ -244,7 +244,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('goes to the new default branch if the branch was renamed', async () => {
+  test('uses the new default branch if the default branch was renamed', async () => {
     const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
     api.addRepository('acme/shop', {
@@ -263,12 +263,12 @@ describe('a workflow_dispatch', () => {
     expect(sent().map(({ ref }) => ref)).toEqual(['main', 'trunk'])
   })
 
-  test('can have exactly 25 inputs, but then cannot carry the payload', async () => {
+  test('can have exactly 25 inputs, but then has no input for the payload', async () => {
     const inputs = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`i${i}`, 'x']))
     const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
-    // The workflow cannot declare another input, so the payload must carry it.
+    // The workflow cannot declare a 26th input, and no input for the payload is left.
     expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
       kind: 'rejected',
       reason: expect.stringContaining('declare the input "i25"'),
@@ -286,7 +286,7 @@ describe('a workflow_dispatch', () => {
     expect(sent()).toHaveLength(1)
   })
 
-  test('carries a payload that omits, but lists, the values that do not fit next to the inputs', async () => {
+  test('contains a payload without the values that do not fit; "truncated" lists these values', async () => {
     const { api, dispatch } = await open({ big: {}, ...OFFERED })
     const big = '"'.repeat(25_000)
     expect(await dispatch({ big, small: 'x' })).toMatchObject({ kind: 'accepted' })
@@ -296,7 +296,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(inputs.port!).port).toMatchObject({ inputs: { small: 'x' }, truncated: ['inputs.big'] })
   })
 
-  test('is rejected if it has more inputs than GitHub accepts', async () => {
+  test('is rejected if its inputs have more characters than GitHub accepts', async () => {
     const { dispatch, sent } = await open({ big: {}, ...OFFERED })
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
@@ -325,7 +325,7 @@ describe('a dispatch that is too large as a whole', () => {
     expect(second).not.toHaveProperty('port_payload')
   })
 
-  test('omits undeclared inputs, and nothing else', async () => {
+  test('omits only undeclared inputs', async () => {
     const { api, send } = await open({ port_payload: {} })
     const port_payload = { run: { id: 'r_1' }, ...long('plan', 40_000) }
     const port_context = { runId: 'r_1', ...long('plan', 40_000) }
@@ -347,7 +347,7 @@ describe('a dispatch that is too large as a whole', () => {
   })
 })
 
-test('accepts a response that has the run id but no URL of the run', async () => {
+test('accepts a response that contains the run id but no URL of the run', async () => {
   const { api, dispatch } = await open(OFFERED)
   api.fail({ match: ({ method }) => method === 'POST', status: 200, body: { workflow_run_id: 42 } })
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
@@ -361,7 +361,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     ['a connection cut after the dispatch took effect', { cut: 'after' }],
     ['a connection cut before the dispatch took effect', { cut: 'before' }],
     ["a proxy's page", { status: 200, body: '<html>' }],
-  ])('%s: the dispatch is not sent again because it may have started a run', async (_, failure) => {
+  ])('after %s, the dispatch is not sent again because it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
     api.fail({ match: isDispatch, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
@@ -391,7 +391,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     expect(sent()).toEqual([])
   })
 
-  test("waits if GitHub rate limits the request for the repository's new name", async () => {
+  test("is deferred if GitHub rate limits the request for the repository's new name", async () => {
     const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')
     api.fail({
@@ -418,7 +418,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
       ['POST', 'GET'],
     ],
   ])(
-    "is sent to %s, the repository's current name, only if that name is allowed",
+    'is sent to the renamed repository (%s) only if the new name is allowed',
     async (name, outcome, methods) => {
       const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)

@@ -11,7 +11,7 @@ export type Shape = 'function URL' | 'HTTP API' | 'HTTP API with a stage' | 'RES
 /** Invokes the function as AWS does. */
 export type Invoke = (event: Event) => Promise<APIGatewayProxyResult | undefined>
 
-/** Creates events of one type, as AWS documents them. */
+/** Which type of event the gateway creates, in the form that AWS documents. */
 export interface GatewayOptions {
   shape: Shape
   /** Encodes bodies as Base64, as AWS does for binary content. */

@@ -149,7 +149,7 @@ test('requests that change nothing start no work, and health checks get a respon
   expect(github.requests).toHaveLength(asked)
 })
 
-test('an invocation ends right after it refuses a request, whatever the path', async () => {
+test('an invocation finishes immediately after it refuses a request, regardless of the path', async () => {
   const { invoke } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   for (const [path, status] of Object.entries({
@@ -157,7 +157,7 @@ test('an invocation ends right after it refuses a request, whatever the path', a
     '/webhook/acme/github': 415,
     '/github/github': 404,
   })) {
-    // Measures the fastest of several. Accepting a GitHub webhook always takes at least 1.5 s.
+    // Measures the fastest of several requests. Accepting a GitHub webhook always takes at least 1.5 s.
     let quickest = Number.POSITIVE_INFINITY
     for (let n = 0; n < 8 && quickest >= 1_500; n++) {
       const began = performance.now()

@@ -2,7 +2,7 @@
 const { BUNDLE = '', TIMEOUT_MS = '', KILLED_MS = TIMEOUT_MS } = process.env
 const endsAt = performance.now() + Number(TIMEOUT_MS)
 const { handler } = await import(BUNDLE)
-// The time limit at which AWS ends the process.
+// AWS kills the process at its time limit.
 setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(KILLED_MS))
 const response = await handler(JSON.parse(process.argv[2]!), {
   getRemainingTimeInMillis: () => endsAt - performance.now(),

@@ -45,7 +45,7 @@ test.each([
   [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
   [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
   [['--port-action', join(root, 'package.json')], /--port-action must be a Port action as JSON/, 1],
-])('refuses %j', async (args, message, code) => {
+])('refuses the arguments %j', async (args, message, code) => {
   const result = await run(migrate, args)
   expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })
@@ -63,11 +63,11 @@ const integration = {
 test.each<[string, JsonObject, JsonObject]>([
   ['inputs that Port computes', { workflowInputs: { ...inputs, port_context } }, { inputs, port_context }],
   [
-    'all of them spread',
+    'all inputs through spreadValue()',
     { workflowInputs: { ...spread, port_payload: '{{ . }}' } },
     { inputs: spread, port_payload: '{{ . }}' },
   ],
-  ['none', {}, {}],
+  ['no inputs', {}, {}],
 ])('--port-action: an action with %s calls the relay', async (_, more, body) => {
   const userInputs = { properties: { project: { type: 'string' } } }
   const trigger = { type: 'self-service', operation: 'CREATE', userInputs }

@@ -60,7 +60,7 @@ test.each<[string, string, object[], Given?]>([
   ['an id used later', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
   ['no identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
-  ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
+  ['inner quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
   ['a team that may be a list', '"team" can be', [entity({ team: '${{ inputs.name }}' })]],
   ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
@@ -89,7 +89,7 @@ test.each<[string, object, string]>([
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
   ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'job'],
   ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
-])('%s can finish the Port run, so the action reports "%s"', async (_, step, report) => {
+])('if the workflow keeps %s, the action has report: %s', async (_, step, report) => {
   const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
   expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
@@ -150,14 +150,14 @@ test.each<[string, string, Given, object[]?]>([
 
 const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
 test.each<[string, unknown, string | null]>([
-  ['a name', 'workflow_dispatch', null],
-  ['a list', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
+  ['one event as text', 'workflow_dispatch', null],
+  ['a list of events', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
   ['no inputs', { workflow_dispatch: null }, null],
   ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
-  ['an input port', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
+  ['an input "port"', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
-  ['a push alone', 'push', "Port can't start it"],
-])('migrates a workflow that is triggered by %s', async (_, on, remark) => {
+  ['only a push', 'push', "Port can't start it"],
+])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
   const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
   const result = await migrateOne(text)
@@ -181,21 +181,21 @@ test.each<[string, Given, Keys | string | undefined]>([
     expect.objectContaining({ actions: 'read', contents: 'read', 'id-token': 'write', issues: 'read' }),
   ],
   ['write-all', { job: { permissions: 'write-all' } }, 'write-all'],
-  ['others', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
+  ['other permissions', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
   [
-    'too little',
+    'insufficient permissions',
     { job: { permissions: { 'id-token': 'none', actions: 'write' } } },
     { ...NEEDED, actions: 'write' },
   ],
   [
-    'those of the workflow',
+    'only those of the workflow',
     {
       ...{ top: { permissions: { contents: 'read' } }, job: { permissions: undefined } },
       jobs: { other: OTHER },
     },
     undefined,
   ],
-])('migrates a job with the permissions %s', async (_, given, permissions) => {
+])('migrates the permissions of a job: %s', async (_, given, permissions) => {
   const text = workflow([{ run: 'git push' }, LOGGED], given)
   const result = await migrateOne(text)
   expect(jobsOf(result.text).main!.permissions).toEqual(permissions)
@@ -300,7 +300,7 @@ test("a user's input remains a single value", async () => {
   })
 })
 
-test('a skipped step remains skipped, whatever its values', async () => {
+test('a skipped step remains skipped, even if it uses values that are missing', async () => {
   const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
   const text = workflow([
     { ...WORK, run: 'true' },

@@ -38,9 +38,9 @@ test.each<[string, string, Omit<Scene, 'files'>, string, string[]?]>([
   ['an action derived by Port, in jobs', 'cluster', cluster('create_new_cluster'), 'SUCCESS', created],
   ['a later job that fails', 'cluster', cluster('create_new_cluster', '18'), 'FAILURE'],
   ['an entity, a link and a summary', 'ticket', assign('ada'), 'SUCCESS', ['Done']],
-  ['a successful job that fails the Port run, and why', 'ticket', assign(''), 'FAILURE', nobody],
+  ['a successful job that fails the Port run with a reason', 'ticket', assign(''), 'FAILURE', nobody],
   ['several entities and a delete', 'remove', remove('0'), 'SUCCESS'],
-  ['a job that fails between them', 'remove', remove('1'), 'FAILURE', ['since work was failure']],
+  ['a job that fails between entities', 'remove', remove('1'), 'FAILURE', ['since work was failure']],
   ['a called workflow with a matrix', 'caller called', call('0'), 'SUCCESS', ['2 is in eu', '2 is in us']],
   ['a called workflow that is skipped', 'caller called', call('1'), 'FAILURE'],
 ])('%s: the outcome is the same before and after migration', async (_, names, scene, status, log = []) => {

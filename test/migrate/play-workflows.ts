@@ -43,7 +43,7 @@ export interface Scene {
   actions?: Record<string, string>
 }
 
-/** The results that must be the same before and after. */
+/** The results that must be the same before and after migration. */
 export interface Outcome {
   /** The author's named steps, with their results. */
   steps: string[]
@@ -57,7 +57,7 @@ export interface Outcome {
   summary: string
 }
 
-/** Runs workflows unchanged or after `migrate`. The relay starts them, and the action reports to a fake Port. */
+/** Runs workflows, unchanged or after `migrate`, with the inputs that the relay sends. Uses a fake Port and GitHub. */
 export async function playWorkflows(scene: Scene): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])

@@ -131,7 +131,7 @@ test('only one of two relays on one database sends alerts; the other takes over 
   expect([resolved?.slice(1), others]).toEqual([[[], ['credential_rejected']], []])
 })
 
-test('each relay sends alerts about its own database access, whichever relay sends the other alerts', async () => {
+test('each relay sends alerts about its own database access, even if another relay sends the other alerts', async () => {
   const { relays, relay, database, pass } = await open()
   const other = { isUp: true }
   relays.push(relay(other))
@@ -163,7 +163,7 @@ test('logs an endpoint failure without the URL, and retries the same message a m
   ])
 })
 
-test("reports a database that fails reads or accepts no writes, an old queue, and workflows that don't start", async () => {
+test("sends alerts about a database that fails, an old queue, and workflows that don't start", async () => {
   const { received, store, reads, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
   expect(await pass(15 * MINUTE)).toEqual([])

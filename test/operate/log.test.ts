@@ -53,14 +53,14 @@ async function open(env: Env = {}) {
   const runOf = (runId: string) =>
     until(
       () => github.runs.findLast(({ displayTitle }) => displayTitle.endsWith(` ${runId}`)),
-      'its run appears',
+      'the workflow run appears',
       60_000,
     ) as Promise<GitHubRun>
   const end = async (run: GitHubRun, conclusion: string | null) => {
     if (conclusion !== null) github.setRun(run.id, { status: 'completed', conclusion })
     await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
   }
-  /** Returns the lines about a delivery after the first `from`, without pino's own fields. */
+  /** Returns the log lines about a delivery, without pino's own fields. */
   const linesOf = (delivery: unknown) =>
     relay
       .log()
@@ -79,9 +79,9 @@ test('logs one line for each event of a delivery, with the known fields', async 
   await deliver('r_1')
   const run = await runOf('r_1')
   await end(run, null)
-  await until(() => linesOf(body.delivery).length === 4, 'its run is bound')
+  await until(() => linesOf(body.delivery).length === 4, 'the workflow run is bound')
   await end(run, 'success')
-  await until(() => linesOf(body.delivery).length === 5, 'it ends')
+  await until(() => linesOf(body.delivery).length === 5, 'the delivery finishes')
   const answered = { attempt: 1, status: 204, github_request_id: expect.stringMatching(/^\w+:\w+/) }
   const ofRun = { github_run_id: run.id }
   expect(linesOf(body.delivery)).toEqual(
@@ -130,7 +130,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
 
   github.fail({ status: 404, body: { message: 'Not Found' } })
   const { body } = await deliver('r_2')
-  await until(() => linesOf(body.delivery).length === 2, 'it fails')
+  await until(() => linesOf(body.delivery).length === 2, 'the delivery fails')
   expect(linesOf(body.delivery).at(-1)).toMatchObject({
     ...{ level: 30, msg: 'GitHub rejected the dispatch', state: 'failed', attempt: 1, status: 404 },
     reason: expect.stringContaining('GitHub cannot find acme/shop-0'),
@@ -138,7 +138,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
   github.fail({ status: 503, times: Number.POSITIVE_INFINITY })
   const before = relay.log().length
   expect(await call('POST', `deliveries/${body.delivery}/redeliver`)).toBe(202)
-  await until(() => messages(before).length >= 4, 'it is tried again')
+  await until(() => messages(before).length >= 4, 'the dispatch is attempted again')
   expect(messages(before).slice(0, 4).sort()).toEqual([
     "GitHub's response to the dispatch was lost",
     'a request to GitHub failed',
@@ -150,7 +150,7 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
   expect(messages(asked).sort()).toEqual(['a user canceled the delivery', 'the admin API was called'])
 })
 
-test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no secret, and no name of a user`, {
+test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secrets, or user names`, {
   timeout: 60_000 + AMOUNT * 100,
 }, async () => {
   const { port, github, relay, deliver, call, runOf, end } = await open({ LOG_LEVEL: 'debug' })
@@ -211,7 +211,7 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
   await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', 60_000 + AMOUNT * 20)
   await until(
     () => said('the delivery finished with its workflow run') >= of([4]) + 3,
-    'they end',
+    'the deliveries finish',
     60_000 + AMOUNT * 20,
   )
   expect(said('the delivery is accepted')).toBe(of([0, 3, 4, 5]))
@@ -219,11 +219,11 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no input, no se
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {
     expect(relay.printed().includes(text), text).toBe(false)
   }
-  // To prove the search: the texts did reach GitHub, and the search finds text that is in the log.
+  // Proves that the search works: GitHub received the texts, and the log contains an expected text.
   expect(relay.printed()).toContain('"run":"r_4"')
   const sent = JSON.stringify(github.requests.map(request => request.body))
   for (const text of ['hunter2', 'Lovelace', 'people.example']) expect(sent).toContain(text)
   console.log(
-    `${AMOUNT} deliveries, ${relay.log().length} lines of log, ${relay.printed().length} bytes: none found`,
+    `${AMOUNT} deliveries, ${relay.log().length} lines of log, ${relay.printed().length} bytes: no forbidden text found`,
   )
 })

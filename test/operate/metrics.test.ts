@@ -124,7 +124,7 @@ describe('GET /metrics', () => {
     await deliver('r_4', { path: '/webhook/acme/unknown' })
     expect((await send(relay.url, { path: '/webhook/cancel', body: { run_id: 'r_9' } })).status).toBe(200)
     await fetch(`${relay.url}/report`, { method: 'POST', body: '{}' })
-    await until(async () => (await read()).deliveries!.running === 1, 'its run is bound')
+    await until(async () => (await read()).deliveries!.running === 1, 'the workflow run is bound')
     const now = await read()
     expect(now.webhooks_total).toMatchObject({
       accepted: 2,
@@ -152,7 +152,7 @@ describe('GET /metrics', () => {
     expect(github.dispatches).toHaveLength(1)
   })
 
-  test('shows the number and age of messages that wait for Port while it is down', async () => {
+  test('shows the number and age of waiting messages while Port is down', async () => {
     const { port, relay, read } = await open({ RELAY_START_TIMEOUT: '1h' })
     port.createRun({ id: 'r_1' })
     await port.failures.down()
@@ -161,11 +161,11 @@ describe('GET /metrics', () => {
       const { outbox_messages, port_requests_total } = await read()
       return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 1
     }, 'messages wait')
-    // One line per minute for all failed requests.
+    // All failed requests are logged as one line per minute.
     const lines = relay.log().filter(({ msg }) => msg === 'a request to Port failed')
     expect(lines).toMatchObject([{ level: 40, count: 1, reason: 'connection refused (ECONNREFUSED)' }])
     const before = (await read()).outbox_oldest_age_seconds!['']!
-    await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'they become older')
+    await until(async () => (await read()).outbox_oldest_age_seconds!['']! > before, 'the messages get older')
     await port.start()
     await until(async () => (await read()).outbox_messages![''] === 0, 'Port is updated')
     expect((await read()).outbox_oldest_age_seconds).toEqual({ '': 0 })
@@ -202,7 +202,7 @@ describe('GET /metrics', () => {
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
-  test("still has this relay's own series while the database is unavailable", async () => {
+  test("contains this relay's own series even if the database is unavailable", async () => {
     const { relay, read, database } = await open()
     await send(relay.url, { body: { run: { id: 'r_1' } } })
     rmSync(database)

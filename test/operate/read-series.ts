@@ -19,7 +19,7 @@ function readSamples(text: string): Sample[] {
     })
 }
 
-/** The samples of one series. A histogram has its buckets, sum, and count. */
+/** Returns the samples of one series. The samples of a histogram are its buckets, sum, and count. */
 export const samplesOf = (text: string, name: string): Sample[] =>
   readSamples(text).filter(sample => sample.name.replace(/_(bucket|sum|count)$/, '') === name)
 

@@ -61,11 +61,11 @@ async function open() {
   }
   const deliver = async (url: string) =>
     (await send(url, { path: '/webhook?event_type=deploy', body })).body.delivery as string
-  const runOf = () => until(() => github.runs[0], 'its run appears') as Promise<GitHubRun>
+  const runOf = () => until(() => github.runs[0], 'the workflow run appears') as Promise<GitHubRun>
   return { port, github, env, deliver, runOf }
 }
 
-/** Returns `parent > name` for each span; fails unless the spans form a single tree. */
+/** Returns `parent > name` for each span. Fails if the spans don't form a single tree. */
 function treeOf(spans: Span[]): string[] {
   const byId = new Map(spans.map(span => [span.spanId, span]))
   expect(new Set(spans.map(span => span.traceId)).size).toBe(1)
@@ -78,7 +78,7 @@ function treeOf(spans: Span[]): string[] {
 const attributesOf = ({ attributes }: Span) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
 
-test('a delivery that a relay takes over from a killed relay has a single trace, without inputs; the proxy is used', async () => {
+test('if a relay takes over a delivery from a killed relay, one trace without inputs is exported through the proxy', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collector = await startCollector()
   const traced = {
@@ -129,7 +129,7 @@ test('a delivery that a relay takes over from a killed relay has a single trace,
   expect(request?.text).not.toMatch(/an-input-value|ada@example/)
 })
 
-test('an unreachable collector causes one log line a minute; its traces are sent later, each redelivery as its own trace', async () => {
+test('an unreachable collector causes one log line a minute; traces are sent later, with a redelivery in the same trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
   const collectorPort = await freePort()
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}` }
@@ -166,7 +166,7 @@ test('tracing is off by default: no traceparent, and no exporter is loaded', asy
     } })`
   const relay = await startRelay(env, ['--import', `data:text/javascript,${encodeURIComponent(refuse)}`])
   await deliver(relay.url)
-  await until(() => github.dispatches.length > 0, 'it is dispatched')
+  await until(() => github.dispatches.length > 0, 'the delivery is dispatched')
   expect(github.dispatches[0]!.clientPayload.port).not.toHaveProperty('traceparent')
   expect(await relay.stop()).toBe(0)
 })

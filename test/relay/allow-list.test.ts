@@ -80,7 +80,7 @@ const lists: [string, string[]][] = [
   ['*/*, acme/!(secret), {!(evil),x}/y', ['*/*', 'acme/!(secret)', '{!(evil),x}/y']],
   ['{acme/shop,other/x}, acme/@(a|b)', ['{acme/shop,other/x}', 'acme/@(a|b)']],
 ]
-test.each(lists)('splits RELAY_ALLOWED_REPOSITORIES=%j into the intended patterns', (list, allowed) => {
+test.each(lists)('splits the list %j at commas and line breaks, but not within braces', (list, allowed) => {
   const config = readConfig({
     PORT_CLIENT_SECRET: 's',
     GITHUB_TOKEN: 't',

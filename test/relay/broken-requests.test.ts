@@ -8,21 +8,21 @@ import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
 const rows: [name: string, request: string, status: number, detail: RegExp][] = [
-  ['words', 'hello\r\n\r\n', 400, /cannot be read/],
+  ['text that is not HTTP', 'hello\r\n\r\n', 400, /cannot be read/],
   ['headers of 20 KB', `GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`, 431, /exceed 16 KB/],
-  ['no host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, /^The Host header is missing/],
-  ['a host that is none', 'GET /healthz HTTP/1.1\r\nhost: a b\r\n\r\n', 400, /cannot be read/],
-  ['a target that is no path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400, /cannot be read/],
-  ['a wish', 'POST /webhook HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n', 417, /100-continue/],
+  ['no Host header', 'GET /healthz HTTP/1.1\r\n\r\n', 400, /^The Host header is missing/],
+  ['an invalid Host header', 'GET /healthz HTTP/1.1\r\nhost: a b\r\n\r\n', 400, /cannot be read/],
+  ['a request target that is not a path', 'OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n', 400, /cannot be read/],
+  ['an invalid Expect', 'POST /webhook HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n', 417, /100-continue/],
   [
-    'two lengths',
+    'two Content-Length headers',
     'POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n',
     400,
     /cannot be read/,
   ],
 ]
 
-test('refuses malformed HTTP, also with problem details', async () => {
+test('refuses malformed HTTP requests with problem details', async () => {
   const relay = await openRelayHere(relayEnv())
   for (const [name, request, status, detail] of rows) {
     const response = await raw(relay.url, request)
@@ -55,7 +55,7 @@ test('refuses a body in one-byte chunks early, because each chunk counts as a th
   expect(await post(' '.repeat(20), 5_000)).toMatch(/^HTTP\/1\.1 401 /)
 })
 
-describe('closes a connection that sends a request before the previous response is flushed:', () => {
+describe('if a client sends a request before the previous response is flushed (pipelining),', () => {
   const get = 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'
   const open = async (give: (request: Request) => Response | Promise<Response>) => {
     const counts = { processed: 0, refused: 0 }
@@ -81,26 +81,26 @@ describe('closes a connection that sends a request before the previous response 
     ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['an Expect header', 'GET / HTTP/1.1\r\nhost: x\r\nexpect: more\r\n\r\n'],
     ['no Host header', 'GET / HTTP/1.1\r\n\r\n'],
-  ])('processes the first of 1,000 requests in a packet and refuses the second (%s)', async (_, rest) => {
+  ])('the relay processes one of 1,000 requests, refuses the next, and disconnects (%s)', async (_, rest) => {
     const { socket, counts, closed } = await open(() => new Response('ok'))
     socket.resume().write(get + rest.repeat(1_000))
     await closed
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('refuses a second request while a response of any size is unread', async () => {
+  test('the relay refuses the request if the client has not yet read the previous response of 30 MB', async () => {
     const { socket, counts, closed } = await open(() => new Response('x'.repeat(30_000_000)))
     socket.pause()
     for (let n = 0; n < 2; n++) {
       socket.write(get)
-      await until(() => counts.processed + counts.refused === n + 1, 'it is processed or refused')
+      await until(() => counts.processed + counts.refused === n + 1, 'the relay handles the request')
     }
     socket.resume()
     await closed
     expect(counts).toEqual({ processed: 1, refused: 1 })
   })
 
-  test('but serves sequential requests on one connection, including refused and large requests', async () => {
+  test('but not if it waits: the relay serves sequential requests, including a 401 and a response of 5 MB', async () => {
     const { socket, counts } = await open(({ url }) =>
       url.endsWith('large') ? new Response(`${'x'.repeat(5_000_000)}!`) : Response.json({}, { status: 401 }),
     )
@@ -139,7 +139,7 @@ function raw(url: string, request: string): Promise<string> {
     socket.on('data', data => (response += data)).on('error', reject)
     socket.on('close', () => resolve(response))
     socket.setTimeout(60_000, () =>
-      socket.destroy(new Error(`no end of the answer to ${request.slice(0, 60)}`)),
+      socket.destroy(new Error(`no complete response to ${request.slice(0, 60)}`)),
     )
   })
 }

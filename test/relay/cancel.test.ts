@@ -13,7 +13,7 @@ vi.setConfig({ testTimeout: 120_000 })
 
 const OTHER_SECRET = 'the-client-secret-of-another-organization'
 
-/** The run-change event that Port uses to render an automation's body. */
+/** Returns the event of a changed run. Port renders the body of an automation from this event. */
 function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
   const body = JSON.parse(Buffer.from(readFixture('automation-run-updated').body).toString())
   const { diff, trigger } = body.event
@@ -30,7 +30,7 @@ const bodyOfExample = (context: JsonObject) =>
 const cancel = (scene: Scene, body: unknown, more: Parameters<typeof send>[1] = {}) =>
   send(scene.relay.url, { path: '/webhook/cancel', body, ...more })
 
-/** Waits until the run's delivery is in this state, and returns it as the admin API shows it. */
+/** Waits until the run's delivery is in this state. Returns the delivery from the admin API. */
 async function reaches(scene: Scene, run: PortRun, state: string) {
   const isThere = async () => (await scene.shown(run.id)).state === state
   await until(isThere, `the delivery is ${state}`, 60_000)
@@ -45,7 +45,7 @@ async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
   return { run, delivery: answer.delivery, workflowRun }
 }
 
-/** Starts a relay with a workflow for each kind of target. */
+/** Starts a relay, and adds one workflow for each kind of target to the repository. */
 async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scene> {
   const scene = await openScene({ ...options, github: { autoRun: true, ...options.github } })
   scene.github.addRepository(REPOSITORY, {
@@ -91,12 +91,12 @@ test.each([
   },
 )
 
-test('a body with only the run ID also cancels the workflow run, and Port gets the result', async () => {
+test('a body that contains only the run ID cancels the workflow run once, and the Port run fails as "Cancelled"', async () => {
   const scene = await open()
   const { run, workflowRun } = await running(scene)
   const responses = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
   expect(responses.map(({ status }) => status)).toEqual([202, 202])
-  await until(() => run.status !== 'IN_PROGRESS', 'the run in Port ends')
+  await until(() => run.status !== 'IN_PROGRESS', 'the Port run finishes')
   expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   expect(run.link).toEqual([scene.page(workflowRun.id)])
   expect(run.logs.map(({ message }) => message).join('\n')).toContain(
@@ -105,7 +105,7 @@ test('a body with only the run ID also cancels the workflow run, and Port gets t
   expect(scene.github.cancellations).toHaveLength(1)
 })
 
-test('only a cancellation by a user cancels a run; other events cancel nothing, and the response explains why', async () => {
+test('an event that is not a cancellation by a user cancels nothing, and the response states the reason', async () => {
   const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)
   const ended = await running(scene)
@@ -115,7 +115,7 @@ test('only a cancellation by a user cancels a run; other events cancel nothing, 
   const refused =
     'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.'
   const { event } = runUpdated(run) as { event: JsonObject }
-  // An action's body can have a run_id next to its inputs, and its signature doesn't cover the URL.
+  // An action's webhook can contain a run_id. Its signature doesn't cover the URL, so it could be sent here.
   const ofAction = { run_id: run.id, version: '1.4.2' }
   for (const body of [
     ...[{}, [], null, { run_id: 'shop' }, { run_id: 7 }],

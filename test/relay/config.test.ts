@@ -165,7 +165,7 @@ test('allows the repositories in the configuration if RELAY_ALLOWED_REPOSITORIES
   expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
 })
 
-describe('a GitHub App', () => {
+describe('the configuration of a GitHub App', () => {
   const app = (key: string, id = '123') => ({
     PORT_CLIENT_SECRET: 's',
     GITHUB_APP_ID: id,
@@ -173,14 +173,14 @@ describe('a GitHub App', () => {
   })
 
   test.each([
-    ['as GitHub generates it', PKCS1],
-    ['as PKCS#8', PKCS8],
+    ['in the form that GitHub generates', PKCS1],
+    ['in PKCS#8 form', PKCS8],
     ['with \\n for line breaks', PKCS1.replaceAll('\n', '\\n')],
-  ])('accepts its key %s', (_, key) => {
+  ])('accepts the private key %s', (_, key) => {
     expect(readConfig(app(key)).github.auth).toEqual({ appId: '123', privateKey: PKCS8 })
   })
 
-  test('can be identified by its client ID', () => {
+  test('accepts the client ID in place of the App ID', () => {
     expect(problems(app(PKCS1, 'Iv23liAbc'))).toEqual([])
   })
 })

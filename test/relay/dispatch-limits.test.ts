@@ -19,16 +19,16 @@ async function open(options: SystemOptions = {}): Promise<System> {
   return relay
 }
 
-describe('parses how long GitHub asks to wait, and caps the time:', () => {
+describe('the relay waits as long as GitHub asks, at most an hour, or for a minute if the time is invalid:', () => {
   const inTenMinutes = (now: number) => new Date(now + 600_000).toUTCString()
   test.each<[string, (now: number) => Record<string, string>, number, number]>([
-    ['a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
-    ['a fraction of a millisecond', () => ({ 'retry-after': '1.00049' }), 1_000, 1_001],
-    ['0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
-    ['115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
-    ['an invalid time', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
+    ['Retry-After as a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
+    ['Retry-After with a fraction of a millisecond', () => ({ 'retry-after': '1.00049' }), 1_000, 1_001],
+    ['Retry-After of 0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
+    ['Retry-After of 115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
+    ['an invalid Retry-After', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
     [
-      'a reset in the past',
+      'a rate-limit reset in the past',
       now => ({
         'x-ratelimit-remaining': '0',
         'x-ratelimit-reset': String(Math.floor(now / 1000) - 9),
@@ -37,7 +37,7 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
       60_000,
     ],
     [
-      'a reset in a year',
+      'a rate-limit reset in a year',
       now => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(now / 1000 + 3e7) }),
       3_600_000,
       3_600_000,
@@ -56,7 +56,7 @@ describe('parses how long GitHub asks to wait, and caps the time:', () => {
     expect(Number.isInteger(dueAt)).toBe(true)
   })
 
-  test('a delivery fails if GitHub rate limits it again after RELAY_RUN_TIMEOUT, and Port shows why', async () => {
+  test('a delivery fails if GitHub still rate limits the relay after RELAY_RUN_TIMEOUT', async () => {
     const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
     relay.github.failures.tooMany(3_000, { times: 2 })
     const id = await relay.accept('r_1')
@@ -89,7 +89,7 @@ describe('a temporary error does not fail the delivery:', () => {
 })
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
-  test.each([200, 201, 202, 302])('after %i, checks whether the dispatch arrived', async status => {
+  test.each([200, 201, 202, 302])('a %i is a lost response, so the delivery stays queued', async status => {
     const relay = await open()
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
@@ -104,7 +104,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     )
   })
 
-  test.each([301, 302, 307, 308])('follows a %i redirect of a renamed repository once', async status => {
+  test.each([301, 302, 307, 308])('follows a %i to the renamed repository; dispatches once', async status => {
     const relay = await open()
     relay.github.fail({
       match: ({ path }) => path.startsWith('/repos/acme/old/'),
@@ -162,7 +162,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
 })
 
 describe('during a rate-limit pause', () => {
-  test('no request uses the credential, not even requests for run lists, jobs, or repositories', async () => {
+  test('the relay sends no request with the credential, not even for run lists, jobs, or repositories', async () => {
     const relay = await open()
     const { hub, now } = relay
     for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
@@ -192,7 +192,7 @@ describe('during a rate-limit pause', () => {
     expect(relay.github.dispatches).toHaveLength(1)
   })
 
-  test('the relay neither retries a dispatch whose response was lost nor searches for the run', async () => {
+  test('the relay does not retry a dispatch whose response was lost, and does not search for the run', async () => {
     const relay = await open()
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')
@@ -210,7 +210,7 @@ describe('during a rate-limit pause', () => {
     expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
-  test('the relay notifies Port once about each waiting delivery, however many arrive at any time', async () => {
+  test('the relay notifies Port exactly once about each waiting delivery, including deliveries that arrive later', async () => {
     const relay = await open()
     const runs = Array.from({ length: 260 }, (_, n) => `r_${n}`)
     for (const run of runs) await relay.accept(run)
@@ -335,7 +335,7 @@ describe('a dispatch attempt', () => {
 })
 
 describe('a response from GitHub while the database is unavailable', () => {
-  /** Makes each attempt to record the response fail after advancing the retry limit's clock by the next time. */
+  /** Each attempt to record the response advances the clock of the retry limit by the next time, and fails. */
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')
@@ -354,7 +354,7 @@ describe('a response from GitHub while the database is unavailable', () => {
     return { relay, id, claimed: claimed! }
   }
 
-  test('is kept for minutes, then recorded', async () => {
+  test('is recorded when the database is available again after five minutes', async () => {
     const { relay, id, claimed } = await openAway([60_000, 240_000])
     await relay.engine().dispatch(claimed, NEVER)
     expect((await relay.delivery(id)).state).toBe('dispatched')

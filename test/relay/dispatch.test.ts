@@ -133,12 +133,12 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       `GitHub rejected the dispatch of "deploy" to acme/shop (418: ${LONG}). See https://docs.github.com/rest/repos#dispatch`,
     ],
     [
-      'the payload is refused',
+      'GitHub refuses the payload',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
     ],
     [
-      'anything else',
+      'a rejection without a message',
       ({ github }) => void github.fail({ status: 410, body: {} }),
       'GitHub rejected the dispatch of "deploy" to acme/shop (410: no reason given).',
     ],
@@ -185,7 +185,7 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
       "GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, has expired, or was revoked; set a new token in the relay's environment",
     ),
   ])
-  // The credential isn't tried for other deliveries in the meantime.
+  // In the meantime, the relay doesn't use the credential for other deliveries.
   await relay.accept('r_2', 'acme/other')
   await relay.step()
   expect(relay.github.requests).toHaveLength(1)
@@ -370,7 +370,7 @@ describe("if GitHub's response was lost", () => {
   })
 })
 
-describe('a relay during outages and restarts', () => {
+describe('if Port and GitHub are down when a relay is killed,', () => {
   const open = async (env: Record<string, string> = {}) => {
     const [port, github] = await Promise.all([
       startPortApi({ clientSecret: SECRET }),
@@ -391,17 +391,17 @@ describe('a relay during outages and restarts', () => {
   }
   const body = (id: string) => ({ run: { id }, inputs: {}, action: { identifier: 'deploy' } })
 
-  test('pending waits and messages to Port survive a relay restart', async () => {
+  test('a restarted relay dispatches the waiting delivery and sends the pending messages to Port', async () => {
     const { port, github, env, relay } = await open()
     const run = port.createRun({ id: 'r_1' })
     await port.failures.down()
     await github.failures.down()
     await send(relay.url, { body: body('r_1') })
-    await until(() => relay.log().some(line => line.msg === 'a request to Port failed'), 'both were tried')
+    await until(() => relay.log().some(line => line.msg === 'a request to Port failed'), 'a request fails')
     await relay.kill()
     await Promise.all([port.start(), github.start()])
     await startRelay(env)
-    await until(() => run.logs.length === 2, 'the next relay takes it up')
+    await until(() => run.logs.length === 2, 'the next relay sends both log lines')
     expect(run.logs.map(log => log.message.split(' ')[0])).toEqual(['Waiting', 'Dispatched'])
     expect(github.dispatches).toHaveLength(1)
   })

@@ -15,7 +15,7 @@ const waitUntil = async (relay: System, end: number) => {
 describe('a dispatch whose response was lost', () => {
   const open = (options: SystemOptions = {}) =>
     startSystem({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
-  /** Longer than the relay waits before it retries the dispatch. */
+  /** Runs the relay for longer than it waits before a retry of the dispatch. */
   const wait = async (relay: System) => {
     for (let i = 0; i < 62; i++) {
       relay.advance(2_000)
@@ -23,7 +23,7 @@ describe('a dispatch whose response was lost', () => {
     }
   }
 
-  test('is bound to the runs of both listening workflows, then only to the run that reports', async () => {
+  test('is bound by title to the runs of both listening workflows, and later by the report of one of them', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -82,7 +82,7 @@ describe('a dispatch whose response was lost', () => {
     expect(posts(relay)).toBe(1)
   })
 
-  test("is bound to the only run created at that time, whatever the run's title, and is not retried", async () => {
+  test('is bound to the only run created at that time, even with a custom title, and is not retried', async () => {
     const relay = await open()
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept('r_1')
@@ -94,9 +94,9 @@ describe('a dispatch whose response was lost', () => {
   })
 
   test.each([
-    ['is not retried if Port names its run', true],
+    ['is not retried if Port names its workflow run', true],
     ['fails after RELAY_START_TIMEOUT if nothing identifies its run, and Port shows what to do', false],
-  ])('among many untitled runs, it %s', async (_, named) => {
+  ])('among many untitled runs, the dispatch %s', async (_, named) => {
     const relay = await open()
     for (let i = 0; i < 30; i++) {
       await relay.accept(`r_before_${i}`)

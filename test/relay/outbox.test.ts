@@ -47,8 +47,8 @@ async function sendUntilTaken(relay: System, everyMs = 61_000): Promise<void> {
   }
 }
 
-describe('the result of a run reaches Port', () => {
-  test('after an outage of Port of up to RELAY_RETENTION', async () => {
+describe('the result of a run is sent to Port', () => {
+  test('after an outage of Port that is shorter than RELAY_RETENTION', async () => {
     const relay = await open(FAILED, { retention: 3 * DAY })
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let hour = 0; hour < 70; hour += 10) {
@@ -61,7 +61,7 @@ describe('the result of a run reaches Port', () => {
     expect(messages(relay)).toEqual(['It failed.'])
   })
 
-  test('after a longer outage of the relay, even if the first attempt to send fails', async () => {
+  test('after an outage of the relay that is longer than RELAY_RETENTION, even if the first attempt fails', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.advance(2 * DAY)
     relay.port.fail({ status: 503 })
@@ -70,7 +70,7 @@ describe('the result of a run reaches Port', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('unless RELAY_RETENTION has passed; then the messages are dropped and logged', async () => {
+  test('unless Port is unavailable for longer than RELAY_RETENTION; the log shows the dropped message', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
     await relay.send()
@@ -120,7 +120,7 @@ test.each<[string, Fault]>([
   expect(messages(relay)).toEqual(['It failed.'])
 })
 
-describe('an item that Port never accepts does not delay the result:', () => {
+describe('an item that Port never accepts does not block the result:', () => {
   const line = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
   const END: Message = { update: { conclusion: 'success', summary: 'done' } }
   const has = (word: string) => (request: ReceivedRequest) =>
@@ -137,7 +137,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
       { status: 403, body: '<html>', headers: { 'content-type': 'text/html' } },
     ],
     ['r_1', 'a 403', FORBIDDEN],
-  ])('a line of run %s that gets %s is omitted from its batch and logged', async (runId, _, failure) => {
+  ])('omits a line of run %s if Port responds with %s, and logs a warning', async (runId, _, failure) => {
     const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
     relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
     for (let minute = 0; minute < 14; minute++) {
@@ -155,7 +155,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
   })
 
-  test('two rejected lines among 500 are found in few requests; no line is sent twice if Port fails meanwhile', async () => {
+  test('two rejected lines among 500 are found in under 70 requests; no line is sent twice if Port fails meanwhile', async () => {
     const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
       message => ({ level: 'INFO' as const, message }),
     )
@@ -173,7 +173,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.port.requests.length).toBeLessThan(70)
   })
 
-  test('lines are omitted in groups and counted if Port rejects all of them', async () => {
+  test('if Port rejects all of 3,000 lines, the relay omits the lines in groups and counts them', async () => {
     const log = Array.from({ length: 3_000 }, (_, i) => ({ level: 'INFO' as const, message: `poison ${i}` }))
     const relay = await open([{ log }, END])
     const body = { ok: false, error: 'invalid_request', message: 'Not this' }
@@ -186,7 +186,7 @@ describe('an item that Port never accepts does not delay the result:', () => {
     expect(relay.port.requests.length).toBeLessThan(350)
   })
 
-  test('an entity', async () => {
+  test('a rejected entity is replaced by a log line, and the run finishes', async () => {
     const entity = { blueprint: 'service', properties: { identifier: 'poison' } }
     const relay = await open([{ entity }, END])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
@@ -234,7 +234,7 @@ describe('when Port asks to wait', () => {
     ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
     ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
     ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, messages are sent only after a reasonable wait', async (_, headers, least, most) => {
+  ])('%s, the next message is sent after 1 second to 10 minutes', async (_, headers, least, most) => {
     const relay = await open()
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
     const before = relay.now()
@@ -250,7 +250,7 @@ describe('when Port asks to wait', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('all deliveries wait as long as Port asks, however often a delivery was retried', async () => {
+  test('all deliveries wait only as long as Port asks, even if one of them was retried often', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let minute = 0; minute < 10; minute++) {
@@ -309,7 +309,7 @@ describe('nothing is sent twice', () => {
   })
 })
 
-test('sends the rest of a slow page of messages under a new lease; a lease is longer than a call with four timeouts', async () => {
+test('the rest of a slow page of messages is sent under a new lease, and a lease is longer than four timeouts', async () => {
   const relay = await open()
   const slow = relay.port.fail({
     ...ALWAYS,

@@ -8,7 +8,7 @@ import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 
-/** Starts a proxy that forwards every tunnel and request, whatever the host, to the fake GitHub. */
+/** Starts a proxy that connects every tunnel to the fake GitHub, and refuses other requests with 501. */
 async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {
   const { port } = new URL(target)
   const hosts = new Set<string>()
@@ -40,7 +40,7 @@ async function openGitHub() {
   return { github, url, hosts, env: { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token } }
 }
 
-test('a relay reaches GitHub through http_proxy, but localhost directly, even if NO_PROXY lists only other hosts', async () => {
+test('a relay connects to GitHub through http_proxy, and to localhost directly, even if NO_PROXY lists other hosts', async () => {
   const { github, url, hosts, env } = await openGitHub()
   const port = await startPortApi({ clientSecret: SECRET })
   onTestFinished(() => port.close())
@@ -48,7 +48,7 @@ test('a relay reaches GitHub through http_proxy, but localhost directly, even if
   const relay = await startRelay(relayEnv({ ...env, ...more, http_proxy: url }))
   const run = port.createRun()
   await send(relay.url, { body: { run: { id: run.id }, inputs: {} } })
-  await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'it is dispatched, and Port knows')
+  await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'GitHub and Port get requests')
   expect([...hosts]).toEqual(['github.example:80'])
 })
 
@@ -58,7 +58,7 @@ test('treats a blank proxy variable as unset, and ignores line breaks around the
     relayEnv({ ...env, HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' }),
   )
   await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
-  await until(() => github.dispatches.length === 1, 'it is dispatched')
+  await until(() => github.dispatches.length === 1, 'the delivery is dispatched')
   expect([...hosts]).toEqual(['github.example:80'])
 })
 

@@ -27,12 +27,12 @@ test('two spellings of a repository share a queue, so the second delivery waits 
       body: { run: { id: `r_${n}` }, action: { identifier: 'go' }, inputs: {}, github: { repository } },
     })
     accepted.push([status, body.repository])
-    await until(() => github.requests.length > 0, 'GitHub is asked, and is slow to answer')
+    await until(() => github.requests.length > 0, 'GitHub receives the first dispatch, and responds slowly')
   }
   await sleep(200)
   expect(github.requests).toHaveLength(1)
   expect(accepted).toEqual(Array.from({ length: 3 }, () => [202, 'acme/shop']))
-  await until(() => github.dispatches.length === 3, 'all are dispatched')
+  await until(() => github.dispatches.length === 3, 'all deliveries are dispatched')
   expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_0', 'r_1', 'r_2'])
 
   const listed = await fetch(`${relay.url}/api/deliveries?repository=ACME/Shop`, {

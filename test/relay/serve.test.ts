@@ -10,7 +10,7 @@ import { openRelayHere, relayEnv, runRelay, startRelay, temporaryFolder } from '
 import { send, webhookRequest } from '../support/send.ts'
 
 describe('a running relay', () => {
-  test('refuses a body without Content-Length as soon as it exceeds the limit', async () => {
+  test('refuses a body without Content-Length as soon as the body exceeds RELAY_MAX_BODY', async () => {
     const relay = await openRelayHere(relayEnv({ RELAY_MAX_BODY: '10kb' }))
     const { init } = webhookRequest()
     const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
@@ -68,7 +68,7 @@ describe('a running relay', () => {
     const env = relayEnv({ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token })
     const relay = await startRelay(env)
     expect((await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })).status).toBe(202)
-    await until(() => github.requests.length > 0, 'GitHub is asked')
+    await until(() => github.requests.length > 0, 'GitHub receives the dispatch')
     const { init } = webhookRequest({ body: { slow: 1 } })
     const headers = { ...Object.fromEntries(init.headers as [string, string][]), connection: 'close' }
     const slow = httpRequest(`${relay.url}/webhook`, { method: 'POST', headers })
@@ -91,7 +91,7 @@ describe('a running relay', () => {
     ).toEqual(['listening', 'the delivery is accepted', 'stopping', 'the delivery is accepted', 'stopped'])
 
     const next = await openRelayHere(env)
-    await until(() => github.dispatches.length === 2, 'the second is dispatched by the next relay')
+    await until(() => github.dispatches.length === 2, 'the next relay dispatches the second delivery')
     await sleep(300)
     expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual(['r_1', null])
     expect(await next.stop()).toBe(0)
@@ -108,7 +108,7 @@ describe('a running relay', () => {
 })
 
 describe('a relay that cannot start exits with 1 and prints the reason:', () => {
-  test('it prints all configuration problems together, without a stack trace or a secret', async () => {
+  test('all configuration problems together, without a stack trace or a secret', async () => {
     const ended = await runRelay({
       GITHUB_TOKEN: 'gh-token-secret',
       GITHUB_APP_ID: '1',
@@ -129,7 +129,7 @@ describe('a relay that cannot start exits with 1 and prints the reason:', () => 
   })
 })
 
-test('creates a missing database folder', async () => {
+test('a relay creates the folder of its SQLite database if the folder is missing', async () => {
   const folder = temporaryFolder()
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${folder}/a/b/relay.db` }))
   expect((await send(relay.url)).status).toBe(202)

@@ -21,11 +21,11 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
       changed.body ?? body,
     )
 
-  test('is accepted', () => {
+  test('has a valid signature', () => {
     expect(verify({})).toEqual({ organization: 'default', signature: token(signature) })
   })
 
-  test('is accepted as a webhook at its signing time', async () => {
+  test('is accepted as a webhook one second after its timestamp', async () => {
     const signedAt = Number(timestamp) * (timestamp.length > 11 ? 1 : 1000)
     const relay = await openReceiving({ env: { PORT_CLIENT_SECRET: secret }, clock: () => signedAt + 1000 })
     const headers = { 'x-port-timestamp': timestamp, 'x-port-signature': signature }
@@ -34,7 +34,7 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
     expect(await relay.written()).toHaveLength(1)
   })
 
-  test('is refused after any change other than to white space outside strings', () => {
+  test('is refused after any change, except to white space outside strings', () => {
     const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
     const mutation = fc.record({
       part,
@@ -93,11 +93,11 @@ describe('the signature header', () => {
     token(SIGNATURE),
     `v1=${token(SIGNATURE)}`,
     `xv1,${token(SIGNATURE)}`,
-  ])('%j is refused', header => {
+  ])('with the value %j is refused', header => {
     expect(check(header)).toBeNull()
   })
 
-  test('must use base64 as Port encodes it', () => {
+  test('must have the exact base64 form that Port sends', () => {
     const base64 = token(SIGNATURE)
     const last = base64.at(-2)!
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -125,7 +125,7 @@ describe('the signature header', () => {
     })
   })
 
-  test('can be created with any of the configured secrets, and with no other', () => {
+  test('is accepted only if it was created with one of the configured secrets', () => {
     expect(check(SIGNATURE, ['old', SECRET])).toBe(token(SIGNATURE))
     expect(check(SIGNATURE, [SECRET, 'next'])).toBe(token(SIGNATURE))
     expect(check(SIGNATURE, ['old', 'next'])).toBeNull()
@@ -158,7 +158,7 @@ describe('white space outside strings', () => {
   })
 })
 
-/** An independent implementation, to avoid testing the relay's code against itself. */
+/** Removes white space outside strings. This implementation is independent of the relay's code. */
 function compact(json: Uint8Array): string {
   return Buffer.from(json)
     .toString('latin1')

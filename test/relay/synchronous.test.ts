@@ -26,7 +26,7 @@ async function startSystem() {
   return { port, github, relay }
 }
 
-test('?wait=dispatch responds with 200 once GitHub accepts, and the relay sends no final status', async () => {
+test('?wait=dispatch responds with 200 once GitHub accepts the dispatch, and the relay sends no final status', async () => {
   const { port, github, relay } = await startSystem()
   github.addRepository('acme/shop')
   const run = port.createRun({ id: 'r_1', synchronized: true })
@@ -50,7 +50,7 @@ test('?wait=dispatch responds with 200 once GitHub accepts, and the relay sends 
   expect(port.requests.filter(({ body }) => (body as { status?: string })?.status)).toEqual([])
 })
 
-test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; a status that Port rejects blocks no messages', async () => {
+test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; Port rejects the status, which blocks no other messages', async () => {
   const { port, relay } = await startSystem()
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const response = await send(relay.url, { path: PATH, body: invocation('r_1') })

@@ -9,12 +9,12 @@ import { send } from '../support/send.ts'
 const webhook = { path: '/webhook?wait=dispatch', body: { run: { id: 'r_1' }, inputs: {} } }
 const delivery = (more: Partial<Delivery>) => ({ reason: null, dispatchedAt: null, ...more }) as Delivery
 
-test('reports a persisted delivery as queued while the store cannot be read', async () => {
+test('returns "queued" for a persisted delivery if the store stays unreadable', async () => {
   const get = () => Promise.reject(new Error('the database has gone'))
   expect(await awaitDispatch('d', { get }, { patience: 250 })).toBe('queued')
 })
 
-test("reports the delivery's outcome if the store becomes readable in time", async () => {
+test("responds with the delivery's state if the store becomes readable in time", async () => {
   let polls = 0
   const get = async () => {
     if (++polls < 3) throw new Error('the database has gone')
@@ -41,7 +41,7 @@ test('a replay gets 200 if GitHub accepted the dispatch, even if the workflow ru
 test('a stopping relay responds to waiting requests with 202 because the delivery is persisted', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = send(relay.url, webhook)
-  await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'it waits')
+  await until(() => relay.log().some(line => line.msg === 'the delivery is accepted'), 'the request waits')
   await relay.stop()
   expect(await response).toMatchObject({ status: 202, body: { run_id: 'r_1', state: 'queued' } })
 })

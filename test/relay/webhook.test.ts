@@ -87,7 +87,7 @@ describe('an accepted webhook', () => {
     })
   })
 
-  test.each(fixtureNames)('can have the shape of %s', async name => {
+  test.each(fixtureNames)('can have the body of the fixture %s', async name => {
     const relay = await openReceiving()
     const { headers, body } = readFixture(name)
     expect((await relay.post({ headers, body })).status).toBe(202)
@@ -151,7 +151,7 @@ describe('a repeated delivery', () => {
     expect(await relay.written()).toHaveLength(3)
   })
 
-  // The Port run in the other header gets no workflow run. With a 200, Port would show it in progress forever.
+  // A 200 would leave the Port run of the second header in progress forever: no workflow run belongs to it.
   test('with a different unsigned RUN_ID header starts nothing and is refused with an actionable error', async () => {
     const relay = await openReceiving()
     const timestamp = String(Math.floor(Date.now() / 1000))
@@ -292,7 +292,7 @@ describe('a webhook is refused', () => {
     }
   })
 
-  test('only if it exceeds a limit', async () => {
+  test('only beyond a limit: a webhook at a limit, or with an unusual valid header or method, gets 202', async () => {
     const relay = await openReceiving()
     const types = [
       'application/json',
@@ -316,7 +316,7 @@ describe('a webhook is refused', () => {
       expect((await relay.post(webhook)).status, JSON.stringify(webhook).slice(0, 200)).toBe(202)
   })
 
-  test('with 401 if its timestamp is outside the tolerance, in seconds or milliseconds', async () => {
+  test('with 401 if its timestamp (in seconds or milliseconds) is outside RELAY_TOLERANCE', async () => {
     const now = 1_713_277_889_000
     const relay = await openReceiving({ clock: () => now })
     const detail = (word: string) =>
@@ -402,8 +402,8 @@ describe('a webhook is refused', () => {
   )
 })
 
-describe('the relay checks in order', () => {
-  test('size, headers, timestamp, signature, JSON, target, and allow-list, and returns the first failure', async () => {
+describe('the relay checks', () => {
+  test('size, headers, timestamp, signature, JSON, target, and allow-list in this order, up to the first failure', async () => {
     const relay = await openReceiving({ env: { RELAY_MAX_BODY: '1kb', RELAY_REPOSITORY: '' } })
     const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
     const json = { ...none, 'content-type': 'application/json' }
@@ -484,7 +484,7 @@ describe('the target of a delivery', () => {
     ['deploy*', 'deploy/eu'],
     ['*_prod', 'eu/shop_prod'],
     ['*', '.hidden/x'],
-  ])('comes from a route whose pattern %s matches %s, with or without a /', async (glob, identifier) => {
+  ])('comes from a route whose pattern %s matches the action %s', async (glob, identifier) => {
     const relay = await openReceiving({
       env: { RELAY_ROUTES: 'r' },
       files: { r: `- { match: { action: '${glob}' }, repository: acme/routed }` },
@@ -582,7 +582,7 @@ describe('the target of a delivery', () => {
     })
   })
 
-  test('must be a repository in the configuration by default', async () => {
+  test('must be a configured repository if RELAY_ALLOWED_REPOSITORIES is not set', async () => {
     const relay = await openReceiving()
     expect(await target(relay, { path: '/webhook/acme/shop' })).toBe('acme/shop port_action')
     expect(await target(relay, { path: '/webhook/acme/shop2' })).toBe(403)
@@ -683,7 +683,7 @@ describe('health checks', () => {
   })
 })
 
-test('responds to any correctly signed bytes with 202 or 400, never 500', async () => {
+test('responds to any correctly signed bytes with 200, 202, or 400, never with 500', async () => {
   const relay = await openReceiving()
   const text = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),

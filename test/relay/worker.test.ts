@@ -31,22 +31,22 @@ test('processes a delivery again right after a step if the delivery was claimed 
     log,
   )
   onTestFinished(() => worker.stop())
-  await until(() => started.length > 0, 'the first step begins')
+  await until(() => started.length > 0, 'the first step starts')
   worker.wake()
-  await until(() => started.some(({ id }) => id === 'd-2'), 'the second claim is taken')
+  await until(() => started.some(({ id }) => id === 'd-2'), 'the step of d-2 starts')
   expect(started).toEqual([
     { id: 'd-1', version: 1 },
     { id: 'd-2', version: 1 },
   ])
   end.resolve()
-  await until(() => started.length === 3, 'the next step begins')
+  await until(() => started.length === 3, 'the next step starts')
   expect(started.at(-1)).toEqual({ id: 'd-1', version: 2 })
   claims.push([{ id: 'd-1', version: 3 }])
   worker.wake()
-  await until(() => started.length === 4, 'a delivery whose step has ended is begun again')
+  await until(() => started.length === 4, 'the step of d-1 starts again')
 })
 
-test('runs at most the allowed number of steps concurrently, and a failed step blocks no other', async () => {
+test('runs at most the allowed number of concurrent steps, and a failed step does not block other steps', async () => {
   let underWay = 0
   let most = 0
   let ended = 0
@@ -67,11 +67,11 @@ test('runs at most the allowed number of steps concurrently, and a failed step b
     log,
   )
   onTestFinished(() => worker.stop())
-  await until(() => ended === 20, 'all steps end')
+  await until(() => ended === 20, 'all steps finish')
   expect(most).toBe(3)
 })
 
-test('tells a running step that the worker is stopping, and waits for the step to finish', async () => {
+test('signals a running step that the worker is stopping, and waits for the step to finish', async () => {
   const claims: Claim[] = [{ id: 'd-1', version: 1 }]
   const heard = Promise.withResolvers<AbortSignal>()
   const ended: boolean[] = []
@@ -92,7 +92,7 @@ test('tells a running step that the worker is stopping, and waits for the step t
   expect(ended).toEqual([true])
 })
 
-test('checks for work when work becomes due, half a second after a wake-up, and every two seconds', async () => {
+test('checks for work when work is due, when woken, and every two seconds, but at most once in half a second', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const start = performance.now()

@@ -39,7 +39,7 @@ interface Scene {
     at?: number
   }) => Promise<string>
 }
-/** Forgeries by the expected status. Each returns a token, and a delivery unless it uses the default delivery. */
+/** Forgeries by expected status. Each returns a token, or a token and the delivery to use instead of the default. */
 type Forgeries = Partial<Record<401 | 403 | 409, Record<string, (scene: Scene) => Forged | Promise<Forged>>>>
 type Forged = string | null | [token: string, delivery: string]
 
@@ -73,23 +73,23 @@ const starts: Forgeries = {
     'an empty token': () => '',
     words: () => 'let-me-in',
     'two parts of a token': s => signed(s, {}).split('.').slice(0, 2).join('.'),
-    'five parts, as of an encrypted token': s => `${signed(s, {})}.e30.e30`,
-    'parts that are no JSON': () => `${base64('{')}.${base64('}')}.${base64('x')}`,
+    'five parts, as in an encrypted token': s => `${signed(s, {})}.e30.e30`,
+    'parts that are not JSON': () => `${base64('{')}.${base64('}')}.${base64('x')}`,
     'a token of 12,000 characters': s => signed(s, { padding: 'x'.repeat(9_000) }),
     'algorithm none': s => none('none', s.claims()),
     'algorithm nOnE': s => none('nOnE', s.claims()),
     'no signature': s => signed(s, {}).replace(/[^.]+$/, ''),
     'HS256 with the public key in PEM': s => hs256({ kid: s.system.issuer.kid }, s.claims(), pem(s)),
-    'HS256 with the public key as its set shows it': s =>
+    'HS256 with the public key as a JWK': s =>
       hs256(
         { kid: s.system.issuer.kid },
         s.claims(),
         JSON.stringify(s.system.issuer.publicKey.export({ format: 'jwk' })),
       ),
     'HS256 with an empty key': s => hs256({ kid: s.system.issuer.kid }, s.claims(), ''),
-    'RS512 by the key of the issuer': byOtherAlgorithm('RS512'),
-    'PS256 by the key of the issuer': byOtherAlgorithm('PS256'),
-    'RS256 in the header, HS256 in fact': s =>
+    "RS512 with the issuer's key": byOtherAlgorithm('RS512'),
+    "PS256 with the issuer's key": byOtherAlgorithm('PS256'),
+    'RS256 in the header, but signed with HS256': s =>
       hs256({ alg: 'RS256', kid: s.system.issuer.kid }, s.claims(), pem(s)),
     'other claims under a valid signature': s => {
       const [head, , signature] = parts(signed(s, {}))
@@ -112,34 +112,34 @@ const starts: Forgeries = {
     'another audience': s => signed(s, { aud: 'https://relay.example' }),
     "the owner's default audience": s => signed(s, { aud: 'https://github.com/acme' }),
     'the audience with a slash': s => signed(s, { aud: `${s.system.url}/` }),
-    'our audience among others': s => signed(s, { aud: ['sts.amazonaws.com', s.system.url] }),
+    'our audience and another one in a list': s => signed(s, { aud: ['sts.amazonaws.com', s.system.url] }),
     'our audience in a list': s => signed(s, { aud: [s.system.url] }),
     expired: s => signed(s, { iat: now() - 400, exp: now() - 60 }),
     'not yet valid': s => signed(s, { nbf: now() + 120 }),
     'issued tomorrow': s => signed(s, { iat: now() + 86_400, exp: now() + 90_000 }),
-    'issued yesterday, and good for a year': s => signed(s, { iat: now() - 86_400, exp: now() + 31_536_000 }),
+    'issued yesterday, valid for a year': s => signed(s, { iat: now() - 86_400, exp: now() + 31_536_000 }),
     'times as text': s => signed(s, { exp: String(now() + 300) }),
     ...byName(CLAIMS, claim => s => signed(s, { [claim]: undefined })),
     'a run id that is a number': s => signed(s, { run_id: GITHUB_RUN_ID }),
-    'a run id of another kind': s => signed(s, { run_id: '0x10' }),
+    'a run id in hexadecimal': s => signed(s, { run_id: '0x10' }),
     'a report token': s => s.token,
   },
   403: {
     'another repository': s => signed(s, { repository: 'acme/other', repository_id: String(s.otherId) }),
     'another owner': s => signed(s, { repository: 'evil/shop', repository_id: '1' }),
-    'the same name, another id': s => signed(s, { repository_id: '1' }),
+    'the same repository name with another id': s => signed(s, { repository_id: '1' }),
     ...byName(
       ['workflow_dispatch', 'push', 'pull_request_target', 'schedule'],
       event => s => signed(s, { event_name: event }),
     ),
     'another branch': s => signed(s, { ref: 'refs/heads/feature' }),
     'a tag with the name of the branch': s => signed(s, { ref: 'refs/tags/main' }),
-    'the branch without its path': s => signed(s, { ref: 'main' }),
+    'the branch without refs/heads/': s => signed(s, { ref: 'main' }),
     'an unknown delivery': s => [signed(s, {}), 'a1b2c3'],
     'a delivery to another repository': s => [signed(s, {}), s.elsewhere],
     'an earlier attempt of the bound run': s => [signed(s, { run_id: '1' }), s.bound],
   },
-  409: { 'a second run': s => [signed(s, { run_id: '2' }), s.bound] },
+  409: { 'a second run of the bound delivery': s => [signed(s, { run_id: '2' }), s.bound] },
 }
 
 const RELEASE = 'refs/heads/release'
@@ -159,14 +159,14 @@ const started = (scene: Scene, { runId }: { runId: number }, more: Claims = {}) 
 const unreported = (more: Claims) => (s: Scene) => started(s, s.otherWorkflow, more)
 
 const workflowStarts: Forgeries = {
-  401: { 'the attempt 0': unreported({ run_attempt: '0' }) },
+  401: { 'run attempt 0': unreported({ run_attempt: '0' }) },
   403: {
-    'the default branch, if it went to another': unreported({ ref: 'refs/heads/main' }),
-    'a branch whose name starts as its branch': unreported({ ref: `${RELEASE}-2` }),
-    'the branch without its path': unreported({ ref: 'release' }),
-    'a pull request of its branch': unreported({ ref: 'refs/pull/1/merge' }),
+    'the default branch instead of the dispatched branch': unreported({ ref: 'refs/heads/main' }),
+    'a branch whose name starts with the name of the dispatched branch': unreported({ ref: `${RELEASE}-2` }),
+    'the branch without refs/heads/': unreported({ ref: 'release' }),
+    'a pull request of the dispatched branch': unreported({ ref: 'refs/pull/1/merge' }),
     'another workflow file': unreported({ workflow_ref: `acme/shop/.github/workflows/other.yml@${RELEASE}` }),
-    'another workflow file, whose ref ends as the right one': unreported({
+    'another workflow file, on a branch named deploy.yml': unreported({
       workflow_ref: 'acme/shop/.github/workflows/other.yml@refs/heads/deploy.yml',
     }),
     'no workflow file': unreported({ workflow_ref: undefined }),
@@ -181,24 +181,24 @@ const workflowStarts: Forgeries = {
     ...byName(['repository_dispatch', 'push', 'schedule', 'pull_request_target'], event =>
       unreported({ event_name: event }),
     ),
-    'its run, for the delivery of a repository_dispatch': s => [started(s, s.otherWorkflow), s.free],
-    'its run on the default branch, for the delivery of a repository_dispatch': s => [
+    'a workflow_dispatch run for a repository_dispatch delivery': s => [started(s, s.otherWorkflow), s.free],
+    'a workflow_dispatch run on the default branch for a repository_dispatch delivery': s => [
       started(s, s.otherWorkflow, { ref: 'refs/heads/main' }),
       s.free,
     ],
-    'a run of repository_dispatch that has reported': s => signed(s, { run_id: '1', run_attempt: '2' }),
+    'a repository_dispatch run of another delivery': s => signed(s, { run_id: '1', run_attempt: '2' }),
     'an earlier attempt of the run that has reported': s => [
       started(s, s.workflow, { run_attempt: '1' }),
       s.workflow.id,
     ],
   },
   409: {
-    'another run than the one that the response named': unreported({ run_id: '4711' }),
+    "a run that is not the run in GitHub's response to the dispatch": unreported({ run_id: '4711' }),
     'the run of another delivery': s => started(s, s.workflow, { run_attempt: '2' }),
   },
 }
 
-/** Tokens signed with a key that the issuer lacks: 401, or 503 until the relay may request the keys again. */
+/** Tokens with keys that the issuer lacks. The relay responds with 401, or with 503 until it may refetch the keys. */
 const strangers: Forgeries = {
   401: {
     'an unknown key id': s => s.system.issuer.sign(s.claims(), { kid: 'unknown' }),
@@ -217,7 +217,7 @@ const reports: Forgeries = {
     'no token': () => null,
     words: () => 'let-me-in',
     'a token of 3,000 characters': s => s.token + 'x'.repeat(3_000),
-    "GitHub's token": s => signed(s, { run_id: '1', run_attempt: '2' }),
+    "GitHub's OIDC token instead of a report token": s => signed(s, { run_id: '1', run_attempt: '2' }),
     'algorithm none': s => `${base64({ alg: 'none', typ: 'port-report+jwt' })}.${parts(s.token)[1]}.`,
     'other claims under a valid signature': s => {
       const [head, , signature] = parts(s.token)
@@ -247,7 +247,7 @@ const reports: Forgeries = {
   },
 }
 
-test('forged starts are refused with the same message and bind nothing', async () => {
+test('forged start requests are refused with one message per status, and bind no run', async () => {
   const scene = await openScene()
   const { system, free, bound, workflow, otherWorkflow } = scene
   const refusals = await present(scene, '/report/start', starts, free)
@@ -275,7 +275,7 @@ test('forged starts are refused with the same message and bind nothing', async (
   }
 })
 
-test('a token that was used for one delivery is refused for any other, but accepted again for the same delivery', async () => {
+test('a used OIDC token is refused for any other delivery, but accepted again for the same delivery', async () => {
   const scene = await openScene()
   const { system, otherWorkflow, free } = scene
   const second = await system.deliverWorkflow()
@@ -357,7 +357,7 @@ interface Refusal {
   body: JsonObject
 }
 
-/** Sends each token with text that must never reach Port, and expects the token's status. */
+/** Sends each token with a text that must not appear in Port, and expects the status of the token's group. */
 async function present(scene: Scene, path: string, all: Forgeries, target: string): Promise<Refusal[]> {
   const refusals: Refusal[] = []
   for (const [expected, forgeries] of Object.entries(all)) {
@@ -378,7 +378,7 @@ async function present(scene: Scene, path: string, all: Forgeries, target: strin
   return refusals
 }
 
-/** Expects that the log shows each reason without the token. */
+/** Expects that the log contains a line for each refusal, and no token. */
 async function expectLogged({ system }: Scene, refusals: Refusal[]): Promise<void> {
   const warnings = () => system.relay.log().filter(line => line.level === 40 && /report/.test(line.msg))
   // The first refusal of an unknown key is logged immediately, repetitions once a minute.

@@ -43,7 +43,7 @@ test('rejects a revoked key once the JWKS is refetched', async () => {
   await expect(verify(token())).resolves.toBeTruthy()
 })
 
-test('refuses a key that is missing from a recent JWKS, and does not refetch the JWKS for a while', async () => {
+test('refuses a key that is missing from a recent JWKS, and does not refetch the JWKS during the cooldown', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   await verify(token())
   for (let i = 0; i < 20; i++) await expect(verify(forged(i))).rejects.toEqual(refused(503))
@@ -56,7 +56,7 @@ test('refuses a key that is missing from a recent JWKS, and does not refetch the
   expect(issuer.requests).toHaveLength(2)
 })
 
-test('responds to a key that may be newer than the cached JWKS with 503 and a time to retry', async () => {
+test('responds with 503 and Retry-After to a key that may be newer than the cached JWKS', async () => {
   const { issuer, verify, token, forged } = await openVerifier({ cooldownMs: 1_000 })
   const { kid, publicKey } = issuer
   const old = token()
@@ -68,7 +68,7 @@ test('responds to a key that may be newer than the cached JWKS with 503 and a ti
   expect(refusal.headers['retry-after']).toBe('1')
   expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token\. /)
   await sleep(1_000)
-  // An unrelated token triggers the refetch. This token is then accepted.
+  // An unrelated token triggers the refetch. Then the token with the new key is accepted.
   await verify(forged(1)).catch(() => {})
   await expect(verify(token())).resolves.toBeTruthy()
 })

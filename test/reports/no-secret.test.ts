@@ -56,7 +56,7 @@ test('a run without secrets in its environment reports everything, gets its decr
   await expect(
     transcript(run, system, { through: { relay: balancer, issuer: system.issuer } }),
   ).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the end')
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
   const page = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
   expect(portRun).toMatchObject({
     statusLabel: 'Succeeded',

@@ -54,7 +54,7 @@ interface Response {
   body: JsonObject
 }
 
-/** Retries if another process takes the port, which is chosen early because the relay's environment includes it. */
+/** Retries if another process takes the port. The relay's environment contains the port, so it is chosen early. */
 async function openOnFreePort(
   environment: (port: number) => Env,
   open: (env: Env) => Promise<Relay>,
@@ -141,7 +141,7 @@ export async function startSystem(
         () => github.workflowDispatches.find(each => payloadOf(each).port.delivery === id),
         'GitHub gets the dispatch',
       ))!
-      await until(() => portRun.logs.length > 0, 'the answer is recorded, and Port is updated')
+      await until(() => portRun.logs.length > 0, 'the response is recorded, and Port is updated')
       return { id, payload: payloadOf(dispatch), runId: dispatch.runId, portRun }
     },
     async post(path, token, body) {

@@ -5,7 +5,7 @@ import { startSystem } from './open-stage.ts'
 const scheme = vectors['aes256-gcm']
 const [encrypted] = scheme.cases
 
-test('the relay decrypts no encrypted inputs of one organization for another organization', async () => {
+test("the relay does not decrypt an encrypted input with another organization's secret", async () => {
   const system = await startSystem({
     PORT_PREVIOUS_SECRETS: scheme.clientSecret,
     PORT_ORGANIZATIONS: 'their-client-id:secret-of-theirs',

@@ -23,10 +23,10 @@ async function logLines(
 }
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
 
-test('if Port is down during the whole job and the relay is killed twice, every line and then the status arrive in order', async () => {
+test('if Port is down during the whole job and the relay is killed twice, Port gets every line in order, then the status', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
-  await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
+  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
   await system.port.stop()
   const token = await startReport(system, id)
   await logLines(system, token, id, 1, 20)
@@ -42,15 +42,15 @@ test('if Port is down during the whole job and the relay is killed twice, every 
   expect((await system.post('/report', token, end)).status).toBe(202)
 
   await system.port.start()
-  await until(() => portRun!.status !== 'IN_PROGRESS', 'Port hears of the end')
+  await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
   expect(said(system, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
   expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
 })
 
-test('a relay killed while updating Port resumes at the same point and loses no line', async () => {
+test('if a relay is killed while it updates Port, the restarted relay continues at the same line and loses no line', async () => {
   const system = await startSystem({}, startRelay)
   const { id, portRun } = await system.deliver()
-  await until(() => portRun!.logs.length === 1, 'Port hears of the dispatch')
+  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
   const token = await startReport(system, id)
   system.port.fail({ times: Number.POSITIVE_INFINITY, delayMs: 30 })
   const sending = logLines(system, token, id, 1, 30)
@@ -60,7 +60,7 @@ test('a relay killed while updating Port resumes at the same point and loses no 
   await system.restart()
   const reports = [{ update: { conclusion: 'failure' } }]
   await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
-  await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
+  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
   // The request that was in progress during the kill can arrive twice.
   const all = said(system, portRun!.id).slice(1)
   expect([...new Set(all)]).toEqual(lines(30))

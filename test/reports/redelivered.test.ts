@@ -24,9 +24,9 @@ test('after a redelivery, the previous run cannot report and does not block the 
   portRun!.externalRunId = String(GITHUB_RUN_ID)
   const ended = { status: 'completed', conclusion: 'cancelled' } as const
   system.github.createRun({ repository: REPOSITORY, id: GITHUB_RUN_ID, ...ended })
-  await until(async () => (await api('')).state === 'failed', 'the relay sees the end of the run')
+  await until(async () => (await api('')).state === 'failed', 'the relay finds that the run was canceled')
   await api('/redeliver', 'POST')
-  await until(() => system.github.dispatches.length === 2, 'it is dispatched again')
+  await until(() => system.github.dispatches.length === 2, 'the delivery is dispatched again')
 
   const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
   expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
@@ -44,7 +44,7 @@ test('after a redelivery, the previous run cannot report and does not block the 
   })
 })
 
-test('a report is refused if a redelivery overtakes it, and the delivery remains queued', async () => {
+test('a report is refused if the delivery is redelivered in the meantime, and the delivery remains queued', async () => {
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   const log = { debug() {}, info() {}, warn() {} }

@@ -34,7 +34,7 @@ test('a run authenticates with GitHub’s token and gets the status of its Port 
   expect(system.relay.printed()).not.toContain(String(answer.body.token))
 })
 
-test('ignores case in the repository name', async () => {
+test('the relay ignores case in the repository name of a token', async () => {
   const system = await startSystem({ RELAY_REPOSITORY: 'ACME/Shop' })
   const { id } = await system.deliver()
   await expect(startReport(system, id)).resolves.toBeTruthy()
@@ -51,7 +51,7 @@ test('the name of the workflow file can contain an @', async () => {
   await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
 })
 
-test('a second run counts as a duplicate and gets nothing, but other jobs and re-runs of the first run are accepted', async () => {
+test('a second run gets 409 as a duplicate, but other jobs and re-runs of the first run are accepted', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const first = await startReport(system, id)
@@ -81,7 +81,7 @@ test('a second run counts as a duplicate and gets nothing, but other jobs and re
 })
 
 test.each(['sqlite', 'postgres'] as const)(
-  'of six workflow runs that start within 3 ms, one gets the delivery and the others get 409 (%s)',
+  'if six workflow runs start at almost the same time, one gets the delivery and the others get 409 (%s)',
   async kind => {
     const system = await startSystem(kind === 'postgres' ? { RELAY_DATABASE: await newDatabase() } : {})
     for (let round = 0; round < 8; round++) {
@@ -115,7 +115,7 @@ test('an input that did not fit the payload is returned unchanged, with its keys
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
 
-test('secret inputs are decrypted for the bound run with any configured secret, and are neither stored nor logged', async () => {
+test('the bound run gets the secret inputs decrypted with any configured secret; no plaintext is stored or logged', async () => {
   const scheme = vectors['aes256-gcm']
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases
@@ -221,7 +221,7 @@ test("a delivery's inputs are read and decrypted once for all requests, and agai
   expect(reads).toBe(2)
 })
 
-test('decrypted inputs are cached up to a limit, beyond which the oldest are removed with their timers', async () => {
+test('decrypted inputs are cached up to a limit, and the oldest inputs are removed together with their timers', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
@@ -244,7 +244,7 @@ test('decrypted inputs are cached up to a limit, beyond which the oldest are rem
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a delivery without a Port run is bound to a run too, but causes no message to Port', async () => {
+test('a delivery without a Port run is bound to its workflow run, but sends no message to Port', async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
   const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
@@ -299,7 +299,7 @@ test('a renamed repository is recognized by its id, and a different repository w
 test.each([
   ['acme/store', 200],
   ['stranger/shop', 403],
-])('if GitHub now shows the repository as %s, that name must be allowed (status %i)', async (now, status) => {
+])('a repository that was renamed to %s must be in the allow-list (status %i)', async (now, status) => {
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const { id } = await system.deliver()
   system.github.renameRepository('acme/shop', now)
@@ -307,7 +307,7 @@ test.each([
   expect((await system.post('/report/start', token, { delivery: id })).status).toBe(status)
 })
 
-test('requests the default branch again after it has changed', async () => {
+test('the relay reads the default branch again if a run is on another branch', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -352,7 +352,7 @@ test('a run that sends too many start requests gets 429, but another run can sta
   await expect(startReport(system, id)).resolves.toBeTruthy()
 })
 
-test('refuses reports if RELAY_PUBLIC_URL is not set, and states what to set', async () => {
+test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the setting', async () => {
   const relay = await openRelayHere({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
@@ -363,7 +363,7 @@ test('refuses reports if RELAY_PUBLIC_URL is not set, and states what to set', a
   }
 })
 
-test('a relay that cannot fetch the issuer’s keys reports that, and accepts no start until it has the keys', async () => {
+test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses starts until it has the keys', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()
@@ -373,13 +373,13 @@ test('a relay that cannot fetch the issuer’s keys reports that, and accepts no
   expect(answer.body.detail).toMatch(
     /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
   )
-  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the relay says so')
+  await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the issuer appears')
   await system.issuer.start()
   const again = async () => (await system.post('/report/start', token, { delivery: id })).status
-  await until(async () => (await again()) === 200, 'the issuer is asked again')
+  await until(async () => (await again()) === 200, 'the relay fetches the keys again')
 })
 
-test('cached repository data is used while GitHub is unreachable, but not if GitHub refuses', async () => {
+test('cached repository data is used while GitHub is unreachable, until GitHub returns a different repository', async () => {
   let [now, answer] = [0, (): Promise<RepositoryFacts> => Promise.resolve(SHOP)]
   const factsOf = createRepositoryFacts({
     ask: () => answer(),
@@ -395,7 +395,7 @@ test('cached repository data is used while GitHub is unreachable, but not if Git
   // The run's branch may be the new default branch, so GitHub must confirm the default branch.
   const next = { repositoryId: '1', ref: 'refs/heads/next' }
   await expect(factsOf('acme/shop', next, true)).rejects.toMatchObject({ status: 503 })
-  // A delivery to that branch does not need the default branch.
+  // If the delivery was dispatched to this branch, the default branch is irrelevant.
   expect(await factsOf('acme/shop', next, false)).toMatchObject(SHOP)
   await expect(
     factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' }, true),

@@ -10,7 +10,7 @@ import { startReport, startSystem } from './open-stage.ts'
 
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
 
-test('reports reach Port in order, and a repeated or late message is processed once', async () => {
+test('reports are sent to Port in order; a repeated report is processed once, and a late report is ignored', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -29,7 +29,7 @@ test('reports reach Port in order, and a repeated or late message is processed o
   await send('main', 2, log('too late'))
   const entity = { blueprint: 'service', properties: { identifier: 'shop', properties: { version: '1' } } }
   await send('post', 1, { entity }, log('five'), { update: { conclusion: 'failure', statusLabel: 'Failed' } })
-  await until(() => portRun!.status === 'FAILURE', 'Port hears of the end')
+  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
   const said = portRun!.logs.flatMap(each => each.message.split('\n'))
   expect(said.slice(1)).toEqual(['one', 'two', 'three', 'four', 'five'])
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
@@ -42,7 +42,7 @@ test('reports reach Port in order, and a repeated or late message is processed o
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('beyond the quota, a conclusion is accepted, but no lines are accepted before or after the conclusion', async () => {
+test('beyond the quota, a conclusion without lines is accepted, but no lines are accepted before or after it', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -59,7 +59,7 @@ test('beyond the quota, a conclusion is accepted, but no lines are accepted befo
   expect(await send(end)).toBe(202)
   expect(await send(full, end)).toBe(413)
   expect(await send({ update: { ...end.update, summary: 'x'.repeat(250_000) } })).toBe(413)
-  await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
 })
 
 test('the run’s log in Port shows that Port refused an entity', async () => {
@@ -70,7 +70,7 @@ test('the run’s log in Port shows that Port refused an entity', async () => {
   const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
   const reports = [{ entity }, { update: { conclusion: 'success' } }]
   await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
-  await until(() => portRun!.status === 'SUCCESS', 'Port hears of the end')
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
   expect(portRun!.logs.at(-1)!.message).toMatch(
     /^The entity service "shop" was not written: Port .* responded with 404/,
   )
@@ -126,7 +126,7 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
   ])
 })
 
-test('a finished delivery accepts log lines for a while, and nothing else', async () => {
+test('a finished delivery accepts only log lines, and only during the grace period', async () => {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -181,7 +181,7 @@ test.each<[string, boolean, object]>([
   ['an entity of empty lists', true, anEntity(many(80_000, () => []))],
   ['an entity of objects', true, anEntity(many(25_000, () => ({ a: [] })))],
   ['numbers instead of lines', false, { log: many(120_000, () => 1) }],
-])('a report of 250 KB that contains %s is checked immediately', (_, isReport, report) => {
+])('a report of 250 KB that contains %s is checked in less than 20 ms of CPU time', (_, isReport, report) => {
   const message = { delivery: 'd', sender: 'a', number: 1, reports: [report] }
   const times = many(5, () => {
     const before = process.cpuUsage()
@@ -191,7 +191,7 @@ test.each<[string, boolean, object]>([
   expect(Math.min(...times)).toBeLessThan(20)
 })
 
-test('a relay still accepts a report token after its client secret was rotated', async () => {
+test('the relay still accepts a report token after PORT_CLIENT_SECRET was rotated', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   const token = await startReport(system, id)
@@ -207,7 +207,7 @@ test('refuses an invalid report with a message that describes the problem withou
   const { id } = await system.deliver()
   const token = await startReport(system, id)
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
-  // The value is nested in five levels.
+  // The lists are already nested five levels deep in the report.
   const deep = (levels: number) => {
     const properties = `{"identifier":"i","a":${'['.repeat(levels)}${']'.repeat(levels)}}`
     const entity = `{"blueprint":"b","properties":${properties}}`
@@ -295,7 +295,7 @@ test('simultaneous reports for one delivery are limited and do not delay reports
     statuses.push((await system.post('/report', token, report)).status)
   })
   const refused = () => statuses.filter(status => status === 429).length
-  await until(() => refused() >= 20, 'those beyond the bound are refused')
+  await until(() => refused() >= 20, 'the relay refuses the reports beyond the limit')
   const report = { delivery: second.id, sender: 'a', number: 1, reports: [log('of another')] }
   expect((await system.post('/report', other, report)).status).toBe(202)
   expect(statuses.length).toBeLessThan(most)

@@ -146,7 +146,7 @@ it('parses multi-line text as YAML does, even if the text contains an expression
 })
 
 describe('a run step', () => {
-  it('can fail by exit code, pipe, environment file, expression, or timeout, and later steps follow their conditions', async () => {
+  it('can fail by exit code, pipe, environment file, expression, or timeout, and the conditions of later steps are evaluated', async () => {
     const { job, step } = await simulateSteps(
       `- { name: tried, id: try, run: exit 7, continue-on-error: true }
 - { name: outcome, run: "echo \${{ steps.try.outcome }} \${{ steps.try.conclusion }}" }
@@ -257,8 +257,8 @@ it('hashFiles() hashes each matching workspace file once, and no file outside th
   expect(step('Paths').stdout).toBe(`${third} ${third}  .\n`)
 })
 
-describe('a cancel', () => {
-  it('ends the running step, skips the rest, and still runs always(), cancelled(), and post steps', async () => {
+describe('a cancellation', () => {
+  it('stops the running step, skips the rest, and still runs always(), cancelled(), and post steps', async () => {
     const { run, job, step } = await simulateSteps(
       `- uses: ./echo-action
 - run: trap 'echo interrupted; exit 130' INT; echo started; sleep 60 & wait
@@ -290,7 +290,7 @@ describe('a cancel', () => {
     expect(step('Deaf').conclusion).toBe('cancelled')
   })
 
-  it('lets a step continue if its condition holds', async () => {
+  it('does not stop a step whose condition is still true', async () => {
     const controller = new AbortController()
     const { run, step } = await simulateSteps(
       '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()',
@@ -325,7 +325,7 @@ describe('a cancel', () => {
 })
 
 describe('jobs', () => {
-  it('wait for the jobs that they need, and see their results and outputs', async () => {
+  it('wait for the jobs that they need, and can read the results and outputs of these jobs', async () => {
     const run = await simulate(`jobs:
   build:
     runs-on: ubuntu-latest
@@ -385,7 +385,7 @@ describe('jobs', () => {
 })
 
 describe('a run', () => {
-  it('leaves no process or directory behind, even if it is refused midway', async () => {
+  it('leaves no process or directory behind, even if the simulator refuses a step midway', async () => {
     // A separate temporary folder, because other tests run simulations concurrently.
     const place = mkdtempSync(join(tmpdir(), 'place-'))
     vi.stubEnv('TMPDIR', place)
@@ -399,7 +399,7 @@ describe('a run', () => {
       `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
     )
     expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
-    // The processes are killed, although the system may need a moment.
+    // The system may need a moment to kill the processes.
     for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
     await expect(simulateSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow(
       '::set-output::',
@@ -408,8 +408,8 @@ describe('a run', () => {
   })
 })
 
-describe('a refusal', () => {
-  it('occurs for a misspelled event, but for no valid form of "on"', async () => {
+describe('the simulator', () => {
+  it('refuses a misspelled event, and accepts every valid form of "on"', async () => {
     const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
     for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
       expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')

@@ -14,7 +14,7 @@ const dispatch = {
   payload: { event_type: 'deploy_service', client_payload: clientPayload },
 }
 
-/** Runs one job with the given steps, or complete jobs, for a dispatch from Port. */
+/** Runs a workflow with these jobs for a dispatch from Port. */
 export async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
   return await runWorkflow({
     yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,

@@ -18,7 +18,7 @@ const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).stat
 test('if the WAL file of SQLite cannot grow, a relay accepts webhooks again after a checkpoint', async () => {
   const env = relayEnv()
   const relay = await startRelay(env)
-  // The log reaches this size before enough changes for a checkpoint accumulate.
+  // The WAL file has this size before there are enough changes for a checkpoint.
   const size = statSync(`${env.RELAY_DATABASE?.slice('sqlite:'.length)}-wal`).size + 100_000
   execFileSync('prlimit', ['--pid', String(relay.pid), `--fsize=${size}:`])
   await until(async () => (await sendRun(relay)) === 503, 'a webhook is refused')
@@ -38,7 +38,7 @@ test.for<[kind: string, size: string]>([
     const path = join(folder, 'relay.db')
     let database = `sqlite:${path}`
     if (kind === 'postgres') {
-      if (!disk) return context.skip('no disk may be mounted')
+      if (!disk) return context.skip('mounting a disk is not permitted')
       const server = await startPostgres({ folder })
       onTestFinished(server.close)
       database = await server.createDatabase()

@@ -24,7 +24,7 @@ export interface Place {
   kind: Address['kind']
   /** Returns the address of an empty database without tables. */
   empty(): Promise<Address>
-  /** Returns a shared store, emptied. Opening a new store would take longer than most tests. */
+  /** Deletes the rows of a shared store and returns the store. Opening a new store takes longer than most tests. */
   emptied(): Promise<Store>
   /** Opens a store on the given database or a new one, and closes the store after the test. */
   open(address?: Address, dispatchRate?: number): Promise<Store>

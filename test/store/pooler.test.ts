@@ -46,7 +46,7 @@ test.each<[string, PoolerOptions]>([
   90_000,
 )
 
-test('works behind a pooler in session mode', async () => {
+test('a relay accepts webhooks behind a pooler in session mode', async () => {
   const url = await openPooler({ mode: 'session', size: 30, next: 'last used' })
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: url }))
   const responses = await Promise.all(

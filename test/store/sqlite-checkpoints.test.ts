@@ -6,7 +6,7 @@ import { openStore } from '../../relay/store/open.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { aDelivery } from './place.ts'
 
-test('moves commits into the database file while the store is open, and leaves no WAL file after closing', async () => {
+test('commits are moved into the database file while the store is open, and no WAL file is left after closing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'relay.db')

@@ -58,7 +58,7 @@ test.each([
   ])
 })
 
-test('a relay whose SQLite file was replaced, as by a restored backup, accepts nothing until restarted', async () => {
+test('a relay whose SQLite file was replaced (for example by a backup) accepts nothing until restarted', async () => {
   const path = join(temporaryFolder(), 'relay.db')
   await (await startOn(path)).stop()
   copyFileSync(path, `${path}.backup`)

@@ -19,7 +19,7 @@ export interface AlertBody {
   resolved: Problem[]
 }
 
-/** The endpoint at RELAY_ALERT_URL. Verifies messages with an independent implementation. */
+/** Starts the server at RELAY_ALERT_URL. It verifies signatures with an independent implementation. */
 export async function openAlertEndpoint() {
   const received: { id: string; body: AlertBody }[] = []
   const state = { status: 200 }

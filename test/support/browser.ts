@@ -9,8 +9,8 @@ const bin = join(packages, '@sparticuz/chromium/bin')
 const folder = join(packages, '.cache/chromium')
 
 /**
- * Returns a Chromium from npm with libraries and fonts that a bare machine lacks, unpacked only once. If that Chromium
- * doesn't run, returns the machine's own Chromium.
+ * Starts the Chromium from npm, with the libraries and fonts that a minimal system lacks. They are unpacked only once.
+ * If this Chromium doesn't run, starts an installed Chromium or Chrome.
  *
  * @returns the reason if no browser is available
  */
@@ -29,7 +29,7 @@ export async function openBrowser(): Promise<Browser | string> {
   }
 }
 
-/** Unpacks into TMPDIR, then gives the folder its final name. */
+/** Unpacks into a temporary folder, then renames it, so that concurrent processes only see a complete folder. */
 async function unpack(): Promise<void> {
   if (existsSync(folder)) return
   const { TMPDIR } = process.env

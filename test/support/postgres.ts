@@ -15,9 +15,9 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1 that flushes writes to disk as in production, unless `settings` say otherwise. */
+/** A real PostgreSQL server on 127.0.0.1. It flushes writes to disk as in production, unless `settings` change that. */
 export interface TestPostgres {
-  /** The URL of its own database, `postgres`. */
+  /** The URL of the default database, `postgres`. */
   url: string
   /** Creates an empty database. Returns its URL. */
   createDatabase(): Promise<string>
@@ -30,7 +30,7 @@ export interface TestPostgres {
 }
 
 /**
- * Starts a server in about one second. If another process takes its port meanwhile, chooses another port.
+ * Starts a server, which takes about one second. If another process takes the port meanwhile, uses another port.
  *
  * @throws Error with the program's output if it doesn't start
  */
@@ -56,7 +56,7 @@ export async function startPostgres(
     await server.printed('ready to accept connections')
   }
   const close = async () => {
-    // Without a checkpoint, which would write every database to disk. With hundreds, it takes minutes.
+    // Skips the checkpoint, which takes minutes with hundreds of databases.
     server?.child.kill('SIGQUIT')
     await server?.ended.catch(() => {})
     rmSync(folder, { recursive: true, force: true })
@@ -109,7 +109,7 @@ interface Program {
   printed(text: string): Promise<void>
 }
 
-/** Both promises reject with the program's output if the program exits otherwise. */
+/** Starts a program. Both promises reject with its output if it fails. */
 function run(file: string, args: string[], user: User | undefined): Program {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
@@ -148,8 +148,8 @@ function run(file: string, args: string[], user: User | undefined): Program {
 }
 
 /**
- * PostgreSQL refuses to run as root. If the tests run as root, `nobody` runs the server from a copy that `nobody` can
- * read, wherever the project is. All processes share one copy per version.
+ * PostgreSQL refuses to run as root. If the tests run as root, `nobody` runs a copy of the server in the temporary
+ * folder, because the project's folder may be unreadable for `nobody`. All processes share one copy per version.
  */
 async function findPrograms(): Promise<{ bin: string; user?: User }> {
   const platform = `${process.platform}-${process.arch}`
@@ -172,7 +172,7 @@ async function findPrograms(): Promise<{ bin: string; user?: User }> {
       if (!existsSync(copy)) throw error
     }
   }
-  // Doesn't run programs that another user has put there.
+  // Refuses a copy that another user created.
   if (statSync(copy).uid !== 0) throw new Error(`${copy} doesn't belong to root: remove it.`)
   return { bin: join(copy, 'bin'), user: { uid, gid } }
 }

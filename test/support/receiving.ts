@@ -17,7 +17,7 @@ export interface Receiving {
   /** Sends a webhook as Port does. */
   post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
   request(path: string, init?: RequestInit): Promise<Response>
-  /** Returns every persisted delivery, oldest first per repository. */
+  /** Takes all persisted deliveries out of the queue, oldest first per repository. */
   written(): Promise<Claimed[]>
   logged: { fields: Record<string, unknown>; message: string }[]
 }
@@ -86,7 +86,7 @@ async function emptyStore(): Promise<Store> {
   return store
 }
 
-/** Claims and finishes every queued delivery, one per repository at a time. */
+/** Claims and finishes all queued deliveries. Each claim returns at most one delivery per repository. */
 async function takeAll(store: Store): Promise<Claimed[]> {
   const found: Claimed[] = []
   const finished: Transition = { change: { state: 'finished', dueAt: null }, messages: [], history: null }

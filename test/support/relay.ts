@@ -56,7 +56,7 @@ export async function startRelay(env: Env = {}, flags: string[] = []): Promise<R
   }
 }
 
-/** Starts a relay in this process. This is faster, for tests that don't kill the relay. */
+/** Starts a relay in this process, which is faster than a separate process. For tests that don't kill the relay. */
 export async function openRelayHere(env: Env = {}): Promise<Relay> {
   let printed = ''
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
@@ -93,7 +93,7 @@ export async function runRelay(
   return { code: child.exitCode, ...output }
 }
 
-/** Returns the relay's minimal environment, with a separate database. */
+/** Returns the relay's minimal environment, with a new database. */
 export function relayEnv(more: Env = {}): Env {
   return {
     PORT_CLIENT_SECRET: SECRET,

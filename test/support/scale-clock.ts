@@ -2,8 +2,8 @@ import { syncBuiltinESMExports } from 'node:module'
 import timers from 'node:timers/promises'
 
 /*
- * Preload with `--import` to run a process's clocks and timers CLOCK_SCALE times as fast. The network
- * isn't affected.
+ * Makes a process's clocks and timers CLOCK_SCALE times as fast if preloaded with `--import`. The
+ * network isn't affected.
  */
 const scale = Number(process.env.CLOCK_SCALE ?? 1)
 const began = { wall: Date.now(), timer: performance.now() }

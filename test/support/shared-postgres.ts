@@ -10,7 +10,7 @@ declare module 'vitest' {
 
 /** Starts the PostgreSQL server for all test files, before the first file runs (`globalSetup`). */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Each relay opens several connections. No test cuts the power of this server.
+  // Each relay opens several connections. Writes are not flushed, because no test needs the data after a crash.
   const server = await startPostgres({ settings: { max_connections: '400', fsync: 'off' } })
   project.provide('postgres', server.url)
   return server.close

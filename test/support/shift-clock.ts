@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 
 /*
- * Preload with `--import` to shift a process's wall clock by the number of milliseconds in the file
- * CLOCK_OFFSET_FILE. `performance.now()` is unaffected, as when a machine's clock is set.
+ * Shifts a process's wall clock by the milliseconds in the file CLOCK_OFFSET_FILE if preloaded with
+ * `--import`. `performance.now()` doesn't change, as on a machine whose clock is set.
  */
 const file = process.env.CLOCK_OFFSET_FILE
 if (file) {

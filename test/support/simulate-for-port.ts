@@ -9,7 +9,7 @@ import { startPortApi } from '../../tools/simulator/port/port.ts'
 import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 
-/** Simulates a workflow with the built action. Fake commands record their calls, and fail if called with `broken`. */
+/** Simulates a workflow with the built action. Fake commands record calls, and fail if an argument is `broken`. */
 export async function simulateForPort(
   workflow: Pick<RunOptions, 'file' | 'yaml'>,
   invocation: Invocation,

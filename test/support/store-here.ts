@@ -4,7 +4,7 @@ import { toRow, toUseRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 
-/** Opens a store on a SQLite file without {@link openStore}'s threads, which take longer to start than most tests. */
+/** Opens a store without {@link openStore}'s threads, because starting them takes longer than most tests run. */
 export async function openStoreHere(path: string, dispatchRate = 0): Promise<Store> {
   const file = openSqliteFile(path)
   const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {

@@ -48,7 +48,7 @@ export interface System {
   accept(runId: string, repository?: string, organization?: string): Promise<string>
   /** Dispatches every due delivery. Returns the number of deliveries. */
   step(): Promise<number>
-  /** Notifies Port about deliveries that wait for a rate-limit pause. */
+  /** Notifies Port about deliveries that wait because of a rate-limit pause. */
   notifyWaiting(): Promise<void>
   /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
   send(): Promise<number>
@@ -115,7 +115,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const dueAfter = reader.prepare(
     `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,
   )
-  /** Outbox entry → when it is due. */
+  /** Delivery id → when its outbox is due. */
   const retries = new Map<string, number>()
   const store: Store = {
     ...file,
@@ -150,7 +150,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
   const config = { apiUrl: github.url, auth, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name !== 'acme/api'
-  /** The number of GitHub requests when the relay started. Only later responses show GitHub's clock. */
+  /** The number of GitHub requests at the relay's start. The relay knows GitHub's clock only from later responses. */
   let asked = 0
   const hub = {
     ...createGitHub(config, clock, pauses, { isAllowed }),

@@ -11,15 +11,15 @@ export interface Pooler {
 export interface PoolerOptions {
   /** The number of connections to the server. */
   size: number
-  /** Whether a client has a server connection per transaction, or until it disconnects. */
+  /** Whether a client gets a server connection for one transaction, or until it disconnects. */
   mode: 'transaction' | 'session'
   /** Which free connection a transaction gets. */
   next: 'last used' | 'longest unused'
 }
 
 /**
- * Starts a pooler that, like PgBouncer with `max_prepared_statements = 0`, doesn't track prepared statements. They stay
- * on the server connection that the client used. Clients need no password.
+ * Starts a pooler that doesn't track prepared statements, like PgBouncer with `max_prepared_statements = 0`. A prepared
+ * statement exists only on the server connection that prepared it. Clients need no password.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export async function startPooler(url: string, { size, mode, next }: PoolerOptions): Promise<Pooler> {
@@ -59,7 +59,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
   const listener = createServer(client => {
     keep(client)
     let server: Server | null = null
-    /** The number of Queries and Syncs without a response, and whether anything was sent after the last of them. */
+    /** The number of Query and Sync messages without a response, and whether more was sent after the last one. */
     let unanswered = 0
     let isOpen = false
     let work: Promise<unknown> = Promise.resolve()

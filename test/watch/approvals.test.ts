@@ -66,7 +66,7 @@ test('Port shows a wait timer and several environments', async () => {
   expect(label(other)).toBe('Waiting for approval: production, eu')
 })
 
-test('GitHub webhooks make Port show the wait and the approval immediately, and the next poll repeats neither', async () => {
+test('with GitHub webhooks, Port shows the wait and the approval immediately, and only once', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [])
   const review = (action: string, more: object = {}) =>
@@ -88,7 +88,7 @@ test('GitHub webhooks make Port show the wait and the approval immediately, and 
   expect((await system.delivery(id)).waitingFor).toBeNull()
 })
 
-test('neither the history nor the log contains user names', async () => {
+test('the history and the log contain no user names', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
@@ -99,7 +99,7 @@ test('neither the history nor the log contains user names', async () => {
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
-test('the run is followed as usual if the relay lacks permission to read approvals', async () => {
+test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
   const system = await startSystem()
   const { id, run } = await waiting(system, [PRODUCTION])
   const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
@@ -116,7 +116,7 @@ test('the run is followed as usual if the relay lacks permission to read approva
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test("Port shows an approval even if GitHub's API shows the approval late or the poll result is discarded", async () => {
+test("Port shows the wait for approval even if GitHub's API shows it late and a poll result is discarded", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const { id, run } = await waiting(system, [])
   system.github.setRun(run.id, { status: 'waiting' })
@@ -137,7 +137,7 @@ test("Port shows an approval even if GitHub's API shows the approval late or the
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('every five minutes, polls the runs that wait for approval, without delaying the details of a failed run', async () => {
+test('runs that wait for approval are polled every five minutes, which does not delay the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {

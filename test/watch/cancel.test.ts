@@ -10,7 +10,7 @@ const cancel = async (system: System, id: string, by: 'port' | 'api' = 'api') =>
 const asked = (system: System) =>
   system.github.requests.filter(({ path }) => /cancel$/.test(path)).map(({ path }) => path.split('/').at(-1))
 
-/** Creates a delivery whose titled run is in progress. */
+/** Creates a delivery and its run in progress, whose title contains the Port run ID. */
 async function running(system: System) {
   const id = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'in_progress' })
@@ -73,7 +73,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('that is dispatched but has no run yet is canceled once its run is known', async () => {
+  test('that is dispatched but has no run yet is canceled once GitHub shows the run', async () => {
     const system = await open()
     const id = await system.dispatch(RUN)
     await cancel(system, id)
@@ -105,7 +105,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
   })
 
-  test('that is being dispatched is canceled once its run is known', async () => {
+  test('that is being dispatched is canceled once GitHub shows the run', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     const end = system.github.onDispatch(() => cancel(system, id))
@@ -119,7 +119,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('whose dispatch failed is canceled once its run is known, even if its Port run has finished', async () => {
+  test('whose dispatch response was lost is canceled once GitHub shows the run, even if the Port run has finished', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.github.failures.serverError({ create: false, times: 1 })
@@ -133,7 +133,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('is followed until its run finishes if the relay lacks a permission, and Port shows the missing permission', async () => {
+  test('is polled until its run finishes if the relay lacks Actions: write, and Port shows the missing permission', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id, run } = await running(system)
     await cancel(system, id)
@@ -146,7 +146,7 @@ describe('a canceled delivery', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
   })
 
-  test('can be canceled by a second request once the relay has the permission', async () => {
+  test('can be canceled by a second request once the relay has Actions: write', async () => {
     const system = await startSystem({ actions: 'read' })
     const { id } = await running(system)
     await cancel(system, id)
@@ -194,7 +194,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
 
 describe('a node run', () => {
   const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
-  /** Port's response for the node run. Port's API reference doesn't list this route. */
+  /** Makes Port respond with this body to requests for the node run. Port's API reference doesn't list this route. */
   const responseWith = (system: System, body: object) =>
     system.port.fail({
       match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
@@ -222,7 +222,7 @@ describe('a node run', () => {
     expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that finished in Port cancels nothing if the action reports directly, because the action could have set the result', async () => {
+  test('that finished in Port cancels nothing if the action reports directly, because the action may have finished it', async () => {
     const { stage: system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })
     await system.pass(120_000)

@@ -24,7 +24,7 @@ const reads = (system: System) =>
 const warnings = (system: System, id = RUN) =>
   system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
 
-test('Port shows in a minute that no workflow listens, and the delivery fails after the start timeout', async () => {
+test('Port shows within a minute that no workflow listens, and the delivery fails after the start timeout', async () => {
   const system = await start('on: push\n', ...Array.from({ length: 10 }, (_, n) => `${OTHER}# ${n}\n`))
   const id = await system.dispatch(RUN)
   await system.pass(29_000)
@@ -59,7 +59,7 @@ test('workflow files are listed at most every five minutes and read again only i
   for (const id of ids) expect(warnings(system, id)).toHaveLength(1)
 })
 
-test('the warning is withdrawn if a run starts late', async () => {
+test('the warning is removed from the delivery if a run starts late', async () => {
   const system = await start()
   const id = await system.dispatch(RUN)
   await system.pass(40_000)

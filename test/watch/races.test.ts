@@ -13,7 +13,7 @@ async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Pro
   system.github.fail({ match: isList, delayMs: 100, takesEffect: true, times: 1 })
   const [claimed] = await system.store.claimPolls(system.now(), 60_000, 1)
   const poll = system.engine().poll(claimed!)
-  await until(() => system.github.requests.some(isList), 'the list is being read')
+  await until(() => system.github.requests.some(isList), 'the relay requests the list')
   await meanwhile()
   await poll
 }
@@ -45,7 +45,7 @@ describe('a report that arrives while the relay polls the delivery', () => {
     expect(await system.runs(id)).toEqual([[4242, 'report']])
   })
 
-  test('from a re-run continues the delivery even if the poll saw the previous attempt finish', async () => {
+  test('from a re-run keeps the delivery running even if the poll found that the previous attempt has finished', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(TITLE, { status: 'in_progress' })
@@ -94,7 +94,7 @@ test.each([-5_000, 5_000])(
   },
 )
 
-test('a late run that belongs to the dispatch before a redelivery does not finish the delivery', async () => {
+test('after a redelivery, a late run of the earlier dispatch does not finish the delivery', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.pass(START_TIMEOUT + 30_000)
@@ -112,7 +112,7 @@ test('a late run that belongs to the dispatch before a redelivery does not finis
   expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
 })
 
-test('an accepted dispatch is not retried even if a title bound its run to another delivery', async () => {
+test('an accepted dispatch is not retried even if its run was bound by title to another delivery', async () => {
   const system = await startSystem()
   const [first, second] = [await system.dispatch(RUN), await system.accept('r_B1b2C3d4E5f6G7h8')]
   const { dispatch } = system.hub

@@ -4,7 +4,7 @@ import { START_TIMEOUT, startSystem } from '../support/system.ts'
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
-test('a run from before a redelivery is not bound again, whatever evidence identifies the run', async () => {
+test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)
@@ -63,7 +63,7 @@ test('a redelivery of a node run within a minute ignores the earlier, canceled w
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a redelivery drops the failure that was not sent to Port, and the Port run follows the new dispatch', async () => {
+test('a redelivery drops a failure that was not yet sent to Port, and Port shows the result of the new run', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const old = system.run(`deploy ${RUN}`)

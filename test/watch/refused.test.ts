@@ -6,7 +6,7 @@ const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('a single %i response to a restarted relay finishes no delivery', async status => {
+test.each([401, 403, 404])('after a restart, a single %i does not finish the delivery', async status => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -46,7 +46,7 @@ test("a delivery whose Port run does not exist finishes when GitHub reports the 
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test('reports the result after five minutes if a gateway blocks reading the Port run', async () => {
+test('the relay sends the result to Port after five minutes if a gateway blocks reads of the Port run', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)

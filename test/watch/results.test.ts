@@ -50,7 +50,7 @@ describe.each([
       if (webhook) await system.webhook(run)
       await system.pass(webhook ? 2_000 : 60_000)
       const isSeen = webhook || actions === 'read'
-      if (isSeen) expect((await system.delivery(id)).state, 'known in time').toBe(expected.state)
+      if (isSeen) expect((await system.delivery(id)).state, 'the result arrived in time').toBe(expected.state)
       await system.pass(RUN_TIMEOUT + 60_000)
 
       const { state, reason, dueAt } = await system.delivery(id)
@@ -77,7 +77,7 @@ test.each([
     [{ name: 'Deploy', state: 'disabled_manually' as const }],
     'all workflows in the repository are disabled (Deploy)',
   ],
-  ['it has no workflow', [], 'the repository has no workflows'],
+  ['the repository has no workflow', [], 'the repository has no workflows'],
 ])(
   'if no workflow listens, the dispatch fails, and the reason describes the repository (%s)',
   async (_, workflows, known) => {
@@ -91,7 +91,7 @@ test.each([
 )
 
 test.each(['failure', 'startup_failure'])(
-  'a run that finishes with %s before any job exists fails, and the reason states what to check',
+  'if a run finishes with %s before any job exists, the Port run fails with a summary that states what to check',
   async conclusion => {
     const system = await startSystem()
     await system.dispatch(RUN)

@@ -10,7 +10,7 @@ const HOUR = 3_600_000
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
-/** Creates a titled run in progress behind 600 newer runs, and restarts the relay. The store contains the run. */
+/** Starts a run that is bound by its title, adds 600 newer runs, and restarts the relay. */
 async function openBehind600(): Promise<{ system: System; id: string; run: ReturnType<System['run']> }> {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
@@ -45,7 +45,7 @@ async function passLooks(
   return { byId: count(isById), lists: count(isList), polls }
 }
 
-test('follows a titled run despite a restart and 600 newer runs, with at most one request by ID per poll', async () => {
+test('after a restart, a bound run behind 600 newer runs is polled with at most one request by ID per poll', async () => {
   const { system: stage, run } = await openBehind600()
   const { byId, lists, polls: looks } = await passLooks(stage, 5 * 60_000)
   expect(looks).toBeGreaterThan(10)
@@ -57,7 +57,7 @@ test('follows a titled run despite a restart and 600 newer runs, with at most on
   expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 })
 
-test('if a titled run was deleted after a restart, reports the deletion instead of "no workflow listens"', async () => {
+test('if a bound run is deleted after a restart, Port shows the deletion instead of "no workflow listens"', async () => {
   const { system: stage, run } = await openBehind600()
   stage.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
   await stage.pass(120_000)
@@ -67,7 +67,7 @@ test('if a titled run was deleted after a restart, reports the deletion instead 
 test.each([
   ['for an hour', HOUR],
   ['all the time', Number.POSITIVE_INFINITY],
-])('if the list responds with 502 %s, a known run is read by its ID', async (_, ms) => {
+])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -82,7 +82,7 @@ test.each([
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('if list requests get 502 from the start, Port provides the ID with which the run is read', async () => {
+test('if list requests get 502 from the start, the relay reads the run by the ID that Port stores', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
@@ -95,7 +95,7 @@ test('if list requests get 502 from the start, Port provides the ID with which t
 })
 
 test.each([-90_000, 90_000])(
-  "finds a titled or untitled run although GitHub's clock differs by %i ms from the relay's",
+  "finds a run with or without the run ID in its title, although GitHub's clock differs by %i ms",
   async clockOffset => {
     for (const title of [`deploy ${RUN}`, 'deploy']) {
       const system = await startSystem({ clockOffset })
@@ -109,7 +109,7 @@ test.each([-90_000, 90_000])(
   },
 )
 
-test('persists a GitHub webhook, so that the relay that polls next needs no request to GitHub', async () => {
+test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
   const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -127,7 +127,7 @@ test('persists a GitHub webhook, so that the relay that polls next needs no requ
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('a webhook that arrives out of order reverts nothing', async () => {
+test('a GitHub webhook that arrives out of order does not revert a newer status', async () => {
   const system = await startSystem({ actions: 'none' })
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -138,7 +138,7 @@ test('a webhook that arrives out of order reverts nothing', async () => {
   expect((await system.delivery(id)).runs).toMatchObject([{ status: 'completed', conclusion: 'failure' }])
 })
 
-test('a webhook about a run of another event type binds nothing, even if the run title names the delivery', async () => {
+test('a GitHub webhook about a run of another event binds nothing, even if the title contains the Port run ID', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   await system.webhook(system.run(`deploy ${RUN}`, { event: 'workflow_dispatch', status: 'in_progress' }))
@@ -158,14 +158,14 @@ describe.each([
   ['two organizations', 'other'],
 ])('in a repository used by %s', (_, organization) => {
   test.each(['polling', 'webhooks'])(
-    'each delivery gets its own run through %s, even if a later run title quotes an earlier delivery',
+    "by %s, each delivery is bound to its own run, even if a later run's title quotes an earlier Port run ID",
     async by => {
       const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
       const plan: { at: number; work: () => Promise<unknown> }[] = []
       const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
       for (const gap of [0, 5_000, 40_000]) {
         for (let n = 0; n < 8; n++) {
-          // Which run starts later, by how much, and which one ends last.
+          // Which run starts later, how much later, and which run finishes last.
           const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n & 4]
           const name = `${gap / 1000}s-${n}`
           const repository = `acme/${name}`
@@ -209,7 +209,7 @@ describe.each([
 })
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
 
-test("a title that names only another organization's Port run binds nothing until the owner of that run ID is known", async () => {
+test("a title binds no run while another organization's delivery has no run, whose title could quote the Port run ID", async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
@@ -225,7 +225,7 @@ test("a title that names only another organization's Port run binds nothing unti
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
 })
 
-test("a delivery from another organization that claims the same Port run gets none of that run's workflow runs", async () => {
+test('if deliveries of two organizations have the same Port run ID, a title with this ID binds no run', async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
@@ -237,8 +237,8 @@ test("a delivery from another organization that claims the same Port run gets no
 })
 
 test.each([
-  ['with more ids than can be looked up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
-  ['that is too long to be kept', 'x'.repeat(300)],
+  ['with more IDs than the relay looks up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
+  ['that is longer than the relay stores', 'x'.repeat(300)],
 ])('a run title %s binds nothing', async (_, text) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)

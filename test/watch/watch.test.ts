@@ -19,7 +19,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
   })
 
-  test('is bound by the externalRunId that the action writes to Port, which overrides the title', async () => {
+  test('is bound by the externalRunId that the action writes to Port, even if a title bound another run before', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const lint = system.run(`lint ${RUN}`, { status: 'in_progress' })
@@ -37,7 +37,7 @@ describe('a run in progress', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(deploy.id) })
   })
 
-  test('that never finishes is followed until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
+  test('that never finishes is polled until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -72,12 +72,12 @@ describe('a run in progress', () => {
   })
 })
 
-describe('if Port names a run outside the repository and a title names a run in the repository,', () => {
+describe('if externalRunId in Port names no run of the repository, but a title names the delivery,', () => {
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
   ])(
-    "reports the titled run's result (%s), for example if a workflow writes an arbitrary number to Port",
+    'Port gets the result (%s) of the titled run, for example if a workflow wrote an arbitrary number to Port',
     async (end, status, statusLabel) => {
       const system = await startSystem()
       const id = await system.dispatch(RUN)
@@ -91,7 +91,7 @@ describe('if Port names a run outside the repository and a title names a run in 
     },
   )
 
-  test('waits for the run that Port names if the titled run succeeded after passing its work on', async () => {
+  test('the relay waits if that ID is newer than the titled run, which succeeded and may have passed on its work', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -107,7 +107,7 @@ test.each([
   ['failure', 'neutral', 'FAILURE'],
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
-])('reports the more significant of the results %s and %s', async (first, second, status) => {
+])('if runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
@@ -131,11 +131,11 @@ test('keeps waiting if the run that Port names is not in the repository', async 
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-describe('without run-name', () => {
+describe('without run-name,', () => {
   const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
-  test.each(['deploy', 'Deploying, please wait'])('binds the only run, titled "%s"', async title => {
+  test.each(['deploy', 'Deploying, please wait'])('the only run (titled "%s") is bound', async title => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)
     const run = system.run(title)
@@ -146,7 +146,7 @@ describe('without run-name', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('no run is bound to two concurrent deliveries, whatever order the runs finish in, and Port says to set run-name', async () => {
+  test('two concurrent deliveries are bound to no run, and Port asks to set run-name when both runs have finished', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
@@ -186,7 +186,7 @@ describe('without run-name', () => {
     expect(await system.runs(id)).toEqual([])
   })
 
-  test('ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
+  test('the relay ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
     const system = await startSystem()
     await system.dispatch(FIRST)
     await system.pass(START_TIMEOUT - 5_000)
@@ -202,7 +202,7 @@ describe('without run-name', () => {
 })
 
 describe('while GitHub is down', () => {
-  test('a delivery reaches no outcome', async () => {
+  test('no delivery finishes', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     await system.github.stop()
@@ -214,7 +214,7 @@ describe('while GitHub is down', () => {
   })
 })
 
-test("reports the result to a node run, although Port's API does not return node runs", async () => {
+test("the relay sends the result of a node run, although Port's API does not return node runs", async () => {
   const system = await startSystem()
   const id = 'wfnr_A1b2C3d4E5f6G7h8'
   await system.dispatch(id)
@@ -242,11 +242,11 @@ test('a re-run changes nothing if the Port run has finished', async () => {
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-/** The example from GitHub's documentation. */
+/** The example of this annotation in GitHub's documentation. */
 const PROTECTED =
   "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
 
-test('report: workflow shows the results of all jobs, the failed step, and the last 100 lines of its log', async () => {
+test('for a failed run, Port shows the failed step, the annotations, and the last 100 lines of the log', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -323,7 +323,7 @@ describe('if many runs fail', () => {
     return { stage: system, ids, runs, fail, open }
   }
 
-  test('every result reaches Port within about a minute, even if the relay restarts every 40 s', async () => {
+  test('Port has every result within 80 s, even if the relay restarts every 40 s', async () => {
     const { stage: system, runs, fail, open } = await start(40)
     fail(runs)
     for (let restarts = 0; restarts < 2; restarts++) {

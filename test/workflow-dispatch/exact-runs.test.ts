@@ -16,7 +16,7 @@ const ENDS = [
   ['skipped', 'FAILURE'],
 ] as const
 
-test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled runs listed late and in random order: each Port run gets its own workflow run's link and result`, {
+test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and result of its own run, even if untitled runs are listed late and in random order`, {
   timeout: 600_000 + AMOUNT * 300,
 }, async () => {
   const seed = Math.floor(Math.random() * 2 ** 31)
@@ -63,7 +63,7 @@ test(`${AMOUNT} deliveries to one workflow, closer than a second, with untitled 
     const [conclusion] = conclusions.get(id)!
     await end(scene, own.get(id)!, conclusion)
   })
-  await until(() => runs.every(run => run.status !== 'IN_PROGRESS'), 'every run in Port ends', patience)
+  await until(() => runs.every(run => run.status !== 'IN_PROGRESS'), 'every Port run finishes', patience)
   const wrong = runs.filter(
     ({ id, status, link, externalRunId }) =>
       status !== conclusions.get(id)![1] ||

@@ -184,7 +184,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
           `GitHub accepts ${name}`,
         )
         const calls = await playGuide(scene, name, dispatch as WorkflowDispatch)
-        await until(() => run.status !== 'IN_PROGRESS', `the run of ${name} ends in Port`)
+        await until(() => run.status !== 'IN_PROGRESS', `the Port run of ${name} finishes`)
         const ofRelay = /^(Dispatched workflow|.*finished|✗|The workflow run)/
         shown[name] = {
           calls,
@@ -229,7 +229,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
   }
 
-  test('without "port", an undeclared input prevents the dispatch; once it is declared, a redelivery sends it with the original context', async () => {
+  test('without "port", an undeclared input prevents the dispatch; once the input is declared, a redelivery sends it with the same context', async () => {
     const scene = await open()
     const { github } = scene
     const declared: Record<string, DeclaredInput> = { service: {}, port_context: { required: true } }
@@ -270,7 +270,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     })
   })
 
-  test('start if they declare "port", which then carries the undeclared input', async () => {
+  test('start if they declare "port", which then contains the undeclared input', async () => {
     const scene = await open()
     scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {}, port: {} })] })
     const { run } = await scene.deliver({

@@ -22,7 +22,7 @@ interface ShownDelivery {
   events: { type: string; details: JsonObject }[]
 }
 
-/** A relay process between a fake Port and a fake GitHub. */
+/** A relay between a fake Port and a fake GitHub. */
 export interface Scene {
   port: PortApi
   github: GitHubApi

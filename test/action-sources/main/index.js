@@ -1,2 +1,2 @@
-// What `npm run coverage` plays instead of action/dist/main/index.js: the same from its sources, so that their lines are counted.
+// `npm run coverage` runs this file instead of action/dist/main/index.js, so that the lines of the sources are counted.
 import '../../../action/main.ts'

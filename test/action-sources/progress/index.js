@@ -1,2 +1,2 @@
-// What `npm run coverage` plays instead of action/dist/progress/index.js: the same from its sources, so that their lines are counted.
+// `npm run coverage` runs this file instead of action/dist/progress/index.js, so that the lines of the sources are counted.
 import '../../../action/progress.ts'

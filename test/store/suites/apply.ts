@@ -63,7 +63,7 @@ export function applyTests(place: Place): void {
     expect((await store.claimOutboxes(2000, 10, 10))[0]?.messages).toHaveLength(1)
   })
 
-  test('a transition that does not change the delivery keeps its version, lease, and update time', async () => {
+  test("a transition that does not change the delivery keeps the delivery's version, lease, and update time", async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const [claimed] = await store.claimPolls(5000, 500, 10)
@@ -168,7 +168,7 @@ export function applyTests(place: Place): void {
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
 
-  test('a token used for one delivery is refused for another until its record is deleted after expiry', async () => {
+  test('a token that was used for one delivery is refused for others until its record is deleted after expiry', async () => {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>

@@ -32,7 +32,7 @@ export function claimTests(place: Place): void {
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })
 
-  test('a long queue does not block other repositories: the least recently dispatched repository comes first', async () => {
+  test('a long queue does not block other repositories: the least recently dispatched repository is claimed first', async () => {
     const store = await place.emptied()
     const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))
     await acceptAll(store, ...queue, { repository: 'acme/other', receivedAt: 2000 })
@@ -46,7 +46,7 @@ export function claimTests(place: Place): void {
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
-  test('a claim to dispatch returns the invocation and the lease expiry; a claim to poll returns neither', async () => {
+  test('a claim for a dispatch returns the invocation and the lease expiry; a claim for a poll has no invocation', async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, { invocation: '{"inputs":{"a":1}}' })
     const [claimed] = await claim(store, 1000)
@@ -58,7 +58,7 @@ export function claimTests(place: Place): void {
     expect(await get(store, id!)).not.toHaveProperty('invocation')
   })
 
-  test('a claim whose lease has expired can change nothing', async () => {
+  test('a claim whose lease has expired cannot change the delivery', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
     const [first] = await claim(store, 1000)
@@ -110,7 +110,7 @@ export function claimTests(place: Place): void {
     expect((await get(store, failed)).dueAt).toBeNull()
   })
 
-  test('claims a burst of 20 immediately, then continues at the configured rate', async () => {
+  test('the rate limiter allows a burst of 20 dispatches, then dispatches at the configured rate', async () => {
     const store = await place.open(undefined, 60)
     expect(await store.takePermits(1_000_000, 100)).toBe(0)
     await acceptAll(store, {})
@@ -158,7 +158,7 @@ export function claimTests(place: Place): void {
     expect(await store.activePauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
-  test('finds deliveries that wait for a rate-limit pause, at any queue position, until Port is notified', async () => {
+  test('finds deliveries that wait during a rate-limit pause, at any queue position, until Port is notified', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
     await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })

@@ -110,7 +110,7 @@ function postgresTests(place: Place): void {
     // The timeout includes the time that the server needs to flush data to disk before it stops.
   }, 180_000)
 
-  test('rejects the call on a connection that the server closes, and replaces the connection', async () => {
+  test('replaces connections that the server has closed, so calls and wake-ups work again', async () => {
     const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     await acceptAll(one, {})
@@ -123,7 +123,7 @@ function postgresTests(place: Place): void {
     await wakes(one, other)
   })
 
-  test('reports deliveries as accepted if they were written before the connection was cut', async () => {
+  test('accept() returns the deliveries that were written before the connection was cut', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
     const [first] = await acceptAll(store, { runId: 'r_first' })
@@ -148,7 +148,7 @@ function postgresTests(place: Place): void {
     expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
   })
 
-  test('detects an applied transition if the response was lost, and rejects an unwritten transition', async () => {
+  test('after a lost response, apply() returns true if the transition was written, and rejects if it was not', async () => {
     const { address, cut, cutBefore } = await cutting(await place.empty())
     const store = await place.open(address)
     const [id] = await acceptAll(store, {})

@@ -164,7 +164,7 @@ export function intakeTests(place: Place): void {
     await expect(store.accept(big)).rejects.toThrow(StoreBusy)
   })
 
-  test('accepting a delivery notifies the waiting worker', async () => {
+  test('accepting a new delivery wakes the worker, and accepting a duplicate does not', async () => {
     const store = await place.emptied()
     let calls = 0
     store.onWork(() => calls++)

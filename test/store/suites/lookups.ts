@@ -16,7 +16,7 @@ import {
 } from '../place.ts'
 
 export function lookupTests(place: Place): void {
-  test('finds runs and their deliveries by run ID, whatever the case of the repository name', async () => {
+  test('finds runs and their deliveries by run ID, and ignores case in the repository name', async () => {
     const store = await place.emptied()
     const [id, other] = [await aDispatched(store), await aDispatched(store, { repository: 'acme/other' })]
     const runs = [aRun(77), aRun(78, { past: true })]
@@ -28,7 +28,7 @@ export function lookupTests(place: Place): void {
     expect(await store.findRuns('acme/none', [77])).toEqual([])
   })
 
-  test('finds deliveries by dedupe key or ID among any number of others', async () => {
+  test('finds deliveries by dedupe key or ID among more than 100 others', async () => {
     const store = await place.emptied()
     const ids: string[] = []
     for (let i = 0; i < 103; i++) ids.push((await acceptAll(store, { runId: `r_named_${i}` }))[0]!)
@@ -45,7 +45,7 @@ export function lookupTests(place: Place): void {
     expect(await find(['run:r_named_1'])).toEqual([ids[1]])
   })
 
-  test("lists a period's dispatches by event type, whatever their outcome", async () => {
+  test('lists the event types of all dispatches of a period, regardless of the outcome', async () => {
     const store = await place.emptied()
     const attempt = async (attemptedAt: number, eventType: string | null, repository = 'acme/shop') => {
       const workflow = eventType === null ? 'deploy.yml' : null
@@ -137,7 +137,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test('a list request by action scans a limited number of deliveries per page, and the next page continues from there', async () => {
+  test('a list request by action scans a limited number of deliveries per page, and the next page continues after them', async () => {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
     const store = createStore(backend, 0)
@@ -168,7 +168,7 @@ export function lookupTests(place: Place): void {
     expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
   })
 
-  test('an empty store leaves nothing to scan', async () => {
+  test('a list of an empty store has no next page', async () => {
     const store = await place.emptied()
     for (const before of [undefined, 3_000_000]) {
       expect(await store.listedTo({ action: 'rare' }, before)).toBeNull()
@@ -176,7 +176,7 @@ export function lookupTests(place: Place): void {
     }
   })
 
-  test("reports each delivery's messages that are waiting for Port", async () => {
+  test("returns the number, attempts, and due time of a delivery's messages that wait for Port", async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})
     expect(await store.waitingMessages(id!)).toBeNull()
@@ -187,7 +187,7 @@ export function lookupTests(place: Place): void {
     expect(await store.waitingMessages(id!)).toEqual({ amount: 2, attempts: 1, dueAt: 5000 })
   })
 
-  test('hourly counts add up and are deleted later', async () => {
+  test('counts of the same hour are added, and old hours are deleted', async () => {
     const store = await place.open()
     const none = { accepted: 0, ...NO_OUTCOME }
     await store.countHours(
@@ -227,7 +227,7 @@ export function lookupTests(place: Place): void {
     expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
-  test('reports when work is due next, and the age of each kind of due work and of messages', async () => {
+  test('returns when work is due next, since when each kind of work is due, and the oldest message', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
     expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })

@@ -82,7 +82,7 @@ export function maintenanceTests(place: Place): void {
     expect((await get(store, again!)).state).toBe('queued')
   })
 
-  test('keeps a revoked session until the session expires; revoking the session again succeeds', async () => {
+  test('keeps a revoked session until the session expires, and revoking a session twice succeeds', async () => {
     const store = await place.emptied()
     const revoked = () => Promise.all(['old', 'young', 'other'].map(store.isSessionRevoked))
     expect(await revoked()).toEqual([false, false, false])

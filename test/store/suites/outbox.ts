@@ -22,7 +22,7 @@ export function outboxTests(place: Place): void {
     expect(await store.claimOutboxes(1500, 500, 10)).toHaveLength(1)
   })
 
-  test('a page of messages states whether the action has reported since the last redelivery', async () => {
+  test('`reported` of a page shows whether the action has reported since the last redelivery', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const reported = async (runs: Parameters<typeof aRun>[1]) => {
@@ -34,7 +34,7 @@ export function outboxTests(place: Place): void {
     expect(await reported({ evidence: 'report', past: true })).toBe(false)
   })
 
-  test('a page contains at most 100 messages and 1 MB, or one message that is larger', async () => {
+  test('a page contains at most 100 messages and 1 MB, or a single larger message', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
     const pages: number[] = []

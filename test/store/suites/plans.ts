@@ -18,16 +18,16 @@ import {
 } from '../place.ts'
 
 const FINISHED = 30_000
-/** The number of deliveries in each other state, then the number with due work. */
+/** The number of deliveries in each other state, and (`WAITING`) the number of deliveries with due work. */
 const QUEUED = 2000
 const WAITING = 20
-/** The maximum of rows that a statement can read. Statements about open deliveries can also read all of these. */
+/** The maximum number of rows that a statement can read. `OF_WAITING` can also read all open deliveries. */
 const MAX_ROWS = 500
 const OF_WAITING =
   /WITH queue AS|SELECT 'queued'|AS newest|^UPDATE deliveries SET due_at = \?1, lease_until = 0|WHERE state = 'dispatched' AND repository/
-/** If statistics are of an empty table, PostgreSQL's plan reads more deliveries of an outcome than the limit. */
+/** With statistics of an empty table, PostgreSQL reads more deliveries of an outcome than the limit. */
 const OF_OUTCOMES = /^SELECT 'succeeded' AS outcome/
-/** A statement that reads every outbox. Each outbox has waiting messages. */
+/** This statement can read every outbox, because every outbox has waiting messages. */
 const OF_OUTBOXES = /^UPDATE outboxes SET due_at = \?1, lease_until = 0, version/
 
 export function planTests(place: Place): void {
@@ -129,7 +129,7 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
   }
 }
 
-/** Calls each method once, and `list` in every form. */
+/** Calls each method once, and `list` with every kind of filter. */
 async function callEverything(store: Store): Promise<void> {
   const given = aDelivery()
   const use = aUse('bytes')
@@ -246,7 +246,7 @@ async function failureOf(
     )
   const others = OF_OUTCOMES.test(sql) ? FINISHED + 2 * QUEUED : OF_WAITING.test(sql.trim()) ? 9 * QUEUED : 0
   const allowed = MAX_ROWS + others
-  return looked > allowed ? `${looked} rows of deliveries looked at` : null
+  return looked > allowed ? `${looked} rows of deliveries read` : null
 }
 
 interface PlanNode {

@@ -157,7 +157,7 @@ export function sharedTests(place: Place): void {
     },
   )
 
-  /** Holds a query's lock until released. `waiting` resolves once another query waits for the lock. */
+  /** Holds a query's locks until `release`. `waiting` resolves once this many other queries wait for a lock. */
   async function held(address: Address, sql: string) {
     const client = new pg.Client((address as { url: string }).url)
     await client.connect()
@@ -170,7 +170,7 @@ export function sharedTests(place: Place): void {
           `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
         )
         return rows.length >= amount
-      }, `${amount} wait for a lock`)
+      }, `${amount} queries wait for a lock`)
     return { waiting, release: () => client.query('COMMIT') }
   }
 
@@ -234,6 +234,6 @@ export function sharedTests(place: Place): void {
     await acceptAll(one, {})
     await acceptAll(one, {})
     await one.close()
-    await until(() => woken >= 2, 'the other relay has heard of both')
+    await until(() => woken >= 2, 'the other relay is woken for both deliveries')
   })
 }

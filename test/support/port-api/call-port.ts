@@ -7,7 +7,7 @@ type Response = {
   runLogs: { message: string }[]
 }
 
-/** Calls Port's API; a string body is sent unchanged. */
+/** Calls Port's API. A body that is a string is sent unchanged, other bodies are sent as JSON. */
 export async function callPort(api: PortApi, method: string, path: string, body?: unknown, token?: string) {
   const response = await fetch(api.url + path, {
     method,
