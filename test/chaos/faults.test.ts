@@ -1,18 +1,18 @@
 import { afterAll, expect, test } from 'vitest'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { shortFaults } from './faults.ts'
-import { table, type Verdict } from './verdict.ts'
+import { print, type Verdict } from './verdict.ts'
 
 const verdicts: Verdict[] = []
-afterAll(() => console.log(table(verdicts)))
+afterAll(() => print(verdicts))
 
 test.concurrent.each(shortFaults(newDatabase))(
   '%s: no delivery is lost, dispatched twice, or reordered',
-  async (name, run) => {
+  async (name, run, allowed) => {
     const verdict = await run(name)
     verdicts.push(verdict)
     expect(verdict).toMatchObject({ lost: 0, twice: 0, disordered: 0 })
-    if (!name.includes('untitled')) expect(verdict.failed).toBe(0)
+    if (!allowed?.failed) expect(verdict.failed).toBe(0)
     expect(verdict.acknowledged).toBeGreaterThan(0)
     expect(verdict.times).toBeGreaterThan(0)
   },

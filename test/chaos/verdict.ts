@@ -97,29 +97,6 @@ async function list(system: System, query: string): Promise<Shown[]> {
   return ((await response.json()) as { deliveries: Shown[] }).deliveries
 }
 
-const COLUMNS: [string, keyof Verdict][] = [
-  ['fault', 'fault'],
-  ['times', 'times'],
-  ['acknowledged', 'acknowledged'],
-  ['lost', 'lost'],
-  ['dispatched twice', 'twice'],
-  ['out of order', 'disordered'],
-  ['failed', 'failed'],
-]
-
-/** Formats the verdicts as a table for the terminal. */
-export function table(verdicts: Verdict[]): string {
-  const rows = [
-    COLUMNS.map(([title]) => title),
-    ...verdicts.map(each => COLUMNS.map(([, key]) => String(each[key]))),
-  ]
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
-  return rows
-    .map(row =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[i] ?? 0)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-}
+/** Prints the verdicts as a table. */
+export const print = (verdicts: Verdict[]): void =>
+  console.table(verdicts, ['fault', 'times', 'acknowledged', 'lost', 'twice', 'disordered', 'failed'])
