@@ -23,6 +23,8 @@ export interface SideProblem {
   /** The organization in Port, or the owner on GitHub, whose credential is rejected; empty for all. */
   key: string
   text: Text
+  /** A sentence that says what to check or change; empty if the text says it. */
+  advice: string
   /** When the problem started, if known. */
   since?: number
 }
@@ -34,7 +36,7 @@ type Observed =
   | { kind: 'refused' }
   | { kind: 'rejected'; status: number }
   /** A 5xx, or no response from the service itself. `cause`: a clause. */
-  | { kind: 'failed'; cause: string }
+  | { kind: 'failed'; cause: string; advice?: string }
 
 /** Results of requests to both services. Times are milliseconds since 1970 by the store's clock. */
 export interface Sides {
@@ -87,18 +89,21 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
   }
 
   /** Returns the rejected credentials by key. */
-  function rejections(side: Side): Map<string, Text> {
-    const found = new Map<string, Text>()
+  function rejections(side: Side): Map<string, Pick<SideProblem, 'text' | 'advice'>> {
+    const found: ReturnType<typeof rejections> = new Map()
     const now = clock()
     const paused = side === 'github' ? pauses.rejected() : []
     for (const pause of paused.filter(({ pausedUntil }) => pausedUntil > now - RETRIED_MS)) {
       // A rejected App is one problem, regardless of the owner whose dispatch showed it.
       const owner = pause.cause === 'installation' ? ownerOf(pause) : ''
       const reason = `${pause.reason}${owner && ` (${owner})`}`
-      found.set(owner, [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.'])
+      const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']
+      found.set(owner, { text, advice: '' })
     }
-    for (const [credential, status] of records[side].rejected())
-      if (!found.has(credential)) found.set(credential, [`${rejection(side, credential, status)}.`])
+    for (const [credential, status] of records[side].rejected()) {
+      const text = [`${rejection(side, credential, status)}.`]
+      if (!found.has(credential)) found.set(credential, { text, advice: ADVICE[side] })
+    }
     return found
   }
 
@@ -113,12 +118,13 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
       const unreachable = records[side].unreachable()
       return [
         ...[...rejections(side)].map(
-          ([key, text]): SideProblem => ({ type: 'credential_rejected', side, key, text }),
+          ([key, problem]): SideProblem => ({ type: 'credential_rejected', side, key, ...problem }),
         ),
         ...(unreachable
           ? [
               {
-                ...{ type: 'unreachable' as const, side, key: '', since: unreachable.since },
+                ...{ type: 'unreachable' as const, side, key: '' },
+                ...{ since: unreachable.since, advice: unreachable.advice },
                 text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
               },
             ]
@@ -155,6 +161,12 @@ const REJECTED = {
   port: "Port rejects the relay's credentials: messages to Port are waiting",
 }
 
+const ADVICE = {
+  github: 'Set a valid credential.',
+  port: 'Set the client ID and secret that Port shows under Credentials.',
+}
+const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
+
 const githubCredential = ({ github: { auth } }: SidesDeps['config']) =>
   'token' in auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
 
@@ -164,7 +176,8 @@ const portCredential = (organization: string) =>
     : `the entry of ${organization} in PORT_ORGANIZATIONS`
 
 function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): Observed {
-  if (!response) return { kind: 'failed', cause: describeOutage(error) }
+  if (!response)
+    return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
   // Responses from proxies don't have this header.
   if (!headers.has('x-github-request-id')) return { kind: 'failed', cause: foreignReason(status) }
@@ -181,7 +194,8 @@ function readPort(error: PortError | null): Observed | null {
     return { kind: 'failed', cause: 'PORT_API_URL is wrong: it has no route for tokens (404)' }
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
-  if (status === null) return { kind: 'failed', cause: describeOutage(error) }
+  if (status === null)
+    return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('PORT_API_URL') }
   if (status === 404 || status === 409) return null
   return { kind: 'failed', cause: `PORT_API_URL responded with ${status}` }
 }
@@ -205,7 +219,7 @@ function describeOutage(error: unknown): string {
 /** The results of requests to one service. */
 function createRecord(clock: () => number) {
   let lastSuccess: number | null = null
-  let unreachable: { since: number; cause: string } | null = null
+  let unreachable: { since: number; cause: string; advice: string } | null = null
   const usedAt = new Map<string, number>()
   /** Credential → the status of the service's rejection; null if the credential is accepted. */
   const credentials = new Map<string, number | null>()
@@ -216,7 +230,8 @@ function createRecord(clock: () => number) {
       const now = clock()
       usedAt.set(credential, now)
       if (observed.kind === 'failed') {
-        unreachable = { since: unreachable?.since ?? now, cause: observed.cause }
+        const { cause, advice = '' } = observed
+        unreachable = { since: unreachable?.since ?? now, cause, advice }
         return
       }
       unreachable = null

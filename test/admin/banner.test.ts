@@ -25,14 +25,17 @@ test.each<[string, Partial<Health>, RegExp[]]>([
       problems: [
         {
           ...{ type: 'unreachable', side: 'github', key: '' },
-          text: ['GitHub unreachable since ', NOW, ': refused.'],
+          ...{ text: ['GitHub unreachable since ', NOW, ': refused.'], advice: 'Check the network.' },
         },
-        { type: 'credential_rejected', side: 'port', key: '', text: ['Port rejects PORT_CLIENT_ID (401).'] },
+        {
+          ...{ type: 'credential_rejected', side: 'port', key: '' },
+          ...{ text: ['Port rejects PORT_CLIENT_ID (401).'], advice: '' },
+        },
       ],
     },
     [
-      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check GITHUB_API_URL.* 10,000\+ queued\./,
-      /Port rejects PORT_CLIENT_ID \(401\)\..* Set the client ID and secret that Port shows.* The oldest message has waited for 25 min\./,
+      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check the network\..* 10,000\+ queued\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* The oldest message has waited for 25 min\./,
     ],
   ],
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],

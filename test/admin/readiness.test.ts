@@ -164,7 +164,7 @@ test('a response counts as an outage only if it is a 5xx or comes from something
       ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
     })
     observe(sides)
-    return sides.problems().map(({ type }) => type)
+    return sides.problems().map(({ type, advice }) => `${type} ${advice}`.trim())
   }
   const id = { 'x-github-request-id': '1' }
   const github = (status: number, headers: Record<string, string> = id) =>
@@ -173,10 +173,12 @@ test('a response counts as an outage only if it is a 5xx or comes from something
     problemsAfter(sides => sides.observePort('default', new PortError(kind, '', { status })))
   for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
   expect([github(502), github(403, {}), github(401)].flat()).toEqual([
-    ...['unreachable', 'unreachable', 'credential_rejected'],
+    ...['unreachable', 'unreachable', 'credential_rejected Set a valid credential.'],
   ])
   expect([port('unknown_run', 404), port('unreachable', 404), port('later', 429)].flat()).toEqual([])
   expect([port('unreachable', 503), port('unreachable', null), port('credentials', 401)].flat()).toEqual([
-    ...['unreachable', 'unreachable', 'credential_rejected'],
+    'unreachable',
+    'unreachable Check PORT_API_URL, the proxy, and the network.',
+    'credential_rejected Set the client ID and secret that Port shows under Credentials.',
   ])
 })

@@ -67,12 +67,14 @@ const down: SideProblem = {
   side: 'github',
   key: '',
   text: ['GitHub unreachable since ', START, '.'],
+  advice: '',
 }
 const rejected: SideProblem = {
   type: 'credential_rejected',
   side: 'port',
   key: 'acme',
   text: ['Port rejects <it> (401).'],
+  advice: '',
 }
 
 test('sends a signed message when problems start and when problems are resolved, at most one message a minute', async () => {

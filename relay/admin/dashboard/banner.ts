@@ -46,7 +46,7 @@ export function banner(health: Health, now: number): Html {
       html`<strong>The database (RELAY_DATABASE) doesn't accept writes.</strong> Webhooks are refused with 503.`,
     ...problems.map(
       problem =>
-        html`<strong>${show(problem.text)}</strong>${cure(problem)}${problem.side === 'github' ? inQueue : oldest()}`,
+        html`<strong>${show(problem.text)}</strong>${problem.advice && ` ${problem.advice}`}${problem.side === 'github' ? inQueue : oldest()}`,
     ),
     ...limits.map(
       limit =>
@@ -73,14 +73,6 @@ export function banner(health: Health, now: number): Html {
   function oldest() {
     return oldestMessage !== null && html` The oldest message has waited for ${span(now - oldestMessage)}.`
   }
-}
-
-/** What the operator can check or change, unless the problem's text says it. */
-function cure({ type, side, text }: SideProblem): string {
-  if (text.some(part => / responded with \d/.test(String(part)))) return ''
-  if (type === 'unreachable')
-    return ` Check ${side === 'github' ? 'GITHUB_API_URL' : 'PORT_API_URL'}, the proxy, and the network.`
-  return side === 'port' ? ' Set the client ID and secret that Port shows under Credentials.' : ''
 }
 
 const show = (text: Text) => text.map(part => (typeof part === 'string' ? part : at(part)))
