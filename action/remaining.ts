@@ -85,7 +85,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** What remains if too many values are masked: a conclusion, and why. */
+/** What remains if too many values are masked: the conclusion, and a message with the reason. */
 export const withoutTexts = (remaining: Remaining): Remaining => ({
   ...{ lines: [], lost: 0, masks: [], allMasks: false },
   entities: { documents: [], lines: [], problems: [] },

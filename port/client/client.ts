@@ -155,7 +155,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
       throw new PortError(
         'unreachable',
         `Port did not respond to ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
-          'machine reaches it (proxy, firewall).',
+          'machine can reach it (proxy, firewall).',
         { cause },
       )
     }

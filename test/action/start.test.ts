@@ -276,7 +276,7 @@ test('a workflow that a user starts on GitHub runs as if Port did not exist, and
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
   expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([
-    '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
+    '::notice::The input "port" is empty: a user started this workflow on GitHub, so nothing is reported to Port.',
   ])
   expect(job.outputs()).toEqual({ inputs: '{}', entity: 'null', event: 'null', trigger: 'null' })
   // The workflow's steps can still write to the files.

@@ -8,7 +8,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     404,
     'Not Found',
-    "GitHub finds no workflow deploy.yml in acme/shop: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.",
+    "GitHub finds no workflow deploy.yml in acme/shop: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.",
   ],
   [
     403,

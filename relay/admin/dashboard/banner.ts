@@ -75,7 +75,7 @@ export function banner(health: Health, now: number): Html {
   }
 }
 
-/** What the operator can check or change, unless the problem's text says it. */
+/** What the operator can check or change, unless the problem's text contains a status code. */
 function cure({ type, side, text }: SideProblem): string {
   if (text.some(part => / responded with \d/.test(String(part)))) return ''
   if (type === 'unreachable')

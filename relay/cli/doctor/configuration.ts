@@ -97,12 +97,12 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => github.webhookSecret === null,
     warning(
-      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.",
+      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
     ),
   ],
 ]
 
-/** GitHub.com and GHE.com serve their API from a separate host. An API on loopback is a fake. */
+/** GitHub.com and GHE.com serve their API from a separate host. An API on a loopback address is a fake GitHub. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
   !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 
