@@ -32,7 +32,7 @@ test('uses the outputs given for steps whose actions are skipped, and shows enti
   )
   expect(errors).toBe('')
   expect(lines.slice(1, 3)).toEqual([
-    '  Left out: docker/build-push-action@v6. It has the outputs that you set for it: build.digest, build.notes.',
+    '  Left out: docker/build-push-action@v6. You have set these outputs: build.digest, build.notes.',
     '  Left out, with empty outputs: actions/setup-node@v6.',
   ])
   const step = lines.indexOf('  ✓ Tell')

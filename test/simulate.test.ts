@@ -167,7 +167,7 @@ test('a workflow that reports with OIDC reports directly to the fake Port, and a
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines[1]).toBe(
-    '  Here, it reports directly to the fake Port. On GitHub, it reports through the relay.',
+    '  The action reports directly to the fake Port here, and through the relay on GitHub.',
   )
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)

@@ -58,7 +58,7 @@ test.each<[string, string, object[], Given?]>([
   ['a run id from a script', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
   ['an entity that is read later', 'A later step reads entities', [entity(), SEARCH]],
   ['an id used later', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
-  ['no identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
+  ['no identifier', 'The step has no "identifier"', [entity({ identifier: '' })]],
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
@@ -67,7 +67,7 @@ test.each<[string, string, object[], Given?]>([
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
   [
-    ...(['a failure status', 'It can fail the Port run of a successful job'] as const),
+    ...(['a failure status', 'The step can fail the Port run of a successful job'] as const),
     [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
     { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
   ],
@@ -232,7 +232,7 @@ test('adds remarks for a forbidden blueprint, an unknown input, and a missing ru
     expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
     expect.stringContaining(`the input "nobody" isn't declared`),
     expect.stringContaining("the entity's change is now attributed to the Port run"),
-    expect.stringContaining('the Port run finished here'),
+    expect.stringContaining('the Port run finished at this step'),
   ])
 })
 
@@ -240,8 +240,8 @@ const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')
 test.each([
-  ['a file that is not YAML', 'on: [', "It isn't YAML"],
-  ['a file that is not a workflow', 'a: b', "It isn't a workflow"],
+  ['a file that is not YAML', 'on: [', "The file isn't YAML"],
+  ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   [
     'a job in brackets',
