@@ -182,7 +182,7 @@ export function outcomeOfRun(
   }
 }
 
-/** GitHub's API doesn't contain the error that the run's page shows. */
+/** GitHub's API doesn't return the error that the run's page shows. */
 const noJobs = (repository: string) =>
   `The workflow run in ${repository} failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 

@@ -353,7 +353,7 @@ describe('while it checks services, doctor', () => {
       "The relay's credential can dispatch to acme/shop.",
       'acme/shop: deploy.yml listens to repository_dispatch.',
       'GitHub cannot find acme/none: it does not exist, or the credential has no access to it.',
-      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
       'GitHub cannot find other/shop: it does not exist, or the credential has no access to it.',
       "The relay's credential can dispatch to acme/listed.",
       'acme/listed: all.yml listens to repository_dispatch of type "deploy".',

@@ -82,7 +82,7 @@ export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[]
       const credential = createCredential(config.github, clock)
       const forbidden = isAllowed(name)
         ? []
-        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`)]
+        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`)]
       const wanted = wantedOf([...routes.map(ofRoute), ...more], name)
       try {
         return [
