@@ -390,7 +390,7 @@ test('asks for confirmation and explains the effect before redelivering or cance
   expect(await page.getByText('No delivery matches: state failed.').isVisible()).toBe(true)
 
   await page.goto(`${relay.url}/deliveries/${ids[4]}/cancel`)
-  expect(await page.locator('main').textContent()).toContain('GitHub may have started its workflow run.')
+  expect(await page.locator('main').textContent()).toContain('GitHub may have started a workflow run.')
   await page.goto(`${relay.url}/deliveries/${ids[3]}`)
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()

@@ -62,7 +62,7 @@ test.each<[string, string, object[], Given?]>([
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
-  ['a team that may be a list', '"team" can be', [entity({ team: '${{ inputs.name }}' })]],
+  ['a team that may be a list', '"team" could result', [entity({ team: '${{ inputs.name }}' })]],
   ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
@@ -151,10 +151,10 @@ test.each<[string, string, Given, object[]?]>([
 const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
 test.each<[string, unknown, string | null]>([
   ['a name', 'workflow_dispatch', null],
-  ['a list', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
+  ['a list', ['push', 'workflow_dispatch'], "on push, the action doesn't run"],
   ['no inputs', { workflow_dispatch: null }, null],
   ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
-  ['an input port', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
+  ['an input port', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, 'its own input "port"'],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
   ['a push alone', 'push', "Port can't start it"],
 ])('migrates a workflow that is triggered by %s', async (_, on, remark) => {
