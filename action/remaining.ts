@@ -122,7 +122,7 @@ function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
   const file = openFile(path)
-  // Reuses one buffer for all chunks, since the file may be larger than memory.
+  // Reuses one buffer for all chunks, because the file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {
     for (let at = from; at < to; ) {

@@ -100,7 +100,7 @@ test('shows the message that the relay would send if the action did not run', as
   for (const name of ['late', 'never', 'broken']) {
     const { lines } = await simulate('--event', 'event.json', '--workflow', `${name}.yml`)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
-    ends.push(lines.slice(lines.indexOf('The relay finishes the run, since the action did not') + 1))
+    ends.push(lines.slice(lines.indexOf('The relay finishes the run, because the action did not') + 1))
   }
   expect(ends).toEqual([
     ['  status   FAILURE, "Failed"', '  log      Job "deploy" failed at step 2 "Check". See its log.'],

@@ -240,7 +240,7 @@ test('--type sets the event type as the relay’s configuration would; the outpu
     '  log      none',
     '  summary  none',
     '',
-    'The relay finishes the run, since the action did not',
+    'The relay finishes the run, because the action did not',
     '  status   SUCCESS, "Succeeded"',
     '  log      The workflow run in you/your-repository succeeded.',
   ])

@@ -196,7 +196,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         return state
       },
       update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
-      // Lines are joined into one message, since each request counts against the rate limit.
+      // Lines are joined into one message, because each request counts against the rate limit.
       async log(lines) {
         await call('POST', `${path}/logs`, id, { message: lines.map(line => line.message).join('\n') })
       },

@@ -172,7 +172,7 @@ export function outcomeOfRun(
     case 'stale':
       return failedAs(
         'Stale',
-        `GitHub stopped the workflow run in ${repository}, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
+        `GitHub stopped the workflow run in ${repository}, because it made no progress for too long: check that a runner with the job's labels is online, and run the Port action again.`,
       )
     default:
       return failedAs(

@@ -78,7 +78,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /too (large|long)/,
     ({ workflow, repository }) =>
-      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total.`,
+      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.`,
   ],
 ]
 
@@ -115,7 +115,7 @@ export function tooLargeSentence(
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
     return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
   }
-  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
+  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less from Port: the largest input is "${cleanText(largest, 100)}".`
 }
 
 /**

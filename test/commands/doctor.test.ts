@@ -274,7 +274,7 @@ const REPOSITORIES = `
 - { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
 - { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
-- { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is never used, since route 1 matches everything.
+- { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is unused, because route 1 matches everything.
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
 `
 

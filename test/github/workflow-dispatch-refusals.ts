@@ -78,7 +78,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'inputs are too large.',
-    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total.',
+    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.',
   ],
   [
     422,

@@ -301,7 +301,7 @@ describe('a workflow_dispatch', () => {
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
       reason: expect.stringMatching(
-        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}; the largest input is "big"\.$/,
+        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less from Port: the largest input is "big"\.$/,
       ),
     })
     expect(sent()).toEqual([])

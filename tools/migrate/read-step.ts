@@ -97,7 +97,7 @@ function readPatch(
   const status = get('status')
   const conclusion = conclusionOf(status, condition)
   if (conclusion !== '' && !concludes)
-    throw new Problem('The step can fail the Port run of a successful job, and other jobs count too.')
+    throw new Problem('The step can fail the Port run of a successful job, and other jobs affect the run.')
   const reports: [Report['kind'], string][] = [
     ['log', get('logmessage')],
     ['status-label', get('statuslabel')],

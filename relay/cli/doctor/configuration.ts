@@ -122,7 +122,7 @@ function unusedRoutes({ targets: { routes } }: Config): Finding[] {
     Object.values(match).every(glob => glob === undefined || /^\*+$/.test(glob)),
   )
   if (all < 0 || all === routes.length - 1) return []
-  return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
+  return [warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)]
 }
 
 /** Opens the database as the relay does, including creating its tables, and writes to it. */
