@@ -59,7 +59,7 @@ test('the log shows the blueprint, identifier, and Port response of a rejected e
   )
   expect(lines.map(line => line.slice(0, 40))).toEqual(
     [
-      '– Entity service/gone was not deleted: Po',
+      '– Entity service/gone was not deleted: it',
       '✗ Entity service/wrong could not be upse',
       '✗ Entity nowhere/a could not be upserted',
       '✓ Entity service/right',

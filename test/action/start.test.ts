@@ -178,7 +178,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
-      /^::error::The payload was too large.*"inputs.large" did not come.* does not contain that either: .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*does not contain "inputs.large", and .* does not contain that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
