@@ -1,6 +1,6 @@
 /**
  * `npm run build`: bundles each entry point with its imports, so that it needs only Node. The action's bundles are
- * committed, since GitHub runs an action from its repository; the relay's aren't.
+ * committed, because GitHub runs an action from its repository. The relay's bundles are not.
  */
 import {
   cpSync,
@@ -19,7 +19,7 @@ import ts from 'typescript'
 import { bundledPackages, licensesOf } from './scripts/licenses.ts'
 import { relayPackage } from './scripts/relay-package.ts'
 
-/** Entry → bundle. A thread's bundle is next to the one that starts it. */
+/** Entry → bundle. A thread's bundle is next to the bundle that starts the thread. */
 const bundles = {
   'action/main': 'action/dist/main/index.js',
   'action/post': 'action/dist/post/index.js',
@@ -35,12 +35,12 @@ const bundles = {
 
 /**
  * `@actions/http-client`, a dependency of `@actions/core` and `@actions/github`, loads undici (440 KB, 35 ms at each
- * start, 15 MB) for a `fetch` and a class that the action doesn't use: it has its own `fetch`. This stub replaces undici.
+ * start, 15 MB) for a `fetch` and a class. The action uses its own `fetch` instead. This stub replaces undici.
  */
 const undici = 'export class ProxyAgent {}\nexport const fetch = undefined\n'
 const withoutUndici = { undici: '../github/undici.js' }
 
-/** Loaded by post and progress on first use, from one bundle for both; main never loads them. */
+/** Post and progress share these packages' bundles, and load them on first use. Main never loads them. */
 const shared = [
   { package: '@actions/github', entry: 'action/github', file: '../github/index.js', exports: 'getOctokit' },
   { package: 'yaml', entry: 'action/yaml', file: '../yaml/index.js', exports: 'parse' },
@@ -82,21 +82,21 @@ try {
     built.push({ file: join('relay/dist/simulator', file), content })
     write(join('relay/dist/simulator', file), content)
   }
-  // Old files are removed last, so that an action that is running finds its files.
+  // Old files are removed last, so that a running action finds its files.
   const files = new Set(built.map(({ file }) => file))
   for (const old of globSync('{action,relay}/dist/**/*.*'))
     if (!files.has(old)) rmSync(old, { recursive: true, force: true })
 } catch (error) {
-  // If uncaught, Node would print a line of ncc's minified source, which has 3 MB.
+  // Without this handler, Node would print a 3 MB line of ncc's minified source.
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
 } finally {
   rmSync(staging, { recursive: true, force: true })
 }
 
-/** Without type checks, which `npm run check` does: ncc would check the whole project for each bundle. */
+/** Skips type checks, because ncc would check the whole project for each bundle. `npm run check` checks types. */
 function transpile(): void {
-  // The sources import its version.
+  // The sources import the version from this file.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
   write(join(staging, 'package.json'), JSON.stringify({ type, version }))
   const sources = ['{action,relay,port,tools}/**/*.ts']

@@ -112,7 +112,7 @@ function describeMissing(
 export interface KnownSecrets {
   /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
-  /** Whether every decrypted value that a step may have seen is known. */
+  /** Whether all decrypted values that a step may have seen are known. */
   all: boolean
   /** Whether the delivery has finished. If so, the relay no longer returns decrypted values. */
   finished?: boolean
@@ -224,7 +224,7 @@ const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 
 function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>): string {
-  const state = (given: string) => (given === '' ? 'is not set' : 'does not fit')
+  const state = (given: string) => (given === '' ? 'is not set' : 'does not match')
   return (
     `The secret input "${name}" could not be decrypted. If the Port action encrypts it with aes256-gcm, ` +
     'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +

@@ -17,8 +17,8 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * Returns the worst of these conclusions: this job's, those of the jobs in its `needs`, and the one that a step wrote
- * to `$PORT_RUN`. Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
+ * Returns the worst of these conclusions: this job's, those of the jobs in its `needs`, and the conclusion in
+ * `$PORT_RUN`. Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
  */
 export function conclude(
   jobStatus: JobStatus,
@@ -70,7 +70,7 @@ export interface Facts {
   annotations: Annotation[]
   /** Data that steps have written and that Port doesn't have yet. */
   rest: Remaining
-  /** `all`: every secret that steps may have seen is known. `finished`: the relay returns no more decrypted values. */
+  /** `all`: all secrets that steps may have seen are known. `finished`: the relay returns no more decrypted values. */
   secrets: { all: boolean; finished?: boolean }
   /** The results of sending entities. */
   entities: { lines: LogLine[]; problems: string[] }
@@ -106,7 +106,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
   const isReplaced = state.kind === 'node_run' && !state.relay && inputs.report !== 'job'
   const links = own.links.filter(link => redact(link) === link)
-  // If masks are missing, `rest` already contains a message about that.
+  // If masks are missing, `rest` already contains a message.
   const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
   const unsent = [
     ...rest.problems,
@@ -220,7 +220,7 @@ const SECRET_NAME =
 
 const replaced = (report: Inputs['report']) =>
   `Port drops the outputs of this job when the run finishes. With report: ${report}, the relay or another job finishes the run, and ` +
-  'Port then replaces outputs that were sent with Port credentials. To keep them, remove port-client-id and port-client-secret, so that ' +
+  'Port then replaces outputs that were sent with Port credentials. To keep the outputs, remove port-client-id and port-client-secret, so that ' +
   'this job reports through the relay; or pass the outputs to a last job that has report: job and needs.'
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`

@@ -180,15 +180,15 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
 const SETTLED: PortErrorKind[] = ['finished', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {
-  if (error instanceof QuotaError) return `${countLines(lines - error.linesSent)} of the log left out`
+  if (error instanceof QuotaError) return `${countLines(lines - error.linesSent)} of the log were omitted`
   return isUncertain(error)
     ? 'Port may not have received all of the log'
     : 'Port did not accept all of the log'
 }
 
 const notFirst = (step: string) =>
-  `This action is not the first step of its job: "${step}" ran before it. If such a step fails, this action never ` +
-  'starts, and nothing is reported to Port. The post step of that step can also run after the final status is sent. Run this action first.'
+  `This action is not the first step of its job: "${step}" ran before it. If that step fails, this action never ` +
+  'starts, and nothing is reported to Port. Its post step can also run after the final status is sent. Make this action the first step.'
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {

@@ -25,15 +25,15 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
     return {
       verdict: 'silent',
       message:
-        `Port's run ${runId} is synchronous: Port takes the response to its webhook as the result, so this ` +
-        'job is not reported. To have it reported, turn the Port action\'s "Synchronous" setting off.',
+        `Port's run ${runId} is synchronous: Port uses the response to its webhook as the result, so this ` +
+        'job is not reported. To report the job, turn the Port action\'s "Synchronous" setting off.',
     }
   }
   const other = state.externalRunId
   if (other !== null && /^\d+$/.test(other) && other !== githubRunId) {
     return {
       verdict: 'duplicate',
-      message: `${runId === null ? "This delivery of Port's" : `Port's run ${runId}`} already runs in another workflow run, ${other}; this one is ${githubRunId}.`,
+      message: `${runId === null ? 'This delivery from Port' : `Port's run ${runId}`} already runs in another workflow run, ${other}; this workflow run is ${githubRunId}.`,
     }
   }
   return { verdict: 'ours' }

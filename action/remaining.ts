@@ -85,7 +85,7 @@ export async function readRemaining(
   return remaining
 }
 
-/** What remains if too many values are masked: a conclusion, and why. */
+/** What remains if too many values are masked: the conclusion, and a message with the reason. */
 export const withoutTexts = (remaining: Remaining): Remaining => ({
   ...{ lines: [], lost: 0, masks: [], allMasks: false },
   entities: { documents: [], lines: [], problems: [] },
@@ -122,7 +122,7 @@ function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
   const file = openFile(path)
-  // Reuses one buffer for all chunks, since the file may be larger than memory.
+  // Reuses one buffer for all chunks, because the file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {
     for (let at = from; at < to; ) {

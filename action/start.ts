@@ -92,7 +92,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
 /** Handles a workflow that a user started on GitHub: the job runs as it would without Port. */
 function startedByHand(workflow: Workflow, { core }: Runner): void {
   core.notice(
-    'The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
+    'The input "port" is empty: a user started this workflow on GitHub, so nothing is reported to Port.',
   )
   // Steps may write to these files even though nothing is reported.
   openFiles(workflow, 'none', core)

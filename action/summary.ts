@@ -18,7 +18,7 @@ export interface Step {
 }
 
 /**
- * This job's steps; null if GitHub didn't list them. `problem` explains why not. `job` is the job's name on GitHub's
+ * This job's steps; null if GitHub didn't list them. `problem` explains the reason. `job` is the job's name on GitHub's
  * pages. `others` are the conclusions of other jobs.
  */
 export type JobSteps =
@@ -76,7 +76,7 @@ export async function readSteps(
       await sleep(LAG_MS)
       job = await list()
     }
-    if (!job) return no('GitHub does not list it among the jobs of its run.')
+    if (!job) return no('GitHub does not list this job among the jobs of the workflow run.')
     const { name, steps, others } = job
     return {
       job: name,
@@ -91,7 +91,7 @@ export async function readSteps(
   }
 }
 
-/** Finds a step that ran before this action. Compares times, in whole seconds, only if no step is this action's own. */
+/** Finds a step that ran before this action. Compares times, in whole seconds, only if no step is this action. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(

@@ -27,7 +27,7 @@ export async function drain(): Promise<number> {
   const started = performance.now()
   await using relay = await startServer('relay/dist/main.js', relayEnvironment(`sqlite:${path}`, github.url))
   while (github.dispatched() < DELIVERIES) {
-    if (performance.now() - started > LONGEST_MS) throw new Error(`${github.dispatched()} were dispatched`)
+    if (performance.now() - started > LONGEST_MS) throw new Error(`Dispatched only ${github.dispatched()}`)
     await sleep(20)
   }
   return (DELIVERIES * 1000) / (performance.now() - started - relay.startedAfterMs)

@@ -41,7 +41,7 @@ interface ServerKind {
   goal?: string
 }
 
-/** Like the commands with which `npm start` in a clone (CLONE) and `npx` (PACKAGE) start the relay. */
+/** Starts the relay like `npm start` in a clone (CLONE), or like `npx` (PACKAGE). */
 const CLONE = { file: 'relay/main.ts', flags: ['--max-semi-space-size=16'], isRelay: true }
 const PACKAGE = { file: 'relay/dist/main.js', isRelay: true }
 
@@ -83,7 +83,7 @@ const SERVERS = {
 
 type ServerName = keyof typeof SERVERS
 const NAMES = Object.keys(SERVERS) as ServerName[]
-/** Each server that does less, with the servers that do more. A server that does more must not be faster. */
+/** Each baseline server, with the servers that do more work. No such server may be faster than its baseline. */
 const BASELINES: Partial<Record<ServerName, readonly ServerName[]>> = {
   hono: NAMES.filter(name => name !== 'hono'),
   groupCommit: ['sqlite', 'npx', 'image', 'insert'],

@@ -26,7 +26,7 @@ const runs = Array.from({ length: 15 }, () => {
   const printed = execFileSync(process.execPath, [invocation, event], { env, encoding: 'utf8' })
   const { response, ms, cpuMs } = JSON.parse(printed)
   if (response.statusCode !== 200)
-    throw new Error(`It responds with ${response.statusCode}: ${response.body}`)
+    throw new Error(`The function responded with ${response.statusCode}: ${response.body}`)
   return { ms, cpuMs }
 })
 await postgres.close()

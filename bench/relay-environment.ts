@@ -10,7 +10,7 @@ export function relayEnvironment(database: string, github = 'http://127.0.0.1:9'
     RELAY_DATABASE: database,
     HOST: '127.0.0.1',
     PORT: '0',
-    // By default, a burst is limited to 20 dispatches, and the rate to GitHub's recommended rate per minute.
+    // The default limits bursts to 20 dispatches, and limits the rate per minute to GitHub's recommendation.
     RELAY_DISPATCH_RATE: '0',
     NODE_ENV: 'production',
   }

@@ -27,7 +27,7 @@ export async function cancelInPort(
   const wait = async (isThere: () => boolean, what: string) => {
     const limit = Date.now() + LIMIT_MS
     while (!isThere()) {
-      if (Date.now() > limit) throw new Error(`Waited for: ${what}.`)
+      if (Date.now() > limit) throw new Error(`Not in time: ${what}.`)
       await sleep(20, undefined, { signal })
     }
   }

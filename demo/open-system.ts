@@ -39,7 +39,7 @@ export interface System {
 }
 
 export interface SystemOptions {
-  /** If true, all workflows report through the relay with OIDC, not with Port credentials; otherwise only act two's. */
+  /** Whether all workflows, and not only act two's workflow, report through the relay with OIDC. */
   oidc: boolean
   /** Variables that override the relay's environment. */
   settings: Record<string, string>

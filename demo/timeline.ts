@@ -20,7 +20,7 @@ export interface Timeline {
 }
 
 const COLOUR = { Port: 'magenta', relay: 'cyan', GitHub: 'blue', runner: 'yellow' } as const
-/** How long to hold each entry, because some entries arrive late and all must be printed in order. */
+/** How long to delay each entry. Some entries arrive late, and all entries must be printed in order. */
 const ORDER_MS = 300
 
 /** Prints entries in columns, in chronological order. */

@@ -37,5 +37,5 @@ function change({ status, statusLabel, link, summary }: JsonObject): string {
   return parts.filter(Boolean).join(', ')
 }
 
-/** Removes the origins from the URLs in a text, because they differ from demo to demo. */
+/** Removes the origins from the URLs in a text, because the origins are different each time. */
 const withoutOrigin = (text: string) => text.replaceAll(/https?:\/\/[^/\s]+/g, '')

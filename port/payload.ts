@@ -5,7 +5,7 @@ const VERSION = 1
 
 /**
  * GitHub accepts at most 65,535 characters. It is unknown whether GitHub counts characters or bytes, so this limit is
- * in bytes. It leaves space for the rest of the request.
+ * in bytes. The limit leaves space for the rest of the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
@@ -21,7 +21,7 @@ export type ClientPayload = {
     delivery: string
     /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
-    /** The delivery's trace (W3C), if the relay traces. */
+    /** The delivery's trace (W3C), if tracing is on. */
     traceparent?: string
     /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]

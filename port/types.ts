@@ -51,7 +51,7 @@ export interface Invocation {
 
 /** Facts about a body that are needed only for the inputs of a `workflow_dispatch`. */
 export interface ForWorkflow {
-  /** An object or JSON text. Passed on unchanged, because the author wrote its template. */
+  /** An object or JSON text. Passed unchanged, because the author wrote its template. */
   port_context?: JsonObject | string
   port_payload?: JsonObject | string
   /** The names of the `inputs` that the author or Port added, rather than a user. */

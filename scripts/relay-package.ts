@@ -41,9 +41,9 @@ export function relayPackage(folder: string): { file: string; content: string }[
 }
 
 /**
- * Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. Later starts
- * use compiled code from a folder in the package: only those who can change the package can change what it runs. If the
- * folder is read-only, nothing is cached.
+ * Checks Node's version, because an older Node would fail on the bundle's imports without naming the cause. Later
+ * starts use compiled code from a folder in the package, because only users who can change the package can change this
+ * folder. If the folder is read-only, nothing is cached.
  */
 const CLI = `#!/usr/bin/env node
 import module from 'node:module'

@@ -234,7 +234,7 @@ async function serve(commands: string[], cwd: string): Promise<string | null> {
     const pid = await Promise.race([heard, sleep(30_000, null)])
     if (pid === null) {
       child.kill('SIGKILL')
-      return `it does not listen\n${printed()}`
+      return `the command does not listen\n${printed()}`
     }
     process.kill(pid, 'SIGTERM')
     await closed
@@ -247,7 +247,7 @@ function start([command, ...args]: string[], cwd: string, more: Record<string, s
   const appended = Object.fromEntries(
     ['PORT_LOG', 'PORT_ENTITIES', 'PORT_RUN'].map(name => [name, join(cwd, name)]),
   )
-  // This machine's npm settings, which installing packages requires.
+  // This machine's npm settings are required to install packages.
   const ofNpm = Object.entries(process.env).filter(([name]) =>
     /^npm_config_|^NODE_EXTRA_CA_CERTS$/i.test(name),
   )

@@ -7,7 +7,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'credentials', status: 401 })
-    expect(error.message).toContain('it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET')
+    expect(error.message).toContain('Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET')
     expect(error.message).not.toContain('of another organization')
   })
 
@@ -86,7 +86,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
       const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
       expect(error).toMatchObject({ kind: 'credentials', status })
-      expect(error.message).toContain('(some_code: Some words): it does not accept PORT_CLIENT_ID')
+      expect(error.message).toContain('(some_code: Some words): Port does not accept PORT_CLIENT_ID')
     },
   )
 
@@ -95,7 +95,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
-    expect(error.message).toMatch(/\(conflict\): it does not issue a token right now\.$/)
+    expect(error.message).toMatch(/\(conflict\): Port does not issue a token right now\.$/)
   })
 
   test('Port responds 404 to a token request', async () => {
@@ -124,8 +124,8 @@ describe('each Port error has a kind and a message that states what to do:', () 
       'https://eu.port.test/base/v1/auth/access_token?x=1',
       'correct PORT_API_URL to https://eu.port.test/base.',
     ],
-    ['another page', 'https://sso.test/login', "this isn't Port's own response; check PORT_API_URL"],
-    ['no location', null, "this isn't Port's own response; check PORT_API_URL"],
+    ['another page', 'https://sso.test/login', "this response isn't from Port; check PORT_API_URL"],
+    ['no location', null, "this response isn't from Port; check PORT_API_URL"],
   ])('does not follow a redirect to %s', async (_, location, sentence) => {
     const { port, client } = await openPort()
     port.fail({ status: 301, body: {}, headers: location === null ? {} : { location } })

@@ -32,7 +32,7 @@ test('skipped actions have the outputs that --output sets; entities are shown wi
   )
   expect(errors).toBe('')
   expect(lines.slice(1, 3)).toEqual([
-    '  Left out: docker/build-push-action@v6. It has the outputs that you set for it: build.digest, build.notes.',
+    '  Left out: docker/build-push-action@v6. You have set these outputs: build.digest, build.notes.',
     '  Left out, with empty outputs: actions/setup-node@v6.',
   ])
   const step = lines.indexOf('  ✓ Tell')
@@ -100,7 +100,7 @@ test('shows the message that the relay would send if the action did not run', as
   for (const name of ['late', 'never', 'broken']) {
     const { lines } = await simulate('--event', 'event.json', '--workflow', `${name}.yml`)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
-    ends.push(lines.slice(lines.indexOf('The relay finishes the run, since the action did not') + 1))
+    ends.push(lines.slice(lines.indexOf('The relay finishes the run, because the action did not') + 1))
   }
   expect(ends).toEqual([
     ['  status   FAILURE, "Failed"', '  log      Job "deploy" failed at step 2 "Check". See its log.'],

@@ -167,7 +167,7 @@ test('a workflow without Port credentials reports directly to the fake Port, and
   const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
   const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
   expect(lines[1]).toBe(
-    '  Here, it reports directly to the fake Port. On GitHub, it reports through the relay.',
+    '  The action reports directly to the fake Port here, and through the relay on GitHub.',
   )
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
@@ -240,7 +240,7 @@ test('uses the event type from --type, and shows the relay’s result if the act
     '  log      none',
     '  summary  none',
     '',
-    'The relay finishes the run, since the action did not',
+    'The relay finishes the run, because the action did not',
     '  status   SUCCESS, "Succeeded"',
     '  log      The workflow run in you/your-repository succeeded.',
   ])

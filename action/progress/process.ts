@@ -126,7 +126,7 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>
   masks: Masks
-  /** Reads masks from `$PORT_LOG`. Called after reading another file, which can contain a value masked just before. */
+  /** Reads masks from `$PORT_LOG`. Called after reading another file, in case a step has just masked a value. */
   readMasks(): void
   /** Returns early if `stopping` is aborted. */
   sleep: (ms: number) => Promise<unknown>

@@ -180,7 +180,7 @@ export async function requestJson(
   } catch (cause) {
     throw new PortError(
       'unreachable',
-      `${who} did not respond at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine reaches it (proxy, firewall).`,
+      `${who} did not respond at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine can reach it (proxy, firewall).`,
       { cause },
     )
   }
@@ -216,9 +216,9 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
-      ? 'check RELAY_PUBLIC_URL of the relay, and the proxy on the way.'
+      ? 'check RELAY_PUBLIC_URL of the relay, and the proxy in front of the relay.'
       : `it redirects to ${movedTo}. RELAY_PUBLIC_URL must be the address of the relay itself.`
-  const head = `the response ${status} to ${what} isn't the relay's`
+  const head = `the response ${status} to ${what} didn't come from the relay`
   return new PortError('unreachable', `${head}: ${sentence}`, { status, retryAt })
 }
 
@@ -270,10 +270,10 @@ export function reportDuplicate(
 ): void {
   const more = help(env, 'duplicates')
   if (onDuplicate === 'fail') {
-    core.setFailed(`${message} It stops here, so that nothing is done twice (on-duplicate: fail).${more}`)
+    core.setFailed(`${message} This job stops, so that nothing is done twice (on-duplicate: fail).${more}`)
   } else if (lacks.truncated.length > 0) {
     core.setFailed(
-      `${message} It cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
+      `${message} This job cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
         `the relay returns the rest only to the other workflow run.${more}`,
     )
   } else {
@@ -282,7 +282,7 @@ export function reportDuplicate(
         ? ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(lacks.encrypted)}.`
         : ''
     core.warning(
-      `${message} It continues, but is not reported to Port (on-duplicate: continue).${stays}${more}`,
+      `${message} This job continues, but is not reported to Port (on-duplicate: continue).${stays}${more}`,
     )
   }
 }

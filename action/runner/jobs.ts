@@ -227,8 +227,8 @@ const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize co
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. Checks their position too, since an author can name a step "Post Migrate":
- * `pre` steps come first. `post` steps follow a gap in the step numbers, because the runner reserves one per step.
+ * Detects the steps that the runner added. Also checks their position, because an author can name a step "Post
+ * Migrate". `pre` steps come first. `post` steps follow a gap in the step numbers that the runner reserves.
  *
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)

@@ -161,7 +161,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 }
 
 const tooLarge = (names: string[]) =>
-  `The payload was too large for GitHub, so ${quote(names)} did not come with it`
+  `The payload was too large for GitHub, so it does not contain ${quote(names)}`
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 

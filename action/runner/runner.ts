@@ -113,10 +113,10 @@ export type Topic =
 const PAGE = 'docs/errors.md'
 
 /**
- * Returns the link that ends a message that a user has to act on. The link points to the documentation of the release
- * in use. If `uses` is a path, the documentation is in the same repository. On Enterprise Server, the runner doesn't
- * show whether the action came from that server or from github.com (GitHub Connect), because a copy made by
- * actions-sync has the same name.
+ * Returns the link at the end of a message for users. The link points to the documentation of the release in use. If
+ * `uses` is a path, the documentation is in the same repository. On Enterprise Server, the runner doesn't show whether
+ * the action came from that server or from github.com (GitHub Connect), because a copy made by actions-sync has the
+ * same name.
  */
 export function help(env: Runner['env'], topic: Topic): string {
   const { GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env

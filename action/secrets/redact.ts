@@ -134,8 +134,8 @@ const SHORTEST_PART = 4
 /**
  * Returns everything to mask for one secret: its lines and, if the secret is JSON, each string and number in it.
  *
- * Omits a multiline text as a whole, because the runner would mask each of its lines, even a line with only a bracket.
- * The runner also doesn't mask the Base64 of a whole multiline text, so the result includes that Base64.
+ * Doesn't return a multiline text itself, because the runner would mask all of its lines, even a line with only a
+ * bracket. The runner also doesn't mask the Base64 of a whole multiline text, so the result includes that Base64.
  *
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)

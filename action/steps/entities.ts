@@ -212,8 +212,8 @@ export interface EntityDocument {
 
 /**
  * Splits the text of `$PORT_ENTITIES` into documents. A document ends at `---`, at the end of a JSON value or flow
- * collection (`{…}`, `[…]`) that a line started with, or before a line that can't belong to the document: a
- * duplicate key, or a key after a list. So steps can append documents with or without `---` between them.
+ * collection (`{…}`, `[…]`) that starts a line, or before a line that can't belong to the document: a duplicate key, or
+ * a key after a list. So steps can append documents with or without `---` between them.
  *
  * @param lines complete lines only
  * @param options.settled whether to return the last document too, although nothing follows it

@@ -35,14 +35,14 @@ export async function sendEntity(
       error.status === 404 &&
       error.kind === 'refused'
     )
-      return done(`– Entity ${name} was not deleted: Port has no such entity`)
+      return done(`– Entity ${name} was not deleted: it doesn't exist in Port`)
     const reason = error instanceof Error ? error.message : String(error)
     const problem = `Entity ${name} could not be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
     const known = error instanceof PortError ? error : null
     return { line: { level: 'ERROR', message: `✗ ${problem}` }, problem, error: known }
   }
   const deleted = operation === 'delete' ? ' deleted' : ''
-  // The relay sends the entity to Port later, and reports there if Port rejects it.
+  // The relay sends the entity to Port later. If Port rejects the entity, the relay writes to the run's log.
   return done(
     reporter.isDeferred ? `Entity ${name}${deleted}: passed to the relay` : `✓ Entity ${name}${deleted}`,
   )

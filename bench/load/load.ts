@@ -13,7 +13,7 @@ export interface Figures {
   /** Response times, in milliseconds. */
   p50: number
   p99: number
-  /** CPU cores that the generator used. Near 1, the generator limits the rate, not the server. */
+  /** CPU cores that the generator used. If the value is close to 1, the generator limits the rate. */
   generatorCores: number
 }
 

@@ -155,7 +155,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
       throw new PortError(
         'unreachable',
         `Port did not respond to ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
-          'machine reaches it (proxy, firewall).',
+          'machine can reach it (proxy, firewall).',
         { cause },
       )
     }
@@ -196,7 +196,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
         return state
       },
       update: update => sendUpdate(update, each => call('PATCH', path, id, actionRunBody(each))),
-      // Lines are joined into one message, since each request counts against the rate limit.
+      // Lines are joined into one message, because each request counts against the rate limit.
       async log(lines) {
         await call('POST', `${path}/logs`, id, { message: lines.map(line => line.message).join('\n') })
       },

@@ -4,7 +4,7 @@ import { isObject } from '../types.ts'
 /**
  * - `finished`: the run has already finished
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
- * - `unknown_run`: Port has no such run in this region and organization
+ * - `unknown_run`: the run doesn't exist in this region and organization of Port
  * - `credentials`: Port issues no token, or rejects even a new token
  * - `later`: too many requests; see `retryAt`
  * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port, such as a
@@ -108,7 +108,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
     return error(
       'unreachable',
-      `this isn't Port's own response; check ${call.settings.apiUrl} and the proxy on the way.`,
+      `this response isn't from Port; check ${call.settings.apiUrl} and the proxy.`,
       readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
@@ -116,13 +116,13 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (forToken && status === 404) {
     return error(
       'credentials',
-      `it has no such route; set ${call.settings.apiUrl} to the address of Port's API without a path, such as https://api.port.io.`,
+      `this route doesn't exist; set ${call.settings.apiUrl} to the address of Port's API without a path, such as https://api.port.io.`,
     )
   }
   if (forToken && status === 409) {
     return error(
       'unreachable',
-      'it does not issue a token right now.',
+      'Port does not issue a token right now.',
       readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }
@@ -130,7 +130,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status === 401 || (forToken && status !== 413)) {
     return error(
       'credentials',
-      `it does not accept ${call.settings.credentials}; check both, and that ` +
+      `Port does not accept ${call.settings.credentials}; check both, and that ` +
         `${call.settings.apiUrl} is the region of their organization.`,
     )
   }
@@ -141,16 +141,16 @@ export function readPortError(call: Call, response: Response, now: number): Port
     if (status === 404 && NOT_FOUND.test(code)) {
       return error(
         'unknown_run',
-        `it has no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
-          `the organization of that run, and that ${call.settings.apiUrl} is its region.`,
+        `Port has no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
+          `the organization of that run, and that ${call.settings.apiUrl} is the organization's region.`,
       )
     }
     // The code for a finished run is documented only for logs and entities, so the message is checked too.
     if (code === 'run_synchronized_error') {
       return error(
         'synchronized',
-        `run ${call.runId} is synchronous, so Port takes the response to its webhook as the ` +
-          `result; turn the action's "Synchronous" setting off to have it reported.`,
+        `run ${call.runId} is synchronous, so Port uses the response to its webhook as the ` +
+          `result; turn the action's "Synchronous" setting off to report the job.`,
       )
     }
     if (/already (finished|ended|completed)/i.test(message)) {
@@ -159,7 +159,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     if (status === 409 || status === 404) {
       return error(
         'unreachable',
-        'it cannot accept this request right now.',
+        'Port cannot accept this request right now.',
         readRetryAt(response.headers, now, LONGEST_WAIT_MS),
       )
     }
@@ -173,14 +173,14 @@ export function readPortError(call: Call, response: Response, now: number): Port
   const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
   if (status === 404 && blueprint !== undefined) {
     const name = decodeURIComponent(blueprint)
-    return error('refused', `it has no blueprint "${name}"; create it in Port, or correct the identifier.`)
+    return error('refused', `Port has no blueprint "${name}"; create it, or correct the identifier.`)
   }
-  return error('refused', 'it rejects this request.')
+  return error('refused', 'Port rejects this request.')
 }
 
 /**
  * Returns the base URL that a redirect points to. Null if the redirect points elsewhere, such as to a proxy's page.
- * Redirects aren't followed, because that could change the method or send the secret to another host.
+ * Redirects aren't followed, because a redirected request could have another method or send the secret to another host.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -224,7 +224,7 @@ export function describeNetworkError(error: unknown): string {
 }
 
 /**
- * Lists the error and its causes. `fetch` wraps a network error in a TypeError, and Octokit wraps that in a
+ * Lists the error and its causes. `fetch` wraps a network error in a TypeError, and Octokit wraps the TypeError in a
  * RequestError. A connection attempt to several addresses has one error per address.
  */
 export function errorChain(error: unknown): NodeJS.ErrnoException[] {

@@ -81,7 +81,7 @@ function readLegacy(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** Excludes a Port workflow's node. It also has `context` and `payload`, but its payload has only the author's keys. */
+/** Excludes a Port workflow's node, whose body also has `context`, but only the author's keys in `payload`. */
 function isLegacy(body: JsonObject): boolean {
   const { properties, action, entity } = object(body.payload)
   return (
@@ -289,7 +289,7 @@ function readChangeLog(body: JsonObject): ShapeRead | null {
   }
 }
 
-/** Whether the body describes a change. Such a body starts no run, even if `context` has a changed run's id. */
+/** Whether the body describes a change. A change starts no run, even if `context` has a changed run's id. */
 export function isChangeLog(body: JsonObject): boolean {
   // An expired timer changes nothing, so it has no "diff".
   const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)

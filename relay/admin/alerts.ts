@@ -15,7 +15,7 @@ const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
 /** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-/** How long a problem must be absent to count as resolved. After a restart, only for a problem that was detected again. */
+/** How long a problem must be absent to count as resolved. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
@@ -102,7 +102,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     const newest = new Map(recent.toReversed().map(each => [each.repository, each.id]))
     return [
       ...(now - since > QUEUE_MS ? [queueOld] : []),
-      // If the list is full, further repositories can have the problem.
+      // If the list is full, the problem can also affect repositories that aren't listed.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, id]) => {
         const text = `The delivery ${id} for ${key} started no workflow.`
@@ -114,7 +114,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
   return round
 }
 
-/** Whether each relay must report the problem itself, because the lease is unavailable. */
+/** Whether every relay sends alerts about the problem, because no relay can get the lease. */
 const isOwn = ({ type }: Pick<Problem, 'type'>) => type === 'database_unavailable'
 
 const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem => ({

@@ -17,7 +17,7 @@ export interface Roles {
   of(token: string | null): Role | null
   /**
    * Returns the role of a request's bearer token. Wrong tokens are rate limited per sender; valid tokens always pass.
-   * @throws Problem 401 with this message, 429
+   * @throws Problem 401 with `sentence` as its message, 429
    */
   ofRequest(c: Context, sentence: string): Role
 }
@@ -134,8 +134,8 @@ export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
 /**
- * Whether a request comes from this relay's own pages. Over plain HTTP, browsers send only a form's origin. The
- * origin is compared with the host in the request or in a proxy's header.
+ * Whether a request comes from this relay's own pages. Over plain HTTP, browsers omit `sec-fetch-site`, but send a
+ * form's origin. The origin is compared with the host in the request or in a proxy's header.
  */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]

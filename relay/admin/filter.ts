@@ -64,7 +64,7 @@ export function readBulkFilter(given: GivenFilter, organizations: string[], now:
   if (isBulk(given)) return { ...readFilter(given, organizations, now), redeliverable: true }
   throw new Problem(
     400,
-    `Set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded: only such deliveries can be redelivered.`,
+    `Only failed or cancelled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`,
   )
 }
 

@@ -50,8 +50,8 @@ export const clockProblem = (offset: number | null): string | null =>
     : null
 
 /**
- * `GET /readyz`: whether the relay can accept webhooks. Depends only on the database, because Port doesn't retry
- * webhooks. The body also reports problems with GitHub and Port.
+ * `GET /readyz`: whether the relay can accept webhooks. The status depends only on the database, because Port doesn't
+ * resend webhooks that it couldn't deliver. The body also reports problems with GitHub and Port.
  */
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>

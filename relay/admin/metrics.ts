@@ -128,7 +128,7 @@ export function createMetrics(): Metrics {
   )
   const pausedUntil = gauge(
     'paused_until_timestamp_seconds',
-    'When requests to this side resume after a rate limit or a rejected credential; 0 if not paused',
+    'When requests to this service resume after a rate limit or a rejected credential; 0 if not paused',
     ['side'],
   )
   const credentialOk = gauge(
@@ -138,7 +138,7 @@ export function createMetrics(): Metrics {
   )
   const lastSuccess = gauge(
     'last_success_timestamp_seconds',
-    'When the last request to this side succeeded; 0 before the first success',
+    'When the last request to this service succeeded; 0 before the first success',
     ['side'],
   )
   const reports = counter(

@@ -87,7 +87,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   }
 }
 
-/** URL of an action run's page in Port. Port documents no page for node runs, and other servers have none. */
+/** URL of an action run's page in Port; null for node runs (Port documents no page for them) and other servers. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
   return runId =>
@@ -127,7 +127,7 @@ function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => P
 <ol class="plain steps">${job.steps.map(step => html`<li>${step.name} ${outcome(step.conclusion, true)}</li>`)}</ol>`,
       )}</div>`
     } catch {
-      return html`<p>GitHub doesn't return the steps: it is unreachable or rate limiting the relay, or the relay lacks <em>Actions: read</em>.</p>`
+      return html`<p>GitHub doesn't return the steps: it is unreachable or rate limiting the relay, or the relay's credential lacks the permission <em>Actions: read</em>.</p>`
     }
   }
 }

@@ -16,7 +16,7 @@ export type Text = readonly (string | number)[]
 export const plainText = (text: Text): string =>
   text.map(part => (typeof part === 'string' ? part : new Date(part).toISOString())).join('')
 
-/** Why a service doesn't do what the relay needs. */
+/** Why the relay can't use a service. */
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
@@ -48,9 +48,9 @@ export interface Sides {
   isUsed(side: Side): boolean
   /** When the last request succeeded; null if none has. */
   lastSuccess(side: Side): number | null
-  /** Whether the service accepted each credential in its last request; null before the first response. */
+  /** Whether the service accepted every credential when it was last used; null before the first response. */
   isAccepted(side: Side): boolean | null
-  /** Whether there has been a result yet. */
+  /** Whether a request has had a result yet. */
   isKnown(side: Side): boolean
   problems(): SideProblem[]
   /** Checks credentials that have been unused for a minute, and services that don't respond, with cheap requests. */
@@ -60,7 +60,7 @@ export interface Sides {
 /** How often to check an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
 const RETRY_MS = 10_000
-/** How long a credential still counts as rejected after its pause, until a retried dispatch shows its status. */
+/** How long a credential still counts as rejected after its pause. In this time, a waiting dispatch is retried. */
 const RETRIED_MS = 10_000
 
 export interface SidesDeps {

@@ -5,7 +5,7 @@ import { proxyProblems } from '../http/outgoing.ts'
 import { type Option, UsageError } from './command.ts'
 
 /**
- * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, otherwise on this machine.
+ * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, or on this machine if that variable isn't set.
  *
  * @throws UsageError if an argument is invalid
  */
@@ -48,7 +48,7 @@ export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string |
 }
 
 export const noRelay = (base: string, cause: unknown) =>
-  new Error(`No relay responds at ${base}: start one, or set RELAY_PUBLIC_URL (or PORT) to its address.`, {
+  new Error(`No relay responds at ${base}: start it, or set RELAY_PUBLIC_URL (or PORT) to its address.`, {
     cause,
   })
 

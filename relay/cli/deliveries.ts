@@ -46,7 +46,7 @@ export const deliveries = defineCommand({
     const [id] = positionals
     if (id !== undefined) {
       if (limit !== undefined || watch || Object.keys(filter).length > 0)
-        throw new UsageError('An ID allows only --json: remove the other options, or the ID.')
+        throw new UsageError('With an ID, only --json is allowed: remove other options or the ID.')
       const path = `/api/deliveries/${encodeURIComponent(id)}`
       const shown = (await callAdmin(env, 'GET', path)) as Shown & { events: Event[] }
       if (json) return void print(JSON.stringify(shown))

@@ -60,7 +60,7 @@ const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow
 /**
  * Runs all checks in sequence. Reports an invalid configuration without further checks.
  *
- * @param more repositories to check besides configured repositories and recent failures, and additional checks
+ * @param more checks to add, and repositories to check besides the configured repositories and those of recent failures
  */
 export async function diagnose(
   deps: Omit<CheckDeps, 'config'>,

@@ -7,7 +7,7 @@ const ACTION = 'org/port-webhook-action@v1'
 
 export const migrate = defineCommand({
   name: 'migrate',
-  summary: 'Makes workflows report to Port with the action, and a Port action start them through the relay.',
+  summary: 'Rewrites workflows to report with the action, and a Port action to start them through the relay.',
   positionals: ['FILE…'],
   options: {
     write: { type: 'boolean', help: 'write the workflows instead of printing them' },

@@ -14,9 +14,9 @@ export const redeliver = defineCommand({
   summary: 'Queues failed or cancelled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
-    state: { type: 'string', value: 'STATE', help: 'all failed, or all cancelled deliveries' },
+    state: { type: 'string', value: 'STATE', help: 'all deliveries in this state: failed or cancelled' },
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: 'only the newest that match; at most 1000' },
+    limit: { type: 'string', value: 'NUMBER', help: 'only this many of the newest matches; at most 1000' },
     'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
     json: JSON_OPTION,
   },

@@ -220,8 +220,8 @@ interface CurlOptions {
 }
 
 /**
- * A bash command that signs a body with openssl and sends it with curl. It refers to the secret without containing it.
- * The body is piped, because Linux limits arguments to 128 KB.
+ * A bash command that signs a body with openssl and sends it with curl. The command refers to the secret but doesn't
+ * contain it. The body is piped, because Linux limits arguments to 128 KB.
  */
 function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): string {
   const headers = [

@@ -1,6 +1,6 @@
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
-/** Shows how to pass the file's variables to the relay, by the value of --for. No command contains a secret. */
+/** The commands that pass the file's variables to the relay, by the value of --for. No command contains a secret. */
 export const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: string | null) => string[]> = {
   file: file => [
     `In a clone: node --env-file=${quote(file)} relay/main.ts`,

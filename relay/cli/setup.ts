@@ -41,8 +41,8 @@ export const setup = defineCommand({
       help: 'the port of the page on this machine; a free port by default',
     },
   },
-  details: `The page is on this machine alone, opens only with the token in its address, and sends the browser to GitHub. If the
-browser is on another machine, name a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
+  details: `Only this machine can open the page, with the token in its address. The page sends the browser to GitHub. If the
+browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
   async run({ env, values, positionals: [what], print, note, signal }) {
     if (what !== 'github') throw new UsageError('Specify what to set up: setup github; see setup --help.')
     const where = values.for ?? 'file'
@@ -203,7 +203,7 @@ async function createInBrowser(
     if (expiresAt <= Date.now())
       return refuse("More than ten minutes have passed since this command's page was opened.")
     if (isExchanging)
-      return refuse('Another page of this command created the App. On GitHub, delete the App of this page.')
+      return refuse('Another page of this command created the App. On GitHub, delete the App from this page.')
     isExchanging = true
     try {
       const made = await exchange(server, code)
@@ -236,7 +236,7 @@ async function createInBrowser(
   const address = `${origin}/?token=${token}`
   let folder: string | null = null
   try {
-    // Fail before an App is created if --server or the proxy is wrong.
+    // If --server or the proxy is wrong, fail before an App is created.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
     if (!isStopped) {
       print(`Open this page in your browser: ${address}`)

@@ -281,7 +281,7 @@ function unknownNames(env: Env): string[] {
 }
 
 /**
- * Whether Kubernetes set the variable. Every pod gets such variables for a Service named `relay` or `relay-…`.
+ * Whether Kubernetes set the variable. Every pod gets these variables for a Service named `relay` or `relay-…`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */

@@ -62,7 +62,7 @@ export function readOrganizations(
   const secrets = all.flatMap(each => each.secrets)
   if (new Set(secrets).size < secrets.length) {
     problems.push(
-      'PORT_ORGANIZATIONS has the same secret for two organizations: the secret must show which organization sent a webhook',
+      'PORT_ORGANIZATIONS has the same secret for two organizations: use different secrets, because the secret shows which organization sent a webhook',
     )
   }
   return all

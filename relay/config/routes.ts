@@ -77,7 +77,7 @@ export function isEventType(text: string): boolean {
   return text.trim() !== '' && text.length <= 100 && !/[\p{Cc}\p{Cs}]/u.test(text)
 }
 
-/** Whether a text is a file name or a decimal id. Both are valid as one segment of a URL path. */
+/** Whether a text is a file name or a decimal id. Either is valid as one segment of a URL path. */
 export function isWorkflow(text: string): boolean {
   return /^\d{1,18}$/.test(text) || (text.length <= 200 && /^[^/\\\p{Cc}\p{Cs}]+\.ya?ml$/u.test(text))
 }

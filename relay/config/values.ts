@@ -95,7 +95,7 @@ function globList(everything: string, problemOf: (glob: string) => string | null
   })
 }
 
-/** In milliseconds. Limited so that adding it to the current time yields a valid date. */
+/** A duration in milliseconds. The limit ensures that the current time plus a duration is a valid date. */
 export const duration = amount(
   { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 },
   'must be a duration such as 30s, 10m, 24h or 30d',
@@ -140,7 +140,7 @@ function splitOutsideBraces(text: string): string[] {
 
 function items(texts: string[], ctx: z.RefinementCtx): string[] {
   const all = texts.map(text => text.trim()).filter(Boolean)
-  if (all.length === 0) ctx.addIssue('is an empty list: fill it in, or remove the variable')
+  if (all.length === 0) ctx.addIssue('is an empty list: add an entry, or remove the variable')
   return all
 }
 

@@ -22,7 +22,7 @@ export function requestWhileQueued(
   }
 }
 
-/** Requests a cancellation. The next poll that knows the workflow runs cancels them on GitHub. */
+/** Requests a cancellation. The next poll that finds the workflow runs cancels them on GitHub. */
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,

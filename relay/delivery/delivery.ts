@@ -28,7 +28,7 @@ export interface DeliveryRun {
   /** GitHub's `run_attempt`. */
   attempt: number
   evidence: Evidence
-  /** Whether the run is from before a redelivery. Such past runs no longer affect the delivery. */
+  /** Whether the run is from before a redelivery. Past runs no longer affect the delivery. */
   past: boolean
   /** GitHub's status; `unknown` until the run is read. */
   status: string
@@ -208,7 +208,7 @@ export interface Transition {
   change: Change
   /** Messages to Port, in order. */
   messages: Message[]
-  /** Null if the event isn't worth an entry. */
+  /** Null if the event needs no entry. */
   history: HistoryEntry | null
   /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean

@@ -51,7 +51,7 @@ export type DeliveryEvent =
   /** Messages from the action. `ends`: a message has the conclusion. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
-  /** The run in Port has finished, for whatever reason. `conclusion` is Port's status of the run. */
+  /** The run in Port has finished for any reason. `conclusion` is Port's status of the run. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
   /** No workflow file on the default branch listens to the dispatch. `hasFiles`: whether there are workflow files. */
   | { type: 'listenerMissing'; hasFiles: boolean; pollAt: number }

@@ -145,7 +145,7 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Finishes the delivery without a message, since Port already has the result. */
+/** Finishes the delivery without a message, because Port already has the result. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,

@@ -92,7 +92,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     timeline: d => timelineText('No workflow run started in time', 'bad', text(d.reason)),
   },
   runTimedOut: {
-    log: 'the delivery finished: RELAY_RUN_TIMEOUT is over',
+    log: 'the delivery finished: RELAY_RUN_TIMEOUT has passed',
     timeline: d => timelineText('The workflow run took too long', 'bad', text(d.reason)),
   },
   runUnidentified: {
@@ -122,7 +122,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
       timelineText(
         'GitHub was asked to cancel the workflow run',
         'wait',
-        d.forced === true ? 'By force, since the first request had no effect.' : null,
+        d.forced === true ? 'The relay forced the cancellation: the first request had no effect.' : null,
       ),
   },
   cancelRejected: {

@@ -91,8 +91,8 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**
- * Whether a run with the delivery's id in its title counts. A run from before a redelivery doesn't. If the delivery has
- * a run, a much later run doesn't count, because a later delivery that quotes the id could have started that run.
+ * Whether a run with the delivery's id in its title counts. A run from before a redelivery doesn't count. If the
+ * delivery has a run, a much later run doesn't count either: a later delivery that quotes the id could have started it.
  */
 export function isCurrent(
   run: Pick<WorkflowRun, 'createdAt'>,
@@ -105,7 +105,7 @@ export function isCurrent(
   return !isOlder && !isLater
 }
 
-/** Whether a delivery's latest dispatch can have started the run. */
+/** Whether a delivery's latest dispatch could have started the run. */
 export function canHaveStarted(
   delivery: Pick<Delivery, 'workflow' | 'ref' | 'attemptedAt'>,
   run: WorkflowRun,
@@ -117,8 +117,8 @@ export function canHaveStarted(
 }
 
 /**
- * Whether a run's title shows that the run belongs to another delivery. It does if one of the `named` deliveries can
- * have started the run, or if this relay doesn't know the Port run id in the title.
+ * Whether a run's title shows that the run belongs to another delivery. This is the case if one of the `named`
+ * deliveries could have started the run, or if this relay doesn't know the Port run id in the title.
  *
  * @param named this relay's other deliveries whose ids the title contains
  */
@@ -134,7 +134,7 @@ export function isOfAnother(
   )
 }
 
-/** Returns the only candidate, unless another delivery can have started that run or the run's title contains an id. */
+/** Returns the only candidate, unless another delivery could have started this run or its title contains an id. */
 function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] {
   const [run, second] = candidates(delivery, facts)
   if (!run || second || !facts.whole || facts.readAt < run.createdAt + SETTLE_MS) return []
@@ -196,8 +196,8 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. After a redelivery it doesn't, because the Port run could have
- * finished earlier. After a cancellation it doesn't, because the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. It doesn't after a redelivery, because the Port run could have
+ * finished earlier, or after a cancellation, because the workflow run must still be canceled.
  */
 export const followsPort = ({
   queuedAt,

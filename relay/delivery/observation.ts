@@ -12,7 +12,7 @@ export interface Observation {
   found: Found
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: number
-  /** Whether the delivery has a run in Port that the relay can report to. */
+  /** Whether the delivery has a run in Port that the relay can send messages to. */
   canReport: boolean
   /** The run in Port; `unread` if Port didn't respond. */
   port: RunState | 'not read' | 'unread'
@@ -59,7 +59,7 @@ export interface Found {
   snapshot: Snapshot
   /** Whether the list shows all runs since the dispatch. */
   whole: boolean
-  /** Whether Port's run id belongs to another repository, for example because a workflow there does the work. */
+  /** Whether the run id in Port belongs to another repository, for example because a workflow there does the work. */
   elsewhere: boolean
 }
 
@@ -70,7 +70,7 @@ const FIRST_MOMENTS_MS = 60_000
 /** Shortest and longest poll interval. Even with the run list's own interval, polls are less than a minute apart. */
 const SOONEST_MS = 3_000
 const LATEST_MS = 15_000
-/** Longest poll interval if the relay can read only Port. Each such poll needs a separate request. */
+/** Longest poll interval if the relay can read only Port. Each of these polls needs a separate request. */
 const LATEST_BLIND_MS = 60_000
 const LATEST_PORT_MS = 300_000
 /** How long to wait for Port's response before putting the result into the outbox. */
@@ -82,7 +82,7 @@ const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
 
-/** How long to wait before reading Port's run id again. It grows, because the action writes the id early or never. */
+/** How long to wait before reading Port's run id again. The wait grows: the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
@@ -150,7 +150,7 @@ function finishRun(run: DeliveryRun, seen: Observation): PollStep {
 /**
  * Checks whether a workflow listens to a dispatch that should have started a run by now.
  *
- * @returns null if a workflow listens, or if the relay can't determine that
+ * @returns null if a workflow listens, or if this is unknown
  */
 function findListener(
   delivery: Delivery,
@@ -182,7 +182,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // If the result reaches Port only through the relay, a different result was set by a user.
+  // If only the relay sends results to Port and Port shows a different result, a user has set that result.
   const isReported = present.length > 0 && present.every(run => run.reportsConclusion)
   // For node runs, Port shows a pending cancellation.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
@@ -246,7 +246,7 @@ function tooLate(
   { found: { snapshot } }: Observation,
   { runTimeout }: Policy,
 ): NoRun {
-  const reason = snapshot.reason ?? "GitHub doesn't show such a run"
+  const reason = snapshot.reason ?? "GitHub doesn't show that run"
   if (runs.length === 0) return { why: 'unknown', runTimeout, reason }
   const open = runs.find(run => run.status !== 'completed')
   if (open?.status === 'unknown') return { why: 'end not seen', runTimeout, reason }

@@ -172,7 +172,7 @@ export function outcomeOfRun(
     case 'stale':
       return failedAs(
         'Stale',
-        `GitHub stopped the workflow run in ${repository}, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.`,
+        `GitHub stopped the workflow run in ${repository}, because it made no progress for too long: check that a runner with the job's labels is online, and run the Port action again.`,
       )
     default:
       return failedAs(
@@ -182,7 +182,7 @@ export function outcomeOfRun(
   }
 }
 
-/** GitHub's API doesn't contain the error that the run's page shows. */
+/** GitHub's API doesn't return the error that the run's page shows. */
 const noJobs = (repository: string) =>
   `The workflow run in ${repository} failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 

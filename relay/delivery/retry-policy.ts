@@ -121,7 +121,7 @@ export function pollAgainOrRetry(
   }
 }
 
-/** Notifies Port of a rate-limit pause. No attempt was made, and nothing is due until the pause is over. */
+/** Notifies Port of a rate-limit pause. No attempt was made, and nothing is due until the pause ends. */
 export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
   return {
     change: { waitingNotified: true, reason },
@@ -174,7 +174,7 @@ function once(delivery: Delivery, reason: string): Message[] {
 
 /**
  * Returns the time of the last retry. A delivery can wait in the queue for a long time, behind others or while no relay
- * is running. Such a delivery doesn't fail on its first failed attempt.
+ * is running. That delivery doesn't fail when its first attempt fails.
  */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
   return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))

@@ -126,7 +126,7 @@ export function createGitHub(
                 ),
         })
       }
-      // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is over.
+      // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is lifted.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
       if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
@@ -194,7 +194,7 @@ const RESOLUTION_MS = 1_000
 /**
  * GitHub sets the header between the request and the response, so each response yields a range for the difference. The
  * intersection of all ranges is kept. A contradicting range replaces the intersection, for example after GitHub's clock
- * was set or this machine slept. A monotonic timer is used, so that a jump of the relay's clock shows immediately.
+ * was set or this machine slept. A monotonic timer is used, so that a change of the relay's clock shows immediately.
  *
  * @param monotonic returns ms since an arbitrary time
  */

@@ -29,7 +29,7 @@ export interface CredentialCheck {
   check(): Promise<void>
 }
 
-/** No token for a repository. `system`: what the relay couldn't get, the App's installation or the token. */
+/** No token for a repository. `system`: what the relay couldn't get: the App's installation or the token. */
 export class CredentialError extends Error {
   override name = 'CredentialError'
   readonly system: 'installation' | 'token'

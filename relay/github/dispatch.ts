@@ -124,7 +124,7 @@ export async function postDispatch(
     const name = await readName(octokit, response.to.href.replace(ROUTE, ''))
     if (!isAllowed(name)) {
       throw new RejectedError(
-        `${repository} is now ${name} on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add ${name} to it, or correct the target.`,
+        `${repository} is now ${name} on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add ${name} to that list, or correct the target.`,
       )
     }
     response = await post(response.to.href)

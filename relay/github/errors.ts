@@ -141,7 +141,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
       return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
-    // Applies even if GitHub specifies a retry time. After that time, the relay searches for the run.
+    // The outcome doesn't depend on a retry time from GitHub. After that time, the relay searches for the run.
     case 'server_error': {
       const what = isToken
         ? "the App's request for a token for"
@@ -227,7 +227,7 @@ function readCredentialFailure(system: System, status: number, message: string):
     return `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, has expired, or was revoked; set a new token in the relay's environment`
   }
   if (status === 403 && system) {
-    return `GitHub issues no token to the relay's App (403: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure); the installation may be suspended, or its owner may not have accepted new permissions yet`
+    return `GitHub issues no token to the relay's App (403: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure); the installation may be suspended, or its owner may not have accepted new permissions yet`
   }
   if (status === 403 && /suspended/i.test(message)) {
     return `GitHub has suspended the account of the relay's credential (403: ${message})`
@@ -244,7 +244,7 @@ function noTokenSentence(
 ): string {
   return system === 'installation' || status === 404
     ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
-    : `GitHub issues no token to the relay's App for ${repository} (${status}: ${message}): check its installation (the owner's Settings, GitHub Apps, Configure).`
+    : `GitHub issues no token to the relay's App for ${repository} (${status}: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
 /**

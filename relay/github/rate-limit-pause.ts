@@ -46,7 +46,7 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** If a pause ends later than this, the clock has been changed since. */
+/** If a pause's end is further than this from the current time, the pause is outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 /** @param onPause called with each new pause */
@@ -105,7 +105,7 @@ export function createRateLimitPauses(
     tries: repository => entryOf(scopeOf(repository))?.tries ?? 0,
     resume(repository) {
       const key = scopeOf(repository)
-      // A response to a request from before the pause doesn't finish the pause.
+      // If the request was sent before the pause, its response doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
     allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),

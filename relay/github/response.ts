@@ -10,7 +10,7 @@ export const isForeign = (data: unknown) =>
 export const foreignReason = (status: number) =>
   `something between the relay and GitHub responded with ${status}`
 
-/** Throws if a response isn't from GitHub because typical contents are missing. */
+/** Throws an error if the typical contents of GitHub's response are missing. */
 export function mustBeGitHub(isThere: boolean): void {
   if (!isThere) throw new Error(foreignReason(200))
 }

@@ -275,7 +275,7 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
         entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt: clock() })
       } catch (error) {
-        // The list isn't forbidden, so the 404 means that the run is missing, not a permission.
+        // The list isn't forbidden, so the 404 doesn't mean that a permission is missing.
         const isMissing = error instanceof RequestError && error.response?.status === 404
         if (!isMissing) return
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt: clock() })

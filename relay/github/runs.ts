@@ -66,7 +66,7 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   }
 }
 
-/** The result of a conditional request. Null if nothing changed; such requests don't count against the rate limit. */
+/** The result of a conditional request; null if nothing changed. A 304 doesn't count against the rate limit. */
 interface Tagged<T> {
   data: T | null
   etag: string | null

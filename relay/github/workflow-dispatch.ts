@@ -53,9 +53,9 @@ const MAX_REQUESTS = 6
 const MAX_UNDECLARED = 200
 
 /**
- * Sends a `workflow_dispatch`. It isn't idempotent, so it's repeated only after a refusal, because a refused dispatch
- * starts nothing. The repeated request omits undeclared inputs, and `return_run_details` if the server doesn't support
- * that field (Enterprise Server before 3.21). Both omissions are remembered for later dispatches.
+ * Sends a `workflow_dispatch`. A dispatch isn't idempotent, but a refused dispatch starts nothing. Only a refused
+ * dispatch is therefore repeated. The repeated request omits undeclared inputs, and `return_run_details` if the server
+ * doesn't support that field (Enterprise Server before 3.21). Both omissions are remembered for later dispatches.
  *
  * @returns a function that throws the errors of `postDispatch` and `credential.use`
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
@@ -147,7 +147,7 @@ export function createWorkflowDispatcher(
   async function chooseInputs(dispatched: Dispatched, offer: Offer, known: Undeclared): Promise<Chosen> {
     const fitted = fitInputs(offer, known.names)
     if ('inputs' in fitted) return { inputs: fitted.inputs, known }
-    // Don't fail because of remembered names, since the workflow may have been fixed.
+    // Remembered names alone don't cause a failure, because the workflow may have been fixed.
     if (known.from === 'memory')
       return chooseInputs(dispatched, offer, { names: new Set(), from: 'refusals' })
     if ('undeclared' in fitted) {

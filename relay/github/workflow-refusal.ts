@@ -25,7 +25,7 @@ export const isUnknownRef = (message: string): boolean => /^No ref found for/.te
 
 /**
  * Whether GitHub's message says that a field of the request body is unknown. Such a message starts with the field name.
- * Messages that quote input values don't. The exact wording varies by server and isn't known.
+ * Messages that quote input values start with other words. The exact wording varies by server and isn't known.
  */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
@@ -78,7 +78,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /too (large|long)/,
     ({ workflow, repository }) =>
-      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total.`,
+      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.`,
   ],
 ]
 
@@ -103,7 +103,7 @@ export function undeclaredSentence(
   declared: string[],
 ): string {
   const [inputs, them, values] = names.length > 1 ? ['inputs', 'them', 'values'] : ['input', 'it', 'value']
-  return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the ${values}, or remove ${them} from the Port action's body.`
+  return `Workflow ${workflow} in ${repository} doesn't declare the ${inputs} ${namesOf(names, declared)} on "${ref}": declare ${them} under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the ${values}, or remove ${them} from the Port action's body.`
 }
 
 /** Explains why the inputs are too large for GitHub. */
@@ -115,7 +115,7 @@ export function tooLargeSentence(
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
     return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
   }
-  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}; the largest input is "${cleanText(largest, 100)}".`
+  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less from Port: the largest input is "${cleanText(largest, 100)}".`
 }
 
 /**
@@ -139,7 +139,7 @@ export function workflowRefusal(
     return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write', documentation)}`
   }
   if (status === 404) {
-    return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.`
+    return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.`
   }
   if (status === 422) {
     for (const [pattern, sentence] of UNPROCESSABLE) {

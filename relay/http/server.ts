@@ -103,7 +103,7 @@ function problem([status, title, detail]: Refusal) {
 
 /**
  * Limits a server's open connections. Beyond the limit, closes a connection of the address with the most connections:
- * the oldest idle connection, otherwise the oldest. A sender that opens many connections therefore loses only its own.
+ * the oldest idle connection, or else the oldest one. A sender with many connections therefore loses only its own ones.
  */
 export function limitConnections(server: Server, limit: number, isBusy: (socket: Socket) => boolean): void {
   const byAddress = new Map<string, Set<Socket>>()

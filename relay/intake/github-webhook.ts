@@ -104,7 +104,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
       return outcome === 'applied' ? 1 : 0
     }
-    // A run whose title identifies no delivery could belong to any unbound delivery, so poll them all.
+    // A run whose title identifies no delivery could belong to any unbound delivery, so poll all of these.
     const unbound = await store.findUnbound(repository)
     await Promise.all(unbound.map(({ id }) => store.wake(id, store.clock())))
     return unbound.length

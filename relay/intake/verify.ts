@@ -134,7 +134,7 @@ export function runIdHeader(c: Context): string | undefined {
  * Reads the signing time of a webhook in milliseconds. Port documents seconds, but three of its samples use
  * milliseconds, so values above 1e11 are read as milliseconds.
  *
- * @returns null if the header isn't such a number
+ * @returns null if the header isn't a number of at most 15 digits
  */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
@@ -151,7 +151,7 @@ export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const advice = {
     notJson: 'check the "body" of the Port action\'s invocation method',
-    tooDeep: 'GitHub accepts no deeper JSON',
+    tooDeep: "GitHub doesn't accept deeper JSON",
   }
   return readJson(body, advice, LIMITS.jsonKeys.value)
 }

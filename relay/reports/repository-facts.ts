@@ -92,7 +92,7 @@ export function createRepositoryFacts({
     if (kind === 'forbidden') {
       return new Problem(
         403,
-        `The relay cannot verify this report, because GitHub does not show it ${repository}: give the relay's token or App the permission Metadata: read on the repository.`,
+        `The relay cannot verify this report, because GitHub does not show ${repository} to the relay: give the relay's token or App the permission Metadata: read on the repository.`,
       )
     }
     return new Problem(

@@ -195,7 +195,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
-/** What a delivery's run gets in addition to its client payload. */
+/** What a delivery's run gets in addition to the client payload. */
 export interface ShareInputs {
   /** The complete items, if something was omitted from the payload. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null

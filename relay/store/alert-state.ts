@@ -4,7 +4,7 @@ export interface KnownProblem {
   side: 'github' | 'port' | null
   /**
    * Distinguishes problems of the same type. The key is a Port organization, a GitHub owner, or a repository. Empty if
-   * there can be only one such problem.
+   * there can be only one problem of this type.
    */
   key: string
   text: string
@@ -15,7 +15,7 @@ export interface KnownProblem {
   resolvedAt: number | null
 }
 
-/** The state of alerts, stored for all relays so that a restart repeats no alert. */
+/** The state of alerts, stored for all relays so that a restart doesn't repeat alerts. */
 export interface AlertState {
   problems: KnownProblem[]
   /** When the last alert was sent or attempted. */

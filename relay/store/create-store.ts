@@ -27,7 +27,7 @@ const BURST = 20
 const MAX_UNBOUND = 100
 /** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
-/** If several relays accept deliveries, one with a higher `seq` can have been queued this much earlier. */
+/** If several relays accept deliveries, one with a higher `seq` could have been queued up to this much earlier. */
 const QUEUED_MARGIN_MS = 60_000
 
 /**

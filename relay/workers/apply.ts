@@ -88,7 +88,7 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
 /** Delay of the trace, because GitHub's job webhooks arrive after the report that finishes the delivery. */
 const TRACE_DELAY_MS = 5_000
 
-/** Types that aren't logged for each delivery, because an outage would cause a log line for every delivery. */
+/** Types that are logged only at `debug`, because an outage causes a log line for every delivery. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
 /** Types whose reason contains job and step names. These names can contain inputs. */
 const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']

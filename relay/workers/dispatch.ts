@@ -117,7 +117,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
   } else if (typeof run === 'object' && run.finished && !run.synchronized && followsPort(delivery)) {
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
-    // Port's run id belongs to another repository, but shows that the dispatch took effect.
+    // The run id in Port belongs to a workflow run in another repository, and shows that the dispatch took effect.
     await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
   } else {
     await apply(delivery, {

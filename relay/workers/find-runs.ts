@@ -184,7 +184,7 @@ export type FindOwners = (
 /**
  * If a title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but
  * not later ids. Users can also enter other organizations' ids. A title is therefore inconclusive if another
- * organization's delivery can have started the run, unless that delivery is known to have a different run.
+ * organization's delivery could have started the run, unless that delivery is known to have another run.
  */
 export function createFindOwners(deps: {
   store: Pick<Store, 'attemptedBetween'>

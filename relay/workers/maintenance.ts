@@ -23,7 +23,7 @@ export async function forgetSignatures(
 
 /**
  * Deletes finished deliveries that haven't changed for `retention` milliseconds. Keeps deliveries whose webhooks could
- * be accepted again. A webhook's time can be ahead by `tolerance`, and the webhook can arrive `tolerance` later.
+ * be accepted again. Webhooks can be `tolerance` ahead, and are accepted until `tolerance` after their timestamp.
  */
 export async function purge(
   store: Pick<Store, 'purge'>,
@@ -68,12 +68,12 @@ export function createReminders(
     const expiresAt = facts.tokenExpiresAt()
     if (expiresAt !== null && expiresAt - clock() < SOON_MS) {
       const fields = { expires_at: new Date(expiresAt).toISOString() }
-      warn(fields, 'GITHUB_TOKEN expires soon: set a new one, and restart the relay')
+      warn(fields, 'GITHUB_TOKEN expires soon: set a new token, and restart the relay')
     }
     const offset = clockOffset() ?? 0
     if (Math.abs(offset) > FAR_MS) {
       const fields = { offset_seconds: Math.round(offset / 1000) }
-      warn(fields, "this machine's clock differs from GitHub's: correct it")
+      warn(fields, "this machine's clock differs from GitHub's: correct the clock (NTP)")
     }
   }
 }

@@ -8,7 +8,7 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** Access to Port. Decides which deliveries' runs the relay reads from Port and reports to Port. */
+/** Access to Port. Decides for which deliveries the relay reads runs from Port and sends messages to Port. */
 export interface PortAccess {
   /** Whether the delivery has a run in Port and the relay has the organization's credentials. */
   canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
@@ -22,7 +22,7 @@ export interface PortAccess {
   pausedUntil(): number
 }
 
-/** Used for a delivery without a readable Port run. Only GitHub shows such a delivery's progress. */
+/** Used for a delivery without a readable Port run. Only GitHub shows the delivery's progress. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 /** @param clients clients of the organizations that have credentials, by organization id */
@@ -72,7 +72,7 @@ export const OUTBOX_LEASE_MS = WORK_MS + CALL_MS + SETTLE_MS + 2_000
 export const PORT_TIMEOUT_MS = CALL_MS / 4
 /** Maximum number of times to split a page's rejected batches. After that, a rejected batch is replaced as a whole. */
 const MAX_SEARCHES = 100
-/** After this time, a label could overwrite a newer label from the action, so the relay checks before sending it. */
+/** After this time, a label could overwrite a newer label from the action, so the relay first reads the run. */
 const LATE_MS = 3_000
 
 /** Sends a delivery's messages to Port, in order, until a message has to be retried. */
@@ -110,7 +110,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (failure && outcome === 'retry') {
       retryAt =
         failure.kind === 'later' ? pausedUntil() : nextAttempt(store.clock(), page.attempts, failure.retryAt)
-      // If Port doesn't respond, another log line reports that for all requests together.
+      // If Port doesn't respond, another log line reports the outage for all requests together.
       if (failure.kind !== 'unreachable' || failure.status !== null)
         deps.throttled.warn({ ...about, ...describeFailure(failure) }, 'messages to Port are retried')
       break
@@ -128,7 +128,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
   /**
-   * @param more fields to add to every update; empty for a replacement, because they could have caused the failure
+   * @param more fields to add to every update; empty for a replacement, because they may be the cause of the failure
    * @returns null if Port accepted the message
    */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
@@ -152,7 +152,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     }
   }
 
-  /** Writes or deletes an entity. If Port rejects the request, a line in the run's log reports it. */
+  /** Writes or deletes an entity. If Port rejects the request, a line in the run's log reports the rejection. */
   async function writeEntity(port: PortClient, run: PortRun, entity: EntityMessage) {
     const { blueprint, properties, operation } = entity
     const isDelete = operation === 'delete'

@@ -59,7 +59,7 @@ export function startWorker<Claim>(
 
   const start = (claim: Claim) => {
     const key = work.key(claim)
-    // The work was claimed again because another change made it due, or this process was suspended beyond its lease.
+    // The work was claimed again because another change made it due, or because this process was suspended.
     if (active.has(key)) {
       again.set(key, claim)
       return

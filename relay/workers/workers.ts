@@ -20,11 +20,11 @@ import { repeat, startWorker, type Worker } from './worker.ts'
 
 /**
  * Request budgets for polling: 66 requests per minute for all deliveries. List requests get the largest share, so that
- * the relay notices a finished run within a minute in up to twenty repositories. Beyond that, polling is slower.
+ * the relay notices a finished run within a minute in up to twenty repositories. Polling more repositories is slower.
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, annotations, and workflow files. Workflow files leave a quarter for failed runs. */
+/** Budget for jobs, job logs, annotations, and workflow files. Reading files leaves a quarter for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
@@ -209,7 +209,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
       await forgetSignatures(store, stopped)
       const { tolerance } = config.webhook
       const removed = await purge(store, { now, retention: config.retention, tolerance }, stopped)
-      if (removed > 0) log.info({ removed }, 'deliveries past RELAY_RETENTION were removed')
+      if (removed > 0) log.info({ removed }, 'deliveries older than RELAY_RETENTION were deleted')
     }),
   ]
 }

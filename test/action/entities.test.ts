@@ -55,11 +55,11 @@ test('the log shows the blueprint, identifier, and Port response of a rejected e
 `
   const { printed, lines } = await endWith(system, { file })
   expect(printed[0]).toMatch(
-    /^::warning::Entity service\/wrong could not be upserted: Port \(.*\) responded with 422 .*replicas.*%0AEntity nowhere\/a could not be upserted: .* it has no blueprint "nowhere"/,
+    /^::warning::Entity service\/wrong could not be upserted: Port \(.*\) responded with 422 .*replicas.*%0AEntity nowhere\/a could not be upserted: .* Port has no blueprint "nowhere"/,
   )
   expect(lines.map(line => line.slice(0, 40))).toEqual(
     [
-      '– Entity service/gone was not deleted: Po',
+      '– Entity service/gone was not deleted: it',
       '✗ Entity service/wrong could not be upse',
       '✗ Entity nowhere/a could not be upserted',
       '✓ Entity service/right',

@@ -251,7 +251,7 @@ test('post detects that the Port run has finished since main ran, or that Port h
   expect((await job.run('post', job.state())).at(-1)).toMatch(/^::notice::Port's run .* has already finished/)
   const unknown = JSON.stringify({ ...JSON.parse(job.state().STATE_report!), runId: 'r_nobody' })
   expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
-    expect.stringMatching(/^::warning::Reporting to Port failed: .* it has no run r_nobody/),
+    expect.stringMatching(/^::warning::Reporting to Port failed: .* Port has no run r_nobody/),
   )
 })
 
@@ -424,7 +424,7 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
   const shown = await job.run('post', job.state())
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
-      /^::warning::\d+ lines of the log left out: the relay responded with 413 .*The run has sent 1,000 lines/,
+      /^::warning::\d+ lines of the log were omitted: the relay responded with 413 .*The run has sent 1,000 lines/,
     ),
   ])
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })

@@ -51,7 +51,7 @@ test("an input that the Port run's body does not contain is read from the run's 
   expect(outputs).not.toHaveProperty('something')
 })
 
-const TOO_LARGE = '::error::The payload was too large for GitHub, so "inputs.last" did not come with it'
+const TOO_LARGE = '::error::The payload was too large for GitHub, so it does not contain "inputs.last"'
 const NODE = 'wfnr_Zy98Xw76Vu54Ts32'
 
 test.each<[string, string, Record<string, string>, (system: System) => void, string]>([

@@ -251,7 +251,7 @@ test.each([
     })
     await expect(ask()).rejects.toMatchObject({
       kind: 'unreachable',
-      message: `the response 200 to POST ${relay.origin}${path} isn't the relay's: check RELAY_PUBLIC_URL of the relay, and the proxy on the way.`,
+      message: `the response 200 to POST ${relay.origin}${path} didn't come from the relay: check RELAY_PUBLIC_URL of the relay, and the proxy in front of the relay.`,
     })
     expect(relay.waits).toEqual([1_000, 2_000, 4_000, 8_000])
     there()

@@ -44,7 +44,7 @@ test('a run that Port does not know causes one warning that suggests checking re
   const { main, post, reported } = await runJob(system, {}, payloadFor('r_of_another_org'))
   expect(main).toEqual([
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: .*it has no run r_of_another_org; check that .* belong to the organization of that run, and that port-api-url is its region\. See .*#port$/,
+      /^::warning::Reporting to Port failed: .*Port has no run r_of_another_org; check that .* belong to the organization of that run, and that port-api-url is the organization's region\. See .*#port$/,
     ),
   ])
   expect(post).toEqual([])
@@ -69,14 +69,14 @@ test.each([
 )
 
 test.each([
-  ['fail', '::error::', 'It stops here, so that nothing is done twice (on-duplicate: fail).'],
-  ['continue', '::warning::', 'It continues, but is not reported to Port (on-duplicate: continue).'],
+  ['fail', '::error::', 'This job stops, so that nothing is done twice (on-duplicate: fail).'],
+  ['continue', '::warning::', 'This job continues, but is not reported to Port (on-duplicate: continue).'],
 ])('does not report a second workflow run with on-duplicate: %s', async (choice, level, sentence) => {
   const system = await startSystem()
   system.run.externalRunId = '16000000007'
   const { main, post, reported } = await runJob(system, { 'on-duplicate': choice })
   expect(main).toEqual([
-    `${level}Port's run ${system.run.id} already runs in another workflow run, 16000000007; this one is 16000000042. ` +
+    `${level}Port's run ${system.run.id} already runs in another workflow run, 16000000007; this workflow run is 16000000042. ` +
       `${sentence}${seeAlso('duplicates')}`,
   ])
   expect(post).toEqual([])

@@ -37,13 +37,13 @@ test.each([
 })
 
 test.each([
-  ['aes256-gcm', { 'private-key': privateKeyPem }, 'does not fit', 'does not fit'],
-  ['client-side', {}, 'does not fit', 'is not set'],
+  ['aes256-gcm', { 'private-key': privateKeyPem }, 'does not match', 'does not match'],
+  ['client-side', {}, 'does not match', 'is not set'],
   [
     'client-side',
     { 'private-key': 'no key', 'port-client-id': '', 'port-client-secret': '' },
     'is not set',
-    'does not fit',
+    'does not match',
   ],
 ])(
   'the error for a %s input that no key decrypts names both settings and states which setting is missing',

@@ -178,7 +178,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
-      /^::error::The payload was too large.*"inputs.large" did not come.* does not contain that either: .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*does not contain "inputs.large", and .* does not contain that either: .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system)).toEqual([
@@ -276,7 +276,7 @@ test('a workflow that a user starts on GitHub sends nothing to Port, and main pr
   const job = openRunner(system, { 'port-client-id': '', 'port-client-secret': '' })
   writeFileSync(join(job.folder, 'event.json'), JSON.stringify({ inputs: { port: '', version: '2' } }))
   expect(await job.run('main', { GITHUB_EVENT_NAME: 'workflow_dispatch' })).toEqual([
-    '::notice::The input "port" is empty, so a user started this workflow on GitHub, and nothing is reported to Port.',
+    '::notice::The input "port" is empty: a user started this workflow on GitHub, so nothing is reported to Port.',
   ])
   expect(job.outputs()).toEqual({ inputs: '{}', entity: 'null', event: 'null', trigger: 'null' })
   // The workflow's steps can still write to the files.

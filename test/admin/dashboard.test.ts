@@ -112,7 +112,7 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect(await page.content()).not.toContain('rejected')
   await signIn(page, 'not the token of this relay')
   expect(await page.getByRole('alert').textContent()).toBe(
-    'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.',
+    'The token is wrong: use RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN.',
   )
   await signIn(page, RELAY_ADMIN_TOKEN)
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
@@ -368,7 +368,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
   await page.getByRole('link', { name: 'one', exact: true }).click()
   await page.getByRole('link', { name: 'Redeliver…' }).click()
   expect(await page.locator('main').textContent()).toContain(
-    'Its run in Port has finished: Port will not show the new workflow run.',
+    'The run in Port has finished: Port will not show the new workflow run.',
   )
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
@@ -390,7 +390,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
   expect(await page.getByText('No delivery matches: state failed.').isVisible()).toBe(true)
 
   await page.goto(`${relay.url}/deliveries/${ids[4]}/cancel`)
-  expect(await page.locator('main').textContent()).toContain('GitHub may have started its workflow run.')
+  expect(await page.locator('main').textContent()).toContain('GitHub may have started a workflow run.')
   await page.goto(`${relay.url}/deliveries/${ids[3]}`)
   await page.getByRole('link', { name: 'Cancel…' }).click()
   await page.getByRole('button', { name: 'Cancel the delivery' }).click()

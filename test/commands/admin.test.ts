@@ -56,7 +56,7 @@ const WRONG: [Command, string[], string][] = [
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
-  [deliveries, ['ID', '--limit', '1'], 'An ID allows only --json: remove the other options, or the ID.'],
+  [deliveries, ['ID', '--limit', '1'], 'With an ID, only --json is allowed: remove other options or the ID.'],
   [redeliver, [], 'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.'],
   [redeliver, ['ID', '--state', 'x'], 'Specify deliveries by ID or filter, not both.'],
   [redeliver, ['--since', '1h'], 'A filter needs --state failed, --state cancelled, or --outcome OUTCOME.'],
@@ -202,7 +202,7 @@ test('the commands read their variables as the relay does, and report missing va
     ],
     [
       { PORT: '2' },
-      /^No relay responds at http:\/\/127\.0\.0\.1:2: start one, or set RELAY_PUBLIC_URL \(or PORT\)/,
+      /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/,
     ],
   ] as const)
     expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })

@@ -212,7 +212,7 @@ RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the d
 RELAY_REPO=acme/shop                problem: RELAY_REPO isn't known: did you mean RELAY_REPOSITORY?
 RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
 RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
-GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.
+GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
 `
 
 /** Parses a table's lines: two columns, separated by two spaces. */
@@ -267,14 +267,14 @@ describe('for a valid configuration with unintended effects, doctor', () => {
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from their reports.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from the action's reports.
 - { repository: acme/read, workflow: any.yml }               ok
 - { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.
 - { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
 - { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
-- { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is never used, since route 1 matches everything.
+- { match: { action: "*" }, repository: acme/shop } + - { match: { action: deploy }, repository: acme/shop }  warning: RELAY_ROUTES: route 2 is unused, because route 1 matches everything.
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
 `
 
@@ -353,7 +353,7 @@ describe('while it checks services, doctor', () => {
       "The relay's credential can dispatch to acme/shop.",
       'acme/shop: deploy.yml listens to repository_dispatch.',
       'GitHub cannot find acme/none: it does not exist, or the credential has no access to it.',
-      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
       'GitHub cannot find other/shop: it does not exist, or the credential has no access to it.',
       "The relay's credential can dispatch to acme/listed.",
       'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
@@ -371,12 +371,12 @@ describe('while it checks services, doctor', () => {
     expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: it does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
+          `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
         ),
       ),
     ])
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
-      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine reaches it (proxy, firewall).`,
+      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).`,
     ])
     const off = async (seconds: number) =>
       (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
@@ -470,7 +470,7 @@ describe('while it checks services, doctor', () => {
     ])
     for (const name of ['tcp-0.yml', 'tcp-1.yml', 'tcp-2.yml'])
       expect(await to(name)).toEqual([
-        `warning: acme/shop: ${name} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename the input.`,
+        `warning: acme/shop: ${name} declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
       ])
     expect(await to('by-hand.yml')).toEqual([
       'warning: acme/shop: by-hand.yml declares no input "port": without it, the action does not know the run in Port.',
@@ -600,7 +600,7 @@ describe("doctor compares a workflow's inputs", () => {
       },
     }
     const undeclared =
-      'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or remove it from the Port action\'s body.'
+      'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the value, or remove it from the Port action\'s body.'
     const rows: [object, string[]][] = [
       ...[RECOMMENDED_BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
         { type: 'WEBHOOK', url: `${url}?workflow=guide.yml`, body },

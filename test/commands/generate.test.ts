@@ -271,7 +271,7 @@ test.each(['{ type: number }', '{ type: string, default: "8080" }', '{ required:
     const yaml = (port: string) =>
       `on: { workflow_dispatch: { inputs: { port: ${port} } } }\njobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n`
     const sentence =
-      'x.yml has an input "port" of its own, but the relay puts its payload in this input: rename yours.'
+      'x.yml declares its own input "port", but the relay sends its payload in "port": rename the workflow\'s input.'
     expect((await generated(yaml(input), 'x.yml')).notes).toContain(sentence)
     const { notes } = await generated(yaml('{ type: string, required: false }'), 'x.yml')
     expect(notes).not.toContain(sentence)
@@ -605,8 +605,8 @@ const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 const REFUSED = `
 a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
 on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.
-on: push; ${jobs} |  | 1 | FILE is started by push: add workflow_dispatch or repository_dispatch, which Port can start.
-on: workflow_dispatch; ${jobs} | --event repository_dispatch | 1 | FILE is not started by repository_dispatch.
+on: push; ${jobs} |  | 1 | FILE is started by push: add workflow_dispatch or repository_dispatch, so that Port can start it.
+on: workflow_dispatch; ${jobs} | --event repository_dispatch | 1 | FILE has no trigger repository_dispatch.
 on: { repository_dispatch: { types: [a, b] } }; ${jobs} |  | 1 | FILE listens to several event types: choose one with --identifier: a, b.
 # port-action: {"a"; on: push; ${jobs} |  | 1 | Line 1: the comment "# port-action:" must be followed by a JSON object on the same line.
 ${ofAction('CREATE')} |  | 1 | The Port action old is in Port's older format: it has no "trigger" object. Export it from Port again.

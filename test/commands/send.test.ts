@@ -82,7 +82,7 @@ test("prints the relay's refusal message and exits with 1", async () => {
     code: 1,
     stdout: '',
     stderr:
-      'Refused with 403: other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      'Refused with 403: other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
   })
   const wrong = await run(send, ['--action', 'deploy', '--json'], { ...env, PORT_CLIENT_SECRET: 'wrong' })
   expect(wrong).toMatchObject({ code: 1, stderr: '' })
@@ -125,7 +125,7 @@ test('a dry run prints the target, inputs, and request, and sends nothing', asyn
   })
   expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain('has no inputs.')
   const refused = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
-  const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.'
+  const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
   const stderr = `The relay would refuse the webhook with 403: ${detail}`
   expect(await run(send, refused, relayEnv())).toEqual({ code: 1, stdout: '', stderr })
   const json = JSON.parse((await run(send, [...refused, '--json'], relayEnv())).stdout)

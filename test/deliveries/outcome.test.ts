@@ -104,7 +104,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     null,
     'failed failure failed',
     'Stale',
-    'GitHub stopped the workflow run in acme/shop, since it made no progress for too long: check that a runner with its labels is online, and run the Port action again.',
+    "GitHub stopped the workflow run in acme/shop, because it made no progress for too long: check that a runner with the job's labels is online, and run the Port action again.",
   ],
   [
     'exploded',

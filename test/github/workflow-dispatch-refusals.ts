@@ -8,7 +8,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     404,
     'Not Found',
-    "GitHub finds no workflow deploy.yml in acme/shop: the repository doesn't exist, or .github/workflows on its default branch has no such file, or the relay's token lacks Actions: write on it.",
+    "GitHub finds no workflow deploy.yml in acme/shop: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.",
   ],
   [
     403,
@@ -78,7 +78,7 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'inputs are too large.',
-    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total.',
+    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.',
   ],
   [
     422,

@@ -127,7 +127,7 @@ describe('a workflow_dispatch', () => {
     const rejected = {
       kind: 'rejected',
       reason:
-        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the values, or remove them from the Port action\'s body.',
+        'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the values, or remove them from the Port action\'s body.',
     }
     expect(await dispatch(given)).toEqual(rejected)
     expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
@@ -301,7 +301,7 @@ describe('a workflow_dispatch', () => {
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
       reason: expect.stringMatching(
-        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}; the largest input is "big"\.$/,
+        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less from Port: the largest input is "big"\.$/,
       ),
     })
     expect(sent()).toEqual([])
@@ -413,7 +413,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
       {
         kind: 'rejected',
         reason:
-          'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to it, or correct the target.',
+          'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to that list, or correct the target.',
       },
       ['POST', 'GET'],
     ],

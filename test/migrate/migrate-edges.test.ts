@@ -58,16 +58,16 @@ test.each<[string, string, object[], Given?]>([
   ['a run id from a script', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
   ['an entity that is read later', 'A later step reads entities', [entity(), SEARCH]],
   ['an id used later', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
-  ['no identifier', 'There is no "identifier"', [entity({ identifier: '' })]],
+  ['no identifier', 'The step has no "identifier"', [entity({ identifier: '' })]],
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['inner quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
-  ['a team that may be a list', '"team" can be', [entity({ team: '${{ inputs.name }}' })]],
+  ['a team that may be a list', '"team" could result', [entity({ team: '${{ inputs.name }}' })]],
   ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
   [
-    ...(['a failure status', 'It can fail the Port run of a successful job'] as const),
+    ...(['a failure status', 'The step can fail the Port run of a successful job'] as const),
     [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
     { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
   ],
@@ -151,10 +151,14 @@ test.each<[string, string, Given, object[]?]>([
 const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
 test.each<[string, unknown, string | null]>([
   ['one event as text', 'workflow_dispatch', null],
-  ['a list of events', ['push', 'workflow_dispatch'], 'nothing is reported, on push'],
+  ['a list of events', ['push', 'workflow_dispatch'], "on push, the action doesn't run"],
   ['no inputs', { workflow_dispatch: null }, null],
   ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
-  ['an input "port"', { workflow_dispatch: { inputs: { port: { type: 'number' } } } }, '"port" of its own'],
+  [
+    'an input "port"',
+    { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
+    'its own input "port"',
+  ],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
   ['only a push', 'push', "Port can't start it"],
 ])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
@@ -232,7 +236,7 @@ test('adds remarks for a forbidden blueprint, an unknown input, and a missing ru
     expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
     expect.stringContaining(`the input "nobody" isn't declared`),
     expect.stringContaining("the entity's change is now attributed to the Port run"),
-    expect.stringContaining('the Port run finished here'),
+    expect.stringContaining('the Port run finished at this step'),
   ])
 })
 
@@ -240,8 +244,8 @@ const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')
 test.each([
-  ['a file that is not YAML', 'on: [', "It isn't YAML"],
-  ['a file that is not a workflow', 'a: b', "It isn't a workflow"],
+  ['a file that is not YAML', 'on: [', "The file isn't YAML"],
+  ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   [
     'a job in brackets',

@@ -71,14 +71,14 @@ test('warns once a day about a token that expires soon and about clock skew', ()
   pass(day - MINUTE)
   expect(lines).toEqual([])
   pass(3 * day)
-  const expiry = 'GITHUB_TOKEN expires soon: set a new one, and restart the relay'
+  const expiry = 'GITHUB_TOKEN expires soon: set a new token, and restart the relay'
   expect(lines).toEqual(Array(3).fill({ expires_at: '2026-01-16T00:00:00.000Z', message: expiry }))
   offset = -31_000
   lines.length = 0
   remind()
   remind()
   expect(lines.filter(({ message }) => message !== expiry)).toEqual([
-    { offset_seconds: -31, message: "this machine's clock differs from GitHub's: correct it" },
+    { offset_seconds: -31, message: "this machine's clock differs from GitHub's: correct the clock (NTP)" },
   ])
 })
 

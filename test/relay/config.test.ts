@@ -190,7 +190,7 @@ describe('each configuration error names the variable:', () => {
   const header = 'must be plain ASCII on one line without spaces around it, because it is sent in a header'
   const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
   const short = 'must have at least 16 characters'
-  const empty = 'is an empty list: fill it in, or remove the variable'
+  const empty = 'is an empty list: add an entry, or remove the variable'
   const unknown = "isn't known: did you mean"
   const removed =
     "was removed: list your organization's other secrets in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS"
@@ -446,7 +446,7 @@ describe('organizations', () => {
   const pair =
     'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret'
   const same =
-    'PORT_ORGANIZATIONS has the same secret for two organizations: the secret must show which organization sent a webhook'
+    'PORT_ORGANIZATIONS has the same secret for two organizations: use different secrets, because the secret shows which organization sent a webhook'
   test.each<[Env, string]>([
     ...['their-client-id:secret', '# a comment', '#secret'].map((entry): [Env, string] => [
       { PORT_PREVIOUS_SECRETS: `one,${entry}` },

@@ -138,7 +138,7 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     expect(await relay.delivery(id)).toMatchObject({
       state: 'failed',
       reason:
-        'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to it, or correct the target.',
+        'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to that list, or correct the target.',
     })
     expect(relay.github.dispatches).toEqual([])
   })

@@ -212,7 +212,7 @@ describe('a webhook is refused', () => {
     [400, notJson, { body: Buffer.from([0x22, 0xff, 0x22]) }, { body: bom }],
     [
       400,
-      'The body is nested more than 90 levels deep: GitHub accepts no deeper JSON.',
+      "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON.",
       { body: nested(91) },
     ],
     [400, infinite(' at "replicas"'), { body: Buffer.from('{"inputs":{"replicas":1e400}}') }],
@@ -228,7 +228,7 @@ describe('a webhook is refused', () => {
     [401, unsigned, ...['nonsense', sign('1', '{}')].map(value => header('x-port-signature', value))],
     [
       403,
-      'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.',
+      'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
       { path: '/webhook/acme/other' },
     ],
     ...['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook'].map(

@@ -243,7 +243,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     await until(() => run.status === 'FAILURE', 'Port is updated')
     expect([run.statusLabel, run.summary]).toEqual([
       'Not started',
-      'Workflow deploy.yml in acme/shop doesn\'t declare the input "note" on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which carries the value, or remove it from the Port action\'s body.',
+      'Workflow deploy.yml in acme/shop doesn\'t declare the input "note" on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the value, or remove it from the Port action\'s body.',
     ])
     expect(github.requests.map(({ method, path, status }) => `${method} ${path} ${status}`)).toEqual([
       'GET /repos/acme/shop 200',

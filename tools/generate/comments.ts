@@ -3,7 +3,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /**
- * Workflow comments contain the fields of a Port action that GitHub can't express, so that the action can be restored:
+ * Workflow comments contain the Port action's fields that a workflow can't express, so that the action can be restored:
  * `# port-action: {…}` and, for each input, `# port-input: {"NAME": {…}}`.
  */
 export type CommentKind = 'port-action' | 'port-input'

@@ -78,7 +78,7 @@ export function titleOf(name: string): string {
 /** Inputs besides `port` that the relay sends. Port's form doesn't include these inputs. */
 export const OFFERED = ['port_context', 'port_payload', 'port_run_id', 'run_id']
 
-/** The action's own outputs, as listed in `action.yml`: a Port input with one of these names has no output. */
+/** The action's own outputs, as listed in `action.yml`. The output of a Port input can't have one of these names. */
 export const FIXED_OUTPUTS = [
   'inputs',
   'entity',
@@ -94,7 +94,7 @@ export const FIXED_OUTPUTS = [
   'delivery',
 ]
 
-/** Whether the author defined an input named `port`. The payload input is an optional string. */
+/** Whether the author defined an input named `port`. The relay's input `port` is an optional string. */
 export function isOwnPort(input: unknown): boolean {
   const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
   return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'

@@ -111,9 +111,7 @@ export function relayMethod(
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-/**
- * Removes a body's target, because that target would override the URL's. Keeps a branch that Port computes.
- */
+/** Removes a body's target, because it would override the target in the URL. Keeps a branch that Port computes. */
 function withoutTarget(body: Json, keepsRef: boolean): Json {
   if (!isObject(body)) return body
   const { github, ...rest } = body

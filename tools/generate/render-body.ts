@@ -18,7 +18,7 @@ export function renderBody(template: Json, context: JsonObject, otherwise?: Othe
     if (!isObject(part)) return part
     const rendered = Object.entries(part).map(([name, value]) => {
       const inner = render(value)
-      // Port's own function spreads the object below into the surrounding object.
+      // Port's own function adds the value's keys to the surrounding object.
       if (/^\{\{\s*spreadValue\(\)\s*\}\}$/.test(name)) return isObject(inner) ? inner : {}
       const key = render(name)
       return key === null ? {} : { [String(key)]: inner }

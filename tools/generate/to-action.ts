@@ -88,11 +88,11 @@ function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event
   const possible = (['workflow_dispatch', 'repository_dispatch'] as const).filter(
     event => event in workflow.on,
   )
-  if (wanted && !possible.includes(wanted)) throw new Error(`${file} is not started by ${wanted}.`)
+  if (wanted && !possible.includes(wanted)) throw new Error(`${file} has no trigger ${wanted}.`)
   const event = wanted ?? possible[0]
   if (event) return event
   throw new Error(
-    `${file} is started by ${Object.keys(workflow.on).join(', ')}: add workflow_dispatch or repository_dispatch, which Port can start.`,
+    `${file} is started by ${Object.keys(workflow.on).join(', ')}: add workflow_dispatch or repository_dispatch, so that Port can start it.`,
   )
 }
 
@@ -148,7 +148,7 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       `${file} declares no input "port" (type: string): without it, the action doesn't know the run in Port.`,
     event === 'workflow_dispatch' &&
       workflow.inputs.some(({ name, input }) => name === 'port' && isOwnPort(input)) &&
-      `${file} has an input "port" of its own, but the relay puts its payload in this input: rename yours.`,
+      `${file} declares its own input "port", but the relay sends its payload in "port": rename the workflow's input.`,
     !workflow.usesAction &&
       `${file} does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     action.trigger.type === 'self-service' &&

@@ -19,7 +19,7 @@ export interface ToWorkflowOptions {
 interface Input {
   name: string
   property: Property
-  /** Null if GitHub can't declare the input. In that case, only the payload has the input's value. */
+  /** Null if a workflow can't declare the input. In that case, only the payload contains the input's value. */
   declared: GitHubInput | null
 }
 

@@ -11,8 +11,8 @@ import { migrateWorkflow } from './workflow.ts'
 type Files = ReadonlyMap<string, string>
 
 /**
- * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, also keeps its
- * callers and the workflows that it calls unchanged.
+ * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, its callers and the
+ * workflows that it calls also stay unchanged.
  *
  * @param files texts by file name
  */
@@ -106,7 +106,7 @@ async function loadParser() {
     import('@actions/workflow-parser'),
     import('@actions/workflow-parser/workflows/workflow-schema'),
   ])
-  // Fixes a bug in the package (0.3.61): this is "branch_protection_rule", so "on: repository_dispatch" is rejected.
+  // Fixes a bug in package 0.3.61, which rejects "on: repository_dispatch": this constant is "branch_protection_rule".
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return parser

@@ -17,7 +17,7 @@ const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
  * Whether a text is certainly the id of the Port run that started the workflow. A variable or output is that id if its
- * value in the file is, or if its name suggests the id and a script reads the id from Port's payload.
+ * value in the file is that id, or if its name suggests the id and a script reads the id from Port's payload.
  */
 export function isOwnRunId(template: string, { root, job, step }: Scope): boolean {
   const source = (onlyExpression(template) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')

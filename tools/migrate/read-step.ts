@@ -41,7 +41,7 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
   const get = (name: string) => inlineEnv(given.get(name) ?? '', env).trim()
   const operation = (get('operation') || 'UPSERT').toUpperCase()
   const isEntity = /^(BULK_)?UPSERT$|^DELETE$/.test(operation)
-  if (!isEntity && operation !== 'PATCH_RUN') throw new Problem(`Nothing replaces ${operation}.`)
+  if (!isEntity && operation !== 'PATCH_RUN') throw new Problem(`The action can't replace ${operation}.`)
   const runId = get('runid')
   if (runId === '' ? !isEntity : !isOwnRunId(runId, scope))
     throw new Problem(`"${runId}" isn't known to be the Port run that started the workflow.`)
@@ -49,7 +49,7 @@ export function readPortStep(scope: Scope, facts: Facts, remark: (message: strin
     return readPatch(get, { condition: (textAt(step, 'if') ?? '').replace(/\s/g, ''), ...facts }, remark)
   if (runId === '' && !facts.byPortOnly)
     throw new Problem('The entity has no run, and the workflow can start without Port.')
-  if (facts.isReferenced) throw new Problem('Other steps read its outputs or its outcome.')
+  if (facts.isReferenced) throw new Problem('Other steps read the outputs or the outcome of this step.')
   if (facts.isRead) throw new Problem('A later step reads entities before the action sends them.')
   for (const flag of ['delete_dependents', 'createmissingrelatedentities'])
     if (!/^(false)?$/.test(get(flag))) throw new Problem(`$PORT_ENTITIES doesn't support "${flag}".`)
@@ -73,7 +73,7 @@ function readEntity(operation: string, get: Get): Json {
     return value
   }
   for (const name of operation === 'BULK_UPSERT' ? ['entities'] : ['blueprint', 'identifier'])
-    if (get(name) === '') throw new Problem(`There is no "${name}".`)
+    if (get(name) === '') throw new Problem(`The step has no "${name}".`)
   if (operation === 'BULK_UPSERT') return json('entities', '[]')
   const entity: Record<string, Json> = {
     ...(operation === 'DELETE' && { operation: 'delete' }),
@@ -82,7 +82,7 @@ function readEntity(operation: string, get: Get): Json {
   }
   if (operation === 'DELETE') return entity
   const team = get('team')
-  if (template.onlyExpression(team) !== null) throw new Problem('"team" can be a name or a list.')
+  if (template.onlyExpression(team) !== null) throw new Problem('"team" could result in a name or a list.')
   for (const name of ['title', 'icon']) if (get(name) !== '') entity[name] = template.optionalText(get(name))
   if (team !== '') entity.team = template.jsonValue(team, 'null') ?? template.textValue(team)
   for (const name of ['properties', 'relations']) if (get(name) !== '') entity[name] = json(name, '{}')
@@ -97,7 +97,7 @@ function readPatch(
   const status = get('status')
   const conclusion = conclusionOf(status, condition)
   if (conclusion !== '' && !concludes)
-    throw new Problem('It can fail the Port run of a successful job, and other jobs count too.')
+    throw new Problem('The step can fail the Port run of a successful job, and other jobs affect the run.')
   const reports: [Report['kind'], string][] = [
     ['log', get('logmessage')],
     ['status-label', get('statuslabel')],
@@ -108,12 +108,12 @@ function readPatch(
   if (/SUCCESS|\{\{/.test(status)) {
     if (/\b(always|failure|cancelled)\(\)/.test(condition))
       remark('a failed job now finishes the Port run as FAILURE, regardless of this status.')
-    else if (stepsFollow) remark('the Port run finished here, and now finishes with the job.')
+    else if (stepsFollow) remark('the Port run finished at this step. It now finishes when the job finishes.')
   }
   return reports.filter(([, text]) => text !== '').map(([kind, text]) => ({ kind, text }))
 }
 
-/** Returns a conclusion only if the job's own result differs: for a successful job whose Port run fails. */
+/** Returns a conclusion only if the Port run of a successful job must fail. Otherwise, the job's result is enough. */
 function conclusionOf(status: string, condition: string): string {
   if (template.hasExpression(status)) {
     const references = status.replace(/'[^']*'/g, '')

@@ -65,9 +65,9 @@ export function readWorkflow(
 ): Workflow {
   const document = parseDocument(edits.text, { keepSourceTokens: true, logLevel: 'error' })
   const [error] = document.errors
-  if (error) throw new Problem(`It isn't YAML: ${error.message.split('\n')[0]}`, error.pos[0])
+  if (error) throw new Problem(`The file isn't YAML: ${error.message.split('\n')[0]}`, error.pos[0])
   const root = yaml.mapOf(document.contents)
-  if (!root || !isMap(nodeAt(root, 'jobs'))) throw new Problem("It isn't a workflow: it has no jobs.")
+  if (!root || !isMap(nodeAt(root, 'jobs'))) throw new Problem("The file isn't a workflow: it has no jobs.")
   const on = nodeAt(root, 'on')
   const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
   const declared = [nodeAt(on, 'workflow_dispatch', 'inputs'), nodeAt(on, 'workflow_call', 'inputs')]
@@ -95,7 +95,7 @@ export function readWorkflow(
 function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Migrated>): Job {
   const list = nodeAt(map, 'steps')
   if ((yaml.isFlow(map) || yaml.isFlow(list)) && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
-    throw new Problem('A job is in brackets: write its keys and steps on lines of their own.', startOf(map))
+    throw new Problem('A job is in brackets: write its keys and steps on separate lines.', startOf(map))
   const steps = yaml.listItems(list).map(each => ({ ...each, reports: null }))
   const calls = called.get(/^\.\/\.github\/workflows\/([^/]+)$/.exec(textAt(map, 'uses') ?? '')?.[1] ?? '')
   const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(textAt(step.map, 'uses') ?? ''))
@@ -124,7 +124,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
         stepsFollow: steps.slice(index + 1).some(each => !isPortAction(each.map)),
       }
       try {
-        if (yaml.isFlow(map)) throw new Problem('It is in brackets: write its keys on lines of their own.')
+        if (yaml.isFlow(map)) throw new Problem('The step is in brackets: write its keys on separate lines.')
         const reports = readPortStep({ root, job, step: map }, facts, say)
         step.reports = keepLogs && reports.length > 0 ? reports : kept(reports, map, facts.isReferenced)
       } catch (error) {
@@ -167,7 +167,7 @@ function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
       const what = finishes
         ? 'may finish the Port run, so the action only reports updates'
         : "calls Port's API"
-      const instead = 'let $PORT_LOG, $PORT_RUN and $PORT_ENTITIES replace it'
+      const instead = 'replace it with $PORT_LOG, $PORT_RUN and $PORT_ENTITIES'
       remark(startOf(map), `${uses || 'this script'} stays. It ${what}: ${instead}.`)
     }
   }

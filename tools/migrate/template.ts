@@ -4,7 +4,7 @@ import type { Json } from '../../port/types.ts'
 /** A segment of text with `${{ }}`: literal text, or an expression's source. */
 export type Piece = { text: string } | { expression: string }
 
-/** Splits text at each `${{ }}`. An unclosed one is literal text. */
+/** Splits text at each `${{ }}`. An unclosed `${{` is literal text. */
 export function splitTemplate(template: string): Piece[] {
   const pieces: Piece[] = []
   const closed = /\$\{\{((?:'[^']*'|\}(?!\})|[^'}])*)\}\}/y
@@ -34,8 +34,8 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .join('')
 
 /**
- * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` before the step's `if`, but `with` after.
- * So a skipped step's output can be empty in `env`. Each `fromJSON(x)` reads an empty text as null to prevent an error.
+ * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` before `if`, but `with` after `if`. So a
+ * skipped step's output can be empty in `env`. Each `fromJSON(x)` reads an empty text as null to prevent an error.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -61,7 +61,7 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Returns an expression that results in text, so that only an empty text is false. */
+/** Returns an expression that results in text, so that only an empty text counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.

@@ -60,11 +60,11 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   const onKey = startOf(pairOf(root, 'on')!.key)
   visit(root, {
     Alias: (_, { range }) => {
-      throw new Problem('It uses YAML aliases: write them out.', range![0])
+      throw new Problem('The workflow uses YAML aliases: write out the aliased values.', range![0])
     },
   })
   if (busy.length > 0 && !events.some(event => PORTS_EVENT.test(event)))
-    throw new Problem("Port can't start it: it has neither workflow_dispatch nor repository_dispatch.", onKey)
+    throw new Problem("Port can't start it: add workflow_dispatch or repository_dispatch.", onKey)
   if (!hadAction) {
     if (events.includes('workflow_dispatch')) addPortInput(workflow)
     noteTriggers(workflow, onKey)
@@ -92,9 +92,9 @@ function addPortInput({ root, edits, events }: Workflow): void {
   const own = pairOf(inputs?.value, 'port')
   const { type = 'string', required = 'false' } = Object.fromEntries(yaml.textsOf(own?.value))
   if (own && type === 'string' && required === 'false') return
-  if (own) throw new Problem('It has an input "port" of its own: rename it.', startOf(own.key))
+  if (own) throw new Problem('The workflow has its own input "port": rename the input.', startOf(own.key))
   if (yaml.keysOf(inputs?.value).length > 24)
-    throw new Problem('It has 25 inputs, GitHub\'s limit: remove one for "port".', startOf(on.key))
+    throw new Problem('The workflow has 25 inputs, GitHub\'s limit: remove one for "port".', startOf(on.key))
   const added = stringify({ port: PORT }).trimEnd().split('\n')
   const isBlock = (node: unknown) => node === null || (yaml.keysOf(node).length > 0 && !yaml.isFlow(node))
   if (dispatch && !yaml.isFlow(on.value) && isBlock(dispatch.value) && (!inputs || isBlock(inputs.value))) {
@@ -113,9 +113,9 @@ function addPortInput({ root, edits, events }: Workflow): void {
 function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void {
   const others = events.filter(event => !PORTS_EVENT.test(event))
   if (others.length > 0)
-    remark(onKey, `the action doesn't run, and nothing is reported, on ${others.join(', ')}.`)
+    remark(onKey, `on ${others.join(', ')}, the action doesn't run, and nothing is reported.`)
   if (events.includes('workflow_call'))
-    remark(onKey, 'its callers need the input "port" and the permissions of its jobs.')
+    remark(onKey, 'workflows that call this workflow need the input "port" and the permissions of its jobs.')
   for (const { 0: read, index } of edits.text.matchAll(/\bclient_payload\.(?!(run_id|action|port)\b)[\w-]+/g))
     remark(index, `the relay doesn't send ${read}: use workflow_dispatch, or read client_payload.port.`)
 }
@@ -125,7 +125,7 @@ function insertAction(job: Job, { edits, events, report }: Workflow, action: str
   const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
   const inputs = [
     ...(report === 'job' ? [] : [`report: ${report}`]),
-    // Like the replaced step.
+    // As with the replaced step, an error fails the job.
     ...(writesEntities ? ['fail-on-report-error: true'] : []),
   ]
   const byOthers = events.some(event => !/^(workflow|repository)_dispatch$/.test(event))
@@ -230,7 +230,7 @@ function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits:
   for (const pair of others) edits.replace(edits.lineStart(startOf(pair.key)), afterPair(pair, edits), '')
 }
 
-/** Returns a shell and folder for reports, if the defaults for the author's scripts would break them. */
+/** Returns a shell and folder for reports, if the defaults for the author's scripts would break the reports. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
   const defaults = [root, job.map].map(each => textsOf(nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)

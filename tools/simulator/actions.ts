@@ -68,8 +68,7 @@ export function placeActions(
     actions[uses] = place
     if (isCheckout(uses)) continue
     const names = users.flatMap(({ id }) => Object.keys(outputs[id] ?? {}).map(output => `${id}.${output}`))
-    if (names.length > 0)
-      filled.push(`Left out: ${uses}. It has the outputs that you set for it: ${names.join(', ')}.`)
+    if (names.length > 0) filled.push(`Left out: ${uses}. You have set these outputs: ${names.join(', ')}.`)
     else empty.push(uses)
   }
   // For actions that only the repository's composite actions and reusable workflows use.
@@ -142,7 +141,7 @@ type Client = { clientId: string; clientSecret: string }
 
 /** The credentials with which a workflow reports to the fake Port. */
 export interface Credentials {
-  /** The fake Port's credentials from the command line; missing ones are generated. */
+  /** The fake Port's credentials from the command line; missing credentials are generated. */
   port: Partial<Client>
   /** Whether the workflow has no credentials and authenticates to the relay through OIDC. */
   byOidc: boolean
@@ -191,7 +190,7 @@ export function findCredentials(yaml: string, options: { secrets: Texts; vars: T
     },
     notes: [
       ...(byOidc
-        ? ['Here, it reports directly to the fake Port. On GitHub, it reports through the relay.']
+        ? ['The action reports directly to the fake Port here, and through the relay on GitHub.']
         : []),
       ...(empty.length > 0
         ? [`Empty here: ${empty.join(', ')}. Set them with --secret NAME=VALUE and --var NAME=VALUE.`]

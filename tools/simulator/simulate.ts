@@ -152,7 +152,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
 /**
  * Returns the inputs as the relay sends them after GitHub has reported undeclared inputs.
  *
- * @throws Error with the relay's message if it would send nothing
+ * @throws Error with the relay's message if the relay would send nothing
  */
 function given(
   event: SimulationEvent,

@@ -96,7 +96,7 @@ export const isOurs = (uses: string): boolean => /^[^/]+\/port-webhook-action@./
 interface Place {
   /** The folder that `uses: ./…` is relative to. */
   root: string
-  /** The chain of files from the simulated workflow to this one. */
+  /** The chain of files from the simulated workflow to this file. */
   way: string[]
 }
 
@@ -112,7 +112,7 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
     if (container !== null) {
       throw new Error(
         `Job ${id} of ${name} runs in a container, but a simulation has no containers: its steps would run directly on this ` +
-          'machine. To run them there, remove "container" from a copy of the workflow.',
+          'machine. To run the steps on it, remove "container" from a copy of the workflow.',
       )
     }
     await refuseShells(`job ${id} in ${name}`, steps, shell, place)

@@ -60,7 +60,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 
 const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
-  lost: html`GitHub may have started its workflow run. If the relay finds the run, the relay cancels it.`,
+  lost: html`GitHub may have started a workflow run. If the relay finds the run, the relay cancels it.`,
   running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
@@ -88,8 +88,8 @@ const QUESTIONS = {
 /** Tells the user whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
-    ? html`<span class="problem">Its run in Port has finished: Port will not show the new workflow run.</span>`
-    : html`${ended === false ? 'Its run in Port is open and will show the new workflow run.' : 'The relay cannot tell whether its run in Port has finished.'}`
+    ? html`<span class="problem">The run in Port has finished: Port will not show the new workflow run.</span>`
+    : html`${ended === false ? 'The run in Port is open and will show the new workflow run.' : 'The relay could not check whether the run in Port has finished.'}`
 
 const SHOWN = 100
 

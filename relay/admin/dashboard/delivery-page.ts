@@ -13,7 +13,7 @@ export interface DeliveryPage {
   timeline: Step[]
   who: string | null
   messages: WaitingMessages | null
-  /** Whether the relay can report to the delivery's Port run. */
+  /** Whether the relay can send messages to the delivery's Port run. */
   isReported: boolean
   /** The workflow run's steps, if requested. */
   steps: Html | null

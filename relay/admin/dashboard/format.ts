@@ -20,7 +20,7 @@ export function span(ms: number): string {
 
 const RECENT_MS = 86_400_000
 
-/** Formats a time as an age if it is less than a day ago, otherwise as a time. `more`: follows the age. */
+/** Formats a time as an age if it is less than a day ago, otherwise as a time. `more`: text after the age. */
 export const ago = (time: number, now: number, more: Html | string = '') =>
   now - time < RECENT_MS
     ? html`<time datetime="${iso(time)}" title="${clock(time)}" data-ago>${span(now - time)} ago</time>${more}`

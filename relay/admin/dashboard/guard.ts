@@ -27,8 +27,8 @@ type Form = Record<string, unknown>
 const FIXED = new Map(Object.entries<readonly string[]>({ state: STATES, outcome: OUTCOMES, live: ['off'] }))
 
 /**
- * Compresses a page unless its URL contains text that another site could have chosen. With such text, that site could
- * infer secrets in the page, such as the form secret, from the compressed size (BREACH).
+ * Compresses a page unless another site could have chosen a text in its URL. From the compressed size, that site could
+ * otherwise infer secrets in the page, such as the form secret (BREACH).
  */
 async function sendPage(c: Context, page: string): Promise<Response> {
   const isFixed = Object.entries(c.req.query()).every(
@@ -104,7 +104,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     const next = localPath(form.next)
     const role = roles.of(typeof form.token === 'string' ? form.token.trim() : null)
     if (role === null) {
-      const sentence = 'This is neither RELAY_ADMIN_TOKEN nor RELAY_VIEW_TOKEN.'
+      const sentence = 'The token is wrong: use RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN.'
       return c.html(signInPage(next, sentence), 401, SECURITY)
     }
     await sessions.start(c, role)

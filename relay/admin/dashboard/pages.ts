@@ -37,7 +37,7 @@ interface PagesDeps {
 
 const PAGE = 50
 const DAY_MS = 86_400_000
-/** Maximum size of invocations that the list reads to show users. */
+/** Maximum size of an invocation that the list reads to find the user who started the delivery. */
 const MAX_INVOCATION = 65_536
 
 export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps
@@ -60,7 +60,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
 /** The read-only pages. */
 function addPages({ get }: Guard, deps: PagesDeps): void {
   const { organizations, store, refusals } = deps
-  /** Nothing is dispatched before the pause is over. */
+  /** During a rate-limit pause, nothing is dispatched. */
   const paused = (d: Delivery): Delivery => ({
     ...d,
     dueAt: Math.max(d.dueAt ?? 0, deps.pausedUntil(d.repository)),
@@ -162,7 +162,7 @@ const refusedPage = (
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
     body: html`<h1>Refused webhooks</h1>
-<p>The webhooks that this relay has refused since it started at ${at(since)}, newest first, with the messages that the senders received in the responses. Repetitions are counted.</p>
+<p>Webhooks that this relay has refused since it started at ${at(since)}, newest first. Each entry shows the message in the response, and how often the same webhook was refused.</p>
 <section id="list" data-live aria-label="List of refused webhooks">${
       refused.length === 0
         ? html`<p class="empty">No webhook was refused.</p>`

@@ -43,7 +43,7 @@ function toCome({ state, attempts }: Delivery): TimelineText[] {
   ].map(title => timelineText(title, 'plain'))
 }
 
-/** Formats the time from acceptance to the workflow run, and from acceptance to the result. */
+/** Formats the times from the acceptance or redelivery to the dispatch and to the result. */
 export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
   return [
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),

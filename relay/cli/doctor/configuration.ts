@@ -97,12 +97,12 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => github.webhookSecret === null,
     warning(
-      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs, which takes longer.",
+      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
     ),
   ],
 ]
 
-/** GitHub.com and GHE.com serve their API from a separate host. An API on loopback is a fake. */
+/** GitHub.com and GHE.com serve their API from a separate host. An API on a loopback address is a fake GitHub. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
   !/(^|\.)(github|ghe)\.com$/i.test(hostname) && !isLoopback(hostname) && !/\/api\/v3\/?$/.test(pathname)
 
@@ -122,7 +122,7 @@ function unusedRoutes({ targets: { routes } }: Config): Finding[] {
     Object.values(match).every(glob => glob === undefined || /^\*+$/.test(glob)),
   )
   if (all < 0 || all === routes.length - 1) return []
-  return [warning(`RELAY_ROUTES: route ${all + 2} is never used, since route ${all + 1} matches everything.`)]
+  return [warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)]
 }
 
 /** Opens the database as the relay does, including creating its tables, and writes to it. */

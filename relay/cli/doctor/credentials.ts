@@ -88,7 +88,7 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
       headers.date,
       clock(),
       APP_CLOCK_MS,
-      'GitHub refuses an App whose clock is more than a minute off.',
+      "GitHub rejects an App's tokens if the clocks differ by more than a minute.",
     ),
   ]
 }

@@ -16,7 +16,7 @@ import { targetOf } from '../send-request.ts'
 import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** Maximum numbers of deliveries to read and of actions and workflows to compare, and maximum size in bytes. */
+/** Maximum number of deliveries to read, of workflows to compare, and of bytes in an invocation. */
 const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_INVOCATION = 64 * 1024
@@ -64,7 +64,7 @@ export const recentDeliveries: Check = {
   },
 }
 
-/** Checks whether the workflow that a Port action starts declares the inputs that the action sends. */
+/** Checks whether a workflow declares the inputs of the Port action that starts it. */
 export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {

@@ -23,7 +23,7 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub issues no token to the App for ${name} (${status}): check its installation ${where}: the installation may be suspended, or new permissions may need approval.`,
+          : `GitHub issues no token to the App for ${name} (${status}): check the App's installation ${where}, which may be suspended, or may need approval for new permissions.`,
       ),
     ]
   }
@@ -48,7 +48,7 @@ const RECENT_MS = 24 * 3_600_000
 const MAX_READ = 200
 const MAX_CHECKED = 20
 
-/** Targets of recent failures, newest first. Empty if the database can't be read, which the database check reports. */
+/** Targets of recent failures, newest first. Empty if the database can't be read: the database check reports this. */
 export async function readFailures({ database, targets }: Config, now: number): Promise<WantedIn[]> {
   const store = await openStoreForCommand(database, 'read').catch(() => null)
   if (!store) return []
@@ -82,7 +82,7 @@ export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[]
       const credential = createCredential(config.github, clock)
       const forbidden = isAllowed(name)
         ? []
-        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to let Port dispatch to it.`)]
+        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`)]
       const wanted = wantedOf([...routes.map(ofRoute), ...more], name)
       try {
         return [
@@ -151,7 +151,7 @@ function unlisted(name: string, startsWorkflow: boolean): Finding {
         `The relay's credential cannot start a workflow of ${name}: it needs the permission Actions: write.`,
       )
     : warning(
-        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns about workflow runs only from their reports.`,
+        `The relay's credential lacks the permission Actions: read on ${name}: the relay learns about workflow runs only from the action's reports.`,
       )
 }
 
@@ -241,7 +241,7 @@ async function checkWorkflow(
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
-      `${name}: ${workflow} declares its own input "port", which the relay fills with its payload unless the action in Port has such an input: rename the input.`,
+      `${name}: ${workflow} declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
     )
   return ok(`${name}: ${workflow} has workflow_dispatch and declares ${namesOf(offered)}.`)
 }

@@ -21,8 +21,8 @@ const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
  * Due work is a handful of rows among millions, and its statistics are never current. Index lookups are therefore
- * always best, and JIT compilation never pays off. Commits wait for the disk even if the database's default doesn't. A
- * setting stricter than `on` is kept.
+ * always best, and JIT compilation never pays off. Commits wait for the disk even if that isn't the database's default.
+ * A setting stricter than `on` is kept.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -187,7 +187,7 @@ class PoolerRefused extends Error {
 
 /**
  * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. A pooler that
- * prefers the latest connection must use another one for the third use, because a transaction occupies the latest.
+ * prefers the latest connection must use another one for the third use, because a transaction occupies the latest one.
  *
  * @throws PoolerRefused if a later use fails
  */

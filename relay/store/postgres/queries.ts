@@ -128,7 +128,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
 /**
- * Whether the connection was lost, so that the result of the write is unknown. Such an error has no code, a system
+ * Whether the connection was lost, so that the result of the write is unknown. The error then has no code, a system
  * error code (E…), or a code for a connection that a pooler or the server closed (08, 57P).
  */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))

@@ -103,9 +103,9 @@ interface ListOptions {
 
 /**
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
- * only lists use. Each pair of state and outcome is an index range, also within a repository. A list without matches is
- * therefore as fast. Ranges are compared as rows. Otherwise, PostgreSQL would search all deliveries for a rare pair of
- * state and outcome. There is no index on actions, so only the newest deliveries are searched. See {@link edge}.
+ * only lists use. Each pair of state and outcome is an index range, also within a repository. An empty list is
+ * therefore just as fast. Ranges are compared as rows, because PostgreSQL would otherwise search all deliveries for a
+ * rare pair of state and outcome. There is no index on actions, so only the newest ones are searched. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter

@@ -40,7 +40,7 @@ export function forgetSignatures(sql: Dialect, now: number, most: number, limit:
   }
 }
 
-/** The furthest time ahead at which any step schedules the next step. */
+/** The longest delay that a step sets for the next step. */
 const FURTHEST_MS = 15 * 60_000
 /** Longer than any GitHub rate limit, which lasts an hour at most. */
 const FURTHEST_PAUSES_MS = 65 * 60_000

@@ -20,7 +20,7 @@ export interface Responses {
   /** Whether each delivery was written; false if it already existed. */
   inserted: (boolean | string)[]
   rows: (Row[][] | string)[]
-  /** Number of changed rows. Infinite if the commit failed, since a full log needs a checkpoint to make space. */
+  /** Number of changed rows. Infinite if the commit failed, because a full log needs a checkpoint to make space. */
   changed: number
 }
 

@@ -3,7 +3,7 @@ import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 /** The key pairs of closed servers. */
 const unused: KeyPairKeyObjectResult[] = []
 
-/** Returns an RSA key pair that no open server uses. Reuses closed servers' pairs, since a new pair takes 0.2 s. */
+/** Returns an RSA key pair that no open server uses. Reuses closed servers' pairs, because a new pair takes 0.2 s. */
 export const takeKeyPair = (): KeyPairKeyObjectResult =>
   unused.pop() ?? generateKeyPairSync('rsa', { modulusLength: 2048 })
 

@@ -96,7 +96,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
         state.runsById.get(Number(key.split('/')[0]))?.repository === repository.fullName,
     )
     if (!known) return notFound()
-    // Like GitHub's blob store, this has another origin than the API, so that clients must not send their token.
+    // Like GitHub's blob store, this URL has another origin than the API. Clients must not send their token to it.
     const blobs = state.serverUrl.replace('127.0.0.1', 'localhost')
     return new Response(null, {
       status: 302,
@@ -115,7 +115,7 @@ export function blobRoutes(state: GitHubState): Hono<GitHubEnv> {
       { status, headers: { 'content-type': 'application/xml' } },
     )
   app.get('/_blobs/job-logs/:job', c => {
-    // Azure's blob store refuses a request that carries both a signature and a foreign token.
+    // Azure's blob store refuses a request that contains both a signature and a foreign token.
     if (c.req.header('authorization')) {
       return xml(
         400,

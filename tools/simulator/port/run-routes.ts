@@ -32,7 +32,7 @@ export function newRunRoutes(state: PortState): Hono<FakeServerEnv> {
 /** The routes that read and update action runs, and add log lines to them. */
 export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
   const app = new Hono<FakeServerEnv>()
-  // Port accepts the backend's `externalRunId` instead of the run's id, according to that field's description.
+  // According to the description of `externalRunId`, Port accepts this id instead of the run's id.
   const find = (id: string): PortRun | undefined =>
     state.runs.get(id) ?? [...state.runs.values()].find(run => run.externalRunId === id)
   const response = (route: string, status: 200 | 201, body: unknown) => {

@@ -34,7 +34,7 @@ export function randomId(): string {
     .slice(0, 16)
 }
 
-/** Returns the current token, or a new token if it has expired. Port, too, returns the same token until it expires. */
+/** Like Port, returns the same token until it expires, and then a new token. */
 export function currentToken(state: PortState): { value: string; expiresAt: number } {
   if (!state.token || state.token.expiresAt <= Date.now()) {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')

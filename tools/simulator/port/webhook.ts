@@ -36,8 +36,8 @@ interface WebhookResponse {
  * Sends the webhook that Port sends when a user runs an action: renders its body and signs it with the client secret.
  *
  * @param run a run whose `properties` are the inputs
- * @param relay the relay's origin; overrides the definition's
- * @param path overrides the definition's path
+ * @param relay the relay's origin; overrides the origin in the definition
+ * @param path overrides the path in the definition
  */
 export async function sendWebhook(
   { identifier, trigger, invocationMethod }: PortAction,

@@ -95,7 +95,7 @@ function run(source: string, contexts: Contexts, status?: Status) {
 function parse(source: string, contexts: Contexts, functions: FunctionDefinition[]) {
   try {
     const { tokens } = new Lexer(source).lex()
-    // The lexer (0.3.61) undoubles only the first '' of a text; the runner undoubles each.
+    // The lexer (0.3.61) unescapes only the first '' in a text. The runner unescapes all of them.
     for (const token of tokens) {
       if (token.type === TokenType.STRING) token.value = token.lexeme.slice(1, -1).replaceAll("''", "'")
     }

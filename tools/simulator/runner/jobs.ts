@@ -89,7 +89,7 @@ async function playOne(
     run.publish()
     return { result: conclusion, outputs: {} }
   }
-  // Canceling the run doesn't cancel a job whose condition still holds, such as `if: always()`.
+  // Canceling the run doesn't cancel a job whose condition is still true, such as `if: always()`.
   const cancelled = new AbortController()
   const cancel = () => {
     if (!holds()) cancelled.abort()
@@ -163,12 +163,11 @@ async function playLeg(
 
 /** Replaces a job that calls a reusable workflow in the same repository with that workflow's jobs. */
 async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promise<JobResult> {
-  if (!job.uses!.startsWith('./'))
-    refuse(`the reusable workflow "${job.uses}": only those of the same repository`)
+  if (!job.uses!.startsWith('./')) refuse(`the reusable workflow "${job.uses}" from another repository`)
   const file = job.uses!.slice(2)
   const content = await readFile(resolve(run.repositoryRoot, file), 'utf8')
   const workflow = await readWorkflow(file, content, run.options.onLeftOut)
-  if (!workflow.on.workflow_call) throw new Error(`${file} cannot be called: it is not "on: workflow_call".`)
+  if (!workflow.on.workflow_call) throw new Error(`${file} cannot be called: its "on" has no workflow_call.`)
   const { github, vars, secrets: own } = call.contexts
   const given = evaluate(job.with, call.contexts) as Record<string, unknown>
   const inputs = workflowInputs(workflow, 'workflow_call', given, { github, vars })

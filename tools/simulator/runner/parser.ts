@@ -26,15 +26,15 @@ export async function loadParser() {
     import('@actions/workflow-parser/actions/action-parser'),
     import('@actions/workflow-parser/actions/action-template'),
   ])
-  // Fixes a bug in the package (0.3.61): this is "branch_protection_rule", so "on: repository_dispatch" is rejected.
+  // Fixes a bug in package 0.3.61, which rejects "on: repository_dispatch": this constant is "branch_protection_rule".
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }
 }
 
 /**
- * Writes every text in a YAML document on one line. For a multi-line text that contains `${{ }}`, GitHub's
- * parser (0.3.61) uses the file's indented, unfolded lines, but GitHub uses the text.
+ * Writes every text in a YAML document on one line. For a multi-line text that contains `${{ }}`, GitHub's parser
+ * (0.3.61) uses the file's indented, unfolded lines, but GitHub uses the parsed text.
  *
  * @param yaml the file that the parser reads; its messages have this file's line numbers
  */

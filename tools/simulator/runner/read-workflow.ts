@@ -33,7 +33,7 @@ export type WorkflowJob = {
   env: Mapping
   outputs: Mapping
   permissions: Template
-  /** The container. The simulator doesn't run a job that has one. */
+  /** The container. The simulator doesn't run jobs with a container. */
   container: Template
   shell: Template
   workingDirectory: Template

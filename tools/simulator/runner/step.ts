@@ -27,7 +27,7 @@ type Attempt = {
 /**
  * Runs one step: condition, process, files for the runner, outcome, and conclusion.
  *
- * When the run is canceled, stops the step only if its condition no longer holds, as the runner does.
+ * When the run is canceled, stops the step only if its condition is no longer true, as the runner does.
  */
 export async function playStep(
   state: JobState,
