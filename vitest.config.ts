@@ -31,7 +31,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
-    maxWorkers: 8,
+    maxWorkers: 6,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     isolate: false,

@@ -28,7 +28,14 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
   if (known) return known
   const file = `tools/simulator/schemas/${name}.json`
   const cut = CUTS[name]
-  const options = { strict: false, allErrors: true, verbose: true }
+  // Compiling takes longer than validating, so don't optimize the validators.
+  const options = {
+    strict: false,
+    allErrors: true,
+    verbose: true,
+    inlineRefs: false,
+    code: { optimize: false },
+  }
   const bodies = addFormats.default(new Ajv(options)).addSchema(cut, name)
   const queries = addFormats.default(new Ajv({ ...options, coerceTypes: true })).addSchema(cut, name)
 
