@@ -24,7 +24,7 @@ const NOTHING = {
 }
 
 describe('each shape of body is read:', () => {
-  test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
+  test('the full context of a CREATE action, with the JSON type of every input and without an entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -50,7 +50,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('the full context of a DAY-2 action returns the whole entity', () => {
+  test('the full context of a DAY-2 action, including the whole entity', () => {
     expect(read('context-day2')).toEqual({
       ...NOTHING,
       runId: 'r_HardNzG6kzc9vWOQ',

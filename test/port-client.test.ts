@@ -166,7 +166,7 @@ describe('a node run', () => {
     ])
   })
 
-  test('finishes as FAILED or SUCCESS, and keeps an id that is not a number as text', async () => {
+  test('finishes as FAILED or SUCCESS, and keeps a non-numeric workflow run ID as a string', async () => {
     const { port, client } = await openPort()
     for (const [conclusion, result] of [
       ['failure', 'FAILED'],

@@ -102,7 +102,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Lets only the first step that calls this function report the run.
+ * Lets only the first step that calls this function report to the Port run.
  *
  * @param how the step's input `report`
  * @returns the input `report` of the earlier step that reports; null if there is none

@@ -53,7 +53,7 @@ export function mustBeRedeliverable({ id, state }: Delivery): void {
   if (REDELIVERABLE.includes(state)) return
   throw new Problem(
     409,
-    `Delivery ${id} is ${state}: only failed or cancelled deliveries can be redelivered.`,
+    `Delivery ${id} is ${state}: only failed or canceled deliveries can be redelivered.`,
   )
 }
 

@@ -14,7 +14,7 @@ export const address = z.string().transform((text, ctx) => {
     return z.NEVER
   }
   if (url.username || url.password || /[?#]/.test(text)) {
-    ctx.addIssue('must be a base URL without a user, query, or fragment')
+    ctx.addIssue('must be a base URL without a user name, password, query, or fragment')
     return z.NEVER
   }
   return trimEnd(text.trim(), '/')
@@ -32,7 +32,7 @@ export const secretUrl = z
   .trim()
   .refine(
     text => /^https?:\/\/[^/@]+(?:\/|$)/i.test(text) && URL.canParse(text),
-    'must be an http(s) URL without a user',
+    'must be an http(s) URL without a user name or password',
   )
 
 /**

@@ -113,7 +113,7 @@ export function tooLargeSentence(
 ): string {
   if (lost.length > 0) {
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
-    return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
+    return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Declare ${them} in the workflow, send less data from Port, or set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay.`
   }
   return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less from Port: the largest input is "${cleanText(largest, 100)}".`
 }

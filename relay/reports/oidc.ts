@@ -118,7 +118,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       runId === null ||
       runAttempt === null
     ) {
-      throw refuse('a claim of the workflow run is missing or has the wrong type')
+      throw refuse('a required claim is missing or invalid')
     }
     return {
       ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },

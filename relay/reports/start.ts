@@ -158,7 +158,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
     throw new Problem(
       409,
-      `The delivery already runs in another workflow run, ${first}; this run is ${runId}.`,
+      `The delivery already belongs to another workflow run, ${first}; this run is ${runId}.`,
       {},
       { duplicate: true, github_run_id: first },
     )

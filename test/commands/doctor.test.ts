@@ -423,7 +423,7 @@ describe('while it checks services, doctor', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('reports a GitHub App with another key, without repositories, or with webhooks to another address', async () => {
+  test('reports a GitHub App whose key belongs to another App, that is not installed on the repository, or whose webhooks are misconfigured', async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(

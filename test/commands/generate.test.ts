@@ -305,7 +305,7 @@ test.each([
 
 const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
 const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
-/** Rows: the differences in the method, the URL, the user inputs, and the target that the relay starts. */
+/** Columns: changes to the invocation method, the URL after `/webhook`, the user's inputs, and the relay's target. */
 test.each<[JsonObject, string, JsonObject, Target]>([
   [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
   [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],

@@ -172,7 +172,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('silently drops only values that no user entered: keys next to the form, and the run id', async () => {
+  test('silently drops only values that no user entered: keys of the body outside "inputs", and the run id', async () => {
     const { api, send } = await open({ service: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
     expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })

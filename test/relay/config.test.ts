@@ -209,7 +209,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_ADMIN_TOKEN', header, 'schlüssel-0123456789'],
     ['RELAY_ADMIN_TOKEN', short, 'short'],
     ['RELAY_VIEW_TOKEN', short, 'short'],
-    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user', 'hooks.example/T0', 'https://u:p@x/T0'],
+    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user name or password', 'hooks.example/T0', 'https://u:p@x/T0'],
     ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL: set both', KEY.toString('base64')],
     ['PORT_API_URL', url, 'api.port.io'],
     ['PORT_API_URL', 'must not end with /v1, because the relay adds it', 'https://api.port.io/v1/'],
@@ -218,7 +218,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_PUBLIC_URL', url, 'x'],
     [
       'RELAY_PUBLIC_URL',
-      'must be a base URL without a user, query, or fragment',
+      'must be a base URL without a user name, password, query, or fragment',
       ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'],
     ],
     [

@@ -64,7 +64,7 @@ test('a second run gets 409 as a duplicate, but other jobs and re-runs of the fi
       type: 'about:blank',
       title: 'Conflict',
       status: 409,
-      detail: `The delivery already runs in another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
+      detail: `The delivery already belongs to another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
       duplicate: true,
       github_run_id: GITHUB_RUN_ID,
     },
@@ -363,7 +363,7 @@ test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the 
   }
 })
 
-test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses starts until it has the keys', async () => {
+test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses start requests until it has the keys', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()

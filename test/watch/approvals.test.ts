@@ -21,7 +21,7 @@ test('Port shows the reviewers that a run waits for, then the approver and comme
   expect(label(system)).toBe('Waiting for approval: production')
   expect(lines(system)).toContainEqual(
     expect.stringMatching(
-      /^The workflow run waits for production: one of ada, release-team has to approve\. http/,
+      /^The workflow run is waiting for production \(approval by one of: ada, release-team\)\. http/,
     ),
   )
   system.github.review(run.id, { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' })
@@ -59,7 +59,7 @@ test('Port shows a wait timer and several environments', async () => {
   await waiting(system, [{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for a timer: staging')
-  expect(lines(system)).toContainEqual(expect.stringMatching(/waits for staging, for 30 min\./))
+  expect(lines(system)).toContainEqual(expect.stringMatching(/is waiting for staging \(timer: 30 min\)\./))
   const other = await startSystem()
   await waiting(other, [PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
   await other.pass(30_000)

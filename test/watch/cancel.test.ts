@@ -19,7 +19,7 @@ async function running(system: System) {
   return { id, run }
 }
 
-describe('a canceled delivery', () => {
+describe('after a cancellation request, a delivery', () => {
   test('that is queued is never dispatched, and its Port run finishes', async () => {
     const system = await open()
     const id = await system.accept(RUN)
@@ -94,7 +94,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
   })
 
-  test('succeeds if its run succeeds before the cancellation', async () => {
+  test('succeeds if its run had already succeeded', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.end(run, 'success')

@@ -91,7 +91,7 @@ describe('if externalRunId in Port names no run of the repository, but a title n
     },
   )
 
-  test('the relay waits if that ID is newer than the titled run, which succeeded and may have passed on its work', async () => {
+  test('the relay waits after the titled run succeeds if externalRunId is greater, because a run in another repository may continue the work', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -333,7 +333,7 @@ describe('if many runs fail', () => {
     expect(open()).toEqual([])
   })
 
-  test('log requests for some runs do not delay the results of other runs', async () => {
+  test('reading the logs of some runs does not delay the results of other runs', async () => {
     const { stage: system, ids, runs, fail, open } = await start(10)
     fail(runs.slice(0, 5))
     await system.pass(20_000)

@@ -69,7 +69,8 @@ type Get = (name: string) => string
 function readEntity(operation: string, get: Get): Json {
   const json = (name: string, empty: string): Json => {
     const value = template.jsonValue(get(name), empty)
-    if (value === undefined) throw new Problem(`"${name}" isn't JSON without its expressions.`)
+    if (value === undefined)
+      throw new Problem(`"${name}" isn't valid JSON around its expressions, or an expression contains a double quote.`)
     return value
   }
   for (const name of operation === 'BULK_UPSERT' ? ['entities'] : ['blueprint', 'identifier'])

@@ -34,8 +34,8 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .join('')
 
 /**
- * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` before `if`, but `with` after `if`. So a
- * skipped step's output can be empty in `env`. Each `fromJSON(x)` reads an empty text as null to prevent an error.
+ * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` even if `if` then skips the step, so the
+ * outputs in `env` can be empty. Each `fromJSON(x)` reads an empty text as null to prevent an error.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -81,7 +81,7 @@ export function optionalText(template: string): Json {
  * string. Any other expression is read as a single JSON value, so a user's input never adds a key.
  *
  * @param empty the JSON for an empty text
- * @returns undefined if the text without its expressions isn't JSON, or if an expression's own quotes end a string
+ * @returns undefined if the text around the expressions isn't JSON, or if a double quote in an expression ends a string
  */
 export function jsonValue(template: string, empty: string): Json | undefined {
   const marked = textValue(template)
