@@ -44,7 +44,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   const [, base64 = ''] = /^(?:whsec_)?([A-Za-z0-9+/]+={0,2})$/.exec(text.trim()) ?? []
   const key = Buffer.from(base64, 'base64')
   if (key.length >= 24 && key.length <= 64) return key
-  ctx.addIssue('must be whsec_ and 24 to 64 bytes in base64, as `openssl rand -base64 32` prints them')
+  ctx.addIssue('must be whsec_ followed by 24 to 64 bytes in base64, such as from openssl rand -base64 32')
   return z.NEVER
 })
 

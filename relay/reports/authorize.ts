@@ -232,7 +232,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
     },
     async verify(token) {
       if (token === null) throw refuse('there is no bearer token')
-      if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+      if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
       try {
         const { payload } = await (await import('jose')).jwtVerify(token, key, {
           algorithms: ['HS256'],

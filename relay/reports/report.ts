@@ -84,13 +84,13 @@ function checkUsage(lines: number, bytes: number): void {
   if (lines > reportLines.value) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
     )
   }
   if (bytes > reportBytes.value) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain ${reportBytes.value} bytes: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportBytes.value} bytes: this report exceeds that limit.`,
     )
   }
 }

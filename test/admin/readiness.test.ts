@@ -152,7 +152,7 @@ test('/readyz and the log state that PORT_API_URL is wrong if a request for a to
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)
-  const cause = 'PORT_API_URL is wrong: it has no route for tokens (404)'
+  const cause = 'PORT_API_URL is wrong: the server has no route for tokens (404)'
   expect((await ready()).checks.port.detail).toContain(`: ${cause}.`)
   expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })

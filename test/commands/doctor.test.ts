@@ -195,7 +195,7 @@ test('lists every problem of an invalid configuration and checks nothing else', 
   ])
 })
 
-/** Rows: a variable with its value (`-` removes the variable), and the finding. */
+/** Columns: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
@@ -263,11 +263,11 @@ describe('for a valid configuration with unintended effects, doctor', () => {
   })
 })
 
-/** Rows: routes, and the finding about their repository. */
+/** Columns: the routes, and the finding about their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from the action's reports.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports.
 - { repository: acme/read, workflow: any.yml }               ok
 - { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.
@@ -539,7 +539,7 @@ describe('while it checks services, doctor', () => {
 
   test('reports an invalid proxy, an unreachable proxy, and invalid certificates', async () => {
     expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
-      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25.',
+      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.',
     ])
     expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
       `problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,

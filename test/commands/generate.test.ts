@@ -316,7 +316,7 @@ test.each<[JsonObject, string, JsonObject, Target]>([
   [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
   [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
 ])(
-  "keeps a target that is fixed or computed in Port's GitHub backend: %j",
+  "keeps a target that Port's GitHub backend sets as fixed text or with an expression: %j",
   async (more, address, inputs, target) => {
     const invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'a.yml', ...more }
     const action = { ...onCreate, invocationMethod }
@@ -457,7 +457,7 @@ describe('a Port workflow', () => {
     })
     expect(notes).toEqual([
       'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-      "The inputs that the old backend computed were omitted: compute them in the webhook's body.",
+      "The inputs that the old backend set with expressions were omitted: set them in the webhook's body.",
       'The form asks for the service in the input port_entity.',
       'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
     ])
@@ -601,7 +601,7 @@ const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const ofAction = (trigger: unknown) => JSON.stringify({ identifier: 'old', trigger, invocationMethod: {} })
 const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 
-/** Rows: the file, the arguments, the exit code, and the message. */
+/** Columns: the file, the arguments, the exit code, and the message. */
 const REFUSED = `
 a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
 on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.

@@ -248,9 +248,9 @@ test.each([
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   [
-    'a job in brackets',
+    'a job in flow style',
     `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`,
-    'in brackets',
+    'in flow style',
   ],
   ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {

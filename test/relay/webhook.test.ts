@@ -292,7 +292,7 @@ describe('a webhook is refused', () => {
     }
   })
 
-  test('only beyond a limit: a webhook at a limit, or with an unusual valid header or method, gets 202', async () => {
+  test('only if it is invalid: a webhook exactly at a limit, or with an unusual valid header or method, gets 202', async () => {
     const relay = await openReceiving()
     const types = [
       'application/json',

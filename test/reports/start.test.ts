@@ -315,7 +315,7 @@ test('the relay reads the default branch again if a run is on another branch', a
   await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
 })
 
-test('refused starts cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
+test('refused start requests cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)

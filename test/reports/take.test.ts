@@ -42,7 +42,7 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('beyond the quota, a conclusion without lines is accepted, but no lines are accepted before or after it', async () => {
+test('after the quota is used up, a conclusion without log lines is accepted, and reports with log lines are refused', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)

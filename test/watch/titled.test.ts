@@ -66,7 +66,7 @@ test('if a bound run is deleted after a restart, Port shows the deletion instead
 
 test.each([
   ['for an hour', HOUR],
-  ['all the time', Number.POSITIVE_INFINITY],
+  ['permanently', Number.POSITIVE_INFINITY],
 ])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)

@@ -72,7 +72,7 @@ describe('a run in progress', () => {
   })
 })
 
-describe('if externalRunId in Port names no run of the repository, but a title names the delivery,', () => {
+describe('if externalRunId in Port is not the id of a run in the repository, but a title contains the Port run ID,', () => {
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
@@ -120,7 +120,7 @@ test.each([
   })
 })
 
-test('keeps waiting if the run that Port names is not in the repository', async () => {
+test('the relay keeps waiting if externalRunId in Port is not the id of a run in the repository', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   system.port.run(RUN).externalRunId = '4242'
@@ -146,7 +146,7 @@ describe('without run-name,', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('two concurrent deliveries are bound to no run, and Port asks to set run-name when both runs have finished', async () => {
+  test('two concurrent deliveries are bound to no run, and Port explains run-name after both runs have finished', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
