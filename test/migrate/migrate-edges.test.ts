@@ -62,7 +62,7 @@ test.each<[string, string, object[], Given?]>([
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['inner quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
-  ['a team that may be a list', '"team" could result', [entity({ team: '${{ inputs.name }}' })]],
+  ['a team that may be a list', '"team" could evaluate', [entity({ team: '${{ inputs.name }}' })]],
   ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
