@@ -209,7 +209,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
   })
 })
 
-describe('the sender gives up on a result only if Port itself refuses it:', () => {
+describe('the sender stops retrying a result only if Port itself rejects the result:', () => {
   const ok = false
   const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
     [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],

@@ -77,7 +77,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ', and the rest can be fetched only for action runs',
   ],
   [
-    'if Port refuses to return the run',
+    'if Port does not return the run',
     ID,
     {},
     ({ port }) =>

@@ -429,7 +429,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
   )
 })
 
-describe('a refusal by GitHub is reported as a message that states what to change:', () => {
+describe('if GitHub rejects a dispatch, the message states what to change:', () => {
   afterEach(() => nock.cleanAll())
 
   test.each(REFUSALS)('%i %j', async (status, says, sentence) => {

@@ -35,7 +35,7 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
   expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
 
-  // The delivery is finished. A re-run learns that the Port run has finished, even while Port is unreachable.
+  // The delivery is finished. The response to a re-run shows this even while Port is unreachable.
   await system.port.stop()
   const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
   const again = await system.post('/report/start', rerun, { delivery: id })
@@ -62,7 +62,7 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
 })
 
-test('the run’s log in Port shows that Port refused an entity', async () => {
+test('the run’s log in Port shows that Port rejected an entity', async () => {
   const system = await startSystem()
   system.port.declareBlueprint('team')
   const { id, portRun } = await system.deliver()
