@@ -457,7 +457,7 @@ describe('a Port workflow', () => {
     })
     expect(notes).toEqual([
       'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-      "The inputs that the old backend set with expressions were omitted: set them in the webhook's body.",
+      "The inputs of the old backend were omitted: set them in the webhook's body.",
       'The form asks for the service in the input port_entity.',
       'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
     ])

@@ -75,7 +75,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     job('cancelled', []),
     'failed cancelled cancelled',
     'Cancelled',
-    `The workflow run in acme/shop was canceled, or reached timeout-minutes, and ${LOST}`,
+    `The workflow run in acme/shop was canceled or reached timeout-minutes ${LOST}`,
   ],
   [
     'timed_out',

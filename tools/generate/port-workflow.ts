@@ -86,7 +86,7 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   }
 }
 
-/** Whether Port computes a value. An action's expression is invalid in a workflow node. */
+/** Whether a value contains an expression. An action's expression is invalid in a workflow node. */
 const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
 
 /** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */

@@ -61,7 +61,7 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Returns an expression that results in text, so that only an empty text counts as false. */
+/** Returns an expression that evaluates to text, so that only an empty text counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
@@ -70,7 +70,7 @@ export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** Returns a value that isn't sent if its expression results in an empty text. */
+/** Returns a value that isn't sent if its expression evaluates to an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
