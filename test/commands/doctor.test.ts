@@ -201,7 +201,7 @@ RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
 RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
-RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: shorten it.
+RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.
 RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
 RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
 RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.
@@ -247,7 +247,7 @@ describe('for a valid configuration with unintended effects, doctor', () => {
         .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
         .map(({ sentence }) => sentence)
     expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
-      "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
+      'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
       "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.",
     ])
     const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)

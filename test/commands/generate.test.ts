@@ -349,9 +349,9 @@ test('a webhook to another system becomes a webhook to the relay without the old
   expect(JSON.parse(made.content).invocationMethod).toEqual(relayed)
   const ofHeaders = "The webhook's headers that the relay doesn't read were removed: Authorization, X-Team."
   expect(made.notes).toEqual([
-    'The webhook\'s "synchronized" was true: it is false now.',
-    'The webhook\'s "agent" was true: it is false now.',
-    'The webhook\'s "method" was PUT: it is POST now.',
+    'The webhook\'s "synchronized" was changed from true to false.',
+    'The webhook\'s "agent" was changed from true to false.',
+    'The webhook\'s "method" was changed from PUT to POST.',
     ofHeaders,
     "The webhook's body was replaced with the body that the relay reads.",
   ])
@@ -362,7 +362,7 @@ test('a webhook to another system becomes a webhook to the relay without the old
   expect((await actionOf(workflow.content, 'deploy.yml')).invocationMethod).toEqual(relayed)
   const kafka = { ...onCreate, invocationMethod: { type: 'KAFKA', payload: {} } }
   const ofKafka = await generated(kafka, 'a.json', ...args)
-  expect(ofKafka.notes).toEqual(["The action's backend was KAFKA: its settings were removed."])
+  expect(ofKafka.notes).toEqual(["The settings of the action's old backend (KAFKA) were removed."])
   // A webhook that already goes to the relay keeps its URL, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = 'https://r.acme.example/webhook?ref=main'

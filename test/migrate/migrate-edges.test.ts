@@ -160,7 +160,7 @@ test.each<[string, unknown, string | null]>([
     'its own input "port"',
   ],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
-  ['only a push', 'push', "Port can't start it"],
+  ['only a push', 'push', "Port can't start this workflow"],
 ])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
   const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })

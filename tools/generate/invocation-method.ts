@@ -92,7 +92,7 @@ export function relayMethod(
     const keepsAll = ['GITHUB', 'INTEGRATION_ACTION', undefined].some(type => type === old.type)
     return {
       method,
-      notes: keepsAll ? [] : [`The action's backend was ${old.type}: its settings were removed.`],
+      notes: keepsAll ? [] : [`The settings of the action's old backend (${old.type}) were removed.`],
     }
   }
   const given = Object.entries(isObject(old.headers) ? old.headers : {})
@@ -103,7 +103,7 @@ export function relayMethod(
   const notes = [
     ...['synchronized', 'agent', 'method']
       .filter(key => old[key] !== undefined && old[key] !== method[key])
-      .map(key => `The webhook's "${key}" was ${old[key]}: it is ${method[key]} now.`),
+      .map(key => `The webhook's "${key}" was changed from ${old[key]} to ${method[key]}.`),
     removed.length > 0 &&
       `The webhook's headers that the relay doesn't read were removed: ${removed.join(', ')}.`,
     isReplaced && "The webhook's body was replaced with the body that the relay reads.",
