@@ -356,7 +356,7 @@ describe('personal data and unusual names:', () => {
 })
 
 describe('the target in the signed body', () => {
-  test('is read from the key "github", which is then not an input', () => {
+  test('is read from the key "github", and this key does not become an input', () => {
     const github = { repository: 'acme/shop', event_type: 'deploy' }
     expect(readInvocation({ version: 1, github })).toMatchObject({
       github: { repository: 'acme/shop', eventType: 'deploy' },

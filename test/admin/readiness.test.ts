@@ -157,7 +157,7 @@ test('/readyz and the log state that PORT_API_URL is wrong if a request for a to
   expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })
 
-test('a response counts as an outage only if it is a 5xx or comes from something other than GitHub or Port', () => {
+test('a response counts as an outage only if it is a 5xx or is not from GitHub or Port', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
     const sides = createSides({
       ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },

@@ -107,7 +107,7 @@ describe('an accepted webhook', () => {
     ])
   })
 
-  test('can have an empty body, which means no inputs', async () => {
+  test('can have an empty body; the delivery then has no inputs', async () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
     expect(response.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
