@@ -2,20 +2,20 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { COMPILE_CACHE } from './test/support/compile-cache.ts'
 
-// For the processes and threads that tests start. What it holds says less of which lines ran.
+// For the processes and threads that tests start. Off for coverage, which is less exact with cached code.
 if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CACHE)
 
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
 const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
-/** They change what all of a process sees, such as its sockets and clocks: in processes of their own. */
+/** Run in separate processes, because they change the state of the whole process, such as sockets and clocks. */
 const ALONE = [
   'test/action/{progress-reporter,start,steps}.test.ts',
   'test/github/{hostile-texts,workflow-dispatch}.test.ts',
   'test/operate/repeated-errors.test.ts',
 ]
 
-/** They wait for clocks for most of a minute: begun last, they would run alone. */
+/** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
   /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate)\.test\.ts$/
 
@@ -30,12 +30,12 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    // Most of a test's time is waiting, for processes and clocks: more files at once than there are cores.
+    // More than the number of cores, because tests spend most of their time waiting for processes and clocks.
     maxWorkers: 6,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     isolate: false,
-    // Node runs the sources itself, as in the product, and caches their compiled code.
+    // Node runs the source files directly, as in production, and caches the compiled code.
     experimental: { viteModuleRunner: false },
     sequence: { sequencer: LongestFirst },
     projects: [

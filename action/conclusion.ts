@@ -58,7 +58,7 @@ export interface Job {
 
 /** The facts about a job that post collected. */
 export interface Facts {
-  /** True if Port shows that this workflow run reports the Port run; null if that is unknown. */
+  /** True if Port shows that this workflow run reports to the Port run; null if that is unknown. */
   ours: true | null
   /** The job name that GitHub's pages show. */
   name: string

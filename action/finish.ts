@@ -72,7 +72,7 @@ function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporti
   return { reporter, relay, masks }
 }
 
-/** @returns null if another workflow run reports the Port run, or if the Port run accepts no reports */
+/** @returns null if another workflow run reports to the Port run, or if the Port run accepts no reports */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,

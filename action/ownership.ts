@@ -33,14 +33,14 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
   if (other !== null && /^\d+$/.test(other) && other !== githubRunId) {
     return {
       verdict: 'duplicate',
-      message: `${runId === null ? 'This delivery from Port' : `Port's run ${runId}`} already runs in another workflow run, ${other}; this workflow run is ${githubRunId}.`,
+      message: `${runId === null ? 'This delivery from Port' : `Port's run ${runId}`} already belongs to another workflow run, ${other}; this workflow run is ${githubRunId}.`,
     }
   }
   return { verdict: 'ours' }
 }
 
 /**
- * Checks in post whether this job reports the Port run, if Port didn't respond to main.
+ * Checks in post whether this job reports to the Port run, if Port didn't respond to main.
  *
  * @param failure reports the error; main has already reported an error that retrying can't fix
  */

@@ -192,7 +192,7 @@ const encryptedWarning = (names: string[]) =>
   `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
   'port-client-secret, or private-key if the Port action encrypts with client-side.'
 
-/** @returns whether to start a progress reporter, because this job reports the Port run */
+/** @returns whether to start a progress reporter, because this job reports to the Port run */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {
   const { inputs, workflow, decrypted, problems, warnings, state, relay, redact } = job
   const { runId, kind } = state
@@ -283,7 +283,7 @@ function follow(
   }
 }
 
-/** Whether this job reports the run. If not, prints the reason. */
+/** Whether this job reports to the Port run. If not, prints the reason. */
 function isOurs(
   runId: string,
   run: RunState | null,

@@ -82,7 +82,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('causes all inputs to be omitted if the names of thousands of small inputs would not fit', () => {
+  test('is omitted together with all other inputs if the list of omitted names would not fit', () => {
     const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
     const payload = pack(inputs)
     expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
@@ -90,7 +90,7 @@ describe('an item that does not fit', () => {
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
   })
 
-  test('causes all inputs to be omitted if even the shortest inputs would not fit; the entity is kept', () => {
+  test('is omitted together with all other inputs if there are too many to fit even at minimum size; the entity is kept', () => {
     const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
     const entity = { identifier: 'shop' }
     expect(pack(inputs, { entity }).port).toMatchObject({
@@ -99,7 +99,7 @@ describe('an item that does not fit', () => {
     })
   })
 
-  test('is omitted only if it exceeds the limit; an exact fit is kept', () => {
+  test('exceeds the limit by at least one byte; an item that fits exactly is kept', () => {
     const room = MAX_PAYLOAD_BYTES - bytes(pack({ text: '' }))
     expect(pack({ text: 'x'.repeat(room) }).port.truncated).toEqual([])
     expect(pack({ text: 'x'.repeat(room + 1) }).port.truncated).toEqual(['inputs.text'])

@@ -65,7 +65,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** The events of each act, with and without OIDC. */
+/** The lines that the demo prints for each act, with and without OIDC. */
 const LOOP = [
   'Port: sends the webhook, POST /webhook, signed with the client secret',
   'relay: verifies the signature, persists the delivery, responds with 202',
@@ -77,7 +77,7 @@ const LOOP = [
   'runner: ✗ Find the release: failure, exit code 1',
   'Port: ✗ ends the run as FAILURE “Failed”, with a summary',
 ]
-/** The events of an existing workflow on a branch. */
+/** The lines that the demo prints for an existing workflow on a branch. */
 const RELEASE = [
   'Port: sends the webhook, POST /webhook?workflow=release.yml&ref=release, signed with the client secret',
   expect.stringMatching(
@@ -86,7 +86,7 @@ const RELEASE = [
   expect.stringMatching(/^relay: binds run \d+, which GitHub's response identifies$/),
   expect.stringMatching(/^GitHub: starts release\.yml, job release, as “Release/),
 ]
-/** The events when a user cancels the run in Port. */
+/** The lines that the demo prints when a user cancels the run in Port. */
 const CANCEL = [
   'GitHub: queues release.yml: no runner is free',
   'Port: ✗ Ada Lovelace ends the run as FAILURE “Canceled”',

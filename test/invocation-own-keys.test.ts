@@ -9,7 +9,7 @@ const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 const inputs = (body: unknown) => readInvocation(body).inputs
 
 describe('no custom key is lost:', () => {
-  test('keys next to a full context become inputs, but form inputs with the same name take precedence', () => {
+  test('additional keys in a full context become inputs, but form inputs with the same name take precedence', () => {
     const body = {
       ...sent('context-day2'),
       environment: 'production',
@@ -119,7 +119,7 @@ describe('no custom key is lost:', () => {
     expect(readInvocation(legacy)).toMatchObject({ blueprint: 'service' })
   })
 
-  test('any key next to any body that Port sends becomes an input', () => {
+  test('any key that is added to any body that Port sends becomes an input', () => {
     // In a node, only the body in the configuration is user-defined.
     const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
     const places = ['', 'context', 'payload', 'port_context']
@@ -169,7 +169,7 @@ describe('an event that an automation spreads into its body', () => {
     expect(readInvocation({ ...event, ...own })).toMatchObject({ runId: 'r_1', kind: 'action_run' })
   })
 
-  test('is read as the event, and keys next to the event become inputs', () => {
+  test('is read as the event, and the other keys of the body become inputs', () => {
     const read = readInvocation(sent('automation-event-spread'))
     expect(read).toMatchObject({
       runId: 'r_au3aJdlOHUO3d99n',
@@ -293,7 +293,7 @@ test.each<JsonObject>([
   { port_payload: { context: { runId: 'r_1' } } },
   { port_payload: { run_id: 'r_1' } },
   { port_context: { requestedBy: 'ada' } },
-])('a full context next to the keys of Port guides %j keeps the form inputs in "inputs"', guide => {
+])('reads the form inputs from "inputs" in a full context that also has the guide keys %j', guide => {
   const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide }
   expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', inputs: { service: 'shop' } })
   // A key that names another run becomes an input.

@@ -35,7 +35,7 @@ describe('a target in the signed body', () => {
   })
 })
 
-describe("an input next to Port's own context, with inputs at the top level,", () => {
+describe("in a body with inputs at the top level, an input that has the name of a key in Port's context", () => {
   const port_context = { runId: 'r_own' }
   const inputs = {
     run: { id: 'r_other' },

@@ -24,7 +24,7 @@ const NOTHING = {
 }
 
 describe('each shape of body is read:', () => {
-  test('the full context of a CREATE action returns every input with its JSON type, and no entity', () => {
+  test('the full context of a CREATE action, with the JSON type of every input and without an entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
       ...NOTHING,
@@ -50,7 +50,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('the full context of a DAY-2 action returns the whole entity', () => {
+  test('the full context of a DAY-2 action, including the whole entity', () => {
     expect(read('context-day2')).toEqual({
       ...NOTHING,
       runId: 'r_HardNzG6kzc9vWOQ',
@@ -65,7 +65,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('the legacy body returns its properties as inputs, and its action as a string', () => {
+  test('the legacy body, with its properties as inputs and its action as a string', () => {
     expect(read('legacy-create')).toEqual({
       ...NOTHING,
       runId: 'run_q2mGf9ZYkFRnZJjB',
@@ -83,7 +83,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('a v2 body that imitates the legacy body, as Port documents it, is read like the legacy body', () => {
+  test('a v2 body in the shape of the legacy body, as in an example in the Port documentation', () => {
     expect(read('legacy-imitated-create')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -103,7 +103,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('a legacy body without an entity returns the entity identifier from its context', () => {
+  test('a legacy body without an entity, with the entity identifier from its context', () => {
     expect(read('action-run-agent')).toMatchObject({
       runId: 'run_123',
       kind: 'action_run',
@@ -114,7 +114,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test("every top-level key of the default body of Port's UI is an input, except port_context", () => {
+  test("the default body of Port's UI: every top-level key except port_context is an input", () => {
     const { port_context, ...inputs } = sent('ui-default-create')
     expect(read('ui-default-create')).toEqual({
       ...NOTHING,
@@ -127,7 +127,7 @@ describe('each shape of body is read:', () => {
     expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
   })
 
-  test("the default body of Port's UI with a run_id and an entity returns the run id, the entity, and the blueprint", () => {
+  test("the default body of Port's UI with a run_id and an entity: the run id, the entity, and the blueprint are read", () => {
     expect(read('ui-default-snake-case')).toMatchObject({
       runId: 'r_HardNzG6kzc9vWOQ',
       runIdFrom: 'body',
@@ -138,7 +138,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('a flat body with its run id only in the header returns every key as an input', () => {
+  test('a flat body whose run id is only in the header: every key is an input', () => {
     expect(read('flat-run-id-in-header')).toEqual({
       ...NOTHING,
       runId: 'r_Q0YotCZMKxDLdlaU',
@@ -148,7 +148,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('a flat body without a run id returns its inputs and the kind "none", so Port gets no updates', () => {
+  test('a flat body without a run id: the kind is "none", so Port gets no updates', () => {
     expect(read('flat-no-run-id')).toEqual({
       ...NOTHING,
       runId: null,
@@ -158,7 +158,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('an automation returns the id of its own run, the change as its event, and no inputs', () => {
+  test('the body of an automation: the run id is that of the automation, the change is the event, and there are no inputs', () => {
     expect(read('automation-entity-updated')).toEqual({
       ...NOTHING,
       runId: 'r_k86OUzq80jRlxFV0',
@@ -179,7 +179,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('the body of an expired timer is read as a change log', () => {
+  test('the body of an expired timer, as a change log', () => {
     const body = {
       context: { blueprint: 'lease', entity: 'shop-preview' },
       action: 'TIMER_EXPIRED',
@@ -197,7 +197,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('a change log returns the change as its event and has no run, even if the change describes a run', () => {
+  test('a change log: the change is the event, and there is no run, even if the change describes a run', () => {
     expect(read('change-log-entity')).toEqual({
       ...NOTHING,
       runId: null,
@@ -213,7 +213,7 @@ describe('each shape of body is read:', () => {
     expect(read('change-log-run')).toMatchObject({ runId: null, kind: 'none', action: 'Create' })
   })
 
-  test("a node of a Port workflow returns the node run's id and the custom keys", () => {
+  test("the body of a Port workflow's node, with the id of the node run and the custom keys", () => {
     expect(read('node-run')).toMatchObject({
       runId: 'wfnr_Zy98Xw76Vu54Ts32',
       runIdFrom: 'body',
@@ -223,7 +223,7 @@ describe('each shape of body is read:', () => {
     expect(read('node-run-agent')).toMatchObject({ runId: 'wfnr_abc123', kind: 'node_run', inputs: {} })
   })
 
-  test('a body of an unknown shape returns its keys as inputs', () => {
+  test('a body of an unknown shape: its keys are inputs', () => {
     const body = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
     expect(readInvocation(body)).toEqual({
       ...NOTHING,
@@ -234,7 +234,7 @@ describe('each shape of body is read:', () => {
     })
   })
 
-  test('an array, a scalar, or null becomes the single input "body", and a missing body returns no inputs', () => {
+  test('an array, a scalar, or null becomes the single input "body", and a missing body has no inputs', () => {
     for (const body of [[1, { a: 2 }], [], 'text', 7, true, null]) {
       expect(readInvocation(body)).toMatchObject({ inputs: { body }, kind: 'none' })
     }
@@ -356,7 +356,7 @@ describe('personal data and unusual names:', () => {
 })
 
 describe('the target in the signed body', () => {
-  test('is read from the key "github", which is then not an input', () => {
+  test('is read from the key "github", and this key does not become an input', () => {
     const github = { repository: 'acme/shop', event_type: 'deploy' }
     expect(readInvocation({ version: 1, github })).toMatchObject({
       github: { repository: 'acme/shop', eventType: 'deploy' },

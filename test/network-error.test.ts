@@ -40,27 +40,27 @@ test.each<[string, () => Promise<string>]>([
     async () =>
       `https://127.0.0.1:${await listen(socket => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))}`,
   ],
-])('nothing was sent if %s', async (_, url) => {
+])('recognizes that nothing was sent if %s', async (_, url) => {
   const error = await failure(await url())
   expect(wasNotSent(error), describeNetworkError(error)).toBe(true)
   expect(wasNotSent(new Error('The request failed', { cause: error }))).toBe(true)
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('the request may have been processed if the connection is cut after sending', async () => {
+test('assumes that the request may have been processed if the connection is cut after sending', async () => {
   const port = await listen(socket => void socket.once('data', () => socket.destroy()))
   const error = await failure(`http://127.0.0.1:${port}`)
   expect(wasNotSent(error)).toBe(false)
   expect(describeNetworkError(error)).toMatch(/^[A-Z_]+$/)
 })
 
-test('the request may have been processed if no response arrives in time', async () => {
+test('assumes that the request may have been processed if no response arrives in time', async () => {
   const port = await listen(() => {})
   const error = await failure(`http://127.0.0.1:${port}`, { signal: AbortSignal.timeout(50) })
   expect(wasNotSent(error)).toBe(false)
   expect(describeNetworkError(error)).toBe('no response in time')
 })
 
-test('after a thrown value that is not an error, the request may have been processed', () => {
+test('assumes that the request may have been processed if the thrown value is not an error', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
 })

@@ -56,7 +56,7 @@ describe('an action run', () => {
     }
   })
 
-  test('finishes even if Port refuses optional fields, which are then omitted one by one, the summary last', async () => {
+  test('finishes even if Port rejects optional fields; the fields are omitted one by one, the summary last', async () => {
     const { port, client } = await openPort()
     const refuse = (name: string) =>
       port.fail({
@@ -111,7 +111,7 @@ describe('an action run', () => {
     expect(port.run(id).summary).toBe(summary)
   })
 
-  test('gets only one update attempt if Port refuses an update without a conclusion', async () => {
+  test('gets only one update attempt if Port rejects an update without a conclusion', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })
@@ -166,7 +166,7 @@ describe('a node run', () => {
     ])
   })
 
-  test('finishes as FAILED or SUCCESS, and keeps an id that is not a number as text', async () => {
+  test('finishes as FAILED or SUCCESS, and keeps a non-numeric workflow run ID as a string', async () => {
     const { port, client } = await openPort()
     for (const [conclusion, result] of [
       ['failure', 'FAILED'],
@@ -226,7 +226,7 @@ describe('the token', () => {
     expect(tokens).toHaveLength(2)
   })
 
-  test('causes a credentials error if Port refuses the new token too, without a third request', async () => {
+  test('causes a credentials error if Port also rejects the new token, and no third request is sent', async () => {
     const { port, client } = await openPort()
     port.fail({ match: ({ method }) => method === 'GET', status: 401, times: 9 })
     const error = await failure(client.run('r_1').read())

@@ -169,12 +169,12 @@ describe('each Port error has a kind and a message that states what to do:', () 
     if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
   })
 
-  test('refuses a response that does not contain a run', async () => {
+  test("Port's response does not contain a run", async () => {
     const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
     expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
-  test('the message of a network error without a code is shown', async () => {
+  test('the network error has no code, so the message contains its text', async () => {
     const fetch = () => Promise.reject(new Error('no route'))
     const client = createPortClient({
       apiUrl: 'https://api.port.io',
@@ -209,7 +209,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
   })
 })
 
-describe('the sender gives up on a result only if Port itself refuses it:', () => {
+describe('the sender stops retrying a result only if Port itself rejects the result:', () => {
   const ok = false
   const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
     [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],

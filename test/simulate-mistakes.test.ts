@@ -35,7 +35,7 @@ const files = {
   'shell.yml': workflow(`${USES}\n      - { run: Get-Date, shell: pwsh }`),
   'other.yml': workflow(USES, 'repository_dispatch: { types: [restart, stop] }'),
 }
-/** Rows: the arguments, and the error. `…` matches any text. */
+/** Columns: the arguments, and the error. `…` matches any text. */
 const MISTAKES = `
 --evnt x                                                    simulate has no option --evnt (did you mean --event?); see simulate --help.
 --json                                                      simulate needs --event FILE, the body that Port sends; see simulate --help.

@@ -102,7 +102,7 @@ function findWide(bytes: Buffer, start: number): number {
 }
 
 /**
- * Lets only the first step that calls this function report the run.
+ * Lets only the first step that calls this function report to the Port run.
  *
  * @param how the step's input `report`
  * @returns the input `report` of the earlier step that reports; null if there is none
@@ -201,7 +201,7 @@ export function firstLine(path: string, from: number, bytes: Buffer): number {
   if (from === 0 || before.endsWith('\n\0')) return 0
   const start = before.endsWith('\n') ? 0 : bytes.indexOf('\n') + 1
   if (start === 0 && !before.endsWith('\n')) return bytes.length
-  // In UTF-16, a newline has one more zero byte.
+  // In UTF-16LE, a zero byte follows the newline.
   return bytes[start] === 0 ? start + 1 : start
 }
 

@@ -93,7 +93,7 @@ export async function completePayload(
   if (truncated.length === 0) return payload
   if (payload.run_id === null || payload.port.kind !== 'action_run') {
     throw new Error(
-      `${tooLarge(truncated)}, and the rest can be fetched only for action runs: send less in the ` +
+      `${tooLarge(truncated)}, and the rest can be fetched only for action runs: send less data in the ` +
         'body of the webhook.',
     )
   }
@@ -143,7 +143,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   if (missing.length > 0) {
     const names = missing.length === port.truncated.length ? 'that' : quote(missing)
     throw new Error(
-      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not contain ${names} either: send less in the ` +
+      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not contain ${names} either: send less data in the ` +
         'body of the webhook.',
     )
   }

@@ -178,7 +178,7 @@ export interface State {
   /** ms since the epoch */
   startedAt: number
   files: JobFiles
-  /** Whether Port's response showed that this workflow run reports the Port run. */
+  /** Whether Port's response showed that this workflow run reports to the Port run. */
   checked: boolean
   /** Whether Port has the link to this workflow run. */
   linked: boolean

@@ -27,7 +27,7 @@ export interface Asked
   inputs: Fields[]
   /** The inputs that a user entered, in the same order. */
   entered: Fields[]
-  /** The inputs that are in the body next to the form's inputs. */
+  /** The inputs that are in the body outside the form's inputs. */
   own: Fields[]
 }
 

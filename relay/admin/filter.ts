@@ -64,7 +64,7 @@ export function readBulkFilter(given: GivenFilter, organizations: string[], now:
   if (isBulk(given)) return { ...readFilter(given, organizations, now), redeliverable: true }
   throw new Problem(
     400,
-    `Only failed or cancelled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`,
+    `Only failed or canceled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`,
   )
 }
 

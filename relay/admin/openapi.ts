@@ -89,7 +89,7 @@ export const openApi = {
   info: {
     title: 'Port webhook relay',
     version: packageJson.version,
-    description: 'Deliveries: accepted webhooks of Port, and their outcomes.',
+    description: 'Deliveries (webhooks accepted from Port) and their outcomes.',
   },
   security: [{ token: [] }],
   paths: {
@@ -125,7 +125,7 @@ export const openApi = {
     },
     '/api/deliveries/{id}/redeliver': {
       post: {
-        summary: 'Queues a failed or cancelled delivery again',
+        summary: 'Queues a failed or canceled delivery again',
         parameters: [id, query('dry_run', dryRun)],
         responses: {
           200: json('With dry_run: the delivery can be redelivered', ref('Redeliverable')),
@@ -139,14 +139,14 @@ export const openApi = {
         summary: 'Cancels a delivery and its workflow run on GitHub',
         parameters: [id],
         responses: {
-          202: json('The delivery is cancelled, or is being cancelled', ref('Changed')),
+          202: json('The delivery is canceled, or is being canceled', ref('Changed')),
           ...problems(403, 409),
         },
       },
     },
     '/api/redeliver': {
       post: {
-        summary: 'Requeues all failed or cancelled deliveries that match a filter, oldest first',
+        summary: 'Requeues all failed or canceled deliveries that match a filter, oldest first',
         requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
         responses: {
           200: json('With dry_run: what would be redelivered', ref('Redelivered')),

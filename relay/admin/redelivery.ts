@@ -51,10 +51,7 @@ export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Prom
 
 export function mustBeRedeliverable({ id, state }: Delivery): void {
   if (REDELIVERABLE.includes(state)) return
-  throw new Problem(
-    409,
-    `Delivery ${id} is ${state}: only failed or cancelled deliveries can be redelivered.`,
-  )
+  throw new Problem(409, `Delivery ${id} is ${state}: only failed or canceled deliveries can be redelivered.`)
 }
 
 export function mustBeOpen({ id, state }: Delivery): void {

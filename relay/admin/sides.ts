@@ -191,7 +191,7 @@ function readPort(error: PortError | null): Observed | null {
   if (!error) return { kind: 'succeeded' }
   const { kind, status } = error
   if (error.ofToken && status === 404)
-    return { kind: 'failed', cause: 'PORT_API_URL is wrong: it has no route for tokens (404)' }
+    return { kind: 'failed', cause: 'PORT_API_URL is wrong: the server has no route for tokens (404)' }
   if (kind === 'credentials') return { kind: 'rejected', status: status ?? 401 }
   if (kind !== 'unreachable') return status === null ? null : { kind: 'refused' }
   if (status === null)

@@ -153,7 +153,7 @@ function adapt(
     )
   if (format === 'port-workflow' && !isEmpty(body))
     notes.push(
-      `The ${isEmpty(computed) ? 'inputs' : 'inputs and the target'} that the old backend computed were omitted: compute them in the webhook's body.`,
+      `The ${isEmpty(computed) ? 'inputs' : 'inputs and the target'} of the old backend were omitted: set them in the webhook's body.`,
     )
   return {
     action: {

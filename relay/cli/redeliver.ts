@@ -11,7 +11,7 @@ const ENDED = 'its run in Port has finished, so Port will not show the new workf
 
 export const redeliver = defineCommand({
   name: 'redeliver',
-  summary: 'Queues failed or cancelled deliveries again: by ID, or all that match a filter.',
+  summary: 'Queues failed or canceled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
     state: { type: 'string', value: 'STATE', help: 'all deliveries in this state: failed or cancelled' },
@@ -112,8 +112,8 @@ export const cancel = defineCommand({
     if (values.json) return void print(JSON.stringify(response))
     print(
       response.state === 'cancelled'
-        ? `Delivery ${id} is cancelled.`
-        : `Delivery ${id} is being cancelled: the relay cancels the workflow run on GitHub.`,
+        ? `Delivery ${id} is canceled.`
+        : `Delivery ${id} is being canceled: the relay cancels the workflow run on GitHub.`,
     )
   },
 })

@@ -203,7 +203,7 @@ async function createInBrowser(
     if (expiresAt <= Date.now())
       return refuse("More than ten minutes have passed since this command's page was opened.")
     if (isExchanging)
-      return refuse('Another page of this command created the App. On GitHub, delete the App from this page.')
+      return refuse('Another page already created the App. On GitHub, delete the App that this page created.')
     isExchanging = true
     try {
       const made = await exchange(server, code)

@@ -14,7 +14,7 @@ export const address = z.string().transform((text, ctx) => {
     return z.NEVER
   }
   if (url.username || url.password || /[?#]/.test(text)) {
-    ctx.addIssue('must be a base URL without a user, query, or fragment')
+    ctx.addIssue('must be a base URL without a user name, password, query, or fragment')
     return z.NEVER
   }
   return trimEnd(text.trim(), '/')
@@ -32,7 +32,7 @@ export const secretUrl = z
   .trim()
   .refine(
     text => /^https?:\/\/[^/@]+(?:\/|$)/i.test(text) && URL.canParse(text),
-    'must be an http(s) URL without a user',
+    'must be an http(s) URL without a user name or password',
   )
 
 /**
@@ -44,7 +44,7 @@ export const signingSecret = z.string().transform((text, ctx) => {
   const [, base64 = ''] = /^(?:whsec_)?([A-Za-z0-9+/]+={0,2})$/.exec(text.trim()) ?? []
   const key = Buffer.from(base64, 'base64')
   if (key.length >= 24 && key.length <= 64) return key
-  ctx.addIssue('must be whsec_ and 24 to 64 bytes in base64, as `openssl rand -base64 32` prints them')
+  ctx.addIssue('must be whsec_ followed by 24 to 64 bytes in base64, such as from openssl rand -base64 32')
   return z.NEVER
 })
 

@@ -111,13 +111,13 @@ function labelOf(pending: readonly PendingDeployment[]): string {
 }
 
 function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {
-  const sentences = pending.map(({ environment, reviewers, waitTimer }) => {
-    const who = reviewers.length > 0 ? `one of ${names(reviewers)} has to approve` : 'no reviewer is named'
-    return waitTimer > 0 && reviewers.length === 0
-      ? `${environment}, for ${waitTimer} min`
-      : `${environment}: ${who}${waitTimer > 0 ? `, and the environment waits ${waitTimer} min` : ''}`
+  const environments = pending.map(({ environment, reviewers, waitTimer }) => {
+    const timer = waitTimer > 0 ? [`timer: ${waitTimer} min`] : []
+    const who = reviewers.length > 0 ? `approval by one of: ${names(reviewers)}` : 'no reviewer is named'
+    const conditions = reviewers.length > 0 || waitTimer === 0 ? [who, ...timer] : timer
+    return `${environment} (${conditions.join('; ')})`
   })
-  return { level: 'INFO', message: `The workflow run waits for ${sentences.join('; ')}. ${url}` }
+  return { level: 'INFO', message: `The workflow run is waiting for ${environments.join(', ')}. ${url}` }
 }
 
 function describeDecision({ environments, state, by, comment }: Approval): LogLine {

@@ -134,7 +134,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     timeline: () => timelineText('Canceled before a workflow run started', 'plain'),
   },
   approvalSeen: {
-    log: 'the workflow run waits for an approval, or a reviewer decided',
+    log: 'the workflow run is waiting for an approval, or a reviewer decided',
     timeline: d => {
       const waiting = list(d.waiting_for)
       const decided = Array.isArray(d.decided) ? (d.decided as JsonObject[]) : []

@@ -87,7 +87,7 @@ export function isOfTarget(run: WorkflowRun, delivery: Pick<Delivery, 'workflow'
   )
 }
 
-/** GitHub's clock minus the relay's, and RELAY_START_TIMEOUT, in milliseconds. */
+/** `clockOffset`: GitHub's clock minus the relay's. `startTimeout`: RELAY_START_TIMEOUT. Both in milliseconds. */
 type Clocks = Pick<BindingFacts, 'clockOffset' | 'startTimeout'>
 
 /**

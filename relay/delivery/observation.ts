@@ -63,7 +63,7 @@ export interface Found {
   elsewhere: boolean
 }
 
-/** How long the action's post step can still report after a run has finished. */
+/** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
 /** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
 const FIRST_MOMENTS_MS = 60_000

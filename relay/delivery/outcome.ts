@@ -203,7 +203,7 @@ function failure(jobs: Job[] | null, repository: string): string {
 function cancelled(jobs: Job[] | null, repository: string): string {
   if (jobs && !jobs.some(job => job.started))
     return `The workflow run in ${repository} was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.`
-  return `The workflow run in ${repository} was canceled, or reached timeout-minutes, and couldn't report that. The run's page shows who or what stopped it.`
+  return `The workflow run in ${repository} was canceled or reached timeout-minutes before it could report its result. The run's page shows who or what stopped it.`
 }
 
 /** Returns a job's failed step; null if no step failed, for example because the runner was lost. */

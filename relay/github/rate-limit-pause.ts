@@ -17,9 +17,9 @@ export interface RateLimitPauses {
   pause(repository: string, until: number, reason: string, cause: PauseCause): void
   /** Adds pauses from the store, except those of other credentials. */
   add(pauses: readonly RateLimitPause[]): void
-  /** The number of consecutive requests that GitHub asked to delay. */
+  /** The number of consecutive pauses. */
   tries(repository: string): number
-  /** Finishes the pause after GitHub's response to a dispatch, and resets the count of attempts. */
+  /** Finishes the pause after GitHub's response to a dispatch, and resets `tries`. */
   resume(repository: string): void
   /** All current pauses. */
   allPaused(): RateLimitPause[]
@@ -134,7 +134,7 @@ const OVERLOADED = 'GitHub is failing and asks the relay to wait'
  * Reads how long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`:
  * milliseconds since 1970. `reason`: a clause for Port's log. `response`: GitHub's response, to show in brackets.
  *
- * @param tries number of consecutive earlier requests that GitHub asked to delay
+ * @param tries number of consecutive earlier pauses
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(

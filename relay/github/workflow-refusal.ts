@@ -73,12 +73,12 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
     ({ workflow, repository }) =>
-      `Workflow ${workflow} in ${repository} gets more inputs than GitHub allows: send fewer of them from Port, or group them in an object.`,
+      `Workflow ${workflow} in ${repository} gets more inputs than GitHub allows: send fewer inputs from Port, or group several inputs in an object.`,
   ],
   [
     /too (large|long)/,
     ({ workflow, repository }) =>
-      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.`,
+      `The inputs for workflow ${workflow} in ${repository} are too large: GitHub accepts at most 65,535 characters in total. Send less data from Port.`,
   ],
 ]
 
@@ -113,9 +113,9 @@ export function tooLargeSentence(
 ): string {
   if (lost.length > 0) {
     const [inputs, them] = lost.length > 1 ? ['inputs', 'them'] : ['input', 'it']
-    return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay, or declare ${them} in the workflow, or send less.`
+    return `GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow ${workflow} in ${repository} has no room for the ${inputs} ${namesOf(lost)}, which the workflow doesn't declare. Declare ${them} in the workflow, send less data from Port, or set RELAY_PUBLIC_URL, so that the action can fetch ${them} from the relay.`
   }
-  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less from Port: the largest input is "${cleanText(largest, 100)}".`
+  return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less data from Port: the largest input is "${cleanText(largest, 100)}".`
 }
 
 /**

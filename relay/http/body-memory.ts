@@ -159,7 +159,7 @@ function overloaded(): Problem {
 function tooSlow(): Problem {
   return new Problem(
     408,
-    `The body arrives too slowly: it needs at least ${LIMITS.bodyRate.value} bytes a second.`,
+    `The body arrives too slowly: send at least ${LIMITS.bodyRate.value} bytes per second.`,
     { connection: 'close' },
   )
 }

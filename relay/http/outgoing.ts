@@ -18,7 +18,7 @@ export function proxyProblems(env: Env): string[] {
     .filter(([, url]) => !isProxy(url))
     .map(
       ([name]) =>
-        `${name} must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25`,
+        `${name} must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25`,
     )
 }
 

@@ -28,7 +28,7 @@ const FAILURES: Record<string, Refusal> = {
     'Request Header Fields Too Large',
     'The headers exceed 16 KB: send fewer or shorter headers.',
   ],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Content Too Large', 'The chunk extensions have more than 16 KB.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Content Too Large', 'The chunk extensions exceed 16 KB.'],
   ERR_HTTP_REQUEST_TIMEOUT: [
     408,
     'Request Timeout',

@@ -22,8 +22,8 @@ export type OnFirstUse = (
 
 /**
  * A signature covers the time and body but not the URL. Anyone who has seen a webhook could replay it to another
- * URL. Replays to another URL are refused. Replays to the same URL get the first response again. Uses with a 429 or 5xx
- * response aren't recorded, because the sender should retry.
+ * URL. Replays to another URL are refused. Replays to the same URL get the first response again. A use that gets a 429
+ * or 5xx response isn't recorded, so that the sender can retry.
  *
  * @returns a function that throws Problem 409 for another URL, and 503 if the database is unavailable
  */

@@ -59,7 +59,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     onAccepted?.(duplicate ? 'duplicate' : 'accepted', seconds)
     log.info(
       { delivery: id, run: runId, repository, ...dispatchOf(accepted), duplicate },
-      duplicate ? 'the webhook is a duplicate of a delivery' : 'the delivery is accepted',
+      duplicate ? 'the webhook duplicates an accepted delivery' : 'the delivery is accepted',
     )
     const response = {
       ...{ delivery: id, run_id: runId, repository, ...dispatchOf(accepted) },

@@ -125,7 +125,7 @@ const LEEWAY_MS = 10_000
  * id, the title must also contain this delivery's id.
  *
  * @param namesAnother whether the title contains another delivery's id but not this delivery's id
- * @param clocks GitHub's clock minus the relay's, and RELAY_START_TIMEOUT, in milliseconds
+ * @param clocks `clockOffset`: GitHub's clock minus the relay's. `startTimeout`: RELAY_START_TIMEOUT. Both in ms.
  */
 export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -232,7 +232,7 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
     },
     async verify(token) {
       if (token === null) throw refuse('there is no bearer token')
-      if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+      if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
       try {
         const { payload } = await (await import('jose')).jwtVerify(token, key, {
           algorithms: ['HS256'],

@@ -68,13 +68,13 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
-    if (token.length > MAX_TOKEN) throw refuse(`it has ${token.length} characters`)
+    if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
     // Load jose with the first report, so that the relay starts faster.
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
       // Check the issuer before looking up the key, because the lookup may send a request to the issuer.
-      if (decodeJwt(token).iss !== issuer) throw new Error('it has another issuer')
+      if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
         issuer,
@@ -90,7 +90,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       throw refuse((error as Error).message)
     }
     // A token with several audiences would also be valid for other recipients.
-    if (payload.aud !== audience) throw refuse('its audience is a list')
+    if (payload.aud !== audience) throw refuse("the token's audience is a list")
     return readClaims(payload)
   }
 
@@ -118,7 +118,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
       runId === null ||
       runAttempt === null
     ) {
-      throw refuse('a claim of the workflow run is missing or has the wrong type')
+      throw refuse('a required claim is missing or invalid')
     }
     return {
       ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },
@@ -216,7 +216,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
         redirect: 'manual',
         signal: AbortSignal.timeout(timeoutMs),
       })
-      if (response.status !== 200) throw new Error(`it responded with ${response.status}`)
+      if (response.status !== 200) throw new Error(`the issuer responded with ${response.status}`)
       const given = (await response.json()) as { keys: object[] }
       const keys = (await import('jose')).createLocalJWKSet(given)
       if (given.keys.length === 0) throw new Error('the JWKS has no keys')

@@ -49,7 +49,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
     const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run can report ${LIMITS.reportRate.value} times a minute: wait, and put more lines into each report.`
+      const sentence = `A workflow run can report at most ${LIMITS.reportRate.value} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
       throw refuseOverRate(sentence, waitMs)
     }
     const messages = reports.map(report => check(report, deps.isAllowed))
@@ -84,13 +84,13 @@ function checkUsage(lines: number, bytes: number): void {
   if (lines > reportLines.value) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
     )
   }
   if (bytes > reportBytes.value) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain ${reportBytes.value} bytes: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportBytes.value} bytes: this report exceeds that limit.`,
     )
   }
 }

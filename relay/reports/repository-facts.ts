@@ -72,7 +72,7 @@ export function createRepositoryFacts({
     if (kept && kept.id !== facts.id) {
       log.warn(
         { repository, was: kept.id, is: facts.id },
-        'a report was refused: another repository has taken over this name; restart the relay if that was intended',
+        'a report was refused: another repository has taken over this name; restart the relay if this change was intended',
       )
       throw new Problem(
         403,

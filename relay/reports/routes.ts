@@ -139,7 +139,7 @@ function createInputsRoute(
     const bound = await deps.tokens.verify(bearer(c))
     const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run can request its inputs ${LIMITS.reportInputsRate.value} times a minute: wait.`
+      const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate.value} times per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
     const { message, delivery } = await boundDelivery(bound, deps, () =>

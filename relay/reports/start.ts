@@ -79,7 +79,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = deps.rate.take(String(claims.runId))
     if (waitMs > 0) {
-      const sentence = `A workflow run can send ${LIMITS.reportStartRate.value} start requests a minute: wait.`
+      const sentence = `A workflow run can send at most ${LIMITS.reportStartRate.value} start requests per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
     const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
@@ -158,7 +158,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
     throw new Problem(
       409,
-      `The delivery already runs in another workflow run, ${first}; this run is ${runId}.`,
+      `The delivery already belongs to another workflow run, ${first}; this run is ${runId}.`,
       {},
       { duplicate: true, github_run_id: first },
     )

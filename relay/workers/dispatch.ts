@@ -157,7 +157,7 @@ const MARGIN = 500
 
 /**
  * Writes to Port's log that a delivery is waiting for a rate-limit pause, once per delivery across relays and restarts.
- * Needed because deliveries that wait behind others in the same repository aren't claimed.
+ * Covers the deliveries that aren't claimed, because they wait behind other deliveries of the same repository.
  */
 export function createNotifyWaiting({
   store,

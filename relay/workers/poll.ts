@@ -51,7 +51,7 @@ interface Note {
   approvalsAt: number
 }
 
-/** Interval for reading approvals while a run waits, because each environment is approved separately. */
+/** How often to read approvals again while a run waits. Each environment can be approved at a different time. */
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 

@@ -129,7 +129,7 @@ const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Requests that GitHub cancel a delivery's runs. If a run doesn't finish in time, requests a forced cancellation once.
+ * Asks GitHub to cancel a delivery's runs. If a run doesn't finish in time, requests a forced cancellation once.
  *
  * @param now milliseconds since 1970
  * @returns null if nothing was canceled. A later poll tries again unless the credential lacks the permission.

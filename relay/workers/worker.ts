@@ -30,8 +30,8 @@ export interface Worker {
 }
 
 /**
- * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond. Unnecessary wake-ups therefore
- * don't cause a busy loop, and the first work after a quiet period doesn't wait.
+ * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond, so that unnecessary wake-ups don't
+ * cause a busy loop. After QUIET_MS without an empty claim, the count starts again, so that new work isn't delayed.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500

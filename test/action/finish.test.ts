@@ -127,7 +127,7 @@ test('Port gets no log lines if an input omitted from the payload cannot be read
   expect(run.status).toBe('FAILURE')
 })
 
-test('with fail-on-report-error, a log that Port refuses fails the job and the Port run', async () => {
+test('with fail-on-report-error, the job and the Port run fail if Port rejects the log', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true' })
   await job.run('main')
@@ -140,7 +140,7 @@ test('with fail-on-report-error, a log that Port refuses fails the job and the P
   expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
 })
 
-test('if the response to the log was lost, the warning does not claim that Port refused the log', async () => {
+test('if the response to the log was lost, the warning does not claim that Port rejected the log', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
   await job.run('main')

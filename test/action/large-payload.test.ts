@@ -67,7 +67,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ID,
     {},
     () => {},
-    `, and Port's run ${ID} does not contain that either: send less in the body of the webhook.`,
+    `, and Port's run ${ID} does not contain that either: send less data in the body of the webhook.`,
   ],
   [
     'for a node run, because node runs cannot be read',
@@ -77,7 +77,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     ', and the rest can be fetched only for action runs',
   ],
   [
-    'if Port refuses to return the run',
+    'if Port does not return the run',
     ID,
     {},
     ({ port }) =>

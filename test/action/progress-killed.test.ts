@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { isAlive } from '../../action/progress/process.ts'
 import { startSystem } from './play.ts'
 
-/** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` runs all cases. */
+/** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` runs 50 random cases instead of 2. */
 const KILLS = Number(process.env.PLAY_KILLS ?? 2)
 
 const kills = Array.from({ length: KILLS }, (_, index) => ({

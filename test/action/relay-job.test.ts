@@ -161,7 +161,7 @@ test("a delivery's second workflow run fails as a duplicate; with on-duplicate: 
   const system = await startSystem()
   const { id, payload } = await deliver(system, { large: 'x'.repeat(70_000) })
   await startReport(system, id, { runId: 4711 })
-  const taken = /Port's run .* already runs in another workflow run, 4711; this workflow run is 16000000042/
+  const taken = /Port's run .* belongs to another workflow run, 4711; this workflow run is 16000000042/
   const stops = openJob(system, payload)
   expect(await stops.run('main')).toEqual([expect.stringMatching(taken)])
   expect(process.exitCode).toBe(1)

@@ -76,7 +76,7 @@ test.each([
   system.run.externalRunId = '16000000007'
   const { main, post, reported } = await runJob(system, { 'on-duplicate': choice })
   expect(main).toEqual([
-    `${level}Port's run ${system.run.id} already runs in another workflow run, 16000000007; this workflow run is 16000000042. ` +
+    `${level}Port's run ${system.run.id} already belongs to another workflow run, 16000000007; this workflow run is 16000000042. ` +
       `${sentence}${seeAlso('duplicates')}`,
   ])
   expect(post).toEqual([])

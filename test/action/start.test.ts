@@ -43,7 +43,7 @@ test('Port shows why main failed, immediately in the log and finally in the summ
   expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
-test('post sends the reason why main failed again if Port refused the line at first', async () => {
+test('if Port rejects the line about the failure of main, post sends this line again', async () => {
   const { stage: system, job } = await openEncrypted(['token'])
   system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
@@ -76,7 +76,7 @@ test.each([
     [expect.stringMatching(/^::warning::Reporting to Port failed: .*#credentials$/)],
   ],
 ])(
-  'if Port refuses the credentials %d times at the end, the log is lost, but post still tries to send the final status',
+  'if Port rejects the credentials %d times at the end, the log is lost, but post still tries to send the final status',
   async (times, status, more) => {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })

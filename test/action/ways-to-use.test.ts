@@ -3,7 +3,7 @@ import { openRunner, seeAlso } from './open-runner.ts'
 import { action, repositoryWith, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-test("the action reports the job from inside a composite action, which returns the action's outputs", async () => {
+test("the action reports the job from inside a composite action, and the composite action returns the action's outputs", async () => {
   const repository = repositoryWith({
     'port/action.yml': `
 name: Port
@@ -79,7 +79,7 @@ jobs:
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('a workflow can pass its output "payload" to the input "payload" of the next workflow, which finishes the Port run', async () => {
+test('a workflow can pass its output "payload" to the input "payload" of the next workflow, and the next workflow finishes the Port run', async () => {
   const system = await startSystem()
   const first = await system.simulate({ with: { report: 'off' } })
   const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!

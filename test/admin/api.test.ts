@@ -218,7 +218,7 @@ test('refuses a bulk redelivery without a filter or with an invalid field', asyn
     return response.body.detail
   }
   const state =
-    'Only failed or cancelled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'
+    'Only failed or canceled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'
   expect(await detail({})).toBe(state)
   expect(await detail({ state: 'finished' })).toBe(state)
   expect(await detail({ outcome: 'succeeded' })).toBe(state)

@@ -153,7 +153,7 @@ test('sign-in attempts are limited per sender after wrong tokens, even with the 
   const late = await tryToken(RELAY_ADMIN_TOKEN)
   expect([statuses[11], late.status]).toEqual([429, 429])
   expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
-  expect(await late.text()).toMatch(/Too many tries: wait \d+ s\./)
+  expect(await late.text()).toMatch(/Too many sign-in attempts: wait \d+ s\./)
 })
 
 test('an unreadable form is refused with a message and counts as a sign-in attempt', async context => {

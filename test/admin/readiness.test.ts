@@ -152,12 +152,12 @@ test('/readyz and the log state that PORT_API_URL is wrong if a request for a to
   const { port, relay, ready, shows } = await open()
   port.fail({ match: ({ path }) => path.endsWith('/access_token'), status: 404, times: 100 })
   await shows('Port is down', ({ port }) => !port.ok)
-  const cause = 'PORT_API_URL is wrong: it has no route for tokens (404)'
+  const cause = 'PORT_API_URL is wrong: the server has no route for tokens (404)'
   expect((await ready()).checks.port.detail).toContain(`: ${cause}.`)
   expect(relay.log().find(({ reason }) => reason === cause)?.msg).toBe('a request to Port failed')
 })
 
-test('a response counts as an outage only if it is a 5xx or comes from something other than GitHub or Port', () => {
+test('a response counts as an outage only if it is a 5xx or is not from GitHub or Port', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
     const sides = createSides({
       ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },

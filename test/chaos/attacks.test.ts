@@ -33,7 +33,7 @@ const counts = (statuses: readonly (number | string)[]) =>
   Object.fromEntries(statuses.map(status => [status, expect.any(Number)]))
 
 test.each(STORES)(
-  "slow senders, unsigned requests, and runs of foreign repositories don't block honest senders (%s)",
+  "slow senders, unsigned requests, and reports from runs in other repositories don't block honest senders (%s)",
   { timeout },
   async store => {
     // At this rate, 65 senders exhaust the memory for arriving bodies within a second.

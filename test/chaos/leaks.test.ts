@@ -142,7 +142,7 @@ async function wrongKeys({ deliver, simulate }: Searched) {
 
 async function duplicate({ simulate }: Searched, delivered: Awaited<ReturnType<Searched['deliver']>>) {
   const { steps } = await simulate(delivered, workflow({ live: 'false' }))
-  expect(JSON.stringify(steps['Run ./']!.annotations)).toContain('already runs in another workflow run')
+  expect(JSON.stringify(steps['Run ./']!.annotations)).toContain('already belongs to another workflow run')
   expect(steps['Use token']!.outcome).toBe('skipped')
 }
 

@@ -164,16 +164,16 @@ test('redeliver lists the matching deliveries in a dry run, then queues deliveri
   expect(await run(redeliver, [failed!, 'none', '--dry-run'], env)).toMatchObject({
     ...{ code: 1, stdout: '' },
     stderr: expect.stringMatching(
-      /^Delivery \S+ is queued: only failed or cancelled deliveries can be redelivered\.\nDelivery none does not exist/,
+      /^Delivery \S+ is queued: only failed or canceled deliveries can be redelivered\.\nDelivery none does not exist/,
     ),
   })
 })
 
-test('cancel cancels a queued delivery immediately, and cancels a running delivery with its workflow run', async () => {
+test('the command cancel cancels a queued delivery immediately, and a running delivery by canceling its workflow run', async () => {
   const [, bound, queued] = ids
-  expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is cancelled.`)
+  expect((await run(cancel, [queued!], env)).stdout).toBe(`Delivery ${queued} is canceled.`)
   expect((await run(cancel, [bound!], env)).stdout).toBe(
-    `Delivery ${bound} is being cancelled: the relay cancels the workflow run on GitHub.`,
+    `Delivery ${bound} is being canceled: the relay cancels the workflow run on GitHub.`,
   )
   expect((await run(redeliver, [queued!], env)).stdout).toBe(`Delivery ${queued} is queued again.`)
   expect(await run(cancel, [ids[0]!], env)).toMatchObject({

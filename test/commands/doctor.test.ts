@@ -195,13 +195,13 @@ test('lists every problem of an invalid configuration and checks nothing else', 
   ])
 })
 
-/** Rows: a variable with its value (`-` removes the variable), and the finding. */
+/** Columns: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
 RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
-RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: shorten it.
+RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.
 RELAY_START_TIMEOUT=5s              warning: RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.
 RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.
 RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.
@@ -247,7 +247,7 @@ describe('for a valid configuration with unintended effects, doctor', () => {
         .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
         .map(({ sentence }) => sentence)
     expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
-      "GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default.",
+      'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
       "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.",
     ])
     const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)
@@ -263,11 +263,11 @@ describe('for a valid configuration with unintended effects, doctor', () => {
   })
 })
 
-/** Rows: routes, and the finding about their repository. */
+/** Columns: the routes, and the finding about their repository. */
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay learns about workflow runs only from the action's reports.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports.
 - { repository: acme/read, workflow: any.yml }               ok
 - { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.
@@ -423,7 +423,7 @@ describe('while it checks services, doctor', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('reports a GitHub App with another key, without repositories, or with webhooks to another address', async () => {
+  test('reports a GitHub App whose key belongs to another App, that is not installed on the repository, or whose webhooks are misconfigured', async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
@@ -539,7 +539,7 @@ describe('while it checks services, doctor', () => {
 
   test('reports an invalid proxy, an unreachable proxy, and invalid certificates', async () => {
     expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
-      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25.',
+      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.',
     ])
     expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
       `problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,

@@ -305,7 +305,7 @@ test.each([
 
 const IF_REF = '{{if (.inputs | has("ref")) then "ref" else null end}}'
 const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
-/** Rows: the differences in the method, the URL, the user inputs, and the target that the relay starts. */
+/** Columns: changes to the invocation method, the URL after `/webhook`, the user's inputs, and the relay's target. */
 test.each<[JsonObject, string, JsonObject, Target]>([
   [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
   [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],
@@ -316,7 +316,7 @@ test.each<[JsonObject, string, JsonObject, Target]>([
   [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
   [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
 ])(
-  "keeps a target that is fixed or computed in Port's GitHub backend: %j",
+  "keeps a target that Port's GitHub backend sets as fixed text or with an expression: %j",
   async (more, address, inputs, target) => {
     const invocationMethod = { type: 'GITHUB', org: 'acme', repo: 'shop', workflow: 'a.yml', ...more }
     const action = { ...onCreate, invocationMethod }
@@ -349,9 +349,9 @@ test('a webhook to another system becomes a webhook to the relay without the old
   expect(JSON.parse(made.content).invocationMethod).toEqual(relayed)
   const ofHeaders = "The webhook's headers that the relay doesn't read were removed: Authorization, X-Team."
   expect(made.notes).toEqual([
-    'The webhook\'s "synchronized" was true: it is false now.',
-    'The webhook\'s "agent" was true: it is false now.',
-    'The webhook\'s "method" was PUT: it is POST now.',
+    'The webhook\'s "synchronized" was changed from true to false.',
+    'The webhook\'s "agent" was changed from true to false.',
+    'The webhook\'s "method" was changed from PUT to POST.',
     ofHeaders,
     "The webhook's body was replaced with the body that the relay reads.",
   ])
@@ -362,7 +362,7 @@ test('a webhook to another system becomes a webhook to the relay without the old
   expect((await actionOf(workflow.content, 'deploy.yml')).invocationMethod).toEqual(relayed)
   const kafka = { ...onCreate, invocationMethod: { type: 'KAFKA', payload: {} } }
   const ofKafka = await generated(kafka, 'a.json', ...args)
-  expect(ofKafka.notes).toEqual(["The action's backend was KAFKA: its settings were removed."])
+  expect(ofKafka.notes).toEqual(["The settings of the action's old backend (KAFKA) were removed."])
   // A webhook that already goes to the relay keeps its URL, its body, and Port's agent.
   const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
   const url = 'https://r.acme.example/webhook?ref=main'
@@ -457,7 +457,7 @@ describe('a Port workflow', () => {
     })
     expect(notes).toEqual([
       'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-      "The inputs that the old backend computed were omitted: compute them in the webhook's body.",
+      "The inputs of the old backend were omitted: set them in the webhook's body.",
       'The form asks for the service in the input port_entity.',
       'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
     ])
@@ -601,7 +601,7 @@ const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const ofAction = (trigger: unknown) => JSON.stringify({ identifier: 'old', trigger, invocationMethod: {} })
 const noType = { type: 'automation', userInputs: { properties: { y: {} } } }
 
-/** Rows: the file, the arguments, the exit code, and the message. */
+/** Columns: the file, the arguments, the exit code, and the message. */
 const REFUSED = `
 a: 1 |  | 1 | FILE is neither a workflow (on, jobs) nor a Port action (identifier, trigger).
 on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.

@@ -155,7 +155,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   const [right, second] = [await createOnGitHub(opened), await createOnGitHub(opened)]
   const [created, refusedTab] = await Promise.all([fetch(right), fetch(second)])
   expect([created.status, refusedTab.status]).toEqual([200, 400])
-  expect(notes.at(-1)).toMatch(/^Another page of this command created the App\./)
+  expect(notes.at(-1)).toMatch(/^Another page already created the App\./)
   expect(await done).toBe(0)
   expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(5)
   expect(readFileSync(file, 'utf8')).toMatch(

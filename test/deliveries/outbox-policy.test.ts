@@ -50,7 +50,7 @@ const FATES: [response: string, PortFailure, others: [Fate, Fate], end: [Fate, F
 ]
 
 describe.each(FATES)("Port's response: %s", (_, response, others, end) => {
-  test('new and 16-minute-old messages are retried, replaced, or dropped as the table states', () => {
+  test('new and 16-minute-old messages are retried, replaced, or dropped as specified in the table', () => {
     const fates = (message: Message) => [fate(message, response, 0), fate(message, response, 16 * MINUTE)]
     for (const message of [LOG, LABEL, ENTITY]) expect(fates(message)).toEqual(others)
     expect(fates(END)).toEqual(end)

@@ -16,7 +16,7 @@ const job = (
   },
 ]
 const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
-const LOST = "couldn't report that. The run's page shows who or what stopped it."
+const LOST = "before it could report its result. The run's page shows who or what stopped it."
 
 test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
   ['success', null, 'finished success succeeded', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
@@ -75,7 +75,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     job('cancelled', []),
     'failed cancelled cancelled',
     'Cancelled',
-    `The workflow run in acme/shop was canceled, or reached timeout-minutes, and ${LOST}`,
+    `The workflow run in acme/shop was canceled or reached timeout-minutes ${LOST}`,
   ],
   [
     'timed_out',

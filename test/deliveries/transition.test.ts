@@ -155,7 +155,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
 }
 
 describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
-  test.each(STATES)('changes a delivery in state %s as the table states', state => {
+  test.each(STATES)('has the effect on a delivery in state %s that the table specifies', state => {
     const delivery = inState(state)
     const before = structuredClone(delivery)
     const next = transition(delivery, EVENTS[type], NOW, POLICY)

@@ -39,7 +39,7 @@ const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(NOW / 
 const wait = { 'retry-after': '30' }
 
 /**
- * Rows: the error; its effect on a dispatch that was sent, on a dispatch that wasn't sent, and on a dispatch without an
+ * Columns: the error; its effect on a dispatch that was sent, on a dispatch that wasn't sent, and on a dispatch without an
  * App token; then its effect on a read with a token and on a read without one. A dispatch isn't idempotent. After a
  * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
  */

@@ -25,7 +25,7 @@ test('removes control sequences and timestamps from a log', () => {
   ])
 })
 
-test('an endless escape sequence does not slow down parsing, and an overwritten line shows its last text', () => {
+test('an unterminated escape sequence does not slow down parsing, and an overwritten line contains its last text', () => {
   const endless = '\x1b]8;;'.repeat(100_000)
   expect(cleanLog(`${endless}\nnext`, null).at(-1)).toBe('next')
   const bar = `${'\x1b[32m10 %\x1b[0m\r'.repeat(5_000)}\x1b[32m100 %\x1b[0m\r\x1b[K`
@@ -38,7 +38,7 @@ test('many lines with escape sequences do not slow down parsing, because only ke
   expect(cleanLog(log.join('\n'), null)).toEqual(log.slice(-100))
 })
 
-test('returns the end of a long stream, which starts with a complete line', async () => {
+test('returns only the last complete lines of a long stream', async () => {
   async function* stream() {
     for (let i = 0; i < 1_000; i++) yield Buffer.from(`line ${i} ${'ü'.repeat(20)}\n`)
   }

@@ -91,7 +91,7 @@ test('reads pages only back to the requested time', async () => {
   expect(found).toMatchObject({ covers: 151_000, access: 'read' })
 })
 
-test('the result contains the time that it covers if a list is too long to read completely', async () => {
+test('if a list is too long to read completely, the result contains the start of the period that was read', async () => {
   const { asked, poll: look } = open(Array.from({ length: 700 }, (_, i) => made(i + 1)))
   expect(await look({ since: 50_000 })).toMatchObject({ covers: 201_000 })
   expect(asked).toHaveLength(5)
@@ -107,7 +107,7 @@ test('requests stay within the request budget, and the result contains the time 
   expect((await look()).nextAt).toBeGreaterThan(1_030_000)
 })
 
-test('the request budget applies to every period of a minute, not only to minutes of the clock', () => {
+test('the request budget applies to every 60-second window, not only to clock minutes', () => {
   let at = 0
   const budget = createRequestBudget(3, 60_000, () => at)
   const take = (time: number) => {

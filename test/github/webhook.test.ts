@@ -178,7 +178,7 @@ describe('a workflow_run webhook', () => {
     expect((await relay.store.get(id))!.dueAt).toBeLessThan(9e15)
   })
 
-  test('wakes the delivery that the run title names, even if more deliveries exist than the relay searches', async () => {
+  test('wakes the delivery whose run ID is in the run title, even if more deliveries wait than the relay searches', async () => {
     const relay = await open()
     for (let i = 0; i < 105; i++) await relay.delivery('acme/shop', `r_${i}aaaaaaaaaaaaaaa`)
     const id = await relay.delivery('acme/shop')

@@ -2,7 +2,7 @@ const WORKFLOW = 'Workflow deploy.yml in acme/shop'
 
 /**
  * GitHub's responses to a `workflow_dispatch` of deploy.yml on "main" of acme/shop with the input `service`. The value
- * of the input is `hunter2`. Rows: the status, GitHub's message or body, and the message for the user.
+ * of the input is `hunter2`. Columns: the status, GitHub's message or body, and the message for the user.
  */
 export const REFUSALS: [status: number, says: string | object, sentence: string][] = [
   [
@@ -73,12 +73,12 @@ export const REFUSALS: [status: number, says: string | object, sentence: string]
   [
     422,
     'Invalid request.\n\nNo more than 10 properties are allowed; 11 were supplied.',
-    'Workflow deploy.yml in acme/shop gets more inputs than GitHub allows: send fewer of them from Port, or group them in an object.',
+    'Workflow deploy.yml in acme/shop gets more inputs than GitHub allows: send fewer inputs from Port, or group several inputs in an object.',
   ],
   [
     422,
     'inputs are too large.',
-    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total. Send less from Port.',
+    'The inputs for workflow deploy.yml in acme/shop are too large: GitHub accepts at most 65,535 characters in total. Send less data from Port.',
   ],
   [
     422,

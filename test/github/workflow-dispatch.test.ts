@@ -99,7 +99,7 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('omits undeclared optional inputs, which requires an additional request at most once a minute', async () => {
+  test('omits undeclared optional inputs, and sends an additional request for this at most once a minute', async () => {
     const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
@@ -172,7 +172,7 @@ describe('a workflow_dispatch', () => {
     })
   })
 
-  test('silently drops only values that no user entered: keys next to the form, and the run id', async () => {
+  test('silently drops only values that no user entered: keys of the body outside "inputs", and the run id', async () => {
     const { api, send } = await open({ service: {} })
     const body = { run: { id: 'r_1' }, action: { identifier: 'deploy' }, inputs: { service: 'web' } }
     expect(await send({ ...body, note: 'of the author' })).toMatchObject({ kind: 'accepted' })
@@ -301,7 +301,7 @@ describe('a workflow_dispatch', () => {
     expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
       kind: 'rejected',
       reason: expect.stringMatching(
-        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less from Port: the largest input is "big"\.$/,
+        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less data from Port: the largest input is "big"\.$/,
       ),
     })
     expect(sent()).toEqual([])
@@ -339,7 +339,7 @@ describe('a dispatch that is too large as a whole', () => {
     expect(await send(body)).toEqual({
       kind: 'rejected',
       reason:
-        'GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow deploy.yml in acme/shop has no room for the input "note", which the workflow doesn\'t declare. Set RELAY_PUBLIC_URL, so that the action can fetch it from the relay, or declare it in the workflow, or send less.',
+        'GitHub accepts at most 65,535 characters of inputs, so the input "port" of workflow deploy.yml in acme/shop has no room for the input "note", which the workflow doesn\'t declare. Declare it in the workflow, send less data from Port, or set RELAY_PUBLIC_URL, so that the action can fetch it from the relay.',
     })
     expect(api.workflowDispatches).toEqual([])
     expect(await send(body, 'https://relay.example')).toMatchObject({ kind: 'accepted' })
@@ -429,7 +429,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
   )
 })
 
-describe('a refusal by GitHub is reported as a message that states what to change:', () => {
+describe('if GitHub rejects a dispatch, the message states what to change:', () => {
   afterEach(() => nock.cleanAll())
 
   test.each(REFUSALS)('%i %j', async (status, says, sentence) => {

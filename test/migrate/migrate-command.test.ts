@@ -92,7 +92,7 @@ test.each<[string, JsonObject, JsonObject]>([
   }
 })
 
-test("adds a remark that states what to complete if the relay's address or the repository is missing", async () => {
+test("if the relay's address or the repository is missing, prints a note that states what to fill in", async () => {
   const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']

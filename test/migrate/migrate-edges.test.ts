@@ -62,7 +62,7 @@ test.each<[string, string, object[], Given?]>([
   ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
   ['inner quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
   ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
-  ['a team that may be a list', '"team" could result', [entity({ team: '${{ inputs.name }}' })]],
+  ['a team that may be a list', '"team" could evaluate', [entity({ team: '${{ inputs.name }}' })]],
   ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
   ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
   ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
@@ -160,7 +160,7 @@ test.each<[string, unknown, string | null]>([
     'its own input "port"',
   ],
   ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
-  ['only a push', 'push', "Port can't start it"],
+  ['only a push', 'push', "Port can't start this workflow"],
 ])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
   const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
   const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
@@ -248,9 +248,9 @@ test.each([
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   [
-    'a job in brackets',
+    'a job in flow style',
     `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`,
-    'in brackets',
+    'in flow style',
   ],
   ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {

@@ -88,7 +88,7 @@ test('logs one line for each event of a delivery, with the known fields', async 
     expect.arrayContaining(
       [
         { ...about, msg: 'the delivery is accepted', duplicate: false },
-        { ...about, msg: 'the webhook is a duplicate of a delivery', duplicate: true },
+        { ...about, msg: 'the webhook duplicates an accepted delivery', duplicate: true },
         { ...about, msg: 'GitHub accepted the dispatch', ...answered },
         { ...about, msg: 'a workflow run is bound to the delivery', ...ofRun, evidence: 'title' },
         {

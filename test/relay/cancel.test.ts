@@ -105,7 +105,7 @@ test('a body that contains only the run ID cancels the workflow run once, and th
   expect(scene.github.cancellations).toHaveLength(1)
 })
 
-test('an event that is not a cancellation by a user cancels nothing, and the response states the reason', async () => {
+test('the relay ignores an event in which no user canceled the run, and its response states the reason', async () => {
   const scene = await open({ env: { PORT_ORGANIZATIONS: `other:${OTHER_SECRET}` } })
   const { run } = await running(scene)
   const ended = await running(scene)

@@ -209,7 +209,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_ADMIN_TOKEN', header, 'schlüssel-0123456789'],
     ['RELAY_ADMIN_TOKEN', short, 'short'],
     ['RELAY_VIEW_TOKEN', short, 'short'],
-    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user', 'hooks.example/T0', 'https://u:p@x/T0'],
+    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user name or password', 'x/T', 'https://u:p@x/T'],
     ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL: set both', KEY.toString('base64')],
     ['PORT_API_URL', url, 'api.port.io'],
     ['PORT_API_URL', 'must not end with /v1, because the relay adds it', 'https://api.port.io/v1/'],
@@ -218,7 +218,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_PUBLIC_URL', url, 'x'],
     [
       'RELAY_PUBLIC_URL',
-      'must be a base URL without a user, query, or fragment',
+      'must be a base URL without a user name, password, query, or fragment',
       ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'],
     ],
     [
@@ -273,7 +273,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_TRUSTED_PROXIES', 'must be the number of proxies in front of the relay, 0 to 10', 'yes'],
     ...['HTTPS_PROXY', 'http_proxy'].map((name): (typeof values)[0] => [
       name,
-      'must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25',
+      'must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25',
       ...['proxy.example.com:3128', 'ftp://proxy.example.com', 'http://user:hunter2@[bad', 'http://'],
       ...['https://user:hunter%zz@proxy.example.com', 'http://proxy.example.com/path'],
       'http://proxy.example.com?a=1',
@@ -319,7 +319,7 @@ describe('each configuration error names the variable:', () => {
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
     ],
     [
-      'RELAY_ALERT_SECRET must be whsec_ and 24 to 64 bytes in base64, as `openssl rand -base64 32` prints them',
+      'RELAY_ALERT_SECRET must be whsec_ followed by 24 to 64 bytes in base64, such as from openssl rand -base64 32',
       { RELAY_ALERT_URL: 'https://hooks.example/T0', RELAY_ALERT_SECRET: 'whsec_dG9vIHNob3J0' },
     ],
     [

@@ -19,7 +19,7 @@ async function open(options: SystemOptions = {}): Promise<System> {
   return relay
 }
 
-describe('the relay waits as long as GitHub asks, at most an hour, or for a minute if the time is invalid:', () => {
+describe("the relay waits for GitHub's retry time, at most an hour, or for a minute if the retry time is invalid:", () => {
   const inTenMinutes = (now: number) => new Date(now + 600_000).toUTCString()
   test.each<[string, (now: number) => Record<string, string>, number, number]>([
     ['Retry-After as a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
@@ -72,7 +72,7 @@ describe('the relay waits as long as GitHub asks, at most an hour, or for a minu
 })
 
 describe('a temporary error does not fail the delivery:', () => {
-  test('after a 503 with Retry-After, the relay waits that long, then searches for the run', async () => {
+  test('after a 503, the relay waits for the time in Retry-After, then searches for the run', async () => {
     const relay = await open({ autoRun: false })
     relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
     const id = await relay.accept('r_1')

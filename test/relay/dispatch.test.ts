@@ -133,7 +133,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       `GitHub rejected the dispatch of "deploy" to acme/shop (418: ${LONG}). See https://docs.github.com/rest/repos#dispatch`,
     ],
     [
-      'GitHub refuses the payload',
+      'GitHub rejects the payload',
       ({ github }) => void github.fail({ status: 422, body: { message: 'client_payload is too large.' } }),
       'GitHub rejected the payload for "deploy" in acme/shop (422: client_payload is too large.).',
     ],

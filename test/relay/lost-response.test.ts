@@ -94,9 +94,9 @@ describe('a dispatch whose response was lost', () => {
   })
 
   test.each([
-    ['is not retried if Port names its workflow run', true],
+    ['is not retried if externalRunId in Port identifies its workflow run', true],
     ['fails after RELAY_START_TIMEOUT if nothing identifies its run, and Port shows what to do', false],
-  ])('among many untitled runs, the dispatch %s', async (_, named) => {
+  ])('%s, if there are many untitled runs', async (_, named) => {
     const relay = await open()
     for (let i = 0; i < 30; i++) {
       await relay.accept(`r_before_${i}`)
@@ -129,7 +129,7 @@ describe('a dispatch whose response was lost', () => {
   })
 
   describe('while Port is unreachable', () => {
-    test('is not retried if the listed run is a candidate, because Port could name that run', async () => {
+    test('is not retried if the listed run is a candidate, because Port could store the ID of that run', async () => {
       const relay = await open()
       await relay.accept('r_before')
       await relay.step()

@@ -230,7 +230,7 @@ describe('an item that Port never accepts does not block the result:', () => {
 describe('when Port asks to wait', () => {
   test.each<[string, Record<string, string>, number, number]>([
     ['until a time in the past', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
-    ['for no time', { 'retry-after': '0' }, 1_000, 1_000],
+    ['for 0 seconds', { 'retry-after': '0' }, 1_000, 1_000],
     ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
     ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
     ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
@@ -250,7 +250,7 @@ describe('when Port asks to wait', () => {
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
 
-  test('all deliveries wait only as long as Port asks, even if one of them was retried often', async () => {
+  test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
     for (let minute = 0; minute < 10; minute++) {
@@ -267,7 +267,7 @@ describe('when Port asks to wait', () => {
     for (const run of ['r_1', 'r_2']) expect(relay.port.run(run).status).toBe('FAILURE')
   })
 
-  test('without a time, the relay retries after 1 s and doubles the wait each time, up to 32 s', async () => {
+  test('without a retry time, the relay retries after 1 s and doubles the wait each time, up to 32 s', async () => {
     const relay = await open()
     relay.port.fail({ ...ALWAYS, status: 429 })
     const waits = []
@@ -280,7 +280,7 @@ describe('when Port asks to wait', () => {
   })
 })
 
-describe('nothing is sent twice', () => {
+describe('no message is sent twice', () => {
   test('if Port becomes unreachable in the middle of a long log', async () => {
     const log = Array.from({ length: 60 }, (_, i) => ({
       level: 'INFO' as const,

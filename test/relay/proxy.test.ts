@@ -66,7 +66,7 @@ test('treats a blank proxy variable as unset, and ignores line breaks around the
 test('a relay with an invalid proxy refuses to start and prints the reason without the value', async () => {
   const HTTPS_PROXY = 'https://user:hunter2%zz@proxy.example.com'
   const problem =
-    'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user or password, write % as %25'
+    'HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25'
   expect(await runRelay(relayEnv({ HTTPS_PROXY }))).toEqual({
     code: 1,
     stdout: '',

@@ -77,7 +77,7 @@ describe('the signature header', () => {
     expect(check(`${wrong}, ${wrong}`)).toBeNull()
   })
 
-  test('can contain unknown versions, which are skipped', () => {
+  test('can contain unknown versions; the relay skips them', () => {
     expect(check(`v2,${token(wrong)}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
     expect(check(`v1a,${token(SIGNATURE)}`)).toBeNull()
     expect(check(`v2,${token(SIGNATURE)}`)).toBeNull()

@@ -50,7 +50,7 @@ test('?wait=dispatch responds with 200 once GitHub accepts the dispatch, and the
   expect(port.requests.filter(({ body }) => (body as { status?: string })?.status)).toEqual([])
 })
 
-test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; Port rejects the status, which blocks no other messages', async () => {
+test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; other messages are sent even though Port rejects the status', async () => {
   const { port, relay } = await startSystem()
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const response = await send(relay.url, { path: PATH, body: invocation('r_1') })

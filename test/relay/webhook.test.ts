@@ -107,7 +107,7 @@ describe('an accepted webhook', () => {
     ])
   })
 
-  test('can have an empty body, which means no inputs', async () => {
+  test('can have an empty body; the delivery then has no inputs', async () => {
     const relay = await openReceiving()
     const response = await relay.post({ body: new Uint8Array(), headers: { 'content-type': null } })
     expect(response.body).toMatchObject({ run_id: null, event_type: 'port_action', state: 'queued' })
@@ -292,7 +292,7 @@ describe('a webhook is refused', () => {
     }
   })
 
-  test('only beyond a limit: a webhook at a limit, or with an unusual valid header or method, gets 202', async () => {
+  test('only if it is invalid: a webhook exactly at a limit, or with an unusual valid header or method, gets 202', async () => {
     const relay = await openReceiving()
     const types = [
       'application/json',

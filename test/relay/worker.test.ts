@@ -92,7 +92,7 @@ test('signals a running step that the worker is stopping, and waits for the step
   expect(ended).toEqual([true])
 })
 
-test('checks for work when work is due, when woken, and every two seconds, but at most once in half a second', async () => {
+test('checks for work when work is due, when woken, and every two seconds; checks are at least half a second apart', async () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const start = performance.now()

@@ -64,7 +64,7 @@ test('a second run gets 409 as a duplicate, but other jobs and re-runs of the fi
       type: 'about:blank',
       title: 'Conflict',
       status: 409,
-      detail: `The delivery already runs in another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
+      detail: `The delivery already belongs to another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
       duplicate: true,
       github_run_id: GITHUB_RUN_ID,
     },
@@ -315,7 +315,7 @@ test('the relay reads the default branch again if a run is on another branch', a
   await expect(startReport(system, two.id, { runId: 2, ref: 'refs/heads/trunk' })).resolves.toBeTruthy()
 })
 
-test('refused starts cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
+test('refused start requests cause only two requests to GitHub: one for the default branch, one for the run title', async () => {
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
@@ -363,7 +363,7 @@ test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the 
   }
 })
 
-test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses starts until it has the keys', async () => {
+test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses start requests until it has the keys', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()

@@ -35,14 +35,14 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
   expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
 
-  // The delivery is finished. A re-run learns that the Port run has finished, even while Port is unreachable.
+  // The delivery is finished. The response to a re-run shows this even while Port is unreachable.
   await system.port.stop()
   const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
   const again = await system.post('/report/start', rerun, { delivery: id })
   expect(again.body.run).toMatchObject({ ended: true })
 })
 
-test('beyond the quota, a conclusion without lines is accepted, but no lines are accepted before or after it', async () => {
+test('after the quota is used up, a conclusion without log lines is accepted, and reports with log lines are refused', async () => {
   const system = await startSystem()
   const { id, portRun } = await system.deliver()
   const token = await startReport(system, id)
@@ -62,7 +62,7 @@ test('beyond the quota, a conclusion without lines is accepted, but no lines are
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
 })
 
-test('the run’s log in Port shows that Port refused an entity', async () => {
+test('the run’s log in Port shows that Port rejected an entity', async () => {
   const system = await startSystem()
   system.port.declareBlueprint('team')
   const { id, portRun } = await system.deliver()

@@ -14,7 +14,7 @@ const dispatch = {
   payload: { event_type: 'deploy_service', client_payload: clientPayload },
 }
 
-/** Runs a workflow with these jobs for a dispatch from Port. */
+/** Runs a workflow with these jobs, as if the relay had dispatched it. */
 export async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
   return await runWorkflow({
     yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,

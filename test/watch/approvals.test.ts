@@ -14,14 +14,14 @@ async function waiting(system: System, pending: Parameters<System['github']['awa
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
 const label = (system: System) => system.port.run(RUN).statusLabel
 
-test('Port shows the reviewers that a run waits for, then the approver and comment, each once', async () => {
+test('Port shows the reviewers of the waiting run once, then the approver and the comment once', async () => {
   const system = await startSystem()
   const { run } = await waiting(system, [PRODUCTION])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for approval: production')
   expect(lines(system)).toContainEqual(
     expect.stringMatching(
-      /^The workflow run waits for production: one of ada, release-team has to approve\. http/,
+      /^The workflow run is waiting for production \(approval by one of: ada, release-team\)\. http/,
     ),
   )
   system.github.review(run.id, { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' })
@@ -54,12 +54,12 @@ test("Port shows a rejection before the run's result", async () => {
   expect(all.slice(rejected + 1).length).toBeGreaterThan(0)
 })
 
-test('Port shows a wait timer and several environments', async () => {
+test('Port shows a label if the run waits for a timer, and a label if it waits for several environments', async () => {
   const system = await startSystem()
   await waiting(system, [{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for a timer: staging')
-  expect(lines(system)).toContainEqual(expect.stringMatching(/waits for staging, for 30 min\./))
+  expect(lines(system)).toContainEqual(expect.stringMatching(/is waiting for staging \(timer: 30 min\)\./))
   const other = await startSystem()
   await waiting(other, [PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
   await other.pass(30_000)
@@ -116,7 +116,7 @@ test('the delivery finishes with its run even if the relay lacks permission to r
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
-test("Port shows the wait for approval even if GitHub's API shows it late and a poll result is discarded", async () => {
+test("Port shows that approval is pending even if GitHub's API returns the approval late and a poll result is discarded", async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const { id, run } = await waiting(system, [])
   system.github.setRun(run.id, { status: 'waiting' })
@@ -137,7 +137,7 @@ test("Port shows the wait for approval even if GitHub's API shows it late and a 
   expect(label(system)).toBe('Waiting for approval: production')
 })
 
-test('runs that wait for approval are polled every five minutes, which does not delay the details of a failed run', async () => {
+test('approvals are read every five minutes, and these requests do not delay the details of a failed run', async () => {
   const system = await startSystem({ runTimeout: 3_600_000 })
   const ids = Array.from({ length: 8 }, (_, n) => `r_A1b2C3d4E5f6G7h${n}`)
   for (const runId of ids) {

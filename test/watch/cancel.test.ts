@@ -19,7 +19,7 @@ async function running(system: System) {
   return { id, run }
 }
 
-describe('a canceled delivery', () => {
+describe('after a cancellation request, a delivery', () => {
   test('that is queued is never dispatched, and its Port run finishes', async () => {
     const system = await open()
     const id = await system.accept(RUN)
@@ -94,7 +94,7 @@ describe('a canceled delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
   })
 
-  test('succeeds if its run succeeds before the cancellation', async () => {
+  test('succeeds if its run had already succeeded', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.end(run, 'success')
@@ -170,8 +170,8 @@ describe('a canceled delivery', () => {
   })
 })
 
-describe('a user who finishes the run in Port, without the automation', () => {
-  test('cancels a run whose action reports through the relay', async () => {
+describe('if a user finishes the run in Port and no automation calls the relay,', () => {
+  test('the relay cancels the workflow run if the action reports through the relay', async () => {
     const system = await open()
     const { id, run } = await running(system)
     await system.bind(id, run.id)
@@ -181,7 +181,7 @@ describe('a user who finishes the run in Port, without the automation', () => {
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
   })
 
-  test('cancels nothing if the action reports directly, because the action could have set the result', async () => {
+  test('the relay cancels nothing if the action reports directly, because the action could have set the result', async () => {
     const system = await open()
     const { id, run } = await running(system)
     system.port.run(RUN).externalRunId = String(run.id)

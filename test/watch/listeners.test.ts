@@ -76,7 +76,7 @@ test.each([
   ['all types, as an event in a list', 'on: [push, repository_dispatch]'],
   ['all types, as the only event', 'on: repository_dispatch'],
   [
-    'the event type, between other keys',
+    'the event type, in a file with other keys',
     'name: x\non:\n# today\n  repository_dispatch: { types: [deploy] }\njobs: [}',
   ],
   ['events that the relay cannot parse', 'on: [repository_dispatch'],
@@ -92,10 +92,10 @@ test.each([
 })
 
 test.each([
-  ['without permission to read the files', 3, { status: 403 }],
-  ['while GitHub fails', 3, { status: 500 }],
-  ['with more than 20 files', 21, null],
-])('%s, no warning is shown, and no file is read again for five minutes', async (_, amount, fault) => {
+  ['the relay lacks permission to read the files', 3, { status: 403 }],
+  ['GitHub responds with 500', 3, { status: 500 }],
+  ['there are more than 20 files', 21, null],
+])('no warning is shown, and no file is read again for five minutes, if %s', async (_, amount, fault) => {
   const system = await start(...Array.from({ length: amount }, (_, n) => `${OTHER}# ${n}\n`))
   if (fault) {
     system.github.fail({

@@ -46,7 +46,7 @@ test('a redelivery whose run fails gets the result from GitHub, but Port keeps t
   expect(system.port.run(RUN)).toEqual(shown)
 })
 
-test('a redelivery of a node run within a minute ignores the earlier, canceled workflow runs', async () => {
+test('a node run that is redelivered within a minute is not bound to the earlier, canceled workflow runs', async () => {
   const system = await startSystem()
   const id = await system.dispatch(NODE_RUN)
   const old = [system.run(`deploy ${NODE_RUN}`), system.run(`lint ${NODE_RUN}`)]

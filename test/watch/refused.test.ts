@@ -6,7 +6,7 @@ const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('after a restart, a single %i does not finish the delivery', async status => {
+test.each([401, 403, 404])('a single %i after a restart does not finish the delivery', async status => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`)
@@ -20,7 +20,7 @@ test.each([401, 403, 404])('after a restart, a single %i does not finish the del
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('if GitHub refuses a poll again a minute later, Port shows that the relay cannot poll', async () => {
+test('if GitHub rejects polls for a minute, Port shows that the relay cannot read the workflow runs', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   system.github.fail({ times: Number.POSITIVE_INFINITY, status: 404, body: {}, match: isList })

@@ -79,7 +79,7 @@ test.each([
   ],
   ['the repository has no workflow', [], 'the repository has no workflows'],
 ])(
-  'if no workflow listens, the dispatch fails, and the reason describes the repository (%s)',
+  'if no workflow listens because %s, the delivery fails, and the reason describes the repository',
   async (_, workflows, known) => {
     const system = await startSystem()
     const id = await system.dispatch(RUN)

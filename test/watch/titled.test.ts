@@ -66,7 +66,7 @@ test('if a bound run is deleted after a restart, Port shows the deletion instead
 
 test.each([
   ['for an hour', HOUR],
-  ['all the time', Number.POSITIVE_INFINITY],
+  ['permanently', Number.POSITIVE_INFINITY],
 ])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
@@ -209,7 +209,7 @@ describe.each([
 })
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
 
-test("a title binds no run while another organization's delivery has no run, whose title could quote the Port run ID", async () => {
+test("a title binds no run while another organization's delivery has no run, because that delivery's run could quote the Port run ID in its title", async () => {
   const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')

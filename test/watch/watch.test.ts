@@ -72,7 +72,7 @@ describe('a run in progress', () => {
   })
 })
 
-describe('if externalRunId in Port names no run of the repository, but a title names the delivery,', () => {
+describe('if externalRunId in Port is not the id of a run in the repository, but a title contains the Port run ID,', () => {
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
     ['cancelled', 'FAILURE', 'Cancelled'],
@@ -91,7 +91,7 @@ describe('if externalRunId in Port names no run of the repository, but a title n
     },
   )
 
-  test('the relay waits if that ID is newer than the titled run, which succeeded and may have passed on its work', async () => {
+  test('the relay waits after the titled run succeeds if externalRunId is greater, because a run in another repository may continue the work', async () => {
     const system = await startSystem()
     await system.dispatch(RUN)
     const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -120,7 +120,7 @@ test.each([
   })
 })
 
-test('keeps waiting if the run that Port names is not in the repository', async () => {
+test('the relay keeps waiting if externalRunId in Port is not the id of a run in the repository', async () => {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
   system.port.run(RUN).externalRunId = '4242'
@@ -146,7 +146,7 @@ describe('without run-name,', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
   })
 
-  test('two concurrent deliveries are bound to no run, and Port asks to set run-name when both runs have finished', async () => {
+  test('two concurrent deliveries are bound to no run, and Port explains run-name after both runs have finished', async () => {
     const system = await startSystem()
     const ids = [await system.dispatch(FIRST)]
     await system.pass(20_000)
@@ -333,7 +333,7 @@ describe('if many runs fail', () => {
     expect(open()).toEqual([])
   })
 
-  test('log requests for some runs do not delay the results of other runs', async () => {
+  test('reading the logs of some runs does not delay the results of other runs', async () => {
     const { stage: system, ids, runs, fail, open } = await start(10)
     fail(runs.slice(0, 5))
     await system.pass(20_000)

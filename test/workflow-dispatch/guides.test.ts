@@ -270,7 +270,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     })
   })
 
-  test('start if they declare "port", which then contains the undeclared input', async () => {
+  test('start if they declare "port", and "port" contains the undeclared input', async () => {
     const scene = await open()
     scene.github.addRepository(REPOSITORY, { workflows: [workflow({ service: {}, port: {} })] })
     const { run } = await scene.deliver({

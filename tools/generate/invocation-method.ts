@@ -92,7 +92,7 @@ export function relayMethod(
     const keepsAll = ['GITHUB', 'INTEGRATION_ACTION', undefined].some(type => type === old.type)
     return {
       method,
-      notes: keepsAll ? [] : [`The action's backend was ${old.type}: its settings were removed.`],
+      notes: keepsAll ? [] : [`The settings of the action's old backend (${old.type}) were removed.`],
     }
   }
   const given = Object.entries(isObject(old.headers) ? old.headers : {})
@@ -103,7 +103,7 @@ export function relayMethod(
   const notes = [
     ...['synchronized', 'agent', 'method']
       .filter(key => old[key] !== undefined && old[key] !== method[key])
-      .map(key => `The webhook's "${key}" was ${old[key]}: it is ${method[key]} now.`),
+      .map(key => `The webhook's "${key}" was changed from ${old[key]} to ${method[key]}.`),
     removed.length > 0 &&
       `The webhook's headers that the relay doesn't read were removed: ${removed.join(', ')}.`,
     isReplaced && "The webhook's body was replaced with the body that the relay reads.",
@@ -111,7 +111,7 @@ export function relayMethod(
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-/** Removes a body's target, because it would override the target in the URL. Keeps a branch that Port computes. */
+/** Removes a body's target, because it would override the target in the URL. Keeps a branch that is an expression. */
 function withoutTarget(body: Json, keepsRef: boolean): Json {
   if (!isObject(body)) return body
   const { github, ...rest } = body
@@ -120,8 +120,8 @@ function withoutTarget(body: Json, keepsRef: boolean): Json {
 }
 
 /**
- * Returns a body that computes the same values as an action's GitHub backend: the workflow's inputs, and a repository,
- * workflow, or branch that isn't fixed text. Null if the backend computed nothing.
+ * Returns a body with the values from an action's GitHub backend: the workflow's inputs, and a repository, workflow, or
+ * branch that isn't fixed text. Null if the backend has no such values.
  */
 export function bodyOfGitHub({
   integrationActionExecutionProperties: properties,
@@ -134,7 +134,7 @@ export function bodyOfGitHub({
   }
   if (!isObject(workflowInputs)) return isEmpty(target) ? null : { ...RECOMMENDED_BODY, github: target }
   const { port_context, port_payload, ...all } = workflowInputs
-  // Port's backend reads the branch from `ref`. Port can compute that key: `{{ if … then "ref" else null end }}`.
+  // Port's backend reads the branch from `ref`. The key can be an expression: `{{ if … then "ref" else null end }}`.
   const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
   const inputs = Object.fromEntries(Object.entries(all).filter(([key]) => !isRef(key)))
   const ref = Object.entries(all).find(([key]) => isRef(key))?.[1]

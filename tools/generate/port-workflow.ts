@@ -57,7 +57,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
       isObject(body) &&
         isComputedIn(body.github) &&
-        'The target that the body computed was removed: set the target in "github" in the body.',
+        '"github" was removed from the body, because it contains an expression: set the target there as fixed text.',
       names.length > 0 && `Removed, because a Port workflow has no such setting: ${names.join(', ')}.`,
     ].filter(note => typeof note === 'string'),
   }
@@ -86,7 +86,7 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   }
 }
 
-/** Whether Port computes a value. An action's expression is invalid in a workflow node. */
+/** Whether a value contains an expression. An action's expression is invalid in a workflow node. */
 const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
 
 /** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */

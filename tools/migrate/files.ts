@@ -113,7 +113,7 @@ async function loadParser() {
 }
 
 /**
- * Returns a Port action with the relay as its backend. The action's body computes the values of `workflowInputs`.
+ * Returns a Port action with the relay as its backend. The action's body contains the values of `workflowInputs`.
  *
  * @param text the action as exported from Port (JSON)
  * @returns the action, and messages on what to check or complete

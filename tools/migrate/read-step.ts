@@ -69,7 +69,7 @@ type Get = (name: string) => string
 function readEntity(operation: string, get: Get): Json {
   const json = (name: string, empty: string): Json => {
     const value = template.jsonValue(get(name), empty)
-    if (value === undefined) throw new Problem(`"${name}" isn't JSON without its expressions.`)
+    if (value === undefined) throw new Problem(`"${name}" isn't JSON: check the text around its expressions.`)
     return value
   }
   for (const name of operation === 'BULK_UPSERT' ? ['entities'] : ['blueprint', 'identifier'])
@@ -82,7 +82,7 @@ function readEntity(operation: string, get: Get): Json {
   }
   if (operation === 'DELETE') return entity
   const team = get('team')
-  if (template.onlyExpression(team) !== null) throw new Problem('"team" could result in a name or a list.')
+  if (template.onlyExpression(team) !== null) throw new Problem('"team" could evaluate to a name or a list.')
   for (const name of ['title', 'icon']) if (get(name) !== '') entity[name] = template.optionalText(get(name))
   if (team !== '') entity.team = template.jsonValue(team, 'null') ?? template.textValue(team)
   for (const name of ['properties', 'relations']) if (get(name) !== '') entity[name] = json(name, '{}')

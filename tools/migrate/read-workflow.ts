@@ -95,7 +95,7 @@ export function readWorkflow(
 function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Migrated>): Job {
   const list = nodeAt(map, 'steps')
   if ((yaml.isFlow(map) || yaml.isFlow(list)) && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
-    throw new Problem('A job is in brackets: write its keys and steps on separate lines.', startOf(map))
+    throw new Problem('A job is in flow style: write its keys and steps on separate lines.', startOf(map))
   const steps = yaml.listItems(list).map(each => ({ ...each, reports: null }))
   const calls = called.get(/^\.\/\.github\/workflows\/([^/]+)$/.exec(textAt(map, 'uses') ?? '')?.[1] ?? '')
   const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(textAt(step.map, 'uses') ?? ''))
@@ -124,7 +124,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
         stepsFollow: steps.slice(index + 1).some(each => !isPortAction(each.map)),
       }
       try {
-        if (yaml.isFlow(map)) throw new Problem('The step is in brackets: write its keys on separate lines.')
+        if (yaml.isFlow(map)) throw new Problem('A step is in flow style: write its keys on separate lines.')
         const reports = readPortStep({ root, job, step: map }, facts, say)
         step.reports = keepLogs && reports.length > 0 ? reports : kept(reports, map, facts.isReferenced)
       } catch (error) {

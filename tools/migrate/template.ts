@@ -34,8 +34,8 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .join('')
 
 /**
- * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` before `if`, but `with` after `if`. So a
- * skipped step's output can be empty in `env`. Each `fromJSON(x)` reads an empty text as null to prevent an error.
+ * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` even if `if` then skips the step, so the
+ * outputs in `env` can be empty. Each `fromJSON(x)` reads an empty text as null to prevent an error.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -61,7 +61,7 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Returns an expression that results in text, so that only an empty text counts as false. */
+/** Returns an expression that evaluates to text, so that only an empty text counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
@@ -70,7 +70,7 @@ export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** Returns a value that isn't sent if its expression results in an empty text. */
+/** Returns a value that isn't sent if its expression evaluates to an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
@@ -81,7 +81,7 @@ export function optionalText(template: string): Json {
  * string. Any other expression is read as a single JSON value, so a user's input never adds a key.
  *
  * @param empty the JSON for an empty text
- * @returns undefined if the text without its expressions isn't JSON, or if an expression's own quotes end a string
+ * @returns undefined if the text around the expressions isn't JSON, or if a double quote in an expression ends a string
  */
 export function jsonValue(template: string, empty: string): Json | undefined {
   const marked = textValue(template)

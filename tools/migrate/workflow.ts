@@ -64,7 +64,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
     },
   })
   if (busy.length > 0 && !events.some(event => PORTS_EVENT.test(event)))
-    throw new Problem("Port can't start it: add workflow_dispatch or repository_dispatch.", onKey)
+    throw new Problem("Port can't start this workflow: add workflow_dispatch or repository_dispatch.", onKey)
   if (!hadAction) {
     if (events.includes('workflow_dispatch')) addPortInput(workflow)
     noteTriggers(workflow, onKey)

@@ -30,7 +30,7 @@ for (const [name, value] of outputs) {
   appendFileSync(process.env.GITHUB_OUTPUT, [name + '<<' + end, value, end, ''].join('\\n'))
 }
 const names = outputs.map(([name]) => name).join(', ')
-console.log(names ? 'Left out of the simulation: the command line sets its outputs: ' + names + '.' : 'Left out of the simulation: its outputs are empty.')
+console.log(names ? 'Left out of the simulation. The command line sets these outputs: ' + names + '.' : 'Left out of the simulation: its outputs are empty.')
 `
 
 interface PlaceOptions {

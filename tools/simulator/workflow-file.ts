@@ -112,7 +112,7 @@ async function refuseOtherSystems(name: string, { jobs }: Workflow, place: Place
     if (container !== null) {
       throw new Error(
         `Job ${id} of ${name} runs in a container, but a simulation has no containers: its steps would run directly on this ` +
-          'machine. To run the steps on it, remove "container" from a copy of the workflow.',
+          'machine. To run them there, remove "container" from a copy of the workflow.',
       )
     }
     await refuseShells(`job ${id} in ${name}`, steps, shell, place)

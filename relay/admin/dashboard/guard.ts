@@ -97,7 +97,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     const wait = signIns.take(senderAddress(c, trustedProxies))
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000)
-      const page = signInPage('/', `Too many tries: wait ${seconds} s.`)
+      const page = signInPage('/', `Too many sign-in attempts: wait ${seconds} s.`)
       return c.html(page, 429, { ...SECURITY, 'retry-after': String(seconds) })
     }
     const form = await parseForm(c)

@@ -22,7 +22,7 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
 const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
-    problem("GITHUB_API_URL is github.com: GitHub's API is at https://api.github.com, which is the default."),
+    problem('GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.'),
   ],
   [
     ({ github }) => isServerWithoutPath(new URL(github.apiUrl)),
@@ -42,7 +42,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
   [
     ({ startTimeout, runTimeout }) => startTimeout > runTimeout,
-    problem('RELAY_START_TIMEOUT is longer than RELAY_RUN_TIMEOUT, so it never applies: shorten it.'),
+    problem('RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.'),
   ],
   [
     ({ startTimeout }) => startTimeout < 60_000,

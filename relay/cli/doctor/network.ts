@@ -120,7 +120,7 @@ export const alert: Check = {
     const { alert, publicUrl } = config
     if (!alert) return [problem('RELAY_ALERT_URL is not set: no alert can be sent.')]
     const now = clock()
-    const test = { type: 'test', side: null, key: '', text: 'A test alert of `doctor --alert`.', since: now }
+    const test = { type: 'test', side: null, key: '', text: 'Test alert from `doctor --alert`.', since: now }
     const started = [{ ...test, isSent: false, resolvedAt: null }]
     await sendAlert(alert, publicUrl, { started, resolved: [] }, now)
     return [ok('A test alert was sent to RELAY_ALERT_URL.')]

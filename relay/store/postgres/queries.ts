@@ -36,7 +36,7 @@ const clean = (value: Value) =>
 const BATCHES = 2
 const MAX_ROWS = 500
 const MAX_SIZE = 8 * 1024 * 1024
-/** A failure is retried within this time. A later failure is a timeout, and the sender has waited long enough. */
+/** A write is repeated only if the connection is lost within this time. After that, the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
 type Waiting = Insert & {

@@ -16,8 +16,8 @@ import type { GitHubApi, GitHubApiOptions } from './types.ts'
 export type { Dispatch, GitHubApi, GitHubApp, GitHubRun } from './types.ts'
 
 /**
- * Starts the fake GitHub on a free port. It serves the REST API routes that the relay and the action use, with GitHub's
- * own refusals. Validates requests and responses with the schemas of GitHub's OpenAPI description.
+ * Starts the fake GitHub on a free port. It serves the REST API routes that the relay and the action use, and returns
+ * the same errors as GitHub. Validates requests and responses with the schemas of GitHub's OpenAPI description.
  */
 export async function startGitHubApi(options: GitHubApiOptions = {}): Promise<GitHubApi> {
   const state = newGitHubState(options)

@@ -141,7 +141,7 @@ const ROUTE = 'POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispat
 const DOCS = 'https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event'
 const MAX_INPUTS = 65_535
 
-/** The route for `workflow_dispatch`, with GitHub's own refusals. */
+/** The route for `workflow_dispatch`. It returns the same errors as GitHub. */
 export function workflowDispatchRoute(state: GitHubState, schemas: RouteSchemas): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>()
   const { runDetails = 'given' } = state.options

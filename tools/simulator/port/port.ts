@@ -25,8 +25,8 @@ export type PortWithPage = PortApi & { openPage(page: PortPage): void }
 const MAX_BODY = 1024 * 1024
 
 /**
- * Starts the fake Port on a free port. It serves the Port API routes that receive reports, with Port's own refusals. It
- * validates bodies with Port's OpenAPI schemas. Its methods read and set the state, and inject failures.
+ * Starts the fake Port on a free port. It serves the Port API routes that receive reports, returns the same errors as
+ * Port, and validates bodies with Port's OpenAPI schemas. Its methods read and set the state, and inject failures.
  */
 export async function startPortApi(options: PortApiOptions = {}): Promise<PortWithPage> {
   const state = newPortState(options)
