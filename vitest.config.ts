@@ -30,7 +30,7 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    // More than the number of cores, because tests spend most of their time waiting for processes and clocks.
+    // More than two cores need, because tests often wait for processes and clocks.
     maxWorkers: 6,
     testTimeout: 120_000,
     hookTimeout: 120_000,

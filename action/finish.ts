@@ -188,7 +188,7 @@ function describeLoss(error: unknown, lines: number): string {
 
 const notFirst = (step: string) =>
   `This action is not the first step of its job: "${step}" ran before it. If that step fails, this action never ` +
-  'starts, and nothing is reported to Port. Its post step can also run after the final status is sent. Make this action the first step.'
+  "starts, and nothing is reported to Port. The earlier step's post step can also run after the final status is sent. Make this action the first step."
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
 function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core']): void {

@@ -23,7 +23,7 @@ export interface SideProblem {
   /** The organization in Port, or the owner on GitHub, whose credential is rejected; empty for all. */
   key: string
   text: Text
-  /** A sentence that says what to check or change; empty if the text says it. */
+  /** A sentence that says what to check or change; empty if there is none or the text says it. */
   advice: string
   /** When the problem started, if known. */
   since?: number
@@ -102,7 +102,7 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     }
     for (const [credential, status] of records[side].rejected()) {
       const text = [`${rejection(side, credential, status)}.`]
-      if (!found.has(credential)) found.set(credential, { text, advice: ADVICE[side] })
+      if (!found.has(credential)) found.set(credential, { text, advice: ADVICE[side](config) })
     }
     return found
   }
@@ -162,8 +162,9 @@ const REJECTED = {
 }
 
 const ADVICE = {
-  github: 'Set a valid credential.',
-  port: 'Set the client ID and secret that Port shows under Credentials.',
+  github: ({ github: { auth } }: SidesDeps['config']) =>
+    'token' in auth ? 'Set a new token.' : "Check both values and this server's clock.",
+  port: () => 'Set the client ID and secret that Port shows under Credentials.',
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 

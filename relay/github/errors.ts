@@ -85,7 +85,7 @@ type Failure =
   /** Any other 4xx. */
   | { kind: 'refused'; status: number; message: string; documentation: string }
 
-/** @param tries number of consecutive earlier pauses */
+/** @param tries number of consecutive earlier failures */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)

@@ -134,7 +134,7 @@ const OVERLOADED = 'GitHub is failing and asks the relay to wait'
  * Reads how long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`:
  * milliseconds since 1970. `reason`: a clause for Port's log. `response`: GitHub's response, to show in brackets.
  *
- * @param tries number of consecutive earlier pauses
+ * @param tries number of consecutive earlier failures
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 export function readLimit(

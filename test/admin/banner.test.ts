@@ -29,13 +29,13 @@ test.each<[string, Partial<Health>, RegExp[]]>([
         },
         {
           ...{ type: 'credential_rejected', side: 'port', key: '' },
-          ...{ text: ['Port rejects PORT_CLIENT_ID (401).'], advice: '' },
+          ...{ text: ['Port rejects PORT_CLIENT_ID (401).'], advice: 'Set a new secret.' },
         },
       ],
     },
     [
       /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check the network\..* 10,000\+ queued\./,
-      /Port rejects PORT_CLIENT_ID \(401\)\..* The oldest message has waited for 25 min\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* Set a new secret\. The oldest message has waited for 25 min\./,
     ],
   ],
   ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],

@@ -169,11 +169,12 @@ test('a response counts as an outage only if it is a 5xx or is not from GitHub o
   const id = { 'x-github-request-id': '1' }
   const github = (status: number, headers: Record<string, string> = id) =>
     problemsAfter(sides => sides.observeGitHub(new Response(null, { status, headers })))
+  expect(problemsAfter(each => each.observeGitHub(null, Error())).join()).toContain(' Check GITHUB_API_URL, ')
   const port = (kind: PortErrorKind, status: number | null) =>
     problemsAfter(sides => sides.observePort('default', new PortError(kind, '', { status })))
   for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
   expect([github(502), github(403, {}), github(401)].flat()).toEqual([
-    ...['unreachable', 'unreachable', 'credential_rejected Set a valid credential.'],
+    ...['unreachable', 'unreachable', 'credential_rejected Set a new token.'],
   ])
   expect([port('unknown_run', 404), port('unreachable', 404), port('later', 429)].flat()).toEqual([])
   expect([port('unreachable', 503), port('unreachable', null), port('credentials', 401)].flat()).toEqual([

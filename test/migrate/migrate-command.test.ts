@@ -38,7 +38,7 @@ test('--write writes the files; a second run changes nothing; a refused file exi
   expect(readFileSync(files[1]!, 'utf8')).toBe(golden('called.after.yml'))
   const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
   expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
-  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("1: The file isn't a workflow")])
+  expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
 })
 
 test.each([
