@@ -201,7 +201,7 @@ test('responds with 408 to a body that arrives below the minimum rate', async ()
   const socket = await openSocket(relay.url)
   socket.write(`${webhookHead('content-length: 100000')}{`)
   expect(String((await once(socket, 'data'))[0])).toMatch(
-    /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*at least 8192 bytes a second/i,
+    /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
   )
 })
 
