@@ -149,7 +149,7 @@ function openReporting(
   }
 }
 
-/** The minimum state that post needs, for use before the first request to Port or the relay. */
+/** The minimum state that post needs. Saved before the first request to Port or the relay. */
 const firstState = (
   payload: ClientPayload,
   files: JobFiles,

@@ -156,7 +156,7 @@ export const conclusionLines = (written: JobStatus | null): LogLine[] =>
     : [
         {
           level: written === 'failure' ? 'ERROR' : 'WARN',
-          message: `✗ A step has set the conclusion: ${written}`,
+          message: `✗ A step set the conclusion to ${written}`,
         },
       ]
 

@@ -66,7 +66,7 @@ describe.each(ownWorkflows)('%s', file => {
   })
 })
 
-test('the deployment without Port credentials equals the deployment with credentials, apart from the credentials', () => {
+test('the deployment examples with and without Port credentials differ only in the credentials and the OIDC permission', () => {
   const [oidc, direct] = ['deploy-oidc', 'deploy'].map(folder => parsed(`examples/${folder}/deploy.yml`))
   expect(JSON.stringify(oidc)).not.toContain('secrets.')
   expect(oidc.permissions).toEqual({ ...direct.permissions, 'id-token': 'write' })

@@ -95,7 +95,7 @@ function followEntities(following: Following): () => Promise<void> {
     if (size <= mark.offset) return
     const lines = readLogFile(file, mark.offset)
     following.readMasks()
-    // If the file is larger than a chunk, the last document can be cut off. A last line without newline is incomplete.
+    // If the file is larger than a chunk, the last document can be cut off. A last line without a newline is incomplete.
     const settled = size === before && lines.at(-1)?.end === size
     const documents = splitDocuments(lines, { settled })
     for (const document of documents) {

@@ -43,7 +43,7 @@ export interface Inputs {
  * Reads and validates all inputs.
  *
  * @param get `core.getInput`
- * @throws Error with one message for each invalid input, and a link
+ * @throws Error with one message for each invalid input, and a link to the docs
  */
 export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
   const problems: string[] = findForeign(env)

@@ -93,8 +93,8 @@ export async function completePayload(
   if (truncated.length === 0) return payload
   if (payload.run_id === null || payload.port.kind !== 'action_run') {
     throw new Error(
-      `${tooLarge(truncated)}, and the rest can be fetched only for action runs: send less data in the ` +
-        'body of the webhook.',
+      `${tooLarge(truncated)}, and Port returns the rest only for action runs. Give the job "permissions: id-token: write", so ` +
+        'that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or send less data in the body of the webhook.',
     )
   }
   if (!readRun) {

@@ -150,7 +150,7 @@ function check(entity: Json, written: Json): Problem[] {
     if (typeof given !== 'string' || given === '') add(`has no ${name}`, entity)
     else if (!IDENTIFIER.test(given))
       add(
-        `has characters in its ${name} that Port does not accept (letters, digits and @ _ . + : \\ / = - only)`,
+        `has characters in its ${name} that Port does not accept (allowed: letters, digits, and @ _ . + : \\ / = -)`,
         given,
       )
   }
@@ -186,7 +186,7 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)
     if (exact) return []
-    const problem = `has a number in ${path.join('.')} that Port would receive with other digits (put the number in quotes)`
+    const problem = `has a number in ${path.join('.')} that would reach Port with different digits (put the number in quotes)`
     return [{ problem, value: written ?? String(value) }]
   }
   if (typeof value !== 'object' || value === null) return []

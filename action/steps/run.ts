@@ -152,7 +152,7 @@ function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, J
     default:
       file.problems.push({
         line,
-        sentence: 'unknown name; the names are status-label, link, summary, conclusion and output.NAME',
+        sentence: 'unknown name; valid names are status-label, link, summary, conclusion and output.NAME',
         value: name,
       })
   }

@@ -41,11 +41,9 @@ export async function sendEntity(
     const known = error instanceof PortError ? error : null
     return { line: { level: 'ERROR', message: `✗ ${problem}` }, problem, error: known }
   }
-  const deleted = operation === 'delete' ? ' deleted' : ''
+  const [deletion, deleted] = operation === 'delete' ? ['Deletion of entity', ' deleted'] : ['Entity', '']
   // The relay sends the entity to Port later. If Port rejects the entity, the relay writes to the run's log.
-  return done(
-    reporter.isDeferred ? `Entity ${name}${deleted}: passed to the relay` : `✓ Entity ${name}${deleted}`,
-  )
+  return done(reporter.isDeferred ? `${deletion} ${name}: passed to the relay` : `✓ Entity ${name}${deleted}`)
 }
 
 /**

@@ -29,7 +29,7 @@ export class PortError extends Error {
   readonly retryAt: number | null
   /** Whether the request wasn't sent because no token was available. */
   ofToken = false
-  /** For `log` calls: how many lines Port accepted before this error. */
+  /** For `log` calls: how many lines must not be sent again, because Port has, may have, or rejected them. */
   linesSent = 0
   /** For `log` calls: how many lines may be missing and whose loss no line in Port mentions. */
   linesLost = 0
@@ -98,7 +98,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
   if (status >= 500 || status === 408 || status === 425) {
     return error(
       'unreachable',
-      'Port has an internal error.',
+      'Port failed to process the request.',
       readRetryAt(response.headers, now, LONGEST_WAIT_MS),
     )
   }

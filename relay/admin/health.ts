@@ -89,7 +89,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Hourly counts for the dashboard's chart. Kept in memory and added to the database every few seconds. */
+/** Hourly counts for the dashboard's chart. Kept in memory, and added to the database every 15 seconds. */
 export interface Tally {
   /** The store, wrapped to count accepted deliveries. */
   store: Store

@@ -109,7 +109,7 @@ function firstInputs(invocation: Invocation, payload: ClientPayload): Record<str
 }
 
 /**
- * Port's headers for a body. The signature covers the timestamp's text, a dot, and the bytes.
+ * Returns the headers that Port sends with a body, including the signature. The signature covers the timestamp's text, a dot, and the bytes.
  *
  * @param now ms since the epoch
  */

@@ -57,7 +57,8 @@ export const send = defineCommand({
       throw new UsageError('send needs either FILE or --action NAME.')
     if (file !== undefined) {
       const extra = (['input', 'blueprint', 'operation', 'entity'] as const).find(name => values[name])
-      if (extra) throw new UsageError(`--${extra} requires --action, because FILE is the whole body.`)
+      if (extra)
+        throw new UsageError(`--${extra} requires --action instead of FILE, which is the whole body.`)
     }
     if (values['dry-run'] && values.curl) throw new UsageError('--dry-run and --curl exclude each other.')
     if (values['event-type'] && values.workflow)

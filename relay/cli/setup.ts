@@ -302,7 +302,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   const response = await request(server, 'POST', path, LEFT)
   if (response.status === 404 || response.status === 422)
     throw new Error(
-      `GitHub doesn't accept the code of the App (${response.status}): the code was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
+      `GitHub rejects the one-time code for creating the App (${response.status}): the code was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
     )
   const body = (await response.json().catch(() => null)) as Json
   const { id, pem, webhook_secret: webhookSecret, html_url: page } = isObject(body) ? body : {}

@@ -44,7 +44,7 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
       outputs: pairs(
         values.output,
         /^[\w-]+\.[\w-]+$/,
-        '--output must be STEP.NAME=VALUE, with the id of a step',
+        '--output must be STEP.NAME=VALUE; STEP is the id of a step',
       ),
     }
     // A separate bundle: see build.ts.

@@ -300,7 +300,7 @@ function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
     if (key.asymmetricKeyType === 'rsa') return key.export({ type: 'pkcs8', format: 'pem' }).toString()
     ctx.addIssue(`isn't an RSA key, which an App requires: ${THE_KEY}`)
   } catch {
-    ctx.addIssue(`isn't a private key in PEM form: ${THE_KEY}`)
+    ctx.addIssue(`isn't a private key in PEM format: ${THE_KEY}`)
   }
   return z.NEVER
 }

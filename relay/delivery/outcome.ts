@@ -197,7 +197,7 @@ function failure(jobs: Job[] | null, repository: string): string {
     return `Job "${job.name}" couldn't be set up${more}: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows the reason.`
   if (step) return `Job "${job.name}" failed at step ${step.number} "${step.name}"${more}. See its log.`
   const open = job.steps.find(each => each.conclusion === null || each.conclusion === 'cancelled')
-  return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" ran` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
+  return `The runner of job "${job.name}" was lost${open ? ` while step ${open.number} "${open.name}" was running` : ''}${more}: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.`
 }
 
 function cancelled(jobs: Job[] | null, repository: string): string {

@@ -165,7 +165,7 @@ export function pausedCredential(
 ): Credential {
   return {
     kind: credential.kind,
-    /** @throws PausedError if nothing was sent */
+    /** @throws PausedError, without sending anything, during a rate-limit pause */
     async use(repository, work) {
       const closed = pauses.find(repository)
       if (closed) throw new PausedError(closed)

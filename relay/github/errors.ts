@@ -244,7 +244,7 @@ function noTokenSentence(
 ): string {
   return system === 'installation' || status === 404
     ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
-    : `GitHub issues no token to the relay's App for ${repository} (${status}: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure).`
+    : `GitHub did not issue a token to the relay's App for ${repository} (${status}: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
 /**

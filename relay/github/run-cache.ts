@@ -17,7 +17,7 @@ interface Want {
 
 /** What is known about a repository's runs. Times are milliseconds since 1970. */
 export interface Snapshot {
-  /** `forbidden`: no permission to read the list, such as Actions: read. `unavailable`: the list can't be read now. */
+  /** `forbidden`: the credential lacks the permission to read the list (Actions: read). `unavailable`: the list can't be read now. */
   access: 'read' | 'forbidden' | 'unavailable'
   /** Why the list can't be read. */
   reason: string | null

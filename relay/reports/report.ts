@@ -24,7 +24,7 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 after persisting them. Messages
- * are sent in order, however long Port is unavailable. A conclusion finishes the delivery. A report that consists
+ * are sent in order, and retried while Port is unavailable. A conclusion finishes the delivery. A report that consists
  * only of updates and contains a conclusion is accepted even if the run has used up its limits.
  *
  * @throws Problem 400, 401, 403, 410, 413, 429, 503

@@ -127,7 +127,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
       if (outcome !== 'conflict') return delivery
       if (version === refusedOn) {
-        throw refuse(id, claims, 'another delivery has this run or has already used its OIDC token')
+        throw refuse(id, claims, 'another delivery is bound to this run or has already used its OIDC token')
       }
       refusedOn = version
     }

@@ -53,7 +53,7 @@ export interface UsedToken {
   expiresAt: number
 }
 
-/** A delivery that was dispatched. */
+/** A delivery whose dispatch was attempted. */
 export interface Attempted
   extends Pick<Delivery, 'id' | 'organization' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
   /** Whether a workflow run of the delivery is known. */

@@ -24,7 +24,7 @@ import { repeat, startWorker, type Worker } from './worker.ts'
  */
 const LISTS = 36
 const BY_ID = 8
-/** Budget for jobs, job logs, annotations, and workflow files. Reading files leaves a quarter for failed runs. */
+/** Budget for jobs, job logs, annotations, and workflow files. Reading workflow files leaves a quarter for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */

@@ -21,7 +21,7 @@ async function endWith(
 
 const ONE = '{"blueprint":"service","identifier":"a"}'
 
-test('a mistake in $PORT_ENTITIES prevents only its own document from being sent', async () => {
+test('a mistake in $PORT_ENTITIES only prevents its document from being sent', async () => {
   const system = await startSystem()
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
@@ -31,7 +31,7 @@ test('a mistake in $PORT_ENTITIES prevents only its own document from being sent
   ])
   const { printed, lines } = await endWith(system, { file: `${wrong}\n---\n${ONE}\n` })
   const mistakes = [
-    String.raw`2 (service/a b) has characters in its identifier that Port does not accept (letters, digits and @ _ . + : \ / = - only): "a b".`,
+    String.raw`2 (service/a b) has characters in its identifier that Port does not accept (allowed: letters, digits, and @ _ . + : \ / = -): "a b".`,
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
     String.raw`3 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
     '3 (alone) has a title that is not a string: "7".',

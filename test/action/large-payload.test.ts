@@ -74,7 +74,7 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
     NODE,
     {},
     system => void system.port.createNodeRun({ id: NODE }),
-    ', and the rest can be fetched only for action runs',
+    ', and Port returns the rest only for action runs. Give the job',
   ],
   [
     'if Port does not return the run',

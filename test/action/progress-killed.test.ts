@@ -10,7 +10,7 @@ const kills = Array.from({ length: KILLS }, (_, index) => ({
   after: (Math.random() * 5.5).toFixed(3),
 }))
 
-describe.concurrent('a kill at any moment leaves no process behind and sends no line twice', () => {
+describe.concurrent('after a kill at any moment, no process is left, and no line is sent twice', () => {
   test.each(kills)('killing the $target after $after s', { timeout: 120_000 }, async ({ target, after }) => {
     let finish = async () => {}
     const system = await startSystem({}, close => {

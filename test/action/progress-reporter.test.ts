@@ -51,7 +51,7 @@ test('a value is masked before a label or entity that contains the value is sent
   expect([labels, entities]).toEqual([['at ***'], ['***']])
 })
 
-test('if Port rejects items, the progress reporter continues with other items; post handles the rejected items', async () => {
+test('if Port rejects an item, the progress reporter continues with the others, and the post step handles the rejected one', async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })

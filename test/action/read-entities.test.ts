@@ -86,7 +86,7 @@ test('accepts a large number only if its digits are preserved or the number is i
   const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
   expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
   const large = '[{"blueprint":"b","identifier":"i","properties":{"n":12345678901234567890}}]'
-  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that Port would receive')
+  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that would reach Port')
 })
 
 test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(

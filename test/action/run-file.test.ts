@@ -53,7 +53,7 @@ test('ignores incomplete lines while the job runs', () => {
 test.each([
   [
     'status-lable=x',
-    'Line 1 of $PORT_RUN: unknown name; the names are status-label, link, summary, conclusion and output.NAME: "status-lable".',
+    'Line 1 of $PORT_RUN: unknown name; valid names are status-label, link, summary, conclusion and output.NAME: "status-lable".',
   ],
   ['no entry', 'Line 1 of $PORT_RUN: neither name=value nor name<<DELIMITER: "no entry".'],
   [
@@ -94,7 +94,7 @@ test('uses only the start of a file that is too large, and reports the ignored r
   })
 })
 
-test('sends at most nine links', () => {
+test('reads at most nine links', () => {
   const { links, problems } = read(
     Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`).join('\n'),
   )

@@ -19,7 +19,7 @@ const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
 test.each([
   ['aes256-gcm', {}],
   ['client-side', { 'private-key': '${{ secrets.KEY }}' }],
-])('secret inputs of scheme %s are decrypted to match the test vectors', async (scheme, inputs) => {
+])('secret inputs of scheme %s are decrypted to the texts in the test vectors', async (scheme, inputs) => {
   const system = await open()
   const cases = vectorsOf(scheme)
   const sealed = Object.fromEntries(cases.map(({ encrypted }, index) => [`secret_${index}`, encrypted]))

@@ -41,7 +41,7 @@ async function open(more: (servers: Servers) => Record<string, string> = () => (
   return { port, github, relay, restart, ready, shows }
 }
 
-test('an idle relay checks GitHub and Port, and /readyz shows why they are down and when they respond again', async () => {
+test('an idle relay checks GitHub and Port; /readyz shows why they are down, and is ok after they recover', async () => {
   const { port, github, relay, ready, shows } = await open()
   expect(await ready()).toEqual({
     ...{ status: 200, ok: true },

@@ -14,7 +14,7 @@ export interface GitHubFault extends SystemOptions {
   strikes?: number
 }
 
-/** Faults of GitHub while deliveries arrive. */
+/** Tests one GitHub fault while deliveries arrive. */
 export async function github(fault: string, options: GitHubFault): Promise<Verdict> {
   return withSystem(options, async system => {
     await system.relay.start()

@@ -234,7 +234,7 @@ describe('a report', () => {
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
 
-  test('that is never complete gets 503 with Retry-After when memory runs out; complete reports are accepted', async () => {
+  test('that never completes gets 503 with Retry-After at the memory limit; complete reports are accepted', async () => {
     const system = await startSystem()
     let runId = 16_000_000_100
     const start = async () => {

@@ -5,7 +5,7 @@ import { ADMIN_TOKEN, type System } from './system.ts'
 /** The result of one fault: a row in the table. */
 export interface Verdict {
   fault: string
-  /** How often the fault struck. */
+  /** How many times the fault struck. */
   times: number
   acknowledged: number
   /** Acknowledged deliveries that were not dispatched and did not fail with a reason. */

@@ -387,7 +387,7 @@ describe('while it checks services, doctor', () => {
       [-400, 'problem', 'behind'],
     ] as const)
       expect(await off(seconds)).toEqual([
-        `${status}: This machine's clock is N s ${side} Port's: webhooks are refused beyond RELAY_TOLERANCE (300 s). Synchronize it with NTP.`,
+        `${status}: This machine's clock is N s ${side} Port's: webhooks are refused if the difference exceeds RELAY_TOLERANCE (300 s). Synchronize it with NTP.`,
         `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Synchronize it with NTP.`,
       ])
   })

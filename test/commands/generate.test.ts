@@ -52,9 +52,9 @@ const actions = [everyInput, ...globSync('examples/*/port-action*.json', { cwd: 
 const events = ['workflow_dispatch', 'repository_dispatch']
 
 describe.each(actions)('%s', file => {
-  test.each([[], ...events.map(event => ['--event', event, '--client-secret'])])(
-    'becomes a valid workflow and converts back to the same action, with %s %s %s',
-    async (...args) => {
+  test.each([[[]], ...events.map(event => [['--event', event, '--client-secret']])])(
+    'with %j: becomes a valid workflow, keeps the trigger, and without options converts back to the same action',
+    async args => {
       const given = cleaned(json(file))
       const workflow = await generated(json(file), 'action.json', ...args)
       expect(workflow).toMatchObject({ format: 'workflow', ...(args.length === 0 && { notes: [] }) })
@@ -165,7 +165,7 @@ jobs:
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
     'release-it.yml does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action and the input "port".',
-    'The input stage is an environment on GitHub. Port has no such type and uses text.',
+    'The input stage has the type environment on GitHub. Port has no such type, so the input is a text.',
   ])
 })
 

@@ -176,7 +176,7 @@ test('the printed command can send a body of 600 KB', async () => {
 
 test.each([
   ['body.json --action deploy', 'send needs either FILE or --action NAME.'],
-  ['body.json --entity shop', '--entity requires --action, because FILE is the whole body.'],
+  ['body.json --entity shop', '--entity requires --action instead of FILE, which is the whole body.'],
   ['--action a --input version', '--input "version" must be NAME=TEXT or NAME:=JSON.'],
   [
     '--action a --input n:=two',

@@ -124,7 +124,7 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   const minutes = (count: number) => vi.setSystemTime(Date.now() + count * 60_000)
   const unknown = 'This page was used before, or you came from another page.'
   const refused = expect.stringMatching(
-    /^GitHub doesn't accept the code of the App \(404\): the code was used before, or is older/,
+    /^GitHub rejects the one-time code for creating the App \(404\): the code was used before, or is older/,
   )
 
   expect(await refusal(`${origin}/created?code=x`)).toBe(unknown)

@@ -61,7 +61,7 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
     job('failure', [['Run it', null]]),
     'finished failure failed',
     'Failed',
-    'The runner of job "deploy" was lost while step 1 "Run it" ran: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
+    'The runner of job "deploy" was lost while step 1 "Run it" was running: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
   ],
   [
     'cancelled',

@@ -106,7 +106,7 @@ test('the documented commands write secrets that other users of the machine cann
   for (const file of written) expect(statSync(join(place, file)).mode & 0o077, file).toBe(0)
 })
 
-test('compose.yml and compose.postgres.yml give each service minimal rights, limits, and a bounded log', () => {
+test('compose.yml and compose.postgres.yml give each service minimal privileges, resource limits, and a bounded log', () => {
   const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
   expect(base.relay.read_only).toBe(true)
   for (const service of [base.relay, postgres.postgres]) {

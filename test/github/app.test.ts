@@ -114,7 +114,7 @@ test('the relay requests an installation again if a gateway responded instead of
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted' })
 })
 
-test('if the installation is suspended, the dispatch is deferred because of the installation', async () => {
+test('if the installation is suspended, the dispatch is deferred with the cause installation', async () => {
   const { api, github } = await open()
   const body = { message: 'This installation has been suspended' }
   api.fail({ match: ({ path }) => path.endsWith('/access_tokens'), status: 403, body })

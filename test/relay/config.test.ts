@@ -306,7 +306,7 @@ describe('each configuration error names the variable:', () => {
     ['GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both', { ...app, GITHUB_APP_ID: '' }],
     ['GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both', { ...app, GITHUB_APP_PRIVATE_KEY: '' }],
     [
-      `GITHUB_APP_PRIVATE_KEY isn't a private key in PEM form: ${cure}`,
+      `GITHUB_APP_PRIVATE_KEY isn't a private key in PEM format: ${cure}`,
       { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
     ],
     ...['ec', 'ed25519'].map((kind): [string, Env] => [

@@ -54,7 +54,7 @@ interface Response {
   body: JsonObject
 }
 
-/** Retries if another process takes the port. The relay's environment contains the port, so it is chosen early. */
+/** Retries if another process takes the port. The port is chosen first, because the relay's environment contains it. */
 async function openOnFreePort(
   environment: (port: number) => Env,
   open: (env: Env) => Promise<Relay>,

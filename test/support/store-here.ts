@@ -9,7 +9,7 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
   const file = openSqliteFile(path)
   const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {
     await new Promise(resolve => setImmediate(resolve))
-    // Commits of claims don't wait for the disk. No test kills this process.
+    // As claims, no commit waits for the disk. A commit survives a killed process, but not a power failure.
     const { inserted, rows } = file.run({ inserts, requests, claims: true })
     return { inserted: firstOf(inserted), rows: firstOf(rows) ?? [] }
   }

@@ -52,7 +52,7 @@ export interface System {
   notifyWaiting(): Promise<void>
   /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
   send(): Promise<number>
-  /** Returns when the delivery's messages are retried (ms since the epoch). */
+  /** Returns the time of the next retry of the delivery's messages (ms since the epoch). */
   retryAt(id: string): number
   /** Advances the clock, and does all work at the time when it becomes due. */
   pass(ms: number): Promise<void>

@@ -30,7 +30,7 @@ describe('after a cancellation request, a delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   })
 
-  test('that is queued keeps the result that a user set for its Port run', async () => {
+  test('that is queued does not overwrite the result that a user set for its Port run', async () => {
     const system = await open()
     const id = await system.accept(RUN)
     system.port.endRun(RUN, 'SUCCESS')

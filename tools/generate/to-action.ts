@@ -156,7 +156,8 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       action.trigger.blueprintIdentifier === undefined &&
       `The operation of the action is ${action.trigger.operation}: pass the blueprint with --blueprint NAME.`,
     ...(event === 'workflow_dispatch' ? environments : []).map(
-      ({ name }) => `The input ${name} is an environment on GitHub. Port has no such type and uses text.`,
+      ({ name }) =>
+        `The input ${name} has the type environment on GitHub. Port has no such type, so the input is a text.`,
     ),
   ].filter(note => typeof note === 'string')
 }

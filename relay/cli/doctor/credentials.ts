@@ -155,7 +155,7 @@ export const port: Check = {
         date,
         clock(),
         tolerance,
-        `webhooks are refused beyond RELAY_TOLERANCE (${tolerance / 1000} s).`,
+        `webhooks are refused if the difference exceeds RELAY_TOLERANCE (${tolerance / 1000} s).`,
       ),
     ]
   },

@@ -23,7 +23,7 @@ export function refusal(error: unknown, name: string): Finding[] {
       problem(
         error.system === 'installation'
           ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub issues no token to the App for ${name} (${status}): check the App's installation ${where}, which may be suspended, or may need approval for new permissions.`,
+          : `GitHub did not issue a token to the App for ${name} (${status}): check the App's installation ${where}. It may be suspended, or may need approval for new permissions.`,
       ),
     ]
   }

@@ -34,7 +34,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 6 }
  * @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file
  */
 export async function openSqlite(path: string): Promise<Backend> {
-  // Reset the command line's semi-space size, which is for the main thread. It would override other threads' limits.
+  // Clear the semi-space size of the command line. It is for the main thread, and would override other threads' limits.
   setFlagsFromString('--max-semi-space-size=0')
   // The thread's file is next to this source file or next to the bundle.
   const file = `./sqlite-thread.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`

@@ -227,7 +227,7 @@ export function lookupTests(place: Place): void {
     expect(await store.outcomes()).toEqual({ ...NO_OUTCOME, failed: 1, not_started: 1 })
   })
 
-  test('returns when work is due next, since when each kind of work is due, and the oldest message', async () => {
+  test('returns the time of the next due work, how long each kind of work has been due, and the oldest message', async () => {
     const store = await place.emptied()
     const nothing = { dispatch: null, watch: null, outbox: null }
     expect(await store.backlog(9_000)).toEqual({ dueSince: nothing, messages: 0, oldestMessage: null })
