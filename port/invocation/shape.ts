@@ -152,7 +152,7 @@ export function readShape(body: JsonObject): Asked {
   }
 }
 
-/** Reads a known shape. For a spread body, the only known shape is an audit event, which doesn't identify the action. */
+/** Reads a known shape. For a spread body, the only known shape is a change log, which doesn't identify the action. */
 function knownShape(body: JsonObject, isSpread: boolean): ShapeRead | null {
   if (!isSpread) return readContext(body) ?? readLegacy(body) ?? readChangeLog(body)
   const changeLog = readChangeLog(body)

@@ -90,7 +90,7 @@ const TRACE_DELAY_MS = 5_000
 
 /** Types that are logged only at `debug`, because an outage causes a log line for every delivery. */
 const OF_OUTAGES: HistoryType[] = ['waitingNotified']
-/** Types whose reason isn't logged, because job and step names in it can contain inputs. These names can contain inputs. */
+/** Types whose reason isn't logged, because job and step names in it can contain inputs. */
 const QUOTES_WORKFLOW: HistoryType[] = ['runFinished']
 
 function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: HistoryEntry): void {

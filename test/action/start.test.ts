@@ -147,7 +147,7 @@ test.each([
   '{"lint":{"result":"success"},"odd":1}',
 ])('refuses the value %s of the input needs, because a failed job would go unnoticed', async needs => {
   const job = openRunner(await startSystem(), { needs })
-  expect(await job.run('main')).toEqual([`::error::needs must be \${toJSON(needs) }.${seeAlso('inputs')}`])
+  expect(await job.run('main')).toEqual([`::error::needs must be \${{ toJSON(needs) }}.${seeAlso('inputs')}`])
 })
 
 test('without an OIDC token and credentials, the warning names both options, OIDC first', async () => {
@@ -208,7 +208,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an event that is not from the relay',
     { version: '1.4.2' },
     {},
-    /^::error::This run was started by repository_dispatch, without a payload from the relay. This action expects /,
+    /^::error::This run was started by repository_dispatch, without a payload from the relay\. This action expects /,
   ],
   [
     'a payload of a later version',
@@ -220,7 +220,7 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
     'an input that is not JSON',
     undefined,
     { payload: 'r_1' },
-    /^::error::The input "payload" is not JSON: set it to \${{ toJSON(…) }}. /,
+    /^::error::The input "payload" is not JSON: set it to \${{ toJSON\(…\) }}\. /,
   ],
   [
     'an input that is not from the relay',
