@@ -105,7 +105,8 @@ interface ListOptions {
  * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake doesn't update indexes that
  * only lists use. Each pair of state and outcome is an index range, also within a repository. An empty list is
  * therefore just as fast. Ranges are compared as rows, because PostgreSQL would otherwise search all deliveries for a
- * rare pair of state and outcome. There is no index on actions, so only the newest ones are searched. See {@link edge}.
+ * rare pair of state and outcome. There is no index on actions, so a filter by action searches only the newest
+ * deliveries. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
   const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
