@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { expect, onTestFinished, test } from 'vitest'
+import { constants, DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
+import { sqlite } from '../../relay/store/database.ts'
+import { claimQueued } from '../../relay/store/sql/claims.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { aDelivery } from './place.ts'
@@ -75,6 +77,26 @@ test('if the commit fails, every request in the commit fails', () => {
     inserted: [true],
     rows: [[[]], [[{ at: 1 }]]],
   })
+})
+
+test('a statement with a limit is planned only once', () => {
+  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare')
+  const file = openSqliteFile(somewhere())
+  onTestFinished(() => file.close())
+  let planned: number[] = []
+  // SQLite asks for authorization while it plans a statement.
+  prepare.mock.contexts.at(-1)?.setAuthorizer(action => {
+    planned.push(action)
+    return constants.SQLITE_OK
+  })
+  const plan = (limit: number) => {
+    planned = []
+    const claim = claimQueued(sqlite, { now: 1, until: 2, limit, scope: '' })
+    file.run({ inserts: [], requests: [[claim]], claims: false })
+    return planned
+  }
+  expect(plan(1)).toContain(constants.SQLITE_UPDATE)
+  expect(plan(2)).toEqual([constants.SQLITE_TRANSACTION, constants.SQLITE_TRANSACTION])
 })
 
 test('refuses a file that another relay has locked, and opens the file once it is released', () => {

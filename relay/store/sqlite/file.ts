@@ -114,7 +114,7 @@ function createSchema(database: DatabaseSync): void {
 function createWriter(database: DatabaseSync): SqliteFile['run'] {
   const prepared = new Map<string, StatementSync>()
   const prepare = (sql: string) => {
-    const statement = prepared.get(sql) ?? database.prepare(sql)
+    const statement = prepared.get(sql) ?? database.prepare(plannedOnce(sql))
     prepared.set(sql, statement)
     return statement
   }
@@ -171,6 +171,9 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     }
   }
 }
+
+/** Makes limits expressions. If a limit is a parameter, SQLite plans the statement again each time it's bound. */
+const plannedOnce = (sql: string) => sql.replace(/LIMIT (\?\d+)/g, 'LIMIT $1 + 0')
 
 function failed({ inserts, requests }: Batch, message: string): Responses {
   return { inserted: inserts.map(() => message), rows: requests.map(() => message), changed: Infinity }
