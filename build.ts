@@ -125,7 +125,8 @@ function transpile(): void {
 /** The bundle with the files that it needs next to it, and the folders of the packages in it. */
 async function bundle(entry: string, file: string) {
   const { code, assets, stats } = await ncc(join(import.meta.dirname, staging, `${entry}.js`), {
-    minify: true,
+    // V8's cache of compiled code contains a package's modules only if parentheses mark them. Minifying removes these.
+    minify: entry.startsWith('action/'),
     quiet: true,
     cache: false,
     target: 'es2024',

@@ -99,16 +99,6 @@ test('a statement with a limit is planned only once', () => {
   expect(plan(2)).toEqual([constants.SQLITE_TRANSACTION, constants.SQLITE_TRANSACTION])
 })
 
-test('refuses a file that another relay has locked, and opens the file once it is released', () => {
-  const path = somewhere()
-  const first = openSqliteFile(path)
-  expect(() => openSqliteFile(path)).toThrow(
-    `Another relay is running on ${path}: stop that relay first, or give each relay its own file.`,
-  )
-  first.close()
-  openSqliteFile(path).close()
-})
-
 function somewhere(): string {
   const folder = mkdtempSync(join(tmpdir(), 'sqlite-file-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))

@@ -105,8 +105,10 @@ export async function openSqlite(path: string): Promise<Backend> {
     run,
     async claim(statement) {
       claims++
-      const [rows = []] = await run([statement])
-      return rows
+      const rows = run([statement])
+      // Let the thread work while this thread writes a webhook's response.
+      flush()
+      return (await rows)[0] ?? []
     },
     insert(delivery, use) {
       return new Promise((resolve, reject) => {
