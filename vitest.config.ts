@@ -8,6 +8,9 @@ if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CAC
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
 const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
+/** The npm package, the Lambda function, and the demo, as users get them: `npm run test:package`. */
+const PACKAGE = ['test/{package,demo}.test.ts', 'test/lambda/*.test.ts']
+
 /** Run in separate processes, because they change the state of the whole process, such as sockets and clocks. */
 const ALONE = [
   'test/action/{progress-reporter,start,steps}.test.ts',
@@ -17,7 +20,7 @@ const ALONE = [
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
-  /test\/(relay\/cancel|store\/(migrated-relay|contract)|lambda\/lambda|migrate\/migrate)\.test\.ts$/
+  /test\/(relay\/cancel|store\/contract|migrate\/migrate|action\/(finish|both-ways)|admin\/dashboard|commands\/doctor)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 
@@ -45,10 +48,11 @@ export default defineConfig({
           name: 'tests',
           globalSetup: SHARED_POSTGRES,
           include: ['test/**/*.test.ts'],
-          exclude: [...LOAD, ...ALONE],
+          exclude: [...LOAD, ...PACKAGE, ...ALONE],
         },
       },
       { extends: true, test: { name: 'alone', include: ALONE } },
+      { extends: true, test: { name: 'package', globalSetup: SHARED_POSTGRES, include: PACKAGE } },
       {
         extends: true,
         test: {

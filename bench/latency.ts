@@ -23,14 +23,15 @@ export interface Latency {
   response: { p50: number; p99: number }
 }
 
-/** Sends webhooks to an idle relay, one at a time. */
-export async function latency(database: string | null): Promise<Latency> {
+/** Sends webhooks to an idle server, one at a time. @param database URL of a PostgreSQL database; null for SQLite */
+export async function latency(database: string | null, server = 'relay/dist/main.js'): Promise<Latency> {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
   using github = await startGitHub()
-  await using relay = await startServer(
-    'relay/dist/main.js',
-    relayEnvironment(database ?? `sqlite:${join(folder.path, 'relay.db')}`, github.url),
-  )
+  const file = join(folder.path, 'relay.db')
+  await using relay = await startServer(server, {
+    ...relayEnvironment(database ?? `sqlite:${file}`, github.url),
+    BENCH_DATABASE: database ?? file,
+  })
   const { hostname: host, port } = new URL(relay.url)
   const socket = connect({ host, port: Number(port), noDelay: true })
   await once(socket, 'connect')

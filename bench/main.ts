@@ -46,9 +46,12 @@ try {
   }
   if (postgres && runs('intake')) results.intake = await intake(generator, () => postgres.createDatabase())
   if (postgres && runs('latency')) {
+    const bare = 'bench/servers/dispatch.ts'
     results.latency = {
-      sqlite: await latency(null),
-      postgres: await latency(await postgres.createDatabase()),
+      'SQLite, bare server': await latency(null, bare),
+      SQLite: await latency(null),
+      'PostgreSQL, bare server': await latency(await postgres.createDatabase(), bare),
+      PostgreSQL: await latency(await postgres.createDatabase()),
     }
   }
   if (runs('click')) results.click = await click()

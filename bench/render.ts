@@ -11,7 +11,7 @@ export interface Results {
   machine: string
   versions: Record<string, string>
   intake?: Intake
-  latency?: Record<'sqlite' | 'postgres', Latency>
+  latency?: Record<string, Latency>
   click?: Click[]
   idle?: Idle[]
   /** Dispatches per second. */
@@ -61,14 +61,12 @@ export function render(results: Results): string {
   }
   const pair = ({ p50, p99 }: { p50: number; p99: number }) => [p50.toFixed(1), p99.toFixed(1)]
   if (latency) {
-    const row = (store: string, { fsync, response, dispatch }: Latency) => [
-      ...[store, fsync.toFixed(2), ...pair(response), ...pair(dispatch)],
-      `p50 of the dispatch ≤ ${(2 * fsync + 2).toFixed(1)}`,
-    ]
     part('Idle relay: milliseconds from a webhook', [
-      ['store', 'one fsync', 'to its response p50', 'p99', 'to its dispatch p50', 'p99', ''],
-      row('SQLite', latency.sqlite),
-      row('PostgreSQL', latency.postgres),
+      ['server', 'one fsync', 'to its response p50', 'p99', 'to its dispatch p50', 'p99', ''],
+      ...Object.entries(latency).map(([server, { fsync, response, dispatch }]) => [
+        ...[server, fsync.toFixed(2), ...pair(response), ...pair(dispatch)],
+        server.includes('bare') ? '' : `p50 of the dispatch ≤ ${(2 * fsync + 2).toFixed(1)}`,
+      ]),
     ])
   }
   if (click)

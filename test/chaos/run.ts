@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { builtRelay } from '../support/built-relay.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Allowed, completeFaults, type Fault } from './faults.ts'
 import { fuzz, growth } from './fuzz.ts'
@@ -19,6 +20,7 @@ const DEADLINE_MS = 60 * 60_000
 const CONCURRENCY = 6
 
 const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()
+await builtRelay()
 useBundle()
 // Each relay opens several connections.
 const server = await startPostgres({ settings: { max_connections: '300' } })

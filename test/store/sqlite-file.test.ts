@@ -85,7 +85,8 @@ test('a statement with a limit is planned only once', () => {
   onTestFinished(() => file.close())
   let planned: number[] = []
   // SQLite asks for authorization while it plans a statement.
-  prepare.mock.contexts.at(-1)?.setAuthorizer(action => {
+  const database = prepare.mock.contexts.at(-1) as DatabaseSync
+  database.setAuthorizer(action => {
     planned.push(action)
     return constants.SQLITE_OK
   })
