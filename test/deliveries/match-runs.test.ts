@@ -20,14 +20,8 @@ const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
   ...more,
 })
 const FACTS: Omit<BindingFacts, 'runs'> = {
-  ...{
-    taken: new Set(),
-    undecided: new Set(),
-    externalRunId: null,
-    dispatchedAt: DISPATCHED,
-    clockOffset: 0,
-  },
-  ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
+  ...{ taken: new Set(), undecided: new Set(), externalRunId: null, clockOffset: 0, whole: true, others: [] },
+  ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
 }
 const poll = (runs: WorkflowRun[], facts: Partial<BindingFacts> = {}, delivery: Partial<Delivery> = {}) => {
   const { evidence, runs: found } = matchRuns({ ...DELIVERY, ...delivery }, { ...FACTS, runs, ...facts })

@@ -91,7 +91,7 @@ const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs ·
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
   'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0'
-const CANCELLING = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
+const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
  * messages to Port. An omitted state: nothing.
@@ -119,7 +119,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runDeleted: { running: FAILED },
   waitingNotified: { queued: 'waitingNotified reason · 1' },
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
-  cancelRequested: { queued: 'cancelRequestedAt · 0', dispatched: CANCELLING, running: CANCELLING },
+  cancelRequested: { queued: 'cancelRequestedAt · 0', dispatched: CANCEL_DUE, running: CANCEL_DUE },
   cancelSent: { running: 'cancelSentAt cancelForced dueAt · 1' },
   cancelRejected: { running: 'cancelRequestedAt cancelSentAt dueAt · 1' },
   approvalSeen: { running: 'waitingFor decisions · 2' },

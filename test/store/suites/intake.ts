@@ -44,12 +44,6 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('the same signed bytes with another run ID count as the same delivery', async () => {
-    const store = await place.emptied()
-    const first = await store.accept(aDelivery(), aUse('bytes'))
-    expect(await store.accept(aDelivery(), aUse('bytes'))).toEqual({ ...first, duplicate: true })
-  })
-
   test('a signature that was refused, or was used at another URL, starts no delivery', async () => {
     const store = await place.emptied()
     const { runId } = await store.accept(aDelivery(), aUse('accepted'))
