@@ -35,10 +35,7 @@ test('a payload has the run id and action at the top level for run-name, and the
     port: {
       version: 1,
       delivery: 'd_1',
-      kind: 'action_run',
-      operation: 'DAY-2',
-      blueprint: 'service',
-      entity: { identifier: 'shop' },
+      ...{ kind: 'action_run', operation: 'DAY-2', blueprint: 'service', entity: { identifier: 'shop' } },
       inputs: { version: '1.4.2', replicas: 3 },
       encrypted: ['token'],
       event: null,
@@ -56,12 +53,9 @@ test.each(fixtureNames)(
     const invocation = readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
     const payload = packClientPayload(invocation, OPTIONS)
     expect(Object.keys(payload)).toEqual(['run_id', 'action', 'port'])
-    expect(
-      openRouteSchemas('github').request('POST /repos/{owner}/{repo}/dispatches', {
-        event_type: 'deploy',
-        client_payload: payload,
-      }),
-    ).toEqual([])
+    const request = { event_type: 'deploy', client_payload: payload }
+    const problems = openRouteSchemas('github').request('POST /repos/{owner}/{repo}/dispatches', request)
+    expect(problems).toEqual([])
     expect(payload.port.truncated).toEqual([])
     expect(readClientPayload(JSON.parse(JSON.stringify(payload)))).toEqual(payload)
   },
@@ -74,29 +68,15 @@ describe('an item that does not fit', () => {
     expect(port.truncated).toEqual(['inputs.larger'])
   })
 
-  test('is measured in bytes, not in characters', () => {
-    const inputs = { emoji: '🚀'.repeat(10_000), more: 'é'.repeat(15_000) }
-    expect(JSON.stringify(inputs).length).toBeLessThan(MAX_PAYLOAD_BYTES)
+  test.each([
+    ['the list of omitted names would not fit', 9_000, ['entity', 'inputs', 'encrypted']],
+    ['there are too many inputs to fit even at minimum size', 13_000, ['inputs', 'encrypted']],
+  ])('is omitted together with all other inputs if %s', (_, amount, truncated) => {
+    const inputs = Object.fromEntries(Array.from({ length: amount }, (_, i) => [i, i]))
     const payload = pack(inputs)
-    expect(payload.port.truncated).toEqual(['inputs.emoji'])
+    const entity = truncated.includes('entity') ? null : { identifier: 'shop' }
+    expect(payload.port).toMatchObject({ inputs: {}, encrypted: [], entity, truncated })
     expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
-  })
-
-  test('is omitted together with all other inputs if the list of omitted names would not fit', () => {
-    const inputs = Object.fromEntries(Array.from({ length: 9000 }, (_, i) => [`input_${i}`, i]))
-    const payload = pack(inputs)
-    expect(payload.port).toMatchObject({ inputs: {}, encrypted: [] })
-    expect(payload.port.truncated.slice(-2)).toEqual(['inputs', 'encrypted'])
-    expect(bytes(payload)).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES)
-  })
-
-  test('is omitted together with all other inputs if there are too many to fit even at minimum size; the entity is kept', () => {
-    const inputs = Object.fromEntries(Array.from({ length: 13_000 }, (_, i) => [i, i]))
-    const entity = { identifier: 'shop' }
-    expect(pack(inputs, { entity }).port).toMatchObject({
-      ...{ inputs: {}, encrypted: [], entity },
-      truncated: ['inputs', 'encrypted'],
-    })
   })
 
   test('exceeds the limit by at least one byte; an item that fits exactly is kept', () => {
@@ -113,11 +93,8 @@ describe('an item that does not fit', () => {
   })
 
   test('is always listed, and nothing else is lost, for any inputs and any limit', () => {
-    const value = fc.oneof(
-      fc.string({ maxLength: 400, unit: 'grapheme' }),
-      fc.integer(),
-      fc.array(fc.string()),
-    )
+    const text = fc.string({ maxLength: 400, unit: 'grapheme' })
+    const value = fc.oneof(text, fc.integer(), fc.array(fc.string()))
     const inputs = fc.dictionary(fc.string({ minLength: 1, maxLength: 30 }), value, { maxKeys: 60 })
     fc.assert(
       fc.property(inputs, fc.integer({ min: 600, max: 6000 }), (given, max) => {
@@ -143,6 +120,7 @@ describe('reading a payload', () => {
 
   test('returns null for everything except a payload from the relay', () => {
     const { port } = payload
+    const ports = [null, { run_id: 'r_1' }, { ...port, delivery: 7 }, { ...port, inputs: [] }]
     for (const other of [
       null,
       undefined,
@@ -150,10 +128,7 @@ describe('reading a payload', () => {
       [],
       {},
       { run_id: 'r_1' },
-      { port: null },
-      { port: { run_id: 'r_1' } },
-      { port: { ...port, delivery: 7 } },
-      { port: { ...port, inputs: [] } },
+      ...ports.map(port => ({ port })),
     ]) {
       expect(readClientPayload(other)).toBeNull()
     }
@@ -169,36 +144,14 @@ describe('reading a payload', () => {
   })
 
   test('ignores unknown fields and fields of the wrong type', () => {
-    const odd = {
-      run_id: 7,
-      action: '',
-      port: {
-        version: 1,
-        delivery: 'd',
-        inputs: {},
-        kind: 'other',
-        unknown: 1,
-        entity: [],
-        encrypted: ['a', 1],
-        truncated: 'x',
-      },
-    }
-    expect(readClientPayload(odd)).toEqual({
+    const odd = { version: 1, delivery: 'd', inputs: {}, kind: 'other', unknown: 1, entity: [] }
+    const port = { ...odd, encrypted: ['a', 1], truncated: 'x' }
+    expect(readClientPayload({ run_id: 7, action: '', port })).toEqual({
       run_id: null,
       action: null,
       port: {
-        version: 1,
-        delivery: 'd',
-        kind: 'none',
-        operation: null,
-        blueprint: null,
-        entity: null,
-        inputs: {},
-        encrypted: ['a'],
-        event: null,
-        trigger: null,
-        relay: null,
-        truncated: [],
+        ...{ version: 1, delivery: 'd', kind: 'none', operation: null, blueprint: null, entity: null },
+        ...{ inputs: {}, encrypted: ['a'], event: null, trigger: null, relay: null, truncated: [] },
       },
     })
   })

@@ -95,25 +95,20 @@ describe("a body that is sent through Port's agent", () => {
 })
 
 describe("a node of a Port workflow that runs through Port's agent", () => {
+  const payload = { action: { invocationMethod: { type: 'WEBHOOK' } } }
   const node = (nodeConfig: unknown) =>
-    readInvocation({
-      headers: {},
-      payload: { action: { invocationMethod: { type: 'WEBHOOK' } } },
-      context: { runId: 'wfnr_1', nodeConfig },
-    })
+    readInvocation({ headers: {}, payload, context: { runId: 'wfnr_1', nodeConfig } })
 
   test("is read from the body in the node's configuration", () => {
-    expect(
-      readInvocation(JSON.parse(Buffer.from(readFixture('node-run-body-agent').body).toString())),
-    ).toMatchObject({
-      runId: 'wfnr_Zy98Xw76Vu54Ts32',
-      kind: 'node_run',
-      inputs: { service: 'payments-api', replicas: 3 },
+    expect(readInvocation(sent('node-run-body-agent'))).toMatchObject({
+      ...{
+        runId: 'wfnr_Zy98Xw76Vu54Ts32',
+        kind: 'node_run',
+        inputs: { service: 'payments-api', replicas: 3 },
+      },
     })
-    expect(node({ body: { v: 1, github: { event_type: 'x' } } })).toMatchObject({
-      github: { repository: null, eventType: 'x' },
-      inputs: { v: 1 },
-    })
+    const expected = { github: { repository: null, eventType: 'x' }, inputs: { v: 1 } }
+    expect(node({ body: { v: 1, github: { event_type: 'x' } } })).toMatchObject(expected)
   })
 
   test('returns a list or a string as the single input "body", and no inputs if there is no body', () => {

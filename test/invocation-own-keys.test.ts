@@ -10,21 +10,11 @@ const inputs = (body: unknown) => readInvocation(body).inputs
 
 describe('no custom key is lost:', () => {
   test('additional keys in a full context become inputs, but form inputs with the same name take precedence', () => {
-    const body = {
-      ...sent('context-day2'),
-      environment: 'production',
-      config: { a: [1] },
-      version: 'the author says so',
-      port_context: { runId: 'r_HardNzG6kzc9vWOQ', note: 'mine' },
-    }
-    expect(inputs(body)).toEqual({
-      reason: 'rollback',
-      version: 'v1.2.3',
-      approve: true,
-      environment: 'production',
-      config: { a: [1] },
-      note: 'mine',
-    })
+    const own = { environment: 'production', config: { a: [1] } }
+    const port_context = { runId: 'r_HardNzG6kzc9vWOQ', note: 'mine' }
+    const body = { ...sent('context-day2'), ...own, version: 'the author says so', port_context }
+    const form = { reason: 'rollback', version: 'v1.2.3', approve: true }
+    expect(inputs(body)).toEqual({ ...form, ...own, note: 'mine' })
   })
 
   test('keys anywhere in a legacy body become inputs', () => {
@@ -37,36 +27,30 @@ describe('no custom key is lost:', () => {
     }
     expect(readInvocation(body)).toMatchObject({ runId: 'r_1', action: 'deploy', blueprint: 'service' })
     expect(inputs(body)).toEqual({
-      version: '1',
-      a: 'of Port',
-      extra: 2,
-      region: 'eu',
-      environment: 'production',
+      ...{ version: '1', a: 'of Port', extra: 2, region: 'eu', environment: 'production' },
     })
   })
 
   test("keys in port_context and in a run's context become inputs, but top-level keys take precedence", () => {
-    expect(
-      inputs({
-        version: '1',
-        port_context: {
-          runId: 'r_1',
-          entity: 'shop',
-          note: 'mine',
-          version: '0',
-          context: { runId: 'r_1', deep: 1 },
-        },
-        context: { runId: 'r_1', nodeRunId: 'wfnr_1', workflowRunId: 'wfr_1', region: 'eu' },
-      }),
-    ).toEqual({ version: '1', note: 'mine', deep: 1, region: 'eu' })
+    const own = {
+      runId: 'r_1',
+      entity: 'shop',
+      note: 'mine',
+      version: '0',
+      context: { runId: 'r_1', deep: 1 },
+    }
+    const context = { runId: 'r_1', nodeRunId: 'wfnr_1', workflowRunId: 'wfr_1', region: 'eu' }
+    const expected = { version: '1', note: 'mine', deep: 1, region: 'eu' }
+    expect(inputs({ version: '1', port_context: own, context })).toEqual(expected)
   })
 
   test("a node's own payload is never read as a legacy body", () => {
-    for (const payload of [
-      { service: 'shop', entity: { identifier: 'x' } },
-      { service: 'shop', action: { kind: 'x' } },
-      { service: 'shop', properties: { a: 1 } },
+    for (const own of [
+      { entity: { identifier: 'x' } },
+      { action: { kind: 'x' } },
+      { properties: { a: 1 } },
     ]) {
+      const payload = { service: 'shop', ...own }
       for (const context of [{ nodeRunId: 'wfnr_1' }, { runId: 'wfnr_1' }]) {
         const read = readInvocation({ context, payload, other: 1 })
         expect(read).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', entity: null })
@@ -84,17 +68,13 @@ describe('no custom key is lost:', () => {
     const own = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
     expect(inputs({ run: { id: 'r_1' }, inputs: { v: 1 }, ...own })).toEqual({ v: 1, ...own })
     const odd = { status: 5, trigger: true, port_context: 'x' }
-    expect(inputs({ ...odd, context: { blueprint: {} }, payload: { properties: {}, entity: 1 } })).toEqual({
-      ...odd,
-      blueprint: {},
-      entity: 1,
-    })
+    const body = { ...odd, context: { blueprint: {} }, payload: { properties: {}, entity: 1 } }
+    expect(inputs(body)).toEqual({ ...odd, blueprint: {}, entity: 1 })
   })
 
   test('a port_payload inside a port_payload becomes an input and is not read', () => {
-    const own = {
-      port_payload: { run: { id: 'r_2' }, inputs: { deeper: true }, entity: { identifier: 'x' } },
-    }
+    const inner = { run: { id: 'r_2' }, inputs: { deeper: true }, entity: { identifier: 'x' } }
+    const own = { port_payload: inner }
     const body = { port_payload: { run: { id: 'r_1' }, inputs: { v: 1 }, ...own } }
     expect(readInvocation(body)).toMatchObject({ runId: 'r_1', entity: null, inputs: { v: 1, ...own } })
     expect(inputs({ port_payload: own })).toEqual(own)
@@ -110,11 +90,9 @@ describe('no custom key is lost:', () => {
   test("a string action and a string blueprint are used if Port's own values are missing", () => {
     const body = { run: { id: 'r_1' }, inputs: {}, action: 'deploy', blueprint: 'service' }
     expect(readInvocation(body)).toMatchObject({ action: 'deploy', blueprint: 'service' })
-    expect(readInvocation({ ...body, action: { identifier: 'restart', blueprint: 'vm' } })).toMatchObject({
-      action: 'restart',
-      blueprint: 'vm',
-      inputs: { blueprint: 'service' },
-    })
+    const action = { identifier: 'restart', blueprint: 'vm' }
+    const expected = { action: 'restart', blueprint: 'vm', inputs: { blueprint: 'service' } }
+    expect(readInvocation({ ...body, action })).toMatchObject(expected)
     const legacy = { context: { runId: 'r_1' }, payload: { properties: {} }, blueprint: 'service' }
     expect(readInvocation(legacy)).toMatchObject({ blueprint: 'service' })
   })
@@ -171,11 +149,8 @@ describe('an event that an automation spreads into its body', () => {
 
   test('is read as the event, and the other keys of the body become inputs', () => {
     const read = readInvocation(sent('automation-event-spread'))
-    expect(read).toMatchObject({
-      runId: 'r_au3aJdlOHUO3d99n',
-      inputs: { environment: 'production' },
-      event: { ...event, trigger: { by: { user: { email: 'jane.doe@example.com', name: 'Jane Doe' } } } },
-    })
+    const trigger = { by: { user: { email: 'jane.doe@example.com', name: 'Jane Doe' } } }
+    expect(read).toMatchObject({ runId: 'r_au3aJdlOHUO3d99n', event: { ...event, trigger } })
     expect(Object.keys(read.event as object)).toEqual(Object.keys(event))
     expect(read.inputs).toEqual({ environment: 'production' })
   })
@@ -195,15 +170,9 @@ describe('a flat body', () => {
   const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
 
   test('gets blueprint and secret inputs from its own action or from the action in port_context', () => {
-    for (const body of [
-      { token: 'AAAA', action },
-      { token: 'AAAA', port_context: { runId: 'r_1', action } },
-    ]) {
-      expect(readInvocation(body)).toMatchObject({
-        action: 'deploy',
-        blueprint: 'service',
-        encrypted: ['token'],
-        inputs: { token: 'AAAA' },
+    for (const own of [{ action }, { port_context: { runId: 'r_1', action } }]) {
+      expect(readInvocation({ token: 'AAAA', ...own })).toMatchObject({
+        ...{ action: 'deploy', blueprint: 'service', encrypted: ['token'], inputs: { token: 'AAAA' } },
       })
     }
   })
@@ -232,15 +201,14 @@ describe('a flat body', () => {
     const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
     const trigger = { by: { userId: 'u', user }, origin: 'UI' }
     const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
-    expect(inputs({ run: { id: 'r_1' }, event: { diff: {}, trigger } })).toEqual({
-      run: { id: 'r_1' },
-      event: { diff: {}, trigger: cleaned },
-    })
+    const run = { id: 'r_1' }
+    const event = { diff: {}, trigger: cleaned }
+    expect(inputs({ run, event: { diff: {}, trigger } })).toEqual({ run, event })
     for (const body of [
       { all: { trigger }, port_context: { runId: 'r_1' } },
       { list: [{ trigger }] },
       { context: { runId: 'wfnr_1' }, payload: { trigger } },
-      { run: { id: 'r_1' }, inputs: {}, own: { trigger } },
+      { run, inputs: {}, own: { trigger } },
       JSON.parse(`{ "own": { "__proto__": ${JSON.stringify({ trigger })}, "a": 1 } }`),
     ]) {
       const read = JSON.stringify(readInvocation(body))

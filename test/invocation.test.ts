@@ -12,39 +12,28 @@ function read(name: string) {
 const sent = (name: string) => JSON.parse(Buffer.from(readFixture(name).body).toString())
 
 const JANE = { email: 'jane.doe@example.com', name: 'Jane Doe' }
+const AT = '2024-06-09T12:28:18.663Z'
 const NOTHING = {
-  action: null,
-  operation: null,
-  blueprint: null,
-  entity: null,
-  encrypted: [],
-  event: null,
-  trigger: null,
-  github: null,
+  ...{ action: null, operation: null, blueprint: null, entity: null, encrypted: [] },
+  ...{ event: null, trigger: null, github: null },
 }
+const NO_RUN = { ...NOTHING, runId: null, runIdFrom: null, kind: 'none' }
+const ACTION_RUN = { ...NOTHING, runIdFrom: 'body', kind: 'action_run' }
 
 describe('each shape of body is read:', () => {
   test('the full context of a CREATE action, with the JSON type of every input and without an entity', () => {
     const { inputs } = sent('context-create')
     expect(read('context-create')).toEqual({
-      ...NOTHING,
+      ...ACTION_RUN,
       runId: 'r_Q0YotCZMKxDLdlaU',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      action: 'service_scaffold',
-      operation: 'CREATE',
-      blueprint: 'service',
+      ...{ action: 'service_scaffold', operation: 'CREATE', blueprint: 'service' },
       inputs,
       encrypted: ['api_key', 'db_creds'],
-      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+      trigger: { by: JANE, origin: 'UI', at: AT },
     })
     expect(inputs).toMatchObject({
-      service_name: 'payments-api',
-      replicas: 3,
-      cpu: 0.5,
-      dry_run: false,
-      tags: ['a', 'b'],
-      config: { nested: { k: 'v' } },
+      ...{ service_name: 'payments-api', replicas: 3, cpu: 0.5, dry_run: false },
+      ...{ tags: ['a', 'b'], config: { nested: { k: 'v' } } },
       notes: 'line 1\nline 2 "quoted" — café ✅ 🚀',
       target: { identifier: 'example-service-identifier', blueprint: 'service' },
     })
@@ -52,28 +41,20 @@ describe('each shape of body is read:', () => {
 
   test('the full context of a DAY-2 action, including the whole entity', () => {
     expect(read('context-day2')).toEqual({
-      ...NOTHING,
+      ...ACTION_RUN,
       runId: 'r_HardNzG6kzc9vWOQ',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      action: 'service_restart',
-      operation: 'DAY-2',
-      blueprint: 'service',
+      ...{ action: 'service_restart', operation: 'DAY-2', blueprint: 'service' },
       entity: sent('context-day2').entity,
       inputs: { reason: 'rollback', version: 'v1.2.3', approve: true },
-      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+      trigger: { by: JANE, origin: 'UI', at: AT },
     })
   })
 
   test('the legacy body, with its properties as inputs and its action as a string', () => {
     expect(read('legacy-create')).toEqual({
-      ...NOTHING,
+      ...ACTION_RUN,
       runId: 'run_q2mGf9ZYkFRnZJjB',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      action: 'create_vm',
-      operation: 'CREATE',
-      blueprint: 'vm',
+      ...{ action: 'create_vm', operation: 'CREATE', blueprint: 'vm' },
       inputs: { cpu: 2, memory: 4, storage: 50, region: 'eu-west-1' },
       trigger: {
         by: { email: 'test@test.com', name: 'test test' },
@@ -85,16 +66,12 @@ describe('each shape of body is read:', () => {
 
   test('a v2 body in the shape of the legacy body, as in an example in the Port documentation', () => {
     expect(read('legacy-imitated-create')).toEqual({
-      ...NOTHING,
+      ...ACTION_RUN,
       runId: 'r_Q0YotCZMKxDLdlaU',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      action: 'scaffold',
-      operation: 'CREATE',
-      blueprint: 'service',
+      ...{ action: 'scaffold', operation: 'CREATE', blueprint: 'service' },
       inputs: sent('legacy-imitated-create').payload.properties,
       encrypted: ['api_key', 'db_creds'],
-      trigger: { by: JANE, origin: 'UI', at: '2024-06-09T12:28:18.663Z' },
+      trigger: { by: JANE, origin: 'UI', at: AT },
     })
     expect(read('legacy-imitated-delete')).toMatchObject({
       runId: 'r_zV9kQ2mT7bLx1WcD',
@@ -105,34 +82,23 @@ describe('each shape of body is read:', () => {
 
   test('a legacy body without an entity, with the entity identifier from its context', () => {
     expect(read('action-run-agent')).toMatchObject({
-      runId: 'run_123',
-      kind: 'action_run',
-      action: 'deploy',
-      blueprint: 'microservice',
-      entity: { identifier: 'entity_123' },
-      inputs: { environment: 'production' },
+      ...{ runId: 'run_123', kind: 'action_run', action: 'deploy', blueprint: 'microservice' },
+      ...{ entity: { identifier: 'entity_123' }, inputs: { environment: 'production' } },
     })
   })
 
   test("the default body of Port's UI: every top-level key except port_context is an input", () => {
     const { port_context, ...inputs } = sent('ui-default-create')
     expect(read('ui-default-create')).toEqual({
-      ...NOTHING,
-      forWorkflow: { port_context },
-      runId: 'r_Q0YotCZMKxDLdlaU',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      inputs,
+      ...ACTION_RUN,
+      ...{ runId: 'r_Q0YotCZMKxDLdlaU', forWorkflow: { port_context }, inputs },
     })
     expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
   })
 
   test("the default body of Port's UI with a run_id and an entity: the run id, the entity, and the blueprint are read", () => {
     expect(read('ui-default-snake-case')).toMatchObject({
-      runId: 'r_HardNzG6kzc9vWOQ',
-      runIdFrom: 'body',
-      action: null,
-      blueprint: 'service',
+      ...{ runId: 'r_HardNzG6kzc9vWOQ', runIdFrom: 'body', action: null, blueprint: 'service' },
       entity: sent('ui-default-snake-case').port_context.entity,
       inputs: { action: 'service_restart', reason: 'rollback', version: 'v1.2.3', approve: true },
     })
@@ -140,39 +106,27 @@ describe('each shape of body is read:', () => {
 
   test('a flat body whose run id is only in the header: every key is an input', () => {
     expect(read('flat-run-id-in-header')).toEqual({
-      ...NOTHING,
-      runId: 'r_Q0YotCZMKxDLdlaU',
-      runIdFrom: 'header',
-      kind: 'action_run',
+      ...ACTION_RUN,
+      ...{ runId: 'r_Q0YotCZMKxDLdlaU', runIdFrom: 'header' },
       inputs: { property1: 'payments-api', property2: 3 },
     })
   })
 
   test('a flat body without a run id: the kind is "none", so Port gets no updates', () => {
     expect(read('flat-no-run-id')).toEqual({
-      ...NOTHING,
-      runId: null,
-      runIdFrom: null,
-      kind: 'none',
+      ...NO_RUN,
       inputs: { version: 'v1.2.3', service: 'example-service-identifier' },
     })
   })
 
   test('the body of an automation: the run id is that of the automation, the change is the event, and there are no inputs', () => {
+    const by = { email: 'example-user@test.com', name: 'SomeFirstName SomeLastName' }
     expect(read('automation-entity-updated')).toEqual({
-      ...NOTHING,
+      ...ACTION_RUN,
       runId: 'r_k86OUzq80jRlxFV0',
-      runIdFrom: 'body',
-      kind: 'action_run',
-      action: 'automation',
-      blueprint: 'service',
-      inputs: {},
+      ...{ action: 'automation', blueprint: 'service', inputs: {} },
       event: sent('automation-entity-updated').event,
-      trigger: {
-        by: { email: 'example-user@test.com', name: 'SomeFirstName SomeLastName' },
-        origin: 'AUTOMATION',
-        at: '2024-06-09T12:28:18.663Z',
-      },
+      trigger: { by, origin: 'AUTOMATION', at: AT },
     })
     expect(read('automation-entity-created').event).toMatchObject({
       diff: { before: null, after: { identifier: 'example-service-identifier' } },
@@ -188,25 +142,15 @@ describe('each shape of body is read:', () => {
       status: 'SUCCESS',
     }
     expect(readInvocation(body)).toMatchObject({
-      kind: 'none',
-      action: 'TIMER_EXPIRED',
-      blueprint: 'lease',
+      ...{ kind: 'none', action: 'TIMER_EXPIRED', blueprint: 'lease', inputs: {}, event: body },
       entity: { identifier: 'shop-preview' },
-      inputs: {},
-      event: body,
     })
   })
 
   test('a change log: the change is the event, and there is no run, even if the change describes a run', () => {
     expect(read('change-log-entity')).toEqual({
-      ...NOTHING,
-      runId: null,
-      runIdFrom: null,
-      kind: 'none',
-      action: 'UPDATE',
-      blueprint: 'vm',
-      entity: { identifier: 'storage-example' },
-      inputs: {},
+      ...NO_RUN,
+      ...{ action: 'UPDATE', blueprint: 'vm', entity: { identifier: 'storage-example' }, inputs: {} },
       event: sent('change-log-entity'),
       trigger: { by: null, origin: 'API', at: '2022-07-15T16:44:56.288Z' },
     })
@@ -215,9 +159,7 @@ describe('each shape of body is read:', () => {
 
   test("the body of a Port workflow's node, with the id of the node run and the custom keys", () => {
     expect(read('node-run')).toMatchObject({
-      runId: 'wfnr_Zy98Xw76Vu54Ts32',
-      runIdFrom: 'body',
-      kind: 'node_run',
+      ...{ runId: 'wfnr_Zy98Xw76Vu54Ts32', runIdFrom: 'body', kind: 'node_run' },
       inputs: { service: 'payments-api', environment: 'staging' },
     })
     expect(read('node-run-agent')).toMatchObject({ runId: 'wfnr_abc123', kind: 'node_run', inputs: {} })
@@ -225,13 +167,7 @@ describe('each shape of body is read:', () => {
 
   test('a body of an unknown shape: its keys are inputs', () => {
     const body = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
-    expect(readInvocation(body)).toEqual({
-      ...NOTHING,
-      runId: null,
-      runIdFrom: null,
-      kind: 'none',
-      inputs: body,
-    })
+    expect(readInvocation(body)).toEqual({ ...NO_RUN, inputs: body })
   })
 
   test('an array, a scalar, or null becomes the single input "body", and a missing body has no inputs', () => {
@@ -247,23 +183,10 @@ describe('the run id', () => {
   const at = (path: string, id: string) =>
     path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), id) as object
   const inOrder = [
-    'port_context.runId',
-    'port_context.run_id',
-    'port_context.context.runId',
-    'context.runId',
-    'context.nodeRunId',
-    'port_payload.context.runId',
-    'port_payload.runId',
-    'port_payload.run_id',
-    'port_payload.run.id',
-    'run.id',
-    'runId',
-    'run_id',
-    'runID',
-    'RUN_ID',
-    'port_run_id',
-    'nodeRunId',
-    'workflowNodeRun.identifier',
+    ...['port_context.runId', 'port_context.run_id', 'port_context.context.runId'],
+    ...['context.runId', 'context.nodeRunId', 'port_payload.context.runId'],
+    ...['port_payload.runId', 'port_payload.run_id', 'port_payload.run.id', 'run.id'],
+    ...['runId', 'run_id', 'runID', 'RUN_ID', 'port_run_id', 'nodeRunId', 'workflowNodeRun.identifier'],
   ]
 
   test.each(inOrder.map((path, i) => [path, inOrder.slice(i + 1)] as const))(
@@ -287,18 +210,12 @@ describe('the run id', () => {
     expect(read('automation-run-updated').runId).toBe('r_au3aJdlOHUO3d99n')
     const { run: _, ...withoutRun } = sent('automation-run-updated')
     expect(readInvocation(withoutRun).runId).toBeNull()
-    for (const path of [
-      'event.diff.after.id',
-      'event.run.id',
-      'diff.before.id',
-      'payload.run.id',
-      'inputs.runId',
-      'entity.properties.run_id',
-      'port_context.entity.runId',
-      'port_payload.event.run.id',
-      'context.context.runId',
-      'body.port_context.runId',
-    ]) {
+    const deeper = [
+      ...['event.diff.after.id', 'event.run.id', 'diff.before.id', 'payload.run.id', 'inputs.runId'],
+      ...['entity.properties.run_id', 'port_context.entity.runId', 'port_payload.event.run.id'],
+      ...['context.context.runId', 'body.port_context.runId'],
+    ]
+    for (const path of deeper) {
       expect(readInvocation(at(path, 'r_other')).runId, path).toBeNull()
     }
   })
@@ -310,9 +227,8 @@ describe('the run id', () => {
   })
 
   test('is recognized by its prefix, not by its length', () => {
-    expect(runKind('r_1')).toBe('action_run')
-    expect(runKind('r_Q0YotCZMKxDLdlaU')).toBe('action_run')
-    expect(runKind('run_q2mGf9ZYkFRnZJjB')).toBe('action_run')
+    for (const id of ['r_1', 'r_Q0YotCZMKxDLdlaU', 'run_q2mGf9ZYkFRnZJjB'])
+      expect(runKind(id)).toBe('action_run')
     expect(runKind('wfnr_Zy98Xw76Vu54Ts32')).toBe('node_run')
     for (const other of ['wfr_Ab12', 'R_1', 'xr_1', ' r_1', 'r-1', 'r_1/../x', 'r_1?x', 1, undefined]) {
       expect(runKind(other)).toBe('none')
@@ -322,29 +238,20 @@ describe('the run id', () => {
 
 describe('personal data and unusual names:', () => {
   test('only the name and email of the user are kept, for every shape of body', () => {
+    const hidden = ['phoneNumber', 'picture', '0909090909', 'gravatar', 'providers', '"status":"ACTIVE"']
     for (const name of fixtureNames) {
       const text = JSON.stringify(read(name))
-      for (const word of [
-        'phoneNumber',
-        'picture',
-        '0909090909',
-        'gravatar',
-        'providers',
-        '"status":"ACTIVE"',
-      ]) {
-        expect(text, `${name}: ${word}`).not.toContain(word)
-      }
+      for (const word of hidden) expect(text, `${name}: ${word}`).not.toContain(word)
     }
   })
 
   test('a user without a name has only an email, and a user without name and email is null', () => {
     const by = (user: unknown) =>
-      readInvocation({ run: { id: 'r_1' }, inputs: {}, trigger: { by: { user } } })
-    expect(by({ email: 'a@b.c' }).trigger?.by).toEqual({ email: 'a@b.c', name: null })
-    expect(by({ lastName: 'Lovelace' }).trigger?.by).toEqual({ email: null, name: 'Lovelace' })
-    expect(by({ name: 'Ada' }).trigger?.by).toEqual({ email: null, name: 'Ada' })
-    for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }])
-      expect(by(nobody).trigger?.by).toBeNull()
+      readInvocation({ run: { id: 'r_1' }, inputs: {}, trigger: { by: { user } } }).trigger?.by
+    expect(by({ email: 'a@b.c' })).toEqual({ email: 'a@b.c', name: null })
+    expect(by({ lastName: 'Lovelace' })).toEqual({ email: null, name: 'Lovelace' })
+    expect(by({ name: 'Ada' })).toEqual({ email: null, name: 'Ada' })
+    for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }]) expect(by(nobody)).toBeNull()
   })
 
   test('names that contain control characters, or exceed the length of any name in Port, become null', () => {
@@ -363,9 +270,8 @@ describe('the target in the signed body', () => {
       inputs: { version: 1 },
     })
     expect(readInvocation({ ...sent('context-day2'), github: { event_type: 'x' } })).toMatchObject({
+      ...read('context-day2'),
       github: { repository: null, eventType: 'x' },
-      runId: 'r_HardNzG6kzc9vWOQ',
-      inputs: { reason: 'rollback', version: 'v1.2.3', approve: true },
     })
   })
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
+import { freePort } from './support/free-port.ts'
 
 /** Opens a port on this machine. `response` is called with each connection. */
 async function listen(response: (socket: Socket) => void): Promise<number> {
@@ -15,31 +16,18 @@ async function listen(response: (socket: Socket) => void): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-async function closedPort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 const failure = (url: string, init?: RequestInit) =>
   fetch(url, { method: 'POST', body: '{}', ...init }).then(
     () => expect.fail('The request got a response'),
     error => error,
   )
 
+const writeHttp = (socket: Socket) => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')
 test.each<[string, () => Promise<string>]>([
-  ['the connection is refused', async () => `http://127.0.0.1:${await closedPort()}`],
-  ['the connection is refused on every address', async () => `http://localhost:${await closedPort()}`],
+  ['the connection is refused', async () => `http://127.0.0.1:${await freePort()}`],
+  ['the connection is refused on every address', async () => `http://localhost:${await freePort()}`],
   ['the host is unknown', async () => 'http://relay.invalid'],
-  [
-    'the server does not speak TLS',
-    async () =>
-      `https://127.0.0.1:${await listen(socket => void socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))}`,
-  ],
+  ['the server does not speak TLS', async () => `https://127.0.0.1:${await listen(writeHttp)}`],
 ])('recognizes that nothing was sent if %s', async (_, url) => {
   const error = await failure(await url())
   expect(wasNotSent(error), describeNetworkError(error)).toBe(true)

@@ -45,31 +45,20 @@ test('a node run accepts links, output, and batches of logs until it is complete
   const { id } = api.createNodeRun()
   const token = await mint()
   const path = `/v1/workflows/nodes/runs/${id}`
-  const started = {
-    status: 'IN_PROGRESS',
-    externalRunId: 'gh_1',
-    output: { id: 3 },
-    links: ['https://a.example'],
-  }
+  const links = ['https://a.example']
+  const started = { status: 'IN_PROGRESS', externalRunId: 'gh_1', output: { id: 3 }, links }
   expect(await call('PATCH', path, started, token)).toMatchObject({ status: 200, body: { ok: true } })
   const logs = [
     { level: 'INFO', message: 'one' },
     { level: 'ERROR', message: 'two' },
   ]
   expect(await call('POST', `${path}/logs`, { logs }, token)).toMatchObject({ status: 201 })
-  expect(
-    await call('POST', `${path}/logs`, { logs: [{ level: 'FATAL', message: 'x' }] }, token),
-  ).toMatchObject(invalid)
-  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILURE' }, token)).toMatchObject(invalid)
-  expect(await call('PATCH', path, { status: 'COMPLETED', result: 'FAILED' }, token)).toMatchObject({
-    status: 200,
-  })
-  expect(api.nodeRun(id)).toMatchObject({
-    status: 'COMPLETED',
-    result: 'FAILED',
-    links: started.links,
-    logs,
-  })
+  const fatal = { logs: [{ level: 'FATAL', message: 'x' }] }
+  expect(await call('POST', `${path}/logs`, fatal, token)).toMatchObject(invalid)
+  const finish = (result: string) => call('PATCH', path, { status: 'COMPLETED', result }, token)
+  expect(await finish('FAILURE')).toMatchObject(invalid)
+  expect(await finish('FAILED')).toMatchObject({ status: 200 })
+  expect(api.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result: 'FAILED', links, logs })
   // A PATCH without `output` deletes the outputs.
   expect(api.nodeRun(id).output).toEqual({})
   expect(await call('PATCH', path, started, token)).toMatchObject(exhausted)
@@ -80,11 +69,7 @@ test('a node run accepts links, output, and batches of logs until it is complete
 test('refuses a body above 1 MiB', async () => {
   const path = `${runPath(api.createRun().id)}/logs`
   const token = await mint()
-  expect(await call('POST', path, { message: 'x'.repeat(1024 * 1024) }, token)).toMatchObject({
-    status: 413,
-    body: { ok: false, error: 'body_too_large' },
-  })
-  expect(await call('POST', path, { message: 'x'.repeat(1024 * 1024 - 100) }, token)).toMatchObject({
-    status: 201,
-  })
+  const log = (length: number) => call('POST', path, { message: 'x'.repeat(length) }, token)
+  expect(await log(1024 * 1024)).toMatchObject({ status: 413, body: { ok: false, error: 'body_too_large' } })
+  expect(await log(1024 * 1024 - 100)).toMatchObject({ status: 201 })
 })

@@ -9,12 +9,8 @@ describe('an action run', () => {
     const run = client.run(id)
     expect(run).toMatchObject({ id, kind: 'action_run' })
     expect(await run.read()).toEqual({
-      status: 'in_progress',
-      finished: false,
-      externalRunId: null,
-      synchronized: false,
-      properties: { version: '1' },
-      body: { a: 1 },
+      ...{ status: 'in_progress', finished: false, externalRunId: null, synchronized: false },
+      ...{ properties: { version: '1' }, body: { a: 1 } },
     })
     await run.update({ externalRunId: '42' })
     port.endRun(id, 'FAILURE')
@@ -28,12 +24,9 @@ describe('an action run', () => {
     ['WAITING_FOR_APPROVAL', 'waiting', false],
     ['A_NEW_STATUS', 'unknown', false],
   ])('with the status %s counts as %s', async (status, expected, finished) => {
-    const responses = fakePort({ run: { id: 'r_1', status } })
-    expect(await responses.client.run('r_1').read()).toMatchObject({
-      status: expected,
-      finished,
-      properties: null,
-    })
+    const { client } = fakePort({ run: { id: 'r_1', status } })
+    const state = { status: expected, finished, properties: null }
+    expect(await client.run('r_1').read()).toMatchObject(state)
   })
 
   test('is updated with the given fields only', async () => {
@@ -65,31 +58,24 @@ describe('an action run', () => {
         status: 422,
         body: { ok: false, error: 'invalid_request', message: `${name} will not do` },
       })
-    const update = {
-      conclusion: 'success',
-      summary: 'Done',
-      statusLabel: 'Done',
-      link: ['https://a'],
-    } as const
-    const end = async () => {
+    const finish = async () => {
       const { id } = port.createRun()
       port.clearRequests()
-      await client.run(id).update({ ...update, link: [...update.link] })
+      const update = { summary: 'Done', statusLabel: 'Done', link: ['https://a'] }
+      await client.run(id).update({ conclusion: 'success', ...update })
       return { run: port.run(id), tries: calls(port).filter(call => call.startsWith('PATCH')).length }
     }
-    const takeBack = refuse('link')
-    const first = await end()
+    const acceptLinks = refuse('link')
+    const first = await finish()
     expect(first).toMatchObject({ run: { status: 'SUCCESS', summary: 'Done' }, tries: 2 })
     expect(first.run.link).toBeFalsy()
     refuse('summary')
-    const second = await end()
-    expect(second).toMatchObject({ run: { status: 'SUCCESS' }, tries: 3 })
-    takeBack()
-    const whole = refuse('status')
+    expect(await finish()).toMatchObject({ run: { status: 'SUCCESS' }, tries: 3 })
+    acceptLinks()
+    refuse('status')
     const { id } = port.createRun()
     const error = await failure(client.run(id).update({ conclusion: 'failure', summary: 'x' }))
     expect(error.message).toContain('status will not do')
-    whole()
   })
 
   test.each(['x', '"\n', '😀'])('gets a long label and summary of %j with a truncation mark', async part => {
@@ -120,9 +106,8 @@ describe('an action run', () => {
   })
 
   test('gets its log in few requests, in order, with long lines truncated', () => {
-    expect(logBatches([info('x'.repeat(7_999) + '😀'.repeat(2_000_000))])[0]![0]!.message).toMatch(
-      /^x{7999}\ufffd… \(cut from 4007999 characters\)$/,
-    )
+    const [[line] = []] = logBatches([info('x'.repeat(7_999) + '😀'.repeat(2_000_000))])
+    expect(line?.message).toMatch(/^x{7999}\ufffd… \(cut from 4007999 characters\)$/)
     const lines = Array.from({ length: 60 }, (_, index) => info(`${index}${'\u0000'.repeat(8_000)}`))
     const batches = logBatches(lines)
     expect(batches.length).toBeGreaterThan(10)
@@ -145,42 +130,32 @@ describe('a node run', () => {
     const { id } = port.createNodeRun()
     const run = client.run(id)
     const link = ['https://github.com/acme/shop/actions/runs/42']
+    const logs = [info('one'), { level: 'ERROR' as const, message: 'two' }]
     await run.update({ statusLabel: 'Running', link, externalRunId: '42' })
-    await run.log([info('one'), { level: 'ERROR', message: 'two' }])
+    await run.log(logs)
     await run.update({ conclusion: 'cancelled', summary: 'Stopped', link, externalRunId: '42' })
+    const output = { workflowRunUrl: link[0], workflowRunId: 42 }
+    const both = { links: link, externalRunId: '42' }
     expect(port.requests.slice(1).map(({ body }) => body)).toEqual([
-      {
-        status: 'IN_PROGRESS',
-        output: { workflowRunUrl: link[0], workflowRunId: 42, statusLabel: 'Running' },
-        links: link,
-        externalRunId: '42',
-      },
-      { logs: [info('one'), { level: 'ERROR', message: 'two' }] },
-      {
-        status: 'COMPLETED',
-        result: 'CANCELLED',
-        output: { workflowRunUrl: link[0], workflowRunId: 42, summary: 'Stopped' },
-        links: link,
-        externalRunId: '42',
-      },
+      { status: 'IN_PROGRESS', output: { ...output, statusLabel: 'Running' }, ...both },
+      { logs },
+      { status: 'COMPLETED', result: 'CANCELLED', output: { ...output, summary: 'Stopped' }, ...both },
     ])
   })
 
-  test('finishes as FAILED or SUCCESS, and keeps a non-numeric workflow run ID as a string', async () => {
-    const { port, client } = await openPort()
-    for (const [conclusion, result] of [
-      ['failure', 'FAILED'],
-      ['success', 'SUCCESS'],
-    ] as const) {
+  test.each([
+    ['failure', 'FAILED'],
+    ['success', 'SUCCESS'],
+  ] as const)(
+    'finishes after a %s as %s, and keeps a workflow run ID that is not a number',
+    async (conclusion, result) => {
+      const { port, client } = await openPort()
       const { id } = port.createNodeRun()
       await client.run(id).update({ conclusion, externalRunId: 'build-7' })
-      expect(port.nodeRun(id)).toMatchObject({
-        status: 'COMPLETED',
-        result,
-        output: { workflowRunId: 'build-7' },
-      })
-    }
-  })
+      const output = { workflowRunId: 'build-7' }
+      expect(port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result, output })
+    },
+  )
 
   test('cannot be read, so reading sends no request', async () => {
     const { port, client } = await openPort()
@@ -208,11 +183,8 @@ describe('the token', () => {
     expect(port.requests).toHaveLength(2)
     now += 60_000
     await Promise.all([client.run(id).read(), client.run(id).read()])
-    expect(
-      calls(port)
-        .slice(2)
-        .filter(call => call.startsWith('POST')),
-    ).toHaveLength(1)
+    const later = calls(port).slice(2)
+    expect(later.filter(call => call.startsWith('POST'))).toHaveLength(1)
   })
 
   test('is requested again once after a 401, and passed to a callback for masking', async () => {

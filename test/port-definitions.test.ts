@@ -44,9 +44,8 @@ test('refuses a Port workflow whose webhook has a string as its body', () => {
     connections: [{ sourceIdentifier: 'form', targetIdentifier: 'deploy' }],
   })
   expect(definitionProblems('workflows', workflow({}))).toEqual([])
-  expect(definitionProblems('workflows', workflow('{{ . }}'))).toContain(
-    '/nodes/1/config/body must be object',
-  )
+  const problems = definitionProblems('workflows', workflow('{{ . }}'))
+  expect(problems).toContain('/nodes/1/config/body must be object')
 })
 
 describe('the recommended body', () => {
@@ -105,9 +104,8 @@ describe('the recommended body', () => {
     expect(JSON.stringify(body)).not.toMatch(/0909|ada\.png|auth0/)
     // Port's agent adds the run id and the invocation method.
     const payload = { action: { invocationMethod: { type: 'WEBHOOK' } } }
-    expect(readInvocation({ ...body, payload, context: { runId: (whole.run as JsonObject).id } })).toEqual(
-      invocation,
-    )
+    const throughAgent = { ...body, payload, context: { runId: (whole.run as JsonObject).id } }
+    expect(readInvocation(throughAgent)).toEqual(invocation)
   })
 
   test('is the body in docs/routing.md and in the examples', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Delivery } from '../../relay/delivery/delivery.ts'
 import { type BindingFacts, matchRuns } from '../../relay/delivery/match.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 
@@ -13,44 +14,17 @@ const ANOTHER = 'r_Z1b2C3d4E5f6G7h8'
 
 let nextId = 1
 const run = (title: string, more: Partial<WorkflowRun> = {}): WorkflowRun => ({
-  ...{
-    id: nextId++,
-    attempt: 1,
-    workflowId: 1,
-    workflow: 'deploy.yml',
-    ref: 'main',
-    event: 'repository_dispatch',
-    title,
-    url: '',
-  },
-  ...{
-    status: 'in_progress',
-    conclusion: null,
-    createdAt: DISPATCHED + 1_000,
-    updatedAt: DISPATCHED + 1_000,
-  },
+  ...{ id: nextId++, attempt: 1, workflowId: 1, workflow: 'deploy.yml', ref: 'main', title, url: '' },
+  ...{ event: 'repository_dispatch', status: 'in_progress', conclusion: null },
+  ...{ createdAt: DISPATCHED + 1_000, updatedAt: DISPATCHED + 1_000 },
   ...more,
 })
-const poll = (
-  runs: WorkflowRun[],
-  more: Partial<BindingFacts> = {},
-  delivery: { queuedAt?: number } = {},
-) => {
-  const { evidence, runs: found } = matchRuns(
-    { ...DELIVERY, ...delivery },
-    {
-      ...{
-        runs,
-        taken: new Set<number>(),
-        undecided: new Set<number>(),
-        externalRunId: null,
-        dispatchedAt: DISPATCHED,
-        clockOffset: 0,
-      },
-      ...{ readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE, whole: true, others: [] },
-      ...more,
-    },
-  )
+const FACTS: Omit<BindingFacts, 'runs'> = {
+  ...{ taken: new Set(), undecided: new Set(), externalRunId: null, clockOffset: 0, whole: true, others: [] },
+  ...{ dispatchedAt: DISPATCHED, readAt: DISPATCHED + MINUTE, startTimeout: 10 * MINUTE },
+}
+const poll = (runs: WorkflowRun[], facts: Partial<BindingFacts> = {}, delivery: Partial<Delivery> = {}) => {
+  const { evidence, runs: found } = matchRuns({ ...DELIVERY, ...delivery }, { ...FACTS, runs, ...facts })
   return { evidence, titles: found.map(({ title }) => title) }
 }
 const other = (eventType: string | null = 'deploy') => [{ eventType }]
@@ -134,10 +108,10 @@ test('never binds a run that belongs to another delivery or to an earlier attemp
 })
 
 describe('binds the only candidate', () => {
-  const cases: [string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>][] = [
+  test.each<[string, string | null, Partial<WorkflowRun>, Partial<BindingFacts>]>([
     ['if nothing else was dispatched', 'candidate', {}, {}],
     [
-      'if the only other delivery has another event type, because the title is this event type',
+      'if the title is its event type, and no other delivery has it',
       'candidate',
       {},
       { others: other('restart') },
@@ -145,20 +119,14 @@ describe('binds the only candidate', () => {
     ['but not if another delivery of this event type was dispatched', null, {}, { others: other() }],
     ['but not within 11 s, since a second run may still appear', null, {}, { readAt: DISPATCHED + 10_999 }],
     ['but not from an incomplete list', null, {}, { whole: false }],
-    [
-      'even if the run was created 2 s before the dispatch, because GitHub rounds to seconds',
-      'candidate',
-      { createdAt: DISPATCHED - 2_000 },
-      {},
-    ],
+    ['even if GitHub rounds its creation to 2 s earlier', 'candidate', { createdAt: DISPATCHED - 2_000 }, {}],
     [
       'even if the run was created at the end of the start timeout',
       'candidate',
       { createdAt: DISPATCHED + 10 * MINUTE },
       { readAt: DISPATCHED + 11 * MINUTE },
     ],
-  ]
-  test.each(cases)('%s', (_, evidence, more, facts) => {
+  ])('%s', (_, evidence, more, facts) => {
     expect(poll([run('deploy', more)], facts)).toEqual({ evidence, titles: ['deploy'] })
   })
 
@@ -171,20 +139,9 @@ describe('binds the only candidate', () => {
   })
 
   test("but not if the run's workflow, branch, or event differs from the workflow_dispatch", () => {
-    const started = { ...DELIVERY, eventType: null, workflow: 'deploy.yml', ref: 'release' }
+    const started = { eventType: null, workflow: 'deploy.yml', ref: 'release' }
     const matched = (more: Partial<WorkflowRun>) =>
-      matchRuns(started, {
-        ...{ runs: [run('Deploy', { event: 'workflow_dispatch', ...more })], taken: new Set<number>() },
-        undecided: new Set<number>(),
-        externalRunId: null,
-        ...{
-          clockOffset: 0,
-          dispatchedAt: DISPATCHED,
-          readAt: DISPATCHED + MINUTE,
-          startTimeout: 10 * MINUTE,
-        },
-        ...{ whole: true, others: [] },
-      }).evidence
+      poll([run('Deploy', { event: 'workflow_dispatch', ...more })], {}, started).evidence
     expect(matched({ ref: 'release' })).toBe('candidate')
     expect(matched({ ref: null, workflow: null })).toBe('candidate')
     expect(matched({ ref: 'main' })).toBeNull()
@@ -198,17 +155,14 @@ describe('binds the only candidate', () => {
   })
 
   test('but not a run with a custom title if any other delivery was dispatched', () => {
-    expect(poll([run('Roll out')], { others: other('restart') })).toEqual({
-      evidence: null,
-      titles: ['Roll out'],
-    })
+    const facts = { others: other('restart') }
+    expect(poll([run('Roll out')], facts)).toEqual({ evidence: null, titles: ['Roll out'] })
   })
 
   test("but not a run whose title is another delivery's event type", () => {
-    expect(poll([run('restart')], { others: other('restart') })).toEqual({ evidence: null, titles: [] })
-    expect(poll([run('restart'), run('deploy')], { others: other('restart') })).toEqual({
-      evidence: 'candidate',
-      titles: ['deploy'],
-    })
+    const facts = { others: other('restart') }
+    const found = { evidence: 'candidate', titles: ['deploy'] }
+    expect(poll([run('restart')], facts)).toEqual({ evidence: null, titles: [] })
+    expect(poll([run('restart'), run('deploy')], facts)).toEqual(found)
   })
 })

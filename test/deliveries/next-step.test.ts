@@ -16,7 +16,7 @@ function poll(
   more: Partial<Delivery> = {},
 ): string {
   const about = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
-  const run = { ...about, ...runMore }
+  const run: DeliveryRun = { ...about, ...runMore }
   const delivery = {
     ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', ...more },
     ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
@@ -26,14 +26,11 @@ function poll(
   const observation: Observation = {
     now,
     found: {
-      runs: [run as DeliveryRun],
-      candidates: [],
+      ...{ runs: [run], candidates: [], whole: true, elsewhere: false },
       snapshot: {
         ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
         ...{ readAt: now, covers: 0, nextAt: now },
       },
-      whole: true,
-      elsewhere: false,
     },
     port: {
       ...{ status: 'in_progress', finished: false, externalRunId: null },
@@ -62,20 +59,11 @@ test.each<Evidence>(['report', 'title', 'candidate'])(
   },
 )
 
-test.each([
-  [
-    'a cancellation if the action reports the conclusion through the relay',
-    { reportsConclusion: true },
-    {},
-    'cancelRequested',
-  ],
+const REPORTS = { reportsConclusion: true }
+test.each<[string, Partial<DeliveryRun>, Partial<RunState>, string]>([
+  ['a cancellation if the action reports the conclusion through the relay', REPORTS, {}, 'cancelRequested'],
   ['the result of the run if the action reports to Port directly', {}, {}, 'finishedInPort'],
-  [
-    'the response to the webhook if the run is synchronous',
-    { reportsConclusion: true },
-    { synchronized: true },
-    'finishedInPort',
-  ],
+  ['the webhook response if the run is synchronous', REPORTS, { synchronized: true }, 'finishedInPort'],
 ])('a final status in Port counts as %s', (_, runMore, portMore, verdict) => {
   expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })

@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../relay/delivery/delivery.ts'
-import {
-  coalesce,
-  type NextStep,
-  nextAttempt,
-  nextStep,
-  type PortFailure,
-} from '../../relay/delivery/messages.ts'
+import { coalesce, nextAttempt, nextStep, type PortFailure } from '../../relay/delivery/messages.ts'
 
 const MINUTE = 60_000
 const RETENTION = 30 * 1_440 * MINUTE
@@ -20,7 +14,7 @@ const failure = (kind: PortFailure['kind'], status: number | null): PortFailure 
 
 type Fate = 'drop' | 'retry' | 'replace'
 
-function step(message: Message, response: PortFailure, age: number): NextStep {
+function step(message: Message, response: PortFailure, age: number) {
   const [batch] = coalesce([{ seq: 1, message, createdAt: 0 }])
   return nextStep(batch!, response, { age, retention: RETENTION, maySplit: true })
 }

@@ -18,29 +18,31 @@ const job = (
 const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 const LOST = "before it could report its result. The run's page shows who or what stopped it."
 
-test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: string, sentence: string]>([
-  ['success', null, 'finished success succeeded', 'Succeeded', 'The workflow run in acme/shop succeeded.'],
-  [
-    'neutral',
-    null,
-    'finished success succeeded',
-    'Neutral',
-    'The workflow run in acme/shop finished as neutral, which GitHub counts as passed.',
-  ],
-  [
-    'failure',
-    null,
-    'finished failure failed',
-    'Failed',
-    "The workflow run in acme/shop failed. The run's page shows where.",
-  ],
-  ['failure', [], 'finished failure failed', 'Failed', NO_JOBS],
-  ['failure', job('failure', [], false), 'finished failure failed', 'Failed', NO_JOBS],
+/** The run's conclusion → the delivery's state, the conclusion in Port, the outcome, and the label in Port. */
+const RESULTS: Record<string, [state: string, conclusion: string, outcome: string, label: string]> = {
+  success: ['finished', 'success', 'succeeded', 'Succeeded'],
+  neutral: ['finished', 'success', 'succeeded', 'Neutral'],
+  failure: ['finished', 'failure', 'failed', 'Failed'],
+  cancelled: ['failed', 'cancelled', 'cancelled', 'Cancelled'],
+  timed_out: ['failed', 'failure', 'failed', 'Timed out'],
+  startup_failure: ['failed', 'failure', 'failed', 'Not started'],
+  skipped: ['failed', 'failure', 'not_started', 'Skipped'],
+  action_required: ['failed', 'failure', 'failed', 'Needs approval'],
+  stale: ['failed', 'failure', 'failed', 'Stale'],
+  exploded: ['failed', 'failure', 'unknown', 'Finished'],
+  null: ['failed', 'failure', 'unknown', 'Finished'],
+}
+const RUN = 'The workflow run in acme/shop'
+
+test.each<[conclusion: string | null, jobs: Job[] | null, sentence: string]>([
+  ['success', null, `${RUN} succeeded.`],
+  ['neutral', null, `${RUN} finished as neutral, which GitHub counts as passed.`],
+  ['failure', null, `${RUN} failed. The run's page shows where.`],
+  ['failure', [], NO_JOBS],
+  ['failure', job('failure', [], false), NO_JOBS],
   [
     'failure',
     job('failure', [['Set up job', 'failure']]),
-    'finished failure failed',
-    'Failed',
     "Job \"deploy\" couldn't be set up: an action that it uses doesn't exist or isn't allowed, or its runner isn't ready. The run's page shows the reason.",
   ],
   [
@@ -52,79 +54,50 @@ test.each<[conclusion: string | null, jobs: Job[] | null, state: string, label: 
       ]),
       ...job('failure', []),
     ],
-    'finished failure failed',
-    'Failed',
     'Job "deploy" failed at step 2 "Run it" (and 1 more failed). See its log.',
   ],
   [
     'failure',
     job('failure', [['Run it', null]]),
-    'finished failure failed',
-    'Failed',
     'The runner of job "deploy" was lost while step 1 "Run it" was running: it was shut down, ran out of memory, or lost its network. Look at the runner, and run the Port action again.',
   ],
   [
     'cancelled',
     job('cancelled', [], false),
-    'failed cancelled cancelled',
-    'Cancelled',
-    "The workflow run in acme/shop was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.",
+    `${RUN} was canceled before a runner picked it up, either by a user or by the workflow's concurrency group. Run the Port action again if the work is still needed.`,
   ],
-  [
-    'cancelled',
-    job('cancelled', []),
-    'failed cancelled cancelled',
-    'Cancelled',
-    `The workflow run in acme/shop was canceled or reached timeout-minutes ${LOST}`,
-  ],
-  [
-    'timed_out',
-    null,
-    'failed failure failed',
-    'Timed out',
-    "The workflow run in acme/shop timed out: raise the job's timeout-minutes, or find out which step hangs.",
-  ],
-  ['startup_failure', null, 'failed failure failed', 'Not started', NO_JOBS],
+  ['cancelled', job('cancelled', []), `${RUN} was canceled or reached timeout-minutes ${LOST}`],
+  ['timed_out', null, `${RUN} timed out: raise the job's timeout-minutes, or find out which step hangs.`],
+  ['startup_failure', null, NO_JOBS],
   [
     'skipped',
     null,
-    'failed failure not_started',
-    'Skipped',
     'Every job of the workflow run in acme/shop was skipped, so nothing was done: check the "if" of its jobs.',
   ],
   [
     'action_required',
     null,
-    'failed failure failed',
-    'Needs approval',
-    "The workflow run in acme/shop waits for approval on GitHub: approve it on the run's page. Port gets no further updates.",
+    `${RUN} waits for approval on GitHub: approve it on the run's page. Port gets no further updates.`,
   ],
   [
     'stale',
     null,
-    'failed failure failed',
-    'Stale',
     "GitHub stopped the workflow run in acme/shop, because it made no progress for too long: check that a runner with the job's labels is online, and run the Port action again.",
   ],
   [
     'exploded',
     null,
-    'failed failure unknown',
-    'Finished',
-    'The workflow run in acme/shop finished with the conclusion "exploded", which this relay doesn\'t know: see the run\'s page.',
+    `${RUN} finished with the conclusion "exploded", which this relay doesn't know: see the run's page.`,
   ],
-  [
-    null,
-    null,
-    'failed failure unknown',
-    'Finished',
-    "The workflow run in acme/shop finished with no conclusion: see the run's page.",
-  ],
-])('a run with conclusion %j and jobs %j becomes %s', (conclusion, jobs, state, label, sentence) => {
-  const outcome = outcomeOfRun({ conclusion }, jobs, 'acme/shop')
-  const { outcome: how, conclusion: status, ...rest } = outcome
-  expect({ ...rest, state: `${rest.state} ${status} ${how}` }).toEqual({ state, label, sentence })
-})
+  [null, null, `${RUN} finished with no conclusion: see the run's page.`],
+])(
+  'a run with conclusion %j and jobs %j has its state, conclusion, and sentence',
+  (ended, jobs, sentence) => {
+    const [state, conclusion, outcome, label] = RESULTS[String(ended)]!
+    const expected = { state, conclusion, outcome, label, sentence }
+    expect(outcomeOfRun({ conclusion: ended }, jobs, 'acme/shop')).toEqual(expected)
+  },
+)
 
 const LISTENS = 'No workflow in acme/shop listens to repository_dispatch type deploy on its default branch'
 const ADD = 'Add "on: repository_dispatch: types: [deploy]" to a workflow, or correct the event type.'

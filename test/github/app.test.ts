@@ -4,7 +4,9 @@ import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simu
 import type { Fault } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 
-async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
+type NewApp = NonNullable<Parameters<GitHubApi['createApp']>[0]>
+
+async function open(options: NewApp = {}) {
   const api = await startGitHubApi()
   onTestFinished(() => api.close())
   for (const name of ['acme/shop', 'acme/till']) api.addRepository(name)
@@ -12,15 +14,10 @@ async function open(options: Parameters<GitHubApi['createApp']>[0] = {}) {
   return { api, app, github: connect(api, app) }
 }
 
-const connect = (
-  api: GitHubApi,
-  { id, privateKey }: Pick<GitHubApp, 'id' | 'privateKey'>,
-  clock = Date.now,
-) =>
-  createGitHub(
-    { apiUrl: api.url, auth: { appId: String(id), privateKey }, webhookSecret: null, oidcIssuer: '' },
-    clock,
-  )
+const connect = (api: GitHubApi, { id, privateKey }: Pick<GitHubApp, 'id' | 'privateKey'>) => {
+  const auth = { appId: String(id), privateKey }
+  return createGitHub({ apiUrl: api.url, auth, webhookSecret: null, oidcIssuer: '' })
+}
 const dispatch = (github: ReturnType<typeof connect>, repository = 'acme/shop') =>
   github.dispatch({ repository, eventType: 'deploy', workflow: null, ref: null }, formContent({}))
 const asked = (api: GitHubApi) => api.requests.map(({ method, path }) => `${method} ${path}`)
@@ -42,18 +39,13 @@ test('an App looks up its installation once per repository, and requests one tok
 test('after an App was reinstalled, the relay looks up the new installation and dispatches once', async () => {
   const { api, app, github } = await open()
   await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
-  api.clearRequests()
+  const token = api.requests.at(-1)!.headers.authorization
   // Uninstalling removes the tokens and the installation. Reinstalling creates another id.
-  const revoked = () =>
-    api.fail({
-      match: ({ path, headers }) => path.includes('/dispatches') && headers.authorization === token,
-      status: 401,
-      body: { message: 'Bad credentials' },
-      times: Number.POSITIVE_INFINITY,
-    })
-  await github.runsPage('acme/shop', 1, null, 'repository_dispatch')
-  const token = api.requests[0]!.headers.authorization
-  revoked()
+  api.fail({
+    match: ({ path, headers }) => path.includes('/dispatches') && headers.authorization === token,
+    ...{ status: 401, body: { message: 'Bad credentials' }, times: Number.POSITIVE_INFINITY },
+  })
+  api.clearRequests()
   app.installationId += 1
   // auth-app retries for some seconds with a new token, because some GitHub servers may not know the token yet.
   expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
@@ -62,21 +54,15 @@ test('after an App was reinstalled, the relay looks up the new installation and 
   expect(asked(api)).toContain(`POST /app/installations/${app.installationId}/access_tokens`)
 })
 
-test('the reason states that the App is not installed, and where to install it', async () => {
-  const { github } = await open({ repositories: ['acme/till'] })
-  expect(await dispatch(github)).toMatchObject({
-    kind: 'rejected',
-    reason:
-      "The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).",
-  })
-})
-
-test('the reason names the missing permission of an App without Contents: write', async () => {
-  const { github } = await open({ permissions: { contents: 'read', actions: 'read' } })
-  expect(await dispatch(github)).toMatchObject({
-    kind: 'rejected',
-    reason: expect.stringMatching(/403: Resource not accessible by integration.*Contents: write/),
-  })
+const notInstalled =
+  "The relay's GitHub App is not installed on acme/shop (404: Not Found): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access)."
+const noPermission = expect.stringMatching(/403: Resource not accessible by integration.*Contents: write/)
+test.each<[string, NewApp, unknown]>([
+  ['that the App is not installed, and where to install it', { repositories: ['acme/till'] }, notInstalled],
+  ['the missing permission of an App', { permissions: { contents: 'read', actions: 'read' } }, noPermission],
+])('the reason names %s', async (_, app, reason) => {
+  const { github } = await open(app)
+  expect(await dispatch(github)).toMatchObject({ kind: 'rejected', reason })
 })
 
 test('if GITHUB_APP_PRIVATE_KEY belongs to another App, the dispatch is deferred because of the credential', async () => {
@@ -89,18 +75,21 @@ test('if GITHUB_APP_PRIVATE_KEY belongs to another App, the dispatch is deferred
   })
 })
 
-test.each([
-  ['the installation', (path: string) => path.endsWith('/installation')],
-  ["the installation's token", (path: string) => path.endsWith('/access_tokens')],
-])(
-  'if the request for %s gets a 500, a cut connection, or a proxy page, the dispatch is deferred and then sent once',
-  async (_, matches) => {
-    const page = { status: 200, body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
-    for (const failure of [{ status: 500 }, { cut: 'after' }, { cut: 'within' }, page] as Fault[]) {
+const html = { body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
+const FAULTS: [string, Fault][] = [
+  ['a 500', { status: 500 }],
+  ['a cut connection', { cut: 'after' }],
+  ['a connection that is cut within the response', { cut: 'within' }],
+  ['a page of a proxy', { status: 200, ...html }],
+]
+test.each(FAULTS)(
+  'after %s, the dispatch is deferred because it has no token, and then sent once',
+  async (_, fault) => {
+    for (const route of ['/installation', '/access_tokens']) {
       const { api, github } = await open()
-      api.fail({ match: ({ path }) => matches(path), ...failure })
-      expect(await dispatch(github)).toMatchObject({ kind: 'deferred' })
-      expect(await dispatch(github)).toMatchObject({ kind: 'accepted', run: null })
+      api.fail({ match: ({ path }) => path.endsWith(route), ...fault })
+      expect(await dispatch(github), route).toMatchObject({ kind: 'deferred', cause: 'other' })
+      expect(await dispatch(github), route).toMatchObject({ kind: 'accepted', run: null })
       expect(api.dispatches).toHaveLength(1)
     }
   },

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
@@ -42,7 +43,7 @@ test.each(BROKEN)('a read can be retried if the response is %s', async (_, failu
 })
 
 test.each(BROKEN)(
-  'sends no dispatch if the default branch is unknown because the response is %s',
+  'sends no dispatch if the request for the default branch fails (%s)',
   async (_, failure) => {
     const { api, github } = await open()
     api.fail({ ...failure, match: ({ method }) => method === 'GET' })
@@ -54,11 +55,8 @@ test.each(BROKEN)(
 
 test('defers the dispatch if a gateway responds with 404 in problem+json', async () => {
   const { api, github } = await open()
-  api.fail({
-    status: 404,
-    body: JSON.stringify({ status: 404, title: 'Not Found' }),
-    headers: { 'content-type': 'application/problem+json' },
-  })
+  const body = JSON.stringify({ status: 404, title: 'Not Found' })
+  api.fail({ status: 404, body, headers: { 'content-type': 'application/problem+json' } })
   const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
   expect(await github.dispatch(target, formContent({}))).toMatchObject({
     kind: 'deferred',
@@ -67,10 +65,8 @@ test('defers the dispatch if a gateway responds with 404 in problem+json', async
 })
 
 test('a timeout is recognized even if the error message equals a secret and is redacted', async () => {
-  const silent = createServer(socket => void socket.on('error', () => {}))
-  await new Promise<void>(resolve => {
-    silent.listen(0, '127.0.0.1', resolve)
-  })
+  const silent = createServer(socket => void socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
   onTestFinished(() => void silent.close())
   const { port } = silent.address() as { port: number }
   const github = connect(`http://127.0.0.1:${port}`, 'No response in time')
@@ -86,17 +82,12 @@ test.each([301, 302, 307, 308])(
   'follows a %i redirect to cancel a run of a renamed repository',
   async status => {
     const { api, run } = await open()
-    const github = createGitHub(
-      { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' },
-      undefined,
-      undefined,
-      { isAllowed: name => name === 'acme/shop' },
-    )
-    api.fail({
-      match: ({ path }) => path === `/repos/acme/old/actions/runs/${run.id}/cancel`,
-      status,
-      headers: { location: `${api.url}/repos/acme/shop/actions/runs/${run.id}/cancel` },
-    })
+    const config = { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' }
+    const isAllowed = (name: string) => name === 'acme/shop'
+    const github = createGitHub(config, undefined, undefined, { isAllowed })
+    const path = (name: string) => `/repos/acme/${name}/actions/runs/${run.id}/cancel`
+    const headers = { location: api.url + path('shop') }
+    api.fail({ match: request => request.path === path('old'), status, headers })
     expect(await github.cancelRun('acme/old', run.id)).toBe('accepted')
     expect(api.cancellations).toEqual([{ runId: run.id, isForced: false }])
   },

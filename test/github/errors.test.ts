@@ -10,12 +10,8 @@ function answered(status: number, data: unknown, headers: Record<string, string>
   const request = { method: 'POST' as const, url: 'https://api.github.test', headers: {} }
   return new RequestError('failed', status, { request, response: { status, data, headers, url: '' } })
 }
-const refused = Object.assign(new TypeError('fetch failed'), {
-  cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }),
-})
-const cut = Object.assign(new TypeError('fetch failed'), {
-  cause: Object.assign(new Error(), { code: 'ECONNRESET' }),
-})
+const unanswered = (code: string) =>
+  new TypeError('fetch failed', { cause: Object.assign(new Error(), { code }) })
 const says = (message: string) => ({ message })
 
 /** Summarizes how a dispatch handles an error, and how many seconds later the dispatch is retried. */
@@ -28,13 +24,9 @@ function dispatched(error: unknown): string {
 function read(error: unknown): string {
   const failure = readFailure(error, { repository, now: NOW, tries: 3 })
   if (failure.kind === 'later') return `later ${(failure.at - NOW) / 1000}`
-  return failure.permission ? 'forbidden: permission' : 'forbidden'
+  return failure.permission ? 'permission' : 'forbidden'
 }
-const at = (system: 'installation' | 'token', error: unknown) =>
-  new CredentialError(system, repository, error)
-
 const PAGE = '<html>'
-const FORBIDDEN = 'forbidden: permission'
 const reset = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(NOW / 1000 + 90) }
 const wait = { 'retry-after': '30' }
 
@@ -43,91 +35,53 @@ const wait = { 'retry-after': '30' }
  * App token; then its effect on a read with a token and on a read without one. A dispatch isn't idempotent. After a
  * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
  */
-const TABLE: [
-  what: string,
-  error: RequestError | TypeError,
-  sent: string,
-  unsent: string,
-  noToken: string,
-  read: string,
-  readNoToken: string,
-][] = [
-  ['no connection', refused, 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['a lost connection', cut, 'response_lost', 'other', 'other', 'later 16', 'later 16'],
-  [
-    '401',
-    answered(401, says('Bad credentials')),
-    'credential',
-    'credential',
-    'credential',
-    'later 60',
-    'later 60',
-  ],
+const TABLE: [what: string, error: Error, effects: string][] = [
+  ['no connection', unanswered('ECONNREFUSED'), 'other, other, other; later 16, later 16'],
+  ['a lost connection', unanswered('ECONNRESET'), 'response_lost, other, other; later 16, later 16'],
+  ['401', answered(401, says('Bad credentials')), 'credential, credential, credential; later 60, later 60'],
   [
     '403',
     answered(403, says('Resource not accessible')),
-    'rejected',
-    'rejected',
-    'installation',
-    FORBIDDEN,
-    'later 60',
+    'rejected, rejected, installation; permission, later 60',
   ],
   [
-    '403 for a suspended account',
+    '403, suspended account',
     answered(403, says('Your account was suspended')),
-    'credential',
-    'credential',
-    'installation',
-    'later 60',
-    'later 60',
+    'credential, credential, installation; later 60, later 60',
   ],
   [
-    '403 for the hourly rate limit',
+    '403, hourly rate limit',
     answered(403, says('No more'), reset),
-    'rate_limit 90',
-    'rate_limit 90',
-    'rate_limit 90',
-    'later 90',
-    'later 90',
+    'rate_limit 90, rate_limit 90, rate_limit 90; later 90, later 90',
   ],
   [
-    '403 for a secondary rate limit',
+    '403, secondary rate limit',
     answered(403, says('You have exceeded a secondary rate limit')),
-    'rate_limit 60',
-    'rate_limit 60',
-    'rate_limit 60',
-    'later 480',
-    'later 480',
+    'rate_limit 60, rate_limit 60, rate_limit 60; later 480, later 480',
   ],
-  ['403 with an HTML page', answered(403, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['404', answered(404, says('Not Found')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
-  ['404 with an HTML page', answered(404, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['408', answered(408, PAGE), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['409', answered(409, says('Conflict')), 'rejected', 'rejected', 'rejected', 'later 16', 'later 16'],
-  ['409 with an HTML page', answered(409, PAGE), 'other', 'other', 'other', 'later 16', 'later 16'],
-  ['422', answered(422, says('Invalid')), 'rejected', 'rejected', 'rejected', 'forbidden', 'forbidden'],
-  ['429', answered(429, ''), 'rate_limit 60', 'rate_limit 60', 'rate_limit 60', 'later 480', 'later 480'],
+  ['403 with an HTML page', answered(403, PAGE), 'other, other, other; later 16, later 16'],
+  ['404', answered(404, says('Not Found')), 'rejected, rejected, rejected; forbidden, forbidden'],
+  ['404 with an HTML page', answered(404, PAGE), 'other, other, other; later 16, later 16'],
+  ['408', answered(408, PAGE), 'response_lost, other, other; later 16, later 16'],
+  ['409', answered(409, says('Conflict')), 'rejected, rejected, rejected; later 16, later 16'],
+  ['409 with an HTML page', answered(409, PAGE), 'other, other, other; later 16, later 16'],
+  ['422', answered(422, says('Invalid')), 'rejected, rejected, rejected; forbidden, forbidden'],
+  ['429', answered(429, ''), 'rate_limit 60, rate_limit 60, rate_limit 60; later 480, later 480'],
   [
     '429, Retry-After',
     answered(429, '', wait),
-    'rate_limit 30',
-    'rate_limit 30',
-    'rate_limit 30',
-    'later 30',
-    'later 30',
+    'rate_limit 30, rate_limit 30, rate_limit 30; later 30, later 30',
   ],
-  ['500', answered(500, says('Server Error')), 'response_lost', 'other', 'other', 'later 16', 'later 16'],
-  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost', 'other', 'other', 'later 30', 'later 30'],
+  ['500', answered(500, says('Server Error')), 'response_lost, other, other; later 16, later 16'],
+  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost, other, other; later 30, later 30'],
 ]
 
-test.each(TABLE)('classifies the error: %s', (_, error, sent, unsent, noToken, reads, readsNoToken) => {
-  expect([dispatched(error), dispatched(new PreparationError(error)), read(error)]).toEqual([
-    sent,
-    unsent,
-    reads,
-  ])
-  for (const system of ['installation', 'token'] as const)
-    expect([dispatched(at(system, error)), read(at(system, error))]).toEqual([noToken, readsNoToken])
+test.each(TABLE)('classifies the error: %s', (_, error, effects) => {
+  for (const system of ['installation', 'token'] as const) {
+    const noToken = new CredentialError(system, repository, error)
+    const dispatches = [error, new PreparationError(error), noToken].map(dispatched).join(', ')
+    expect(`${dispatches}; ${read(error)}, ${read(noToken)}`).toBe(effects)
+  }
 })
 
 test.each(['Forbidden', 'Forbidden.'])('the reason links to the documentation (message "%s")', message => {

@@ -6,17 +6,11 @@ import { formContent } from '../support/dispatch-content.ts'
 
 const API = 'https://api.github.test'
 const TOKEN = 'a-token-of-our-own'
+const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
 const INSTALLATION = `ghs_${'aB3'.repeat(40)}`
 
-const open = () =>
-  createGitHub(
-    { apiUrl: API, auth: { token: TOKEN }, webhookSecret: 'hook-secret', oidcIssuer: '' },
-    undefined,
-    undefined,
-    {
-      secrets: ['port-client-secret'],
-    },
-  )
+const config = { apiUrl: API, auth: { token: TOKEN }, webhookSecret: 'hook-secret', oidcIssuer: '' }
+const open = () => createGitHub(config, undefined, undefined, { secrets: ['port-client-secret'] })
 afterEach(() => nock.cleanAll())
 
 test.each([
@@ -27,9 +21,8 @@ test.each([
   ['half a surrogate pair', 'a\ud83db', 'ab'],
   ['excessive length', 'x'.repeat(5_000), `${'x'.repeat(299)}…`],
 ])('a run title with %s becomes one plain line', async (_, title, expected) => {
-  nock(API)
-    .get('/repos/acme/shop/actions/runs/7')
-    .reply(200, { id: 7, display_title: title, status: 'queued', event: 'push' })
+  const run = { id: 7, display_title: title, status: 'queued', event: 'push' }
+  nock(API).get('/repos/acme/shop/actions/runs/7').reply(200, run)
   const { data } = await open().run('acme/shop', 7, null)
   expect(data?.title).toBe(expected)
 })
@@ -62,8 +55,7 @@ test.each([403, 422])("GitHub's message with a %i becomes one line without secre
   nock(API).post('/repos/acme/shop/dispatches').reply(status, { message })
   nock(API).get('/repos/acme/shop/actions/runs/7').reply(status, { message })
   const github = open()
-  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
-  const outcome = await github.dispatch(target, formContent({}))
+  const outcome = await github.dispatch(TARGET, formContent({}))
   const hidden = `(${status}: No *** *** *** *** of yours)`
   expect(outcome).toMatchObject({ kind: 'rejected', reason: expect.stringContaining(hidden) })
   const error = await github.run('acme/shop', 7, null).catch(thrown => thrown)
@@ -73,13 +65,11 @@ test.each([403, 422])("GitHub's message with a %i becomes one line without secre
 
 test("the reason quotes GitHub's message without the input values, even if GitHub escapes or shortens them", async () => {
   const message = `No: "pass\\"word", 'an entire', "client_payload", pass"word`
-  nock(API)
-    .post('/repos/acme/shop/dispatches')
-    .reply(422, { message, documentation_url: `${API}/rules` })
-  const target = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }
+  const body = { message, documentation_url: `${API}/rules` }
+  nock(API).post('/repos/acme/shop/dispatches').reply(422, body)
   const content = formContent({ password: 'pass"word', list: [{ text: 'an entire text' }] })
   const quoted = `(422: No: "***", '***', "client_payload", ***). See ${API}/rules`
-  expect(await open().dispatch(target, content)).toMatchObject({ reason: expect.stringContaining(quoted) })
+  expect(await open().dispatch(TARGET, content)).toMatchObject({ reason: expect.stringContaining(quoted) })
 })
 
 test('fetches the log of a renamed repository through two redirects, and sends the token only to the API', async () => {

@@ -1,5 +1,5 @@
 import nock from 'nock'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
@@ -12,6 +12,11 @@ import { REFUSALS } from './workflow-dispatch-refusals.ts'
 const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: 'deploy.yml', ref: null }
 
+const workflowOf = (inputs: Record<string, DeclaredInput>) => ({
+  ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: [], dispatch: { inputs } },
+})
+const isPost = ({ method }: { method: string }) => method === 'POST'
+
 async function open(
   inputs: Record<string, DeclaredInput> = {},
   options: GitHubApiOptions = {},
@@ -19,19 +24,12 @@ async function open(
 ) {
   const api = await startGitHubApi(options)
   onTestFinished(() => api.close())
-  const workflow = {
-    path: '.github/workflows/deploy.yml',
-    name: 'Deploy',
-    eventTypes: [],
-    dispatch: { inputs },
-  }
+  const workflow = workflowOf(inputs)
   const { workflows } = api.addRepository('acme/shop', { workflows: [workflow], ...repository })
   let offset = 0
-  const clock = () => Date.now() + offset
-  const auth = { token: api.token }
-  const config = { apiUrl: api.url, auth, webhookSecret: null, oidcIssuer: '' }
+  const config = { apiUrl: api.url, auth: { token: api.token }, webhookSecret: null, oidcIssuer: '' }
   const isAllowed = (name: string) => name === 'acme/store'
-  const github = createGitHub(config, clock, undefined, { isAllowed })
+  const github = createGitHub(config, () => Date.now() + offset, undefined, { isAllowed })
   return {
     api,
     id: workflows[0]!.id,
@@ -45,7 +43,7 @@ async function open(
     send: (body: JsonObject, relay?: string) => github.dispatch(TARGET, dispatchContent(body, relay)),
     /** Returns the bodies of the dispatches since the last call. */
     sent() {
-      const posts = api.requests.filter(({ method }) => method === 'POST')
+      const posts = api.requests.filter(isPost)
       api.clearRequests()
       return posts.map(({ body }) => body as { ref: string; inputs: Record<string, string> })
     },
@@ -71,13 +69,11 @@ describe('a workflow_dispatch', () => {
 
   test('can target a branch, a tag, or a workflow by its id', async () => {
     const { api, id, dispatch } = await open({}, {}, { refs: ['next', 'v1'] })
-    for (const ref of ['next', 'v1']) expect(await dispatch({}, { ref })).toMatchObject({ kind: 'accepted' })
-    expect(await dispatch({}, { workflow: String(id) })).toMatchObject({ kind: 'accepted' })
-    expect(api.workflowDispatches.map(each => [each.workflow, each.ref])).toEqual([
-      ['.github/workflows/deploy.yml', 'next'],
-      ['.github/workflows/deploy.yml', 'v1'],
-      ['.github/workflows/deploy.yml', 'main'],
-    ])
+    for (const target of [{ ref: 'next' }, { ref: 'v1' }, { workflow: String(id) }])
+      expect(await dispatch({}, target)).toMatchObject({ kind: 'accepted' })
+    const workflow = '.github/workflows/deploy.yml'
+    const expected = ['next', 'v1', 'main'].map(ref => ({ workflow, ref }))
+    expect(api.workflowDispatches).toMatchObject(expected)
   })
 
   test('sends strings unchanged, other inputs as JSON text, and omits null', async () => {
@@ -87,14 +83,8 @@ describe('a workflow_dispatch', () => {
     await dispatch({ text: 'a\nb', flag: false, count: 1.5, tags: ['x'], config: { a: null }, size: null })
     const { port, port_context: _, port_payload: __, ...inputs } = api.workflowDispatches[0]!.allInputs
     expect(inputs).toEqual({
-      port_run_id: 'r_1',
-      run_id: 'r_1',
-      text: 'a\nb',
-      flag: 'false',
-      count: '1.5',
-      tags: '["x"]',
-      config: '{"a":null}',
-      size: 'preset',
+      ...{ port_run_id: 'r_1', run_id: 'r_1', text: 'a\nb', flag: 'false', count: '1.5' },
+      ...{ tags: '["x"]', config: '{"a":null}', size: 'preset' },
     })
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
@@ -181,10 +171,8 @@ describe('a workflow_dispatch', () => {
       kind: 'rejected',
       reason: expect.stringContaining('"note"'),
     })
-    expect(api.workflowDispatches.map(({ inputs }) => inputs)).toEqual([
-      { service: 'web' },
-      { service: 'web' },
-    ])
+    const inputs = { service: 'web' }
+    expect(api.workflowDispatches.map(each => each.inputs)).toEqual([inputs, inputs])
   })
 
   test('contains an omitted input again once the workflow requires the input', async () => {
@@ -221,8 +209,7 @@ describe('a workflow_dispatch', () => {
       await dispatch()
     }
     expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
-    const asked = sent()
-    for (const body of asked) expect(body).toMatchObject({ return_run_details: true })
+    for (const body of sent()) expect(body).toMatchObject({ return_run_details: true })
   })
 
   test.each([
@@ -230,7 +217,7 @@ describe('a workflow_dispatch', () => {
     'Unpermitted parameter: return_run_details',
   ])('is sent again without return_run_details if a server responds with %j', async message => {
     const { api, dispatch, sent } = await open(OFFERED)
-    api.fail({ match: ({ method }) => method === 'POST', status: 400, body: { message } })
+    api.fail({ match: isPost, status: 400, body: { message } })
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
@@ -238,7 +225,7 @@ describe('a workflow_dispatch', () => {
   test('is not affected by a message about an input that is named return_run_details', async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
-    api.fail({ match: ({ method }) => method === 'POST', status: 422, body: { message } })
+    api.fail({ match: isPost, status: 422, body: { message } })
     expect(await dispatch({ return_run_details: 'x' })).toMatchObject({ kind: 'rejected' })
     expect(await dispatch()).toMatchObject({ run: { id: expect.any(Number) } })
     expect(sent()).toHaveLength(2)
@@ -247,27 +234,18 @@ describe('a workflow_dispatch', () => {
   test('uses the new default branch if the default branch was renamed', async () => {
     const { api, dispatch, sent } = await open(OFFERED)
     await dispatch()
-    api.addRepository('acme/shop', {
-      defaultBranch: 'trunk',
-      workflows: [
-        {
-          path: '.github/workflows/deploy.yml',
-          name: 'Deploy',
-          eventTypes: [],
-          dispatch: { inputs: OFFERED },
-        },
-      ],
-    })
+    api.addRepository('acme/shop', { defaultBranch: 'trunk', workflows: [workflowOf(OFFERED)] })
     sent()
     expect(await dispatch()).toMatchObject({ kind: 'accepted' })
     expect(sent().map(({ ref }) => ref)).toEqual(['main', 'trunk'])
   })
 
   test('can have exactly 25 inputs, but then has no input for the payload', async () => {
-    const inputs = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`i${i}`, 'x']))
-    const { dispatch, sent } = await open(Object.fromEntries(Object.keys(inputs).map(name => [name, {}])))
+    const names = Array.from({ length: 25 }, (_, i) => `i${i}`)
+    const inputs = Object.fromEntries(names.map(name => [name, 'x']))
+    const { dispatch, sent } = await open(Object.fromEntries(names.map(name => [name, {}])))
     expect(await dispatch(inputs)).toMatchObject({ kind: 'accepted' })
-    expect(sent().map(body => Object.keys(body.inputs))).toEqual([Object.keys(inputs)])
+    expect(sent().map(body => Object.keys(body.inputs))).toEqual([names])
     // The workflow cannot declare a 26th input, and no input for the payload is left.
     expect(await dispatch({ ...inputs, i25: 'x' })).toMatchObject({
       kind: 'rejected',
@@ -298,12 +276,10 @@ describe('a workflow_dispatch', () => {
 
   test('is rejected if its inputs have more characters than GitHub accepts', async () => {
     const { dispatch, sent } = await open({ big: {}, ...OFFERED })
-    expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual({
-      kind: 'rejected',
-      reason: expect.stringMatching(
-        /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less data from Port: the largest input is "big"\.$/,
-      ),
-    })
+    const reason =
+      /^GitHub accepts at most 65,535 characters of inputs for a workflow \(the relay counts bytes\), and this invocation has 80\d{3}\. Send less data from Port: the largest input is "big"\.$/
+    const rejected = { kind: 'rejected', reason: expect.stringMatching(reason) }
+    expect(await dispatch({ big: 'é'.repeat(40_000) })).toEqual(rejected)
     expect(sent()).toEqual([])
   })
 })
@@ -349,12 +325,11 @@ describe('a dispatch that is too large as a whole', () => {
 
 test('accepts a response that contains the run id but no URL of the run', async () => {
   const { api, dispatch } = await open(OFFERED)
-  api.fail({ match: ({ method }) => method === 'POST', status: 200, body: { workflow_run_id: 42 } })
+  api.fail({ match: isPost, status: 200, body: { workflow_run_id: 42 } })
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
 })
 
 describe('a workflow_dispatch without a response from GitHub', () => {
-  const isDispatch = ({ method }: { method: string }) => method === 'POST'
   test.each<[string, Fault]>([
     ['a 502 after the dispatch took effect', { status: 502, takesEffect: true }],
     ['a 500', { status: 500 }],
@@ -363,42 +338,16 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     ["a proxy's page", { status: 200, body: '<html>' }],
   ])('after %s, the dispatch is not sent again because it may have started a run', async (_, failure) => {
     const { api, dispatch, sent } = await open(OFFERED)
-    api.fail({ match: isDispatch, ...failure })
+    api.fail({ match: isPost, ...failure })
     expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
     expect(sent()).toHaveLength(1)
-  })
-
-  test.each<[string, Fault, object]>([
-    ['401', { status: 401 }, { cause: 'credential', until: null }],
-    ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
-    ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
-  ])('%s defers the dispatch because nothing was started', async (_, failure, outcome) => {
-    const { api, dispatch } = await open(OFFERED)
-    api.fail({ match: isDispatch, ...failure })
-    expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
-    expect(api.workflowDispatches).toEqual([])
-  })
-
-  test.each<[string, Fault]>([
-    ['a 500', { status: 500 }],
-    ['a cut connection', { cut: 'after' }],
-    ['a rate limit', { status: 429 }],
-    ['a 401', { status: 401 }],
-  ])('%s in response to the request for the default branch defers the dispatch', async (_, failure) => {
-    const { api, dispatch, sent } = await open(OFFERED)
-    api.fail(failure)
-    expect(await dispatch()).toMatchObject({ kind: 'deferred' })
-    expect(sent()).toEqual([])
   })
 
   test("is deferred if GitHub rate limits the request for the repository's new name", async () => {
     const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')
-    api.fail({
-      match: ({ path }) => path.startsWith('/repositories/'),
-      status: 429,
-      headers: { 'retry-after': '30' },
-    })
+    const limit = { status: 429, headers: { 'retry-after': '30' } }
+    api.fail({ match: ({ path }) => path.startsWith('/repositories/'), ...limit })
     const outcome = await dispatch({}, { ref: 'main' })
     expect(outcome).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
     expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
@@ -406,42 +355,38 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     expect(api.requests).toHaveLength(2)
   })
 
-  test.each<[string, { kind: string; reason?: string }, string[]]>([
-    ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST']],
-    [
-      'evil/store',
-      {
-        kind: 'rejected',
-        reason:
-          'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to that list, or correct the target.',
-      },
-      ['POST', 'GET'],
-    ],
+  const notAllowed =
+    'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to that list, or correct the target.'
+  test.each<[string, object, string[], number]>([
+    ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST'], 1],
+    ['evil/store', { kind: 'rejected', reason: notAllowed }, ['POST', 'GET'], 0],
   ])(
     'is sent to the renamed repository (%s) only if the new name is allowed',
-    async (name, outcome, methods) => {
+    async (name, outcome, methods, amount) => {
       const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)
       expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
       expect(api.requests.map(({ method }) => method)).toEqual(methods)
-      expect(api.workflowDispatches).toHaveLength(outcome.kind === 'accepted' ? 1 : 0)
+      expect(api.workflowDispatches).toHaveLength(amount)
     },
   )
 })
 
-describe('if GitHub rejects a dispatch, the message states what to change:', () => {
-  afterEach(() => nock.cleanAll())
+const refusals = Object.entries(REFUSALS).flatMap(([status, sentences]) =>
+  Object.entries(sentences).map(([message, sentence]) => [Number(status), message, sentence] as const),
+)
 
-  test.each(REFUSALS)('%i %j', async (status, says, sentence) => {
-    const body = typeof says === 'string' ? { message: says } : says
-    nock('https://api.github.test')
+test.each(refusals)(
+  'if GitHub rejects a dispatch with %i %j, the reason states what to change',
+  async (status, message, sentence) => {
+    const apiUrl = 'https://api.github.test'
+    nock(apiUrl)
       .persist()
       .post('/repos/acme/shop/actions/workflows/deploy.yml/dispatches')
-      .reply(status, body)
-    const auth = { token: 'github_pat_x' }
-    const apiUrl = 'https://api.github.test'
-    const github = createGitHub({ apiUrl, auth, webhookSecret: null, oidcIssuer: '' })
+      .reply(status, message ? { message } : {})
+    onTestFinished(() => nock.cleanAll())
+    const github = createGitHub({ apiUrl, auth: { token: 't' }, webhookSecret: null, oidcIssuer: '' })
     const outcome = await github.dispatch({ ...TARGET, ref: 'main' }, formContent({ service: 'hunter2' }))
     expect(outcome).toMatchObject({ kind: 'rejected', reason: sentence })
-  })
-})
+  },
+)

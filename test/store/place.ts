@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { afterAll, afterEach } from 'vitest'
 import type { Config } from '../../relay/config/config.ts'
 import type {
@@ -81,18 +82,9 @@ let count = 0
 export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   const runId = `r_${++count}`
   return {
-    id: `d-${count}`,
-    dedupeKey: `run:${given.runId ?? runId}`,
-    organization: 'default',
-    runId,
-    kind: 'action_run',
-    action: 'deploy',
-    repository: 'acme/shop',
-    eventType: 'deploy',
-    workflow: null,
-    ref: null,
-    invocation: '{"inputs":{}}',
-    receivedAt: 1000,
+    ...{ id: `d-${count}`, dedupeKey: `run:${given.runId ?? runId}`, organization: 'default', runId },
+    ...{ kind: 'action_run', action: 'deploy', invocation: '{"inputs":{}}', receivedAt: 1000 },
+    ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     ...given,
   }
 }
@@ -105,12 +97,7 @@ export const aUse = (digest: string, given: Partial<SignatureUse> = {}): Signatu
 
 /** Returns a workflow run for a delivery. */
 export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun => ({
-  id,
-  attempt: 1,
-  evidence: 'title',
-  past: false,
-  status: 'in_progress',
-  conclusion: null,
+  ...{ id, attempt: 1, evidence: 'title', past: false, status: 'in_progress', conclusion: null },
   url: `https://github.com/acme/shop/actions/runs/${id}`,
   ...given,
 })
@@ -153,25 +140,26 @@ export async function applyTo(
 /** Creates a delivery that GitHub accepted at 1000. Its next poll is due at 5000. */
 export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}): Promise<string> {
   const { id } = await store.accept(aDelivery(given))
-  const change = {
-    state: 'dispatched',
-    attempts: 1,
-    attemptedAt: 1000,
-    dispatchedAt: 1000,
-    dueAt: 5000,
-  } as const
-  await applyTo(store, id, { change })
+  const times = { attemptedAt: 1000, dispatchedAt: 1000, dueAt: 5000 }
+  await applyTo(store, id, { change: { state: 'dispatched', attempts: 1, ...times } })
   return id
 }
 
 /** Creates a delivery that failed at `at`. */
 export async function aFailed(store: Store, at = 2000, given: Partial<NewDelivery> = {}): Promise<string> {
   const id = await aDispatched(store, given)
-  await applyTo(
-    store,
-    id,
-    { change: { state: 'failed', outcome: 'not_started', reason: 'No workflow', dueAt: null } },
-    at,
-  )
+  const change = { state: 'failed', outcome: 'not_started', reason: 'No workflow', dueAt: null } as const
+  await applyTo(store, id, { change }, at)
   return id
+}
+
+/** Runs statements on a PostgreSQL database with its own connection. */
+export async function runSql(
+  { url }: { kind: string; url?: string },
+  ...statements: string[]
+): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  for (const statement of statements) await client.query(statement)
+  await client.end()
 }

@@ -1,15 +1,13 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openStore } from '../../relay/store/open.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
 test('commits are moved into the database file while the store is open, and no WAL file is left after closing', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'checkpoints-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  const path = join(folder, 'relay.db')
+  const path = join(temporaryFolder(), 'relay.db')
   const store = await openStore({ kind: 'sqlite', path }, 0)
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))

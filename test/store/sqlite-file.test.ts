@@ -1,13 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import { sqlite } from '../../relay/store/database.ts'
 import { claimQueued } from '../../relay/store/sql/claims.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
 const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
@@ -16,8 +14,7 @@ const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 OR
 /* The contract suite tests the rest of the SQLite backend through the store API. */
 
 test('a failing request rolls back only its own changes within a shared commit', () => {
-  const file = openSqliteFile(somewhere())
-  onTestFinished(() => file.close())
+  const file = open(somewhere())
   const { rows } = file.run({
     inserts: [],
     requests: [
@@ -43,34 +40,17 @@ test('a failing request rolls back only its own changes within a shared commit',
   ])
 })
 
-test('a delivery that cannot be written does not roll back the other deliveries of the commit', () => {
-  const file = openSqliteFile(somewhere())
-  onTestFinished(() => file.close())
-  const whole = rowOf(aDelivery({ id: 'whole' }))
-  const broken = rowOf({ ...aDelivery(), invocation: null as unknown as string })
-  const batch = { inserts: [whole, broken, whole], requests: [], claims: false }
-  expect(file.run(batch).inserted).toEqual([true, 'NOT NULL constraint failed: deliveries.invocation', false])
-  const read = { sql: 'SELECT id FROM deliveries', params: [] }
-  expect(file.run({ inserts: [], requests: [[read]], claims: false }).rows).toMatchObject([
-    [[{ id: 'whole' }]],
-  ])
-})
-
 test('if the commit fails, every request in the commit fails', () => {
   const path = somewhere()
-  const file = openSqliteFile(path)
-  onTestFinished(() => file.close())
+  const file = open(path)
   const other = new DatabaseSync(path)
   other.exec('BEGIN IMMEDIATE')
   onTestFinished(() => other.close())
   const put = [{ sql: PUT, params: [1, 1] }]
-  const inserts = [rowOf(aDelivery())]
+  const inserts = [{ row: toRow(aDelivery()), use: null }]
   const locked = 'database is locked'
-  expect(file.run({ inserts, requests: [put], claims: false })).toEqual({
-    inserted: [locked],
-    rows: [locked],
-    changed: Infinity,
-  })
+  const failed = { inserted: [locked], rows: [locked], changed: Infinity }
+  expect(file.run({ inserts, requests: [put], claims: false })).toEqual(failed)
   other.exec('ROLLBACK')
   const read = [{ sql: ALL, params: [] }]
   expect(file.run({ inserts, requests: [put, read], claims: false })).toMatchObject({
@@ -81,8 +61,7 @@ test('if the commit fails, every request in the commit fails', () => {
 
 test('a statement with a limit is planned only once', () => {
   const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare')
-  const file = openSqliteFile(somewhere())
-  onTestFinished(() => file.close())
+  const file = open(somewhere())
   let planned: number[] = []
   // SQLite asks for authorization while it plans a statement.
   const database = prepare.mock.contexts.at(-1) as DatabaseSync
@@ -100,10 +79,10 @@ test('a statement with a limit is planned only once', () => {
   expect(plan(2)).toEqual([constants.SQLITE_TRANSACTION, constants.SQLITE_TRANSACTION])
 })
 
-function somewhere(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sqlite-file-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'made', 'relay.db')
-}
+const somewhere = () => join(temporaryFolder(), 'made', 'relay.db')
 
-const rowOf = (delivery: NewDelivery) => ({ row: toRow(delivery), use: null })
+function open(path: string) {
+  const file = openSqliteFile(path)
+  onTestFinished(() => file.close())
+  return file
+}

@@ -9,14 +9,15 @@ import { send } from '../support/send.ts'
 
 /* SQLite keeps writing to a deleted file, and those writes are lost when the process exits. */
 
-const sendRun = (relay: Relay, id: string) => send(relay.url, { body: { run: { id }, inputs: {} } })
+const sendRun = async (relay: Relay, id: string) =>
+  (await send(relay.url, { body: { run: { id }, inputs: {} } })).status
 const readyz = async (relay: Relay) => (await fetch(`${relay.url}/readyz`)).status
 
 async function startOn(path: string, open = openRelayHere): Promise<Relay> {
   const relay = await open(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   // Makes enough changes for a checkpoint.
   await Promise.all(Array.from({ length: 150 }, (_, n) => sendRun(relay, `r_of_many_${n}`)))
-  expect([(await sendRun(relay, 'r_before')).status, await readyz(relay)]).toEqual([202, 200])
+  expect([await sendRun(relay, 'r_before'), await readyz(relay)]).toEqual([202, 200])
   return relay
 }
 
@@ -25,7 +26,7 @@ test('a relay whose SQLite file was deleted accepts nothing and is not ready', a
   const relay = await startOn(path)
   for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
   for (const id of ['r_1', 'r_2', 'r_3']) {
-    expect((await sendRun(relay, id)).status).toBe(503)
+    expect(await sendRun(relay, id)).toBe(503)
     expect(await readyz(relay)).toBe(503)
   }
   const named = /relay\.db was deleted or replaced: put it back, or restart the relay/
@@ -42,20 +43,16 @@ test.each([
   const relay = await startOn(path, startRelay)
   renameSync(path, `${path}.away`)
   if (isReplaced) renameSync(`${path}.backup`, path)
-  expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
+  expect([await sendRun(relay, 'r_1'), await readyz(relay)]).toEqual([503, 503])
   // A checkpoint is due in the meantime. If SQLite reopened the file, it would delete the WAL file.
   await sleep(700)
   expect(existsSync(path)).toBe(isReplaced)
   renameSync(`${path}.away`, path)
   expect(await readyz(relay)).toBe(200)
-  expect([(await sendRun(relay, 'r_1')).status, (await sendRun(relay, 'r_before')).status]).toEqual([
-    202, 200,
-  ])
+  expect([await sendRun(relay, 'r_1'), await sendRun(relay, 'r_before')]).toEqual([202, 200])
   await relay.kill()
   const again = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
-  expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
-    200, 200,
-  ])
+  expect([await sendRun(again, 'r_1'), await sendRun(again, 'r_before')]).toEqual([200, 200])
 })
 
 test('a relay whose SQLite file was replaced (for example by a backup) accepts nothing until restarted', async () => {
@@ -65,12 +62,10 @@ test('a relay whose SQLite file was replaced (for example by a backup) accepts n
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
   for (const end of ['', '-wal', '-shm']) rmSync(path + end, { force: true })
   renameSync(`${path}.backup`, path)
-  expect([(await sendRun(relay, 'r_1')).status, await readyz(relay)]).toEqual([503, 503])
+  expect([await sendRun(relay, 'r_1'), await readyz(relay)]).toEqual([503, 503])
   await relay.stop()
   const again = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${path}` }))
-  expect([(await sendRun(again, 'r_1')).status, (await sendRun(again, 'r_before')).status]).toEqual([
-    202, 200,
-  ])
+  expect([await sendRun(again, 'r_1'), await sendRun(again, 'r_before')]).toEqual([202, 200])
 })
 
 test.each([

@@ -29,11 +29,8 @@ test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and resul
   const { github, relay } = scene
   github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
   // All list requests fail until all runs are bound.
-  const allowLists = github.fail({
-    match: ({ path }) => /\/actions\/runs(\?|$)/.test(path),
-    status: 502,
-    times: Number.POSITIVE_INFINITY,
-  })
+  const isList = ({ path }: { path: string }) => /\/actions\/runs(\?|$)/.test(path)
+  const allowLists = github.fail({ match: isList, status: 502, times: Number.POSITIVE_INFINITY })
 
   const numbers = Array.from({ length: AMOUNT }, (_, i) => i)
   const delivered = await pooled(numbers, () => scene.deliver({ path: '/webhook?workflow=deploy.yml' }))
@@ -59,10 +56,7 @@ test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and resul
 
   allowLists()
   const conclusions = new Map(runs.map(({ id }, i) => [id, ENDS[i % ENDS.length]!]))
-  await pooled(shuffle(runs, random), async ({ id }) => {
-    const [conclusion] = conclusions.get(id)!
-    await end(scene, own.get(id)!, conclusion)
-  })
+  await pooled(shuffle(runs, random), ({ id }) => end(scene, own.get(id)!, conclusions.get(id)![0]))
   await until(() => runs.every(run => run.status !== 'IN_PROGRESS'), 'every Port run finishes', patience)
   const wrong = runs.filter(
     ({ id, status, link, externalRunId }) =>

@@ -1,12 +1,9 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import type { DeclaredInput, GitHubApiOptions, WorkflowDispatch } from '../../tools/simulator/github/types.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import type { DeclaredInput, GitHubApiOptions } from '../../tools/simulator/github/types.ts'
 import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
-import { type Env, openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
 
@@ -29,25 +26,14 @@ export interface Scene {
   relay: Relay
   /** The relay's environment. */
   env: Env
-  /** Creates a run in Port, and sends the run's webhook to the relay. */
-  deliver(webhook?: {
-    path?: string
-    body?: JsonObject
-    inputs?: JsonObject
-  }): Promise<{ run: PortRun; response: JsonObject }>
-  /** Returns the dispatch that GitHub accepted for a Port run. Requires that the dispatch has the input `port`. */
-  dispatchOf(run: PortRun): Promise<WorkflowDispatch>
-  /** Returns the dispatch bodies that GitHub received since the last call, including refused ones. */
-  sent(): { ref: string; inputs: Record<string, string>; return_run_details?: boolean }[]
+  /** Creates a run in Port, and sends the run's webhook to this path of the relay. */
+  deliver(webhook: { path: string }): Promise<{ run: PortRun; response: JsonObject }>
   shown(runId: string): Promise<ShownDelivery>
   /** Returns the URL of a workflow run's page. */
   page(githubRunId: number): string
 }
 
-/** @param routes the text of RELAY_ROUTES */
-export async function openScene(
-  options: { github?: GitHubApiOptions; env?: Env; routes?: string } = {},
-): Promise<Scene> {
+export async function openScene(options: { github?: GitHubApiOptions; env?: Env } = {}): Promise<Scene> {
   const [port, github] = await Promise.all([
     startPortApi({ clientSecret: SECRET }),
     startGitHubApi(options.github),
@@ -55,8 +41,6 @@ export async function openScene(
   onTestFinished(async () => {
     await Promise.all([port.close(), github.close()])
   })
-  const routes = join(temporaryFolder(), 'routes.yml')
-  if (options.routes) writeFileSync(routes, options.routes)
   const env = relayEnv({
     PORT_API_URL: port.url,
     PORT_CLIENT_ID: port.clientId,
@@ -66,7 +50,6 @@ export async function openScene(
     RELAY_ALLOWED_REPOSITORIES: 'acme/*',
     RELAY_DISPATCH_RATE: '0',
     RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
-    ...(options.routes && { RELAY_ROUTES: routes }),
     ...options.env,
   })
   const relay = await openRelayHere(env)
@@ -75,33 +58,15 @@ export async function openScene(
     const response = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
     return (await response.json()) as JsonObject
   }
-  let seen = 0
   return {
-    port,
-    github,
-    relay,
-    env,
-    async deliver({ path, body, inputs = {} } = {}) {
-      const run = port.createRun({ action: 'deploy_service', properties: inputs })
+    ...{ port, github, relay, env },
+    async deliver({ path }) {
+      const run = port.createRun({ action: 'deploy_service' })
       const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
-      const { status, body: response } = await send(relay.url, {
-        ...(path && { path }),
-        body: { run: { id: run.id }, action, inputs, trigger: { operation: 'CREATE' }, ...body },
-      })
+      const body = { run: { id: run.id }, action, inputs: {}, trigger: { operation: 'CREATE' } }
+      const { status, body: response } = await send(relay.url, { path, body })
       if (status !== 202) throw new Error(`The relay responded with ${status}: ${response.detail}`)
       return { run, response }
-    },
-    dispatchOf: run =>
-      until(
-        () => github.workflowDispatches.find(each => each.inputs.port?.includes(run.id)),
-        'GitHub accepts the dispatch',
-      ) as Promise<WorkflowDispatch>,
-    sent() {
-      const posts = github.requests
-        .slice(seen)
-        .filter(({ method, path }) => method === 'POST' && path.endsWith('/dispatches'))
-      seen = github.requests.length
-      return posts.map(({ body }) => body as ReturnType<Scene['sent']>[number])
     },
     async shown(runId) {
       const { deliveries } = await api(`?run_id=${runId}`)
@@ -116,12 +81,6 @@ export async function openScene(
 export const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 
 /** Returns a workflow that users can start manually. */
-export const workflow = (
-  inputs: Record<string, DeclaredInput> = {},
-  runName?: (inputs: Record<string, string>) => string,
-) => ({
-  path: '.github/workflows/deploy.yml',
-  name: 'Deploy',
-  eventTypes: [],
-  dispatch: { inputs, ...(runName && { runName }) },
+export const workflow = (inputs: Record<string, DeclaredInput> = {}) => ({
+  ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: [], dispatch: { inputs } },
 })

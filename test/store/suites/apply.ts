@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Change } from '../../../relay/delivery/delivery.ts'
+import type { Delivery } from '../../../relay/delivery/delivery.ts'
 import {
   acceptAll,
   aDispatched,
@@ -19,22 +19,11 @@ export function applyTests(place: Place): void {
     let calls = 0
     store.onWork(() => calls++)
     const change = {
-      state: 'dispatched',
-      reason: null,
-      dueAt: 1200,
-      attempts: 2,
-      firstAttemptAt: 1050,
-      attemptedAt: 1090,
-      awaitingResponseSince: null,
-      waitingNotified: true,
-      dispatchedAt: 1100,
-      cancelRequestedAt: 1101,
-      cancelSentAt: 1102,
-      cancelForced: true,
-      waitingFor: 'production',
-      decisions: 'staging:approved',
-      outputs: '{"url":"https://a.example"}',
-    } as const
+      ...{ state: 'dispatched' as const, reason: null, dueAt: 1200, attempts: 2, firstAttemptAt: 1050 },
+      ...{ attemptedAt: 1090, awaitingResponseSince: null, waitingNotified: true, dispatchedAt: 1100 },
+      ...{ cancelRequestedAt: 1101, cancelSentAt: 1102, cancelForced: true, waitingFor: 'production' },
+      ...{ decisions: 'staging:approved', outputs: '{"url":"https://a.example"}' },
+    }
     const history = { type: 'dispatchAccepted' as const, details: { attempt: 2 } }
     const messages = [aLine('one'), { update: { statusLabel: 'Waiting' }, unlessStarted: true }]
     expect(await applyTo(store, id!, { change, messages, history }, 1100)).toBe(true)
@@ -106,17 +95,6 @@ export function applyTests(place: Place): void {
     expect(await bind(second, 78)).toBe(true)
   })
 
-  test('only one of several deliveries that bind a run concurrently gets the run', async () => {
-    const store = await place.emptied()
-    for (let run = 1; run <= 10; run++) {
-      const ids = [await aDispatched(store), await aDispatched(store)]
-      const change: Change = { state: 'running', runs: [aRun(run)] }
-      const responses = await Promise.all(ids.map(id => applyTo(store, id, { change })))
-      expect(responses.toSorted()).toEqual([false, true])
-      expect(await store.findRuns('acme/shop', [run])).toHaveLength(1)
-    }
-  })
-
   test('a repeated or late report writes nothing and counts as received; each sender is tracked separately', async () => {
     const store = await place.emptied()
     const id = await aDispatched(store)
@@ -172,10 +150,7 @@ export function applyTests(place: Place): void {
     const store = await place.emptied()
     const [first, second] = await acceptAll(store, {}, {})
     const use = async (id: string, expiresAt: number, run: number) =>
-      applyTo(store, id, { change: { state: 'running', runs: [aRun(run)] } }, undefined, undefined, {
-        jti: 'one',
-        expiresAt,
-      })
+      applyTo(store, id, bind(run), undefined, undefined, { jti: 'one', expiresAt })
     const expiresAt = store.clock() - 11 * 60_000
     expect(await use(first!, expiresAt, 1)).toBe(true)
     expect(await use(first!, expiresAt, 1)).toBe(true)
@@ -192,18 +167,12 @@ export function applyTests(place: Place): void {
     const ids = await acceptAll(store, {}, {})
     const deliveries = await Promise.all(ids.map(id => get(store, id)))
     const token = { jti: 'both', expiresAt: store.clock() + 300_000 }
-    await Promise.allSettled(
-      deliveries.map((delivery, i) =>
-        store.apply(
-          delivery,
-          aTransition({ change: { state: 'running', runs: [aRun(i + 1)] } }),
-          2000,
-          undefined,
-          token,
-        ),
-      ),
-    )
+    const use = (delivery: Delivery, i: number) =>
+      store.apply(delivery, aTransition(bind(i + 1)), 2000, undefined, token)
+    await Promise.allSettled(deliveries.map(use))
     const states = await Promise.all(ids.map(async id => (await get(store, id)).state))
     expect(states.toSorted()).toEqual(['queued', 'running'])
   })
 }
+
+const bind = (run: number) => ({ change: { state: 'running' as const, runs: [aRun(run)] } })

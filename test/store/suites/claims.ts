@@ -6,12 +6,8 @@ import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place 
 export function claimTests(place: Place): void {
   test('claims only the oldest delivery per repository until that delivery leaves the queue', async () => {
     const store = await place.emptied()
-    const [a1, a2, b1] = await acceptAll(
-      store,
-      { repository: 'acme/a' },
-      { repository: 'acme/a' },
-      { repository: 'acme/b' },
-    )
+    const repositories = ['acme/a', 'acme/a', 'acme/b']
+    const [a1, a2, b1] = await acceptAll(store, ...repositories.map(repository => ({ repository })))
     const claimed = await claim(store, 1000)
     expect(claimed.map(({ id }) => id)).toEqual([a1, b1])
     expect(await claim(store, 1000)).toEqual([])
@@ -24,10 +20,8 @@ export function claimTests(place: Place): void {
 
   test('claims at most the requested number of deliveries, earliest due first', async () => {
     const store = await place.emptied()
-    await acceptAll(
-      store,
-      ...[1003, 1001, 1002].map(receivedAt => ({ repository: `acme/${receivedAt}`, receivedAt })),
-    )
+    const given = [1003, 1001, 1002].map(receivedAt => ({ repository: `acme/${receivedAt}`, receivedAt }))
+    await acceptAll(store, ...given)
     const due = async () => (await store.claimQueued(2000, 500, 2, 'owner:')).map(each => each.receivedAt)
     expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
   })

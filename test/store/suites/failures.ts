@@ -1,6 +1,5 @@
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
@@ -16,6 +15,7 @@ import {
   aTransition,
   get,
   type Place,
+  runSql,
 } from '../place.ts'
 
 export function failureTests(place: Place): void {
@@ -25,10 +25,11 @@ export function failureTests(place: Place): void {
 
 function sqliteTests(place: Place): void {
   async function opened() {
-    const backend = await openBackend(await place.empty())
+    const address = await place.empty()
+    const backend = await openBackend(address)
     const pragma = async (name: string) =>
       Object.values((await backend.run([{ sql: `PRAGMA ${name}`, params: [] }]))[0]?.[0] ?? {})[0]
-    return { store: createStore(backend, 0), pragma }
+    return { address, store: createStore(backend, 0), pragma }
   }
 
   test('refuses each write as a whole while the disk is full, and accepts writes when space becomes available', async () => {
@@ -37,9 +38,8 @@ function sqliteTests(place: Place): void {
     await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
     const big = { invocation: JSON.stringify('x'.repeat(20_000)) }
     const responses = await Promise.allSettled([store.accept(aDelivery(big)), store.accept(aDelivery(big))])
-    for (const response of responses) {
-      expect(response).toMatchObject({ reason: { message: 'SQLite: database or disk is full' } })
-    }
+    const refused = { reason: { message: 'SQLite: database or disk is full' } }
+    expect(responses).toMatchObject([refused, refused])
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
     await pragma('max_page_count = 1000000')
     await acceptAll(store, big)
@@ -48,13 +48,12 @@ function sqliteTests(place: Place): void {
   })
 
   test('refuses writes while the database is read-only, and accepts writes afterwards', async () => {
-    const address = await place.empty()
-    const backend = await openBackend(address)
-    const store = createStore(backend, 0)
+    const { address, store, pragma } = await opened()
     await acceptAll(store, {})
-    await backend.run([{ sql: 'PRAGMA query_only = 1', params: [] }])
-    await expect(store.accept(aDelivery())).rejects.toThrow('SQLite: attempt to write a readonly database')
-    await expect(store.ping()).rejects.toThrow('SQLite: attempt to write a readonly database')
+    await pragma('query_only = 1')
+    const refusal = 'SQLite: attempt to write a readonly database'
+    await expect(store.accept(aDelivery())).rejects.toThrow(refusal)
+    await expect(store.ping()).rejects.toThrow(refusal)
     await store.close()
     const again = await place.open(address)
     await acceptAll(again, {})
@@ -99,9 +98,8 @@ function postgresTests(place: Place): void {
     await expect(one.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*ECONNREFUSED/)
     await expect(one.claimQueued(1000, 10, 10, 'owner:')).rejects.toThrow(/^PostgreSQL: /)
     const transition = aTransition({ messages: [aLine('one')] })
-    await expect(
-      one.apply({ id: before!, version: 0, repository: 'acme/shop' }, transition, 1),
-    ).rejects.toThrow(/^PostgreSQL: /)
+    const delivery = { id: before!, version: 0, repository: 'acme/shop' }
+    await expect(one.apply(delivery, transition, 1)).rejects.toThrow(/^PostgreSQL: /)
     await expect(one.ping()).rejects.toThrow(/^PostgreSQL: /)
     await server.start()
     await acceptAll(one, {})
@@ -114,10 +112,8 @@ function postgresTests(place: Place): void {
     const address = await onOwnServer()
     const [one, other] = [await place.open(address), await place.open(address)]
     await acceptAll(one, {})
-    await asAdmin(
-      address,
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
-    )
+    const others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    await runSql(address, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${others}`)
     await sleep(50)
     await acceptAll(one, {})
     await wakes(one, other)
@@ -129,9 +125,8 @@ function postgresTests(place: Place): void {
     const [first] = await acceptAll(store, { runId: 'r_first' })
     const given = Array.from({ length: 20 }, () => aDelivery())
     cut(1)
-    const responses = await Promise.all(
-      [...given, aDelivery({ runId: 'r_first' })].map(each => store.accept(each)),
-    )
+    const all = [...given, aDelivery({ runId: 'r_first' })]
+    const responses = await Promise.all(all.map(each => store.accept(each)))
     expect(responses.map(({ id, duplicate }) => ({ id, duplicate }))).toEqual([
       ...given.map(({ id }) => ({ id, duplicate: false })),
       { id: first, duplicate: true },
@@ -166,10 +161,8 @@ function postgresTests(place: Place): void {
 
   test('the error for an unreachable or unusable server names the server without the password', async () => {
     const { url } = (await place.empty()) as { url: string }
-    const refused = async (change: (url: URL) => void) => {
-      const changed = new URL(url)
-      changed.password = 'hunter2'
-      change(changed)
+    const refused = async (change: Partial<URL>) => {
+      const changed = Object.assign(new URL(url), { password: 'hunter2' }, change)
       const error: Error = await openStore({ kind: 'postgres', url: changed.href }, 0).then(
         () => new Error('it opened'),
         error => error,
@@ -177,18 +170,13 @@ function postgresTests(place: Place): void {
       expect(`${error.stack}${JSON.stringify(error)}${error.cause}`).not.toContain('hunter2')
       return error.message
     }
-    expect(
-      await refused(each => {
-        each.port = '1'
-      }),
-    ).toMatch(/^The PostgreSQL database relay_\w+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/)
-    expect(await refused(() => {})).toMatch(/password authentication failed for user "postgres"/)
-    expect(
-      await refused(each => {
-        each.password = 'password'
-        each.pathname = '/none'
-      }),
-    ).toMatch(/^The PostgreSQL database none on .*database "none" does not exist/)
+    expect(await refused({ port: '1' })).toMatch(
+      /^The PostgreSQL database relay_\w+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/,
+    )
+    expect(await refused({})).toMatch(/password authentication failed for user "postgres"/)
+    expect(await refused({ password: 'password', pathname: '/none' })).toMatch(
+      /^The PostgreSQL database none on .*database "none" does not exist/,
+    )
     await expect(openStore({ kind: 'postgres', url: 'postgres://relay:hun%ter2@[db/x' }, 0)).rejects.toThrow(
       /^RELAY_DATABASE is not a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
     )
@@ -208,7 +196,7 @@ async function wakes(one: Store, other: Store): Promise<void> {
 }
 
 /** Puts the database behind a proxy that cuts a connection if a response or request contains this text. */
-async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
+async function cutting(address: Address) {
   const url = new URL((address as { url: string }).url)
   const port = Number(url.port)
   let cuts = 0
@@ -249,18 +237,8 @@ async function cutting(address: Awaited<ReturnType<Place['empty']>>) {
   }
 }
 
-async function setReadOnly(address: Awaited<ReturnType<Place['empty']>>, value: 'on' | 'off'): Promise<void> {
-  await asAdmin(
-    address,
-    `ALTER SYSTEM SET default_transaction_read_only = ${value}`,
-    'SELECT pg_reload_conf()',
-  )
+async function setReadOnly(address: Address, value: 'on' | 'off'): Promise<void> {
+  const set = `ALTER SYSTEM SET default_transaction_read_only = ${value}`
+  await runSql(address, set, 'SELECT pg_reload_conf()')
   await sleep(200)
-}
-
-async function asAdmin(address: Awaited<ReturnType<Place['empty']>>, ...statements: string[]): Promise<void> {
-  const client = new pg.Client((address as { url: string }).url)
-  await client.connect()
-  for (const statement of statements) await client.query(statement)
-  await client.end()
 }

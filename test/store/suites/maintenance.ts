@@ -1,5 +1,4 @@
 import { DatabaseSync } from 'node:sqlite'
-import pg from 'pg'
 import { expect, test } from 'vitest'
 import { SCHEMA_VERSION } from '../../../relay/store/sqlite/schema.ts'
 import {
@@ -12,6 +11,7 @@ import {
   aRun,
   get,
   type Place,
+  runSql,
 } from '../place.ts'
 
 const MINUTE = 60_000
@@ -50,9 +50,7 @@ export function maintenanceTests(place: Place): void {
       await applyTo(store, id!, { change: { state } }, 1)
       open.push(id!)
     }
-    expect([await store.purge(300, 2), await store.purge(300, 2), await store.purge(300, 2)]).toEqual([
-      2, 1, 0,
-    ])
+    for (const deleted of [2, 1, 0]) expect(await store.purge(300, 2)).toBe(deleted)
     for (const id of old) expect(await store.get(id)).toBeNull()
     expect(await store.purge(9e12, 10)).toBe(1)
     expect(await store.get(young)).toBeNull()
@@ -64,13 +62,8 @@ export function maintenanceTests(place: Place): void {
     const id = await aFailed(store, 2000, { runId: 'r_purged' })
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 1 }
     const history = { type: 'runFinished' as const, details: {} }
-    await applyTo(
-      store,
-      id,
-      { change: { runs: [aRun(7)] }, messages: [aLine('one')], history },
-      2000,
-      receipt,
-    )
+    const transition = { change: { runs: [aRun(7)] }, messages: [aLine('one')], history }
+    await applyTo(store, id, transition, 2000, receipt)
     expect(await store.purge(9000, 10)).toBe(0)
     const [page] = await store.claimOutboxes(3000, 10, 10)
     await store.settleOutbox(page!, { done: [page!.messages[0]!.seq] }, null, 3000)
@@ -105,18 +98,10 @@ export function maintenanceTests(place: Place): void {
     await store.claimPolls(now + 60 * MINUTE, MINUTE, 10)
     await applyTo(store, watched, { messages: [aLine('one')] }, now + 60 * MINUTE)
     await store.claimOutboxes(now + 60 * MINUTE, MINUTE, 10)
-    await store.savePause({
-      scope: 'owner:acme',
-      pausedUntil: now + 66 * MINUTE,
-      cause: 'limit',
-      reason: 'limited',
-    })
-    await store.savePause({
-      scope: 'owner:zeta',
-      pausedUntil: now + 60 * MINUTE,
-      cause: 'limit',
-      reason: 'limited',
-    })
+    const pause = (scope: string, minutes: number) =>
+      store.savePause({ scope, pausedUntil: now + minutes * MINUTE, cause: 'limit', reason: 'limited' })
+    await pause('owner:acme', 66)
+    await pause('owner:zeta', 60)
     await store.repairDueTimes(now)
     expect((await get(store, near!)).dueAt).toBe(now + 14 * MINUTE)
     expect((await store.claimQueued(now, 10, 10, 'owner:')).map(({ id }) => id)).toEqual([far])
@@ -140,8 +125,5 @@ async function setVersion(address: Address, version: number): Promise<void> {
     database.exec(`PRAGMA user_version = ${version}`)
     return database.close()
   }
-  const client = new pg.Client(address.url)
-  await client.connect()
-  await client.query('UPDATE relay_schema SET version = $1', [version])
-  await client.end()
+  await runSql(address, `UPDATE relay_schema SET version = ${version}`)
 }

@@ -112,11 +112,8 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
     await aDispatched(store, { repository })
     await applyTo(store, await aFailed(store, 5000, { repository }), { messages: [aLine('one')] })
   }
-  await Promise.all(
-    Array.from({ length: QUEUED }, (_, i) =>
-      store.accept(aDelivery({ repository: `acme/${i % 10}` }), aUse(`k${i}`)),
-    ),
-  )
+  const queue = Array.from({ length: QUEUED }, (_, i) => aDelivery({ repository: `acme/${i % 10}` }))
+  await Promise.all(queue.map((given, i) => store.accept(given, aUse(`k${i}`))))
 
   async function insertAll(state: string, amount: number): Promise<void> {
     const sql = `
@@ -219,31 +216,23 @@ async function failureOf(
     const [rows = []] = await backend.run([{ sql: `EXPLAIN QUERY PLAN ${sql}`, params }])
     const small =
       /USING (COVERING )?INDEX deliveries_(queued|polled|dispatched)\b|^SCAN outboxes USING (COVERING )?INDEX outboxes_due|^SCAN outbox USING COVERING INDEX/
-    const scan = rows
-      .map(row => String(row.detail))
-      .find(
-        detail =>
-          /^SCAN (deliveries|head|runs|events|outbox|outboxes|report_senders)\b/.test(detail) &&
-          !small.test(detail),
-      )
+    const large = /^SCAN (deliveries|head|runs|events|outbox|outboxes|report_senders)\b/
+    const scan = rows.map(row => String(row.detail)).find(detail => large.test(detail) && !small.test(detail))
     return scan ?? null
   }
   const [rows = []] = await backend.run([{ sql: `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, params }])
   const [{ Plan: plan }] = Object.values(rows[0] as Row)[0] as [{ Plan: PlanNode }]
   const nodes = flatten(plan)
-  const scan = nodes.find(
-    node =>
-      node['Node Type'] === 'Seq Scan' &&
-      /deliveries|runs|events|outbox|report_senders/.test(String(node['Relation Name'])),
-  )
+  const table = /deliveries|runs|events|outbox|report_senders/
+  const isScan = (node: PlanNode) =>
+    node['Node Type'] === 'Seq Scan' && table.test(String(node['Relation Name']))
+  const scan = nodes.find(isScan)
   if (scan) return `Seq Scan on ${scan['Relation Name']}`
+  const rowsOf = (node: PlanNode) =>
+    (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops']
   const looked = nodes
     .filter(node => /Scan$/.test(node['Node Type']) && node['Index Name'])
-    .reduce(
-      (sum, node) =>
-        sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-      0,
-    )
+    .reduce((sum, node) => sum + rowsOf(node), 0)
   const others = OF_OUTCOMES.test(sql) ? FINISHED + 2 * QUEUED : OF_WAITING.test(sql.trim()) ? 9 * QUEUED : 0
   const allowed = MAX_ROWS + others
   return looked > allowed ? `${looked} rows of deliveries read` : null

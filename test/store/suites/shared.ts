@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Change } from '../../../relay/delivery/delivery.ts'
 import type { Store } from '../../../relay/store/store.ts'
 import { until } from '../../../tools/simulator/http-server.ts'
 import {
@@ -16,47 +15,39 @@ import {
   aTransition,
   get,
   type Place,
+  runSql,
 } from '../place.ts'
 
 /** Tests several relays on one database. */
 export function sharedTests(place: Place): void {
-  async function two(dispatchRate = 0): Promise<[Store, Store]> {
-    const address = await place.empty()
-    const stores = await Promise.all([place.open(address, dispatchRate), place.open(address, dispatchRate)])
-    return stores as [Store, Store]
+  async function two(dispatchRate = 0, given?: Address): Promise<[Store, Store]> {
+    const address = given ?? (await place.empty())
+    return Promise.all([place.open(address, dispatchRate), place.open(address, dispatchRate)])
+  }
+
+  /** Returns a database with these settings. */
+  async function configured(...settings: string[]): Promise<Address> {
+    const address = (await place.empty()) as { kind: 'postgres'; url: string }
+    const name = new URL(address.url).pathname.slice(1)
+    await runSql(address, ...settings.map(setting => `ALTER DATABASE ${name} SET ${setting}`))
+    return address
   }
 
   test('relays can start concurrently if the default isolation level is REPEATABLE READ', async () => {
-    const address = await place.empty()
-    const { url } = address as { url: string }
-    const client = new pg.Client(url)
-    await client.connect()
-    const name = new URL(url).pathname.slice(1)
-    await client.query(`ALTER DATABASE ${name} SET default_transaction_isolation = 'repeatable read'`)
-    await client.end()
+    const address = await configured("default_transaction_isolation = 'repeatable read'")
     const stores = await Promise.all(Array.from({ length: 5 }, () => place.open(address)))
     await acceptAll(stores[0]!, {})
     for (const store of stores) expect(await store.list({}, { limit: 10 })).toHaveLength(1)
-  })
-
-  test('a delivery that is sent to both relays is accepted once', async () => {
-    const stores = await two()
-    const responses = await Promise.all(
-      Array.from({ length: 200 }, (_, i) => stores[i % 2]!.accept(aDelivery({ runId: `r_both${i % 20}` }))),
-    )
-    expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(20)
-    expect(new Set(responses.map(({ id }) => id)).size).toBe(20)
   })
 
   test('batches that contain the same deliveries in different orders complete without a deadlock', async () => {
     const stores = await two()
     for (let round = 0; round < 5; round++) {
       const given = Array.from({ length: 40 }, (_, i) => `r_round${round}_${i}`)
-      const responses = await Promise.all(
-        [given, given.toReversed()].flatMap((ids, s) =>
-          ids.map(runId => stores[s]!.accept(aDelivery({ runId }))),
-        ),
+      const accepted = [given, given.toReversed()].flatMap((runIds, i) =>
+        runIds.map(runId => stores[i]!.accept(aDelivery({ runId }))),
       )
+      const responses = await Promise.all(accepted)
       expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(40)
     }
   })
@@ -86,9 +77,8 @@ export function sharedTests(place: Place): void {
     const stores = await two(60)
     await acceptAll(stores[0], {})
     const take = async (now: number) => {
-      const permits = await Promise.all(
-        Array.from({ length: 8 }, (_, i) => stores[i % 2]!.takePermits(now, 5)),
-      )
+      const all = Array.from({ length: 8 }, (_, i) => stores[i % 2]!.takePermits(now, 5))
+      const permits = await Promise.all(all)
       return permits.reduce((sum, each) => sum + each)
     }
     expect([await take(1_000_000), await take(1_000_500), await take(1_003_000)]).toEqual([20, 0, 3])
@@ -101,18 +91,6 @@ export function sharedTests(place: Place): void {
     await one.savePause(pauses)
     expect(await other.activePauses(1000)).toEqual([pauses])
     expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
-  })
-
-  test('if two relays bind a run to different deliveries concurrently, only one delivery gets the run', async () => {
-    const stores = await two()
-    for (let run = 1; run <= 20; run++) {
-      const repository = `acme/${run}`
-      const ids = [await aDispatched(stores[0], { repository }), await aDispatched(stores[0], { repository })]
-      const change: Change = { state: 'running', runs: [aRun(run)] }
-      const responses = await Promise.all(stores.map((store, i) => applyTo(store, ids[i]!, { change })))
-      expect(responses.toSorted()).toEqual([false, true])
-      expect(await stores[0].findRuns(repository, [run])).toHaveLength(1)
-    }
   })
 
   test.each([
@@ -128,15 +106,8 @@ export function sharedTests(place: Place): void {
   ])(
     'if two deliveries bind the runs %j and %j concurrently, one delivery gets all its runs and the other is unchanged',
     async (...wanted) => {
-      const address = await place.empty()
-      const { url } = address as { url: string }
-      const client = new pg.Client(url)
-      await client.connect()
-      const name = new URL(url).pathname.slice(1)
       // Commits are slow, so that transactions overlap.
-      for (const setting of ['commit_delay = 5000', 'commit_siblings = 0'])
-        await client.query(`ALTER DATABASE ${name} SET ${setting}`)
-      await client.end()
+      const address = await configured('commit_delay = 5000', 'commit_siblings = 0')
       const store = await place.open(address)
       const bound = async (n: number) => {
         const repository = `acme/${n}`
@@ -176,21 +147,21 @@ export function sharedTests(place: Place): void {
 
   test('a report that two relays receive concurrently is applied once', async () => {
     const address = await place.empty()
-    const stores = [await place.open(address), await place.open(address)]
-    const id = await aDispatched(stores[0]!)
+    const stores = await two(0, address)
+    const id = await aDispatched(stores[0])
     const { waiting, release } = await held(address, `SELECT 1 FROM deliveries WHERE id = '${id}' FOR UPDATE`)
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 10 }
     const applied = stores.map(store => applyTo(store, id, { messages: [aLine('one')] }, 2000, receipt))
     await waiting(2)
     await release()
     await Promise.all(applied)
-    const [page] = await stores[0]!.claimOutboxes(2000, 10, 10)
+    const [page] = await stores[0].claimOutboxes(2000, 10, 10)
     expect(page?.messages).toHaveLength(1)
   })
 
   test("a redelivery and the sending of the delivery's old messages do not deadlock", async () => {
     const address = await place.empty()
-    const [one, other] = [await place.open(address), await place.open(address)]
+    const [one, other] = await two(0, address)
     const id = await aFailed(one)
     await applyTo(one, id, { messages: [aLine('old')] })
     const [page] = await one.claimOutboxes(2000, 10_000, 10)
@@ -204,17 +175,17 @@ export function sharedTests(place: Place): void {
   })
 
   test("all relays use the database's clock instead of their own clocks", async () => {
-    const { url } = (await place.empty()) as { url: string }
+    const address = await place.empty()
     const real = Date.now
     onTestFinished(() => {
       Date.now = real
     })
-    const [ahead, right] = [await openAt(url, 120_000), await openAt(url, 0)]
+    const [ahead, right] = [await openAt(120_000), await openAt(0)]
     expect(Math.abs(ahead.clock() - right.clock())).toBeLessThan(60_000)
 
-    async function openAt(url: string, offset: number): Promise<Store> {
+    function openAt(offset: number): Promise<Store> {
       Date.now = () => real() + offset
-      return place.open({ kind: 'postgres', url })
+      return place.open(address)
     }
   })
 
