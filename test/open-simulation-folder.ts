@@ -91,3 +91,14 @@ const steady = (text: string) =>
     .replaceAll(/runs\/\d+/g, 'runs/1')
     .replaceAll(/\b[\d.]+ s\b/g, 'N s')
     .trimEnd()
+
+/** Simulates this workflow, deploy.yml, for the event {@link BODY}. */
+export const simulateWorkflow = (yaml: string, ...args: string[]) =>
+  openSimulationFolder({ 'deploy.yml': yaml }).simulate(...DEPLOY, ...args)
+
+/** The arguments that simulate deploy.yml. */
+export const DEPLOY = ['--event', 'event.json', '--workflow', 'deploy.yml']
+
+/** The lines from the line `first`. */
+export const linesFrom = (lines: string[], first: string, count = lines.length) =>
+  lines.slice(lines.indexOf(first)).slice(0, count)
