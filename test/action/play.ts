@@ -182,3 +182,7 @@ export function ownSteps(job: SimulatedJob): { main: SimulatedStep; post: Simula
 }
 
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`
+
+/** The lines of Port's log. */
+export const linesOf = ({ logs }: { logs: { message: string }[] }) =>
+  logs.flatMap(({ message }) => message.split('\n'))
