@@ -4,6 +4,7 @@ import type { JsonObject } from '../../port/types.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { type System, startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
+import { linesOf } from './play.ts'
 
 // Runs the same steps with Port credentials in the job, and through the relay with OIDC. Port must show the same data
 // in both cases. Uses the built progress reporter and a real relay.
@@ -16,7 +17,6 @@ interface Job {
   write(file: 'log' | 'entities' | 'run', text: string): void
   run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   outputs(): Record<string, string>
-  masks(): string[]
   /** Runs post, and waits until the Port run has finished. */
   end(more?: Record<string, string>): Promise<string[]>
 }
@@ -34,19 +34,16 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
     const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
     const job = openJob(system, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
     const env = way === 'credentials' ? NO_TOKEN : {}
-    const files = () => JSON.parse(job.state().STATE_report!).files
     return {
       ...job,
       system,
       portRun: portRun!,
       lines: () =>
-        portRun!.logs
-          .flatMap(({ message }) => message.split('\n'))
-          .filter(line => !/^(Dispatched|Workflow run started|✓ Job|✗ Job)/.test(line)),
-      write: (file, text) => appendFileSync(files()[file], text),
+        linesOf(portRun!).filter(line => !/^(Dispatched|Workflow run started|✓ Job|✗ Job)/.test(line)),
+      write: (file, text) => appendFileSync(job.saved().files[file], text),
       run: (entry, more = {}) => job.run(entry, { ...env, ...more }),
       async end(more = {}) {
-        const printed = await job.run('post', { ...job.state(), ...env, ...more })
+        const printed = await job.post({ ...env, ...more })
         await vi.waitFor(() => expect(portRun!.finishedAt).toBeDefined(), { timeout: 15_000 })
         return printed.filter(line => !line.startsWith('::notice::The steps of this job'))
       },

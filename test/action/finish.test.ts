@@ -288,7 +288,7 @@ test("post uses main's Port token, and requests a new token if main's token has 
   }
 })
 
-test.each([[['log', 'entities', 'run'] as const], [['log'] as const]])(
+test.each<[('log' | 'entities' | 'run')[]]>([[['log', 'entities', 'run']], [['log']]])(
   'post does not follow symlinks (%j)',
   async replaced => {
     const system = await startSystem()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isAlive } from '../../action/progress/process.ts'
-import { startSystem } from './play.ts'
+import { linesOf, startSystem } from './play.ts'
 
 /** `PLAY_KILLS=50 npx vitest run test/action/progress-killed.test.ts` runs 50 random cases instead of 2. */
 const KILLS = Number(process.env.PLAY_KILLS ?? 2)
@@ -31,7 +31,7 @@ describe.concurrent('after a kill at any moment, no process is left, and no line
   if: always()
   run: echo "after" >> "$PORT_LOG"`,
       })
-      const lines = system.run.logs.flatMap(log => log.message.split('\n'))
+      const lines = linesOf(system.run)
       const numbers = lines.flatMap(line => /^line (\d+)$/.exec(line)?.[1] ?? []).map(Number)
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
       // Killing a step loses no line. Killing the progress reporter loses only the lines that it was about to send.

@@ -6,15 +6,9 @@ import { payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
 
 /** Runs main and post of one job. Returns their output and their requests to Port. */
 async function runJob(system: System, inputs: Record<string, string> = {}, payload?: unknown) {
-  const job = openRunner(
-    { ...system, ...(payload !== undefined && { payload }) },
-    {
-      'github-token': '',
-      ...inputs,
-    },
-  )
+  const job = openRunner({ ...system, payload }, { 'github-token': '', ...inputs })
   const main = await job.run('main')
-  const post = await job.run('post', job.state())
+  const post = await job.post()
   const asked = system.port.requests.map(({ method, path }) => `${method} ${path}`)
   const reported = asked.filter(call => !call.endsWith('/access_token'))
   // These tests do not need the steps: without a token, steps are not read.

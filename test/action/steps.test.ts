@@ -86,6 +86,9 @@ test("the author's first step is recognized even if its name resembles a step of
   expect(await authors(['Pull alpine'])).toEqual(['Pull alpine'])
 })
 
+/** The last message in Port's log, without the line about the job. */
+const stepsOf = ({ run }: System) => run.logs.at(-1)!.message.split('\n').slice(0, -1)
+
 interface ShownStep {
   name: string
   number?: number
@@ -137,12 +140,9 @@ test("the log shows the result and duration of each of the author's steps, even 
   ])
   const job = openRunner(system)
   expect(await job.run('main')).toEqual([])
-  appendFileSync(
-    JSON.parse(job.state().STATE_report!).files.entities,
-    '{"blueprint":"service","identifier":"shop"}\n',
-  )
-  expect(await job.run('post', job.state())).toEqual([])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  appendFileSync(job.saved().files.entities, '{"blueprint":"service","identifier":"shop"}\n')
+  expect(await job.post()).toEqual([])
+  expect(stepsOf(system)).toEqual([
     '✓ Build (7 s)',
     '✗ Lint: failure (1 min 3 s)',
     '✗ Wait: cancelled (2 h 5 min)',
@@ -163,7 +163,7 @@ test('if GitHub shows a step as running, the jobs are requested once more, and t
   showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
   const job = openRunner(system)
   await job.run('main')
-  await job.run('post', job.state())
+  await job.post()
   expect(system.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
   expect(system.github.requests).toHaveLength(3)
 })
@@ -190,9 +190,8 @@ test.each([
   const needs = '{"build":{"result":"failure"}}'
   const job = openRunner(system, { 'github-token': token, mask: 'hunter2', needs })
   await job.run('main')
-  const end = { 'INPUT_JOB-STATUS': 'failure' }
-  expect(await job.run('post', { ...job.state(), ...end })).toEqual([])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  expect(await job.post({ 'INPUT_JOB-STATUS': 'failure' })).toEqual([])
+  expect(stepsOf(system)).toEqual([
     ...(checks === 'read'
       ? [...Array(9).fill('deploy.sh:3: no such release: ***'), 'deploy.sh:3: no such image']
       : []),
@@ -224,7 +223,7 @@ test.each<[string, Fault, string]>([
   const job = openRunner(system)
   await job.run('main')
   system.github.fail(failure)
-  expect(await job.run('post', job.state())).toEqual([
+  expect(await job.post()).toEqual([
     `::notice::The steps of this job are not reported to Port: GitHub responded with ${failure.status} to GET ` +
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
@@ -247,13 +246,10 @@ test('an action used by path recognizes only its own step', async () => {
   })
   process.argv[1] = `${workspace}/path/to/action/action/dist/post/index.js`
   await job.run('main')
-  expect(await job.run('post', job.state())).toEqual([
+  expect(await job.post()).toEqual([
     expect.stringMatching(/^::warning::This action is not the first step of its job: "Run \.\/tools" ran/),
   ])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
-    '✓ Run ./tools (7 s)',
-    '✓ Build (7 s)',
-  ])
+  expect(stepsOf(system)).toEqual(['✓ Run ./tools (7 s)', '✓ Build (7 s)'])
   const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action
   expect([own(workspace), own('/elsewhere')]).toEqual(['./', './'])
 })
