@@ -22,10 +22,10 @@ const expire: MiddlewareHandler = async (c, next) =>
     : next()
 
 /** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
-async function createRelay({ started = STARTED } = {}) {
+async function createRelay() {
   const app = new Hono<FakeServerEnv>()
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
-  app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
+  app.post('/report/start', c => c.json(STARTED))
   app.use('/report/*', expire)
   app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
   app.post('/report', expire, async c => {
@@ -61,9 +61,13 @@ async function createRelay({ started = STARTED } = {}) {
     more: Partial<RelayAccess> = {},
     options: { budgetMs?: number; finishing?: boolean } = {},
   ) => createRelayReporter({ ...access, ...more }, tools, { budgetMs: 60_000, ...options })
-  return { ...server, access, masks, waits, tools, report }
+  return { ...server, access, masks, waits, report }
 }
 
+const contains =
+  (text: string) =>
+  ({ body }: { body: unknown }) =>
+    JSON.stringify(body).includes(text)
 const line = (message: string) => ({ level: 'INFO' as const, message })
 type Message = { number: number; sender: string; reports: JsonObject[]; finishing: boolean }
 const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
@@ -90,15 +94,14 @@ test('the action authenticates once, with an OIDC token for this relay, and mask
 test('outputs that the relay already has are not sent again', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null })
-  for (const [label, b] of [
-    ['1', 1],
-    ['2', 1],
-    ['3', 2],
-  ] as const)
-    await reporter.update({ statusLabel: label, output: { a: { text: 'same' }, b } })
-  const first = { a: { text: 'same' }, b: 1 }
+  const output = (b: number) => ({ a: { text: 'same' }, b })
+  await reporter.update({ statusLabel: '1', output: output(1) })
+  await reporter.update({ statusLabel: '2', output: output(1) })
+  await reporter.update({ statusLabel: '3', output: output(2) })
   expect(messages(relay).map(({ reports }) => reports[0]!.update)).toEqual([
-    ...[{ statusLabel: '1', output: first }, { statusLabel: '2' }, { statusLabel: '3', output: { b: 2 } }],
+    { statusLabel: '1', output: output(1) },
+    { statusLabel: '2' },
+    { statusLabel: '3', output: { b: 2 } },
   ])
 })
 
@@ -152,8 +155,7 @@ test.each([400, 410, 413])(
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
-    const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
-    relay.fail({ match: isBad, status, times: Number.POSITIVE_INFINITY })
+    relay.fail({ match: contains('"bad"'), status, times: Number.POSITIVE_INFINITY })
     const results = await Promise.allSettled([
       reporter.log([line('a')]),
       reporter.deleteEntity('service', 'bad'),
@@ -173,8 +175,7 @@ test.each([400, 413])(
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
-    const hasSummary = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"summary"')
-    relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
+    relay.fail({ match: contains('"summary"'), status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
     expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
     // Only a conclusion is resent in a shorter form.
@@ -211,12 +212,8 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   'retries a token request that gets %i instead of a token, and the error names no missing permission',
   async (status, headers, body) => {
     const relay = await createRelay()
-    const failure = {
-      match: ({ path }: { path: string }) => path.startsWith('/idtoken'),
-      status,
-      headers,
-      body,
-    }
+    const match = ({ path }: { path: string }) => path.startsWith('/idtoken')
+    const failure = { match, status, headers, body }
     relay.fail(failure)
     await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
     expect(relay.waits).toEqual([headers['retry-after'] ? 3_000 : 1_000])
@@ -243,12 +240,8 @@ test.each([
       const reporter = relay.report({ token })
       return path === '/report' ? reporter.log([line('a')]) : reporter.inputs()
     }
-    const there = relay.fail({
-      match: each => each.path === path,
-      status: 200,
-      body,
-      times: Number.POSITIVE_INFINITY,
-    })
+    const match = (each: { path: string }) => each.path === path
+    const there = relay.fail({ match, status: 200, body, times: Number.POSITIVE_INFINITY })
     await expect(ask()).rejects.toMatchObject({
       kind: 'unreachable',
       message: `the response 200 to POST ${relay.origin}${path} didn't come from the relay: check RELAY_PUBLIC_URL of the relay, and the proxy in front of the relay.`,
