@@ -32,14 +32,12 @@ afterEach(() => {
   expect(pending).toEqual([])
 })
 
+const CUT = Object.assign(new Error('x'), { code: 'ECONNRESET' })
+
 test.each<[string, () => void, string]>([
   ['an HTML page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
   ['an empty response', () => page(1).reply(200), "the response isn't a list of jobs"],
-  [
-    'a cut connection',
-    () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
-    'ECONNRESET',
-  ],
+  ['a cut connection', () => page(1).replyWithError(CUT), 'ECONNRESET'],
 ])('%s instead of the jobs causes an error that describes the response', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
