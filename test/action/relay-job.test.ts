@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { type System, startReport, startSystem } from '../reports/open-stage.ts'
 import { encryptFor, encryptWith } from './encrypt.ts'
@@ -7,11 +7,6 @@ import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { seeAlso } from './open-runner.ts'
 
 // Runs a job without Port credentials from the sources in this process, with a relay.
-
-const [, script] = process.argv
-afterEach(() => {
-  process.argv[1] = script!
-})
 
 test('a job that needs the relay fails while the relay is down, and post reports the job once the relay is back', async () => {
   const system = await startSystem()
@@ -88,13 +83,11 @@ test("a re-run after the delivery has finished lists the secret inputs that the 
   })
   await endDelivery(system, id)
   const run = { runAttempt: 2 }
+  const missing = '::error::The relay no longer returns'
   const lacking = openJob(system, payload, { report: 'off' }, run)
-  expect((await lacking.run('main'))[0]).toMatch(
-    /^::error::The relay no longer returns "password", "own", "other", because/,
-  )
+  expect((await lacking.run('main'))[0]).toContain(`${missing} "password", "own", "other", because`)
   const job = openJob(system, payload, { report: 'off', 'private-key': privateKeyPem }, run)
-  const [error] = await job.run('main')
-  expect(error).toMatch(/^::error::The relay no longer returns "password", "other", because/)
+  expect((await job.run('main'))[0]).toContain(`${missing} "password", "other", because`)
   expect(job.outputs().own).toBe('mine')
 })
 
@@ -154,8 +147,6 @@ test('if the Port run has already finished, main sets the outputs and prints onl
   ])
   expect(job.outputs().version).toBe('1.4.2')
 })
-
-// Starts a second workflow run for a delivery, without Port credentials, from the sources in this process.
 
 test("a delivery's second workflow run fails as a duplicate; with on-duplicate: continue, it fails if inputs are missing", async () => {
   const system = await startSystem()

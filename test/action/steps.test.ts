@@ -97,12 +97,13 @@ interface ShownStep {
 }
 
 /** Adds openRunner's job to GitHub after a hundred other jobs. `ended` lists other jobs that have finished. */
-function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
+function showJob({ github }: System, steps: (ShownStep | string)[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const time = (second: number) =>
     new Date(Date.UTC(2026, 10, 24, 12, 0, second)).toISOString().replace('.000', '')
-  const shown = steps.map(({ name, number, status, conclusion = 'success', took = 7 }, index) => ({
+  const all = steps.map(step => (typeof step === 'string' ? { name: step } : step))
+  const shown = all.map(({ name, number, status, conclusion = 'success', took = 7 }, index) => ({
     name,
     number: number ?? index + 1,
     started_at: time(index * 10),
@@ -115,24 +116,20 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
     status: 'queued' as const,
   }))
   const own = { name: 'deploy', status: 'in_progress' as const, runner_name: 'rack-7', steps: shown }
-  const before = Object.entries(ended).map(([name, conclusion]) => ({
-    ...{ name, conclusion },
-    status: 'completed' as const,
-  }))
+  const status = 'completed' as const
+  const before = Object.entries(ended).map(([name, conclusion]) => ({ name, status, conclusion }))
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
 test("the log shows the result and duration of each of the author's steps, even if the job is on the second page", async () => {
   const system = await startSystem()
   showJob(system, [
-    { name: 'Set up job' },
-    { name: OWN },
-    { name: 'Build' },
+    ...['Set up job', OWN, 'Build'],
     { name: 'Lint', conclusion: 'failure', took: 63 },
     { name: 'Wait', conclusion: 'cancelled', took: 7_500 },
     { name: 'Notify', conclusion: 'skipped' },
     { name: 'New', conclusion: 'neutral' },
-    { name: 'Post to the channel' },
+    'Post to the channel',
     { name: 'Clean up', status: 'queued' },
     { name: 'Post Build', number: 24 },
   ])
@@ -171,15 +168,12 @@ test.each([
   ['without', 'none' as const],
 ])('the log states why the job and earlier jobs failed, %s Checks: read', async (_, checks) => {
   const system = await startSystem()
-  const jobs = showJob(system, [{ name: OWN }, { name: 'Deploy', conclusion: 'failure' }], {
-    build: 'failure',
-    lint: 'success',
-  })
+  const ended = { build: 'failure', lint: 'success' }
+  const jobs = showJob(system, [OWN, { name: 'Deploy', conclusion: 'failure' }], ended)
+  const idOf = (job: string) => jobs.find(({ name }) => name === job)!.id
   const at = { path: 'deploy.sh', start_line: 3, annotation_level: 'failure' as const }
-  system.github.setAnnotations(jobs.find(({ name }) => name === 'build')!.id, [
-    { ...at, message: 'no such image' },
-  ])
-  system.github.setAnnotations(jobs.find(({ name }) => name === 'deploy')!.id, [
+  system.github.setAnnotations(idOf('build'), [{ ...at, message: 'no such image' }])
+  system.github.setAnnotations(idOf('deploy'), [
     { ...at, annotation_level: 'notice', message: 'done' },
     { ...at, path: '.github', message: 'Process completed with exit code 1.' },
     ...Array.from({ length: 9 }, () => ({ ...at, message: 'no such release: hunter2' })),
@@ -217,7 +211,7 @@ test.each<[string, Fault, string]>([
   ],
 ])('%s causes a notice, and the final status is sent anyway', async (_, failure, reason) => {
   const system = await startSystem()
-  showJob(system, [{ name: 'Build' }])
+  showJob(system, ['Build'])
   const job = openRunner(system)
   await job.run('main')
   system.github.fail(failure)
@@ -230,12 +224,7 @@ test.each<[string, Fault, string]>([
 
 test('an action used by path recognizes only its own step', async () => {
   const system = await startSystem()
-  showJob(system, [
-    { name: 'Set up job' },
-    { name: 'Run ./tools' },
-    { name: 'Run ./path/to/action' },
-    { name: 'Build' },
-  ])
+  showJob(system, ['Set up job', 'Run ./tools', 'Run ./path/to/action', 'Build'])
   const workspace = '/home/runner/work/shop/shop'
   const job = openRunner(system, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
   const [, script] = process.argv
