@@ -1,13 +1,12 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Hono } from 'hono'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
 import { markAt, readBytes } from '../../action/runner/files.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
-import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
+import type { FakeServer } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from './encrypt.ts'
+import { messagesTo, openFakeRelay } from './open-fake-relay.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, linesOf, payloadFor, startSystem } from './play.ts'
 
@@ -17,22 +16,6 @@ const SECRET = 'clear-text-secret'
 const WITHHELD =
   'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
   'inputs, and the action could not decrypt these inputs again to redact them.'
-
-/** A server that acts as the relay and as the runner's endpoint, and returns one secret input. */
-async function createRelay(): Promise<FakeServer> {
-  const app = new Hono<FakeServerEnv>()
-  const secrets = { password: SECRET }
-  const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
-  app.get('/idtoken', c => c.json({ value: 'proof' }))
-  app.post('/report/start', c =>
-    c.json({ token: 'report-token', reports: true, run, payload: null, secrets }),
-  )
-  app.post('/report/inputs', c => c.json({ payload: null, secrets }))
-  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
-  const server = await startFakeServer(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
-  onTestFinished(() => server.close())
-  return server
-}
 
 async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   const system = await startSystem()
@@ -49,10 +32,7 @@ async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   )
 }
 
-const reportsTo = (relay: FakeServer) =>
-  relay.requests
-    .filter(({ path }) => path === '/report')
-    .flatMap(({ body }) => (body as { reports: JsonObject[] }).reports)
+const reportsTo = (relay: FakeServer) => messagesTo(relay).flatMap(({ reports }) => reports)
 
 /** Runs main. The job has no token for GitHub, so its steps are not read. */
 async function startJob(inputs: Record<string, string> = {}) {
@@ -62,46 +42,32 @@ async function startJob(inputs: Record<string, string> = {}) {
   return { ...system, job }
 }
 
-test.each<[number, number, JsonObject | string]>([
-  [403, 1, { status: 403 }],
-  [503, Number.POSITIVE_INFINITY, {}],
+const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
+const WARN = [{ level: 'WARN', message: WITHHELD }]
+const FINISHED = /^::notice::The rest of .* are not sent to Port: .*, because the delivery has finished\./
+
+test.each<[number, number, JsonObject, string, object[]]>([
+  [403, 1, { status: 403 }, WARNING, WARN],
+  [503, Number.POSITIVE_INFINITY, {}, WARNING, WARN],
   // The secret that decrypted the input was rotated in the meantime.
-  [200, 1, { payload: null, secrets: {} }],
+  [200, 1, { payload: null, secrets: {} }, WARNING, WARN],
+  // Another job has finished the delivery.
+  [410, 1, { status: 410 }, expect.stringMatching(FINISHED), []],
 ])(
   "if the relay's response has status %i and no secret inputs, Port gets the final status and the steps, but no log lines",
-  async (status, times, body) => {
-    const relay = await createRelay()
+  async (status, times, body, printed, reasons) => {
+    const relay = await openFakeRelay({ password: SECRET })
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
     expect(await job.run('main')).toEqual([])
     writeFileSync(job.saved().files.log, `${SECRET} and more\n`)
     relay.fail({ match: ({ path }) => path === '/report/inputs', status, times, body })
-    expect((await job.post()).slice(1)).toEqual([`::warning::${WITHHELD}${seeAlso('secret-inputs')}`])
+    expect((await job.post()).slice(1)).toEqual([printed])
     expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
-    const reports = reportsTo(relay)
-    expect(reports.at(-1)).toMatchObject({ update: { conclusion: 'success', statusLabel: 'Succeeded' } })
-    expect(reports.at(-2)).toEqual({
-      log: [
-        { level: 'WARN', message: WITHHELD },
-        { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) },
-      ],
-    })
+    const log = [...reasons, { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) }]
+    const update = expect.objectContaining({ conclusion: 'success', statusLabel: 'Succeeded' })
+    expect(reportsTo(relay).slice(-2)).toEqual([{ log }, { update }])
   },
 )
-
-test('if another job has finished the delivery, one notice lists what the post step does not send', async () => {
-  const relay = await createRelay()
-  const job = await openJob(relay)
-  await job.run('main')
-  writeFileSync(job.saved().files.log, `${SECRET} and more\n`)
-  relay.fail({ match: ({ path }) => path === '/report/inputs', status: 410, body: { status: 410 } })
-  expect((await job.post()).slice(1)).toEqual([
-    expect.stringMatching(
-      /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./,
-    ),
-  ])
-  expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
-  expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
-})
 
 test('Port gets no log lines if an input omitted from the payload cannot be read from the Port run', async () => {
   const system = await startSystem()
@@ -196,11 +162,9 @@ test('Port shows the name that a matrix job has on GitHub, at the start and at t
   ] as const) {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
-    expect(await job.run('main')).toEqual([
-      expect.stringMatching(
-        /^::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run/,
-      ),
-    ])
+    const warning =
+      '::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run'
+    expect(await job.run('main')).toEqual([expect.stringContaining(warning)])
     await job.post()
     expect(linesOf(system.run)).toEqual([
       expect.stringContaining(`Workflow run started, job ${name}: http`),
@@ -377,7 +341,7 @@ test('every topic that a message links to is a section of docs/errors.md', () =>
 })
 
 test('if the relay accepts no more lines, one warning counts the omitted lines, and the conclusion is sent anyway', async () => {
-  const relay = await createRelay()
+  const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay)
   await job.run('main')
   writeFileSync(job.saved().files.log, 'line\n'.repeat(150_000 / 5))
@@ -395,7 +359,7 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
 })
 
 test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
-  const relay = await createRelay()
+  const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
   writeFileSync(job.saved().files.log, 'a line\n')

@@ -1,42 +1,13 @@
-import { Hono, type MiddlewareHandler } from 'hono'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createRelayReporter } from '../../action/reporter/relay.ts'
 import { QuotaError } from '../../action/reporter/reporter.ts'
 import { createFetch, type RelayAccess } from '../../action/runner/runner.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
-import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
+import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
+import { messagesTo, openFakeRelay } from './open-fake-relay.ts'
 
-const STARTED: JsonObject = {
-  token: 'report-token',
-  reports: true,
-  run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
-  payload: null,
-  secrets: { password: 'clear' },
-}
-
-/** The relay refuses the token `expired` as expired. */
-const expire: MiddlewareHandler = async (c, next) =>
-  c.req.header('authorization') === 'Bearer expired'
-    ? sendProblem(c, new Problem(401, 'It has expired.'))
-    : next()
-
-/** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
 async function createRelay() {
-  const app = new Hono<FakeServerEnv>()
-  app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
-  app.post('/report/start', c => c.json(STARTED))
-  app.use('/report/*', expire)
-  app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
-  app.post('/report', expire, async c => {
-    const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
-    return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
-  })
-  const server = await startFakeServer(app, status => ({
-    body: { status, detail: `Trouble ${status}.` },
-    headers: PROBLEM_TYPE,
-  }))
-  onTestFinished(() => server.close())
+  const server = await openFakeRelay()
   const access: RelayAccess = {
     url: server.origin,
     delivery: 'd_1',
@@ -69,9 +40,6 @@ const contains =
   ({ body }: { body: unknown }) =>
     JSON.stringify(body).includes(text)
 const line = (message: string) => ({ level: 'INFO' as const, message })
-type Message = { number: number; sender: string; reports: JsonObject[]; finishing: boolean }
-const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
-  requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
 test('the action authenticates once, with an OIDC token for this relay, and masks every token', async () => {
   const relay = await createRelay()
@@ -98,7 +66,7 @@ test('outputs that the relay already has are not sent again', async () => {
   await reporter.update({ statusLabel: '1', output: output(1) })
   await reporter.update({ statusLabel: '2', output: output(1) })
   await reporter.update({ statusLabel: '3', output: output(2) })
-  expect(messages(relay).map(({ reports }) => reports[0]!.update)).toEqual([
+  expect(messagesTo(relay).map(({ reports }) => reports[0]!.update)).toEqual([
     { statusLabel: '1', output: output(1) },
     { statusLabel: '2' },
     { statusLabel: '3', output: { b: 2 } },
@@ -117,7 +85,7 @@ test('simultaneous reports share one message; if they are too large for one mess
   const many = Array.from({ length: 90 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
   await reporter.log(many)
   await reporter.log([])
-  const [first, ...rest] = messages(relay)
+  const [first, ...rest] = messagesTo(relay)
   expect(first).toEqual({
     delivery: 'd_1',
     sender: expect.stringMatching(/^[\da-f-]{36}$/),
@@ -144,7 +112,7 @@ test('a message whose response was lost is sent again with the same number once 
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
   relay.fail({ match: ({ path }) => path === '/report', status: 503, headers: { 'retry-after': '7' } })
   await reporter.log([line('a')])
-  const [first, ...again] = messages(relay)
+  const [first, ...again] = messagesTo(relay)
   expect(first!.number).toBe(1)
   expect(again).toEqual([first, first])
   expect(relay.waits).toEqual([1_000, 7_000])
@@ -166,7 +134,7 @@ test.each([400, 410, 413])(
       { reason: { kind: status === 410 ? 'finished' : 'refused', status } },
       { status: 'fulfilled' },
     ])
-    expect(messages(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
+    expect(messagesTo(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
   },
 )
 
@@ -177,7 +145,7 @@ test.each([400, 413])(
     const reporter = relay.report({ token: 'report-token' })
     relay.fail({ match: contains('"summary"'), status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
-    expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
+    expect(messagesTo(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
     // Only a conclusion is resent in a shorter form.
     await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
   },
@@ -258,7 +226,7 @@ test('authenticates again if the report token has expired, and uses the tokens t
   await reporter.log([line('late')])
   const bearers = () =>
     relay.requests.filter(({ path }) => path === '/report').map(({ headers }) => headers.authorization)
-  expect(bearers()).toEqual(['Bearer expired', `Bearer ${STARTED.token}`])
+  expect(bearers()).toEqual(['Bearer expired', 'Bearer report-token'])
   expect(await relay.report({ token: 'expired' }).inputs()).toMatchObject({ secrets: {} })
   await expect(relay.report({ token: 'expired', idToken: null }).log([line('lost')])).rejects.toThrow('401')
 
