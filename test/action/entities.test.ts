@@ -38,9 +38,8 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
 })
 
 test('the log shows the blueprint, identifier, and Port response of a rejected entity; the other entities are sent', async () => {
-  const system = await startSystem({
-    port: { blueprints: { service: { properties: { replicas: { type: 'number' } } } } },
-  })
+  const service = { properties: { replicas: { type: 'number' } } }
+  const system = await startSystem({ blueprints: { service } })
   const file = `{"blueprint":"service","identifier":"gone","operation":"delete"}
 - { blueprint: service, identifier: wrong, properties: { replicas: three } }
 - { blueprint: nowhere, identifier: a }

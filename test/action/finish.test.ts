@@ -44,7 +44,8 @@ async function startJob(inputs: Record<string, string> = {}) {
 
 const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
 const WARN = [{ level: 'WARN', message: WITHHELD }]
-const FINISHED = /^::notice::The rest of .* are not sent to Port: .*, because the delivery has finished\./
+const FINISHED =
+  /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./
 
 test.each<[number, number, JsonObject, string, object[]]>([
   [403, 1, { status: 403 }, WARNING, WARN],

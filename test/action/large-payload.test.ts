@@ -61,12 +61,6 @@ test.each<[string, string, Record<string, string>, string]>([
     `. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from Port's run ${ID}.`,
   ],
   [
-    'if the Port run does not contain the input',
-    ID,
-    {},
-    `, and Port's run ${ID} does not contain that either: send less data in the body of the webhook.`,
-  ],
-  [
     'for a node run, because node runs cannot be read',
     'wfnr_Zy98Xw76Vu54Ts32',
     {},

@@ -166,7 +166,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
-      /^::error::The payload was too large.*does not contain "inputs.large", and .* does not contain that either: .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*does not contain "inputs.large", and Port's run r_Q0YotCZMKxDLdlaU does not contain that either: send less data in the body of the webhook\. See .*%0AThe secret input "password" could not/,
     ),
   ])
   expect(linesOf(system.run)).toEqual([
@@ -188,36 +188,32 @@ test.each(['constructor', '__proto__'])('a large input named %s is fetched compl
   expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
 })
 
-test.each<[string, unknown, Record<string, string>, RegExp]>([
+test.each<[string, { payload?: object; input?: string }, RegExp]>([
   [
     'an event that is not from the relay',
-    { version: '1.4.2' },
-    {},
+    { payload: { version: '1.4.2' } },
     /^::error::This run was started by repository_dispatch, without a payload from the relay\. This action expects /,
   ],
   [
     'a payload of a later version',
-    { run_id: 'r_1', action: 'x', port: { version: 2 } },
-    {},
+    { payload: { run_id: 'r_1', action: 'x', port: { version: 2 } } },
     /^::error::This payload has version 2, but .*: update the action/,
   ],
   [
     'an input that is not JSON',
-    undefined,
-    { payload: 'r_1' },
+    { input: 'r_1' },
     /^::error::The input "payload" is not JSON: set it to \${{ toJSON\(…\) }}\. /,
   ],
   [
     'an input that is not from the relay',
-    undefined,
-    { payload: '{}' },
+    { input: '{}' },
     /^::error::The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or /,
   ],
 ])(
   '%s instead of the payload fails the job, and the error describes the expected payload',
-  async (_, payload, inputs, error) => {
+  async (_, { payload, input = '' }, error) => {
     const system = await startSystem()
-    const job = openRunner({ ...system, payload }, inputs)
+    const job = openRunner({ ...system, payload }, { payload: input })
     expect(await job.run('main')).toEqual([expect.stringMatching(error)])
     expect(system.port.requests).toEqual([])
   },
@@ -236,7 +232,8 @@ test('if a job is canceled while main waits for Port, post finishes the Port run
   await job.run('main')
   expect(states[0]).toMatchObject({ runId: system.run.id, checked: false, linked: false })
   await job.run('post', { STATE_report: JSON.stringify(states[0]), 'INPUT_JOB-STATUS': 'cancelled' })
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [system.runUrl()] })
+  const link = [`${system.github.serverUrl}/acme/shop/actions/runs/16000000042/attempts/1`]
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link })
 })
 
 test("values that Port's agent has already decrypted are used unchanged and masked", async () => {
