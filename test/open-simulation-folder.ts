@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
 import { simulate } from '../relay/cli/simulate.ts'
+import { temporaryFolder } from './support/relay.ts'
 import { run } from './support/run-command.ts'
 
 export const ROOT = join(import.meta.dirname, '..')
@@ -41,8 +41,7 @@ jobs:
 
 /** Creates the user's folder. */
 export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
-  const place = mkdtempSync(join(tmpdir(), 'simulation-test-'))
-  onTestFinished(() => rmSync(place, { recursive: true, force: true }))
+  const place = temporaryFolder()
   const [cwd, temp] = [join(place, 'repository'), join(place, 'temp')]
   mkdirSync(temp)
   for (const [name, content] of Object.entries({ 'event.json': BODY, ...files })) {

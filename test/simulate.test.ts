@@ -82,11 +82,8 @@ test('runs a workflow from its repository, with its files, secrets, and variable
       '           ✓ Entity service/shop',
     ]),
   )
-  expect(lines.slice(-3)).toEqual([
-    '  entity   service/shop',
-    '             properties:',
-    '               note: eu',
-  ])
+  const entity = ['  entity   service/shop', '             properties:', '               note: eu']
+  expect(lines.slice(-3)).toEqual(entity)
 })
 
 test('skips and lists environments, services, and unsupported workflow commands', async () => {
@@ -149,9 +146,8 @@ test('decrypts secret inputs with the client secret that --secret passes by its 
 test('a workflow without Port credentials reports directly to the fake Port, and a note explains this', async () => {
   const yaml = workflow('\n      - uses: acme/port-webhook-action@v1')
   const { code, lines } = await simulateWorkflow(yaml.replace('read', 'read, id-token: write'))
-  expect(lines[1]).toBe(
-    '  The action reports directly to the fake Port here, and through the relay on GitHub.',
-  )
+  const note = '  The action reports directly to the fake Port here, and through the relay on GitHub.'
+  expect(lines[1]).toBe(note)
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })
@@ -188,13 +184,12 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
     '  The event names no run in Port, so no updates are sent to Port.',
   ])
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
-  expect(kept!.lines[1]).toBe(
-    "  The event is Port's response about a run, so the simulation uses its run.payload.body.",
-  )
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
-  expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)
-  expect(list!.lines[1]).toBe(kept!.lines[1])
-  expect(list!.lines).toContain(`Port shows run ${RUN_ID}`)
+  const source = "  The event is Port's response about a run, so the simulation uses its run.payload.body."
+  for (const { lines } of [kept!, list!]) {
+    expect(lines[1]).toBe(source)
+    expect(lines).toContain(`Port shows run ${RUN_ID}`)
+  }
 })
 
 test('uses the event type from --type, and shows the relay’s result if the action did not report', async () => {

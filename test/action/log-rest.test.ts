@@ -1,17 +1,15 @@
 import { spawn } from 'node:child_process'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { birthOf, isAlive, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
 import { markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 function openLog(content: string | Buffer = ''): string {
-  const root = mkdtempSync(join(tmpdir(), 'log-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
-  const path = join(root, 'port-log.txt')
+  const path = join(temporaryFolder(), 'port-log.txt')
   writeFileSync(path, content)
   return path
 }

@@ -19,17 +19,14 @@ type Parts = Pick<System, 'port' | 'github'> & {
   payload?: unknown
 }
 
-/** The lines on stdout, without masks. */
-type Lines = string[]
-
 export interface InProcessRunner {
   /**
    * Runs an entry point's function with the environment of the runner. `more` overrides it. Sleeps advance the clock
-   * immediately.
+   * immediately. Returns the lines on stdout, without masks.
    */
-  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
+  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
   /** Runs post with the state that main saved. */
-  post(more?: Record<string, string>): Promise<Lines>
+  post(more?: Record<string, string>): Promise<string[]>
   /** The state that main saved for post, as the runner passes it. */
   state(): Record<string, string>
   /** The same state, parsed. */
@@ -101,7 +98,7 @@ export function openRunner(
   const masks: string[] = []
   vi.spyOn(process.stdout, 'write').mockImplementation(text => written.push(String(text)) > 0)
 
-  async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<Lines> {
+  async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<string[]> {
     vi.unstubAllEnvs()
     for (const [name, value] of Object.entries({ ...env, ...more })) vi.stubEnv(name, value)
     written.length = 0

@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeMistake } from '../../action/runner/runner.ts'
 import { readRunFile } from '../../action/steps/run.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 function read(text: string | Buffer, final = true) {
-  const folder = mkdtempSync(join(tmpdir(), 'run-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const path = join(folder, 'run')
+  const path = join(temporaryFolder(), 'run')
   writeFileSync(path, text)
   const { problems, ...file } = readRunFile(path, { final })
   return { ...file, problems: problems.map(each => describeMistake(each, '$PORT_RUN', shown => shown)) }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateSteps } from './steps.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
@@ -354,12 +354,9 @@ describe('jobs', () => {
 
 it('a run leaves no process or directory behind, even if the simulator refuses a step midway', async () => {
   // A separate temporary folder, because other tests run simulations concurrently.
-  const place = mkdtempSync(join(tmpdir(), 'place-'))
+  const place = temporaryFolder()
   vi.stubEnv('TMPDIR', place)
-  onTestFinished(() => {
-    vi.unstubAllEnvs()
-    rmSync(place, { recursive: true })
-  })
+  onTestFinished(() => void vi.unstubAllEnvs())
   const detached =
     "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
   const { job } = await simulateSteps(
