@@ -51,7 +51,7 @@ test('the log shows the blueprint, identifier, and Port response of a rejected e
   )
   expect(lines).toEqual([
     expect.stringMatching(/^– Entity service\/gone was not deleted: it/),
-    expect.stringMatching(/^✗ Entity service\/wrong could not be upse/),
+    expect.stringMatching(/^✗ Entity service\/wrong could not be upserted/),
     expect.stringMatching(/^✗ Entity nowhere\/a could not be upserted/),
     '✓ Entity service/right',
   ])

@@ -274,10 +274,8 @@ test.each([
   const relay = await createRelay()
   relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
   const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
-  await expect(report).rejects.toMatchObject({
-    ...{ kind: 'unreachable', status: 301 },
-    message: expect.stringMatching(/RELAY_PUBLIC_URL/),
-  })
+  const message = expect.stringContaining('RELAY_PUBLIC_URL')
+  await expect(report).rejects.toMatchObject({ kind: 'unreachable', status: 301, message })
   await expect(report).rejects.toThrow(sentence)
 })
 

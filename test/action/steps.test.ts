@@ -196,19 +196,14 @@ const LIMITED =
   ': github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
 const FORBIDDEN = '. Give the job "permissions: actions: read" (and do not set github-token).'
 
+const EXHAUSTED = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' }
+const SECONDARY = { message: 'You have exceeded a secondary rate limit.' }
+
 test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['a GitHub failure', { status: 502 }, '.'],
-  [
-    'an exhausted rate limit',
-    { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },
-    LIMITED,
-  ],
-  [
-    'a secondary rate limit',
-    { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
-    LIMITED,
-  ],
+  ['an exhausted rate limit', { status: 403, headers: EXHAUSTED }, LIMITED],
+  ['a secondary rate limit', { status: 403, body: SECONDARY }, LIMITED],
 ])('%s causes a notice, and the final status is sent anyway', async (_, failure, reason) => {
   const system = await startSystem()
   showJob(system, ['Build'])
