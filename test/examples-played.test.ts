@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import { packClientPayload } from '../port/payload.ts'
 import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
 import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
-import { invocationOf, parsed, root, workflowOf } from './render-example.ts'
+import { invocationOf, parsed, root, text, workflowOf } from './render-example.ts'
 import { onFakes, simulateForPort } from './support/simulate-for-port.ts'
 
 /** Simulates the workflow in the folder of a Port action's definition. */
@@ -35,10 +34,8 @@ test('the restart example fails if the service does not come up again', async ()
 })
 
 test("the README's workflow passes the inputs to its step, and Port shows the log of the step", async () => {
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  const yaml = [...readme.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].find(([, block]) =>
-    block!.includes('port-webhook-action@'),
-  )![1]!
+  const blocks = [...text('README.md').matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(match => match[1]!)
+  const yaml = blocks.find(block => block.includes('port-webhook-action@'))!
   const invocation = invocationOf('examples/deploy/port-action.full-context.json')
   const { run, log } = await simulateForPort({ yaml: onFakes(yaml) }, invocation, [])
   expect(log).toContain('Deploying shop 1.4.2\n')
@@ -64,14 +61,10 @@ test('the scaffold example fails if its first job fails', async () => {
 })
 
 test('the preview example reports the values that the next node of the Port workflow reads', async () => {
-  const { nodes } = JSON.parse(readFileSync(join(root, 'examples/preview/port-workflow.json'), 'utf8'))
+  const { nodes } = JSON.parse(text('examples/preview/port-workflow.json'))
   const body = { ...nodes[1].config.body, run: { id: 'wfnr_Zy98Xw76Vu54Ts32' }, inputs: { pull_request: 7 } }
-  const file = join(root, 'examples/preview/preview.yml')
-  const { node } = await simulateForPort(
-    { yaml: onFakes(readFileSync(file, 'utf8')) },
-    readInvocation(body),
-    [],
-  )
+  const yaml = onFakes(text('examples/preview/preview.yml'))
+  const { node } = await simulateForPort({ yaml }, readInvocation(body), [])
   const read = JSON.stringify(nodes[2].config.mapping).matchAll(/\.outputs\[\\"preview\\"\]\.([\w.]+)/g)
   const values = [...read].map(([, path]) =>
     path!.split('.').reduce((at: unknown, name) => (at as JsonObject)[name], node.output),
@@ -79,38 +72,27 @@ test('the preview example reports the values that the next node of the Port work
   expect(values).toEqual(['https://pr-7.shop.example', expect.stringMatching(/^sha256:[\da-f]{64}$/)])
 })
 
-describe('an existing workflow, started by the relay,', () => {
+test('an existing workflow, started by the relay, gets typed inputs, and uses its own default for a missing input', async () => {
   const portAction = 'examples/existing-workflow/port-action.json'
-  const ROLLED_OUT = [1, 2].map(
-    n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)`,
-  )
-
+  const file = workflowOf(portAction)
   /** Simulates the workflow with the inputs that the relay sends once it knows which inputs are undeclared. */
-  function start(file: string, inputs: JsonObject = {}) {
+  async function start(inputs: JsonObject = {}) {
     const invocation = invocationOf(portAction)
     const all = { ...invocation, inputs: { ...invocation.inputs, ...inputs } }
     const declared = parsed(file).on.workflow_dispatch.inputs
-    const payload = packClientPayload(all, { delivery: 'd_1', relay: null })
-    const offer = offerInputs(all, payload)
+    const offer = offerInputs(all, packClientPayload(all, { delivery: 'd_1', relay: null }))
     const fitted = fitInputs(offer, new Set(offeredNames(offer).filter(name => !(name in declared))))
     if (!('inputs' in fitted)) throw new Error(JSON.stringify(fitted))
-    return simulateForPort({ file: join(root, file) }, all, [], { inputs: fitted.inputs })
+    const { run, played } = await simulateForPort({ file: join(root, file) }, all, [], {
+      inputs: fitted.inputs,
+    })
+    return { run, rollOut: played.jobs[0]!.steps.find(step => step.name === 'Roll out')! }
   }
-  const printed = ({ played: simulated }: Awaited<ReturnType<typeof start>>, name: string) =>
-    simulated.jobs[0]!.steps.find(step => step.name === name)
-      ?.stdout.trim()
-      .split('\n')
-
-  test('gets typed inputs from Port, and uses its own default for an input that Port does not send', async () => {
-    const release = await start(workflowOf(portAction))
-    expect(printed(release, 'Roll out')).toEqual(ROLLED_OUT)
-    const tried = await start(workflowOf(portAction), { dry_run: true })
-    expect(tried.played.jobs[0]!.steps.map(step => [step.name, step.conclusion])).toContainEqual([
-      'Roll out',
-      'skipped',
-    ])
-    expect(release.run.status).toBe('IN_PROGRESS')
-  })
+  const { run, rollOut } = await start()
+  const lines = [1, 2].map(n => `shop 1.4.2: replica ${n} of 2 is up in staging (blue-green; notes: none)\n`)
+  expect(rollOut.stdout).toBe(lines.join(''))
+  expect(run.status).toBe('IN_PROGRESS')
+  expect((await start({ dry_run: true })).rollOut.conclusion).toBe('skipped')
 })
 
 test("the project's own workflow finds the expected outputs and the expected Port run", async () => {
@@ -118,7 +100,7 @@ test("the project's own workflow finds the expected outputs and the expected Por
   onTestFinished(() => github.close())
   github.addRepository('org/port-webhook-action')
   // In this test, the container is this machine with its node_modules.
-  const yaml = readFileSync(join(root, '.github/workflows/self.yml'), 'utf8')
+  const yaml = text('.github/workflows/self.yml')
     .replace(/^ +container: .*\n/m, '')
     .replace(/npm ci .*/, 'true')
   const { jobs } = await runWorkflow({

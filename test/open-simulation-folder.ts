@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import type { JsonObject } from '../port/types.ts'
 import { simulate } from '../relay/cli/simulate.ts'
+import { temporaryFolder } from './support/relay.ts'
 import { run } from './support/run-command.ts'
 
 export const ROOT = join(import.meta.dirname, '..')
@@ -41,8 +41,7 @@ jobs:
 
 /** Creates the user's folder. */
 export function openSimulationFolder(files: Record<string, string | JsonObject> = {}) {
-  const place = mkdtempSync(join(tmpdir(), 'simulation-test-'))
-  onTestFinished(() => rmSync(place, { recursive: true, force: true }))
+  const place = temporaryFolder()
   const [cwd, temp] = [join(place, 'repository'), join(place, 'temp')]
   mkdirSync(temp)
   for (const [name, content] of Object.entries({ 'event.json': BODY, ...files })) {
@@ -91,3 +90,14 @@ const steady = (text: string) =>
     .replaceAll(/runs\/\d+/g, 'runs/1')
     .replaceAll(/\b[\d.]+ s\b/g, 'N s')
     .trimEnd()
+
+/** Simulates this workflow, deploy.yml, for the event {@link BODY}. */
+export const simulateWorkflow = (yaml: string, ...args: string[]) =>
+  openSimulationFolder({ 'deploy.yml': yaml }).simulate(...DEPLOY, ...args)
+
+/** The arguments that simulate deploy.yml. */
+export const DEPLOY = ['--event', 'event.json', '--workflow', 'deploy.yml']
+
+/** The lines from the line `first`. */
+export const linesFrom = (lines: string[], first: string, count = lines.length) =>
+  lines.slice(lines.indexOf(first)).slice(0, count)

@@ -74,8 +74,6 @@ export function invocationOf(file: string): Invocation {
   const action = definition(file)
   const { body, headers = {} } = action.invocationMethod
   const context = contextOf(action)
-  return readInvocation(
-    renderBody(body, context),
-    (renderBody(headers, context) as JsonObject).RUN_ID as string,
-  )
+  const { RUN_ID } = renderBody(headers, context) as { RUN_ID: string }
+  return readInvocation(renderBody(body, context), RUN_ID)
 }

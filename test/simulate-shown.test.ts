@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest'
-import { openSimulationFolder, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
+import { linesFrom, RUN_ID, simulateWorkflow, USES, workflow } from './open-simulation-folder.ts'
 
 test('skipped actions have the outputs that --output sets; entities are shown with all fields', async () => {
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': workflow(`${USES}
+  const yaml = workflow(`${USES}
       - { uses: docker/build-push-action@v6, id: build }
       - { uses: actions/setup-node@v6, id: node }
       - name: Publish
@@ -20,24 +19,16 @@ test('skipped actions have the outputs that --output sets; entities are shown wi
           identifier: old
           operation: delete
           EOF
-      - { name: Tell, run: 'echo "\${{ steps.build.outputs.notes }}, node \${{ steps.node.outputs.node-version }}."' }`),
-  })
+      - { name: Tell, run: 'echo "\${{ steps.build.outputs.notes }}, node \${{ steps.node.outputs.node-version }}."' }`)
   const given = ['--output', 'build.digest=sha256:1=', '--output', 'build.notes=one\ntwo']
-  const { code, lines, errors } = await simulate(
-    '--event',
-    'event.json',
-    '--workflow',
-    'deploy.yml',
-    ...given,
-  )
-  expect(errors).toBe('')
+  const { code, lines, errors } = await simulateWorkflow(yaml, ...given)
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
   expect(lines.slice(1, 3)).toEqual([
     '  Left out: docker/build-push-action@v6. You have set these outputs: build.digest, build.notes.',
     '  Left out, with empty outputs: actions/setup-node@v6.',
   ])
-  const step = lines.indexOf('  ✓ Tell')
-  expect(lines.slice(step, step + 3)).toEqual(['  ✓ Tell', '      one', '      two, node .'])
-  expect(lines.slice(lines.indexOf('  entity   service/cart'))).toEqual([
+  expect(linesFrom(lines, '  ✓ Tell', 3)).toEqual(['  ✓ Tell', '      one', '      two, node .'])
+  expect(linesFrom(lines, '  entity   service/cart')).toEqual([
     '  entity   service/cart',
     '             title: Cart',
     '             team:',
@@ -52,7 +43,6 @@ test('skipped actions have the outputs that --output sets; entities are shown wi
     '               owner: ada',
     '  entity   image/old, deleted',
   ])
-  expect(code).toBe(0)
 })
 
 test('shows the position of an expression that cannot be evaluated, in a step and in a job', async () => {
@@ -69,9 +59,8 @@ test('shows the position of an expression that cannot be evaluated, in a step an
     runs-on: ubuntu-latest
     steps: [{ run: echo after }]
 `
-  const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
-  const { code, lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(errors).toBe('')
+  const { code, lines, errors } = await simulateWorkflow(yaml)
+  expect({ code, errors }).toEqual({ code: 1, errors: '' })
   const [inStep, inJob] = lines.filter(line => line.includes('cannot be evaluated'))
   const place = (text: string) => {
     const before = yaml.slice(0, yaml.indexOf(text)).split('\n')
@@ -83,24 +72,17 @@ test('shows the position of an expression that cannot be evaluated, in a step an
   const condition = 'always() && fromJSON(github.event.client_payload.action)'
   expect(inJob).toContain(`\${{ ${condition} }} at ${place(condition)} cannot be evaluated: `)
   expect(lines).toContain('Job after: failure')
-  expect(code).toBe(1)
 })
 
 test('shows the message that the relay would send if the action did not run', async () => {
-  const steps = `\n      - { name: Check, run: exit 1 }${USES}`
-  const { simulate } = openSimulationFolder({
-    'late.yml': workflow(steps),
-    'never.yml': workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:"),
-    'broken.yml': workflow(USES).replace(
-      'runs-on:',
-      "env: { A: '${{ fromJSON(vars.NONE) }}' }\n    runs-on:",
-    ),
-  })
+  const late = workflow(`\n      - { name: Check, run: exit 1 }${USES}`)
+  const never = workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:")
+  const broken = workflow(USES).replace('runs-on:', "env: { A: '${{ fromJSON(vars.NONE) }}' }\n    runs-on:")
   const ends: string[][] = []
-  for (const name of ['late', 'never', 'broken']) {
-    const { lines } = await simulate('--event', 'event.json', '--workflow', `${name}.yml`)
+  for (const yaml of [late, never, broken]) {
+    const { lines } = await simulateWorkflow(yaml)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
-    ends.push(lines.slice(lines.indexOf('The relay finishes the run, because the action did not') + 1))
+    ends.push(linesFrom(lines, 'The relay finishes the run, because the action did not').slice(1))
   }
   expect(ends).toEqual([
     ['  status   FAILURE, "Failed"', '  log      Job "deploy" failed at step 2 "Check". See its log.'],
@@ -118,17 +100,7 @@ test('encodes workflow_dispatch inputs as the relay does, and prints the result 
       - { name: Show, run: 'echo "\${{ inputs.version }} \${{ inputs.replicas == 2 }} \${{ inputs.size }}"' }`,
     'workflow_dispatch: { inputs: { version: { required: true }, replicas: { type: number }, size: { default: small }, port: {} } }',
   )
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': dispatched,
-    'strict.yml': dispatched.replace('size: { default: small }', 'size: { required: true }'),
-  })
-  const { code, lines, errors } = await simulate(
-    '--event',
-    'event.json',
-    '--workflow',
-    'deploy.yml',
-    '--json',
-  )
+  const { code, lines, errors } = await simulateWorkflow(dispatched, '--json')
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
   expect(JSON.parse(lines.join('\n'))).toMatchObject({
     workflow: 'deploy.yml',
@@ -140,6 +112,6 @@ test('encodes workflow_dispatch inputs as the relay does, and prints the result 
     port: { id: RUN_ID, status: 'SUCCESS', entities: [], deleted: [] },
     relay: null,
   })
-  const strict = await simulate('--event', 'event.json', '--workflow', 'strict.yml')
+  const strict = await simulateWorkflow(dispatched.replace('{ default: small }', '{ required: true }'))
   expect(strict).toMatchObject({ code: 1, errors: 'Deploy requires the input size.' })
 })

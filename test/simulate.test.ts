@@ -4,12 +4,22 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../tools/simulator/http-server.ts'
 import { encryptWith } from './action/encrypt.ts'
-import { BODY, openSimulationFolder, ROOT, RUN_ID, USES, workflow } from './open-simulation-folder.ts'
+import {
+  BODY,
+  DEPLOY,
+  linesFrom,
+  openSimulationFolder,
+  ROOT,
+  RUN_ID,
+  simulateWorkflow,
+  USES,
+  workflow,
+} from './open-simulation-folder.ts'
 
 test("shows the action's outputs and the Port run if only an event is given", async () => {
   const { startByNpm } = openSimulationFolder()
   const { code, lines, errors, left } = await startByNpm('--event', 'event.json').ended
-  expect(errors).toBe('')
+  expect({ code, errors, left }).toEqual({ code: 0, errors: '', left: [] })
   const payload = lines.findIndex(line => line.startsWith('        "payload": '))
   const [text] = lines.splice(payload, 1)
   expect(JSON.parse(JSON.parse(`{${text}}`).payload)).toMatchObject({
@@ -18,8 +28,6 @@ test("shows the action's outputs and the Port run if only an event is given", as
     port: { kind: 'action_run', delivery: 'simulation', inputs: BODY.inputs },
   })
   await expect(lines.join('\n')).toMatchFileSnapshot('fixtures/simulator/event-alone.txt')
-  expect(code).toBe(0)
-  expect(left).toEqual([])
 })
 
 test('lists unknown outputs that the workflow reads and permissions that a job lacks', async () => {
@@ -27,13 +35,7 @@ test('lists unknown outputs that the workflow reads and permissions that a job l
       - { uses: acme/port-webhook-action@v1, id: port }
       - { run: 'echo "\${{ steps.port.outputs.version }} \${{ steps.port.outputs.verison }}"' }
       - { if: "steps.port.outputs['dry-run'] == 'true'", run: echo dry }`
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': workflow(steps).replace(
-      'permissions: { actions: read }',
-      'permissions: { contents: read }',
-    ),
-  })
-  const { lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { lines, errors } = await simulateWorkflow(workflow(steps).replace('actions: read', 'contents: read'))
   expect(errors).toBe('')
   const without = 'Job deploy of deploy.yml lacks the permission'
   const output = (place: string, name: string) =>
@@ -80,27 +82,22 @@ test('runs a workflow from its repository, with its files, secrets, and variable
       '           ✓ Entity service/shop',
     ]),
   )
-  expect(lines.slice(-3)).toEqual([
-    '  entity   service/shop',
-    '             properties:',
-    '               note: eu',
-  ])
+  const entity = ['  entity   service/shop', '             properties:', '               note: eu']
+  expect(lines.slice(-3)).toEqual(entity)
 })
 
 test('skips and lists environments, services, and unsupported workflow commands', async () => {
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': workflow(`${USES}
+  const yaml = workflow(`${USES}
       - name: Add
         run: |
           echo "::add-matcher::node.json"
           echo "::add-matcher::node.json"
           echo "lock \${{ hashFiles('none') }}"`).replace(
-      'runs-on:',
-      'environment: { name: production, url: "${{ steps.port.outputs.version }}" }\n    services: { db: { image: postgres } }\n    runs-on:',
-    ),
-  })
-  const { code, lines, errors } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(errors).toBe('')
+    'runs-on:',
+    'environment: { name: production, url: "${{ steps.port.outputs.version }}" }\n    services: { db: { image: postgres } }\n    runs-on:',
+  )
+  const { code, lines, errors } = await simulateWorkflow(yaml)
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
   expect(lines.slice(0, 5)).toEqual([
     'Simulating deploy.yml, started by repository_dispatch of type deploy_service',
     '  Left out: "environment" in job deploy.',
@@ -108,20 +105,17 @@ test('skips and lists environments, services, and unsupported workflow commands'
     '  Left out: the workflow command "::add-matcher::" that "Add" printed.',
     '',
   ])
-  expect(lines.slice(lines.indexOf('  ✓ Add'))[1]).toBe('      lock ')
-  expect(code).toBe(0)
+  expect(linesFrom(lines, '  ✓ Add')[1]).toBe('      lock ')
 })
 
 test('fails and shows the position if the workflow fails', async () => {
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': workflow(
-      `${USES}\n      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`,
-    ),
-  })
-  const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { code, lines } = await simulateWorkflow(
+    workflow(`${USES}
+      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`),
+  )
+  expect(code).toBe(1)
   expect(lines).toContain('Job deploy: failure')
-  const step = lines.indexOf('  ✗ Roll out')
-  expect(lines.slice(step, step + 6)).toEqual([
+  expect(linesFrom(lines, '  ✗ Roll out', 6)).toEqual([
     '  ✗ Roll out',
     '      error: no such release',
     '      of shop',
@@ -131,7 +125,6 @@ test('fails and shows the position if the workflow fails', async () => {
   ])
   expect(lines).toContain('  status   FAILURE, "Failed"')
   expect(lines).toContain('           ✗ Roll out: failure (N s)')
-  expect(code).toBe(1)
 })
 
 test('decrypts secret inputs with the client secret that --secret passes by its name in the workflow', async () => {
@@ -139,36 +132,22 @@ test('decrypts secret inputs with the client secret that --secret passes by its 
   const inputs = { token: encryptWith(secret, 'clear-text') }
   const action = { identifier: 'deploy_service', encryptedProperties: ['token'] }
   const { simulate } = openSimulationFolder({
-    'encrypted.json': { ...BODY, inputs, action },
+    'event.json': { ...BODY, inputs, action },
     'deploy.yml': workflow(
       `${USES}\n      - { name: Use, run: 'echo "$TOKEN"; echo \${#TOKEN}', env: { TOKEN: "\${{ steps.port.outputs.token }}" } }`,
     ),
   })
-  const args = [
-    '--event',
-    'encrypted.json',
-    '--workflow',
-    'deploy.yml',
-    '--secret',
-    `MY_PORT_SECRET=${secret}`,
-  ]
-  const { code, lines } = await simulate(...args)
-  const step = lines.indexOf('  ✓ Use')
-  expect(lines.slice(step, step + 3)).toEqual(['  ✓ Use', '      ***', '      10'])
+  const { code, lines } = await simulate(...DEPLOY, '--secret', `MY_PORT_SECRET=${secret}`)
+  expect(linesFrom(lines, '  ✓ Use', 3)).toEqual(['  ✓ Use', '      ***', '      10'])
   expect(lines.join('\n')).not.toMatch(/clear-text|client-secret-of/)
   expect(code).toBe(0)
 })
 
 test('a workflow without Port credentials reports directly to the fake Port, and a note explains this', async () => {
-  const yaml = workflow('\n      - uses: acme/port-webhook-action@v1').replace(
-    'actions: read',
-    'actions: read, id-token: write',
-  )
-  const { simulate } = openSimulationFolder({ 'deploy.yml': yaml })
-  const { code, lines } = await simulate('--event', 'event.json', '--workflow', 'deploy.yml')
-  expect(lines[1]).toBe(
-    '  The action reports directly to the fake Port here, and through the relay on GitHub.',
-  )
+  const yaml = workflow('\n      - uses: acme/port-webhook-action@v1')
+  const { code, lines } = await simulateWorkflow(yaml.replace('read', 'read, id-token: write'))
+  const note = '  The action reports directly to the fake Port here, and through the relay on GitHub.'
+  expect(lines[1]).toBe(note)
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
 })
@@ -188,9 +167,11 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
     },
     'list.json': { ok: true, run: { id: RUN_ID, payload: { body: ['1.4.2'] } } },
   })
-  const [node, flat, dispatched, kept, list] = await Promise.all(
+  const runs = await Promise.all(
     ['node', 'flat', 'dispatch', 'kept', 'list'].map(name => simulate('--event', `${name}.json`)),
   )
+  for (const run of runs) expect(run).toMatchObject({ code: 0, errors: '' })
+  const [node, flat, dispatched, kept, list] = runs
   expect(node!.lines).toContain('Port shows node run wfnr_Q0YotCZMKxDLdlaU')
   expect(node!.lines).toContain('  status   COMPLETED, SUCCESS')
   expect(flat!.lines.slice(0, 2)).toEqual([
@@ -203,34 +184,17 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
     '  The event names no run in Port, so no updates are sent to Port.',
   ])
   expect(dispatched!.lines.at(-1)).toBe('Workflow run: success')
-  expect(kept!.lines[1]).toBe(
-    "  The event is Port's response about a run, so the simulation uses its run.payload.body.",
-  )
   expect(kept!.lines).toContain(String.raw`        "inputs": "{\"version\":\"1.4.2\"}",`)
-  expect(kept!.lines).toContain(`Port shows run ${RUN_ID}`)
-  expect(list!.lines[1]).toBe(kept!.lines[1])
-  expect(list!.lines).toContain(`Port shows run ${RUN_ID}`)
-  expect([node, flat, dispatched, kept, list].map(run => `${run!.code}${run!.errors}`)).toEqual([
-    '0',
-    '0',
-    '0',
-    '0',
-    '0',
-  ])
+  const source = "  The event is Port's response about a run, so the simulation uses its run.payload.body."
+  for (const { lines } of [kept!, list!]) {
+    expect(lines[1]).toBe(source)
+    expect(lines).toContain(`Port shows run ${RUN_ID}`)
+  }
 })
 
 test('uses the event type from --type, and shows the relay’s result if the action did not report', async () => {
-  const { simulate } = openSimulationFolder({
-    'deploy.yml': workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }'),
-  })
-  const { code, lines } = await simulate(
-    '--event',
-    'event.json',
-    '--workflow',
-    'deploy.yml',
-    '--type',
-    'other',
-  )
+  const yaml = workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }')
+  const { code, lines } = await simulateWorkflow(yaml, '--type', 'other')
   expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
   expect(lines).toContainEqual(expect.stringMatching(/the action's report input is off\.$/))
   expect(lines.slice(-9)).toEqual([
@@ -260,7 +224,7 @@ test('Ctrl-C cancels the workflow like GitHub’s cancel button, and leaves no t
   const steps = `${USES}
       - { name: Roll out, run: touch "$HOME/started"; exec sleep 60 }`
   const { startByNpm, place } = openSimulationFolder({ 'deploy.yml': workflow(steps) })
-  const { child, ended } = startByNpm('--event', 'event.json', '--workflow', 'deploy.yml')
+  const { child, ended } = startByNpm(...DEPLOY)
   await until(() => existsSync(join(place, 'started')), 'the step runs')
   // Ctrl-C sends this signal to the whole process group.
   process.kill(-child.pid!, 'SIGINT')

@@ -1,61 +1,47 @@
 import { appendFileSync } from 'node:fs'
 import { describe, expect, test, vi } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { type System, startSystem } from '../reports/open-stage.ts'
+import { startSystem } from '../reports/open-stage.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
+import { linesOf } from './play.ts'
 
 // Runs the same steps with Port credentials in the job, and through the relay with OIDC. Port must show the same data
 // in both cases. Uses the built progress reporter and a real relay.
 
-interface Job {
-  portRun: PortRun
-  /** The lines of Port's log, except those of the relay and the job's last line. */
-  lines(): string[]
-  /** Appends to one of the files that steps write to. */
-  write(file: 'log' | 'entities' | 'run', text: string): void
-  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
-  outputs(): Record<string, string>
-  masks(): string[]
-  /** Runs post, and waits until the Port run has finished. */
-  end(more?: Record<string, string>): Promise<string[]>
+async function open(way: 'credentials' | 'oidc', inputs: Record<string, string> = {}) {
+  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
+  const { payload, portRun } = await deliver(system)
+  // The relay's first label must not overwrite the label of the job.
+  await vi.waitFor(() => expect(portRun!.logs).toHaveLength(1), { timeout: 60_000 })
+  const { clientId, clientSecret } = system.port
+  const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
+  const job = openJob(system, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
+  const env = way === 'credentials' ? NO_TOKEN : {}
+  return {
+    ...job,
+    port: system.port,
+    portRun: portRun!,
+    /** The lines of Port's log, except those of the relay and the job's last line. */
+    lines: () =>
+      linesOf(portRun!).filter(line => !/^(Dispatched|Workflow run started|✓ Job|✗ Job)/.test(line)),
+    /** Appends to one of the files that steps write to. */
+    write: (file: 'log' | 'entities' | 'run', text: string) => appendFileSync(job.saved().files[file], text),
+    main: () => job.run('main', env),
+    /** Runs post, and waits until the Port run has finished. */
+    async end(more: Record<string, string> = {}) {
+      const printed = await job.post({ ...env, ...more })
+      await vi.waitFor(() => expect(portRun!.finishedAt).toBeDefined(), { timeout: 15_000 })
+      return printed.filter(line => !line.startsWith('::notice::The steps of this job'))
+    },
+  }
 }
 
-describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
-  async function open(
-    inputs: Record<string, string> = {},
-    invocation: Record<string, string> = {},
-  ): Promise<Job & { system: System }> {
-    const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'service' })
-    const { payload, portRun } = await deliver(system, invocation)
-    // The relay's first label must not overwrite the label of the job.
-    await vi.waitFor(() => expect(portRun!.logs).toHaveLength(1), { timeout: 60_000 })
-    const { clientId, clientSecret } = system.port
-    const own = way === 'credentials' && { 'port-client-id': clientId, 'port-client-secret': clientSecret }
-    const job = openJob(system, payload, { 'github-token': '', live: 'true', ...own, ...inputs })
-    const env = way === 'credentials' ? NO_TOKEN : {}
-    const files = () => JSON.parse(job.state().STATE_report!).files
-    return {
-      ...job,
-      system,
-      portRun: portRun!,
-      lines: () =>
-        portRun!.logs
-          .flatMap(({ message }) => message.split('\n'))
-          .filter(line => !/^(Dispatched|Workflow run started|✓ Job|✗ Job)/.test(line)),
-      write: (file, text) => appendFileSync(files()[file], text),
-      run: (entry, more = {}) => job.run(entry, { ...env, ...more }),
-      async end(more = {}) {
-        const printed = await job.run('post', { ...job.state(), ...env, ...more })
-        await vi.waitFor(() => expect(portRun!.finishedAt).toBeDefined(), { timeout: 15_000 })
-        return printed.filter(line => !line.startsWith('::notice::The steps of this job'))
-      },
-    }
-  }
+type Job = Awaited<ReturnType<typeof open>>
 
+describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', way => {
   test('Port shows the start, log lines, label, and links while the job runs, and post finishes the run', async () => {
-    const job = await open({ mask: 'https://preview.acme.example' })
-    expect(await job.run('main')).toEqual([])
+    const job = await open(way, { mask: 'https://preview.acme.example' })
+    expect(await job.main()).toEqual([])
     expect(job.outputs()).toMatchObject({ version: '1.4.2', password: SECRET_INPUT })
     job.write('log', 'one\n')
     job.write('run', 'link=https://preview.acme.example/7\n')
@@ -79,14 +65,11 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
   })
 
   test('entities are sent in order while the job runs, even if the job fails, and the log shows each response', async () => {
-    const job = await open()
-    job.system.port.declareBlueprint('service', {
-      type: 'object',
-      properties: { tier: { type: 'number' } },
-    })
-    await job.run('main')
+    const job = await open(way)
+    job.port.declareBlueprint('service', { type: 'object', properties: { tier: { type: 'number' } } })
+    await job.main()
     job.write('entities', 'blueprint: service\nidentifier: shop\nproperties:\n  tier: 1\n')
-    const { entities } = job.system.port
+    const { entities } = job.port
     await vi.waitFor(() => expect(entities).toHaveLength(1), { timeout: 20_000, interval: 50 })
     expect(job.portRun.status).toBe('IN_PROGRESS')
     job.write('entities', '{"blueprint":"service","identifier":"shop","properties":{"tier":2}}\n')
@@ -113,6 +96,11 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
   const LATER = 'made-by-a-step'
   const base64 = (text: string) => Buffer.from(text).toString('base64')
 
+  const entityWith = (title: string) => ({
+    ...{ blueprint: 'service', identifier: 'shop', title },
+    properties: { deep: [{ key: KEY, later: LATER, encoded: base64(TOKEN) }] },
+  })
+
   // Each entry prints a value that GitHub masks in its own log, in a form that programs use.
   const WAYS: [string, (job: Job) => void][] = [
     ['unchanged', job => job.write('log', `token ${TOKEN}\n`)],
@@ -125,40 +113,28 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
     ['in a summary', job => job.write('run', `summary<<EOF\nwith ${TOKEN} and ${LATER}\nEOF\n`)],
     ['in a label', job => job.write('run', `status-label=with ${TOKEN}\n`)],
     ['in a link', job => job.write('run', `link=https://x.example/?t=${encodeURIComponent(TOKEN)}\n`)],
-    [
-      'in an entity',
-      job =>
-        job.write(
-          'entities',
-          `${JSON.stringify({
-            blueprint: 'service',
-            identifier: 'shop',
-            title: TOKEN,
-            properties: { deep: [{ key: KEY, later: LATER, encoded: base64(TOKEN) }] },
-          })}\n`,
-        ),
-    ],
+    ['in an entity', job => job.write('entities', `${JSON.stringify(entityWith(TOKEN))}\n`)],
   ]
 
   test.each([
     ['sent while the job runs', 'true'],
     ['sent when it finishes', 'false'],
   ])('Port gets no masked text, in whatever form a step writes the text (log %s)', async (_, live) => {
-    const job = await open({ live, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
-    await job.run('main')
+    const job = await open(way, { live, mask: JSON.stringify({ KEY, TOKEN, github_token: 'ghs_x' }) })
+    await job.main()
     for (const [, print] of WAYS) print(job)
     job.write('log', 'last line\n')
     if (live === 'true') {
       await vi.waitFor(
         () => {
           expect(job.lines()).toContain('last line')
-          expect(job.system.port.entities).toHaveLength(1)
+          expect(job.port.entities).toHaveLength(1)
         },
         { timeout: 20_000, interval: 50 },
       )
     }
     await job.end()
-    const sent = job.system.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
+    const sent = job.port.requests.filter(({ path }) => !path.endsWith('/access_token'))
     const texts = JSON.stringify(sent.map(({ path, body }) => [path, body]))
     const parts = [TOKEN, LATER, SECRET_INPUT, 't0ken', 're&po', 'first-line', 'second-line', 'dDBrZW4']
     for (const part of [...parts, ...parts.map(each => JSON.stringify(each).slice(1, -1))])
@@ -168,7 +144,7 @@ describe.each(['credentials', 'oidc'] as const)('when a job reports with %s', wa
     )
     expect(job.lines()).not.toContainEqual(expect.stringContaining('add-mask'))
     expect(job.portRun.summary).toBe('with *** and ***')
-    const [entity] = job.system.port.entities as unknown as JsonObject[]
+    const [entity] = job.port.entities as unknown as JsonObject[]
     expect(entity).toMatchObject({
       title: '***',
       properties: { deep: [{ key: '***', later: '***', encoded: expect.stringContaining('***') }] },

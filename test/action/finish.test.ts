@@ -1,15 +1,14 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Hono } from 'hono'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
 import { markAt, readBytes } from '../../action/runner/files.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
-import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
+import type { FakeServer } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from './encrypt.ts'
+import { messagesTo, openFakeRelay } from './open-fake-relay.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { bodyFor, payloadFor, startSystem } from './play.ts'
+import { bodyFor, linesOf, payloadFor, startSystem } from './play.ts'
 
 // Tests what post does if it can't send the final status, and what post must never send.
 
@@ -18,32 +17,11 @@ const WITHHELD =
   'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
   'inputs, and the action could not decrypt these inputs again to redact them.'
 
-/** A server that acts as the relay and as the runner's endpoint, and returns one secret input. */
-async function createRelay(): Promise<FakeServer> {
-  const app = new Hono<FakeServerEnv>()
-  const secrets = { password: SECRET }
-  const run = { status: 'in_progress', ended: false, synchronized: false, external_run_id: null }
-  app.get('/idtoken', c => c.json({ value: 'proof' }))
-  app.post('/report/start', c =>
-    c.json({ token: 'report-token', reports: true, run, payload: null, secrets }),
-  )
-  app.post('/report/inputs', c => c.json({ payload: null, secrets }))
-  app.post('/report', async c => c.json({ delivery: 'd_1', number: (await c.req.json()).number }, 202))
-  const server = await startFakeServer(app, status => ({ body: { status }, headers: PROBLEM_TYPE }))
-  onTestFinished(() => server.close())
-  return server
-}
-
 async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   const system = await startSystem()
-  const payload = payloadFor(
-    'r_1',
-    { password: Buffer.alloc(48).toString('base64'), version: '1.4.2' },
-    { encrypted: ['password'] },
-  ) as {
-    port: JsonObject
-  }
-  payload.port.relay = relay.origin
+  const sealed = { password: Buffer.alloc(48).toString('base64'), version: '1.4.2' }
+  const payload = payloadFor('r_1', sealed, { encrypted: ['password'] })
+  Object.assign(payload.port!, { relay: relay.origin })
   return openRunner(
     { ...system, payload },
     { 'port-client-id': '', 'port-client-secret': '', 'github-token': '', ...inputs },
@@ -54,56 +32,43 @@ async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   )
 }
 
-const reportsTo = (relay: FakeServer) =>
-  relay.requests
-    .filter(({ path }) => path === '/report')
-    .flatMap(({ body }) => (body as { reports: JsonObject[] }).reports)
-const logFileOf = (job: { state(): Record<string, string> }) =>
-  JSON.parse(job.state().STATE_report!).files.log as string
-const linesOf = (run: { logs: { message: string }[] }) => run.logs.flatMap(log => log.message.split('\n'))
+const reportsTo = (relay: FakeServer) => messagesTo(relay).flatMap(({ reports }) => reports)
 
-test.each<[number, number, JsonObject | string]>([
-  [403, 1, { status: 403 }],
-  [503, Number.POSITIVE_INFINITY, {}],
+/** Runs main. The job has no token for GitHub, so its steps are not read. */
+async function startJob(inputs: Record<string, string> = {}) {
+  const system = await startSystem()
+  const job = openRunner(system, { 'github-token': '', ...inputs })
+  await job.run('main')
+  return { ...system, job }
+}
+
+const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
+const WARN = [{ level: 'WARN', message: WITHHELD }]
+const FINISHED =
+  /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./
+
+test.each<[number, number, JsonObject, string, object[]]>([
+  [403, 1, { status: 403 }, WARNING, WARN],
+  [503, Number.POSITIVE_INFINITY, {}, WARNING, WARN],
   // The secret that decrypted the input was rotated in the meantime.
-  [200, 1, { payload: null, secrets: {} }],
+  [200, 1, { payload: null, secrets: {} }, WARNING, WARN],
+  // Another job has finished the delivery.
+  [410, 1, { status: 410 }, expect.stringMatching(FINISHED), []],
 ])(
   "if the relay's response has status %i and no secret inputs, Port gets the final status and the steps, but no log lines",
-  async (status, times, body) => {
-    const relay = await createRelay()
+  async (status, times, body, printed, reasons) => {
+    const relay = await openFakeRelay({ password: SECRET })
     const job = await openJob(relay, { summary: `It is ${SECRET}` })
     expect(await job.run('main')).toEqual([])
-    writeFileSync(logFileOf(job), `${SECRET} and more\n`)
+    writeFileSync(job.saved().files.log, `${SECRET} and more\n`)
     relay.fail({ match: ({ path }) => path === '/report/inputs', status, times, body })
-    expect((await job.run('post', job.state())).slice(1)).toEqual([
-      `::warning::${WITHHELD}${seeAlso('secret-inputs')}`,
-    ])
+    expect((await job.post()).slice(1)).toEqual([printed])
     expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
-    const reports = reportsTo(relay)
-    expect(reports.at(-1)).toMatchObject({ update: { conclusion: 'success', statusLabel: 'Succeeded' } })
-    expect(reports.at(-2)).toEqual({
-      log: [
-        { level: 'WARN', message: WITHHELD },
-        { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) },
-      ],
-    })
+    const log = [...reasons, { level: 'INFO', message: expect.stringMatching(/^✓ Job deploy: success/) }]
+    const update = expect.objectContaining({ conclusion: 'success', statusLabel: 'Succeeded' })
+    expect(reportsTo(relay).slice(-2)).toEqual([{ log }, { update }])
   },
 )
-
-test('if another job has finished the delivery, one notice lists what the post step does not send', async () => {
-  const relay = await createRelay()
-  const job = await openJob(relay)
-  await job.run('main')
-  writeFileSync(logFileOf(job), `${SECRET} and more\n`)
-  relay.fail({ match: ({ path }) => path === '/report/inputs', status: 410, body: { status: 410 } })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
-    expect.stringMatching(
-      /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./,
-    ),
-  ])
-  expect(JSON.stringify(relay.requests)).not.toContain(SECRET)
-  expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
-})
 
 test('Port gets no log lines if an input omitted from the payload cannot be read from the Port run', async () => {
   const system = await startSystem()
@@ -116,11 +81,9 @@ test('Port gets no log lines if an input omitted from the payload cannot be read
     { 'github-token': '', summary: SECRET, 'fail-on-report-error': 'true' },
   )
   expect(await job.run('main')).toEqual([])
-  writeFileSync(logFileOf(job), `${SECRET.repeat(200)}\n`)
+  writeFileSync(job.saved().files.log, `${SECRET.repeat(200)}\n`)
   port.fail({ match: ({ method, path }) => method === 'GET' && path.includes('/runs/'), status: 403 })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
-    `::error::${WITHHELD}${seeAlso('secret-inputs')}`,
-  ])
+  expect((await job.post()).slice(1)).toEqual([`::error::${WITHHELD}${seeAlso('secret-inputs')}`])
   expect(linesOf(run)).not.toContainEqual(expect.stringContaining(SECRET))
   expect(run.summary).not.toContain(SECRET)
   // fail-on-report-error makes the job fail, so the Port run fails too.
@@ -128,32 +91,26 @@ test('Port gets no log lines if an input omitted from the payload cannot be read
 })
 
 test('with fail-on-report-error, the job and the Port run fail if Port rejects the log', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true' })
-  await job.run('main')
-  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
+  const { port, run, job } = await startJob({ 'fail-on-report-error': 'true' })
+  port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(/^::error::Port did not accept all of the log: /),
   ])
   expect(process.exitCode).toBe(1)
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-  expect(system.run.summary).toMatch(/^✗ Job deploy: failure after/)
+  const summary = expect.stringMatching(/^✗ Job deploy: failure after/)
+  expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed', summary })
 })
 
+const LOST = "… 1 line may be missing here: Port's response to it was lost."
+
 test('if the response to the log was lost, the warning does not claim that Port rejected the log', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  await job.run('main')
-  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
+  const { port, run, job } = await startJob()
+  port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Port may not have received all of the log: /),
   ])
-  const lines = linesOf(system.run).slice(1)
-  expect(lines).toEqual([
-    expect.stringMatching(/^✓ Job deploy/),
-    "… 1 line may be missing here: Port's response to it was lost.",
-  ])
-  expect(system.run.status).toBe('SUCCESS')
+  expect(linesOf(run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/), LOST])
+  expect(run.status).toBe('SUCCESS')
 })
 
 test('secrets in messages from Port and in the summary are redacted before the texts are truncated', async () => {
@@ -161,54 +118,41 @@ test('secrets in messages from Port and in the summary are redacted before the t
   const { port, run } = system
   const inputs = { password: encryptWith(port.clientSecret, SECRET), note: `${'x'.repeat(110)} ${SECRET}` }
   const entities = JSON.stringify({ blueprint: 'service', identifier: 'shop', properties: { token: SECRET } })
-  const job = openRunner(
-    { ...system, payload: payloadFor(run.id, inputs, { encrypted: ['password'] }) },
-    { 'github-token': '' },
-  )
+  const payload = payloadFor(run.id, inputs, { encrypted: ['password'] })
+  const job = openRunner({ ...system, payload }, { 'github-token': '' })
   await job.run('main')
-  writeFileSync(JSON.parse(job.state().STATE_report!).files.entities, entities)
+  writeFileSync(job.saved().files.entities, entities)
   const body = { ok: false, error: 'invalid_request', message: `${'x'.repeat(290)} ${SECRET} is no token` }
   port.fail({ match: ({ path }) => path.includes('/entities'), status: 422, body })
-  const printed = await job.run('post', job.state())
+  const printed = await job.post()
   for (const text of [printed.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
   expect(printed.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
 })
 
-test.each([{ lost: 1, it: '1 line', line: "… 1 line may be missing here: Port's response to it was lost." }])(
-  'a lost response to $it while the job runs causes a warning and a replacement line',
-  async want => {
-    const system = await startSystem()
-    const job = openRunner(system, { 'github-token': '' })
-    await job.run('main')
-    const logFile = logFileOf(job)
-    writeFileSync(logFile, 'one\ntwo\nthree\n')
-    const folder = progressFolder(logFile)
-    mkdirSync(folder.path)
-    folder.setSent({ ...markAt(logFile, 8), lost: want.lost })
-    expect((await job.run('post', job.state())).slice(1)).toEqual([
-      `::warning::Port may not have received all of the log: its response to ${want.it} was lost while the job ran.${seeAlso('port')}`,
-    ])
-    expect(linesOf(system.run).slice(1)).toEqual([want.line, 'three', expect.stringMatching(/^✓ Job deploy/)])
-  },
-)
+test('a lost response while the job runs causes a warning and a replacement line', async () => {
+  const { run, job } = await startJob()
+  const logFile = job.saved().files.log
+  writeFileSync(logFile, 'one\ntwo\nthree\n')
+  const folder = progressFolder(logFile)
+  mkdirSync(folder.path)
+  folder.setSent({ ...markAt(logFile, 8), lost: 1 })
+  expect((await job.post()).slice(1)).toEqual([
+    `::warning::Port may not have received all of the log: its response to 1 line was lost while the job ran.${seeAlso('port')}`,
+  ])
+  expect(linesOf(run).slice(1)).toEqual([LOST, 'three', expect.stringMatching(/^✓ Job deploy/)])
+})
 
 test('post gives up on the log if Port asks for a wait of 80 s, and then waits to send the final status', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  await job.run('main')
-  const limit = (seconds: string, match: (path: string) => boolean) =>
-    system.port.fail({
-      match: ({ path }) => match(path),
-      status: 429,
-      headers: { 'retry-after': seconds },
-    })
-  limit('80', path => path.endsWith('/logs'))
-  limit('2', path => path.includes('/runs/') && !path.endsWith('/logs'))
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
+  const { port, run, job } = await startJob()
+  const limit = (seconds: string, path: RegExp) =>
+    port.fail({ match: each => path.test(each.path), status: 429, headers: { 'retry-after': seconds } })
+  limit('80', /\/logs$/)
+  limit('2', /\/runs\/[^/]+$/)
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Port did not accept all of the log: .*responded with 429/),
   ])
-  expect(system.run.status).toBe('SUCCESS')
+  expect(run.status).toBe('SUCCESS')
 })
 
 test('Port shows the name that a matrix job has on GitHub, at the start and at the end', async () => {
@@ -219,14 +163,14 @@ test('Port shows the name that a matrix job has on GitHub, at the start and at t
   ] as const) {
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '', matrix: JSON.stringify(matrix) })
-    expect(await job.run('main')).toEqual([
-      expect.stringMatching(
-        /^::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run/,
-      ),
+    const warning =
+      '::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run'
+    expect(await job.run('main')).toEqual([expect.stringContaining(warning)])
+    await job.post()
+    expect(linesOf(system.run)).toEqual([
+      expect.stringContaining(`Workflow run started, job ${name}: http`),
+      expect.stringContaining(`✓ Job ${name}: success after`),
     ])
-    await job.run('post', job.state())
-    expect(linesOf(system.run)[0]).toContain(`Workflow run started, job ${name}: http`)
-    expect(linesOf(system.run)[1]).toContain(`✓ Job ${name}: success after`)
   }
 })
 
@@ -248,8 +192,8 @@ test('post detects that the Port run has finished since main ran, or that Port h
     expect.stringMatching(/^::warning::Reporting to Port failed: .* 503/),
   ])
   system.port.endRun(system.run.id, 'SUCCESS')
-  expect((await job.run('post', job.state())).at(-1)).toMatch(/^::notice::Port's run .* has already finished/)
-  const unknown = JSON.stringify({ ...JSON.parse(job.state().STATE_report!), runId: 'r_nobody' })
+  expect((await job.post()).at(-1)).toMatch(/^::notice::Port's run .* has already finished/)
+  const unknown = JSON.stringify({ ...job.saved(), runId: 'r_nobody' })
   expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
     expect.stringMatching(/^::warning::Reporting to Port failed: .* Port has no run r_nobody/),
   )
@@ -264,7 +208,7 @@ test('if Port is down for a whole job, main and post warn once each, and the job
   )
   expect(await job.run('main')).toEqual([away])
   const file = join(job.folder, 'summary.md')
-  const shown = await job.run('post', { ...job.state(), GITHUB_STEP_SUMMARY: file })
+  const shown = await job.post({ GITHUB_STEP_SUMMARY: file })
   expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job are not reported/)])
   expect(process.exitCode).not.toBe(1)
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
@@ -275,91 +219,87 @@ test("with report: workflow, post sends no conclusion, only the author's summary
   const job = openRunner(system, { report: 'workflow', summary: 'Done.', 'github-token': '' })
   system.port.fail({ match: ({ method }) => method === 'PATCH', status: 400 })
   await job.run('main')
-  await job.run('post', job.state())
+  await job.post()
   expect(system.run).toMatchObject({ status: 'IN_PROGRESS', summary: 'Done.', externalRunId: '16000000042' })
 
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const plain = openRunner({ ...system, run: node }, { report: 'workflow', 'github-token': '' })
   await plain.run('main')
   system.port.clearRequests()
-  await plain.run('post', plain.state())
+  await plain.post()
   expect(system.port.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
     `POST /v1/workflows/nodes/runs/${node.id}/logs`,
   ])
-  writeFileSync(
-    join(plain.folder, '_runner_file_commands/port-run-d_1.txt'),
-    'output.URL=https://a.example\n',
-  )
+  writeFileSync(plain.saved().files.run, 'output.URL=https://a.example\n')
   const warning = 'Port drops the outputs of this job when the run finishes. With report: workflow,'
-  expect(await plain.run('post', plain.state())).toContainEqual(
-    expect.stringContaining(`::warning::${warning}`),
-  )
+  expect(await plain.post()).toContainEqual(expect.stringContaining(`::warning::${warning}`))
   expect(node.output).toMatchObject({ URL: 'https://a.example' })
   expect(JSON.stringify(node.logs)).toContain(warning)
 })
 
 test("post uses main's Port token, and requests a new token if main's token has expired or was revoked", async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { report: 'workflow', 'github-token': '' })
-  await job.run('main')
-  const state = JSON.parse(job.state().STATE_report!)
-  expect(job.masks()).toContain(state.portToken.value)
-  const tokens = async (portToken: object) => {
-    system.port.clearRequests()
-    expect(
-      (await job.run('post', { STATE_report: JSON.stringify({ ...state, portToken }) })).slice(1),
-    ).toEqual([])
-    return system.port.requests.filter(({ path }) => path === '/v1/auth/access_token').length
+  const { port, job } = await startJob({ report: 'workflow' })
+  const { portToken, ...state } = job.saved()
+  expect(job.masks()).toContain(portToken!.value)
+  for (const [changes, requested] of [
+    [{}, 0],
+    [{ expiresAt: Date.now() - 1 }, 1],
+    [{ value: 'revoked' }, 1],
+  ] as const) {
+    port.clearRequests()
+    const STATE_report = JSON.stringify({ ...state, portToken: { ...portToken, ...changes } })
+    expect((await job.run('post', { STATE_report })).slice(1)).toEqual([])
+    expect(port.requests.filter(({ path }) => path === '/v1/auth/access_token')).toHaveLength(requested)
   }
-  expect(await tokens(state.portToken)).toBe(0)
-  expect(await tokens({ ...state.portToken, expiresAt: Date.now() - 1 })).toBe(1)
-  expect(await tokens({ ...state.portToken, value: 'revoked' })).toBe(1)
 })
 
-test.each([[['log', 'entities', 'run']], [['log']]])('post does not follow symlinks (%j)', async replaced => {
-  const system = await startSystem()
-  const payload = payloadFor(system.run.id, { note: 'masked before' })
-  const job = openRunner({ ...system, payload }, { 'github-token': '' })
-  await job.run('main')
-  const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
-  const folder = progressFolder(files.log!)
-  mkdirSync(folder.path)
-  folder.setMasks(['masked before'])
-  const texts = {
-    log: SECRET,
-    entities: '{"blueprint":"b","identifier":"leaked"}',
-    run: `summary=${SECRET}\noutput.a=${SECRET}\nlink=https://example.com/${SECRET}`,
-  }
-  for (const [name, text] of Object.entries(texts)) {
-    const target = replaced.includes(name) ? join(job.folder, `of-another-${name}`) : files[name]!
-    writeFileSync(target, `${text}\n`)
-    if (target === files[name]) continue
-    rmSync(files[name]!)
-    symlinkSync(target, files[name]!)
-    expect(() => readBytes(files[name]!, 0, 1)).toThrow('ELOOP')
-  }
-  const printed = await job.run('post', job.state())
-  expect(printed.slice(1)).toEqual(
-    replaced.map(name => expect.stringContaining(`read: ${files[name]} is no longer a file.`)),
-  )
-  expect(system.port.entities).toEqual([])
-  expect(JSON.stringify(system.port.requests)).not.toMatch(new RegExp(`${SECRET}|masked before`))
-  expect(system.run.status).toBe('SUCCESS')
-})
+test.each<[('log' | 'entities' | 'run')[]]>([[['log', 'entities', 'run']], [['log']]])(
+  'post does not follow symlinks (%j)',
+  async replaced => {
+    const system = await startSystem()
+    const payload = payloadFor(system.run.id, { note: 'masked before' })
+    const job = openRunner({ ...system, payload }, { 'github-token': '' })
+    await job.run('main')
+    const { files } = job.saved()
+    const folder = progressFolder(files.log)
+    mkdirSync(folder.path)
+    folder.setMasks(['masked before'])
+    const texts = {
+      log: SECRET,
+      entities: '{"blueprint":"b","identifier":"leaked"}',
+      run: `summary=${SECRET}\noutput.a=${SECRET}\nlink=https://example.com/${SECRET}`,
+    }
+    for (const name of ['log', 'entities', 'run'] as const) {
+      if (replaced.includes(name)) {
+        rmSync(files[name])
+        symlinkSync(join(job.folder, `of-another-${name}`), files[name])
+      }
+      writeFileSync(files[name], `${texts[name]}\n`)
+      if (replaced.includes(name)) expect(() => readBytes(files[name], 0, 1)).toThrow('ELOOP')
+    }
+    const printed = await job.post()
+    expect(printed.slice(1)).toEqual(
+      replaced.map(name => expect.stringContaining(`read: ${files[name]} is no longer a file.`)),
+    )
+    expect(system.port.entities).toEqual([])
+    expect(JSON.stringify(system.port.requests)).not.toMatch(new RegExp(`${SECRET}|masked before`))
+    expect(system.run.status).toBe('SUCCESS')
+  },
+)
 
 test("invalid or excessive content in the job's files does not prevent the final status; masked numbers are redacted", async () => {
   const system = await startSystem()
   const node = system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
   const job = openRunner({ ...system, run: node }, { 'github-token': '', mask: '8675309' })
   await job.run('main')
-  const { files } = JSON.parse(job.state().STATE_report!) as { files: Record<string, string> }
+  const { files } = job.saved()
   const deep = '['.repeat(100_000) + ']'.repeat(100_000)
   const entities = [deep, '{"blueprint":"b","identifier":"i","properties":{"pin":8675309,"n":[8675308]}}']
-  writeFileSync(files.entities!, entities.join('\n'))
+  writeFileSync(files.entities, entities.join('\n'))
   const many = Array.from({ length: 100_000 }, (_, i) => `output.n${i}=1`)
   const outputs = ['output.__proto__:json={"a":1}', `output.deep:json=${deep}`, 'output.pin:json=[8675309]']
-  writeFileSync(files.run!, [...outputs, ...many, ...many.map(() => '?')].join('\n'))
-  const printed = (await job.run('post', job.state())).join('\n')
+  writeFileSync(files.run, [...outputs, ...many, ...many.map(() => '?')].join('\n'))
+  const printed = (await job.post()).join('\n')
   for (const problem of ['nested too deeply', 'at most 80 levels', '99901 more entries', 'are omitted: n'])
     expect(printed).toContain(problem)
   expect(printed.length).toBeLessThan(100_000)
@@ -368,11 +308,11 @@ test("invalid or excessive content in the job's files does not prevent the final
   const masks = openRunner(system, { 'github-token': '' })
   await masks.run('main')
   const lines = Array.from({ length: 50_000 }, (_, i) => `::add-mask::a value to hide number ${i}`)
-  const written = JSON.parse(masks.state().STATE_report!).files as Record<string, string>
-  writeFileSync(written.log!, [...lines, 'a line'].join('\n'))
-  writeFileSync(written.entities!, '{"blueprint":"b","identifier":"hidden"}')
-  writeFileSync(written.run!, 'link=https://example.com\noutput.a=1\n?\n')
-  expect((await masks.run('post', masks.state())).slice(1)).toEqual([
+  const written = masks.saved().files
+  writeFileSync(written.log, [...lines, 'a line'].join('\n'))
+  writeFileSync(written.entities, '{"blueprint":"b","identifier":"hidden"}')
+  writeFileSync(written.run, 'link=https://example.com\noutput.a=1\n?\n')
+  expect((await masks.post()).slice(1)).toEqual([
     `::warning::More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.${seeAlso('port-log')}`,
   ])
   expect([system.run.statusLabel, ...new Set(linesOf(system.run).slice(1))]).toEqual(['Succeeded', '***'])
@@ -380,19 +320,16 @@ test("invalid or excessive content in the job's files does not prevent the final
 })
 
 test('mistakes in $PORT_RUN cause only warnings, even with fail-on-report-error', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '', 'fail-on-report-error': 'true', report: 'updates' })
-  await job.run('main')
-  const link = `https://example.com/${system.port.clientSecret}`
-  const written = `lable=a\nlink=${link}\nconclusion=failure\n`
-  writeFileSync(JSON.parse(job.state().STATE_report!).files.run, written)
-  expect((await job.run('post', job.state())).slice(1)).toEqual([
+  const { port, run, job } = await startJob({ 'fail-on-report-error': 'true', report: 'updates' })
+  const link = `https://example.com/${port.clientSecret}`
+  writeFileSync(job.saved().files.run, `lable=a\nlink=${link}\nconclusion=failure\n`)
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(/^::warning::Line 1 of \$PORT_RUN: unknown name; .*: "lable"/),
     expect.stringMatching(/^::warning::A link in \$PORT_RUN is omitted, because/),
     expect.stringMatching(/^::warning::conclusion in \$PORT_RUN has no effect/),
   ])
   expect(process.exitCode).not.toBe(1)
-  expect(linesOf(system.run).at(-1)).toMatch(/^✓ Job deploy: success/)
+  expect(linesOf(run).at(-1)).toMatch(/^✓ Job deploy: success/)
 })
 
 test('every topic that a message links to is a section of docs/errors.md', () => {
@@ -405,23 +342,15 @@ test('every topic that a message links to is a section of docs/errors.md', () =>
 })
 
 test('if the relay accepts no more lines, one warning counts the omitted lines, and the conclusion is sent anyway', async () => {
-  const relay = await createRelay()
+  const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay)
   await job.run('main')
-  writeFileSync(logFileOf(job), 'line\n'.repeat(150_000 / 5))
-  relay.fail({
-    match: ({ body }) => JSON.stringify(body).includes('"log"'),
-    times: 1,
-    status: 202,
-    takesEffect: true,
-  })
-  relay.fail({
-    match: ({ body }) => JSON.stringify(body).includes('"log"'),
-    status: 413,
-    body: { status: 413, detail: 'The run has sent 1,000 lines.' },
-    times: Number.POSITIVE_INFINITY,
-  })
-  const shown = await job.run('post', job.state())
+  writeFileSync(job.saved().files.log, 'line\n'.repeat(150_000 / 5))
+  const match = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"log"')
+  relay.fail({ match, status: 202, takesEffect: true })
+  const body = { status: 413, detail: 'The run has sent 1,000 lines.' }
+  relay.fail({ match, status: 413, body, times: Number.POSITIVE_INFINITY })
+  const shown = await job.post()
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
       /^::warning::\d+ lines of the log were omitted: the relay responded with 413 .*The run has sent 1,000 lines/,
@@ -431,13 +360,13 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
 })
 
 test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
-  const relay = await createRelay()
+  const relay = await openFakeRelay({ password: SECRET })
   const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
   await job.run('main')
-  writeFileSync(logFileOf(job), 'a line\n')
+  writeFileSync(job.saved().files.log, 'a line\n')
   const body = { status: 410, detail: 'The delivery has ended: it accepts no further reports.' }
   relay.fail({ status: 410, body, times: Number.POSITIVE_INFINITY })
-  const shown = await job.run('post', job.state())
+  const shown = await job.post()
   expect(shown.slice(1)).toEqual([
     expect.stringMatching(
       /^::notice::No further updates are sent to Port: the relay responded with 410 .*The delivery has ended/,
@@ -448,17 +377,16 @@ test('after the delivery has finished, one notice states that nothing more is se
 
 test('a 30 KB secret with many lines does not delay post, even with a 1 MB log', async () => {
   const system = await startSystem()
-  const secret = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`).join(
-    '\n',
-  )
+  const parts = Array.from({ length: 460 }, (_, index) => `${index}-${'<"secret" & line>'.repeat(4)}`)
+  const secret = parts.join('\n')
   const password = encryptWith(system.port.clientSecret, secret)
   const payload = payloadFor(system.run.id, { password }, { encrypted: ['password'] })
   const job = openRunner({ ...system, payload }, { 'github-token': '' })
   await job.run('main')
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'of the log '.repeat(18)}`)
-  writeFileSync(logFileOf(job), `${lines.join('\n')}\n${secret}\n`)
-  await job.run('post', job.state())
+  writeFileSync(job.saved().files.log, `${lines.join('\n')}\n${secret}\n`)
+  await job.post()
   const sent = linesOf(system.run).slice(1)
-  expect(sent.slice(0, 5_000)).toEqual(lines.map(line => line))
+  expect(sent.slice(0, 5_000)).toEqual(lines)
   expect(sent.slice(5_000, -1)).toEqual(Array(460).fill('***'))
 })

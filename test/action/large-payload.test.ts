@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner } from './open-runner.ts'
-import { bodyFor, payloadFor, RUN_PATH, type System, startSystem } from './play.ts'
+import { bodyFor, payloadFor, type System, startSystem } from './play.ts'
 
 const INPUTS: JsonObject = {
   first: 'small',
@@ -18,7 +18,7 @@ const ID = 'r_Q0YotCZMKxDLdlaU'
 async function runMain(system: System, payload: unknown, inputs: Record<string, string> = {}) {
   const job = openRunner({ ...system, payload }, { 'github-token': '', ...inputs })
   const lines = await job.run('main')
-  return { job, lines, outputs: job.outputs() }
+  return { lines, outputs: job.outputs() }
 }
 
 test.each<[string, JsonObject]>([
@@ -52,47 +52,26 @@ test("an input that the Port run's body does not contain is read from the run's 
 })
 
 const TOO_LARGE = '::error::The payload was too large for GitHub, so it does not contain "inputs.last"'
-const NODE = 'wfnr_Zy98Xw76Vu54Ts32'
 
-test.each<[string, string, Record<string, string>, (system: System) => void, string]>([
+test.each<[string, string, Record<string, string>, string]>([
   [
     'without credentials',
     ID,
     { 'port-client-id': '', 'port-client-secret': '' },
-    () => {},
     `. Give the job "permissions: id-token: write", so that the rest is fetched from the relay (if its RELAY_PUBLIC_URL is set), or set the inputs port-client-id and port-client-secret, so that it is fetched from Port's run ${ID}.`,
   ],
   [
-    'if the Port run does not contain the input',
-    ID,
-    {},
-    () => {},
-    `, and Port's run ${ID} does not contain that either: send less data in the body of the webhook.`,
-  ],
-  [
     'for a node run, because node runs cannot be read',
-    NODE,
+    'wfnr_Zy98Xw76Vu54Ts32',
     {},
-    system => void system.port.createNodeRun({ id: NODE }),
     ', and Port returns the rest only for action runs. Give the job',
   ],
-  [
-    'if Port does not return the run',
-    ID,
-    {},
-    ({ port }) =>
-      void port.fail({
-        match: ({ method, path }) => method === 'GET' && path.startsWith(RUN_PATH),
-        status: 400,
-        times: 9,
-      }),
-    ', and the rest could not be fetched: Port (',
-  ],
+  ['if Port does not return the run', 'r_unknown', {}, ', and the rest could not be fetched: Port ('],
 ])(
   'an incomplete payload fails the job %s; the error states what is missing and what to do',
-  async (_, id, inputs, prepare, reason) => {
+  async (_, id, inputs, reason) => {
     const system = await startSystem()
-    prepare(system)
+    system.port.createNodeRun({ id: 'wfnr_Zy98Xw76Vu54Ts32' })
     const { lines } = await runMain(system, payloadFor(id, INPUTS), inputs)
     expect(lines[0]).toContain(TOO_LARGE + reason)
     expect(process.exitCode).toBe(1)
@@ -101,9 +80,8 @@ test.each<[string, string, Record<string, string>, (system: System) => void, str
 
 test('fetches thousands of inputs that were omitted together', async () => {
   const system = await startSystem()
-  const inputs = Object.fromEntries(
-    Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`]),
-  )
+  const all = Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`])
+  const inputs = Object.fromEntries(all)
   const sealed = { ...inputs, input_7: encryptWith(system.port.clientSecret, 'clear text') }
   system.run.payload.body = bodyFor(ID, sealed, { encrypted: ['input_7'] })
   const payload = payloadFor(ID, sealed, { encrypted: ['input_7'] })

@@ -1,28 +1,17 @@
 import { spawn } from 'node:child_process'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { birthOf, isAlive, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
 import { markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createRedact } from '../../action/secrets/redact.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 function openLog(content: string | Buffer = ''): string {
-  const root = mkdtempSync(join(tmpdir(), 'log-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
-  const path = join(root, 'port-log.txt')
+  const path = join(temporaryFolder(), 'port-log.txt')
   writeFileSync(path, content)
   return path
-}
-
-/** A clock that advances only while the code sleeps. */
-function openClock() {
-  let now = 0
-  const sleep = async (ms: number) => {
-    now += ms
-  }
-  return { clock: () => now, sleep }
 }
 
 const linesFrom = (path: string, from: number) => readLinesFrom(path, from).lines
@@ -75,12 +64,9 @@ test('sends no fragment of a secret that spans two read ranges', () => {
   const first = readLogFile(path, 0)
   const next = readLogFile(path, first.at(-1)!.end)
   const third = readLogFile(path, next.at(-1)!.end)
-  expect(
-    texts([...first, ...next, ...third])
-      .map(text => redact(text).slice(0, 8_000))
-      .join('\n'),
-  ).not.toMatch(halves)
-  expect(texts([...first, ...next, ...third]).at(-1)).toBe('last')
+  const all = texts([...first, ...next, ...third])
+  expect(all.map(text => redact(text).slice(0, 8_000)).join('\n')).not.toMatch(halves)
+  expect(all.at(-1)).toBe('last')
 })
 
 test('recognizes UTF-16 without a byte order mark by its line breaks, even without Latin letters or with an odd last byte', () => {
@@ -102,42 +88,41 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
     for (const narrow of ['ab\n', 'abc\n', '\n', '\n\n', '上海\n', 'ab\nc\n', 'odd\0\n']) {
       const mixed = Buffer.concat([Buffer.from(narrow), wide, Buffer.from(narrow), wide])
       const read = narrow.replace('\0', '').split('\n').slice(0, -1)
-      expect(texts(splitLines(mixed, { rest: false })), narrow).toEqual([
-        ...read,
-        ...lines,
-        ...read,
-        ...lines,
-      ])
+      const both = [...read, ...lines]
+      expect(texts(splitLines(mixed, { rest: false })), narrow).toEqual([...both, ...both])
     }
   },
 )
 
-test("post does not wait for or kill another process that has reused the progress reporter's pid", async () => {
+/** A log whose progress reporter's pid is that of another process, and a clock that only advances during sleeps. */
+function openReusedPid(born: string) {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
   onTestFinished(() => void innocent.kill('SIGKILL'))
   folder.open(innocent.pid!)
   folder.setSent({ offset: 7, before: '', lost: 0 })
-  writeFileSync(join(folder.path, 'born'), '1')
-  const time = openClock()
+  writeFileSync(join(folder.path, 'born'), born)
+  let now = 0
+  const sleep = async (ms: number) => {
+    now += ms
+  }
+  return { path, pid: innocent.pid!, time: { clock: () => now, sleep } }
+}
+
+test("post does not wait for or kill another process that has reused the progress reporter's pid", async () => {
+  const { path, pid, time } = openReusedPid('1')
   expect(await stopProgress(path, time)).toMatchObject({ log: { offset: 7 } })
   expect(time.clock()).toBe(0)
-  expect(isAlive(innocent.pid!)).toBe(true)
+  expect(isAlive(pid)).toBe(true)
 })
 
 test('if process start times are unavailable, post eventually stops waiting for the process, without killing it', async () => {
-  const path = openLog()
-  const folder = progressFolder(path)
-  const innocent = spawn('sleep', ['60'])
-  onTestFinished(() => void innocent.kill('SIGKILL'))
-  folder.open(innocent.pid!)
-  writeFileSync(join(folder.path, 'born'), '')
-  const time = openClock()
+  const { path, pid, time } = openReusedPid('')
   await stopProgress(path, time)
   expect(time.clock()).toBeGreaterThan(12_000)
-  expect(isAlive(innocent.pid!)).toBe(true)
-  expect(birthOf(innocent.pid!)).toMatch(/^\d+$/)
+  expect(isAlive(pid)).toBe(true)
+  expect(birthOf(pid)).toMatch(/^\d+$/)
   expect(birthOf(2 ** 22 + 7)).toBeNull()
   // An exited process cannot be identified as the progress reporter.
   writeFileSync(path, '')
@@ -150,14 +135,9 @@ test('if process start times are unavailable, post eventually stops waiting for 
 
 test('a mask that an omitted line sets also applies to the lines that are sent', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
+  const narrow = Buffer.from(`first\n${filler}::add-mask::of-a-step\n`)
   const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
-  const path = openLog(
-    Buffer.concat([
-      ...['first\n', filler, '::add-mask::of-a-step\n'].map(text => Buffer.from(text)),
-      wide,
-      Buffer.from(`${filler}last`),
-    ]),
-  )
+  const path = openLog(Buffer.concat([narrow, wide, Buffer.from(`${filler}last`)]))
   const { lines, masks } = readLinesFrom(path, 0)
   expect([lines[0], lines.at(-1)]).toEqual(['first', 'last'])
   expect(masks).toEqual(['of-a-step', 'wide\nsecret'])

@@ -6,7 +6,7 @@ import { followJob } from '../../action/progress/follow.ts'
 import { type FollowedJob, type Following, progressFolder } from '../../action/progress/process.ts'
 import { createFetch } from '../../action/runner/runner.ts'
 import { createMasks } from '../../action/secrets/redact.ts'
-import type { LogLine, RunUpdate } from '../../port/types.ts'
+import type { LogLine } from '../../port/types.ts'
 import { REPOSITORY, type System } from './play.ts'
 
 /** A log file, and the progress reporter's folder next to it. */
@@ -55,43 +55,37 @@ export function jobFor(
   }
 }
 
-/** Follows a job with this clock. `run` replaces Port's run. */
-export const follow = (
+/** Follows a job until `isOver`, which is called after each sleep, returns true. Each sleep takes only 5 ms. */
+export async function follow(
   job: FollowedJob,
-  run: Partial<Following['run']> & Pick<Following['run'], 'update' | 'log'>,
-  tools: Pick<Following, 'clock' | 'sleep' | 'stopping'>,
-) =>
-  followJob(job, {
-    run: { ...NO_ENTITIES, ...run },
+  run: Partial<Following['run']>,
+  isOver: (sleeps: number, ms: number) => boolean,
+  tools: Partial<Pick<Following, 'clock' | 'masks'>> = {},
+) {
+  const stopping = new AbortController()
+  let sleeps = 0
+  await followJob(job, {
+    run: { ...IDLE, ...run },
     folder: progressFolder(job.files.log),
     masks: createMasks(job.secrets),
     fetch: createFetch(),
+    clock: Date.now,
+    sleep: async ms => {
+      await new Promise(done => setTimeout(done, 5))
+      if (isOver(++sleeps, ms)) stopping.abort()
+    },
+    stopping,
     ...tools,
   })
+}
 
-const NO_ENTITIES = {
+const IDLE = {
+  update: async () => {},
+  log: async () => {},
   upsertEntity: async () => {},
   deleteEntity: async () => {},
   isDeferred: false,
 }
 
-/** Follows a job until `over` returns true. Each sleep takes only 20 ms. */
-export async function followFast(
-  job: FollowedJob,
-  over: (sleeps: number) => boolean,
-  log: (lines: LogLine[]) => void = () => {},
-) {
-  const stopping = new AbortController()
-  let sleeps = 0
-  const sleep = async () => {
-    await new Promise(done => setTimeout(done, 20))
-    if (over(++sleeps)) stopping.abort()
-  }
-  const labels: unknown[] = []
-  const run = {
-    update: async (update: RunUpdate) => void labels.push(update.statusLabel),
-    log: async (lines: readonly LogLine[]) => log([...lines]),
-  }
-  await follow(job, run, { clock: Date.now, sleep, stopping })
-  return labels
-}
+/** The texts of lines. */
+export const textsOf = (lines: readonly LogLine[]) => lines.map(({ message }) => message)

@@ -34,6 +34,3 @@ export function openJob(
 
 /** Removes the runner's token, as in a job without "id-token: write". */
 export const NO_TOKEN = { ACTIONS_ID_TOKEN_REQUEST_URL: '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: '' }
-
-export const seeAlso = (topic: string) =>
-  ` See https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#${topic}`

@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { onTestFinished, vi } from 'vitest'
 import { finish } from '../../action/finish.ts'
-import { createFetch } from '../../action/runner/runner.ts'
+import { createFetch, type State } from '../../action/runner/runner.ts'
 import { start } from '../../action/start.ts'
 import { payloadFor, REPOSITORY, type System } from './play.ts'
 
@@ -19,17 +19,18 @@ type Parts = Pick<System, 'port' | 'github'> & {
   payload?: unknown
 }
 
-/** The lines on stdout, without masks. */
-type Lines = string[]
-
 export interface InProcessRunner {
   /**
    * Runs an entry point's function with the environment of the runner. `more` overrides it. Sleeps advance the clock
-   * immediately.
+   * immediately. Returns the lines on stdout, without masks.
    */
-  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<Lines>
+  run(entry: 'main' | 'post', more?: Record<string, string>): Promise<string[]>
+  /** Runs post with the state that main saved. */
+  post(more?: Record<string, string>): Promise<string[]>
   /** The state that main saved for post, as the runner passes it. */
   state(): Record<string, string>
+  /** The same state, parsed. */
+  saved(): State
   /** The outputs that main set. */
   outputs(): Record<string, string>
   /** Every masked value. */
@@ -97,7 +98,7 @@ export function openRunner(
   const masks: string[] = []
   vi.spyOn(process.stdout, 'write').mockImplementation(text => written.push(String(text)) > 0)
 
-  async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<Lines> {
+  async function record(more: Record<string, string>, work: () => Promise<unknown>): Promise<string[]> {
     vi.unstubAllEnvs()
     for (const [name, value] of Object.entries({ ...env, ...more })) vi.stubEnv(name, value)
     written.length = 0
@@ -107,32 +108,33 @@ export function openRunner(
     return lines.filter(line => line !== '' && !line.startsWith(MASK))
   }
 
-  const read = (name: string): [string, string][] =>
-    [...readFileSync(join(folder, name), 'utf8').matchAll(/^([\w-]+)<<(\S+)\n(.*)\n\2$/gm)].map(match => [
-      match[1]!,
-      match[3]!,
-    ])
+  const read = (name: string): [string, string][] => {
+    const entries = readFileSync(join(folder, name), 'utf8').matchAll(/^([\w-]+)<<(\S+)\n(.*)\n\2$/gm)
+    return [...entries].map(([, key, , value]) => [key!, value!])
+  }
+  const runStep = (entry: 'main' | 'post', more = {}) =>
+    record(more, async () => {
+      let passed = 0
+      const sleep = async (ms: number) => {
+        passed += ms
+        // Operations in progress continue.
+        await wait(1)
+      }
+      const clock = () => Date.now() + passed
+      const runner = { core, env: process.env, fetch: createFetch(), clock, sleep }
+      if (entry === 'main') await start(runner, script ?? PROGRESS)
+      else await finish(runner)
+    })
+  /** The value that main saved last counts. Null means that post has nothing to do. */
+  const state = (): Record<string, string> => {
+    const [name, value] = read('state').at(-1) ?? []
+    return name === undefined || value === 'null' ? {} : { [`STATE_${name}`]: value! }
+  }
   return {
-    run: (entry, more = {}) =>
-      record(more, async () => {
-        let passed = 0
-        const sleep = async (ms: number) => {
-          passed += ms
-          // Operations in progress continue.
-          await wait(1)
-        }
-        const clock = () => Date.now() + passed
-        const runner = { core, env: process.env, fetch: createFetch(), clock, sleep }
-        if (entry === 'main') await start(runner, script ?? PROGRESS)
-        else await finish(runner)
-      }),
-    // The value that main saved last counts. Null means that post has nothing to do.
-    state: () =>
-      Object.fromEntries(
-        read('state').flatMap(([name, value], index, all) =>
-          index === all.length - 1 && value !== 'null' ? [[`STATE_${name}`, value]] : [],
-        ),
-      ),
+    run: runStep,
+    post: (more = {}) => runStep('post', { ...state(), ...more }),
+    state,
+    saved: () => JSON.parse(state().STATE_report!),
     outputs: () => Object.fromEntries(read('output')),
     masks: () => masks,
     folder,

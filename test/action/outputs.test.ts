@@ -61,19 +61,17 @@ test.each(['directly', 'through a relay that is killed in between'])(
   { timeout: 120_000 },
   async way => {
     const isDirect = way === 'directly'
-    const folder = temporaryFolder()
+    const go = join(temporaryFolder(), 'go')
     const system = await startSystem({}, isDirect ? undefined : startRelay)
     const { port } = system
-    const { node, running } = await runNode(
-      system,
-      workflow(join(folder, 'go'), isDirect ? CREDENTIALS : 'live: "true"'),
-    )
+    const jobs = workflow(go, isDirect ? CREDENTIALS : 'live: "true"')
+    const { node, running } = await runNode(system, jobs)
     await until(() => node.output.URL !== undefined, 'Port shows the first output while the job runs')
     if (!isDirect) {
       await system.relay.kill()
       await system.restart()
     }
-    writeFileSync(join(folder, 'go'), '')
+    writeFileSync(go, '')
     const simulated = await running
     await until(() => node.finishedAt !== undefined, 'Port shows the result')
 
@@ -113,22 +111,19 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   expect(node).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
   expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
   expect(node.output).not.toHaveProperty('large')
-  const lines = node.logs.map(({ level, message }) => `${level} ${message}`)
   // One output exceeds 64 KB after redaction. The other one exceeds it together with the first job's outputs.
-  for (const name of ['grows', 'large'])
-    expect(lines).toContain(
-      `WARN The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`,
-    )
+  for (const name of ['grows', 'large']) {
+    const message = `The outputs of a run can have at most 64 KB, so these are omitted: ${name}.`
+    expect(node.logs).toContainEqual(expect.objectContaining({ level: 'WARN', message }))
+  }
 })
 
 test('outputs beyond 64 KB are omitted and listed by name; the others are sent', () => {
   const large = 'x'.repeat(40_000)
-  const { outputs, left } = mergeOutputs(
-    { a: large, b: 1 },
-    { c: large, b: { d: [2] }, a: 'small', e: large },
-  )
-  expect(left).toEqual(['c'])
-  expect(outputs).toEqual({ a: 'small', b: { d: [2] }, e: large })
+  expect(mergeOutputs({ a: large, b: 1 }, { c: large, b: { d: [2] }, a: 'small', e: large })).toEqual({
+    outputs: { a: 'small', b: { d: [2] }, e: large },
+    left: ['c'],
+  })
   expect(mergeOutputs({ a: 1 }, { a: 'x'.repeat(65_600) })).toEqual({ outputs: { a: 1 }, left: ['a'] })
   const exact = mergeOutputs({}, { a: 'x'.repeat(65_536 - '{"a":""}'.length - 1), b: '' })
   expect(exact.left).toEqual(['b'])

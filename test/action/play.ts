@@ -28,8 +28,6 @@ export interface System {
   github: GitHubApi
   /** The run in Port, updated as requests arrive. */
   run: PortRun
-  /** The URL that Port should show for an attempt. */
-  runUrl(attempt?: number): string
   /** Simulates the steps after the action in one job "deploy", or the workflow in `yaml`. */
   simulate(options?: Play): Promise<SimulatedRun>
 }
@@ -42,15 +40,16 @@ type Play = Partial<RunOptions> & {
   clientPayload?: unknown
 }
 
+const BUILD = '- { name: Build image, run: echo building }'
 const INPUTS = { version: '1.4.2', replicas: 3, tags: ['a', 'b'], notes: null, dry_run: false }
 
 /** Opens the system for one test, and closes it afterwards. */
 export async function startSystem(
-  options: { enterprise?: boolean; inputs?: JsonObject; port?: PortApiOptions } = {},
+  options: PortApiOptions = {},
   /** `onTestFinished` from the test's context, if tests run in parallel. */
   atEnd: (close: () => Promise<void>) => void = onTestFinished,
 ): Promise<System> {
-  const [port, github] = await Promise.all([startPortApi(options.port), startGitHubApi(options)])
+  const [port, github] = await Promise.all([startPortApi(options), startGitHubApi()])
   atEnd(async () => {
     await Promise.all([port.close(), github.close()])
   })
@@ -60,17 +59,12 @@ export async function startSystem(
     port,
     github,
     run,
-    runUrl: (attempt = 1) =>
-      `${github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/${attempt}`,
-    simulate: ({ with: inputs, steps, clientPayload, ...rest } = {}) =>
+    simulate: ({ with: inputs, steps = BUILD, clientPayload, ...rest } = {}) =>
       runWorkflow({
-        yaml: workflow(inputs, steps),
+        yaml: workflow(`${action(inputs)}\n      ${steps.trim().replaceAll('\n', '\n      ')}`),
         event: {
           name: 'repository_dispatch',
-          payload: {
-            event_type: 'deploy_service',
-            client_payload: clientPayload ?? payloadFor(RUN_ID, options.inputs),
-          },
+          payload: { event_type: 'deploy_service', client_payload: clientPayload ?? payloadFor(RUN_ID) },
         },
         repository: REPOSITORY,
         runId: GITHUB_RUN_ID,
@@ -94,10 +88,7 @@ on: { repository_dispatch: { types: [deploy_service] } }
 permissions: { id-token: write, actions: read }
 jobs:
 ${jobs}`,
-    event: {
-      name: 'repository_dispatch',
-      payload: { event_type: eventType, client_payload: clientPayload },
-    },
+    event: { name: 'repository_dispatch', payload: { event_type: eventType, client_payload: clientPayload } },
     ...{ repository: REPOSITORY, repositoryId, github, runId: GITHUB_RUN_ID },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: { PORT_CLIENT_SECRET: port.clientSecret },
@@ -163,22 +154,24 @@ export function action(inputs: Record<string, string> = {}, id = 'port'): string
 ${more.join('')}`
 }
 
-const workflow = (inputs?: Record<string, string>, steps = '- { name: Build image, run: echo building }') => `
-on: { repository_dispatch: { types: [deploy_service] } }
+/** Returns a workflow with one job "deploy" that has these steps. */
+export const workflow = (steps: string, on = 'repository_dispatch: { types: [deploy_service] }') => `
+on: { ${on} }
 jobs:
   deploy:
     runs-on: ubuntu-latest
-    steps:${action(inputs)}
-      ${steps.trim().replaceAll('\n', '\n      ')}
+    steps:${steps}
 `
 
 /** The action's own step and its post step, in a job. */
 export function ownSteps(job: SimulatedJob): { main: SimulatedStep; post: SimulatedStep } {
-  const main = job.steps.find(step => step.kind === 'main')
-  const post = job.steps.find(step => step.kind === 'post')
-  if (!main || !post)
-    throw new Error(`The job has only the steps ${job.steps.map(step => step.name).join(', ')}`)
+  const [main, post] = (['main', 'post'] as const).map(kind => job.steps.find(step => step.kind === kind))
+  if (!main || !post) throw new Error(`Steps: ${job.steps.map(step => step.name).join(', ')}`)
   return { main, post }
 }
 
 export const RUN_PATH = `/v1/actions/runs/${RUN_ID}`
+
+/** The lines of Port's log. */
+export const linesOf = ({ logs }: { logs: { message: string }[] }) =>
+  logs.flatMap(({ message }) => message.split('\n'))

@@ -11,51 +11,48 @@ async function readEntities(text: string) {
   throw new Error(mistakes.map(each => describeMistake(each, 'the file', shown => shown)).join('\n'))
 }
 
-test('entities are read from YAML and JSON, validated, and sent one after the other', async () => {
-  expect(
-    await readEntities('{"blueprint":"service","identifier":"a","team":{"combinator":"and"}}'),
-  ).toHaveLength(1)
-  expect((await readEntities('{ blueprint: service, identifier: a, team: [x, y] }'))[0]!.body.team).toEqual([
-    'x',
-    'y',
-  ])
-  await expect(readEntities('{ blueprint: service, identifier: a, team: [x, 1] }')).rejects.toThrow(
+test('entities are read from YAML and JSON, and validated', async () => {
+  const service = async (team: string) =>
+    (await readEntities(`{"blueprint": "service", "identifier": "a", "team": ${team}}`))[0]!.body.team
+  expect(await service('{"combinator":"and"}')).toEqual({ combinator: 'and' })
+  expect(await service('[x, y]')).toEqual(['x', 'y'])
+  await expect(service('[x, 1]')).rejects.toThrow(
     'has a team that is neither a name nor a list of names: "[\\"x\\",1]".',
   )
+  const relations = { a: ['b', null], c: { d: 1 } }
   expect(
     await readEntities('- { blueprint: service, identifier: 42, relations: { a: [b, null], c: { d: 1 } } }'),
   ).toEqual([
-    {
-      operation: 'upsert',
-      blueprint: 'service',
-      identifier: '42',
-      body: { identifier: '42', relations: { a: ['b', null], c: { d: 1 } } },
-    },
+    { operation: 'upsert', blueprint: 'service', identifier: '42', body: { identifier: '42', relations } },
   ])
   await expect(readEntities('a: 1\nb: [\n')).rejects.toThrow(/^Line 9 of the file: .*: ""\.$/)
-  const entities = await readEntities(
-    JSON.stringify(['good', 'bad', 'odd'].map(blueprint => ({ blueprint, identifier: 'x' }))),
-  )
-  const port = portThat((blueprint: string) =>
-    blueprint === 'odd'
-      ? Promise.reject('odd')
-      : blueprint === 'bad'
-        ? Promise.reject(new Error('No.'))
-        : Promise.resolve(),
-  )
-  expect((await sendEntities(entities, port)).lines.map(line => line.message)).toEqual([
-    '✓ Entity good/x',
+})
+
+/** Reads one entity of each of these blueprints. */
+const entitiesOf = (...blueprints: string[]) =>
+  readEntities(JSON.stringify(blueprints.map(blueprint => ({ blueprint, identifier: 'x' }))))
+
+test('entities are sent one after the other, and a rejected entity does not prevent the next one', async () => {
+  const reasons: Record<string, unknown> = { bad: new Error('No.'), odd: 'odd' }
+  const port = portThat(async blueprint => {
+    if (blueprint in reasons) throw reasons[blueprint]
+  })
+  const { lines } = await sendEntities(await entitiesOf('bad', 'odd', 'good'), port)
+  expect(lines.map(line => line.message)).toEqual([
     '✗ Entity bad/x could not be upserted: No.',
     '✗ Entity odd/x could not be upserted: odd',
+    '✓ Entity good/x',
   ])
 })
 
-const portThat = (
-  upsertEntity: (blueprint: string, entity: object) => Promise<void>,
-  late: () => boolean = () => false,
-) => ({ upsertEntity, deleteEntity: async () => {}, isDeferred: false, late })
+const portThat = (upsertEntity: (blueprint: string) => Promise<void>, late: () => boolean = () => false) => ({
+  upsertEntity,
+  deleteEntity: async () => {},
+  isDeferred: false,
+  late,
+})
 
-test.each([['1.10'], ['0123'], ['1e10'], ['.inf'], ['12345678901234567890'], ['0x1F'], ['true']])(
+test.each(['1.10', '0123', '1e10', '.inf', '12345678901234567890', '0x1F', 'true'])(
   'an identifier %s without quotes is used as written',
   async written => {
     const identifiers = async (text: string) => (await readEntities(text)).map(({ body }) => body.identifier)
@@ -112,22 +109,17 @@ test('a null value, for example from an omitted input, counts as missing', async
 })
 
 test('if no time is left, or Port is unreachable, the remaining entities are not sent', async () => {
-  const entities = await readEntities(
-    JSON.stringify(['a', 'b', 'c'].map(identifier => ({ blueprint: 'x', identifier }))),
+  const entities = await entitiesOf('a', 'b', 'c')
+  const tried: string[] = []
+  const slow = portThat(
+    async blueprint => void tried.push(blueprint),
+    () => tried.length === 2,
   )
-  const tried: unknown[] = []
-  const takes = async (_: string, entity: object) => void tried.push(entity)
-  const late = await sendEntities(
-    entities,
-    portThat(takes, () => tried.length === 2),
-  )
+  const late = await sendEntities(entities, slow)
   expect(late.problems).toEqual(['The last entity was not sent, because no time was left.'])
-  const away = await sendEntities(
-    entities,
-    portThat(() => Promise.reject(new PortError('later', 'Wait.'))),
-  )
-  expect(away.problems).toEqual([
-    'Entity x/a could not be upserted: Wait.',
+  const away = portThat(() => Promise.reject(new PortError('later', 'Wait.')))
+  expect((await sendEntities(entities, away)).problems).toEqual([
+    'Entity a/x could not be upserted: Wait.',
     'The last 2 entities were not sent, because Port could not be reached.',
   ])
 })

@@ -75,20 +75,10 @@ test('masks the short lines of a secret, except lines of only punctuation, and h
 })
 
 test("the job's keys and tokens count as secrets too", () => {
-  const inputs = {
-    portClientSecret: 'client',
-    privateKey: '',
-    githubToken: 'ghs',
-    mask: ['more'],
-  } as Parameters<typeof jobCredentials>[0]
+  const given = { portClientSecret: 'client', privateKey: '', githubToken: 'ghs', mask: ['more'] }
+  const inputs = given as Parameters<typeof jobCredentials>[0]
   const env = { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request', ACTIONS_RUNTIME_TOKEN: 'runtime' }
-  expect(jobCredentials(inputs, env, 'report')).toEqual([
-    'client',
-    'ghs',
-    'report',
-    'request',
-    'runtime',
-    'more',
-  ])
+  const all = ['client', 'ghs', 'report', 'request', 'runtime', 'more']
+  expect(jobCredentials(inputs, env, 'report')).toEqual(all)
   expect(jobCredentials(inputs, {})).toEqual(['client', 'ghs', 'more'])
 })

@@ -1,42 +1,13 @@
-import { Hono, type MiddlewareHandler } from 'hono'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createRelayReporter } from '../../action/reporter/relay.ts'
 import { QuotaError } from '../../action/reporter/reporter.ts'
 import { createFetch, type RelayAccess } from '../../action/runner/runner.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
-import { type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
+import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
+import { messagesTo, openFakeRelay } from './open-fake-relay.ts'
 
-const STARTED: JsonObject = {
-  token: 'report-token',
-  reports: true,
-  run: { status: 'in_progress', ended: false, synchronized: false, external_run_id: null },
-  payload: null,
-  secrets: { password: 'clear' },
-}
-
-/** The relay refuses the token `expired` as expired. */
-const expire: MiddlewareHandler = async (c, next) =>
-  c.req.header('authorization') === 'Bearer expired'
-    ? sendProblem(c, new Problem(401, 'It has expired.'))
-    : next()
-
-/** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
-async function createRelay({ started = STARTED } = {}) {
-  const app = new Hono<FakeServerEnv>()
-  app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
-  app.post('/report/start', c => c.json(started, started.duplicate ? 409 : 200))
-  app.use('/report/*', expire)
-  app.post('/report/inputs', c => c.json({ payload: { inputs: { a: 1 } }, secrets: { password: 'again' } }))
-  app.post('/report', expire, async c => {
-    const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
-    return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
-  })
-  const server = await startFakeServer(app, status => ({
-    body: { status, detail: `Trouble ${status}.` },
-    headers: PROBLEM_TYPE,
-  }))
-  onTestFinished(() => server.close())
+async function createRelay() {
+  const server = await openFakeRelay()
   const access: RelayAccess = {
     url: server.origin,
     delivery: 'd_1',
@@ -61,13 +32,14 @@ async function createRelay({ started = STARTED } = {}) {
     more: Partial<RelayAccess> = {},
     options: { budgetMs?: number; finishing?: boolean } = {},
   ) => createRelayReporter({ ...access, ...more }, tools, { budgetMs: 60_000, ...options })
-  return { ...server, access, masks, waits, tools, report }
+  return { ...server, access, masks, waits, report }
 }
 
+const contains =
+  (text: string) =>
+  ({ body }: { body: unknown }) =>
+    JSON.stringify(body).includes(text)
 const line = (message: string) => ({ level: 'INFO' as const, message })
-type Message = { number: number; sender: string; reports: JsonObject[]; finishing: boolean }
-const messages = ({ requests }: { requests: { path: string; body: unknown }[] }) =>
-  requests.filter(({ path }) => path === '/report').map(({ body }) => body as Message)
 
 test('the action authenticates once, with an OIDC token for this relay, and masks every token', async () => {
   const relay = await createRelay()
@@ -90,15 +62,14 @@ test('the action authenticates once, with an OIDC token for this relay, and mask
 test('outputs that the relay already has are not sent again', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null })
-  for (const [label, b] of [
-    ['1', 1],
-    ['2', 1],
-    ['3', 2],
-  ] as const)
-    await reporter.update({ statusLabel: label, output: { a: { text: 'same' }, b } })
-  const first = { a: { text: 'same' }, b: 1 }
-  expect(messages(relay).map(({ reports }) => reports[0]!.update)).toEqual([
-    ...[{ statusLabel: '1', output: first }, { statusLabel: '2' }, { statusLabel: '3', output: { b: 2 } }],
+  const output = (b: number) => ({ a: { text: 'same' }, b })
+  await reporter.update({ statusLabel: '1', output: output(1) })
+  await reporter.update({ statusLabel: '2', output: output(1) })
+  await reporter.update({ statusLabel: '3', output: output(2) })
+  expect(messagesTo(relay).map(({ reports }) => reports[0]!.update)).toEqual([
+    { statusLabel: '1', output: output(1) },
+    { statusLabel: '2' },
+    { statusLabel: '3', output: { b: 2 } },
   ])
 })
 
@@ -114,7 +85,7 @@ test('simultaneous reports share one message; if they are too large for one mess
   const many = Array.from({ length: 90 }, (_, index) => line(`${index} ${'x'.repeat(7_000)}`))
   await reporter.log(many)
   await reporter.log([])
-  const [first, ...rest] = messages(relay)
+  const [first, ...rest] = messagesTo(relay)
   expect(first).toEqual({
     delivery: 'd_1',
     sender: expect.stringMatching(/^[\da-f-]{36}$/),
@@ -141,7 +112,7 @@ test('a message whose response was lost is sent again with the same number once 
   relay.fail({ match: ({ path }) => path === '/report', cut: 'after' })
   relay.fail({ match: ({ path }) => path === '/report', status: 503, headers: { 'retry-after': '7' } })
   await reporter.log([line('a')])
-  const [first, ...again] = messages(relay)
+  const [first, ...again] = messagesTo(relay)
   expect(first!.number).toBe(1)
   expect(again).toEqual([first, first])
   expect(relay.waits).toEqual([1_000, 7_000])
@@ -152,8 +123,7 @@ test.each([400, 410, 413])(
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
-    const isBad = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"bad"')
-    relay.fail({ match: isBad, status, times: Number.POSITIVE_INFINITY })
+    relay.fail({ match: contains('"bad"'), status, times: Number.POSITIVE_INFINITY })
     const results = await Promise.allSettled([
       reporter.log([line('a')]),
       reporter.deleteEntity('service', 'bad'),
@@ -164,7 +134,7 @@ test.each([400, 410, 413])(
       { reason: { kind: status === 410 ? 'finished' : 'refused', status } },
       { status: 'fulfilled' },
     ])
-    expect(messages(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
+    expect(messagesTo(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
   },
 )
 
@@ -173,10 +143,9 @@ test.each([400, 413])(
   async status => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
-    const hasSummary = ({ body }: { body: unknown }) => JSON.stringify(body).includes('"summary"')
-    relay.fail({ match: hasSummary, status, times: Number.POSITIVE_INFINITY })
+    relay.fail({ match: contains('"summary"'), status, times: Number.POSITIVE_INFINITY })
     await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
-    expect(messages(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
+    expect(messagesTo(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
     // Only a conclusion is resent in a shorter form.
     await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
   },
@@ -211,12 +180,8 @@ test.each<[number, Record<string, string>, JsonObject | string]>([
   'retries a token request that gets %i instead of a token, and the error names no missing permission',
   async (status, headers, body) => {
     const relay = await createRelay()
-    const failure = {
-      match: ({ path }: { path: string }) => path.startsWith('/idtoken'),
-      status,
-      headers,
-      body,
-    }
+    const match = ({ path }: { path: string }) => path.startsWith('/idtoken')
+    const failure = { match, status, headers, body }
     relay.fail(failure)
     await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
     expect(relay.waits).toEqual([headers['retry-after'] ? 3_000 : 1_000])
@@ -243,12 +208,8 @@ test.each([
       const reporter = relay.report({ token })
       return path === '/report' ? reporter.log([line('a')]) : reporter.inputs()
     }
-    const there = relay.fail({
-      match: each => each.path === path,
-      status: 200,
-      body,
-      times: Number.POSITIVE_INFINITY,
-    })
+    const match = (each: { path: string }) => each.path === path
+    const there = relay.fail({ match, status: 200, body, times: Number.POSITIVE_INFINITY })
     await expect(ask()).rejects.toMatchObject({
       kind: 'unreachable',
       message: `the response 200 to POST ${relay.origin}${path} didn't come from the relay: check RELAY_PUBLIC_URL of the relay, and the proxy in front of the relay.`,
@@ -265,7 +226,7 @@ test('authenticates again if the report token has expired, and uses the tokens t
   await reporter.log([line('late')])
   const bearers = () =>
     relay.requests.filter(({ path }) => path === '/report').map(({ headers }) => headers.authorization)
-  expect(bearers()).toEqual(['Bearer expired', `Bearer ${STARTED.token}`])
+  expect(bearers()).toEqual(['Bearer expired', 'Bearer report-token'])
   expect(await relay.report({ token: 'expired' }).inputs()).toMatchObject({ secrets: {} })
   await expect(relay.report({ token: 'expired', idToken: null }).log([line('lost')])).rejects.toThrow('401')
 
@@ -313,10 +274,8 @@ test.each([
   const relay = await createRelay()
   relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
   const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
-  await expect(report).rejects.toMatchObject({
-    ...{ kind: 'unreachable', status: 301 },
-    message: expect.stringMatching(/RELAY_PUBLIC_URL/),
-  })
+  const message = expect.stringContaining('RELAY_PUBLIC_URL')
+  await expect(report).rejects.toMatchObject({ kind: 'unreachable', status: 301, message })
   await expect(report).rejects.toThrow(sentence)
 })
 

@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { describeMistake } from '../../action/runner/runner.ts'
 import { readRunFile } from '../../action/steps/run.ts'
+import { temporaryFolder } from '../support/relay.ts'
 
 function read(text: string | Buffer, final = true) {
-  const folder = mkdtempSync(join(tmpdir(), 'run-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const path = join(folder, 'run')
+  const path = join(temporaryFolder(), 'run')
   writeFileSync(path, text)
   const { problems, ...file } = readRunFile(path, { final })
   return { ...file, problems: problems.map(each => describeMistake(each, '$PORT_RUN', shown => shown)) }
@@ -32,12 +30,11 @@ test('reads values and multiline text; a repeated name replaces the value, but l
     'conclusion=failure',
   ]
   const expected = {
+    ...NOTHING,
     statusLabel: 'Done',
     links: ['https://a.example/1', 'https://a.example/2?x=y<<z'],
     summary: '# First\na=b<<c',
     conclusion: 'failure',
-    outputs: {},
-    problems: [],
   }
   const ofWindows = `${text.join('\r\n')}\r\n`
   expect(read(ofWindows)).toEqual(expected)
@@ -68,17 +65,16 @@ test.each([
   expect(read(text)).toEqual({ ...NOTHING, problems: [problem] })
 })
 
-test.each(['Conclusion=FAILURE', 'summary<<EOF\nhi\nEOF \nconclusion=failure'])(
-  '%j marks the run as failed',
-  text => expect(read(text)).toMatchObject({ conclusion: 'failure' }),
-)
-
 test.each([
   ['success', ['SUCCESS', 'Success', 'succeeded']],
   ['failure', ['FAILURE', 'failed', 'FAILED']],
   ['cancelled', ['CANCELLED', 'canceled']],
 ])('a conclusion of %s can be written with the values of GitHub or Port', (conclusion, words) => {
-  for (const word of words) expect(read(`conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
+  for (const word of words) expect(read(`Conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
+})
+
+test('a space after the delimiter does not hide the conclusion in a later line', () => {
+  expect(read('summary<<EOF\nhi\nEOF \nconclusion=failure')).toMatchObject({ conclusion: 'failure' })
 })
 
 test('uses only the start of a file that is too large, and reports the ignored rest', () => {
@@ -95,9 +91,7 @@ test('uses only the start of a file that is too large, and reports the ignored r
 })
 
 test('reads at most nine links', () => {
-  const { links, problems } = read(
-    Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`).join('\n'),
-  )
-  expect(links).toHaveLength(9)
-  expect(problems).toHaveLength(2)
+  const lines = Array.from({ length: 11 }, (_, index) => `link=https://a.example/${index}`)
+  const { links, problems } = read(lines.join('\n'))
+  expect([links.length, problems.length]).toEqual([9, 2])
 })

@@ -12,7 +12,7 @@ const { clientSecret } = vectors['aes256-gcm']
 const { privateKeyPem } = vectors['client-side']
 const vectorsOf = (scheme: string): { plaintext: string; encrypted: string }[] => vectors[scheme].cases
 
-const open = () => startSystem({ port: { clientSecret } })
+const open = () => startSystem({ clientSecret })
 const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
   payloadFor('r_Q0YotCZMKxDLdlaU', { version: '1.4.2', ...inputs }, { encrypted })
 

@@ -2,55 +2,49 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import nock from 'nock'
 import { expect, onTestFinished, test } from 'vitest'
+import type { State } from '../../action/runner/runner.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { bodyFor, payloadFor, startSystem } from './play.ts'
+import { bodyFor, linesOf, payloadFor, startSystem } from './play.ts'
 
 // Tests what main reports to Port and in GitHub's log.
 
 test('Port gets *** instead of a secret in status-label, whether the secret comes from the settings or the inputs', async () => {
   const system = await startSystem()
-  const payload = payloadFor(
-    system.run.id,
-    { token: encryptWith(system.port.clientSecret, 'hunter2-hunter2') },
-    { encrypted: ['token'] },
-  )
+  const token = encryptWith(system.port.clientSecret, 'hunter2-hunter2')
+  const payload = payloadFor(system.run.id, { token }, { encrypted: ['token'] })
   const label = `${system.port.clientSecret} and hunter2-hunter2`
   await openRunner({ ...system, payload }, { 'status-label': label }).run('main')
   expect(system.run.statusLabel).toBe('*** and ***')
 })
 
-/** A job with secret inputs that its key cannot decrypt. */
-async function openEncrypted(names: string[], inputs: Record<string, string> = {}) {
+/** A job with a secret input that its key cannot decrypt. */
+async function openEncrypted() {
   const system = await startSystem()
-  const encrypted = Object.fromEntries(
-    names.map(name => [name, encryptWith('x'.repeat(32), 'hunter2-hunter2')]),
-  )
-  const payload = payloadFor(system.run.id, encrypted, { encrypted: names })
-  return { stage: system, job: openRunner({ ...system, payload }, { 'github-token': '', ...inputs }) }
+  const token = encryptWith('x'.repeat(32), 'hunter2-hunter2')
+  const payload = payloadFor(system.run.id, { token }, { encrypted: ['token'] })
+  return { ...system, job: openRunner({ ...system, payload }, { 'github-token': '' }) }
 }
 
 const WHY = expect.stringMatching(/^The secret input "token" could not be decrypted/)
 const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
-const linesOf = ({ run }: { run: { logs: { message: string }[] } }) =>
-  run.logs.flatMap(({ message }) => message.split('\n'))
 
 test('Port shows why main failed: immediately in the log, and later in the summary', async () => {
-  const { stage: system, job } = await openEncrypted(['token'])
+  const { run, job } = await openEncrypted()
   await job.run('main')
-  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(linesOf(system)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
-  expect(system.run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
+  await job.post({ 'INPUT_JOB-STATUS': 'failure' })
+  expect(linesOf(run)).toEqual([expect.stringMatching(/^Workflow run started: /), WHY, FAILED])
+  expect(run.summary!.split('\n\n').slice(0, 2)).toEqual([FAILED, WHY])
 })
 
 test('if Port rejects the line about the failure of main, post sends this line again', async () => {
-  const { stage: system, job } = await openEncrypted(['token'])
-  system.port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
+  const { port, run, job } = await openEncrypted()
+  port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
   const [error, warning] = await job.run('main')
   expect(error).toMatch(/^::error::The secret input "token" could not be decrypted/)
   expect(warning).toMatch(/responded with 400 .*\. The post step of this job retries\. See /)
-  await job.run('post', { ...job.state(), 'INPUT_JOB-STATUS': 'failure' })
-  expect(linesOf(system)).toEqual([WHY, FAILED])
+  await job.post({ 'INPUT_JOB-STATUS': 'failure' })
+  expect(linesOf(run)).toEqual([WHY, FAILED])
 })
 
 test.each([
@@ -59,10 +53,8 @@ test.each([
 ])('exports a valid traceparent as TRACEPARENT to later steps (%j: %s)', async (traceparent, isExported) => {
   const system = await startSystem()
   const payload = payloadFor(system.run.id)
-  const job = openRunner({
-    ...system,
-    payload: { ...payload, port: { ...(payload.port as object), traceparent } },
-  })
+  Object.assign(payload.port!, { traceparent })
+  const job = openRunner({ ...system, payload })
   await job.run('main')
   const exported = readFileSync(join(job.folder, 'env'), 'utf8')
   expect(exported.includes(`TRACEPARENT`) && exported.includes(traceparent)).toBe(isExported)
@@ -81,15 +73,11 @@ test.each([
     const system = await startSystem()
     const job = openRunner(system, { 'github-token': '' })
     await job.run('main')
-    const { portToken, ...state } = JSON.parse(job.state().STATE_report!)
+    const { portToken, ...state } = job.saved()
     system.port.clearRequests()
     const isToken = ({ path }: { path: string }) => path === '/v1/auth/access_token'
-    system.port.fail({
-      match: isToken,
-      status: 403,
-      body: { ok: false, error: 'forbidden', message: 'no' },
-      times,
-    })
+    const body = { ok: false, error: 'forbidden', message: 'no' }
+    system.port.fail({ match: isToken, status: 403, body, times })
     expect((await job.run('post', { STATE_report: JSON.stringify(state) })).slice(1)).toEqual([
       expect.stringMatching(/^::warning::Port did not accept all of the log: .* 403 .*#credentials$/),
       ...more,
@@ -154,8 +142,8 @@ test('without an OIDC token and credentials, the warning names both options, OID
   const system = await startSystem()
   const none = { 'port-client-id': '', 'port-client-secret': '' }
   const warning = async (relay: string | null) => {
-    const payload = payloadFor(system.run.id) as { port: { relay: string | null } }
-    payload.port.relay = relay
+    const payload = payloadFor(system.run.id)
+    Object.assign(payload.port!, { relay })
     return (await openRunner({ ...system, payload }, none).run('main'))[0]
   }
   const ways =
@@ -178,10 +166,10 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
-      /^::error::The payload was too large.*does not contain "inputs.large", and .* does not contain that either: .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*does not contain "inputs.large", and Port's run r_Q0YotCZMKxDLdlaU does not contain that either: send less data in the body of the webhook\. See .*%0AThe secret input "password" could not/,
     ),
   ])
-  expect(linesOf(system)).toEqual([
+  expect(linesOf(system.run)).toEqual([
     expect.stringMatching(/^Workflow run started/),
     expect.stringMatching(/^"a=b", "c<<d", "e<", "<": the Port input has no output of its own/),
     expect.stringMatching(/^The payload was too large/),
@@ -191,10 +179,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
 
 test.each(['constructor', '__proto__'])('a large input named %s is fetched completely', async name => {
   const system = await startSystem()
-  const inputs = Object.fromEntries([
-    ['first', 1],
-    [name, 'L'.repeat(2_000)],
-  ])
+  const inputs = { first: 1, [name]: 'L'.repeat(2_000) }
   const payload = payloadFor(system.run.id, inputs, { maxBytes: 900 })
   expect(payload).toMatchObject({ port: { truncated: [`inputs.${name}`] } })
   system.run.payload.body = bodyFor(system.run.id, inputs)
@@ -203,36 +188,32 @@ test.each(['constructor', '__proto__'])('a large input named %s is fetched compl
   expect(job.outputs().inputs).toBe(JSON.stringify(inputs))
 })
 
-test.each<[string, unknown, Record<string, string>, RegExp]>([
+test.each<[string, { payload?: object; input?: string }, RegExp]>([
   [
     'an event that is not from the relay',
-    { version: '1.4.2' },
-    {},
+    { payload: { version: '1.4.2' } },
     /^::error::This run was started by repository_dispatch, without a payload from the relay\. This action expects /,
   ],
   [
     'a payload of a later version',
-    { run_id: 'r_1', action: 'x', port: { version: 2 } },
-    {},
+    { payload: { run_id: 'r_1', action: 'x', port: { version: 2 } } },
     /^::error::This payload has version 2, but .*: update the action/,
   ],
   [
     'an input that is not JSON',
-    undefined,
-    { payload: 'r_1' },
+    { input: 'r_1' },
     /^::error::The input "payload" is not JSON: set it to \${{ toJSON\(…\) }}\. /,
   ],
   [
     'an input that is not from the relay',
-    undefined,
-    { payload: '{}' },
+    { input: '{}' },
     /^::error::The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or /,
   ],
 ])(
   '%s instead of the payload fails the job, and the error describes the expected payload',
-  async (_, payload, inputs, error) => {
+  async (_, { payload, input = '' }, error) => {
     const system = await startSystem()
-    const job = openRunner({ ...system, payload }, inputs)
+    const job = openRunner({ ...system, payload }, { payload: input })
     expect(await job.run('main')).toEqual([expect.stringMatching(error)])
     expect(system.port.requests).toEqual([])
   },
@@ -241,17 +222,18 @@ test.each<[string, unknown, Record<string, string>, RegExp]>([
 test('if a job is canceled while main waits for Port, post finishes the Port run', async () => {
   const system = await startSystem()
   const job = openRunner(system, { 'github-token': '' })
-  const states: string[] = []
+  const states: State[] = []
   system.port.fail({
     match: ({ method }) => {
-      if (method === 'GET') states.push(job.state().STATE_report!)
+      if (method === 'GET') states.push(job.saved())
       return false
     },
   })
   await job.run('main')
-  expect(JSON.parse(states[0]!)).toMatchObject({ runId: system.run.id, checked: false, linked: false })
-  await job.run('post', { STATE_report: states[0]!, 'INPUT_JOB-STATUS': 'cancelled' })
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link: [system.runUrl()] })
+  expect(states[0]).toMatchObject({ runId: system.run.id, checked: false, linked: false })
+  await job.run('post', { STATE_report: JSON.stringify(states[0]), 'INPUT_JOB-STATUS': 'cancelled' })
+  const link = [`${system.github.serverUrl}/acme/shop/actions/runs/16000000042/attempts/1`]
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link })
 })
 
 test("values that Port's agent has already decrypted are used unchanged and masked", async () => {
@@ -266,9 +248,9 @@ test("values that Port's agent has already decrypted are used unchanged and mask
     pin: '4711',
   })
   expect(job.masks()).toEqual(expect.arrayContaining(['clear-text', 'clear-pass', '4711']))
-  writeFileSync(JSON.parse(job.state().STATE_report!).files.log, 'clear-text clear-pass 4711\n')
-  await job.run('post', job.state())
-  expect(linesOf(system)).toContain('*** *** ***')
+  writeFileSync(job.saved().files.log, 'clear-text clear-pass 4711\n')
+  await job.post()
+  expect(linesOf(system.run)).toContain('*** *** ***')
 })
 
 test('a workflow that a user starts on GitHub sends nothing to Port, and main prints one notice', async () => {
@@ -282,14 +264,14 @@ test('a workflow that a user starts on GitHub sends nothing to Port, and main pr
   // The workflow's steps can still write to the files.
   for (const [, path] of readFileSync(join(job.folder, 'env'), 'utf8').matchAll(/^PORT_.*\n(.*)$/gm))
     writeFileSync(path!, 'a line', { flag: 'r+' })
-  expect(await job.run('post', job.state())).toEqual([])
+  expect(await job.post()).toEqual([])
   expect(system.port.requests).toEqual([])
   expect(process.exitCode).not.toBe(1)
 })
 
 test('inputs of port-github-action and former names of our inputs cause errors that state the current names', async () => {
   const system = await startSystem()
-  const foreign = {
+  const old = {
     clientId: 'a',
     runId: 'r_1',
     status: 'SUCCESS',
@@ -297,7 +279,7 @@ test('inputs of port-github-action and former names of our inputs cause errors t
     entities: '[]',
     progress: 'false',
   }
-  const [error] = await openRunner(system, foreign).run('main')
+  const [error] = await openRunner(system, old).run('main')
   const oidc = 'or omit it and give the job "permissions: id-token: write"'
   expect(error!.replace(/^::error::/, '').split('%0A')).toEqual([
     `clientId isn't an input of this action: use port-client-id, ${oidc}.`,

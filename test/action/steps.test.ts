@@ -32,14 +32,12 @@ afterEach(() => {
   expect(pending).toEqual([])
 })
 
+const CUT = Object.assign(new Error('x'), { code: 'ECONNRESET' })
+
 test.each<[string, () => void, string]>([
   ['an HTML page', () => page(1).reply(200, '<html>Log in</html>'), "the response isn't a list of jobs"],
   ['an empty response', () => page(1).reply(200), "the response isn't a list of jobs"],
-  [
-    'a cut connection',
-    () => page(1).replyWithError(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
-    'ECONNRESET',
-  ],
+  ['a cut connection', () => page(1).replyWithError(CUT), 'ECONNRESET'],
 ])('%s instead of the jobs causes an error that describes the response', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
@@ -86,6 +84,9 @@ test("the author's first step is recognized even if its name resembles a step of
   expect(await authors(['Pull alpine'])).toEqual(['Pull alpine'])
 })
 
+/** The last message in Port's log, without the line about the job. */
+const stepsOf = ({ run }: System) => run.logs.at(-1)!.message.split('\n').slice(0, -1)
+
 interface ShownStep {
   name: string
   number?: number
@@ -96,12 +97,13 @@ interface ShownStep {
 }
 
 /** Adds openRunner's job to GitHub after a hundred other jobs. `ended` lists other jobs that have finished. */
-function showJob({ github }: System, steps: ShownStep[], ended: Record<string, string> = {}) {
+function showJob({ github }: System, steps: (ShownStep | string)[], ended: Record<string, string> = {}) {
   nock.enableNetConnect('127.0.0.1')
   github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
   const time = (second: number) =>
     new Date(Date.UTC(2026, 10, 24, 12, 0, second)).toISOString().replace('.000', '')
-  const shown = steps.map(({ name, number, status, conclusion = 'success', took = 7 }, index) => ({
+  const all = steps.map(step => (typeof step === 'string' ? { name: step } : step))
+  const shown = all.map(({ name, number, status, conclusion = 'success', took = 7 }, index) => ({
     name,
     number: number ?? index + 1,
     started_at: time(index * 10),
@@ -114,35 +116,28 @@ function showJob({ github }: System, steps: ShownStep[], ended: Record<string, s
     status: 'queued' as const,
   }))
   const own = { name: 'deploy', status: 'in_progress' as const, runner_name: 'rack-7', steps: shown }
-  const before = Object.entries(ended).map(([name, conclusion]) => ({
-    ...{ name, conclusion },
-    status: 'completed' as const,
-  }))
+  const status = 'completed' as const
+  const before = Object.entries(ended).map(([name, conclusion]) => ({ name, status, conclusion }))
   return github.setJobs(16_000_000_042, 1, [...before, ...others.slice(before.length), own])
 }
 
 test("the log shows the result and duration of each of the author's steps, even if the job is on the second page", async () => {
   const system = await startSystem()
   showJob(system, [
-    { name: 'Set up job' },
-    { name: OWN },
-    { name: 'Build' },
+    ...['Set up job', OWN, 'Build'],
     { name: 'Lint', conclusion: 'failure', took: 63 },
     { name: 'Wait', conclusion: 'cancelled', took: 7_500 },
     { name: 'Notify', conclusion: 'skipped' },
     { name: 'New', conclusion: 'neutral' },
-    { name: 'Post to the channel' },
+    'Post to the channel',
     { name: 'Clean up', status: 'queued' },
     { name: 'Post Build', number: 24 },
   ])
   const job = openRunner(system)
   expect(await job.run('main')).toEqual([])
-  appendFileSync(
-    JSON.parse(job.state().STATE_report!).files.entities,
-    '{"blueprint":"service","identifier":"shop"}\n',
-  )
-  expect(await job.run('post', job.state())).toEqual([])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  appendFileSync(job.saved().files.entities, '{"blueprint":"service","identifier":"shop"}\n')
+  expect(await job.post()).toEqual([])
+  expect(stepsOf(system)).toEqual([
     '✓ Build (7 s)',
     '✗ Lint: failure (1 min 3 s)',
     '✗ Wait: cancelled (2 h 5 min)',
@@ -163,7 +158,7 @@ test('if GitHub shows a step as running, the jobs are requested once more, and t
   showJob(system, [{ name: 'Deploy', status: 'in_progress' }])
   const job = openRunner(system)
   await job.run('main')
-  await job.run('post', job.state())
+  await job.post()
   expect(system.run.logs.at(-1)!.message).toMatch(/^– Deploy: still running\n/)
   expect(system.github.requests).toHaveLength(3)
 })
@@ -173,15 +168,12 @@ test.each([
   ['without', 'none' as const],
 ])('the log states why the job and earlier jobs failed, %s Checks: read', async (_, checks) => {
   const system = await startSystem()
-  const jobs = showJob(system, [{ name: OWN }, { name: 'Deploy', conclusion: 'failure' }], {
-    build: 'failure',
-    lint: 'success',
-  })
+  const ended = { build: 'failure', lint: 'success' }
+  const jobs = showJob(system, [OWN, { name: 'Deploy', conclusion: 'failure' }], ended)
+  const idOf = (job: string) => jobs.find(({ name }) => name === job)!.id
   const at = { path: 'deploy.sh', start_line: 3, annotation_level: 'failure' as const }
-  system.github.setAnnotations(jobs.find(({ name }) => name === 'build')!.id, [
-    { ...at, message: 'no such image' },
-  ])
-  system.github.setAnnotations(jobs.find(({ name }) => name === 'deploy')!.id, [
+  system.github.setAnnotations(idOf('build'), [{ ...at, message: 'no such image' }])
+  system.github.setAnnotations(idOf('deploy'), [
     { ...at, annotation_level: 'notice', message: 'done' },
     { ...at, path: '.github', message: 'Process completed with exit code 1.' },
     ...Array.from({ length: 9 }, () => ({ ...at, message: 'no such release: hunter2' })),
@@ -190,9 +182,8 @@ test.each([
   const needs = '{"build":{"result":"failure"}}'
   const job = openRunner(system, { 'github-token': token, mask: 'hunter2', needs })
   await job.run('main')
-  const end = { 'INPUT_JOB-STATUS': 'failure' }
-  expect(await job.run('post', { ...job.state(), ...end })).toEqual([])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
+  expect(await job.post({ 'INPUT_JOB-STATUS': 'failure' })).toEqual([])
+  expect(stepsOf(system)).toEqual([
     ...(checks === 'read'
       ? [...Array(9).fill('deploy.sh:3: no such release: ***'), 'deploy.sh:3: no such image']
       : []),
@@ -205,26 +196,21 @@ const LIMITED =
   ': github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
 const FORBIDDEN = '. Give the job "permissions: actions: read" (and do not set github-token).'
 
+const EXHAUSTED = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' }
+const SECONDARY = { message: 'You have exceeded a secondary rate limit.' }
+
 test.each<[string, Fault, string]>([
   ['a missing permission', { status: 403 }, FORBIDDEN],
   ['a GitHub failure', { status: 502 }, '.'],
-  [
-    'an exhausted rate limit',
-    { status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' } },
-    LIMITED,
-  ],
-  [
-    'a secondary rate limit',
-    { status: 403, body: { message: 'You have exceeded a secondary rate limit.' } },
-    LIMITED,
-  ],
+  ['an exhausted rate limit', { status: 403, headers: EXHAUSTED }, LIMITED],
+  ['a secondary rate limit', { status: 403, body: SECONDARY }, LIMITED],
 ])('%s causes a notice, and the final status is sent anyway', async (_, failure, reason) => {
   const system = await startSystem()
-  showJob(system, [{ name: 'Build' }])
+  showJob(system, ['Build'])
   const job = openRunner(system)
   await job.run('main')
   system.github.fail(failure)
-  expect(await job.run('post', job.state())).toEqual([
+  expect(await job.post()).toEqual([
     `::notice::The steps of this job are not reported to Port: GitHub responded with ${failure.status} to GET ` +
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
@@ -233,12 +219,7 @@ test.each<[string, Fault, string]>([
 
 test('an action used by path recognizes only its own step', async () => {
   const system = await startSystem()
-  showJob(system, [
-    { name: 'Set up job' },
-    { name: 'Run ./tools' },
-    { name: 'Run ./path/to/action' },
-    { name: 'Build' },
-  ])
+  showJob(system, ['Set up job', 'Run ./tools', 'Run ./path/to/action', 'Build'])
   const workspace = '/home/runner/work/shop/shop'
   const job = openRunner(system, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
   const [, script] = process.argv
@@ -247,13 +228,10 @@ test('an action used by path recognizes only its own step', async () => {
   })
   process.argv[1] = `${workspace}/path/to/action/action/dist/post/index.js`
   await job.run('main')
-  expect(await job.run('post', job.state())).toEqual([
+  expect(await job.post()).toEqual([
     expect.stringMatching(/^::warning::This action is not the first step of its job: "Run \.\/tools" ran/),
   ])
-  expect(system.run.logs.at(-1)!.message.split('\n').slice(0, -1)).toEqual([
-    '✓ Run ./tools (7 s)',
-    '✓ Build (7 s)',
-  ])
+  expect(stepsOf(system)).toEqual(['✓ Run ./tools (7 s)', '✓ Build (7 s)'])
   const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action
   expect([own(workspace), own('/elsewhere')]).toEqual(['./', './'])
 })

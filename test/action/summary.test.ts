@@ -6,17 +6,18 @@ import { payloadFor } from './play.ts'
 
 const summaryOf = (
   inputs: Parameters<typeof payloadFor>[1],
-  more?: Parameters<typeof payloadFor>[2],
-  steps: string[] = [],
+  more: Partial<Parameters<typeof summarize>[0]> = {},
+  options?: Parameters<typeof payloadFor>[2],
 ) =>
   summarize({
     results: [{ level: 'INFO', message: '✓ Job' }],
     problems: [],
-    payload: readClientPayload(payloadFor('r_1', inputs, more))!,
+    payload: readClientPayload(payloadFor('r_1', inputs, options))!,
     outputs: {},
-    steps: steps.map(name => ({ name, conclusion: 'success', durationMs: 1_000 })),
+    steps: [],
     url: 'https://g/1',
-    redact: createRedact(['top|secret`value']),
+    redact: createRedact(['top|secret`value', 'top_secret_']),
+    ...more,
   })
 
 test.each([
@@ -43,18 +44,17 @@ test.each([
   [`${'x'.repeat(110)} top|secret\`value`, `\`${'x'.repeat(110)} ***\``],
   [['top|secret`value'], '`["***"]`'],
 ])('the value %j does not break the table and is shown as plain text', (value, cell) => {
-  const rows = summaryOf({ value })
-    .split('\n')
-    .filter(line => line.startsWith('|'))
+  const rows = summaryOf({ value }).match(/^\|.*$/gm)!
   expect(rows).toHaveLength(3)
   expect(rows[2]!.replace(/ +\|$/, ' |')).toBe(`| value | ${cell} |`)
 })
 
 test('shows no values for secrets and omitted inputs, and counts the rows beyond a hundred', () => {
+  const step = (index: number) => ({ name: `Step ${index}`, conclusion: 'success', durationMs: 1_000 })
   const summary = summaryOf(
     { token: 'cipher', large: 'L'.repeat(2_000), small: 1 },
+    { steps: Array.from({ length: 103 }, (_, index) => step(index)) },
     { encrypted: ['token'], maxBytes: 1_500 },
-    Array.from({ length: 103 }, (_, index) => `Step ${index}`),
   )
   expect(summary).toContain(
     '| token | (secret)            |\n| small | 1                   |\n| large | (too large to show) |',
@@ -64,18 +64,12 @@ test('shows no values for secrets and omitted inputs, and counts the rows beyond
 })
 
 test('shows the result and its reason above the tables, and a long value does not widen the tables', () => {
-  const text = summarize({
-    results: [
-      { level: 'ERROR', message: '✗ Job build: failure' },
-      { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
-    ],
-    problems: ['Port said "a_b" & `c` of top_secret_.'],
-    payload: readClientPayload(payloadFor('r_1', { plan: 'P'.repeat(500), size: 'L' }))!,
-    outputs: {},
-    steps: [],
-    url: 'https://g/1',
-    redact: createRedact(['top_secret_']),
-  })
+  const results: Parameters<typeof summarize>[0]['results'] = [
+    { level: 'ERROR', message: '✗ Job build: failure' },
+    { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
+  ]
+  const problems = ['Port said "a_b" & `c` of top_secret_.']
+  const text = summaryOf({ plan: 'P'.repeat(500), size: 'L' }, { results, problems })
   expect(text.split('\n')).toEqual([
     '✗ Job build: failure',
     '',
@@ -93,15 +87,8 @@ test('shows the result and its reason above the tables, and a long value does no
 })
 
 test('a message with a hundred thousand brackets is processed quickly, and truncated only after redaction', () => {
-  const text = summarize({
-    results: [],
-    problems: [`${'x'.repeat(1_990)} top_secret_ ${'[~'.repeat(50_000)}`, '['.repeat(100_000)],
-    payload: readClientPayload(payloadFor('r_1', {}))!,
-    outputs: {},
-    steps: [],
-    url: 'https://g/1',
-    redact: createRedact(['top_secret_']),
-  })
+  const problems = [`${'x'.repeat(1_990)} top_secret_ ${'[~'.repeat(50_000)}`, '['.repeat(100_000)]
+  const text = summaryOf({}, { results: [], problems })
   expect(text.split('\n\n')).toEqual([
     `${'x'.repeat(1_990)} \\*\\*\\* [\\~[~[…`,
     `${'['.repeat(2_000)}…`,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { openRunner, seeAlso } from './open-runner.ts'
-import { action, repositoryWith, startSystem } from './play.ts'
+import { action, repositoryWith, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test("the action reports the job from inside a composite action, and the composite action returns the action's outputs", async () => {
@@ -28,12 +28,7 @@ runs:
   const system = await startSystem()
   const simulated = await system.simulate({
     ...repository,
-    yaml: `
-on: { repository_dispatch: { types: [deploy_service] } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:
+    yaml: workflow(`
       - uses: ./port
         id: start
         with: { id: "\${{ vars.PORT_CLIENT_ID }}", secret: "\${{ secrets.PORT_CLIENT_SECRET }}", url: "\${{ vars.PORT_API_URL }}" }
@@ -41,8 +36,7 @@ jobs:
         run: |
           echo "to $VERSION" >> "$PORT_LOG"
           exit 1
-        env: { VERSION: "\${{ steps.start.outputs.version }}" }
-`,
+        env: { VERSION: "\${{ steps.start.outputs.version }}" }`),
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/composite.yml')
   expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
@@ -50,18 +44,12 @@ jobs:
 
 test('a reusable workflow gets the payload from its caller, and finishes the Port run', async () => {
   const repository = repositoryWith({
-    '.github/workflows/called.yml': `
-on:
-  workflow_call:
-    inputs: { payload: { type: string, required: true } }
-    secrets: { PORT_CLIENT_SECRET: { required: true } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:${action({ payload: '${{ inputs.payload }}' })}
+    '.github/workflows/called.yml': workflow(
+      `${action({ payload: '${{ inputs.payload }}' })}
       - run: test "$VERSION" = 1.4.2
-        env: { VERSION: "\${{ steps.port.outputs.version }}" }
-`,
+        env: { VERSION: "\${{ steps.port.outputs.version }}" }`,
+      'workflow_call: { inputs: { payload: { type: string, required: true } }, secrets: { PORT_CLIENT_SECRET: { required: true } } }',
+    ),
   })
   const system = await startSystem()
   const simulated = await system.simulate({
@@ -79,6 +67,8 @@ jobs:
   expect(system.run.status).toBe('SUCCESS')
 })
 
+const ON_DISPATCH = 'workflow_dispatch: { inputs: { payload: { type: string } } }'
+
 test('a workflow can pass its output "payload" to the input "payload" of the next workflow, and the next workflow finishes the Port run', async () => {
   const system = await startSystem()
   const first = await system.simulate({ with: { report: 'off' } })
@@ -88,13 +78,7 @@ test('a workflow can pass its output "payload" to the input "payload" of the nex
   system.github.clearRequests()
   const second = await system.simulate({
     runId: 16_000_000_043,
-    yaml: `
-on: { workflow_dispatch: { inputs: { payload: { type: string } } } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:${action({ payload: '${{ inputs.payload }}' })}
-`,
+    yaml: workflow(action({ payload: '${{ inputs.payload }}' }), ON_DISPATCH),
     event: { name: 'workflow_dispatch', payload: { inputs: { payload } } },
   })
   await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/handed-on.yml')
@@ -104,18 +88,12 @@ jobs:
 test('using the action twice in a job sets the outputs twice, but reports once', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
-    yaml: `
-on: { repository_dispatch: { types: [deploy_service] } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    steps:${action({ live: 'false' })}
+    yaml: workflow(`${action({ live: 'false' })}
       - run: echo between >> "$PORT_LOG"${action({}, 'again')}
       - run: test "$A" = "$B"
         env:
           A: \${{ steps.port.outputs.payload }}
-          B: \${{ steps.again.outputs.payload }}
-`,
+          B: \${{ steps.again.outputs.payload }}`),
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
 })

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateSteps } from './steps.ts'
 
 const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
@@ -54,9 +55,8 @@ describe('a JavaScript action', () => {
       PATH: process.env.PATH,
     })
     expect(env.RUNNER_TEMP).toContain('played-run-')
-    expect(Object.keys(env)).not.toContain('GITHUB_TOKEN')
-    expect(Object.keys(env)).not.toContain('SECRET_OF_THE_CALLER')
-    expect(Object.keys(env).filter(name => name.startsWith('ACTIONS_ID_TOKEN'))).toEqual([])
+    const foreign = /^(GITHUB_TOKEN$|SECRET_OF_THE_CALLER$|ACTIONS_ID_TOKEN)/
+    expect(Object.keys(env).filter(name => foreign.test(name))).toEqual([])
     expect(event).toMatchObject({
       action: 'deploy_service',
       branch: 'main',
@@ -64,17 +64,15 @@ describe('a JavaScript action', () => {
       repository: { full_name: 'acme/shop', id: 1296269, default_branch: 'main', owner: { login: 'acme' } },
       sender: { login: 'octocat' },
     })
-    const echo = step('Run ./echo-action')
-    expect(echo.outputs).toEqual({ greeting: 'Hello v1.2.3', lines: 'one\ntwo' })
-    expect(echo.state).toEqual({ who: 'v1.2.3' })
-    expect(echo.env).toEqual({ GREETED: 'v1.2.3' })
-    expect(echo.summary).toBe('# Hello v1.2.3\n')
-    expect(echo.annotations).toEqual([
-      expect.objectContaining({
-        level: 'warning',
-        message: expect.stringContaining("Unexpected input(s) 'whom'"),
-      }),
-    ])
+    const { outputs, state, env: exported, summary, annotations } = step('Run ./echo-action')
+    expect({ outputs, state, exported, summary }).toEqual({
+      outputs: { greeting: 'Hello v1.2.3', lines: 'one\ntwo' },
+      state: { who: 'v1.2.3' },
+      exported: { GREETED: 'v1.2.3' },
+      summary: '# Hello v1.2.3\n',
+    })
+    const message = expect.stringContaining("Unexpected input(s) 'whom'")
+    expect(annotations).toEqual([expect.objectContaining({ level: 'warning', message })])
     expect(step('Look').stdout).toBe('v1.2.3 / v1.2.3 / one\ntwo / success\n')
     expect(job.conclusion).toBe('success')
   })
@@ -135,14 +133,11 @@ it('parses multi-line text as YAML does, even if the text contains an expression
     ['without quotes', 'a ${{ X }}\n      b', 'a v1.2.3 b'],
   ]
   const steps = texts.map(
-    ([name, yaml]) => `- name: ${name}\n  run: printf %s "$TEXT"\n  env:\n    TEXT: ${yaml}`,
+    ([name, yaml]) => `- name: ${name}\n  run: printf %s "$TEXT"\n  env:\n    TEXT: ${yaml}\n`,
   )
-  const { step } = await simulateSteps(
-    steps.join('\n').replaceAll(' X ', ' github.event.client_payload.port.inputs.version '),
-  )
-  expect(texts.map(([name]) => [name, step(name!).stdout])).toEqual(
-    texts.map(([name, , text]) => [name, text]),
-  )
+  const version = ' github.event.client_payload.port.inputs.version '
+  const { step } = await simulateSteps(steps.join('').replaceAll(' X ', version))
+  for (const [name, , text] of texts) expect(step(name!).stdout, name).toBe(text)
 })
 
 describe('a run step', () => {
@@ -162,21 +157,12 @@ describe('a run step', () => {
 - { name: expression, run: "echo \${{ fromJSON(vars.NONE) }}", if: always() }
 - { name: time-out, run: sleep 60, timeout-minutes: 0.001, if: always() }`,
     )
-    expect(job.steps.slice(1, -1).map(step => [step.name, step.conclusion])).toEqual([
-      ['tried', 'success'],
-      ['outcome', 'success'],
-      ['pipe', 'success'],
-      ['pipe in bash', 'failure'],
-      ['implied success', 'skipped'],
-      ['always', 'success'],
-      ['failed', 'success'],
-      ['succeeded', 'skipped'],
-      ['not cancelled', 'success'],
-      ['false input', 'skipped'],
-      ['file', 'failure'],
-      ['expression', 'failure'],
-      ['time-out', 'failure'],
-    ])
+    const stepsWith = (conclusion: string) =>
+      job.steps.filter(step => step.conclusion === conclusion).map(({ name }) => name)
+    const succeeded = ['tried', 'outcome', 'pipe', 'always', 'failed', 'not cancelled']
+    expect(stepsWith('success')).toEqual(['Set up job', ...succeeded, 'Complete job'])
+    expect(stepsWith('failure')).toEqual(['pipe in bash', 'file', 'expression', 'time-out'])
+    expect(stepsWith('skipped')).toEqual(['implied success', 'succeeded', 'false input'])
     expect(step('tried')).toMatchObject({ outcome: 'failure', exitCode: 7 })
     expect(step('outcome').stdout).toBe('failure success\n')
     expect(step('file').log).toContain("Invalid format 'nonsense'")
@@ -273,42 +259,32 @@ describe('a cancellation', () => {
   if: failure()`,
       { cancelAt: 'Slow' },
     )
-    expect(run.conclusion).toBe('cancelled')
-    expect(job.conclusion).toBe('cancelled')
+    expect([run.conclusion, job.conclusion]).toEqual(['cancelled', 'cancelled'])
     expect(step('Slow')).toMatchObject({ conclusion: 'cancelled', stdout: 'started\ninterrupted\n' })
-    expect(job.steps.slice(4, -2).map(one => [one.name, one.conclusion])).toEqual([
-      ['Cancelled', 'success'],
-      ['Failed', 'skipped'],
-    ])
+    expect(step('Next').conclusion).toBe('skipped')
+    expect(step('Cancelled').conclusion).toBe('success')
+    expect(step('Failed').conclusion).toBe('skipped')
     expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
   })
 
   it('kills a step that ignores signals', async () => {
-    const { step } = await simulateSteps("- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf", {
-      cancelAt: 'Deaf',
-    })
+    const steps = "- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf"
+    const { step } = await simulateSteps(steps, { cancelAt: 'Deaf' })
     expect(step('Deaf').conclusion).toBe('cancelled')
   })
 
   it('does not stop a step whose condition is still true', async () => {
+    const steps = '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()'
     const controller = new AbortController()
-    const { run, step } = await simulateSteps(
-      '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()',
-      {
-        signal: controller.signal,
-        onStep: ({ step }) => step.name === 'A' && controller.abort(),
-      },
-    )
+    const onStep: RunOptions['onStep'] = ({ step }) => step.name === 'A' && controller.abort()
+    const { run, step } = await simulateSteps(steps, { signal: controller.signal, onStep })
     expect(step('A').stdout).toBe('started\ndone\n')
     expect(run.conclusion).toBe('cancelled')
   })
 
   it("can also be caused by the job's timeout-minutes", async () => {
-    const { job, step } = await simulateSteps(
-      '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()',
-      {},
-      '\n    timeout-minutes: 0.001',
-    )
+    const steps = '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()'
+    const { job, step } = await simulateSteps(steps, {}, '\n    timeout-minutes: 0.001')
     expect(job.conclusion).toBe('cancelled')
     expect(step('Cancelled').conclusion).toBe('success')
   })
@@ -349,15 +325,11 @@ describe('jobs', () => {
         env: { NEEDS: "\${{ toJSON(needs.*.result) }}" }
 `)
     expect(run.conclusion).toBe('failure')
-    expect(run.jobs.map(job => [job.id, job.conclusion])).toEqual([
-      ['build', 'success'],
-      ['test', 'failure'],
-      ['skipped', 'skipped'],
-      ['report', 'success'],
+    expect(run.jobs.map(({ id, conclusion }) => `${id}: ${conclusion}`)).toEqual([
+      ...['build: success', 'test: failure', 'skipped: skipped', 'report: success'],
     ])
-    const [version, ...rest] = named(run.jobs[3]!, 'Look').stdout.split(' [')
-    expect(version).toBe('7')
-    expect(JSON.parse(`[${rest.join('')}`)).toEqual(['success', 'failure', 'skipped'])
+    const printed = named(run.jobs[3]!, 'Look').stdout
+    expect(printed.replaceAll(/\s/g, '')).toBe('7["success","failure","skipped"]')
   })
 
   it('run once per matrix leg, with include and a name for each leg', async () => {
@@ -373,49 +345,38 @@ describe('jobs', () => {
         include: [{ os: linux, extra: 1 }, { os: windows }]
     steps: [{ name: Look, run: 'echo ''\${{ toJSON(matrix) }}''' }]
 `)
-    expect(run.jobs.map(job => job.name)).toEqual([
-      'build (linux, 22, 1)',
-      'build (linux, 24, 1)',
-      'build (mac, 24)',
-      'build (windows)',
-    ])
+    const legs = ['linux, 22, 1', 'linux, 24, 1', 'mac, 24', 'windows']
+    expect(run.jobs.map(job => job.name)).toEqual(legs.map(leg => `build (${leg})`))
     const matrix = named(run.jobs[1]!, 'Look').stdout
     expect(JSON.parse(matrix)).toEqual({ os: 'linux', node: 24, extra: 1 })
   })
 })
 
-describe('a run', () => {
-  it('leaves no process or directory behind, even if the simulator refuses a step midway', async () => {
-    // A separate temporary folder, because other tests run simulations concurrently.
-    const place = mkdtempSync(join(tmpdir(), 'place-'))
-    vi.stubEnv('TMPDIR', place)
-    onTestFinished(() => {
-      vi.unstubAllEnvs()
-      rmSync(place, { recursive: true })
-    })
-    const detached =
-      "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
-    const { job } = await simulateSteps(
-      `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
-    )
-    expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
-    // The system may need a moment to kill the processes.
-    for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
-    await expect(simulateSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow(
-      '::set-output::',
-    )
-    expect(readdirSync(place)).toEqual([])
-  })
+it('a run leaves no process or directory behind, even if the simulator refuses a step midway', async () => {
+  // A separate temporary folder, because other tests run simulations concurrently.
+  const place = temporaryFolder()
+  vi.stubEnv('TMPDIR', place)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const detached =
+    "node -e \"require('child_process').spawn('sleep',['61'],{detached:true,stdio:'ignore'}).unref()\""
+  const { job } = await simulateSteps(
+    `- run: ${JSON.stringify(detached)}\n- run: echo x > a; tail -f a > b 2>&1 & until test -s b; do sleep 0.01; done`,
+  )
+  expect(job.orphans.map(orphan => orphan.command).sort()).toEqual(['sleep 61', 'tail -f a'])
+  // The system may need a moment to kill the processes.
+  for (const { pid } of job.orphans) await expect.poll(() => isRunning(pid)).toBe(false)
+  await expect(simulateSteps('- run: echo ::set-output name=a::b; sleep 60')).rejects.toThrow(
+    '::set-output::',
+  )
+  expect(readdirSync(place)).toEqual([])
 })
 
-describe('the simulator', () => {
-  it('refuses a misspelled event, and accepts every valid form of "on"', async () => {
-    const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
-    for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
-      expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
-    for (const on of ['repository_dispach', 'branch_protection_rule, repository_dispach'])
-      await expect(simulate('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
-        /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
-      )
-  })
+it('the simulator refuses a misspelled event, and accepts every valid form of "on"', async () => {
+  const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
+  for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
+    expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
+  for (const on of ['repository_dispach', 'branch_protection_rule, repository_dispach'])
+    await expect(simulate('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
+      /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
+    )
 })
