@@ -202,28 +202,6 @@ describe('an item that Port never accepts does not block the result:', () => {
 })
 
 describe('when Port asks to wait', () => {
-  test.each<[string, Record<string, string>, number, number]>([
-    ['until a time in the past', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
-    ['for 0 seconds', { 'retry-after': '0' }, 1_000, 1_000],
-    ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
-    ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
-    ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, the next message is sent after 1 second to 10 minutes', async (_, headers, least, most) => {
-    const relay = await open()
-    relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
-    const before = relay.now()
-    await relay.send()
-    expect(relay.port.requests).toHaveLength(1)
-    const until = relay.retryAt('d_1')
-    expect(Number.isInteger(until)).toBe(true)
-    expect(until - before).toBeGreaterThanOrEqual(least)
-    expect(until - relay.now()).toBeLessThanOrEqual(most)
-    expect(await relay.send()).toBe(0)
-    relay.advance(until - relay.now())
-    await relay.send()
-    expect(relay.port.run('r_1').status).toBe('FAILURE')
-  })
-
   test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
