@@ -202,6 +202,21 @@ describe('an item that Port never accepts does not block the result:', () => {
 })
 
 describe('when Port asks to wait', () => {
+  test('for a long time, the next message is sent after 10 minutes', async () => {
+    const relay = await open()
+    const headers = { 'retry-after': '99999999999999' }
+    relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
+    const before = relay.now()
+    await relay.send()
+    expect(relay.port.requests).toHaveLength(1)
+    expect(relay.retryAt('d_1')).toBe(before + 600_000)
+    relay.advance(599_999)
+    expect(await relay.send()).toBe(0)
+    relay.advance(1)
+    await relay.send()
+    expect(relay.port.run('r_1').status).toBe('FAILURE')
+  })
+
   test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })

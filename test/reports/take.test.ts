@@ -57,6 +57,18 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
 })
 
+test('the run’s log in Port shows that Port rejected an entity', async () => {
+  const system = await startSystem()
+  system.port.declareBlueprint('team')
+  const { id, portRun } = await system.deliver()
+  const token = await startReport(system, id)
+  const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
+  await system.report(token, id, [{ entity }, { update: { conclusion: 'success' } }])
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
+  const { message } = portRun!.logs.at(-1)!
+  expect(message).toMatch(/^The entity service "shop" was not written: Port .* responded with 404/)
+})
+
 test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
   const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   const { id, portRun } = await system.deliver()
