@@ -5,15 +5,19 @@ import { expect, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
 import { reportMessage } from '../../relay/reports/report.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { openRelayHere } from '../support/relay.ts'
+import { type Env, openRelayHere } from '../support/relay.ts'
 import { startReport, startSystem } from './open-stage.ts'
 
+/** Starts a system with a delivery whose run can report. */
+async function startReporting(env: Env = {}) {
+  const system = await startSystem(env)
+  const { id, portRun } = await system.deliver()
+  return { system, id, portRun: portRun!, token: await startReport(system, id) }
+}
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
 
 test('reports are sent to Port in order; a repeated report is processed once, and a late report is ignored', async () => {
-  const system = await startSystem()
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting()
   const send = (sender: string, number: number, ...reports: unknown[]) =>
     system.report(token, id, reports, { sender, number })
   const link = ['https://github.com/acme/shop/actions/runs/1']
@@ -26,11 +30,11 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   await send('main', 2, log('too late'))
   const entity = { blueprint: 'service', properties: { identifier: 'shop', properties: { version: '1' } } }
   await send('post', 1, { entity }, log('five'), { update: { conclusion: 'failure', statusLabel: 'Failed' } })
-  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
-  const said = portRun!.logs.flatMap(each => each.message.split('\n'))
+  await until(() => portRun.status === 'FAILURE', 'Port shows the result')
+  const said = portRun.logs.flatMap(each => each.message.split('\n'))
   expect(said.slice(1)).toEqual(['one', 'two', 'three', 'four', 'five'])
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
-  expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
+  expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun.id }])
 
   // The delivery is finished. The response to a re-run shows this even while Port is unreachable.
   await system.port.stop()
@@ -38,9 +42,7 @@ test('reports are sent to Port in order; a repeated report is processed once, an
 })
 
 test('after the quota is used up, a conclusion without log lines is accepted, and reports with log lines are refused', async () => {
-  const system = await startSystem()
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting()
   let number = 0
   const send = async (...reports: unknown[]) =>
     (await system.report(token, id, reports, { number: ++number })).status
@@ -54,25 +56,21 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   expect(await send(end)).toBe(202)
   expect(await send(full, end)).toBe(413)
   expect(await send({ update: { ...end.update, summary: 'x'.repeat(250_000) } })).toBe(413)
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
+  await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
 })
 
 test('the run’s log in Port shows that Port rejected an entity', async () => {
-  const system = await startSystem()
+  const { system, id, portRun, token } = await startReporting()
   system.port.declareBlueprint('team')
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
   const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
   await system.report(token, id, [{ entity }, { update: { conclusion: 'success' } }])
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
-  const { message } = portRun!.logs.at(-1)!
+  await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
+  const { message } = portRun.logs.at(-1)!
   expect(message).toMatch(/^The entity service "shop" was not written: Port .* responded with 404/)
 })
 
 test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
-  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   let number = 0
   const send = (blueprint: string, operation = 'upsert') => {
     const entity = { blueprint, properties: { identifier: 'i' }, operation }
@@ -88,14 +86,14 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
       expect((await send(blueprint, operation)).status).toBe(202)
   }
   await system.report(token, id, [{ update: { conclusion: 'success' } }], { sender: 'b' })
-  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
+  await until(() => portRun.status === 'SUCCESS', 'Port gets the conclusion')
   const requests = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(requests.map(({ method, path }) => `${method} ${path.replace(/\?.*/, '')}`)).toEqual([
     'POST /v1/blueprints/service/entities',
     'POST /v1/blueprints/preview/entities',
     'DELETE /v1/blueprints/preview/entities/i',
   ])
-  const lines = portRun!.logs.flatMap(log => log.message.split('\n')).filter(line => line.includes('was not'))
+  const lines = portRun.logs.flatMap(log => log.message.split('\n')).filter(line => line.includes('was not'))
   expect(lines).toEqual([
     'The entity _user "i" was not written: the relay\'s RELAY_REPORT_BLUEPRINTS does not include its blueprint.',
     ...['_user', 'service'].map(
@@ -106,9 +104,7 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
 })
 
 test('a finished delivery accepts only log lines, and only during the grace period', async () => {
-  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
   const send = async (sender: string, number: number, ...reports: unknown[]) =>
     (await system.report(token, id, reports, { sender, number })).status
   const entity = (operation: string) => ({
@@ -124,10 +120,10 @@ test('a finished delivery accepts only log lines, and only during the grace peri
     expect(await send('other', n + 1, log('with it'), report)).toBe(410)
   }
   expect(await send('other', 9, log('a late line'))).toBe(202)
-  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
+  await until(() => portRun.status === 'SUCCESS', 'Port gets the conclusion')
   const written = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(written.map(({ method }) => method)).toEqual(['POST'])
-  expect(portRun!.summary).not.toBe('late')
+  expect(portRun.summary).not.toBe('late')
 
   await system.relay.stop()
   const database = new DatabaseSync(system.env.RELAY_DATABASE!.slice('sqlite:'.length))
@@ -138,9 +134,7 @@ test('a finished delivery accepts only log lines, and only during the grace peri
 })
 
 test('refuses a report that would delete a blueprint or all entities of a blueprint', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   const remove = async (identifier: unknown) => {
     const entity = { blueprint: 'service', properties: { identifier }, operation: 'delete' }
     return (await system.report(token, id, [{ entity }])).status
@@ -170,18 +164,14 @@ test.each<[string, boolean, object]>([
 })
 
 test('the relay still accepts a report token after PORT_CLIENT_SECRET was rotated', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   await system.relay.stop()
   await openRelayHere({ ...system.env, PORT_CLIENT_SECRET: 'rotated-secret' })
   expect((await system.report(token, id, [])).status).toBe(202)
 })
 
 test('refuses an invalid report with a message that describes the problem without showing a value', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
   // The lists are already nested five levels deep in the report.
   const deep = (levels: number) => {
@@ -260,9 +250,7 @@ test('simultaneous reports for one delivery are limited and do not delay reports
 })
 
 test("updates and empty reports count toward a delivery's limit", async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   let number = 0
   const send = async (...reports: unknown[]) =>
     (await system.report(token, id, reports, { number: ++number })).status

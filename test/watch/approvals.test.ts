@@ -1,24 +1,24 @@
 import { expect, test } from 'vitest'
-import { type System, startSystem } from '../support/system.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
 const PRODUCTION = { environment: 'production', reviewers: ['ada', 'release-team'] }
 
-async function waiting(system: System, pending: Parameters<System['github']['awaitReview']>[1]) {
+async function waiting(pending: Parameters<System['github']['awaitReview']>[1], options: SystemOptions = {}) {
+  const system = await startSystem(options)
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
   await system.pass(10_000)
   system.github.awaitReview(run.id, pending)
-  return { id, run }
+  return { system, id, run }
 }
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
 const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
 const label = (system: System) => system.port.run(RUN).statusLabel
 
 test('Port shows the reviewers of the waiting run once, then the approver and the comment once', async () => {
-  const system = await startSystem()
-  const { run } = await waiting(system, [PRODUCTION])
+  const { system, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for approval: production')
   const wait = /^The workflow run is waiting for production \(approval by one of: ada, release-team\)\. http/
@@ -34,8 +34,7 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
 })
 
 test("Port shows a rejection before the run's result", async () => {
-  const system = await startSystem()
-  const { run } = await waiting(system, [PRODUCTION])
+  const { system, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
   system.github.review(run.id, { ...APPROVED, state: 'rejected', comment: 'Not today' })
   system.end(run, 'failure')
@@ -48,20 +47,17 @@ test("Port shows a rejection before the run's result", async () => {
 })
 
 test('Port shows a label if the run waits for a timer, and a label if it waits for several environments', async () => {
-  const system = await startSystem()
-  await waiting(system, [{ environment: 'staging', waitTimer: 30, reviewers: [] }])
+  const { system } = await waiting([{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for a timer: staging')
   expect(lines(system)).toContainEqual(expect.stringMatching(/is waiting for staging \(timer: 30 min\)\./))
-  const other = await startSystem()
-  await waiting(other, [PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
+  const { system: other } = await waiting([PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
   await other.pass(30_000)
   expect(label(other)).toBe('Waiting for approval: production, eu')
 })
 
 test('with GitHub webhooks, Port shows the wait and the approval immediately, and only once', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [])
+  const { system, id, run } = await waiting([])
   const review = (action: string, more: object = {}) =>
     system.githubEvent('deployment_review', {
       ...{ action, repository: { full_name: 'acme/shop' }, workflow_run: { id: run.id } },
@@ -82,8 +78,7 @@ test('with GitHub webhooks, Port shows the wait and the approval immediately, an
 })
 
 test('the history and the log contain no user names', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [PRODUCTION])
+  const { system, id, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
   system.github.review(run.id, APPROVED)
   await system.pass(60_000)
@@ -93,8 +88,7 @@ test('the history and the log contain no user names', async () => {
 })
 
 test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [PRODUCTION])
+  const { system, id, run } = await waiting([PRODUCTION])
   const body = { message: 'no' }
   system.github.fail({ match: isReview, status: 403, body, times: Number.POSITIVE_INFINITY })
   await system.pass(30_000)
@@ -105,8 +99,7 @@ test('the delivery finishes with its run even if the relay lacks permission to r
 })
 
 test("Port shows that approval is pending even if GitHub's API returns the approval late and a poll result is discarded", async () => {
-  const system = await startSystem({ runTimeout: 3_600_000 })
-  const { id, run } = await waiting(system, [])
+  const { system, id, run } = await waiting([], { runTimeout: 3_600_000 })
   system.github.setRun(run.id, { status: 'waiting' })
   await system.pass(30_000)
   expect(label(system)).not.toContain('approval')

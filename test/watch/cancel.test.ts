@@ -16,12 +16,13 @@ async function expectCancelled(system: System, id: string, requests: string[], s
 }
 
 /** Creates a delivery and its run in progress, whose title contains the Port run ID. */
-async function running(system: System) {
+async function running(actions: 'read' | 'write' = 'write') {
+  const system = await startSystem({ actions })
   const id = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'in_progress' })
   await system.pass(10_000)
   expect(await system.delivery(id)).toMatchObject({ state: 'running' })
-  return { id, run }
+  return { system, id, run }
 }
 
 describe('after a cancellation request, a delivery', () => {
@@ -46,8 +47,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test.each(['port', 'api'] as const)('that is running is canceled once on GitHub (through %s)', async by => {
-    const system = await open()
-    const { id } = await running(system)
+    const { system, id } = await running()
     await cancel(system, id, by)
     expect(await cancel(system, id, by)).toBe('ignored')
     await system.pass(60_000)
@@ -58,8 +58,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('whose run does not finish is force-canceled once after two minutes', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.github.setUnstoppable(run.id)
     await cancel(system, id)
     await system.pass(110_000)
@@ -89,8 +88,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('succeeds if its run had already succeeded', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.end(run, 'success')
     await cancel(system, id)
     await system.pass(30_000)
@@ -126,8 +124,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('is polled until its run finishes if the relay lacks Actions: write, and Port shows the missing permission', async () => {
-    const system = await startSystem({ actions: 'read' })
-    const { id, run } = await running(system)
+    const { system, id, run } = await running('read')
     await cancel(system, id)
     await system.pass(20_000)
     expect(system.port.run(RUN).logs.map(log => log.message)).toContainEqual(
@@ -139,8 +136,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('can be canceled by a second request once the relay has Actions: write', async () => {
-    const system = await startSystem({ actions: 'read' })
-    const { id } = await running(system)
+    const { system, id } = await running('read')
     await cancel(system, id)
     await system.pass(200_000)
     expect(asked(system)).toEqual(['cancel'])
@@ -151,8 +147,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('can be redelivered', async () => {
-    const system = await open()
-    const { id } = await running(system)
+    const { system, id } = await running()
     await cancel(system, id)
     await system.pass(60_000)
     await system.redeliver(id)
@@ -163,8 +158,7 @@ describe('after a cancellation request, a delivery', () => {
 
 describe('if a user finishes the run in Port and no automation calls the relay,', () => {
   test('the relay cancels the workflow run if the action reports through the relay', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     await system.bind(id, run.id)
     system.port.endRun(RUN, 'FAILURE')
     await system.pass(120_000)
@@ -172,8 +166,7 @@ describe('if a user finishes the run in Port and no automation calls the relay,'
   })
 
   test('the relay cancels nothing if the action reports directly, because the action could have set the result', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.port.run(RUN).externalRunId = String(run.id)
     system.port.endRun(RUN, 'SUCCESS')
     await system.pass(120_000)

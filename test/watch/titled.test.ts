@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { type System, startSystem } from '../support/system.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
@@ -11,11 +11,16 @@ const LONG = { startTimeout: 600_000, runTimeout: 24 * HOUR }
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
+/** Starts a system with a dispatched delivery and its titled run in progress. */
+async function start(options: SystemOptions = LONG) {
+  const system = await startSystem(options)
+  const id = await system.dispatch(RUN)
+  return { system, id, run: system.run(`deploy ${RUN}`, { status: 'in_progress' }) }
+}
+
 /** Starts a run that is bound by its title, adds 600 newer runs, and restarts the relay. */
 async function openBehind600() {
-  const system = await startSystem(LONG)
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start()
   await system.pass(30_000)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
@@ -64,9 +69,7 @@ test.each([
   ['for an hour', HOUR],
   ['permanently', Number.POSITIVE_INFINITY],
 ])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
-  const system = await startSystem(LONG)
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start()
   await system.pass(30_000)
   const over = system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
   system.restart()
@@ -106,9 +109,7 @@ test.each([-90_000, 90_000])(
 )
 
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
-  const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start({ actions: 'none', runTimeout: 24 * HOUR })
   await system.webhook(run)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
@@ -122,9 +123,7 @@ test('persists the result from a GitHub webhook, so a restarted relay needs no r
 })
 
 test('a GitHub webhook that arrives out of order does not revert a newer status', async () => {
-  const system = await startSystem({ actions: 'none' })
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start({ actions: 'none' })
   const before = { ...run }
   system.end(run, 'failure')
   await system.webhook(run)
