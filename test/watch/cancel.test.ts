@@ -10,7 +10,7 @@ const cancel = async (system: System, id: string, by: 'port' | 'api' = 'api') =>
 const asked = (system: System) =>
   system.github.requests.filter(({ path }) => /cancel$/.test(path)).map(({ path }) => path.split('/').at(-1))
 /** Expects these cancellation requests to GitHub and this state of the delivery. */
-async function expectCancelled(system: System, id: string, requests: string[], state = 'cancelled') {
+async function expectRequests(system: System, id: string, requests: string[], state = 'cancelled') {
   expect(asked(system)).toEqual(requests)
   expect(await system.delivery(id)).toMatchObject({ state })
 }
@@ -51,7 +51,7 @@ describe('after a cancellation request, a delivery', () => {
     await cancel(system, id, by)
     expect(await cancel(system, id, by)).toBe('ignored')
     await system.pass(60_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
     const types = ['dispatchAccepted', 'runBound', 'cancelRequested', 'cancelSent', 'runFinished']
     expect(await system.history(id)).toEqual(expect.arrayContaining(types))
@@ -64,7 +64,7 @@ describe('after a cancellation request, a delivery', () => {
     await system.pass(110_000)
     expect(asked(system)).toEqual(['cancel'])
     await system.pass(60_000)
-    await expectCancelled(system, id, ['cancel', 'force-cancel'])
+    await expectRequests(system, id, ['cancel', 'force-cancel'])
   })
 
   test('that is dispatched but has no run yet is canceled once GitHub shows the run', async () => {
@@ -75,7 +75,7 @@ describe('after a cancellation request, a delivery', () => {
     expect(asked(system)).toEqual([])
     system.run(TITLE, { status: 'queued' })
     await system.pass(30_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('that is dispatched but starts no run is canceled after the start timeout', async () => {
@@ -107,7 +107,7 @@ describe('after a cancellation request, a delivery', () => {
     system.run(TITLE, { status: 'in_progress' })
     await system.pass(40_000)
     expect(system.github.dispatches).toHaveLength(1)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('whose dispatch response was lost is canceled once GitHub shows the run, even if the Port run has finished', async () => {
@@ -120,7 +120,7 @@ describe('after a cancellation request, a delivery', () => {
     await system.pass(10_000)
     system.run(TITLE, { status: 'in_progress' })
     await system.pass(60_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('is polled until its run finishes if the relay lacks Actions: write, and Port shows the missing permission', async () => {
@@ -143,7 +143,7 @@ describe('after a cancellation request, a delivery', () => {
     system.github.addRepository('acme/shop', { permissions: { actions: 'write', metadata: 'read' } })
     expect(await cancel(system, id)).toBe('applied')
     await system.pass(30_000)
-    await expectCancelled(system, id, ['cancel', 'cancel'])
+    await expectRequests(system, id, ['cancel', 'cancel'])
   })
 
   test('can be redelivered', async () => {
@@ -162,7 +162,7 @@ describe('if a user finishes the run in Port and no automation calls the relay,'
     await system.bind(id, run.id)
     system.port.endRun(RUN, 'FAILURE')
     await system.pass(120_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('the relay cancels nothing if the action reports directly, because the action could have set the result', async () => {
@@ -170,7 +170,7 @@ describe('if a user finishes the run in Port and no automation calls the relay,'
     system.port.run(RUN).externalRunId = String(run.id)
     system.port.endRun(RUN, 'SUCCESS')
     await system.pass(120_000)
-    await expectCancelled(system, id, [], 'finished')
+    await expectRequests(system, id, [], 'finished')
   })
 })
 
@@ -199,22 +199,23 @@ describe('a node run', () => {
     const { system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
     await system.pass(120_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, ['cancel'])
     expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that finished in Port cancels nothing if the action reports directly, because the action may have finished it', async () => {
-    const { system, id } = await runningNode()
-    responseWith(system, { nodeRun: { status: 'COMPLETED' } })
-    await system.pass(120_000)
-    await expectCancelled(system, id, [], 'finished')
-  })
-
-  test('that finished in Port cancels its workflow run if the action reports through the relay', async () => {
+  test.each([
+    [
+      'cancels nothing if the action reports directly, because it may have finished it',
+      false,
+      [],
+      'finished',
+    ],
+    ['cancels its workflow run if the action reports through the relay', true, ['cancel'], 'cancelled'],
+  ])('that finished in Port %s', async (_, reports, requests, state) => {
     const { system, id, run } = await runningNode()
-    await system.bind(id, run.id)
+    if (reports) await system.bind(id, run.id)
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })
     await system.pass(120_000)
-    await expectCancelled(system, id, ['cancel'])
+    await expectRequests(system, id, requests, state)
   })
 })
