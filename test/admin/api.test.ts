@@ -1,17 +1,10 @@
-import { join } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { openApi } from '../../relay/admin/openapi.ts'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
-import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { placeDeliveries, REJECTED, running } from './place-deliveries.ts'
-
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
-const RELAY_VIEW_TOKEN = 'a-view-token-of-some-length'
+import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
 
 interface Listed {
   delivery: string
@@ -41,31 +34,19 @@ let ids: string[]
 let url: string
 
 beforeEach(async () => {
-  const port = await startPortApi()
-  const github = await startGitHubApi()
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
-  github.addRepository('acme/shop')
-  // GitHub rate limits every dispatch.
-  github.failures.tooMany(60, { times: Number.POSITIVE_INFINITY })
-  port.createRun({ id: 'r_open' })
-  port.createRun({ id: 'r_ended', status: 'FAILURE' })
-  const path = join(temporaryFolder(), 'relay.db')
-  ids = await placeDeliveries(path, [
+  const opened = await openWithDeliveries([
     { runId: 'r_ended', repository: 'acme/shop', events: REJECTED },
     { runId: 'r_open', repository: 'acme/shop', action: 'test', events: REJECTED },
     { runId: null, kind: 'none', dedupeKey: 'signed:1', repository: 'acme/web', events: REJECTED },
     { runId: 'r_running', repository: 'acme/web', events: running(42) },
     { runId: 'r_flow', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(43) },
   ])
-  const relay = await openRelayHere(
-    relayEnv({
-      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-      ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
-    }),
-  )
+  const { port, relay } = opened
+  port.createRun({ id: 'r_open' })
+  port.createRun({ id: 'r_ended', status: 'FAILURE' })
+  ids = opened.ids
   url = relay.url
-  ask = async (method, address, body, token = RELAY_ADMIN_TOKEN) => {
+  ask = async (method, address, body, token = ADMIN_TOKEN) => {
     const response = await fetch(relay.url + address, {
       method,
       headers: { authorization: `Bearer ${token}` },
@@ -76,6 +57,9 @@ beforeEach(async () => {
     return given
   }
 })
+
+/** Returns the position in `ids` of each listed delivery. */
+const numbersOf = (body: Body) => body.deliveries.map(each => ids.indexOf(each.delivery))
 
 /** Checks every response against its schema in the API description. */
 function expectDescribed(method: string, address: string, status: number, body: unknown) {
@@ -95,7 +79,7 @@ function expectDescribed(method: string, address: string, status: number, body: 
 
 test('every response of every route matches the API description', async () => {
   const [failed, , , bound] = ids
-  expect((await ask('GET', '/api/openapi.json', undefined, RELAY_VIEW_TOKEN)).body).toEqual(
+  expect((await ask('GET', '/api/openapi.json', undefined, VIEW_TOKEN)).body).toEqual(
     JSON.parse(JSON.stringify(openApi)),
   )
   await ask('GET', '/api/deliveries')
@@ -115,28 +99,22 @@ test('every response of every route matches the API description', async () => {
   await send(url, { secret: 'wrong' })
   expect((await ask('GET', '/api/refused')).body.refused).toHaveLength(1)
   await ask('GET', '/api/refused?limit=1001')
-  for (const [path, methods] of Object.entries(openApi.paths)) {
-    for (const method of Object.keys(methods).map(name => name.toUpperCase())) {
-      const address = path.replace('{id}', 'none')
-      await ask(method, address, undefined, 'wrong')
-      if (method === 'POST') await ask(method, address, undefined, RELAY_VIEW_TOKEN)
-      if (path.includes('{id}')) await ask(method, address)
-    }
-  }
-  for (const [path, methods] of Object.entries(openApi.paths)) {
-    for (const method of Object.keys(methods).map(name => name.toUpperCase())) {
-      const guess = () => ask(method, path.replace('{id}', 'none'), undefined, 'wrong')
-      await until(async () => (await guess()).status === 429, 'wrong tokens are throttled')
-    }
-  }
-  const [last] = (await ask('GET', '/api/deliveries?state=failed')).body.deliveries
-  if (last) throw new Error('A failed delivery was not redelivered')
-  const ended = (await ask('POST', `/api/deliveries/${failed}/cancel`)).status
-  expect(ended).toBe(202)
-  await until(
-    async () => (await ask('GET', `/api/deliveries/${failed}`)).body.state === 'cancelled',
-    'the delivery is canceled',
+  const routes = Object.entries(openApi.paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => [method.toUpperCase(), path.replace('{id}', 'none'), path] as const),
   )
+  for (const [method, address, path] of routes) {
+    await ask(method, address, undefined, 'wrong')
+    if (method === 'POST') await ask(method, address, undefined, VIEW_TOKEN)
+    if (path.includes('{id}')) await ask(method, address)
+  }
+  for (const [method, address] of routes) {
+    const guess = () => ask(method, address, undefined, 'wrong')
+    await until(async () => (await guess()).status === 429, 'wrong tokens are throttled')
+  }
+  expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toEqual([])
+  expect((await ask('POST', `/api/deliveries/${failed}/cancel`)).status).toBe(202)
+  const isCancelled = async () => (await ask('GET', `/api/deliveries/${failed}`)).body.state === 'cancelled'
+  await until(isCancelled, 'the delivery is canceled')
   expect((await ask('POST', `/api/deliveries/${failed}/cancel`)).status).toBe(409)
 
   const described = Object.entries(openApi.paths).flatMap(([path, methods]) =>
@@ -150,10 +128,7 @@ test('every response of every route matches the API description', async () => {
 })
 
 test('each filter narrows the list, and filters can be combined', async () => {
-  const listed = async (query: string) => {
-    const { body } = await ask('GET', `/api/deliveries?${query}`)
-    return body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))
-  }
+  const listed = async (query: string) => numbersOf((await ask('GET', `/api/deliveries?${query}`)).body)
   expect(await listed('')).toEqual([4, 3, 2, 1, 0])
   expect(await listed('state=failed')).toEqual([2, 1, 0])
   expect(await listed('repository=Acme/Web')).toEqual([3, 2])
@@ -161,9 +136,8 @@ test('each filter narrows the list, and filters can be combined', async () => {
   expect(await listed('run_id=r_running')).toEqual([3])
   expect(await listed('since=1h')).toEqual([4, 3, 2, 1, 0])
   expect(await listed(`since=${Date.now() + 60_000}`)).toEqual([])
-  expect(await listed('since=2026-01-31T12:00:00Z&state=failed&repository=acme/shop&action=test')).toEqual([
-    1,
-  ])
+  const all = 'since=2026-01-31T12:00:00Z&state=failed&repository=acme/shop&action=test'
+  expect(await listed(all)).toEqual([1])
   const first = (await ask('GET', '/api/deliveries?limit=4')).body
   expect(await listed(`limit=4&before=${first.next}`)).toEqual([0])
   expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
@@ -178,31 +152,27 @@ test('HEAD responds like GET, including with the view token', async () => {
   const head = (path: string, token: string) =>
     fetch(url + path, { method: 'HEAD', headers: { authorization: `Bearer ${token}` } })
   for (const path of ['/api/openapi.json', '/api/deliveries', `/api/deliveries/${ids[0]}`, '/api/refused'])
-    expect([path, (await head(path, RELAY_VIEW_TOKEN)).status]).toEqual([path, 200])
+    expect([path, (await head(path, VIEW_TOKEN)).status]).toEqual([path, 200])
   expect((await head('/api/deliveries', 'wrong')).status).toBe(401)
 })
 
 test('a dry run lists the deliveries to redeliver and whether their Port runs have finished; the redelivery then queues all of them, oldest first', async () => {
   const dry = (await ask('POST', '/api/redeliver', { state: 'failed', since: '1h', dry_run: true })).body
   expect(dry).toMatchObject({ dry_run: true, redelivered: 0, more: false })
-  expect(
-    dry.deliveries.map((each: Listed) => [ids.indexOf(each.delivery), each.state, each.port_run_ended]),
-  ).toEqual([
-    [0, 'failed', true],
-    [1, 'failed', false],
-    [2, 'failed', null],
-  ])
+  expect(numbersOf(dry)).toEqual([0, 1, 2])
+  expect(dry.deliveries).toMatchObject(
+    [true, false, null].map(port_run_ended => ({ state: 'failed', port_run_ended })),
+  )
   expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toHaveLength(3)
 
   const newest = (await ask('POST', '/api/redeliver', { state: 'failed', limit: 2, dry_run: true })).body
-  expect(newest.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 2])
-  expect(newest.more).toBe(true)
+  expect([numbersOf(newest), newest.more]).toEqual([[1, 2], true])
 
   const done = await ask('POST', '/api/redeliver', { outcome: 'not_started', repository: 'acme/shop' })
   expect([done.status, done.body.redelivered]).toEqual([202, 2])
-  expect(done.body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([0, 1])
+  expect(numbersOf(done.body)).toEqual([0, 1])
   const { body } = await ask('GET', '/api/deliveries?repository=acme/shop&limit=2')
-  expect(body.deliveries.map((each: Listed) => ids.indexOf(each.delivery))).toEqual([1, 0])
+  expect(numbersOf(body)).toEqual([1, 0])
 })
 
 test('the preview of a redelivery shows whether the Port run has finished', async () => {
@@ -212,28 +182,26 @@ test('the preview of a redelivery shows whether the Port run has finished', asyn
 })
 
 test('refuses a bulk redelivery without a filter or with an invalid field', async () => {
-  const detail = async (body: object) => {
-    const response = await ask('POST', '/api/redeliver', body)
-    expect(response.status).toBe(400)
-    return response.body.detail
-  }
   const state =
     'Only failed or canceled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'
-  expect(await detail({})).toBe(state)
-  expect(await detail({ state: 'finished' })).toBe(state)
-  expect(await detail({ outcome: 'succeeded' })).toBe(state)
-  expect(await detail({ state: 'failed', repo: 'acme/shop' })).toBe(
-    'The body has the unknown field "repo": the known fields are state, outcome, repository, action, run_id, since, limit, dry_run.',
-  )
-  expect(await detail({ state: 'failed', action: 1 })).toBe('action must be a string.')
-  expect(await detail({ state: 'failed', dry_run: 'yes' })).toBe('dry_run must be true or false.')
-  expect(await detail({ state: 'failed', limit: 1001 })).toBe('limit must be a whole number from 1 to 1000.')
-  for (const limit of [{ toString: 1 }, { valueOf: {} }, [], null, '5', 1.5, 0])
-    expect(await detail({ state: 'failed', limit })).toBe('limit must be a whole number from 1 to 1000.')
-  expect(await detail({ state: 'failed', dry_run: { toString: 1 } })).toBe('dry_run must be true or false.')
-  expect(await detail({ state: { toString: 1 } })).toBe('state must be a string.')
-  expect(await detail([])).toBe(
-    'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.',
-  )
+  const unknown =
+    'The body has the unknown field "repo": the known fields are state, outcome, repository, action, run_id, since, limit, dry_run.'
+  const limits: unknown[] = [1001, { toString: 1 }, { valueOf: {} }, [], null, '5', 1.5, 0]
+  const limit = 'limit must be a whole number from 1 to 1000.'
+  const dryRun = 'dry_run must be true or false.'
+  const rows: [object, string][] = [
+    [{}, state],
+    [{ state: 'finished' }, state],
+    [{ outcome: 'succeeded' }, state],
+    [{ state: 'failed', repo: 'acme/shop' }, unknown],
+    [{ state: 'failed', action: 1 }, 'action must be a string.'],
+    ...limits.map((given): (typeof rows)[0] => [{ state: 'failed', limit: given }, limit]),
+    [{ state: 'failed', dry_run: 'yes' }, dryRun],
+    [{ state: 'failed', dry_run: { toString: 1 } }, dryRun],
+    [{ state: { toString: 1 } }, 'state must be a string.'],
+    [[], 'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.'],
+  ]
+  for (const [body, detail] of rows)
+    expect(await ask('POST', '/api/redeliver', body)).toMatchObject({ status: 400, body: { detail } })
   expect((await ask('GET', '/api/deliveries?state=failed')).body.deliveries).toHaveLength(3)
 })

@@ -1,20 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, type TestContext, test } from 'vitest'
-import type { DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent, NoRun } from '../../relay/delivery/events.ts'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { aRun } from '../store/place.ts'
 import { openBrowser } from '../support/browser.ts'
-import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { type Placed, placeDeliveries, REJECTED, running } from './place-deliveries.ts'
+import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
 
-const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
-const RELAY_VIEW_TOKEN = 'a-view-token-of-some-length'
 const AXE = readFileSync(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
 let browser: Browser | string
@@ -25,11 +20,7 @@ afterAll(async () => {
   if (typeof browser !== 'string') await browser.close()
 })
 
-interface Scene {
-  relay: Relay
-  github: GitHubApi
-  port: PortApi
-  ids: string[]
+interface Scene extends Awaited<ReturnType<typeof openWithDeliveries>> {
   /** Opens a tab without a session, and records its console output. */
   open(options?: BrowserContextOptions): Promise<Tab>
   signedIn(options?: BrowserContextOptions, token?: string): Promise<Tab>
@@ -42,26 +33,11 @@ interface Tab {
 /** Starts a relay with these deliveries, a fake Port, and a fake GitHub. GitHub rate limits every dispatch. */
 async function openScene(
   context: TestContext,
-  placed: Placed[] | ((github: GitHubApi) => Placed[]),
+  placed: Parameters<typeof openWithDeliveries>[0],
 ): Promise<Scene> {
   if (typeof browser === 'string') return context.skip(browser)
   const chromium = browser
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
-  github.addRepository('acme/shop')
-  github.failures.tooMany(600, {
-    times: Number.POSITIVE_INFINITY,
-    match: ({ path }) => path.endsWith('/dispatches'),
-  })
-  const path = join(temporaryFolder(), 'relay.db')
-  const ids = await placeDeliveries(path, typeof placed === 'function' ? placed(github) : placed)
-  const relay = await openRelayHere(
-    relayEnv({
-      ...{ RELAY_ADMIN_TOKEN, RELAY_VIEW_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-      ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
-    }),
-  )
+  const opened = await openWithDeliveries(placed)
   const open: Scene['open'] = async options => {
     const tabs = await chromium.newContext(options)
     onTestFinished(() => tabs.close())
@@ -73,10 +49,11 @@ async function openScene(
     return { page, errors }
   }
   return {
-    ...{ relay, github, port, ids, open },
-    async signedIn(options, token = RELAY_ADMIN_TOKEN) {
+    ...opened,
+    open,
+    async signedIn(options, token = ADMIN_TOKEN) {
       const tab = await open(options)
-      await tab.page.goto(relay.url)
+      await tab.page.goto(opened.relay.url)
       await signIn(tab.page, token)
       await tab.page.getByRole('heading', { name: 'Deliveries' }).waitFor()
       tab.errors.length = 0
@@ -103,9 +80,7 @@ const rows = (page: Page) => page.locator('.rows li')
 const titles = (page: Page) => page.locator('.timeline h3').allInnerTexts()
 
 test('the dashboard requires signing in, the cookie does not contain the token, and signing out ends the session', async context => {
-  const { relay, open, ids } = await openScene(context, [
-    { runId: 'r_1', action: 'deploy', events: REJECTED },
-  ])
+  const { relay, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const { page } = await open()
   const response = await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   expect(response!.status()).toBe(401)
@@ -114,14 +89,14 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect(await page.getByRole('alert').textContent()).toBe(
     'The token is wrong: use RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN.',
   )
-  await signIn(page, RELAY_ADMIN_TOKEN)
+  await signIn(page, ADMIN_TOKEN)
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)
   const [cookie] = await page.context().cookies()
   expect(cookie).toMatchObject({ name: 'relay_session', httpOnly: true, sameSite: 'Lax', path: '/' })
-  expect(cookie!.value).not.toContain(RELAY_ADMIN_TOKEN)
+  expect(cookie!.value).not.toContain(ADMIN_TOKEN)
   expect(await page.evaluate('document.cookie')).toBe('')
   expect(relay.printed()).toContain('a dashboard form was submitted')
-  expect(relay.printed()).not.toContain(RELAY_ADMIN_TOKEN)
+  expect(relay.printed()).not.toContain(ADMIN_TOKEN)
   expect((await page.goto(`${relay.url}/nowhere`))!.status()).toBe(404)
   expect(await page.locator('h1 + p').textContent()).toContain('There is nothing at /nowhere')
   await page.goto(relay.url)
@@ -134,10 +109,10 @@ test('sign-in attempts are limited per sender after wrong tokens, even with the 
   const { relay } = await openScene(context, [])
   const tryToken = (token: string, headers: Record<string, string> = {}) => {
     const body = new URLSearchParams({ token, next: '//elsewhere.example' })
-    return fetch(`${relay.url}/sign-in`, { ...{ method: 'POST', redirect: 'manual', body, headers } })
+    return fetch(`${relay.url}/sign-in`, { method: 'POST', redirect: 'manual', body, headers })
   }
   const proxied = { origin: 'https://relay.example.com', 'x-forwarded-host': 'relay.example.com' }
-  const right = await tryToken(RELAY_ADMIN_TOKEN, proxied)
+  const right = await tryToken(ADMIN_TOKEN, proxied)
   expect([right.status, right.headers.get('location')]).toEqual([303, '/'])
   expect(right.headers.get('set-cookie')).toMatch(/; HttpOnly; Secure; SameSite=Lax$/)
   const read = (path: string) =>
@@ -150,7 +125,7 @@ test('sign-in attempts are limited per sender after wrong tokens, even with the 
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await tryToken(`wrong ${i}`)).status)
   expect(statuses.slice(0, 9)).toEqual(Array(9).fill(401))
-  const late = await tryToken(RELAY_ADMIN_TOKEN)
+  const late = await tryToken(ADMIN_TOKEN)
   expect([statuses[11], late.status]).toEqual([429, 429])
   expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(0)
   expect(await late.text()).toMatch(/Too many sign-in attempts: wait \d+ s\./)
@@ -160,7 +135,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   const { relay, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
   const post = (path: string, headers: Record<string, string>, body: string | URLSearchParams) =>
     fetch(`${relay.url}${path}`, { ...{ method: 'POST', redirect: 'manual', headers, body } })
-  const signedIn = await post('/sign-in', {}, new URLSearchParams({ token: RELAY_ADMIN_TOKEN }))
+  const signedIn = await post('/sign-in', {}, new URLSearchParams({ token: ADMIN_TOKEN }))
   const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!
   const unread = { 'content-type': 'multipart/form-data' }
   for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
@@ -176,7 +151,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
 
 test('a view token can read everything but change nothing, and forms from another site or without a CSRF token are refused', async context => {
   const { relay, signedIn, open, ids } = await openScene(context, [{ runId: 'r_1', events: REJECTED }])
-  const { page } = await signedIn({}, RELAY_VIEW_TOKEN)
+  const { page } = await signedIn({}, VIEW_TOKEN)
   expect(await page.getByText('View only').isVisible()).toBe(true)
   await page.goto(`${relay.url}/deliveries/${ids[0]}`)
   expect(await page.getByRole('link', { name: 'Redeliver…' }).count()).toBe(0)
@@ -248,7 +223,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
 
   const plain = await open({ javaScriptEnabled: false })
   await plain.page.goto(`${relay.url}/?action=restart&run_id=r_2`)
-  await signIn(plain.page, RELAY_ADMIN_TOKEN)
+  await signIn(plain.page, ADMIN_TOKEN)
   expect(await rows(plain.page).allInnerTexts()).toHaveLength(1)
   await plain.page.getByRole('link', { name: 'restart' }).click()
   await plain.page.getByRole('link', { name: 'Cancel…' }).click()
@@ -256,10 +231,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
   expect(await plain.page.getByText('running, cancelling').isVisible()).toBe(true)
 })
 
-const RUN: DeliveryRun = {
-  ...{ id: 42, attempt: 1, evidence: 'title', past: false, status: 'completed', conclusion: 'success' },
-  url: 'https://github.com/acme/shop/actions/runs/42',
-}
+const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
 const dispatched: DeliveryEvent[] = [
   { type: 'attemptStarted' },
   { type: 'dispatchAccepted', attempt: 1, run: null },
@@ -271,6 +243,7 @@ const endedWith = (conclusion: string): DeliveryEvent[] => [
   ...bound,
   { type: 'runFinished', run: { ...RUN, conclusion }, runs: [RUN], found: null },
 ]
+const PRODUCTION = { environment: 'production', waitTimer: 0, reviewers: ['jane'] }
 const started = ['Received from Port', 'Target: acme/shop, event type deploy']
 const accepted = [...started, 'Attempt 1: GitHub accepted the dispatch']
 const toCome = ['Bound to its workflow run', 'End of the workflow run']
@@ -289,13 +262,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
   ['dispatched', dispatched, 'dispatched', [...accepted, ...toCome]],
   [
     'waiting for an approval',
-    [
-      ...bound,
-      {
-        ...{ type: 'approvalSeen', decided: [], url: '' },
-        pending: [{ environment: 'production', waitTimer: 0, reviewers: ['jane'] }],
-      },
-    ],
+    [...bound, { type: 'approvalSeen', decided: [], url: '', pending: [PRODUCTION] }],
     'running, waiting',
     [...wasBound, 'Waits for an approval: production', 'End of the workflow run'],
   ],
@@ -400,7 +367,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
 })
 
 test('pages update automatically without losing focus, and show refused webhooks and a rate limit', async context => {
-  const { relay, port, signedIn } = await openScene(context, [
+  const { relay, signedIn } = await openScene(context, [
     { runId: 'r_1', action: 'first', events: running(42) },
   ])
   const { page, errors } = await signedIn()
@@ -411,13 +378,13 @@ test('pages update automatically without losing focus, and show refused webhooks
     input.value = 'typed'
   })
   const body = { run: { id: 'r_9' }, action: { identifier: 'fresh' }, inputs: {} }
-  expect((await send(relay.url, { body, secret: port.clientSecret })).status).toBe(202)
+  expect((await send(relay.url, { body })).status).toBe(202)
   await follow(page, page.getByRole('link', { name: 'fresh' }))
   expect(await page.evaluate('document.activeElement.textContent')).toBe('first')
   expect(await page.getByLabel('Action').inputValue()).toBe('typed')
   await follow(page, page.locator('.banner').getByText('GitHub is rate limiting this credential'))
   const later = { ...body, run: { id: 'r_10' }, action: { identifier: 'later' } }
-  await send(relay.url, { body: later, secret: port.clientSecret })
+  await send(relay.url, { body: later })
   await follow(page, page.getByText(/^Next attempt in \d+ min: GitHub is rate limiting/).nth(1))
   await page.getByRole('link', { name: 'Pause updates' }).click()
   expect(await page.locator('[data-follow]').count()).toBe(0)
@@ -568,7 +535,6 @@ test('the dashboard is off if no token is set', async () => {
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(relay.url)
   expect(response.status).toBe(404)
-  expect(await response.text()).toContain(
-    'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.',
-  )
+  const off = 'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.'
+  expect(await response.text()).toContain(off)
 })

@@ -1,8 +1,12 @@
+import { join } from 'node:path'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
-import { type Address, aDelivery } from '../store/place.ts'
+import type { GitHubApi } from '../../tools/simulator/github/github.ts'
+import { type Address, aDelivery, aRun } from '../store/place.ts'
+import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { startServices } from '../support/services.ts'
 
 export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
@@ -23,15 +27,26 @@ export const running = (runId: number): DeliveryEvent[] => [
   { type: 'dispatchAccepted', attempt: 1, run: null },
   {
     type: 'runsSeen',
-    runs: [
-      {
-        ...{ id: runId, attempt: 1, evidence: 'title', past: false, status: 'in_progress', conclusion: null },
-        url: `https://github.com/acme/shop/actions/runs/${runId}`,
-      },
-    ],
+    runs: [aRun(runId)],
     pollAt: 4_000_000_000_000,
   },
 ]
+
+export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
+export const VIEW_TOKEN = 'a-view-token-of-some-length'
+
+/** Starts a relay with these deliveries, a fake Port, and a fake GitHub that rate limits every dispatch. */
+export async function openWithDeliveries(placed: Placed[] | ((github: GitHubApi) => Placed[])) {
+  const { port, github, env } = await startServices()
+  github.addRepository('acme/shop')
+  const match = ({ path }: { path: string }) => path.endsWith('/dispatches')
+  github.failures.tooMany(600, { times: Number.POSITIVE_INFINITY, match })
+  const path = join(temporaryFolder(), 'relay.db')
+  const ids = await placeDeliveries(path, typeof placed === 'function' ? placed(github) : placed)
+  const tokens = { RELAY_ADMIN_TOKEN: ADMIN_TOKEN, RELAY_VIEW_TOKEN: VIEW_TOKEN }
+  const relay = await openRelayHere(relayEnv({ ...env, ...tokens, RELAY_DATABASE: `sqlite:${path}` }))
+  return { port, github, relay, ids }
+}
 
 /** Writes deliveries and their events into a database that no relay has open. Returns their ids. */
 export async function placeDeliveries(database: string | Address, placed: Placed[]): Promise<string[]> {

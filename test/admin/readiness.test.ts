@@ -1,12 +1,12 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { PortError, type PortErrorKind } from '../../port/client/errors.ts'
 import { createSides } from '../../relay/admin/sides.ts'
 import { readConfig } from '../../relay/config/config.ts'
-import { type GitHubApi, type GitHubApp, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { GitHubApi, GitHubApp } from '../../tools/simulator/github/github.ts'
 import { type Fault, until } from '../../tools/simulator/http-server.ts'
-import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 
 interface Ready {
   ok: boolean
@@ -15,18 +15,9 @@ interface Ready {
 
 const TIME = expect.stringMatching(/^2\d{3}-.*Z$/)
 
-type Servers = { port: PortApi; github: GitHubApi }
-
-async function open(more: (servers: Servers) => Record<string, string> = () => ({})) {
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => {
-    await Promise.all([port.close(), github.close()])
-  })
-  const env = relayEnv({
-    ...{ PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret, PORT_API_URL: port.url },
-    ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-    ...more({ port, github }),
-  })
+async function open(more: (github: GitHubApi) => Record<string, string> = () => ({})) {
+  const { port, github, env: services } = await startServices()
+  const env = relayEnv({ ...services, ...more(github) })
   let relay = await openRelayHere(env)
   const restart = async (more: Record<string, string> = {}) => {
     await relay.stop()
@@ -43,28 +34,19 @@ async function open(more: (servers: Servers) => Record<string, string> = () => (
 
 test('an idle relay checks GitHub and Port; /readyz shows why they are down, and is ok after they recover', async () => {
   const { port, github, relay, ready, shows } = await open()
+  const unchecked = { ok: true, detail: 'not checked yet', last_success: null }
   expect(await ready()).toEqual({
     ...{ status: 200, ok: true },
-    checks: {
-      database: { ok: true },
-      github: { ok: true, detail: 'not checked yet', last_success: null },
-      port: { ok: true, detail: 'not checked yet', last_success: null },
-    },
+    checks: { database: { ok: true }, github: unchecked, port: unchecked },
   })
   await shows('GitHub and Port were checked', checks => !checks.github.detail && !checks.port.detail)
-  const well = {
-    ...{ status: 200, ok: true },
-    checks: {
-      database: { ok: true },
-      github: { ok: true, last_success: TIME },
-      port: { ok: true, last_success: TIME },
-    },
-  }
+  const side = { ok: true, last_success: TIME }
+  const well = { status: 200, ok: true, checks: { database: { ok: true }, github: side, port: side } }
   expect(await ready()).toEqual(well)
 
   await Promise.all([github.stop(), port.stop()])
   // A failing request reveals the outage before the next check.
-  await send(relay.url, { secret: port.clientSecret, body: { run: { id: port.createRun().id } } })
+  await send(relay.url, { body: { run: { id: port.createRun().id } } })
   await shows('GitHub and Port are down', checks => !checks.github.ok && !checks.port.ok)
   const { checks, ...others } = await ready()
   expect(others).toEqual({ status: 200, ok: true })
@@ -93,11 +75,8 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
   await shows('GitHub and Port reject the credentials', checks => !checks.github.ok && !checks.port.ok)
   const { status, ok, checks } = await ready()
   expect({ status, ok, database: checks.database }).toEqual({ status: 200, ok: true, database: { ok: true } })
-  expect(checks.github).toEqual({
-    ok: false,
-    detail: 'GitHub rejects GITHUB_TOKEN (401).',
-    last_success: null,
-  })
+  const detail = 'GitHub rejects GITHUB_TOKEN (401).'
+  expect(checks.github).toEqual({ ok: false, detail, last_success: null })
   expect(checks.port.detail).toBe(
     'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET (401). Port rejects the entry of another-client in PORT_ORGANIZATIONS (401).',
   )
@@ -107,7 +86,7 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
 
 test('/readyz names each owner who suspended the App, also after a restart, unless the App was replaced', async () => {
   const of = (app: GitHubApp) => ({ GITHUB_APP_ID: `${app.id}`, GITHUB_APP_PRIVATE_KEY: app.privateKey })
-  const { port, github, relay, restart, ready, shows } = await open(({ github }) => ({
+  const { github, relay, restart, ready, shows } = await open(github => ({
     ...{ GITHUB_TOKEN: '', RELAY_REPOSITORY: '', RELAY_ALLOWED_REPOSITORIES: '*/shop' },
     ...of(github.createApp()),
   }))
@@ -117,7 +96,7 @@ test('/readyz names each owner who suspended the App, also after a restart, unle
   for (const owner of ['acme', 'zeta']) {
     github.addRepository(`${owner}/shop`)
     const path = `/webhook/${owner}/shop?event_type=deploy`
-    await send(relay.url, { path, secret: port.clientSecret, body: { owner } })
+    await send(relay.url, { path, body: { owner } })
   }
   const isShown = ({ github }: Ready['checks']) =>
     ['acme', 'zeta'].every(owner =>
@@ -130,6 +109,13 @@ test('/readyz names each owner who suspended the App, also after a restart, unle
   expect((await ready()).checks.github.ok).toBe(true)
 })
 
+type Pauses = ReturnType<Parameters<typeof createSides>[0]['pauses']['rejected']>
+const openSides = (rejected: Pauses = []) =>
+  createSides({
+    ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
+    ...{ pauses: { rejected: () => rejected }, throttled: { warn() {}, error() {} } },
+  })
+
 test.each([
   ['a rejected App', 'credential', [401, 200, 401], ''],
   ["an owner's suspended App", 'installation', [403, 200, 403], 'acme'],
@@ -137,10 +123,7 @@ test.each([
   '%s remains a single problem even if GitHub accepts other requests in between',
   (_, cause, statuses, key) => {
     const pause = { scope: 'owner:1:acme', pausedUntil: 1, cause, reason: 'rejected' }
-    const sides = createSides({
-      ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
-      ...{ pauses: { rejected: () => [pause] }, throttled: { warn() {}, error() {} } },
-    })
+    const sides = openSides([pause])
     for (const status of statuses) {
       sides.observeGitHub(new Response(null, { status, headers: { 'x-github-request-id': '1' } }))
       expect(sides.problems().map(problem => problem.key)).toEqual([key])
@@ -159,10 +142,7 @@ test('/readyz and the log state that PORT_API_URL is wrong if a request for a to
 
 test('a response counts as an outage only if it is a 5xx or is not from GitHub or Port', () => {
   const problemsAfter = (observe: (sides: ReturnType<typeof createSides>) => void) => {
-    const sides = createSides({
-      ...{ config: readConfig(relayEnv()), clock: () => 0, checks: () => [] },
-      ...{ pauses: { rejected: () => [] }, throttled: { warn() {}, error() {} } },
-    })
+    const sides = openSides()
     observe(sides)
     return sides.problems().map(({ type, advice }) => `${type} ${advice}`.trim())
   }

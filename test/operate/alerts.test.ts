@@ -63,18 +63,12 @@ async function open() {
 }
 
 const down: SideProblem = {
-  type: 'unreachable',
-  side: 'github',
-  key: '',
+  ...{ type: 'unreachable', side: 'github', key: '', advice: '' },
   text: ['GitHub unreachable since ', START, '.'],
-  advice: '',
 }
 const rejected: SideProblem = {
-  type: 'credential_rejected',
-  side: 'port',
-  key: 'acme',
+  ...{ type: 'credential_rejected', side: 'port', key: 'acme', advice: '' },
   text: ['Port rejects <it> (401).'],
-  advice: '',
 }
 
 test('sends a signed message when problems start and when problems are resolved, at most one message a minute', async () => {
@@ -198,9 +192,8 @@ test("sends alerts about a database that fails, an old queue, and workflows that
     [10, ['workflow_not_started'], []],
     [310, [], ['workflow_not_started']],
   ])
-  expect(
-    received.slice(-2).map(({ body }) => [...body.started, ...body.resolved].map(each => each.key)),
-  ).toEqual([['acme/till'], [repository]])
+  const keys = received.slice(-2).map(({ body }) => [...body.started, ...body.resolved].map(({ key }) => key))
+  expect(keys).toEqual([['acme/till'], [repository]])
   expect(JSON.stringify(received)).not.toContain('hunter2')
 })
 

@@ -1,10 +1,10 @@
-import { expect, onTestFinished, test } from 'vitest'
-import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { expect, test } from 'vitest'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { type Env, openRelayHere, relayEnv } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, type Webhook } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 import { SECRET } from '../support/sign.ts'
 
 /** `LOG_DELIVERIES=10000` runs the complete form. */
@@ -17,11 +17,8 @@ const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
 const RUN_NAME = (payload: Record<string, unknown>) => `Deploy ${payload.run_id}`
 
 async function open(env: Env = {}) {
-  const [port, github] = await Promise.all([
-    startPortApi({ clientSecret: SECRET }),
-    startGitHubApi({ autoRun: true, hourlyLimit: 5_000 + 20 * AMOUNT }),
-  ])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const hourlyLimit = 5_000 + 20 * AMOUNT
+  const { port, github, env: services } = await startServices({ autoRun: true, hourlyLimit })
   const workflows = [
     {
       ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'], runName: RUN_NAME },
@@ -31,31 +28,25 @@ async function open(env: Env = {}) {
   for (let i = 0; i < REPOSITORIES; i++) github.addRepository(`acme/shop-${i}`, { workflows })
   const relay = await openRelayHere(
     relayEnv({
-      ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
-      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0', RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
+      ...{ ...services, GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
+      ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0' },
       ...env,
     }),
   )
   const deliver = async (runId: string, webhook: Webhook = {}) => {
     port.createRun({ id: runId })
-    return send(relay.url, {
-      path: '/webhook/acme/shop-0?event_type=deploy',
-      ...webhook,
-      body:
-        webhook.body instanceof Uint8Array ? webhook.body : { run: { id: runId }, ...(webhook.body ?? {}) },
-    })
+    const { path = '/webhook/acme/shop-0?event_type=deploy', body = {} } = webhook
+    const sent = body instanceof Uint8Array ? body : { run: { id: runId }, ...(body as object) }
+    return send(relay.url, { ...webhook, path, body: sent })
   }
   const call = async (method: string, path: string) => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
     return (await fetch(`${relay.url}/api/${path}`, { method, headers })).status
   }
-  const runOf = (runId: string) =>
-    until(
-      () => github.runs.findLast(({ displayTitle }) => displayTitle.endsWith(` ${runId}`)),
-      'the workflow run appears',
-      60_000,
-    ) as Promise<GitHubRun>
+  const runOf = (runId: string) => {
+    const find = () => github.runs.findLast(({ displayTitle }) => displayTitle.endsWith(` ${runId}`))
+    return until(find, 'the workflow run appears', 60_000) as Promise<GitHubRun>
+  }
   const end = async (run: GitHubRun, conclusion: string | null) => {
     if (conclusion !== null) github.setRun(run.id, { status: 'completed', conclusion })
     await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
@@ -107,21 +98,14 @@ test('logs one line for each event of a delivery, with the known fields', async 
 
 test('logs one line each for a refused webhook, failed attempt, redelivery, cancellation, and refused API call', async () => {
   const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
-  const messages = (from: number) =>
-    relay
-      .log()
-      .slice(from)
-      .map(({ msg }) => msg)
+  const messages = (from: number) => relay.log().flatMap(({ msg }, i) => (i < from ? [] : msg))
   await deliver('r_1', { secret: 'wrong' })
-  expect(relay.log()).toEqual([
-    expect.objectContaining({
+  const reason = expect.stringContaining('PORT_CLIENT_SECRET')
+  expect(relay.log()).toMatchObject([
+    {
       ...{ level: 30, msg: 'a Port webhook is refused', status: 401, address: '127.0.0.1' },
-      ...{
-        method: 'POST',
-        path: '/webhook/acme/shop-0',
-        reason: expect.stringContaining('PORT_CLIENT_SECRET'),
-      },
-    }),
+      ...{ method: 'POST', path: '/webhook/acme/shop-0', reason },
+    },
   ])
   expect((await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })).status).toBe(401)
   expect(messages(1)).toEqual(['a GitHub webhook is refused'])
@@ -165,11 +149,9 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
     const shop = `acme/shop-${i % REPOSITORIES}`
     const secret = `hunter2-${i}`
     const body = {
-      ...{
-        action: { identifier: 'deploy', encryptedProperties: ['token'] },
-        trigger: { by: { user: person } },
-      },
-      ...{ inputs: { version: secret, size: secret, token: `sealed-${secret}` } },
+      action: { identifier: 'deploy', encryptedProperties: ['token'] },
+      trigger: { by: { user: person } },
+      inputs: { version: secret, size: secret, token: `sealed-${secret}` },
       entity: { identifier: `entity-${secret}`, properties: { owner: person.email } },
     }
     const webhook = { path: `/webhook/${shop}?event_type=deploy`, body }
@@ -189,12 +171,9 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
         const { body: response } = await deliver(runId, webhook)
         const run = await runOf(runId)
         if (i % 6 === 3) return void (await call('POST', `deliveries/${response.delivery}/cancel`))
-        github.setJobs(run.id, 1, [
-          {
-            ...{ name: `deploy ${secret} for Ada Lovelace`, status: 'completed', conclusion: 'failure' },
-            steps: [{ name: `echo ${secret}`, status: 'completed', conclusion: 'failure' }],
-          } as never,
-        ])
+        const failed = { status: 'completed', conclusion: 'failure' } as const
+        const steps = [{ name: `echo ${secret}`, ...failed }]
+        github.setJobs(run.id, 1, [{ name: `deploy ${secret} for Ada Lovelace`, ...failed, steps }])
         await end(run, i % 6 === 4 ? 'success' : 'failure')
       }
     }
@@ -208,12 +187,10 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
   const said = (msg: string) => relay.log().filter(line => line.msg === msg).length
   const of = (remainders: number[]) =>
     Array.from({ length: AMOUNT }, (_, i) => i).filter(i => remainders.includes(i % 6)).length
-  await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', 60_000 + AMOUNT * 20)
-  await until(
-    () => said('the delivery finished with its workflow run') >= of([4]) + 3,
-    'the deliveries finish',
-    60_000 + AMOUNT * 20,
-  )
+  const patience = 60_000 + AMOUNT * 20
+  const finished = () => said('the delivery finished with its workflow run')
+  await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', patience)
+  await until(() => finished() >= of([4]) + 3, 'the deliveries finish', patience)
   expect(said('the delivery is accepted')).toBe(of([0, 3, 4, 5]))
   expect(said('a Port webhook is refused')).toBe(2 * of([1]) + of([2]))
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {

@@ -1,14 +1,12 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { NO_OUTCOME } from '../store/place.ts'
 import { type Env, openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { SECRET } from '../support/sign.ts'
+import { startServices } from '../support/services.ts'
 import { declaredIn, readSeries, samplesOf } from './read-series.ts'
 
 const RELAY_VIEW_TOKEN = 'a view token of some length'
@@ -41,31 +39,27 @@ const MORE = { github_token_expiry_timestamp_seconds: '', github_clock_offset_se
 
 async function open(env: Env = {}) {
   const database = join(temporaryFolder(), 'relay.db')
-  const [port, github] = await Promise.all([
-    startPortApi({ clientSecret: SECRET }),
-    startGitHubApi({ autoRun: true }),
-  ])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const { port, github, env: services } = await startServices({ autoRun: true })
+  const workflow = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
   github.addRepository('acme/shop', {
-    workflows: [
-      {
-        ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] },
-        runName: (payload: Record<string, unknown>) => String(payload.run_id),
-      },
-    ],
+    workflows: [{ ...workflow, runName: payload => String(payload.run_id) }],
   })
   const relay = await openRelayHere(
     relayEnv({
+      ...services,
       RELAY_DATABASE: `sqlite:${database}`,
-      ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
       ...{ RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0' },
       ...{ RELAY_VIEW_TOKEN, RELAY_ADMIN_TOKEN },
       ...env,
     }),
   )
   const read = async () => readSeries(await scrape(relay.url))
-  return { port, github, relay, read, database }
+  /** Creates a Port run, and sends its webhook. */
+  const deliver = (id: string, webhook: Parameters<typeof send>[1] = {}) => {
+    port.createRun({ id })
+    return send(relay.url, { body: { run: { id }, action: { identifier: 'deploy' } }, ...webhook })
+  }
+  return { port, github, relay, read, database, deliver }
 }
 
 async function scrape(url: string, token = RELAY_VIEW_TOKEN): Promise<string> {
@@ -98,25 +92,18 @@ describe('GET /metrics', () => {
       const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
       return (await fetch(`${relay.url}/metrics`, { method, headers })).status
     }
-    expect(await ask(RELAY_VIEW_TOKEN)).toBe(200)
-    expect(await ask(RELAY_ADMIN_TOKEN)).toBe(200)
-    expect(await ask()).toBe(401)
-    expect(await ask('another')).toBe(401)
+    expect([await ask(RELAY_VIEW_TOKEN), await ask(RELAY_ADMIN_TOKEN)]).toEqual([200, 200])
+    expect([await ask(), await ask('another')]).toEqual([401, 401])
     expect(await ask(RELAY_ADMIN_TOKEN, 'POST')).toBe(405)
     const closed = await openRelayHere(relayEnv())
     const response = await fetch(`${closed.url}/metrics`)
     expect(response.status).toBe(404)
-    expect(await response.json()).toMatchObject({
-      detail: 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.',
-    })
+    const detail = 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.'
+    expect(await response.json()).toMatchObject({ detail })
   })
 
   test('counts webhook and delivery events', async () => {
-    const { port, github, relay, read } = await open()
-    const deliver = (id: string, webhook: Parameters<typeof send>[1] = {}) => {
-      port.createRun({ id })
-      return send(relay.url, { body: { run: { id }, action: { identifier: 'deploy' } }, ...webhook })
-    }
+    const { github, relay, read, deliver } = await open()
     await deliver('r_1')
     await deliver('r_1')
     await deliver('r_2', { secret: 'wrong' })
@@ -126,14 +113,8 @@ describe('GET /metrics', () => {
     await fetch(`${relay.url}/report`, { method: 'POST', body: '{}' })
     await until(async () => (await read()).deliveries!.running === 1, 'the workflow run is bound')
     const now = await read()
-    expect(now.webhooks_total).toMatchObject({
-      accepted: 2,
-      duplicate: 1,
-      cancellation: 1,
-      401: 1,
-      403: 1,
-      404: 0,
-    })
+    const webhooks = { accepted: 2, duplicate: 1, cancellation: 1, 401: 1, 403: 1, 404: 0 }
+    expect(now.webhooks_total).toMatchObject(webhooks)
     expect(now.webhook_duration_seconds_count).toEqual({ '': 3 })
     expect(now.dispatch_attempts_total).toEqual({ accepted: 1, rejected: 1, deferred: 0, response_lost: 0 })
     expect(now.runs_bound_total).toEqual({ response: 0, report: 0, port: 0, title: 1, candidate: 0 })
@@ -153,10 +134,9 @@ describe('GET /metrics', () => {
   })
 
   test('shows the number and age of waiting messages while Port is down', async () => {
-    const { port, relay, read } = await open({ RELAY_START_TIMEOUT: '1h' })
-    port.createRun({ id: 'r_1' })
+    const { port, relay, read, deliver } = await open({ RELAY_START_TIMEOUT: '1h' })
     await port.failures.down()
-    await send(relay.url, { body: { run: { id: 'r_1' }, action: { identifier: 'deploy' } } })
+    await deliver('r_1')
     await until(async () => {
       const { outbox_messages, port_requests_total } = await read()
       return outbox_messages!['']! > 0 && port_requests_total!.unreachable! > 1
@@ -172,11 +152,7 @@ describe('GET /metrics', () => {
   })
 
   test("shows a rejected GitHub credential, the rate-limit pause, and GitHub's header values", async () => {
-    const { github, port, relay, read } = await open()
-    const deliver = (id: string) => {
-      port.createRun({ id })
-      return send(relay.url, { body: { run: { id }, action: { identifier: 'deploy' } } })
-    }
+    const { github, relay, read, deliver } = await open()
     const expires = Math.floor(Date.now() / 1000) + 3 * 24 * 3600
     const headers = {
       'x-github-request-id': 'ABCD:1',
@@ -196,23 +172,19 @@ describe('GET /metrics', () => {
     expect(now.github_token_expiry_timestamp_seconds).toEqual({ '': expires })
     // The queue's age is also shown during the pause.
     await until(async () => (await read()).oldest_due_age_seconds!.dispatch! > 0, 'the queue becomes older')
-    const line = relay
-      .log()
-      .find(({ msg }) => msg === "GitHub rejects the relay's credential: deliveries are waiting")
+    const msg = "GitHub rejects the relay's credential: deliveries are waiting"
+    const line = relay.log().find(each => each.msg === msg)
     expect(line).toMatchObject({ level: 50, count: 1, reason: expect.stringContaining('401') })
   })
 
   test("contains this relay's own series even if the database is unavailable", async () => {
-    const { relay, read, database } = await open()
-    await send(relay.url, { body: { run: { id: 'r_1' } } })
+    const { read, database, deliver } = await open()
+    await deliver('r_1')
     rmSync(database)
     const now = await read()
     expect(now.webhooks_total).toMatchObject({ accepted: 1 })
-    expect([now.deliveries, now.oldest_due_age_seconds, now.outbox_messages]).toEqual([
-      undefined,
-      undefined,
-      { '': Number.NaN },
-    ])
+    expect([now.deliveries, now.oldest_due_age_seconds]).toEqual([undefined, undefined])
+    expect(now.outbox_messages).toEqual({ '': Number.NaN })
   })
 })
 

@@ -83,29 +83,18 @@ test('warns once a day about a token that expires soon and about clock skew', ()
 })
 
 test("logs an error with its causes, but without the HTTP client's request and response", () => {
-  let printed = ''
-  const log = createLog('info', {
-    write(line) {
-      printed += line
-    },
-  })
-  const cause = new RequestError('Validation failed: hunter2', 422, {
-    request: {
-      method: 'POST',
-      url: 'https://api.example',
-      headers: { authorization: 'hunter2' },
-      body: 'hunter2',
-    },
-  })
-  log.error(
-    { err: Object.assign(new Error('failed twice', { cause }), { code: 'EX', parameters: ['hunter2'] }) },
-    'failed',
-  )
-  expect(printed).not.toContain('hunter2')
-  const { err } = JSON.parse(printed)
+  const printed: string[] = []
+  const log = createLog('info', { write: line => void printed.push(line) })
+  const headers = { authorization: 'hunter2' }
+  const request = { method: 'POST' as const, url: 'https://api.example', headers, body: 'hunter2' }
+  const cause = new RequestError('Validation failed: hunter2', 422, { request })
+  const error = new Error('failed twice', { cause })
+  log.error({ err: Object.assign(error, { code: 'EX', parameters: ['hunter2'] }) }, 'failed')
+  expect(printed.join()).not.toContain('hunter2')
+  const { err } = JSON.parse(printed[0]!)
   expect(err).toMatchObject({ type: 'Error', message: 'failed twice', code: 'EX' })
   expect(err.stack).toMatch(/^ +at .*repeated-errors\.test\.ts/)
   expect(err.cause).toMatchObject({ type: 'HttpError', message: 'the response was 422' })
   log.error({ err: 'hunter2' }, 'failed')
-  expect(printed).not.toContain('hunter2')
+  expect(printed.join()).not.toContain('hunter2')
 })

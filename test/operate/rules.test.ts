@@ -18,14 +18,11 @@ interface Rule {
   annotations: { summary: string; runbook_url: string }
 }
 
-const rules = (parse(readFileSync(ALERTS, 'utf8')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
-  group => group.rules,
-)
-const panels = (
-  JSON.parse(read('deploy/grafana-dashboard.json')) as {
-    panels: { id: number; title: string; targets: { expr: string }[] }[]
-  }
-).panels
+const { groups } = parse(readFileSync(ALERTS, 'utf8')) as { groups: { rules: Rule[] }[] }
+const rules = groups.flatMap(group => group.rules)
+const { panels } = JSON.parse(read('deploy/grafana-dashboard.json')) as {
+  panels: { id: number; title: string; targets: { expr: string }[] }[]
+}
 
 /** Returns the series that a query reads, and the labels that it selects or groups by. @throws if it isn't PromQL */
 function readQuery(expr: string): { series: string[]; labels: string[] } {
@@ -77,10 +74,7 @@ test('the alert rules and the dashboard read only existing series and labels', a
     expect(query.series.length, where).toBeGreaterThan(0)
     const labels = query.series.flatMap(name => series.get(name) ?? [`no series ${name}`])
     expect(labels, where).toEqual(expect.arrayContaining(query.labels))
-    expect(
-      labels.filter(label => label.startsWith('no series')),
-      where,
-    ).toEqual([])
+    expect(labels.join(), where).not.toContain('no series')
     for (const name of query.series) seen.add(name.replace(/_bucket$/, ''))
   }
   // The dashboard shows every series.

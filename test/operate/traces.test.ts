@@ -4,15 +4,14 @@ import { join } from 'node:path'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import { expect, onTestFinished, test } from 'vitest'
 import { traceId } from '../../relay/delivery/trace-context.ts'
-import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { freePort } from '../support/free-port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { sendGitHubWebhook, sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { SECRET } from '../support/sign.ts'
 
 const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
 const ADMIN_TOKEN = 'an admin token of some length'
@@ -42,17 +41,12 @@ async function startCollector(port = 0) {
 }
 
 async function open() {
-  const [port, github] = await Promise.all([
-    startPortApi({ clientSecret: SECRET }),
-    startGitHubApi({ autoRun: true }),
-  ])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
+  const { port, github, env: services } = await startServices({ autoRun: true })
   const runName = (payload: Record<string, unknown>) => `Deploy ${payload.run_id}`
   const workflow = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'], runName }
   github.addRepository('acme/shop', { workflows: [workflow] })
   const env = relayEnv({
-    ...{ PORT_CLIENT_ID: port.clientId, PORT_API_URL: port.url, RELAY_ADMIN_TOKEN: ADMIN_TOKEN },
-    ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
+    ...{ ...services, RELAY_ADMIN_TOKEN: ADMIN_TOKEN, GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
   })
   port.createRun({ id: 'r_1' })
   const body = {
@@ -92,10 +86,9 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
   const dispatched = [first, second].find(({ log }) => log().some(({ attempt }) => attempt === 1)) ?? first
   await dispatched.kill()
   const left = dispatched === first ? second : first
-  const jobs = github.setJobs(run.id, 1, [
-    { name: 'build an-input-value', ...FAILED, completed_at: new Date().toISOString() },
-    { name: 'test', ...FAILED, completed_at: new Date().toISOString() },
-  ])
+  const failed = { ...FAILED, completed_at: new Date().toISOString() }
+  const named = ['build an-input-value', 'test'].map(name => ({ name, ...failed }))
+  const jobs = github.setJobs(run.id, 1, named)
   github.setRun(run.id, FAILED)
   await sendRunWebhook(left.url, run, { github, secret: WEBHOOK_SECRET })
   const webhook = { repository: { full_name: 'acme/shop' }, workflow_job: { run_id: run.id, ...jobs[0] } }

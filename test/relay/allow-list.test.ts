@@ -20,18 +20,6 @@ test.each<[list: string, allowed: string[], refused: string[]]>([
   }
 })
 
-test('a negated character class ([!…]) in a route excludes characters, as in the allow list', async () => {
-  const relay = await openReceiving({
-    env: { RELAY_ROUTES: 'r' },
-    files: { r: "- { match: { action: '[!d]*' }, repository: acme/other }" },
-  })
-  const goesTo = async (action: string) =>
-    (await relay.post({ body: { run: { id: `r_${action}` }, action: { identifier: action }, inputs: {} } }))
-      .body.repository
-  expect(await goesTo('restart')).toBe('acme/other')
-  expect(await goesTo('deploy')).toBe('acme/shop')
-})
-
 const nowhere = 'matches no repository: it must have the form owner/name, such as acme/* or */*'
 const within =
   'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'

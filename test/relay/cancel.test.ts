@@ -11,6 +11,7 @@ import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatc
 // Each test waits for several polls, seconds apart.
 vi.setConfig({ testTimeout: 120_000 })
 
+const APPROVAL = 'WAITING_FOR_APPROVAL'
 const OTHER_SECRET = 'the-client-secret-of-another-organization'
 
 /** Returns the event of a changed run. Port renders the body of an automation from this event. */
@@ -52,9 +53,7 @@ async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scen
     workflows: [
       workflow({ port: {} }),
       {
-        path: '.github/workflows/listens.yml',
-        name: 'Listens',
-        eventTypes: ['deploy_service'],
+        ...{ path: '.github/workflows/listens.yml', name: 'Listens', eventTypes: ['deploy_service'] },
         runName: ({ run_id }) => `deploy ${run_id}`,
       },
     ],
@@ -117,38 +116,26 @@ test('the relay ignores an event in which no user canceled the run, and its resp
   const { event } = runUpdated(run) as { event: JsonObject }
   // An action's webhook can contain a run_id. Its signature doesn't cover the URL, so it could be sent here.
   const ofAction = { run_id: run.id, version: '1.4.2' }
-  for (const body of [
-    ...[{}, [], null, { run_id: 'shop' }, { run_id: 7 }],
-    { event: { ...event, diff: null } },
-  ]) {
-    expect(await cancel(scene, body), JSON.stringify(body)).toMatchObject({
-      status: 422,
-      body: { detail: refused },
-    })
+  const otherKeys = 'To cancel by "run_id", the body must have no other keys: remove them.'
+  const none = [{}, [], null, { run_id: 'shop' }, { run_id: 7 }, { event: { ...event, diff: null } }]
+  const refusals: [status: number, body: unknown, detail: string, webhook?: Parameters<typeof send>[1]][] = [
+    ...none.map((body): (typeof refusals)[0] => [422, body, refused]),
+    [422, ofAction, otherKeys],
+    [400, Buffer.from('{"run_id":'), 'The body is not JSON'],
+    [401, runUpdated(run), 'The signature does not match', { secret: 'a-secret-that-is-not-known' }],
+    [401, runUpdated(run), 'The header x-port-signature', { headers: { 'x-port-signature': null } }],
+    [405, undefined, 'Send cancellations with POST.', { method: 'PUT' }],
+  ]
+  for (const [status, body, detail, webhook] of refusals) {
+    const response = await cancel(scene, body, webhook)
+    expect(response, detail).toMatchObject({ status, body: { detail: expect.stringContaining(detail) } })
   }
-  expect(await cancel(scene, ofAction)).toMatchObject({
-    status: 422,
-    body: { detail: 'To cancel by "run_id", the body must have no other keys: remove them.' },
-  })
-  expect(await cancel(scene, Buffer.from('{"run_id":'))).toMatchObject({ status: 400 })
-  expect(await cancel(scene, runUpdated(run), { secret: 'a-secret-that-is-not-known' })).toMatchObject({
-    status: 401,
-  })
-  const unsigned = { headers: { 'x-port-signature': null } }
-  expect(await cancel(scene, runUpdated(run), unsigned)).toMatchObject({ status: 401 })
-  expect(await cancel(scene, undefined, { method: 'PUT' })).toMatchObject({
-    status: 405,
-    body: { detail: 'Send cancellations with POST.' },
-  })
 
   const unknown = `the relay has no delivery for run ${run.id}`
   const ignored: [JsonObject, string, string?][] = [
     [runUpdated(run, { origin: 'API' }), `run ${run.id} was finished through Port's API`],
     [runUpdated(run, { to: 'IN_PROGRESS' }), `run ${run.id} went from IN_PROGRESS to IN_PROGRESS`],
-    [
-      runUpdated(run, { from: 'WAITING_FOR_APPROVAL' }),
-      `run ${run.id} went from WAITING_FOR_APPROVAL to FAILURE`,
-    ],
+    [runUpdated(run, { from: APPROVAL }), `run ${run.id} went from ${APPROVAL} to FAILURE`],
     [{ run_id: 'r_unknown' }, 'the relay has no delivery for run r_unknown'],
     // The same run ID in another organization is a different run.
     [{ run_id: run.id }, unknown, OTHER_SECRET],

@@ -330,55 +330,44 @@ describe('each configuration error names the variable:', () => {
     expect(problems({ ...LEAST, ...env })).toEqual([problem])
   })
 
-  const routeRows: [string, string][] = [
+  const anyRef = 'a repository_dispatch always runs on the default branch'
+  const file =
+    'workflow must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
+  const routeRows: [route: string, problem: string][] = [
     [
-      '- { repository: a/b, event_type: x, workflow: ci.yml }',
-      'RELAY_ROUTES: r, route 1 event_type and workflow exclude each other: keep one',
+      '{ repository: a/b, event_type: x, workflow: ci.yml }',
+      'event_type and workflow exclude each other: keep one',
     ],
+    ['{ repository: a/b, ref: main }', `ref needs workflow: ${anyRef}`],
+    ['{ repository: a/b, workflow: .github/workflows/ci.yml }', file],
+    ['{ repository: a/b, workflow: ci.yml, ref: "a b" }', 'ref must be the name of a branch or tag'],
+    ['repository: shop', 'repository must be owner/name'],
+    ['{ repository: a/b, event_type: "" }', 'event_type '],
+    ['{ repository: a/b, event_type: "  " }', 'event_type '],
     [
-      '- { repository: a/b, ref: main }',
-      'RELAY_ROUTES: r, route 1 ref needs workflow: a repository_dispatch always runs on the default branch',
+      '{ repository: a/b, event_type: "a\\nb" }',
+      'event_type must be 1 to 100 characters on one line, and not blank',
     ],
-    [
-      '- { repository: a/b, workflow: .github/workflows/ci.yml }',
-      'RELAY_ROUTES: r, route 1 workflow must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow',
-    ],
-    [
-      '- { repository: a/b, workflow: ci.yml, ref: "a b" }',
-      'RELAY_ROUTES: r, route 1 ref must be the name of a branch or tag',
-    ],
-    ['{', 'RELAY_ROUTES: r is not YAML: '],
-    ['a: 1', 'RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match'],
-    ['- repository: shop', 'RELAY_ROUTES: r, route 1 repository must be owner/name'],
-    ['- { repository: a/b, event_type: "" }', 'RELAY_ROUTES: r, route 1 event_type '],
-    ['- { repository: a/b, event_type: "  " }', 'RELAY_ROUTES: r, route 1 event_type '],
-    [
-      '- { repository: a/b, event_type: "a\\nb" }',
-      'RELAY_ROUTES: r, route 1 event_type must be 1 to 100 characters on one line, and not blank',
-    ],
-    [
-      '- { repository: a/b, match: { action: "" } }',
-      'RELAY_ROUTES: r, route 1 match action must not be empty',
-    ],
-    [
-      '- { repository: a/b, match: { action: "a[" } }',
-      'RELAY_ROUTES: r, route 1 match action is not a glob: ',
-    ],
-    [
-      '- { repository: a/b, match: { action: "{deploy,!x}" } }',
-      'RELAY_ROUTES: r, route 1 match action has a "!" within braces',
-    ],
-    ['- { repository: a/b }\n- { repository: a/b, match: { actoin: x } }', 'RELAY_ROUTES: r, route 2 match '],
+    ['{ repository: a/b, match: { action: "" } }', 'match action must not be empty'],
+    ['{ repository: a/b, match: { action: "a[" } }', 'match action is not a glob: '],
+    ['{ repository: a/b, match: { action: "{deploy,!x}" } }', 'match action has a "!" within braces'],
+    ['{ repository: a/b, match: { actoin: x } }', 'match '],
   ]
   test('reports a YAML error on one line', () => {
     expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
       expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
     ])
   })
-  test.each(routeRows)('RELAY_ROUTES with %j', (text, start) => {
-    const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: text })
+  test('requires a list of routes', () => {
+    expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: 'a: 1' })).toEqual([
+      'RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match',
+    ])
+  })
+  test.each(routeRows)('RELAY_ROUTES with the second route %j', (route, start) => {
+    const r = `- { repository: a/b }\n- ${route}`
+    const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
     expect(more).toEqual([])
-    expect(problem).toContain(start)
+    expect(problem).toContain(`RELAY_ROUTES: r, route 2 ${start}`)
   })
 })
 

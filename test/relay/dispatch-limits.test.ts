@@ -6,20 +6,21 @@ import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { NEVER, type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST')
+const claim = async (relay: System) =>
+  (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:'))[0]!
 const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
 const waits = ({ port }: System, run: string) =>
   port.run(run).logs.filter(({ message }) => message.startsWith('Waiting'))
 
 async function open(options: SystemOptions = {}): Promise<System> {
-  const relay = await startSystem({
-    ...{ autoRun: true, startTimeout: 600_000, runTimeout: 86_400_000 },
-    ...options,
-  })
+  const timeouts = { startTimeout: 600_000, runTimeout: 86_400_000 }
+  const relay = await startSystem({ autoRun: true, ...timeouts, ...options })
   for (const name of ['acme/shop', 'acme/web', 'acme/api']) relay.github.addRepository(name)
   return relay
 }
 
 describe("the relay waits for GitHub's retry time, at most an hour, or for a minute if the retry time is invalid:", () => {
+  const reset = (at: number) => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(at) })
   const inTenMinutes = (now: number) => new Date(now + 600_000).toUTCString()
   test.each<[string, (now: number) => Record<string, string>, number, number]>([
     ['Retry-After as a date', now => ({ 'retry-after': inTenMinutes(now) }), 598_000, 601_000],
@@ -27,21 +28,8 @@ describe("the relay waits for GitHub's retry time, at most an hour, or for a min
     ['Retry-After of 0', () => ({ 'retry-after': '0' }), 60_000, 60_000],
     ['Retry-After of 115 days', () => ({ 'retry-after': '10000000' }), 3_600_000, 3_600_000],
     ['an invalid Retry-After', () => ({ 'retry-after': '-5' }), 60_000, 60_000],
-    [
-      'a rate-limit reset in the past',
-      now => ({
-        'x-ratelimit-remaining': '0',
-        'x-ratelimit-reset': String(Math.floor(now / 1000) - 9),
-      }),
-      60_000,
-      60_000,
-    ],
-    [
-      'a rate-limit reset in a year',
-      now => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(now / 1000 + 3e7) }),
-      3_600_000,
-      3_600_000,
-    ],
+    ['a rate-limit reset in the past', now => reset(Math.floor(now / 1000) - 9), 60_000, 60_000],
+    ['a rate-limit reset in a year', now => reset(now / 1000 + 3e7), 3_600_000, 3_600_000],
   ])('%s', async (_, headers, least, most) => {
     const relay = await open()
     relay.github.fail({ status: 429, headers: headers(relay.now()) })
@@ -50,7 +38,7 @@ describe("the relay waits for GitHub's retry time, at most an hour, or for a min
     await relay.step()
     const after = relay.now()
     const { state, dueAt, attempts } = await relay.delivery(id)
-    expect({ state, attempts }).toEqual({ state: 'queued', attempts: 1 })
+    expect([state, attempts]).toEqual(['queued', 1])
     expect(dueAt! - after).toBeLessThanOrEqual(most)
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
@@ -89,31 +77,31 @@ describe('a temporary error does not fail the delivery:', () => {
 })
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
+  /** Dispatches to acme/old, which redirects to the repository `now`. */
+  async function dispatchMoved(relay: System, status: number, now: string): Promise<string> {
+    relay.github.fail({
+      match: ({ path }) => path.startsWith('/repos/acme/old/'),
+      ...{ status, body: { message: 'Moved Permanently' } },
+      headers: { location: `${relay.github.url}/repos/${now}/dispatches` },
+    })
+    const id = await relay.accept('r_1', 'acme/old')
+    await relay.step()
+    return id
+  }
   test.each([200, 201, 202, 302])('a %i is a lost response, so the delivery stays queued', async status => {
     const relay = await open()
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
     const id = await relay.accept('r_1')
     await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'queued',
-      awaitingResponseSince: expect.any(Number),
-    })
-    expect(await relay.history(id)).toEqual(['responseLost'])
-    expect(await lastReason(relay, id)).toBe(
-      `something between the relay and GitHub responded with ${status}`,
-    )
+    const lost = { state: 'queued', awaitingResponseSince: expect.any(Number) }
+    expect(await relay.delivery(id)).toMatchObject(lost)
+    const reason = `something between the relay and GitHub responded with ${status}`
+    expect(await relay.store.history(id)).toMatchObject([{ type: 'responseLost', details: { reason } }])
   })
 
   test.each([301, 302, 307, 308])('follows a %i to the renamed repository; dispatches once', async status => {
     const relay = await open()
-    relay.github.fail({
-      match: ({ path }) => path.startsWith('/repos/acme/old/'),
-      status,
-      headers: { location: `${relay.github.url}/repos/acme/web/dispatches` },
-      body: { message: 'Moved Permanently' },
-    })
-    const id = await relay.accept('r_1', 'acme/old')
-    await relay.step()
+    const id = await dispatchMoved(relay, status, 'acme/web')
     expect((await relay.delivery(id)).state).toBe('dispatched')
     expect(relay.github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'POST /repos/acme/old/dispatches',
@@ -127,19 +115,10 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
 
   test('does not dispatch to a renamed repository whose new name is not allowed', async () => {
     const relay = await open()
-    relay.github.fail({
-      match: ({ path }) => path.startsWith('/repos/acme/old/'),
-      status: 307,
-      headers: { location: `${relay.github.url}/repos/acme/api/dispatches` },
-      body: { message: 'Moved Permanently' },
-    })
-    const id = await relay.accept('r_1', 'acme/old')
-    await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'failed',
-      reason:
-        'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to that list, or correct the target.',
-    })
+    const id = await dispatchMoved(relay, 307, 'acme/api')
+    const reason =
+      'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to that list, or correct the target.'
+    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
     expect(relay.github.dispatches).toEqual([])
   })
 
@@ -166,13 +145,9 @@ describe('during a rate-limit pause', () => {
     const relay = await open()
     const { hub, now } = relay
     for (let i = 0; i < 20; i++) relay.github.addRepository(`acme/r${i}`)
-    const cache = createRunCache({
-      github: hub,
-      budget: createRequestBudget(36, 60_000, now),
-      budgetById: createRequestBudget(10, 60_000, now),
-      clock: now,
-      perMinute: 34,
-    })
+    const budget = createRequestBudget(36, 60_000, now)
+    const budgetById = createRequestBudget(10, 60_000, now)
+    const cache = createRunCache({ github: hub, budget, budgetById, clock: now, perMinute: 34 })
     relay.github.failures.secondaryLimit(60, { times: 1000 })
     for (let second = 0; second < 50; second += 10) {
       for (let i = 0; i < 20; i++) {
@@ -259,12 +234,8 @@ test('ignores a rate-limit pause that was set by a wrong clock, in memory or in 
   const relay = await open()
   const { pauses: gate, store } = relay
   const DAY = 86_400_000
-  await store.savePause({
-    scope: gate.scope,
-    pausedUntil: relay.now() + DAY,
-    cause: 'limit',
-    reason: 'a wrong clock',
-  })
+  const pausedUntil = relay.now() + DAY
+  await store.savePause({ scope: gate.scope, pausedUntil, cause: 'limit', reason: 'a wrong clock' })
   gate.add(await store.activePauses(relay.now()))
   expect(gate.allPaused()).toEqual([])
   await store.repairDueTimes(relay.now())
@@ -292,9 +263,6 @@ test('a GitHub App has one rate-limit pause per installation, and the key of a p
 })
 
 describe('a dispatch attempt', () => {
-  const claim = async (relay: System) =>
-    (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:'))[0]!
-
   test('sends nothing if its lease would expire before the response could be recorded', async () => {
     const relay = await open()
     const id = await relay.accept('r_1')
@@ -326,11 +294,8 @@ describe('a dispatch attempt', () => {
     await claim(relay)
     await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'queued',
-      attempts: 0,
-      awaitingResponseSince: null,
-    })
+    const unchanged = { state: 'queued', attempts: 0, awaitingResponseSince: null }
+    expect(await relay.delivery(id)).toMatchObject(unchanged)
   })
 })
 
@@ -339,7 +304,7 @@ describe('a response from GitHub while the database is unavailable', () => {
   async function openAway(awayMs: number[]) {
     const relay = await open()
     const id = await relay.accept('r_1')
-    const [claimed] = await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:')
+    const claimed = await claim(relay)
     const { apply } = relay.store
     const now = performance.now.bind(performance)
     let ahead = 0
@@ -351,7 +316,7 @@ describe('a response from GitHub while the database is unavailable', () => {
       ahead += away
       throw new Error('PostgreSQL: connect ECONNREFUSED')
     }
-    return { relay, id, claimed: claimed! }
+    return { relay, id, claimed }
   }
 
   test('is recorded when the database is available again after five minutes', async () => {

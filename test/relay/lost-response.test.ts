@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type System, type SystemOptions, startSystem } from '../support/system.ts'
+import { iso, type System, startSystem } from '../support/system.ts'
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST').length
-const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
 const RUN = { repository: 'acme/shop', status: 'in_progress' } as const
 
 const waitUntil = async (relay: System, end: number) => {
@@ -13,8 +12,15 @@ const waitUntil = async (relay: System, end: number) => {
 }
 
 describe('a dispatch whose response was lost', () => {
-  const open = (options: SystemOptions = {}) =>
-    startSystem({ startTimeout: 600_000, runTimeout: 86_400_000, ...options })
+  const open = () => startSystem({ startTimeout: 600_000, runTimeout: 86_400_000 })
+  /** Starts a relay whose dispatch of r_1 gets no response. */
+  const openLost = async (runId = 'r_1') => {
+    const relay = await open()
+    relay.github.failures.serverError({ create: false })
+    const id = await relay.accept(runId)
+    await relay.step()
+    return { relay, id }
+  }
   /** Runs the relay for longer than it waits before a retry of the dispatch. */
   const wait = async (relay: System) => {
     for (let i = 0; i < 62; i++) {
@@ -24,10 +30,7 @@ describe('a dispatch whose response was lost', () => {
   }
 
   test('is bound by title to the runs of both listening workflows, and later by the report of one of them', async () => {
-    const relay = await open()
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
+    const { relay, id } = await openLost()
     const deploy = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
     const notify = relay.github.createRun({ ...RUN, displayTitle: 'notify r_1' })
     relay.advance(2_100)
@@ -59,10 +62,7 @@ describe('a dispatch whose response was lost', () => {
   })
 
   test('is not retried even if its run is hidden behind more than a page of newer runs', async () => {
-    const relay = await open()
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
+    const { relay, id } = await openLost()
     relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
     const createdAt = iso(relay.now() + 2_000)
     for (let i = 0; i < 101; i++) relay.github.createRun({ ...RUN, displayTitle: `other ${i}`, createdAt })
@@ -72,25 +72,11 @@ describe('a dispatch whose response was lost', () => {
   })
 
   test("is not retried if the relay's clock is 10 s ahead of GitHub's", async () => {
-    const relay = await open()
-    relay.github.failures.serverError({ create: false })
-    await relay.accept('r_1')
-    await relay.step()
+    const { relay } = await openLost()
     const createdAt = iso(relay.now() - 10_000)
     relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1', createdAt })
     await wait(relay)
     expect(posts(relay)).toBe(1)
-  })
-
-  test('is bound to the only run created at that time, even with a custom title, and is not retried', async () => {
-    const relay = await open()
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    const run = relay.github.createRun({ ...RUN, displayTitle: 'Roll out shop', createdAt: iso(relay.now()) })
-    await wait(relay)
-    expect(posts(relay)).toBe(1)
-    expect(await relay.runs(id)).toEqual([[run.id, 'candidate']])
   })
 
   test.each([
@@ -147,10 +133,7 @@ describe('a dispatch whose response was lost', () => {
     })
 
     test('is retried if the list shows no candidate', async () => {
-      const relay = await open()
-      relay.github.failures.serverError({ create: false })
-      await relay.accept('r_1')
-      await relay.step()
+      const { relay } = await openLost()
       relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
       await wait(relay)
       expect(posts(relay)).toBe(2)
@@ -162,14 +145,12 @@ describe('a dispatch whose response was lost', () => {
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
     const refused =
       "the relay's token or App lacks Actions: read on acme/shop (403: Resource not accessible by personal access token)"
-    const openBlind = async (runId = 'r_1', options: SystemOptions = {}) => {
-      const relay = await open(options)
-      relay.github.failures.serverError({ create: false })
-      const blind = relay.github.fail({ match: isList, ...lacks, times: Number.POSITIVE_INFINITY })
-      const id = await relay.accept(runId)
-      await relay.step()
-      return { relay, blind, id }
+    const openBlind = async (runId?: string) => {
+      const { relay, id } = await openLost(runId)
+      relay.github.fail({ match: isList, ...lacks, times: Number.POSITIVE_INFINITY })
+      return { relay, id }
     }
+    const reason = `The outcome of the dispatch is unknown, because ${refused}. Redeliver the delivery if no workflow run started.`
     test('fails after RELAY_START_TIMEOUT without a report; Port shows the wait once, then what to do', async () => {
       const { relay, id } = await openBlind()
       const attemptedAt = (await relay.delivery(id)).attemptedAt as number
@@ -181,41 +162,32 @@ describe('a dispatch whose response was lost', () => {
       ])
       await waitUntil(relay, attemptedAt + 620_000)
       expect(posts(relay)).toBe(1)
-      const reason = `The outcome of the dispatch is unknown, because ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', attempts: 1, reason })
       expect(await relay.store.history(id)).toMatchObject([
         { type: 'responseLost' },
         { type: 'runNotFound', details: { list: 'forbidden', reason: refused } },
       ])
       await relay.send()
-      expect(relay.port.run('r_1')).toMatchObject({
-        status: 'FAILURE',
-        statusLabel: 'Unknown',
-        summary: reason,
-      })
+      const shown = { status: 'FAILURE', statusLabel: 'Unknown', summary: reason }
+      expect(relay.port.run('r_1')).toMatchObject(shown)
     })
 
-    test('is not retried if the Port run has the id of the workflow run', async () => {
+    test.each([
+      ['has the id of the workflow run', { externalRunId: '4242' }, 'running', [[4242, 'port']]],
+      ['has finished', { status: 'SUCCESS' }, 'finished', []],
+    ])('is not retried if the Port run %s', async (_, shown, state, runs) => {
       const { relay, id } = await openBlind()
-      relay.port.run('r_1').externalRunId = '4242'
+      Object.assign(relay.port.run('r_1'), shown)
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
-      expect(await relay.runs(id)).toEqual([[4242, 'port']])
-    })
-
-    test('is not retried if the Port run has finished', async () => {
-      const { relay, id } = await openBlind()
-      relay.port.run('r_1').status = 'SUCCESS'
-      await waitUntil(relay, relay.now() + 700_000)
-      expect(posts(relay)).toBe(1)
-      expect((await relay.delivery(id)).state).toBe('finished')
+      expect((await relay.delivery(id)).state).toBe(state)
+      expect(await relay.runs(id)).toEqual(runs)
     })
 
     test("fails for a node run, because Port's API does not return node runs, and Port shows what to do", async () => {
       const { relay, id } = await openBlind('wfnr_1')
       await waitUntil(relay, relay.now() + 700_000)
       expect(posts(relay)).toBe(1)
-      const reason = `The outcome of the dispatch is unknown, because ${refused}. Redeliver the delivery if no workflow run started.`
       expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
       await relay.send()
       expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
@@ -244,10 +216,8 @@ describe('a dispatch whose response was lost', () => {
     relay.end(old, 'cancelled')
     await relay.pass(30_000)
     expect((await relay.delivery(id)).state).toBe('failed')
-    const { engine, delivery } = relay
-    await engine().apply(await delivery(id), { type: 'redelivered' })
     relay.github.failures.serverError({ create: false })
-    await relay.step()
+    await relay.redeliver(id)
     await wait(relay)
     expect(posts(relay)).toBe(3)
     expect((await relay.delivery(id)).state).toBe('dispatched')

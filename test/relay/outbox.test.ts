@@ -11,11 +11,8 @@ const FAILED: Message[] = [
   { log: [{ level: 'ERROR', message: 'It failed.' }] },
   {
     update: {
-      conclusion: 'failure',
-      statusLabel: 'Failed',
-      summary: 'It failed.',
+      ...{ conclusion: 'failure', statusLabel: 'Failed', summary: 'It failed.', externalRunId: '42' },
       link: ['https://github.example/acme/shop/actions'],
-      externalRunId: '42',
     },
   },
 ]
@@ -25,6 +22,8 @@ const logOf = ({ port }: System, runId: string) =>
 const messages = (relay: System, runId = 'r_1') =>
   logOf(relay, runId).map(({ message }) => withoutDelivery(message))
 
+const logLines = (length: number, message: (i: number) => string) =>
+  Array.from({ length }, (_, i) => ({ level: 'INFO' as const, message: message(i) }))
 const lines = (relay: System, runId = 'r_1') => messages(relay, runId).flatMap(text => text.split('\n'))
 
 /** Starts a relay that has reported a dispatch to Port and has these messages to send. */
@@ -40,12 +39,14 @@ async function open(
   return relay
 }
 
-async function sendUntilTaken(relay: System, everyMs = 61_000): Promise<void> {
-  for (let i = 0; i < 20; i++) {
-    relay.advance(everyMs)
+/** Sends what is due, once a minute. */
+async function sendEachMinute(relay: System, minutes: number): Promise<void> {
+  for (let minute = 0; minute < minutes; minute++) {
     await relay.send()
+    relay.advance(61_000)
   }
 }
+const sendUntilTaken = (relay: System) => sendEachMinute(relay, 21)
 
 describe('the result of a run is sent to Port', () => {
   test('after an outage of Port that is shorter than RELAY_RETENTION', async () => {
@@ -83,35 +84,26 @@ describe('the result of a run is sent to Port', () => {
     relay.advance(DAY)
     expect(await relay.send()).toBe(0)
   })
-
-  test.each([200, 403, 404])('after a proxy has responded with %s and an HTML page', async status => {
-    const relay = await open()
-    relay.port.fail({
-      match: isPatch,
-      status,
-      headers: { 'content-type': 'text/html' },
-      body: '<html>maintenance</html>',
-    })
-    await relay.send()
-    expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
-    await sendUntilTaken(relay)
-    expect(relay.port.run('r_1')).toMatchObject({ status: 'FAILURE', summary: 'It failed.' })
-    expect(messages(relay)).toEqual(['It failed.'])
-  })
 })
 
 const FORBIDDEN = { status: 403, body: { ok: false, error: 'forbidden', message: 'Not allowed' } }
 
+const html = (status: number) => ({
+  ...{ match: isPatch, status, headers: { 'content-type': 'text/html' }, body: '<html>maintenance</html>' },
+})
+
 test.each<[string, Fault]>([
+  ...[200, 403, 404].map((status): [string, Fault] => [`an HTML page with ${status}`, html(status)]),
   ['missing permission', FORBIDDEN],
   ['conflict', { status: 409, body: { ok: false, error: 'conflict' } }],
   ['too early', { status: 425, body: { ok: false } }],
   ['no access token', { ...FORBIDDEN, match: ({ path }) => path === '/v1/auth/access_token' }],
-])('retries a message that Port rejects (%s) until Port accepts it', async (_, failure) => {
+])('retries a message that Port or a proxy rejects (%s) until Port accepts it', async (_, failure) => {
   const relay = await open()
   relay.port.expireTokens()
   const passed = relay.port.fail({ ...ALWAYS, ...failure })
   await relay.send()
+  expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
   relay.advance(3_600_000)
   await relay.send()
   passed()
@@ -131,24 +123,14 @@ describe('an item that Port never accepts does not block the result:', () => {
   test.each<[string, string, Fault]>([
     ['r_1', 'a 500', { status: 500 }],
     ['wfnr_1', 'a 500', { status: 500 }],
-    [
-      'r_1',
-      'the 403 of a firewall',
-      { status: 403, body: '<html>', headers: { 'content-type': 'text/html' } },
-    ],
+    ['r_1', 'the 403 of a firewall', html(403)],
     ['r_1', 'a 403', FORBIDDEN],
   ])('omits a line of run %s if Port responds with %s, and logs a warning', async (runId, _, failure) => {
     const relay = await open([line('a'), line('b'), line('poison'), line('c'), END], { runId })
     relay.port.fail({ ...ALWAYS, ...failure, match: has('poison') })
-    for (let minute = 0; minute < 14; minute++) {
-      await relay.send()
-      relay.advance(60_000)
-    }
+    await sendEachMinute(relay, 14)
     expect(messages(relay, runId)).toEqual([])
-    for (let minute = 0; minute < 4; minute++) {
-      relay.advance(60_000)
-      await relay.send()
-    }
+    await sendEachMinute(relay, 5)
     const note = `… 1 line may be missing here: Port keeps responding with ${failure.status}.`
     expect(lines(relay, runId)).toEqual(['a', 'b', note, 'c'])
     expect(status(relay, runId)).toBe(runId === 'r_1' ? 'SUCCESS' : 'COMPLETED')
@@ -156,9 +138,7 @@ describe('an item that Port never accepts does not block the result:', () => {
   })
 
   test('two rejected lines among 500 are found in under 70 requests; no line is sent twice if Port fails meanwhile', async () => {
-    const log = Array.from({ length: 500 }, (_, i) => `${i}${i === 77 || i === 400 ? ' poison' : ''}`).map(
-      message => ({ level: 'INFO' as const, message }),
-    )
+    const log = logLines(500, i => `${i}${i === 77 || i === 400 ? ' poison' : ''}`)
     const relay = await open([{ log }, END])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
     relay.advance(16 * 60_000)
@@ -174,7 +154,7 @@ describe('an item that Port never accepts does not block the result:', () => {
   })
 
   test('if Port rejects all of 3,000 lines, the relay omits the lines in groups and counts them', async () => {
-    const log = Array.from({ length: 3_000 }, (_, i) => ({ level: 'INFO' as const, message: `poison ${i}` }))
+    const log = logLines(3_000, i => `poison ${i}`)
     const relay = await open([{ log }, END])
     const body = { ok: false, error: 'invalid_request', message: 'Not this' }
     relay.port.fail({ ...ALWAYS, status: 422, body, match: has('poison') })
@@ -198,10 +178,7 @@ describe('an item that Port never accepts does not block the result:', () => {
   test('a rejected summary is omitted after a while, and the run finishes', async () => {
     const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
     relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
-    for (let minute = 0; minute < 14; minute++) {
-      await relay.send()
-      relay.advance(60_000)
-    }
+    await sendEachMinute(relay, 14)
     expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
     await sendUntilTaken(relay)
     expect(relay.port.run('r_1').status).toBe('SUCCESS')
@@ -214,10 +191,7 @@ describe('an item that Port never accepts does not block the result:', () => {
       const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
       const relay = await open([line('a'), { entity }, line('b'), ...FAILED])
       const back = relay.port.fail({ ...ALWAYS, status, body: '<html>' })
-      for (let minute = 0; minute < 60; minute++) {
-        await relay.send()
-        relay.advance(60_000)
-      }
+      await sendEachMinute(relay, 60)
       back()
       await sendUntilTaken(relay)
       expect(messages(relay)).toEqual(['a', 'b\nIt failed.'])
@@ -228,24 +202,17 @@ describe('an item that Port never accepts does not block the result:', () => {
 })
 
 describe('when Port asks to wait', () => {
-  test.each<[string, Record<string, string>, number, number]>([
-    ['until a time in the past', { 'x-ratelimit-reset': '1700000000' }, 1_000, 1_000],
-    ['for 0 seconds', { 'retry-after': '0' }, 1_000, 1_000],
-    ['for a fraction of a millisecond', { 'retry-after': '1.00049' }, 1_000, 2_000],
-    ['forever', { 'retry-after': '99999999999999' }, 599_000, 600_000],
-    ['until a time in milliseconds', { 'x-ratelimit-reset': String(Date.now() + 9e8) }, 599_000, 600_000],
-  ])('%s, the next message is sent after 1 second to 10 minutes', async (_, headers, least, most) => {
+  test('for a long time, the next message is sent after 10 minutes', async () => {
     const relay = await open()
+    const headers = { 'retry-after': '99999999999999' }
     relay.port.fail({ status: 429, headers, match: ({ method }) => method !== 'GET' })
     const before = relay.now()
     await relay.send()
     expect(relay.port.requests).toHaveLength(1)
-    const until = relay.retryAt('d_1')
-    expect(Number.isInteger(until)).toBe(true)
-    expect(until - before).toBeGreaterThanOrEqual(least)
-    expect(until - relay.now()).toBeLessThanOrEqual(most)
+    expect(relay.retryAt('d_1')).toBe(before + 600_000)
+    relay.advance(599_999)
     expect(await relay.send()).toBe(0)
-    relay.advance(until - relay.now())
+    relay.advance(1)
     await relay.send()
     expect(relay.port.run('r_1').status).toBe('FAILURE')
   })
@@ -253,10 +220,7 @@ describe('when Port asks to wait', () => {
   test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
     const relay = await open()
     const back = relay.port.fail({ ...ALWAYS, status: 503 })
-    for (let minute = 0; minute < 10; minute++) {
-      await relay.send()
-      relay.advance(61_000)
-    }
+    await sendEachMinute(relay, 10)
     back()
     relay.port.fail({ status: 429, headers: { 'retry-after': '1' } })
     await relay.send()
@@ -282,10 +246,7 @@ describe('when Port asks to wait', () => {
 
 describe('no message is sent twice', () => {
   test('if Port becomes unreachable in the middle of a long log', async () => {
-    const log = Array.from({ length: 60 }, (_, i) => ({
-      level: 'INFO' as const,
-      message: `${i} ${'x'.repeat(7_900)}`,
-    }))
+    const log = logLines(60, i => `${i} ${'x'.repeat(7_900)}`)
     const relay = await open([{ log }])
     let calls = 0
     relay.port.fail({ match: ({ path }) => path.endsWith('/logs') && ++calls === 2, status: 503 })

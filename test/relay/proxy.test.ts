@@ -1,12 +1,10 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { relayEnv, runRelay, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { SECRET } from '../support/sign.ts'
+import { startServices } from '../support/services.ts'
 
 /** Starts a proxy that connects every tunnel to the fake GitHub, and refuses other requests with 501. */
 async function openProxy(target: string): Promise<{ url: string; hosts: Set<string> }> {
@@ -32,20 +30,16 @@ async function openProxy(target: string): Promise<{ url: string; hosts: Set<stri
   return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, hosts }
 }
 
-async function openGitHub() {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
+async function openServices() {
+  const { port, github, env } = await startServices()
   github.addRepository('acme/shop')
   const { url, hosts } = await openProxy(github.url)
-  return { github, url, hosts, env: { GITHUB_API_URL: 'http://github.example', GITHUB_TOKEN: github.token } }
+  return { port, github, url, hosts, env: relayEnv({ ...env, GITHUB_API_URL: 'http://github.example' }) }
 }
 
 test('a relay connects to GitHub through http_proxy, and to localhost directly, even if NO_PROXY lists other hosts', async () => {
-  const { github, url, hosts, env } = await openGitHub()
-  const port = await startPortApi({ clientSecret: SECRET })
-  onTestFinished(() => port.close())
-  const more = { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, NO_PROXY: 'a.example' }
-  const relay = await startRelay(relayEnv({ ...env, ...more, http_proxy: url }))
+  const { port, github, url, hosts, env } = await openServices()
+  const relay = await startRelay({ ...env, NO_PROXY: 'a.example', http_proxy: url })
   const run = port.createRun()
   await send(relay.url, { body: { run: { id: run.id }, inputs: {} } })
   await until(() => github.dispatches.length === 1 && run.logs.length > 0, 'GitHub and Port get requests')
@@ -53,10 +47,8 @@ test('a relay connects to GitHub through http_proxy, and to localhost directly, 
 })
 
 test('treats a blank proxy variable as unset, and ignores line breaks around the value of HTTP_PROXY', async () => {
-  const { github, url, hosts, env } = await openGitHub()
-  const relay = await startRelay(
-    relayEnv({ ...env, HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' }),
-  )
+  const { github, url, hosts, env } = await openServices()
+  const relay = await startRelay({ ...env, HTTP_PROXY: `${url}\n`, HTTPS_PROXY: ' ', http_proxy: '' })
   await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })
   await until(() => github.dispatches.length === 1, 'the delivery is dispatched')
   expect([...hosts]).toEqual(['github.example:80'])

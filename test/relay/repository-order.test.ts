@@ -1,25 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
 test('two spellings of a repository share a queue, so the second delivery waits for the first', async () => {
-  const github = await startGitHubApi()
-  onTestFinished(() => github.close())
+  const { github, env } = await startServices()
   github.addRepository('acme/shop')
-  const relay = await openRelayHere(
-    relayEnv({
-      GITHUB_API_URL: github.url,
-      GITHUB_TOKEN: github.token,
-      RELAY_ALLOWED_REPOSITORIES: 'Acme/*',
-      RELAY_ADMIN_TOKEN,
-      RELAY_DISPATCH_RATE: '0',
-    }),
-  )
+  const more = { RELAY_ALLOWED_REPOSITORIES: 'Acme/*', RELAY_ADMIN_TOKEN, RELAY_DISPATCH_RATE: '0' }
+  const relay = await openRelayHere(relayEnv({ ...env, ...more }))
   github.fail({ delayMs: 600, takesEffect: true, status: 204, body: '' })
   const accepted = []
   for (const [n, repository] of ['Acme/Shop', 'acme/shop', 'ACME/SHOP'].entries()) {

@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { describe, expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { openRelayHere, relayEnv, runRelay, startRelay, temporaryFolder } from '../support/relay.ts'
+import { openRelayHere, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send, webhookRequest } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 
 describe('a running relay', () => {
   test('refuses a body without Content-Length as soon as the body exceeds RELAY_MAX_BODY', async () => {
@@ -30,17 +30,8 @@ describe('a running relay', () => {
     expect(sent).toBeLessThan(1_000_000)
     if (response) expect(response).toMatch(/^HTTP\/1\.1 413 /)
     expect((await send(relay.url)).status).toBe(202)
-    const chunked = new ReadableStream({
-      start(controller) {
-        controller.enqueue(new Uint8Array(11_000))
-        controller.close()
-      },
-    })
-    const refused = await fetch(`${relay.url}/webhook`, {
-      ...init,
-      body: chunked,
-      duplex: 'half',
-    } as RequestInit)
+    const body = ReadableStream.from([new Uint8Array(11_000)])
+    const refused = await fetch(`${relay.url}/webhook`, { ...init, body, duplex: 'half' } as RequestInit)
     expect(refused.status).toBe(413)
     expect(await refused.json()).toEqual({
       type: 'about:blank',
@@ -61,11 +52,10 @@ describe('a running relay', () => {
   })
 
   test('finishes open requests and dispatches on SIGTERM, then exits with 0', async () => {
-    const github = await startGitHubApi()
-    onTestFinished(() => github.close())
+    const { github, env: services } = await startServices()
     github.addRepository('acme/shop')
     github.fail({ delayMs: 600, takesEffect: true, status: 204, body: '' })
-    const env = relayEnv({ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token })
+    const env = relayEnv({ ...services, PORT_CLIENT_ID: '' })
     const relay = await startRelay(env)
     expect((await send(relay.url, { body: { run: { id: 'r_1' }, inputs: {} } })).status).toBe(202)
     await until(() => github.requests.length > 0, 'GitHub receives the dispatch')
@@ -82,13 +72,10 @@ describe('a running relay', () => {
     expect(response.statusCode).toBe(202)
     response.resume()
     expect(await stopped).toBe(0)
-    expect(
-      relay
-        .log()
-        .filter(line => line.level < 40)
-        .map(line => line.msg)
-        .filter(message => message !== 'GitHub accepted the dispatch'),
-    ).toEqual(['listening', 'the delivery is accepted', 'stopping', 'the delivery is accepted', 'stopped'])
+    const logged = relay.log().flatMap(({ level, msg }) => (level < 40 ? msg : []))
+    expect(logged.filter(message => message !== 'GitHub accepted the dispatch')).toEqual([
+      ...['listening', 'the delivery is accepted', 'stopping', 'the delivery is accepted', 'stopped'],
+    ])
 
     const next = await openRelayHere(env)
     await until(() => github.dispatches.length === 2, 'the next relay dispatches the second delivery')
@@ -104,28 +91,6 @@ describe('a running relay', () => {
       'PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port',
       'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES',
     ])
-  })
-})
-
-describe('a relay that cannot start exits with 1 and prints the reason:', () => {
-  test('all configuration problems together, without a stack trace or a secret', async () => {
-    const ended = await runRelay({
-      GITHUB_TOKEN: 'gh-token-secret',
-      GITHUB_APP_ID: '1',
-      PORT: 'x',
-      RELAY_REPOSITRY: 'acme/shop',
-    })
-    expect(ended).toEqual({
-      code: 1,
-      stdout: '',
-      stderr:
-        'The configuration has 5 problems:\n' +
-        "  - PORT_CLIENT_SECRET is required: set it to your Port organization's client secret, which signs Port's webhooks\n" +
-        '  - PORT must be a port number, 0 to 65535\n' +
-        '  - GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one\n' +
-        '  - GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both\n' +
-        "  - RELAY_REPOSITRY isn't known: did you mean RELAY_REPOSITORY?\n",
-    })
   })
 })
 

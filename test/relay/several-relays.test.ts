@@ -1,44 +1,30 @@
-import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
+import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const DELIVERIES = 30
 
-async function openServices() {
-  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
-  onTestFinished(async () => {
-    await Promise.all([port.close(), github.close()])
-  })
-  github.addRepository('acme/shop')
-  const env = relayEnv({
-    PORT_CLIENT_ID: port.clientId,
-    PORT_CLIENT_SECRET: port.clientSecret,
-    PORT_API_URL: port.url,
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-    GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    RELAY_DISPATCH_RATE: '0',
-  })
-  return { port, github, env }
-}
-
 test('with three relays on PostgreSQL, a result from a GitHub webhook is sent to Port within seconds', async () => {
-  const { port, github, env } = await openServices()
-  const RELAY_DATABASE = await newDatabase()
-  const relays = await Promise.all([1, 2, 3].map(() => openRelayHere({ ...env, RELAY_DATABASE })))
+  const { port, github, env } = await startServices()
+  github.addRepository('acme/shop')
+  const shared = relayEnv({
+    ...env,
+    ...{ GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET, RELAY_DISPATCH_RATE: '0' },
+    RELAY_DATABASE: await newDatabase(),
+  })
+  const relays = await Promise.all([1, 2, 3].map(() => openRelayHere(shared)))
   const ids = Array.from(
     { length: DELIVERIES },
     (_, n) => port.createRun({ id: `r_A1b2C3d4E5f6G7${n + 10}` }).id,
   )
   for (const [n, id] of ids.entries()) {
-    await send(relays[n % 3]!.url, { body: { run: { id }, inputs: {} }, secret: port.clientSecret })
+    await send(relays[n % 3]!.url, { body: { run: { id }, inputs: {} } })
   }
   await until(
     () => ids.every(id => port.run(id).statusLabel === 'Waiting for GitHub'),
@@ -50,25 +36,9 @@ test('with three relays on PostgreSQL, a result from a GitHub webhook is sent to
   for (const [n, id] of ids.entries()) {
     const run = github.createRun({ repository: 'acme/shop', displayTitle: `port_action ${id}` })
     github.setRun(run.id, { status: 'completed', conclusion: 'success' })
-    const body = JSON.stringify({
-      action: 'completed',
-      repository: { full_name: 'acme/shop' },
-      workflow_run: {
-        ...{ id: run.id, run_attempt: 1, event: 'repository_dispatch', display_title: run.displayTitle },
-        ...{ status: 'completed', conclusion: 'success', html_url: 'https://github.example/run' },
-        ...{ created_at: run.createdAt, updated_at: run.updatedAt },
-      },
-    })
     const began = performance.now()
-    const response = await fetch(`${relays[(n + 1) % 3]!.url}/github`, {
-      method: 'POST',
-      body,
-      headers: {
-        'x-github-event': 'workflow_run',
-        'x-hub-signature-256': `sha256=${createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex')}`,
-      },
-    })
-    expect(await response.json()).toEqual({ scheduled: 1 })
+    const url = relays[(n + 1) % 3]!.url
+    expect(await sendRunWebhook(url, run, { github, secret: WEBHOOK_SECRET })).toEqual({ scheduled: 1 })
     void until(() => port.run(id).status !== 'IN_PROGRESS', 'Port is updated', 60_000).then(() =>
       tookMs.push(performance.now() - began),
     )

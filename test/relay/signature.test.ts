@@ -36,12 +36,8 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
 
   test('is refused after any change, except to white space outside strings', () => {
     const part = fc.constantFrom('body', 'timestamp', 'signature' as const)
-    const mutation = fc.record({
-      part,
-      at: fc.nat(),
-      remove: fc.nat(3),
-      insert: fc.uint8Array({ maxLength: 3 }),
-    })
+    const insert = fc.uint8Array({ maxLength: 3 })
+    const mutation = fc.record({ part, at: fc.nat(), remove: fc.nat(3), insert })
     fc.assert(
       fc.property(mutation, ({ part, at, remove, insert }) => {
         const old = part === 'body' ? body : Buffer.from(vector[part], 'latin1')
@@ -79,20 +75,11 @@ describe('the signature header', () => {
 
   test('can contain unknown versions; the relay skips them', () => {
     expect(check(`v2,${token(wrong)}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
-    expect(check(`v1a,${token(SIGNATURE)}`)).toBeNull()
-    expect(check(`v2,${token(SIGNATURE)}`)).toBeNull()
-    expect(check(`V1,${token(SIGNATURE)}`)).toBeNull()
   })
 
   test.each([
-    '',
-    'v1',
-    'v1,',
-    'v1, ',
-    ',',
-    token(SIGNATURE),
-    `v1=${token(SIGNATURE)}`,
-    `xv1,${token(SIGNATURE)}`,
+    ...['', 'v1', 'v1,', 'v1, ', ',', token(SIGNATURE)],
+    ...['v1=', 'xv1,', 'v1a,', 'v2,', 'V1,'].map(version => version + token(SIGNATURE)),
   ])('with the value %j is refused', header => {
     expect(check(header)).toBeNull()
   })
@@ -112,17 +99,6 @@ describe('the signature header', () => {
     ]) {
       expect(check(`v1,${spelling}`), spelling).toBeNull()
     }
-  })
-
-  test('identifies the organization that signed the webhook', () => {
-    const organizations = [
-      { id: 'default', secrets: ['new', 'old'] },
-      { id: 'other', secrets: ['theirs', SECRET] },
-    ]
-    expect(verifySignature(organizations, SIGNATURE, TIMESTAMP, BODY)).toEqual({
-      organization: 'other',
-      signature: token(SIGNATURE),
-    })
   })
 
   test('is accepted only if it was created with one of the configured secrets', () => {

@@ -1,29 +1,15 @@
-import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { SECRET } from '../support/sign.ts'
+import { startServices } from '../support/services.ts'
 
 const PATH = '/webhook/acme/shop?wait=dispatch'
 const invocation = (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: {} })
 
 async function startSystem() {
-  const [port, github] = await Promise.all([
-    startPortApi({ clientSecret: SECRET }),
-    startGitHubApi({ autoRun: true }),
-  ])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
-  const relay = await openRelayHere(
-    relayEnv({
-      PORT_CLIENT_ID: port.clientId,
-      PORT_API_URL: port.url,
-      GITHUB_API_URL: github.url,
-      GITHUB_TOKEN: github.token,
-    }),
-  )
-  return { port, github, relay }
+  const { port, github, env } = await startServices({ autoRun: true })
+  return { port, github, relay: await openRelayHere(relayEnv(env)) }
 }
 
 test('?wait=dispatch responds with 200 once GitHub accepts the dispatch, and the relay sends no final status', async () => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { NewDelivery } from '../../relay/delivery/delivery.ts'
 import { type Store, StoreBusy } from '../../relay/store/store.ts'
@@ -73,18 +72,11 @@ describe('an accepted webhook', () => {
     const [delivery, ...more] = await relay.written()
     expect(more).toEqual([])
     expect(delivery).toMatchObject({
-      id: response.body.delivery,
-      dedupeKey: 'run:r_1',
-      runId: 'r_1',
-      kind: 'action_run',
-      action: 'deploy_service',
-      repository: 'acme/shop',
-      eventType: 'deploy_service',
+      ...{ id: response.body.delivery, dedupeKey: 'run:r_1', runId: 'r_1', kind: 'action_run' },
+      ...{ action: 'deploy_service', repository: 'acme/shop', eventType: 'deploy_service' },
     })
-    expect(JSON.parse(delivery!.invocation)).toMatchObject({
-      inputs: { version: '1.4.2' },
-      operation: 'CREATE',
-    })
+    const invocation = { inputs: { version: '1.4.2' }, operation: 'CREATE' }
+    expect(JSON.parse(delivery!.invocation)).toMatchObject(invocation)
   })
 
   test.each(fixtureNames)('can have the body of the fixture %s', async name => {
@@ -115,30 +107,19 @@ describe('an accepted webhook', () => {
 })
 
 describe('a repeated delivery', () => {
-  test('gets 200 with the original delivery and changes nothing', async () => {
-    const relay = await openReceiving()
-    const first = await relay.post({ body: context() })
-    const again = await relay.post({
-      body: context({ inputs: { version: 'other' } }),
-      timestamp: `${Date.now()}`,
-    })
-    expect(again.status).toBe(200)
-    expect(again.body).toEqual({ ...first.body, duplicate: true })
-    expect(await relay.written()).toHaveLength(1)
-  })
-
-  test("is recognized by its run ID, even if the body's shape or the repository differs", async () => {
+  test('is recognized by its run ID, even if the body or the repository differs, and gets 200 with the original delivery', async () => {
     const relay = await openReceiving({ env: { RELAY_ALLOWED_REPOSITORIES: 'acme/*' } })
     const first = await relay.post({ body: context() })
     for (const webhook of [
+      { body: context({ inputs: { version: 'other' } }) },
       { body: { port_context: { runId: 'r_1' } } },
       { body: { a: 1 }, headers: { RUN_ID: 'r_1' } },
       { body: context(), path: '/webhook/acme/other?event_type=other' },
     ]) {
       const again = await relay.post(webhook)
-      expect(again.status).toBe(200)
-      expect(again.body).toEqual({ ...first.body, duplicate: true })
+      expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
     }
+    expect(await relay.written()).toHaveLength(1)
   })
 
   test('is recognized by its timestamp and signature if it has no run ID', async () => {
@@ -158,10 +139,9 @@ describe('a repeated delivery', () => {
     const first = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect(first.status).toBe(202)
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
-    expect(replayed.status).toBe(409)
-    expect(replayed.body.detail).toBe(
-      'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
-    )
+    const detail =
+      'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.'
+    expect(replayed).toMatchObject({ status: 409, body: { detail } })
     const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
     expect(await relay.written()).toHaveLength(1)
@@ -198,6 +178,9 @@ describe('a webhook is refused', () => {
     `The number${at} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
   const notEventType = (shown: string) =>
     `${shown} cannot be an event type: it must be 1 to 100 characters on one line, and not blank.`
+  const tooDeep = "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON."
+  const forbidden = 'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
+  const compressed = 'The body must not be compressed: Port signs it as plain JSON.'
   const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
   const keys = (count: number) => ({
     port_payload: Object.fromEntries(Array.from({ length: count / 2 }, (_, n) => [n, ':'])),
@@ -207,14 +190,15 @@ describe('a webhook is refused', () => {
   const [long, shown] = ['x'.repeat(101), `"${'x'.repeat(60)}…"`]
   const bom = Buffer.from([0xef, 0xbb, 0xbf])
 
-  const rows: [status: number, detail: string, ...webhooks: Webhook[]][] = [
+  type Row = [status: number, detail: string, ...webhooks: Webhook[]]
+  const notRepository = (repository: string): Row => [
+    ...([422, `${JSON.stringify(repository)} is not a repository: it must be owner/name.`] as const),
+    { body: { github: { repository } } },
+  ]
+  const rows: Row[] = [
     [400, notJson, ...['not json', '{"a":1'].map(text => ({ body: Buffer.from(text) }))],
     [400, notJson, { body: Buffer.from([0x22, 0xff, 0x22]) }, { body: bom }],
-    [
-      400,
-      "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON.",
-      { body: nested(91) },
-    ],
+    [400, tooDeep, { body: nested(91) }],
     [400, infinite(' at "replicas"'), { body: Buffer.from('{"inputs":{"replicas":1e400}}') }],
     [400, infinite(' at "1"'), { body: Buffer.from('{"a": [1, -1.5E+0309]}') }],
     [400, infinite(' at "a"'), { body: Buffer.from(`{"a":\n${'9'.repeat(310)}}`) }],
@@ -226,17 +210,9 @@ describe('a webhook is refused', () => {
     [401, notTime, { timestamp: '9'.repeat(16) }],
     [401, unsigned, { secret: 'wrong' }],
     [401, unsigned, ...['nonsense', sign('1', '{}')].map(value => header('x-port-signature', value))],
-    [
-      403,
-      'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
-      { path: '/webhook/acme/other' },
-    ],
+    [403, forbidden, { path: '/webhook/acme/other' }],
     ...['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook'].map(
-      (path): (typeof rows)[0] => [
-        404,
-        `There is nothing at ${path}: Port's webhooks go to /webhook.`,
-        { path },
-      ],
+      (path): Row => [404, `There is nothing at ${path}: Port's webhooks go to /webhook.`, { path }],
     ),
     [
       ...([415, wrongType] as const),
@@ -245,29 +221,10 @@ describe('a webhook is refused', () => {
         .concat(['multipart/form-data; boundary=application/json'])
         .map(type => header('content-type', type)),
     ],
-    [
-      415,
-      'The body must not be compressed: Port signs it as plain JSON.',
-      header('content-encoding', 'gzip'),
-    ],
+    [415, compressed, header('content-encoding', 'gzip')],
     [422, 'The body has more than 20000 keys: send fewer, or encode a part as text.', { body: keys(20_002) }],
-    ...[
-      'shop',
-      'acme/',
-      '/shop',
-      'acme/shop/x',
-      '../shop',
-      'acme/..',
-      'acme/sh op',
-      '-acme/shop',
-      'ac.me/shop',
-    ]
-      .concat(['acme/other\n', ' '])
-      .map((repository): (typeof rows)[0] => [
-        422,
-        `${JSON.stringify(repository)} is not a repository: it must be owner/name.`,
-        { body: { github: { repository } } },
-      ]),
+    ...['shop', 'acme/', '/shop', 'acme/shop/x', '../shop', 'acme/..', 'acme/sh op'].map(notRepository),
+    ...['-acme/shop', 'ac.me/shop', 'acme/other\n', ' '].map(notRepository),
     [
       422,
       `${notEventType(shown)} Change the action's identifier, or add ?event_type= to the webhook URL.`,
@@ -294,13 +251,8 @@ describe('a webhook is refused', () => {
 
   test('only if it is invalid: a webhook exactly at a limit, or with an unusual valid header or method, gets 202', async () => {
     const relay = await openReceiving()
-    const types = [
-      'application/json',
-      'application/json; charset=utf-8',
-      'Application/JSON;charset="UTF-8"',
-      '',
-    ]
-      .concat(['application/cloudevents+json', 'application/json;', 'application/json;charset=utf8'])
+    const types = ['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"']
+      .concat(['', 'application/cloudevents+json', 'application/json;', 'application/json;charset=utf8'])
       .concat(['application/json; charset=utf-8; a=b', 'application/json; a="b; charset=utf-16"'])
     for (const webhook of [
       { body: nested(90) },
@@ -341,13 +293,12 @@ describe('a webhook is refused', () => {
 
   test.each(['GET', 'OPTIONS'])('with 405 if the method is %s', async method => {
     const relay = await openReceiving()
+    const detail =
+      'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.'
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.request(path, { method })
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
-      expect(await response.json()).toMatchObject({
-        detail:
-          'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.',
-      })
+      expect(await response.json()).toMatchObject({ detail })
     }
   })
 
@@ -408,27 +359,24 @@ describe('the relay checks', () => {
     const none = { 'content-type': 'text/plain', 'x-port-timestamp': '1', 'x-port-signature': 'v1,x' }
     const json = { ...none, 'content-type': 'application/json' }
     const now = { ...json, 'x-port-timestamp': String(Math.floor(Date.now() / 1000)) }
-    const status = async (webhook: Parameters<Receiving['post']>[0]) => {
-      const { status, body } = await relay.post(webhook)
-      return `${status} ${String(body.detail).slice(0, 24)}`
-    }
     const junk = Buffer.from('{')
     const large = Buffer.alloc(1025, '{')
-    const declared = { 'content-length': '1025' }
-    expect(await status({ body: large, headers: { ...none, ...declared } })).toBe(
-      '413 The body is larger than ',
-    )
-    expect(await status({ body: large, headers: json })).toBe('401 The webhook is older tha')
-    expect(await status({ body: large, headers: now })).toBe('413 The body is larger than ')
-    expect(await status({ body: junk, headers: none })).toBe('415 The body must be applica')
-    expect(await status({ body: junk, headers: { ...json, 'x-port-signature': null } })).toBe(
-      '401 The header x-port-signat',
-    )
-    expect(await status({ body: junk, headers: json })).toBe('401 The webhook is older tha')
-    expect(await status({ body: junk, headers: now })).toBe('401 The signature does not m')
-    expect(await status({ body: junk })).toBe('400 The body is not JSON in ')
-    expect(await status({ body: {} })).toBe('422 The webhook sets no repo')
-    expect(await status({ body: {}, path: '/webhook/acme/shop' })).toBe('403 acme/shop is not in RELA')
+    const rows: [Webhook, string][] = [
+      [{ body: large, headers: { ...none, 'content-length': '1025' } }, '413 The body is larger than '],
+      [{ body: large, headers: json }, '401 The webhook is older tha'],
+      [{ body: large, headers: now }, '413 The body is larger than '],
+      [{ body: junk, headers: none }, '415 The body must be applica'],
+      [{ body: junk, headers: { ...json, 'x-port-signature': null } }, '401 The header x-port-signat'],
+      [{ body: junk, headers: json }, '401 The webhook is older tha'],
+      [{ body: junk, headers: now }, '401 The signature does not m'],
+      [{ body: junk }, '400 The body is not JSON in '],
+      [{ body: {} }, '422 The webhook sets no repo'],
+      [{ body: {}, path: '/webhook/acme/shop' }, '403 acme/shop is not in RELA'],
+    ]
+    for (const [webhook, expected] of rows) {
+      const { status, body } = await relay.post(webhook)
+      expect(`${status} ${String(body.detail).slice(0, 24)}`).toBe(expected)
+    }
     expect(await relay.written()).toEqual([])
   })
 
@@ -481,17 +429,16 @@ describe('the target of a delivery', () => {
   })
 
   test.each([
-    ['deploy*', 'deploy/eu'],
-    ['*_prod', 'eu/shop_prod'],
-    ['*', '.hidden/x'],
-  ])('comes from a route whose pattern %s matches the action %s', async (glob, identifier) => {
-    const relay = await openReceiving({
-      env: { RELAY_ROUTES: 'r' },
-      files: { r: `- { match: { action: '${glob}' }, repository: acme/routed }` },
-    })
-    expect(await target(relay, { body: context({ action: { identifier } }) })).toBe(
-      `acme/routed ${identifier}`,
-    )
+    ['deploy*', 'deploy/eu', 'acme/routed'],
+    ['*_prod', 'eu/shop_prod', 'acme/routed'],
+    ['*', '.hidden/x', 'acme/routed'],
+    ['[!d]*', 'restart', 'acme/routed'],
+    ['[!d]*', 'deploy', 'acme/shop'],
+  ])('with a route for the action %s, the action %s goes to %s', async (glob, identifier, repository) => {
+    const files = { r: `- { match: { action: '${glob}' }, repository: acme/routed }` }
+    const relay = await openReceiving({ env: { RELAY_ROUTES: 'r' }, files })
+    const body = context({ action: { identifier } })
+    expect(await target(relay, { body })).toBe(`${repository} ${identifier}`)
   })
 
   test('combines body and URL if each contains half of the target', async () => {
@@ -539,14 +486,11 @@ describe('the target of a delivery', () => {
         const body = context({ action: { identifier: action }, ...(github && { github }) })
         const response = await relay.post({ path: `/webhook${path}`, body })
         expect(response.status).toBe(202)
-        const [delivery] = accepted
-        const { repository, eventType, workflow, ref } = delivery!
+        const { repository, eventType, workflow, ref } = accepted[0]!
         expect(`${repository} ${workflow === null ? eventType : `${workflow} ${ref}`}`).toBe(expected)
         expect(workflow === null ? ref : eventType).toBeNull()
-        expect(response.body).toMatchObject({
-          repository,
-          ...(workflow === null ? { event_type: eventType } : { workflow, ref }),
-        })
+        const shown = workflow === null ? { event_type: eventType } : { workflow, ref }
+        expect(response.body).toMatchObject({ repository, ...shown })
         expect('event_type' in response.body).toBe(workflow === null)
       },
     )
@@ -573,10 +517,8 @@ describe('the target of a delivery', () => {
       ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${ref}`],
     ])('/webhook%s with %j is refused with 422: %s', async (path, github, detail) => {
       const { relay, accepted } = await openWorkflows()
-      const response = await relay.post({
-        path: `/webhook${path}`,
-        body: { v: 1, ...(github && { github }) },
-      })
+      const body = { v: 1, ...(github && { github }) }
+      const response = await relay.post({ path: `/webhook${path}`, body })
       expect([response.status, response.body.detail]).toEqual([422, detail])
       expect(accepted).toEqual([])
     })
@@ -599,17 +541,12 @@ describe('the log', () => {
     const response = await relay.post({ headers, body })
     await relay.post({ headers, body, secret: 'wrong' })
     await relay.post({ headers, body: Buffer.from('{"password":"hunter2"') })
+    const fields = {
+      ...{ delivery: response.body.delivery, run: 'r_Q0YotCZMKxDLdlaU', duplicate: false },
+      ...{ repository: 'acme/shop', event_type: 'service_scaffold' },
+    }
     expect(relay.logged).toEqual([
-      {
-        message: 'the delivery is accepted',
-        fields: {
-          delivery: response.body.delivery,
-          run: 'r_Q0YotCZMKxDLdlaU',
-          repository: 'acme/shop',
-          event_type: 'service_scaffold',
-          duplicate: false,
-        },
-      },
+      { message: 'the delivery is accepted', fields },
       ...[401, 400].map(status => ({
         message: 'a Port webhook is refused',
         fields: { method: 'POST', path: '/webhook', status, reason: expect.any(String), address: '' },
@@ -618,30 +555,21 @@ describe('the log', () => {
   })
 
   test('contains the details of an internal error, and the 500 response does not', async () => {
-    const relay = await openReceiving({
-      clock: () => {
-        throw new Error('the clock stands still')
-      },
-    })
-    const response = await relay.post()
-    expect(await refused(relay, response)).toEqual([
-      500,
-      'Something failed inside the relay; its log shows the error. Nothing was accepted.',
-    ])
+    const err = new Error('the clock stands still')
+    const clock = () => {
+      throw err
+    }
+    const relay = await openReceiving({ clock })
+    const detail = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
+    expect(await refused(relay, await relay.post())).toEqual([500, detail])
     expect(relay.logged).toEqual([
-      { message: 'a request failed', fields: { err: new Error('the clock stands still') } },
+      { message: 'a request failed', fields: { err } },
       expect.objectContaining({ message: 'a Port webhook is refused' }),
     ])
   })
 })
 
 describe('health checks', () => {
-  test('GET /healthz reports that the relay is alive', async () => {
-    const relay = await openReceiving()
-    const response = await relay.request('/healthz')
-    expect([response.status, await response.json()]).toEqual([200, { ok: true }])
-  })
-
   test.each(['/healthz', '/readyz'])('%s accepts GET and HEAD; other methods get 405', async path => {
     const relay = await openReceiving()
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
@@ -653,10 +581,8 @@ describe('health checks', () => {
   test('GET /readyz reports whether the database accepts writes', async () => {
     const relay = await openReceiving()
     const response = await relay.request('/readyz')
-    expect([response.status, await response.json()]).toMatchObject([
-      200,
-      { ok: true, checks: { database: { ok: true } } },
-    ])
+    const isUp = { ok: true, checks: { database: { ok: true } } }
+    expect([response.status, await response.json()]).toMatchObject([200, isUp])
     let writes = 0
     const ping = async () => {
       writes++
@@ -664,36 +590,11 @@ describe('health checks', () => {
     }
     const broken = await openReceiving({ store: { ping } })
     const refusal = await broken.request('/readyz')
-    expect(refusal.headers.get('retry-after')).toBe('5')
-    expect({ status: refusal.status, body: await refusal.json() }).toMatchObject({
-      status: 503,
-      body: {
-        ok: false,
-        checks: {
-          database: {
-            ok: false,
-            detail: 'The database (RELAY_DATABASE) is unavailable or read-only.',
-          },
-        },
-      },
-    })
+    expect([refusal.status, refusal.headers.get('retry-after')]).toEqual([503, '5'])
+    const database = { ok: false, detail: 'The database (RELAY_DATABASE) is unavailable or read-only.' }
+    expect(await refusal.json()).toMatchObject({ ok: false, checks: { database } })
     // The endpoint is public, so its database write must be rate limited.
     for (let n = 0; n < 400; n++) expect((await broken.request('/readyz')).status).toBe(503)
     expect(writes).toBeLessThan(300)
   })
-})
-
-test('responds to any correctly signed bytes with 200, 202, or 400, never with 500', async () => {
-  const relay = await openReceiving()
-  const text = fc.oneof(
-    fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
-    fc.json().map(json => Buffer.from(json)),
-  )
-  await fc.assert(
-    fc.asyncProperty(text, async body => {
-      const { status } = await relay.post({ body })
-      expect([200, 202, 400]).toContain(status)
-    }),
-    { numRuns: 60 },
-  )
 })

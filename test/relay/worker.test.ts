@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { repeat, startWorker } from '../../relay/workers/worker.ts'
+import { repeat, startWorker, type WorkerDefinition } from '../../relay/workers/worker.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 
 interface Claim {
@@ -7,7 +7,12 @@ interface Claim {
   version: number
 }
 const log = { error() {} }
-const key = ({ id }: Claim) => id
+
+function start(concurrency: number, work: Pick<WorkerDefinition<Claim>, 'claim' | 'step'>) {
+  const worker = startWorker<Claim>({ name: 'test', key: ({ id }) => id, concurrency, ...work }, log)
+  onTestFinished(() => worker.stop())
+  return worker
+}
 
 test('processes a delivery again right after a step if the delivery was claimed again during that step', async () => {
   const started: Claim[] = []
@@ -19,18 +24,13 @@ test('processes a delivery again right after a step if the delivery was claimed 
       { id: 'd-2', version: 1 },
     ],
   ]
-  const worker = startWorker<Claim>(
-    {
-      ...{ name: 'test', key, concurrency: 5 },
-      claim: async () => claims.shift() ?? [],
-      async step(claim) {
-        started.push(claim)
-        await end.promise
-      },
+  const worker = start(5, {
+    claim: async () => claims.shift() ?? [],
+    async step(claim) {
+      started.push(claim)
+      await end.promise
     },
-    log,
-  )
-  onTestFinished(() => worker.stop())
+  })
   await until(() => started.length > 0, 'the first step starts')
   worker.wake()
   await until(() => started.some(({ id }) => id === 'd-2'), 'the step of d-2 starts')
@@ -51,22 +51,17 @@ test('runs at most the allowed number of concurrent steps, and a failed step doe
   let most = 0
   let ended = 0
   let next = 0
-  const worker = startWorker<Claim>(
-    {
-      ...{ name: 'test', key, concurrency: 3 },
-      claim: async limit =>
-        Array.from({ length: Math.min(limit, 20 - next) }, () => ({ id: `d-${next++}`, version: 1 })),
-      async step({ id }) {
-        most = Math.max(most, ++underWay)
-        await new Promise(resolve => setImmediate(resolve))
-        underWay--
-        ended++
-        if (id === 'd-5') throw new Error('it fails')
-      },
+  start(3, {
+    claim: async limit =>
+      Array.from({ length: Math.min(limit, 20 - next) }, () => ({ id: `d-${next++}`, version: 1 })),
+    async step({ id }) {
+      most = Math.max(most, ++underWay)
+      await new Promise(resolve => setImmediate(resolve))
+      underWay--
+      ended++
+      if (id === 'd-5') throw new Error('it fails')
     },
-    log,
-  )
-  onTestFinished(() => worker.stop())
+  })
   await until(() => ended === 20, 'all steps finish')
   expect(most).toBe(3)
 })
@@ -75,18 +70,14 @@ test('signals a running step that the worker is stopping, and waits for the step
   const claims: Claim[] = [{ id: 'd-1', version: 1 }]
   const heard = Promise.withResolvers<AbortSignal>()
   const ended: boolean[] = []
-  const worker = startWorker<Claim>(
-    {
-      ...{ name: 'test', key, concurrency: 5 },
-      claim: async () => claims.splice(0),
-      async step(_, stopping) {
-        heard.resolve(stopping)
-        await new Promise(resolve => stopping.addEventListener('abort', resolve))
-        ended.push(true)
-      },
+  const worker = start(5, {
+    claim: async () => claims.splice(0),
+    async step(_, stopping) {
+      heard.resolve(stopping)
+      await new Promise(resolve => stopping.addEventListener('abort', resolve))
+      ended.push(true)
     },
-    log,
-  )
+  })
   expect((await heard.promise).aborted).toBe(false)
   await worker.stop()
   expect(ended).toEqual([true])

@@ -56,6 +56,7 @@ const hs256 = (header: object, claims: object, key: string | Buffer) => {
 const none = (alg: string, claims: object) => `${base64({ alg, typ: 'JWT' })}.${base64(claims)}.`
 const signed = ({ system, claims }: Scene, more: Claims) => system.issuer.sign(claims(more))
 const pem = ({ system }: Scene) => system.issuer.publicKey.export({ type: 'spki', format: 'pem' }).toString()
+const jwk = ({ system }: Scene) => JSON.stringify(system.issuer.publicKey.export({ format: 'jwk' }))
 const byName = <T>(names: readonly string[], make: (name: string) => T) =>
   Object.fromEntries(names.map(name => [name, make(name)]))
 /** Signs a token with the issuer's own key but another algorithm. */
@@ -63,9 +64,10 @@ const byOtherAlgorithm = (alg: string) => (s: Scene) =>
   new SignJWT(s.claims())
     .setProtectedHeader({ alg, kid: s.system.issuer.kid })
     .sign(s.system.issuer.privateKey)
-const CLAIMS = ['iss', 'aud', 'exp', 'nbf', 'iat', 'event_name', 'repository', 'repository_id', 'ref'].concat(
-  [...['run_id', 'run_attempt']],
-)
+const CLAIMS = [
+  ...['iss', 'aud', 'exp', 'nbf', 'iat', 'event_name', 'repository', 'repository_id', 'ref'],
+  ...['run_id', 'run_attempt'],
+]
 
 const starts: Forgeries = {
   401: {
@@ -80,12 +82,7 @@ const starts: Forgeries = {
     'algorithm nOnE': s => none('nOnE', s.claims()),
     'no signature': s => signed(s, {}).replace(/[^.]+$/, ''),
     'HS256 with the public key in PEM': s => hs256({ kid: s.system.issuer.kid }, s.claims(), pem(s)),
-    'HS256 with the public key as a JWK': s =>
-      hs256(
-        { kid: s.system.issuer.kid },
-        s.claims(),
-        JSON.stringify(s.system.issuer.publicKey.export({ format: 'jwk' })),
-      ),
+    'HS256 with the public key as a JWK': s => hs256({ kid: s.system.issuer.kid }, s.claims(), jwk(s)),
     'HS256 with an empty key': s => hs256({ kid: s.system.issuer.kid }, s.claims(), ''),
     "RS512 with the issuer's key": byOtherAlgorithm('RS512'),
     "PS256 with the issuer's key": byOtherAlgorithm('PS256'),
@@ -295,8 +292,7 @@ test('forged reports are refused, write nothing, and return no inputs', async ()
   const { system, bound, token, portRunId } = scene
   await expectLogged(scene, await present(scene, '/report', reports, bound))
   const log = [{ level: 'INFO', message: 'true' }]
-  const message = { delivery: bound, sender: 's', number: 1, reports: [{ log }] }
-  expect((await system.post('/report', token, message)).status).toBe(202)
+  expect((await system.report(token, bound, [{ log }])).status).toBe(202)
   const lines = () => system.port.run(portRunId).logs.map(log => log.message)
   await until(() => lines().includes('true'), 'Port is updated')
   expect(lines().filter(line => /forged/.test(line))).toEqual([])
@@ -327,16 +323,9 @@ async function openScene(): Promise<Scene> {
   }
   const otherWorkflow = await system.deliverWorkflow()
   return {
-    system,
-    evil,
-    free: free.id,
-    bound: bound.id,
-    elsewhere: elsewhere.id,
-    otherId: other.id,
+    ...{ system, evil, token, workflow, otherWorkflow },
+    ...{ free: free.id, bound: bound.id, elsewhere: elsewhere.id, otherId: other.id },
     portRunId: bound.portRun!.id,
-    workflow,
-    otherWorkflow,
-    token,
     claims: more => ({ ...system.issuer.claims(system.run(), system.url), ...more }),
     mint: async ({ secret, audience, at, ...more }) => {
       const tokens = createReportTokens({

@@ -28,10 +28,8 @@ test('a run without secrets in its environment reports everything, gets its decr
   const [text] = scheme.cases
   let url = ''
   const balancer = await openBalancer(() => url)
-  const system = await startSystem({
-    PORT_PREVIOUS_SECRETS: scheme.clientSecret,
-    RELAY_PUBLIC_URL: balancer.origin,
-  })
+  const { origin } = balancer
+  const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret, RELAY_PUBLIC_URL: origin })
   url = system.url
   const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
   const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
@@ -53,16 +51,13 @@ test('a run without secrets in its environment reports everything, gets its decr
 `
   system.github.clearRequests()
   const run = await runDispatched(system, dispatch, job)
-  await expect(
-    transcript(run, system, { through: { relay: balancer, issuer: system.issuer } }),
-  ).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
+  const through = { relay: balancer, issuer: system.issuer }
+  const shown = transcript(run, system, { through })
+  await expect(shown).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
   const page = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
-  expect(portRun).toMatchObject({
-    statusLabel: 'Succeeded',
-    link: [page],
-    externalRunId: String(GITHUB_RUN_ID),
-  })
+  const externalRunId = String(GITHUB_RUN_ID)
+  expect(portRun).toMatchObject({ statusLabel: 'Succeeded', link: [page], externalRunId })
   expect(portRun!.logs.flatMap(log => withoutDelivery(log.message).split('\n'))).toEqual([
     'Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.',
     `Workflow run started: ${page}`,

@@ -1,14 +1,15 @@
 import { onTestFinished } from 'vitest'
 import type { ClientPayload } from '../../port/payload.ts'
 import type { JsonObject } from '../../port/types.ts'
-import { type Dispatch, type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { Dispatch, GitHubApi } from '../../tools/simulator/github/github.ts'
 import { type OidcIssuer, type OidcRun, startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import type { WorkflowDispatch } from '../../tools/simulator/github/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
+import type { PortApi, PortRun } from '../../tools/simulator/port/port.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
+import { startServices } from '../support/services.ts'
 
 export const REPOSITORY = 'acme/shop'
 export const GITHUB_RUN_ID = 16_000_000_042
@@ -37,8 +38,14 @@ export interface System {
   deliverWorkflow(
     file?: string,
   ): Promise<{ id: string; payload: ClientPayload; runId: number; portRun: PortRun }>
-  /** Sends a report as the action does. */
+  /** Returns GitHub's token for the run that a delivery started. `more` overrides claims. */
+  token(more?: Partial<OidcRun>): string
+  /** Sends a request as the action does. */
   post(path: string, token: string | null, body: unknown): Promise<Response>
+  /** Requests to start reporting. `more` overrides claims of GitHub's token. */
+  start(delivery: string, more?: Partial<OidcRun>): Promise<Response>
+  /** Sends reports as one message, by default the first message of the sender `a`. */
+  report(token: unknown, delivery: string, reports: unknown[], from?: Partial<Sender>): Promise<Response>
   /** Restarts the relay with the same database and address, by default in this process. */
   restart(open?: (env: Env) => Promise<Relay>): Promise<void>
 }
@@ -47,6 +54,11 @@ const WORKFLOWS = ['deploy.yml', 'deploy@v2.yml'].map(file => ({
   ...{ path: `.github/workflows/${file}`, name: 'Deploy', eventTypes: [] },
   dispatch: { inputs: { port: {} } },
 }))
+
+interface Sender {
+  sender: string
+  number: number
+}
 
 interface Response {
   status: number
@@ -77,49 +89,30 @@ export async function startSystem(
   env: Env = {},
   open: (env: Env) => Promise<Relay> = openRelayHere,
 ): Promise<System> {
-  const [port, github, issuer] = await Promise.all([startPortApi(), startGitHubApi(), startOidcIssuer()])
-  onTestFinished(async () => {
-    await Promise.all([port.close(), github.close(), issuer.close()])
-  })
+  const [services, issuer] = await Promise.all([startServices(), startOidcIssuer()])
+  onTestFinished(() => issuer.close())
+  const { port, github } = services
   const { id: repositoryId } = github.addRepository(REPOSITORY, { refs: ['release'], workflows: WORKFLOWS })
   const environment = (listen: number) =>
     relayEnv({
-      PORT: String(listen),
-      PORT_API_URL: port.url,
-      PORT_CLIENT_ID: port.clientId,
-      PORT_CLIENT_SECRET: port.clientSecret,
-      GITHUB_API_URL: github.url,
-      GITHUB_TOKEN: github.token,
-      GITHUB_OIDC_ISSUER: issuer.url,
+      ...services.env,
+      ...{ PORT: String(listen), GITHUB_OIDC_ISSUER: issuer.url, RELAY_DISPATCH_RATE: '0' },
       RELAY_PUBLIC_URL: `http://127.0.0.1:${listen}`,
-      RELAY_DISPATCH_RATE: '0',
       ...env,
     })
   const { all, relay } = await openOnFreePort(environment, open)
   const { url } = relay
   const system: System = {
-    port,
-    github,
-    issuer,
-    relay,
-    url,
+    ...{ port, github, issuer, relay, url, repositoryId },
     env: all,
-    repositoryId,
     run: more => ({ repository: REPOSITORY, repositoryId, runId: GITHUB_RUN_ID, ...more }),
     async deliver({ runId, body, secret = port.clientSecret } = {}) {
       const portRun =
         runId === null ? null : port.createRun({ ...(runId && { id: runId }), action: 'deploy_service' })
       const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
-      const context = {
-        run: { id: portRun?.id ?? 'none' },
-        action,
-        inputs: { version: '1.4.2' },
-        trigger: {},
-      }
-      const { body: answer } = await send(url, {
-        secret,
-        body: { ...context, ...body },
-      })
+      const context = { action, inputs: { version: '1.4.2' }, trigger: {} }
+      const sent = { run: { id: portRun?.id ?? 'none' }, ...context, ...body }
+      const { body: answer } = await send(url, { secret, body: sent })
       const id = String(answer.delivery)
       const payloadOf = (dispatch: Dispatch) => dispatch.clientPayload as unknown as ClientPayload
       const dispatch = (await until(
@@ -132,7 +125,6 @@ export async function startSystem(
       const portRun = port.createRun({ action: 'deploy_service' })
       const { body: answer } = await send(url, {
         path: `/webhook?workflow=${file}&ref=release`,
-        secret: port.clientSecret,
         body: { run: { id: portRun.id }, action: { identifier: 'deploy_service' }, inputs: {} },
       })
       const id = String(answer.delivery)
@@ -160,6 +152,10 @@ export async function startSystem(
         body: text === '' ? {} : (JSON.parse(text) as JsonObject),
       }
     },
+    token: more => issuer.token(system.run(more), url),
+    start: (delivery, more) => system.post('/report/start', system.token(more), { delivery }),
+    report: (token, delivery, reports, from) =>
+      system.post('/report', String(token), { delivery, sender: 'a', number: 1, reports, ...from }),
     async restart(again = openRelayHere) {
       system.relay = await again(all)
     },
@@ -173,9 +169,7 @@ export async function startReport(
   delivery: string,
   more: Partial<OidcRun> = {},
 ): Promise<string> {
-  const answer = await system.post('/report/start', system.issuer.token(system.run(more), system.url), {
-    delivery,
-  })
+  const answer = await system.start(delivery, more)
   if (answer.status !== 200) throw new Error(`The start got ${answer.status}: ${answer.body.detail}`)
   return String(answer.body.token)
 }

@@ -8,17 +8,10 @@ const line = (message: string) => ({ level: 'INFO', message })
 const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
 
 /** Reports the log lines `from`…`to` of a run, two lines per message. */
-async function logLines(
-  system: System,
-  token: string,
-  delivery: string,
-  from: number,
-  to: number,
-): Promise<void> {
+async function logLines(system: System, token: string, id: string, from: number, to: number) {
   for (let number = from; number <= to; number++) {
     const reports = [{ log: [line(`${number} a`), line(`${number} b`)] }]
-    const { status } = await system.post('/report', token, { delivery, sender: 'main', number, reports })
-    expect(status).toBe(202)
+    expect((await system.report(token, id, reports, { sender: 'main', number })).status).toBe(202)
   }
 }
 const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
@@ -34,12 +27,12 @@ test('if Port is down during the whole job and the relay is killed twice, Port g
   await system.restart(startRelay)
   await logLines(system, token, id, 21, 40)
   const update = { conclusion: 'success', statusLabel: 'Succeeded', summary: 'all well' }
-  const end = { delivery: id, sender: 'post', number: 1, reports: [{ log: [line('the end')] }, { update }] }
-  expect((await system.post('/report', token, end)).status).toBe(202)
+  const end = [{ log: [line('the end')] }, { update }]
+  expect((await system.report(token, id, end)).status).toBe(202)
   await system.relay.kill()
   // The connection is cut, so the action sends the report again to the restarted relay.
   await system.restart()
-  expect((await system.post('/report', token, end)).status).toBe(202)
+  expect((await system.report(token, id, end)).status).toBe(202)
 
   await system.port.start()
   await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
@@ -58,8 +51,7 @@ test('if a relay is killed while it updates Port, the restarted relay continues 
   await sending
   await system.relay.kill()
   await system.restart()
-  const reports = [{ update: { conclusion: 'failure' } }]
-  await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
+  await system.report(token, id, [{ update: { conclusion: 'failure' } }])
   await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
   // The request that was in progress during the kill can arrive twice.
   const all = said(system, portRun!.id).slice(1)

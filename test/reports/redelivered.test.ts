@@ -7,6 +7,7 @@ import { createTake } from '../../relay/reports/report.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { aDelivery, aRun } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
@@ -28,20 +29,13 @@ test('after a redelivery, the previous run cannot report and does not block the 
   await api('/redeliver', 'POST')
   await until(() => system.github.dispatches.length === 2, 'the delivery is dispatched again')
 
-  const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
-  expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
-    status: 403,
-    body: { detail: expect.stringMatching(/^This workflow run cannot report for this delivery/) },
-  })
-  const next = system.issuer.token(system.run({ runId: GITHUB_RUN_ID + 1 }), system.url)
-  expect(await system.post('/report/start', next, { delivery: id })).toMatchObject({
-    status: 200,
-    body: { run: { external_run_id: null } },
-  })
-  expect(await system.post('/report/start', rerun, { delivery: id })).toMatchObject({
-    status: 409,
-    body: { github_run_id: GITHUB_RUN_ID + 1 },
-  })
+  const rerun = { runAttempt: 2 }
+  const detail = expect.stringMatching(/^This workflow run cannot report for this delivery/)
+  expect(await system.start(id, rerun)).toMatchObject({ status: 403, body: { detail } })
+  const run = { external_run_id: null }
+  expect(await system.start(id, { runId: GITHUB_RUN_ID + 1 })).toMatchObject({ status: 200, body: { run } })
+  const body = { github_run_id: GITHUB_RUN_ID + 1 }
+  expect(await system.start(id, rerun)).toMatchObject({ status: 409, body })
 })
 
 test('a report is refused if the delivery is redelivered in the meantime, and the delivery remains queued', async () => {
@@ -50,23 +44,10 @@ test('a report is refused if the delivery is redelivered in the meantime, and th
   const log = { debug() {}, info() {}, warn() {} }
   const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' }
   const apply = createApplyEvent({ store, policy, canReport: () => true, onTransition() {}, log })
-  const id = 'delivery-1'
-  await store.accept({
-    ...{
-      id,
-      dedupeKey: 'run:r_1',
-      organization: 'default',
-      runId: 'r_1',
-      kind: 'action_run',
-    },
-    ...{ action: null, invocation: '{}', receivedAt: 1, repository: REPOSITORY },
-    ...{ eventType: 'deploy', workflow: null, ref: null },
-  })
+  const { id } = await store.accept(aDelivery())
   const now = async () => (await store.get(id))!
   await apply(await now(), { type: 'attemptStarted' })
-  const run = { id: GITHUB_RUN_ID, attempt: 1, evidence: 'report', past: false } as const
-  const state = { status: 'in_progress', conclusion: null, url: '' }
-  await apply(await now(), { type: 'runReported', run: { ...run, ...state } })
+  await apply(await now(), { type: 'runReported', run: aRun(GITHUB_RUN_ID, { evidence: 'report' }) })
   await apply(await now(), { type: 'runDeleted', cause: { why: 'deleted' } })
   const overtaken: typeof store.get = async given => {
     const delivery = await store.get(given)

@@ -10,13 +10,13 @@ import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'jso
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
+import { SECRET } from '../support/sign.ts'
 import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
 
 test('a run authenticates with GitHub’s token and gets the status of its Port run', async () => {
   const system = await startSystem()
-  const { issuer, url } = system
   const { id, portRun } = await system.deliver()
-  const answer = await system.post('/report/start', issuer.token(system.run(), url), { delivery: id })
+  const answer = await system.start(id)
   expect(answer).toMatchObject({ status: 200, type: 'application/json' })
   expect(answer.body).toEqual({
     token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
@@ -27,9 +27,7 @@ test('a run authenticates with GitHub’s token and gets the status of its Port 
     secrets: {},
   })
   system.port.endRun(portRun!.id, 'FAILURE')
-  const again = await system.post('/report/start', issuer.token(system.run({ runAttempt: 2 }), url), {
-    delivery: id,
-  })
+  const again = await system.start(id, { runAttempt: 2 })
   expect(again.body.run).toMatchObject({ status: 'failure', ended: true })
   expect(system.relay.printed()).not.toContain(String(answer.body.token))
 })
@@ -45,8 +43,7 @@ test('the name of the workflow file can contain an @', async () => {
   const { id, runId } = await system.deliverWorkflow('deploy@v2.yml')
   const started = { runId, eventName: 'workflow_dispatch', ref: 'refs/heads/release' }
   for (const workflow of ['deploy.yml', 'deploy@v1.yml']) {
-    const token = system.issuer.token(system.run({ ...started, workflow }), system.url)
-    expect((await system.post('/report/start', token, { delivery: id })).status).toBe(403)
+    expect((await system.start(id, { ...started, workflow })).status).toBe(403)
   }
   await expect(startReport(system, id, { ...started, workflow: 'deploy@v2.yml' })).resolves.toBeTruthy()
 })
@@ -55,29 +52,23 @@ test('a second run gets 409 as a duplicate, but other jobs and re-runs of the fi
   const system = await startSystem()
   const { id } = await system.deliver()
   const first = await startReport(system, id)
-  const other = system.issuer.token(system.run({ runId: 4711 }), system.url)
-  const duplicate = await system.post('/report/start', other, { delivery: id })
-  expect(duplicate).toEqual({
+  expect(await system.start(id, { runId: 4711 })).toEqual({
     status: 409,
     type: 'application/problem+json',
     body: {
-      type: 'about:blank',
-      title: 'Conflict',
-      status: 409,
+      ...{ type: 'about:blank', title: 'Conflict', status: 409 },
       detail: `The delivery already belongs to another workflow run, ${GITHUB_RUN_ID}; this run is 4711.`,
       duplicate: true,
       github_run_id: GITHUB_RUN_ID,
     },
   })
-  const message = { delivery: id, sender: 'a', number: 1, reports: [] }
-  expect((await system.post('/report', first, message)).status).toBe(202)
-  const second = await startReport(system, id)
-  expect((await system.post('/report', second, message)).status).toBe(202)
-  expect((await system.post('/report', first, message)).status).toBe(202)
+  const report = async (token: string) => (await system.report(token, id, [])).status
+  expect(await report(first)).toBe(202)
+  expect(await report(await startReport(system, id))).toBe(202)
+  expect(await report(first)).toBe(202)
 
-  const rerun = await startReport(system, id, { runAttempt: 2 })
-  expect((await system.post('/report', rerun, message)).status).toBe(202)
-  expect((await system.post('/report', first, message)).status).toBe(403)
+  expect(await report(await startReport(system, id, { runAttempt: 2 }))).toBe(202)
+  expect(await report(first)).toBe(403)
 })
 
 test.each(['sqlite', 'postgres'] as const)(
@@ -89,16 +80,14 @@ test.each(['sqlite', 'postgres'] as const)(
       const runIds = [1, 2, 3, 4, 5, 6].map(n => round * 10 + n)
       const responses = await Promise.all(
         runIds.map(async (runId, n) => {
-          const token = system.issuer.token(system.run({ runId }), system.url)
           await sleep(n * (round % 2) * 3)
-          return system.post('/report/start', token, { delivery: id })
+          return system.start(id, { runId })
         }),
       )
       const first = responses.findIndex(({ status }) => status === 200)
       const duplicate = { status: 409, body: { duplicate: true, github_run_id: runIds[first] } }
       expect(responses).toMatchObject(responses.map((_, n) => (n === first ? { status: 200 } : duplicate)))
-      const message = { delivery: id, sender: 'a', number: 1, reports: [] }
-      expect((await system.post('/report', String(responses[first]?.body.token), message)).status).toBe(202)
+      expect((await system.report(responses[first]?.body.token, id, [])).status).toBe(202)
     }
   },
 )
@@ -109,8 +98,7 @@ test('an input that did not fit the payload is returned unchanged, with its keys
   const entity = { identifier: 'shop', notes: 'y'.repeat(40_000) }
   const { id, payload } = await system.deliver({ body: { inputs, entity } })
   expect(payload.port.truncated).toEqual(['inputs.large'])
-  const token = system.issuer.token(system.run(), system.url)
-  const answer = await system.post('/report/start', token, { delivery: id, complete: true })
+  const answer = await system.post('/report/start', system.token(), { delivery: id, complete: true })
   expect(answer.body.payload).toEqual({ inputs, encrypted: [], entity, event: null })
   expect(JSON.stringify((answer.body.payload as { inputs: unknown }).inputs)).toBe(JSON.stringify(inputs))
 })
@@ -120,32 +108,20 @@ test('the bound run gets the secret inputs decrypted with any configured secret;
   const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret })
   const [text, object] = scheme.cases
   const sealed = vectors['client-side'].cases[0]!
-  const inputs = {
-    plain: 'p',
-    one: text!.encrypted,
-    two: object!.encrypted,
-    other: sealed.encrypted,
-    none: null,
-  }
+  const encrypted = { one: text!.encrypted, two: object!.encrypted, other: sealed.encrypted }
   const action = {
-    identifier: 'deploy_service',
+    ...{ identifier: 'deploy_service', blueprint: 'service' },
     encryptedProperties: ['one', 'two', 'other', 'none', 'missing'],
   }
-  const { id } = await system.deliver({
-    body: { inputs, action: { ...action, blueprint: 'service' }, trigger: {} },
-  })
-  const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
-    delivery: id,
-  })
+  const { id } = await system.deliver({ body: { inputs: { plain: 'p', ...encrypted, none: null }, action } })
+  const answer = await system.start(id)
   expect(answer.body.secrets).toEqual({ one: text!.plaintext, two: object!.plaintext })
 
   const reports = [{ update: { conclusion: 'success' } }]
-  const ending = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await system.post('/report', String(answer.body.token), ending)).status).toBe(202)
-  const later = (runAttempt: number) => system.issuer.token(system.run({ runAttempt }), system.url)
+  expect((await system.report(answer.body.token, id, reports)).status).toBe(202)
   for (const [path, token] of [
-    ['/report/start', later(1)],
-    ['/report/start', later(2)],
+    ['/report/start', system.token({ runAttempt: 1 })],
+    ['/report/start', system.token({ runAttempt: 2 })],
     ['/report/inputs', String(answer.body.token)],
   ] as const) {
     const refused = await system.post(path, token, { delivery: id })
@@ -170,16 +146,27 @@ test('the bound run gets the secret inputs decrypted with any configured secret;
   }
 })
 
+test("the relay does not decrypt an encrypted input with another organization's secret", async () => {
+  const scheme = vectors['aes256-gcm']
+  const system = await startSystem({
+    PORT_PREVIOUS_SECRETS: scheme.clientSecret,
+    PORT_ORGANIZATIONS: 'their-client-id:secret-of-theirs',
+  })
+  const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['token'] }
+  const body = { action, inputs: { token: scheme.cases[0]!.encrypted } }
+  const { id } = await system.deliver({ body, secret: 'secret-of-theirs' })
+  const response = await system.start(id)
+  expect([response.status, response.body.secrets]).toEqual([200, {}])
+})
+
 test('each of 256 matrix jobs can get 200 encrypted inputs, and a run that sends too many requests gets 429', async () => {
   const system = await startSystem()
   const encrypted = Array.from({ length: 201 }, (_, n) => `secret${n}`)
   const invocation = (names: string[]) => ({
     action: { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: names },
-    inputs: Object.fromEntries(
-      names.map(name => [name, encryptWith(system.port.clientSecret, `of ${name}`)]),
-    ),
+    inputs: Object.fromEntries(names.map(name => [name, encryptWith(SECRET, `of ${name}`)])),
   })
-  const refused = await send(system.url, { secret: system.port.clientSecret, body: invocation(encrypted) })
+  const refused = await send(system.url, { body: invocation(encrypted) })
   expect([refused.status, refused.body.detail]).toEqual([
     422,
     'The webhook has 201 encrypted inputs; at most 200 are accepted. Encrypt fewer inputs of the Port action.',
@@ -195,8 +182,7 @@ test('each of 256 matrix jobs can get 200 encrypted inputs, and a run that sends
   for (let asked = 256; status === 200 && asked < 2_000; asked++) ({ status } = await ask())
   expect(status).toBe(429)
   const log = [{ level: 'INFO', message: 'goes on' }]
-  const message = { delivery: id, sender: 'a', number: 1, reports: [{ log }] }
-  expect((await system.post('/report', token, message)).status).toBe(202)
+  expect((await system.report(token, id, [{ log }])).status).toBe(202)
 })
 
 test("a delivery's inputs are read and decrypted once for all requests, and again after a failure", async () => {
@@ -247,39 +233,27 @@ test('decrypted inputs are cached up to a limit, and the oldest inputs are remov
 test('a delivery without a Port run is bound to its workflow run, but sends no message to Port', async () => {
   const system = await startSystem()
   const { id } = await system.deliver({ runId: null })
-  const answer = await system.post('/report/start', system.issuer.token(system.run(), system.url), {
-    delivery: id,
-  })
+  const answer = await system.start(id)
   expect(answer.body).toMatchObject({ reports: false, run: { ended: false } })
-  const reports = [
-    { log: [{ level: 'INFO', message: 'heard by nobody' }] },
-    { update: { conclusion: 'success' } },
-  ]
-  const message = { delivery: id, sender: 'a', number: 1, reports }
-  expect((await system.post('/report', String(answer.body.token), message)).status).toBe(202)
+  const log = [{ level: 'INFO', message: 'heard by nobody' }]
+  const reports = [{ log }, { update: { conclusion: 'success' } }]
+  expect((await system.report(answer.body.token, id, reports)).status).toBe(202)
   expect(system.port.requests).toEqual([])
 })
 
 test('a run can start reporting while Port is unreachable, but not while GitHub is unreachable', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
-  const token = system.issuer.token(system.run(), system.url)
   await system.github.stop()
-  const unknown = await system.post('/report/start', token, { delivery: id })
-  expect(unknown.status).toBe(503)
-  expect(unknown.body.detail).toBe(
-    'The relay cannot verify this report, because it cannot read acme/shop from GitHub now. Send the report again.',
-  )
+  const detail =
+    'The relay cannot verify this report, because it cannot read acme/shop from GitHub now. Send the report again.'
+  expect(await system.start(id)).toMatchObject({ status: 503, body: { detail } })
   await system.github.start()
   await system.port.stop()
-  const answer = await system.post('/report/start', token, { delivery: id })
+  const answer = await system.start(id)
   expect(answer.status).toBe(200)
-  expect(answer.body.run).toEqual({
-    status: 'unknown',
-    ended: false,
-    synchronized: false,
-    external_run_id: null,
-  })
+  const run = { status: 'unknown', ended: false, synchronized: false, external_run_id: null }
+  expect(answer.body.run).toEqual(run)
 })
 
 test('a renamed repository is recognized by its id, and a different repository with the old name is refused', async () => {
@@ -289,8 +263,7 @@ test('a renamed repository is recognized by its id, and a different repository w
   const asked = () => system.github.requests.filter(({ path }) => path === '/repos/acme/shop').length
   const before = asked()
   for (const ref of ['refs/heads/main', 'refs/heads/x']) {
-    const token = system.issuer.token(system.run({ repositoryId: 4711, runId: 2, ref }), system.url)
-    expect((await system.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+    expect((await system.start(two.id, { repositoryId: 4711, runId: 2, ref })).status).toBe(403)
   }
   // An unrelated run does not make the relay send requests to GitHub.
   expect(asked()).toBe(before)
@@ -303,8 +276,7 @@ test.each([
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' })
   const { id } = await system.deliver()
   system.github.renameRepository('acme/shop', now)
-  const token = system.issuer.token(system.run(), system.url)
-  expect((await system.post('/report/start', token, { delivery: id })).status).toBe(status)
+  expect((await system.start(id)).status).toBe(status)
 })
 
 test('the relay reads the default branch again if a run is on another branch', async () => {
@@ -319,19 +291,14 @@ test('refused start requests cause only two requests to GitHub: one for the defa
   const system = await startSystem()
   const [one, two] = [await system.deliver(), await system.deliver()]
   await startReport(system, one.id)
-  system.github.createRun({
-    repository: REPOSITORY,
-    id: 2,
-    displayTitle: `deploy (${one.id})`,
-  })
+  system.github.createRun({ repository: REPOSITORY, id: 2, displayTitle: `deploy (${one.id})` })
   const asked = (path: string) =>
     system.github.requests.filter(each => each.method === 'GET' && each.path === `/repos/acme/shop${path}`)
       .length
   const before = asked('')
   for (let index = 0; index < 10; index++) {
     for (const ref of [`refs/heads/x${index}`, 'refs/heads/main']) {
-      const token = system.issuer.token(system.run({ runId: 2, ref }), system.url)
-      expect((await system.post('/report/start', token, { delivery: two.id })).status).toBe(403)
+      expect((await system.start(two.id, { runId: 2, ref })).status).toBe(403)
     }
   }
   expect([asked('') - before, asked('/actions/runs/2')]).toEqual([1, 1])
@@ -340,12 +307,11 @@ test('refused start requests cause only two requests to GitHub: one for the defa
 test('a run that sends too many start requests gets 429, but another run can start', async () => {
   const system = await startSystem()
   const { id } = await system.deliver()
-  const token = system.issuer.token(system.run({ runId: 2 }), system.url)
+  const token = system.token({ runId: 2 })
+  const start = () => system.post('/report/start', token, { delivery: 'none' })
   const statuses = new Set<number>()
   for (let round = 0; round < 30 && !statuses.has(429); round++) {
-    const attempts = Array.from({ length: 100 }, () =>
-      system.post('/report/start', token, { delivery: 'none' }),
-    )
+    const attempts = Array.from({ length: 100 }, start)
     for (const { status } of await Promise.all(attempts)) statuses.add(status)
   }
   expect([...statuses].sort()).toEqual([403, 429])
@@ -353,13 +319,13 @@ test('a run that sends too many start requests gets 429, but another run can sta
 })
 
 test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the setting', async () => {
-  const relay = await openRelayHere({ ...relayEnv(), HOST: '127.0.0.1', PORT: '0' })
+  const relay = await openRelayHere(relayEnv())
   for (const path of ['/report', '/report/start']) {
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
     expect(response.status).toBe(404)
-    expect(((await response.json()) as { detail: string }).detail).toBe(
-      "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
-    )
+    const detail =
+      "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs."
+    expect(await response.json()).toMatchObject({ detail })
   }
 })
 
@@ -367,16 +333,14 @@ test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()
-  const token = system.issuer.token(system.run(), system.url)
-  const answer = await system.post('/report/start', token, { delivery: id })
-  expect(answer).toMatchObject({ status: 503, type: 'application/problem+json' })
-  expect(answer.body.detail).toMatch(
-    /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/,
-  )
+  const detail = /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/
+  expect(await system.start(id)).toMatchObject({
+    ...{ status: 503, type: 'application/problem+json' },
+    body: { detail: expect.stringMatching(detail) },
+  })
   await until(() => system.relay.log().find(line => line.issuer === system.issuer.url), 'the issuer appears')
   await system.issuer.start()
-  const again = async () => (await system.post('/report/start', token, { delivery: id })).status
-  await until(async () => (await again()) === 200, 'the relay fetches the keys again')
+  await until(async () => (await system.start(id)).status === 200, 'the relay fetches the keys again')
 })
 
 test('cached repository data is used while GitHub is unreachable, until GitHub returns a different repository', async () => {
@@ -397,11 +361,8 @@ test('cached repository data is used while GitHub is unreachable, until GitHub r
   await expect(factsOf('acme/shop', next, true)).rejects.toMatchObject({ status: 503 })
   // If the delivery was dispatched to this branch, the default branch is irrelevant.
   expect(await factsOf('acme/shop', next, false)).toMatchObject(SHOP)
-  await expect(
-    factsOf('acme/till', { repositoryId: '2', ref: 'refs/heads/main' }, true),
-  ).rejects.toMatchObject({
-    status: 503,
-  })
+  const till = { repositoryId: '2', ref: 'refs/heads/main' }
+  await expect(factsOf('acme/till', till, true)).rejects.toMatchObject({ status: 503 })
   answer = () => Promise.resolve({ ...SHOP, id: 3 })
   await expect(ask()).rejects.toMatchObject({ status: 403 })
 })

@@ -5,22 +5,23 @@ import { expect, test } from 'vitest'
 import { LIMITS } from '../../relay/config/limits.ts'
 import { reportMessage } from '../../relay/reports/report.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { openRelayHere } from '../support/relay.ts'
+import { type Env, openRelayHere } from '../support/relay.ts'
 import { startReport, startSystem } from './open-stage.ts'
 
+/** Starts a system with a delivery whose run can report. */
+async function startReporting(env: Env = {}) {
+  const system = await startSystem(env)
+  const { id, portRun } = await system.deliver()
+  return { system, id, portRun: portRun!, token: await startReport(system, id) }
+}
 const log = (message: string, level = 'INFO') => ({ log: [{ level, message }] })
 
 test('reports are sent to Port in order; a repeated report is processed once, and a late report is ignored', async () => {
-  const system = await startSystem()
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting()
   const send = (sender: string, number: number, ...reports: unknown[]) =>
-    system.post('/report', token, { delivery: id, sender, number, reports })
-  const start = {
-    statusLabel: 'Running',
-    link: ['https://github.com/acme/shop/actions/runs/1'],
-    externalRunId: '1',
-  }
+    system.report(token, id, reports, { sender, number })
+  const link = ['https://github.com/acme/shop/actions/runs/1']
+  const start = { statusLabel: 'Running', link, externalRunId: '1' }
   const response = await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))
   expect(response).toMatchObject({ status: 202, body: { delivery: id, number: 1 } })
   expect((await send('main', 1, { update: start }, log('one'), log('two', 'WARN'))).status).toBe(202)
@@ -29,26 +30,22 @@ test('reports are sent to Port in order; a repeated report is processed once, an
   await send('main', 2, log('too late'))
   const entity = { blueprint: 'service', properties: { identifier: 'shop', properties: { version: '1' } } }
   await send('post', 1, { entity }, log('five'), { update: { conclusion: 'failure', statusLabel: 'Failed' } })
-  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
-  const said = portRun!.logs.flatMap(each => each.message.split('\n'))
+  await until(() => portRun.status === 'FAILURE', 'Port shows the result')
+  const said = portRun.logs.flatMap(each => each.message.split('\n'))
   expect(said.slice(1)).toEqual(['one', 'two', 'three', 'four', 'five'])
   expect(portRun).toMatchObject({ ...start, statusLabel: 'Failed' })
-  expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun!.id }])
+  expect(system.port.entities).toMatchObject([{ identifier: 'shop', runId: portRun.id }])
 
   // The delivery is finished. The response to a re-run shows this even while Port is unreachable.
   await system.port.stop()
-  const rerun = system.issuer.token(system.run({ runAttempt: 2 }), system.url)
-  const again = await system.post('/report/start', rerun, { delivery: id })
-  expect(again.body.run).toMatchObject({ ended: true })
+  expect((await system.start(id, { runAttempt: 2 })).body.run).toMatchObject({ ended: true })
 })
 
 test('after the quota is used up, a conclusion without log lines is accepted, and reports with log lines are refused', async () => {
-  const system = await startSystem()
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting()
   let number = 0
   const send = async (...reports: unknown[]) =>
-    (await system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+    (await system.report(token, id, reports, { number: ++number })).status
   const end = { update: { conclusion: 'success' } }
   const full = log('x'.repeat(250_000))
   const most = LIMITS.reportBytes.value / 250_000
@@ -59,64 +56,44 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   expect(await send(end)).toBe(202)
   expect(await send(full, end)).toBe(413)
   expect(await send({ update: { ...end.update, summary: 'x'.repeat(250_000) } })).toBe(413)
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
+  await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
 })
 
 test('the run’s log in Port shows that Port rejected an entity', async () => {
-  const system = await startSystem()
+  const { system, id, portRun, token } = await startReporting()
   system.port.declareBlueprint('team')
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
   const entity = { blueprint: 'service', properties: { identifier: 'shop' } }
-  const reports = [{ entity }, { update: { conclusion: 'success' } }]
-  await system.post('/report', token, { delivery: id, sender: 'post', number: 1, reports })
-  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
-  expect(portRun!.logs.at(-1)!.message).toMatch(
-    /^The entity service "shop" was not written: Port .* responded with 404/,
-  )
+  await system.report(token, id, [{ entity }, { update: { conclusion: 'success' } }])
+  await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
+  const { message } = portRun.logs.at(-1)!
+  expect(message).toMatch(/^The entity service "shop" was not written: Port .* responded with 404/)
 })
 
 test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
-  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting({ RELAY_REPORT_DELETE_BLUEPRINTS: 'preview*' })
   let number = 0
   const send = (blueprint: string, operation = 'upsert') => {
-    const reports = [{ entity: { blueprint, properties: { identifier: 'i' }, operation } }]
-    return system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })
+    const entity = { blueprint, properties: { identifier: 'i' }, operation }
+    return system.report(token, id, [{ entity }], { number: ++number })
   }
-  const disguised = [
-    '_user/',
-    ' _user',
-    'x\n_user',
-    '\u200b_user',
-    '_user\u2060',
-    'a/../_user',
-    '_user?',
-    '\\_user',
-  ]
+  const disguised = ['_user/', ' _user', 'x\n_user', '\u200b_user', '_user\u2060', 'a/../_user', '_user?']
+  const detail =
+    'The body is not a report: reports.0.entity.blueprint must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -.'
   for (const operation of ['upsert', 'delete']) {
-    for (const blueprint of [...disguised, '.', '..', '', '\ud800']) {
-      const { status, body } = await send(blueprint, operation)
-      expect([blueprint, status, body.detail]).toEqual([
-        blueprint,
-        400,
-        'The body is not a report: reports.0.entity.blueprint must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -.',
-      ])
-    }
+    for (const blueprint of [...disguised, '\\_user', '.', '..', '', '\ud800'])
+      expect(await send(blueprint, operation), blueprint).toMatchObject({ status: 400, body: { detail } })
     for (const blueprint of ['_user', 'service', 'preview'])
       expect((await send(blueprint, operation)).status).toBe(202)
   }
-  const reports = [{ update: { conclusion: 'success' } }]
-  await system.post('/report', token, { delivery: id, sender: 'b', number: 1, reports })
-  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
+  await system.report(token, id, [{ update: { conclusion: 'success' } }], { sender: 'b' })
+  await until(() => portRun.status === 'SUCCESS', 'Port gets the conclusion')
   const requests = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(requests.map(({ method, path }) => `${method} ${path.replace(/\?.*/, '')}`)).toEqual([
     'POST /v1/blueprints/service/entities',
     'POST /v1/blueprints/preview/entities',
     'DELETE /v1/blueprints/preview/entities/i',
   ])
-  const lines = portRun!.logs.flatMap(log => log.message.split('\n')).filter(line => line.includes('was not'))
+  const lines = portRun.logs.flatMap(log => log.message.split('\n')).filter(line => line.includes('was not'))
   expect(lines).toEqual([
     'The entity _user "i" was not written: the relay\'s RELAY_REPORT_BLUEPRINTS does not include its blueprint.',
     ...['_user', 'service'].map(
@@ -127,11 +104,9 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
 })
 
 test('a finished delivery accepts only log lines, and only during the grace period', async () => {
-  const system = await startSystem({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
-  const { id, portRun } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, portRun, token } = await startReporting({ RELAY_REPORT_DELETE_BLUEPRINTS: '*' })
   const send = async (sender: string, number: number, ...reports: unknown[]) =>
-    (await system.post('/report', token, { delivery: id, sender, number, reports })).status
+    (await system.report(token, id, reports, { sender, number })).status
   const entity = (operation: string) => ({
     entity: { blueprint: 'service', properties: { identifier: 'shop' }, operation },
   })
@@ -145,10 +120,10 @@ test('a finished delivery accepts only log lines, and only during the grace peri
     expect(await send('other', n + 1, log('with it'), report)).toBe(410)
   }
   expect(await send('other', 9, log('a late line'))).toBe(202)
-  await until(() => portRun!.status === 'SUCCESS', 'Port gets the conclusion')
+  await until(() => portRun.status === 'SUCCESS', 'Port gets the conclusion')
   const written = system.port.requests.filter(({ path }) => path.startsWith('/v1/blueprints/'))
   expect(written.map(({ method }) => method)).toEqual(['POST'])
-  expect(portRun!.summary).not.toBe('late')
+  expect(portRun.summary).not.toBe('late')
 
   await system.relay.stop()
   const database = new DatabaseSync(system.env.RELAY_DATABASE!.slice('sqlite:'.length))
@@ -159,13 +134,10 @@ test('a finished delivery accepts only log lines, and only during the grace peri
 })
 
 test('refuses a report that would delete a blueprint or all entities of a blueprint', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   const remove = async (identifier: unknown) => {
     const entity = { blueprint: 'service', properties: { identifier }, operation: 'delete' }
-    const message = { delivery: id, sender: 'a', number: 1, reports: [{ entity }] }
-    return (await system.post('/report', token, message)).status
+    return (await system.report(token, id, [{ entity }])).status
   }
   const long = 'i'.repeat(1_000)
   for (const identifier of ['..', '.', '', 7, null, undefined, `${long}i`])
@@ -192,20 +164,14 @@ test.each<[string, boolean, object]>([
 })
 
 test('the relay still accepts a report token after PORT_CLIENT_SECRET was rotated', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   await system.relay.stop()
-  const message = { delivery: id, sender: 'a', number: 1, reports: [] }
-  const rotated = { PORT_CLIENT_SECRET: 'rotated-secret' }
-  await openRelayHere({ ...system.env, ...rotated })
-  expect((await system.post('/report', token, message)).status).toBe(202)
+  await openRelayHere({ ...system.env, PORT_CLIENT_SECRET: 'rotated-secret' })
+  expect((await system.report(token, id, [])).status).toBe(202)
 })
 
 test('refuses an invalid report with a message that describes the problem without showing a value', async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   const message = { delivery: id, sender: 'a', number: 1, reports: [] as unknown[] }
   // The lists are already nested five levels deep in the report.
   const deep = (levels: number) => {
@@ -214,37 +180,21 @@ test('refuses an invalid report with a message that describes the problem withou
     return `{"delivery":"${id}","sender":"a","number":1,"reports":[{"entity":${entity}}]}`
   }
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
+  const script = { update: { link: ['javascript:alert(1)'] } }
+  const tooLarge = 'A report can have at most 262144 bytes: split it.'
+  const invalid = (what: string) => `The body is not a report: ${what} is missing or has the wrong type.`
+  const tooDeep = 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'
   const rows: [unknown, number, string][] = [
     ['{', 400, 'The body is not JSON in UTF-8: send a report of the action.'],
-    [deep(89), 400, 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'],
-    [
-      deep(50_000),
-      400,
-      'The body is nested more than 90 levels deep: remove the deeper levels of the entity.',
-    ],
-    [[], 400, 'The body is not a report: it is missing or has the wrong type.'],
-    [{ ...message, number: 0 }, 400, 'The body is not a report: number is missing or has the wrong type.'],
-    [{ ...message, sender: '' }, 400, 'The body is not a report: sender is missing or has the wrong type.'],
-    [
-      { ...message, reports: [{ log: 'hush' }] },
-      400,
-      'The body is not a report: reports.0 is missing or has the wrong type.',
-    ],
-    [
-      { ...message, reports: [{ update: { link: ['javascript:alert(1)'] } }] },
-      400,
-      'The body is not a report: reports.0.update.link.0 is missing or has the wrong type.',
-    ],
-    [
-      { ...message, reports: [{ update: { conclusion: 'done' } }] },
-      400,
-      'The body is not a report: reports.0 is missing or has the wrong type.',
-    ],
-    [
-      { ...message, reports: [log('x'.repeat(300_000))] },
-      413,
-      'A report can have at most 262144 bytes: split it.',
-    ],
+    [deep(89), 400, tooDeep],
+    [deep(50_000), 400, tooDeep],
+    [[], 400, invalid('it')],
+    [{ ...message, number: 0 }, 400, invalid('number')],
+    [{ ...message, sender: '' }, 400, invalid('sender')],
+    [{ ...message, reports: [{ log: 'hush' }] }, 400, invalid('reports.0')],
+    [{ ...message, reports: [script] }, 400, invalid('reports.0.update.link.0')],
+    [{ ...message, reports: [{ update: { conclusion: 'done' } }] }, 400, invalid('reports.0')],
+    [{ ...message, reports: [log('x'.repeat(300_000))] }, 413, tooLarge],
   ]
   for (const [body, status, detail] of rows) {
     const response = await system.post('/report', token, body)
@@ -252,13 +202,10 @@ test('refuses an invalid report with a message that describes the problem withou
   }
   const get = await fetch(`${system.url}/report/start`)
   expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
-  for (const path of ['/report/other', '/report/', '/report/start/'])
-    expect(await system.post(path, token, {})).toMatchObject({
-      status: 404,
-      body: {
-        detail: `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`,
-      },
-    })
+  for (const path of ['/report/other', '/report/', '/report/start/']) {
+    const detail = `There is nothing at ${path}: reports go to /report/start, /report/inputs and /report.`
+    expect(await system.post(path, token, {})).toMatchObject({ status: 404, body: { detail } })
+  }
 })
 
 test("parallel reports cannot exceed a delivery's limits", async () => {
@@ -266,8 +213,7 @@ test("parallel reports cannot exceed a delivery's limits", async () => {
   const { id } = await system.deliver({ runId: null })
   const token = await startReport(system, id)
   const log = Array(5_000).fill({ level: 'INFO', message: 'x' })
-  const send = (n: number) =>
-    system.post('/report', token, { delivery: id, sender: `sender-${n}`, number: 1, reports: [{ log }] })
+  const send = (n: number) => system.report(token, id, [{ log }], { sender: `sender-${n}` })
   const responses = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
   const accepted = responses.filter(({ status }) => status === 202).length
   expect(accepted * log.length).toBe(LIMITS.reportLines.value)
@@ -278,10 +224,8 @@ test('simultaneous reports for one delivery are limited and do not delay reports
   const [first, second] = [await system.deliver(), await system.deliver()]
   const token = await startReport(system, first.id)
   const other = await startReport(system, second.id, { runId: 16_000_000_002 })
-  const body = JSON.stringify({
-    ...{ delivery: first.id, sender: 'slow', number: 1 },
-    reports: [log('x'.repeat(200_000))],
-  })
+  const reports = [log('x'.repeat(200_000))]
+  const body = JSON.stringify({ delivery: first.id, sender: 'slow', number: 1, reports })
   const slow = request(`${system.url}/report`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-length': String(body.length) },
@@ -291,13 +235,12 @@ test('simultaneous reports for one delivery are limited and do not delay reports
   const most = LIMITS.reportsWaiting.value
   const statuses: number[] = []
   const waiting = Array.from({ length: most + 20 }, async (_, n) => {
-    const report = { delivery: first.id, sender: `s${n}`, number: 1, reports: [log(`line ${n}`)] }
-    statuses.push((await system.post('/report', token, report)).status)
+    const { status } = await system.report(token, first.id, [log(`line ${n}`)], { sender: `s${n}` })
+    statuses.push(status)
   })
   const refused = () => statuses.filter(status => status === 429).length
   await until(() => refused() >= 20, 'the relay refuses the reports beyond the limit')
-  const report = { delivery: second.id, sender: 'a', number: 1, reports: [log('of another')] }
-  expect((await system.post('/report', other, report)).status).toBe(202)
+  expect((await system.report(other, second.id, [log('of another')])).status).toBe(202)
   expect(statuses.length).toBeLessThan(most)
   slow.end(body.slice(150_000))
   const [{ statusCode }] = (await slowResponse) as [IncomingMessage]
@@ -307,12 +250,10 @@ test('simultaneous reports for one delivery are limited and do not delay reports
 })
 
 test("updates and empty reports count toward a delivery's limit", async () => {
-  const system = await startSystem()
-  const { id } = await system.deliver()
-  const token = await startReport(system, id)
+  const { system, id, token } = await startReporting()
   let number = 0
   const send = async (...reports: unknown[]) =>
-    (await system.post('/report', token, { delivery: id, sender: 'a', number: ++number, reports })).status
+    (await system.report(token, id, reports, { number: ++number })).status
   const line = { level: 'INFO', message: '' }
   const EACH = 8_000
   let left: number = LIMITS.reportLines.value - 2

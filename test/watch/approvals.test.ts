@@ -1,34 +1,32 @@
 import { expect, test } from 'vitest'
-import { type System, startSystem } from '../support/system.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
+const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
 const PRODUCTION = { environment: 'production', reviewers: ['ada', 'release-team'] }
 
-async function waiting(system: System, pending: Parameters<System['github']['awaitReview']>[1]) {
+async function waiting(pending: Parameters<System['github']['awaitReview']>[1], options: SystemOptions = {}) {
+  const system = await startSystem(options)
   const id = await system.dispatch(RUN)
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
   await system.pass(10_000)
   system.github.awaitReview(run.id, pending)
-  return { id, run }
+  return { system, id, run }
 }
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
+const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
 const label = (system: System) => system.port.run(RUN).statusLabel
 
 test('Port shows the reviewers of the waiting run once, then the approver and the comment once', async () => {
-  const system = await startSystem()
-  const { run } = await waiting(system, [PRODUCTION])
+  const { system, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for approval: production')
-  expect(lines(system)).toContainEqual(
-    expect.stringMatching(
-      /^The workflow run is waiting for production \(approval by one of: ada, release-team\)\. http/,
-    ),
-  )
-  system.github.review(run.id, { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' })
+  const wait = /^The workflow run is waiting for production \(approval by one of: ada, release-team\)\. http/
+  expect(lines(system)).toContainEqual(expect.stringMatching(wait))
+  system.github.review(run.id, APPROVED)
   await system.pass(60_000)
-  expect(lines(system).filter(line => line.includes('approved'))).toEqual([
-    'production was approved by ada: Go!',
-  ])
+  const approvals = lines(system).filter(line => line.includes('approved'))
+  expect(approvals).toEqual(['production was approved by ada: Go!'])
   expect(label(system)).toBe('Running')
   system.end(run, 'success')
   await system.pass(30_000)
@@ -36,15 +34,9 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
 })
 
 test("Port shows a rejection before the run's result", async () => {
-  const system = await startSystem()
-  const { run } = await waiting(system, [PRODUCTION])
+  const { system, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
-  system.github.review(run.id, {
-    environment: 'production',
-    state: 'rejected',
-    user: 'ada',
-    comment: 'Not today',
-  })
+  system.github.review(run.id, { ...APPROVED, state: 'rejected', comment: 'Not today' })
   system.end(run, 'failure')
   await system.pass(60_000)
   const all = lines(system)
@@ -55,20 +47,17 @@ test("Port shows a rejection before the run's result", async () => {
 })
 
 test('Port shows a label if the run waits for a timer, and a label if it waits for several environments', async () => {
-  const system = await startSystem()
-  await waiting(system, [{ environment: 'staging', waitTimer: 30, reviewers: [] }])
+  const { system } = await waiting([{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
   expect(label(system)).toBe('Waiting for a timer: staging')
   expect(lines(system)).toContainEqual(expect.stringMatching(/is waiting for staging \(timer: 30 min\)\./))
-  const other = await startSystem()
-  await waiting(other, [PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
+  const { system: other } = await waiting([PRODUCTION, { environment: 'eu', reviewers: ['bob'] }])
   await other.pass(30_000)
   expect(label(other)).toBe('Waiting for approval: production, eu')
 })
 
 test('with GitHub webhooks, Port shows the wait and the approval immediately, and only once', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [])
+  const { system, id, run } = await waiting([])
   const review = (action: string, more: object = {}) =>
     system.githubEvent('deployment_review', {
       ...{ action, repository: { full_name: 'acme/shop' }, workflow_run: { id: run.id } },
@@ -82,17 +71,16 @@ test('with GitHub webhooks, Port shows the wait and the approval immediately, an
   await review('approved', { approver: { login: 'ada' }, comment: 'Go!' })
   await system.send()
   expect(lines(system)).toContain('production was approved by ada: Go!')
-  system.github.review(run.id, { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' })
+  system.github.review(run.id, APPROVED)
   await system.pass(60_000)
   expect(lines(system).filter(line => line.includes('approved'))).toHaveLength(1)
   expect((await system.delivery(id)).waitingFor).toBeNull()
 })
 
 test('the history and the log contain no user names', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [PRODUCTION])
+  const { system, id, run } = await waiting([PRODUCTION])
   await system.pass(30_000)
-  system.github.review(run.id, { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' })
+  system.github.review(run.id, APPROVED)
   await system.pass(60_000)
   const kept = JSON.stringify([await system.store.history(id), system.logged])
   expect(kept).toContain('production')
@@ -100,15 +88,9 @@ test('the history and the log contain no user names', async () => {
 })
 
 test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
-  const system = await startSystem()
-  const { id, run } = await waiting(system, [PRODUCTION])
-  const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)
-  system.github.fail({
-    match: isReview,
-    status: 403,
-    body: { message: 'no' },
-    times: Number.POSITIVE_INFINITY,
-  })
+  const { system, id, run } = await waiting([PRODUCTION])
+  const body = { message: 'no' }
+  system.github.fail({ match: isReview, status: 403, body, times: Number.POSITIVE_INFINITY })
   await system.pass(30_000)
   expect(label(system)).not.toMatch(/approval/)
   system.end(run, 'success')
@@ -117,8 +99,7 @@ test('the delivery finishes with its run even if the relay lacks permission to r
 })
 
 test("Port shows that approval is pending even if GitHub's API returns the approval late and a poll result is discarded", async () => {
-  const system = await startSystem({ runTimeout: 3_600_000 })
-  const { id, run } = await waiting(system, [])
+  const { system, id, run } = await waiting([], { runTimeout: 3_600_000 })
   system.github.setRun(run.id, { status: 'waiting' })
   await system.pass(30_000)
   expect(label(system)).not.toContain('approval')
@@ -126,11 +107,9 @@ test("Port shows that approval is pending even if GitHub's API returns the appro
   const { approvals } = system.hub
   system.hub.approvals = async (...given) => {
     system.hub.approvals = approvals
-    await system.engine().apply(await system.delivery(id), {
-      type: 'runsSeen',
-      runs: (await system.delivery(id)).runs,
-      pollAt: system.now() + 1_000,
-    })
+    const delivery = await system.delivery(id)
+    const pollAt = system.now() + 1_000
+    await system.engine().apply(delivery, { type: 'runsSeen', runs: delivery.runs, pollAt })
     return approvals(...given)
   }
   await system.pass(120_000)
@@ -151,13 +130,13 @@ test('approvals are read every five minutes, and these requests do not delay the
   for (const runId of ids) expect(system.port.run(runId).statusLabel).toBe('Waiting for approval: production')
   system.github.clearRequests()
   await system.pass(600_000)
-  const asked = system.github.requests.filter(({ path }) => /pending_deployments|approvals/.test(path)).length
+  const asked = system.github.requests.filter(isReview).length
   // Each run is polled two or three times, with two requests each.
   expect(asked).toBeGreaterThanOrEqual(16)
   expect(asked).toBeLessThanOrEqual(48)
   system.github.setJobs(failing.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])
   system.end(failing, 'failure')
   await system.pass(20_000)
-  expect(system.port.run('r_Z1b2C3d4E5f6G7h8')).toMatchObject({ status: 'FAILURE' })
-  expect(system.port.run('r_Z1b2C3d4E5f6G7h8').summary).toContain('build')
+  const summary = expect.stringContaining('build')
+  expect(system.port.run('r_Z1b2C3d4E5f6G7h8')).toMatchObject({ status: 'FAILURE', summary })
 })

@@ -9,14 +9,20 @@ const cancel = async (system: System, id: string, by: 'port' | 'api' = 'api') =>
   (await system.engine().apply(await system.delivery(id), { type: 'cancelRequested', by })).outcome
 const asked = (system: System) =>
   system.github.requests.filter(({ path }) => /cancel$/.test(path)).map(({ path }) => path.split('/').at(-1))
+/** Expects these cancellation requests to GitHub and this state of the delivery. */
+async function expectRequests(system: System, id: string, requests: string[], state = 'cancelled') {
+  expect(asked(system)).toEqual(requests)
+  expect(await system.delivery(id)).toMatchObject({ state })
+}
 
 /** Creates a delivery and its run in progress, whose title contains the Port run ID. */
-async function running(system: System) {
+async function running(actions: 'read' | 'write' = 'write') {
+  const system = await startSystem({ actions })
   const id = await system.dispatch(RUN)
   const run = system.run(TITLE, { status: 'in_progress' })
   await system.pass(10_000)
   expect(await system.delivery(id)).toMatchObject({ state: 'running' })
-  return { id, run }
+  return { system, id, run }
 }
 
 describe('after a cancellation request, a delivery', () => {
@@ -41,36 +47,24 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test.each(['port', 'api'] as const)('that is running is canceled once on GitHub (through %s)', async by => {
-    const system = await open()
-    const { id } = await running(system)
+    const { system, id } = await running()
     await cancel(system, id, by)
     expect(await cancel(system, id, by)).toBe('ignored')
     await system.pass(60_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
-    const types = await system.history(id)
-    expect(types).toEqual(
-      expect.arrayContaining([
-        'dispatchAccepted',
-        'runBound',
-        'cancelRequested',
-        'cancelSent',
-        'runFinished',
-      ]),
-    )
+    const types = ['dispatchAccepted', 'runBound', 'cancelRequested', 'cancelSent', 'runFinished']
+    expect(await system.history(id)).toEqual(expect.arrayContaining(types))
   })
 
   test('whose run does not finish is force-canceled once after two minutes', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.github.setUnstoppable(run.id)
     await cancel(system, id)
     await system.pass(110_000)
     expect(asked(system)).toEqual(['cancel'])
     await system.pass(60_000)
-    expect(asked(system)).toEqual(['cancel', 'force-cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel', 'force-cancel'])
   })
 
   test('that is dispatched but has no run yet is canceled once GitHub shows the run', async () => {
@@ -81,8 +75,7 @@ describe('after a cancellation request, a delivery', () => {
     expect(asked(system)).toEqual([])
     system.run(TITLE, { status: 'queued' })
     await system.pass(30_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('that is dispatched but starts no run is canceled after the start timeout', async () => {
@@ -95,8 +88,7 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('succeeds if its run had already succeeded', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.end(run, 'success')
     await cancel(system, id)
     await system.pass(30_000)
@@ -115,8 +107,7 @@ describe('after a cancellation request, a delivery', () => {
     system.run(TITLE, { status: 'in_progress' })
     await system.pass(40_000)
     expect(system.github.dispatches).toHaveLength(1)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('whose dispatch response was lost is canceled once GitHub shows the run, even if the Port run has finished', async () => {
@@ -129,13 +120,11 @@ describe('after a cancellation request, a delivery', () => {
     await system.pass(10_000)
     system.run(TITLE, { status: 'in_progress' })
     await system.pass(60_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('is polled until its run finishes if the relay lacks Actions: write, and Port shows the missing permission', async () => {
-    const system = await startSystem({ actions: 'read' })
-    const { id, run } = await running(system)
+    const { system, id, run } = await running('read')
     await cancel(system, id)
     await system.pass(20_000)
     expect(system.port.run(RUN).logs.map(log => log.message)).toContainEqual(
@@ -147,21 +136,18 @@ describe('after a cancellation request, a delivery', () => {
   })
 
   test('can be canceled by a second request once the relay has Actions: write', async () => {
-    const system = await startSystem({ actions: 'read' })
-    const { id } = await running(system)
+    const { system, id } = await running('read')
     await cancel(system, id)
     await system.pass(200_000)
     expect(asked(system)).toEqual(['cancel'])
     system.github.addRepository('acme/shop', { permissions: { actions: 'write', metadata: 'read' } })
     expect(await cancel(system, id)).toBe('applied')
     await system.pass(30_000)
-    expect(asked(system)).toEqual(['cancel', 'cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel', 'cancel'])
   })
 
   test('can be redelivered', async () => {
-    const system = await open()
-    const { id } = await running(system)
+    const { system, id } = await running()
     await cancel(system, id)
     await system.pass(60_000)
     await system.redeliver(id)
@@ -172,23 +158,19 @@ describe('after a cancellation request, a delivery', () => {
 
 describe('if a user finishes the run in Port and no automation calls the relay,', () => {
   test('the relay cancels the workflow run if the action reports through the relay', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     await system.bind(id, run.id)
     system.port.endRun(RUN, 'FAILURE')
     await system.pass(120_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
   })
 
   test('the relay cancels nothing if the action reports directly, because the action could have set the result', async () => {
-    const system = await open()
-    const { id, run } = await running(system)
+    const { system, id, run } = await running()
     system.port.run(RUN).externalRunId = String(run.id)
     system.port.endRun(RUN, 'SUCCESS')
     await system.pass(120_000)
-    expect(asked(system)).toEqual([])
-    expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
+    await expectRequests(system, id, [], 'finished')
   })
 })
 
@@ -210,32 +192,30 @@ describe('a node run', () => {
     expect(asked(system)).toEqual([])
     expect(await system.delivery(id)).toMatchObject({ state: 'running' })
     endResponse()
-    return { stage: system, id, run }
+    return { system, id, run }
   }
 
   test('cancels its workflow run and finishes as CANCELLED while its Port workflow is being canceled', async () => {
-    const { stage: system, id } = await runningNode()
+    const { system, id } = await runningNode()
     responseWith(system, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
     await system.pass(120_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, ['cancel'])
     expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that finished in Port cancels nothing if the action reports directly, because the action may have finished it', async () => {
-    const { stage: system, id } = await runningNode()
+  test.each([
+    [
+      'cancels nothing if the action reports directly, because it may have finished it',
+      false,
+      [],
+      'finished',
+    ],
+    ['cancels its workflow run if the action reports through the relay', true, ['cancel'], 'cancelled'],
+  ])('that finished in Port %s', async (_, reports, requests, state) => {
+    const { system, id, run } = await runningNode()
+    if (reports) await system.bind(id, run.id)
     responseWith(system, { nodeRun: { status: 'COMPLETED' } })
     await system.pass(120_000)
-    expect(asked(system)).toEqual([])
-    expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
-  })
-
-  test('that finished in Port cancels its workflow run if the action reports through the relay', async () => {
-    const { stage: system, id, run } = await runningNode()
-    await system.bind(id, run.id)
-    responseWith(system, { nodeRun: { status: 'COMPLETED' } })
-    await system.pass(120_000)
-    expect(asked(system)).toEqual(['cancel'])
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
+    await expectRequests(system, id, requests, state)
   })
 })

@@ -19,8 +19,8 @@ async function start(...files: string[]): Promise<System> {
   })
   return system
 }
-const reads = (system: System) =>
-  system.github.requests.filter(({ path }) => path.includes('/contents/')).length
+const isContent = ({ path }: { path: string }) => path.includes('/contents/')
+const reads = (system: System) => system.github.requests.filter(isContent).length
 const warnings = (system: System, id = RUN) =>
   system.port.run(id).logs.filter(({ message }) => message.startsWith('No workflow in acme/shop listens'))
 
@@ -31,18 +31,14 @@ test('Port shows within a minute that no workflow listens, and the delivery fail
   expect([reads(system), warnings(system)]).toEqual([0, []])
   await system.pass(5_000)
   expect(warnings(system)).toMatchObject([{ message: expect.stringMatching(WARNING) }])
-  expect(await system.delivery(id)).toMatchObject({
-    state: 'dispatched',
-    reason: expect.stringMatching(/^No workflow in acme\/shop listens/),
-  })
+  const { state, reason } = await system.delivery(id)
+  expect([state, reason]).toEqual(['dispatched', expect.stringMatching(/^No workflow in acme\/shop listens/)])
   expect(await system.history(id)).toEqual(['dispatchAccepted', 'listenerMissing'])
   expect(reads(system)).toBe(12)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
   await system.pass(10 * MINUTE)
-  expect([await system.delivery(id), system.port.run(RUN)]).toMatchObject([
-    { state: 'failed' },
-    { status: 'FAILURE' },
-  ])
+  expect((await system.delivery(id)).state).toBe('failed')
+  expect(system.port.run(RUN).status).toBe('FAILURE')
   expect([reads(system), warnings(system).length]).toEqual([12, 2])
 })
 
@@ -97,13 +93,7 @@ test.each([
   ['there are more than 20 files', 21, null],
 ])('no warning is shown, and no file is read again for five minutes, if %s', async (_, amount, fault) => {
   const system = await start(...Array.from({ length: amount }, (_, n) => `${OTHER}# ${n}\n`))
-  if (fault) {
-    system.github.fail({
-      match: ({ path }) => path.includes('/contents/'),
-      times: Number.POSITIVE_INFINITY,
-      ...fault,
-    })
-  }
+  if (fault) system.github.fail({ match: isContent, times: Number.POSITIVE_INFINITY, ...fault })
   await system.dispatch(RUN)
   await system.pass(5 * MINUTE)
   expect([warnings(system), system.port.run(RUN).status]).toEqual([[], 'IN_PROGRESS'])

@@ -4,6 +4,10 @@ import { START_TIMEOUT, type System, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`
+async function start() {
+  const system = await startSystem()
+  return { system, id: await system.dispatch(RUN) }
+}
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 
 /** Polls due deliveries, and runs `meanwhile` before GitHub's response with the list of runs arrives. */
@@ -20,8 +24,7 @@ async function lookWhile(system: System, meanwhile: () => Promise<unknown>): Pro
 
 describe('a report that arrives while the relay polls the delivery', () => {
   test('binds its run even if the poll has not seen that run', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
+    const { system, id } = await start()
     await lookWhile(system, async () => {
       const run = system.run('deploy', { status: 'in_progress' })
       expect(await system.bind(id, run.id)).toBe(true)
@@ -30,24 +33,21 @@ describe('a report that arrives while the relay polls the delivery', () => {
   })
 
   test('remains the evidence if the poll finds the same run by title', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
+    const { system, id } = await start()
     const run = system.run(TITLE, { status: 'in_progress' })
     await lookWhile(system, () => system.bind(id, run.id))
     expect(await system.runs(id)).toEqual([[run.id, 'report']])
   })
 
   test('binds only its own run, even if the poll finds another run as the only candidate', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
+    const { system, id } = await start()
     system.run('deploy', { status: 'in_progress' })
     await lookWhile(system, () => system.bind(id, 4242))
     expect(await system.runs(id)).toEqual([[4242, 'report']])
   })
 
   test('from a re-run keeps the delivery running even if the poll found that the previous attempt has finished', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
+    const { system, id } = await start()
     const run = system.run(TITLE, { status: 'in_progress' })
     await system.bind(id, run.id)
     await system.pass(10_000)
@@ -56,23 +56,19 @@ describe('a report that arrives while the relay polls the delivery', () => {
     const [first] = await system.store.claimPolls(system.now(), 60_000, 1)
     await system.engine().poll(first!)
     await lookWhile(system, () => system.bind(id, run.id, 2))
-    expect(await system.delivery(id)).toMatchObject({
-      state: 'running',
-      runs: [{ attempt: 2, conclusion: null }],
-    })
+    const runs = [{ attempt: 2, conclusion: null }]
+    expect(await system.delivery(id)).toMatchObject({ state: 'running', runs })
   })
 })
 
 test('a webhook that arrives during a poll triggers another poll immediately', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
+  const { system, id } = await start()
   await lookWhile(system, () => system.webhook(system.run('deploy', { status: 'in_progress' })))
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
 })
 
 test('a late dispatch response binds the run that the response names', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
+  const { system, id } = await start()
   const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
   const late = { type: 'dispatchAccepted', attempt: 1, run: { id: run.id, url: '' } } as const
   await system.engine().apply(await system.delivery(id), late)
@@ -95,8 +91,7 @@ test.each([-5_000, 5_000])(
 )
 
 test('after a redelivery, a late run of the earlier dispatch does not finish the delivery', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
+  const { system, id } = await start()
   await system.pass(START_TIMEOUT + 30_000)
   expect(await system.delivery(id)).toMatchObject({ state: 'failed' })
   const late = system.run(TITLE)

@@ -2,12 +2,16 @@ import { expect, test } from 'vitest'
 import { START_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
+/** Starts a system with a dispatched delivery and its workflow run. */
+async function start() {
+  const system = await startSystem()
+  const id = await system.dispatch(RUN)
+  return { system, id, old: system.run(`deploy ${RUN}`) }
+}
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
 test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  const old = system.run(`deploy ${RUN}`)
+  const { system, id, old } = await start()
   system.port.run(RUN).externalRunId = String(old.id)
   system.end(old, 'cancelled')
   await system.pass(100_000)
@@ -25,9 +29,7 @@ test('a run from before a redelivery is not bound again, even if Port and the ti
 })
 
 test('a redelivery whose run fails gets the result from GitHub, but Port keeps the earlier result', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  const old = system.run(`deploy ${RUN}`)
+  const { system, id, old } = await start()
   system.end(old, 'cancelled')
   await system.pass(100_000)
   const shown = structuredClone(system.port.run(RUN))
@@ -36,13 +38,11 @@ test('a redelivery whose run fails gets the result from GitHub, but Port keeps t
   await system.pass(10_000)
   system.end(run, 'timed_out')
   await system.pass(60_000)
-  expect(await system.delivery(id)).toMatchObject({
-    state: 'failed',
-    runs: [
-      { id: old.id, past: true },
-      { id: run.id, past: false },
-    ],
-  })
+  const runs = [
+    { id: old.id, past: true },
+    { id: run.id, past: false },
+  ]
+  expect(await system.delivery(id)).toMatchObject({ state: 'failed', runs })
   expect(system.port.run(RUN)).toEqual(shown)
 })
 
@@ -64,9 +64,7 @@ test('a node run that is redelivered within a minute is not bound to the earlier
 })
 
 test('a redelivery drops a failure that was not yet sent to Port, and Port shows the result of the new run', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  const old = system.run(`deploy ${RUN}`)
+  const { system, id, old } = await start()
   await system.pass(10_000)
   await system.port.stop()
   system.end(old, 'cancelled')
@@ -77,10 +75,8 @@ test('a redelivery drops a failure that was not yet sent to Port, and Port shows
   await system.port.start()
   await system.pass(60_000)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-  expect(system.port.run(RUN).logs.map(log => log.message.split(' ')[0])).toEqual([
-    'Dispatched',
-    'Dispatched',
-  ])
+  const words = system.port.run(RUN).logs.map(log => log.message.split(' ')[0])
+  expect(words).toEqual(['Dispatched', 'Dispatched'])
   system.end(run, 'success')
   await system.pass(60_000)
   expect(system.port.run(RUN).status).toBe('SUCCESS')

@@ -2,14 +2,20 @@ import { expect, test } from 'vitest'
 import { START_TIMEOUT, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
+const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('a single %i after a restart does not finish the delivery', async status => {
+/** Starts a system with a dispatched delivery and its workflow run. */
+async function start() {
   const system = await startSystem()
   const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`)
+  return { system, id, run: system.run(`deploy ${RUN}`) }
+}
+
+test.each([401, 403, 404])('a single %i after a restart does not finish the delivery', async status => {
+  const { system, id, run } = await start()
   await system.pass(START_TIMEOUT * 2)
   system.restart()
   system.github.fail({ times: 1, status, body: { message: 'Not Found' }, match: isList })
@@ -23,7 +29,7 @@ test.each([401, 403, 404])('a single %i after a restart does not finish the deli
 test('if GitHub rejects polls for a minute, Port shows that the relay cannot read the workflow runs', async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
-  system.github.fail({ times: Number.POSITIVE_INFINITY, status: 404, body: {}, match: isList })
+  system.github.fail({ ...ALWAYS, status: 404, body: {}, match: isList })
   await system.pass(START_TIMEOUT + 1_000)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
   await system.pass(60_000)
@@ -31,32 +37,19 @@ test('if GitHub rejects polls for a minute, Port shows that the relay cannot rea
 })
 
 test("a delivery whose Port run does not exist finishes when GitHub reports the workflow run's result", async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`)
+  const { system, id, run } = await start()
   await system.pass(10_000)
-  system.port.fail({
-    times: Number.POSITIVE_INFINITY,
-    status: 404,
-    body: { ok: false, error: 'not_found', message: 'No such run' },
-    match: isRead,
-  })
+  const body = { ok: false, error: 'not_found', message: 'No such run' }
+  system.port.fail({ ...ALWAYS, status: 404, body, match: isRead })
   system.end(run, 'success')
   await system.pass(30_000)
   expect((await system.delivery(id)).state).toBe('finished')
 })
 
 test('the relay sends the result to Port after five minutes if a gateway blocks reads of the Port run', async () => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`)
+  const { system, run } = await start()
   await system.pass(10_000)
-  system.port.fail({
-    times: Number.POSITIVE_INFINITY,
-    status: 403,
-    body: { error: 'forbidden' },
-    match: isRead,
-  })
+  system.port.fail({ ...ALWAYS, status: 403, body: { error: 'forbidden' }, match: isRead })
   system.end(run, 'cancelled')
   await system.pass(60_000)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
@@ -75,7 +68,7 @@ test('after Port rate limits a read, the relay sends no reads or messages until 
   }
   await system.pass(10_000)
   const headers = { 'retry-after': '120' }
-  system.port.fail({ times: Number.POSITIVE_INFINITY, status: 429, headers, match: isRead })
+  system.port.fail({ ...ALWAYS, status: 429, headers, match: isRead })
   for (const run of runs) system.end(run, 'failure')
   const before = system.port.requests.length
   await system.pass(30_000)

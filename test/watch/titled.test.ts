@@ -2,75 +2,74 @@ import { describe, expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { type System, startSystem } from '../support/system.ts'
+import { type System, type SystemOptions, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const HOUR = 3_600_000
+const LONG = { startTimeout: 600_000, runTimeout: 24 * HOUR }
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
-/** Starts a run that is bound by its title, adds 600 newer runs, and restarts the relay. */
-async function openBehind600(): Promise<{ system: System; id: string; run: ReturnType<System['run']> }> {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+/** Starts a system with a dispatched delivery and its titled run in progress. */
+async function start(options: SystemOptions = LONG) {
+  const system = await startSystem(options)
   const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  return { system, id, run: system.run(`deploy ${RUN}`, { status: 'in_progress' }) }
+}
+
+/** Starts a run that is bound by its title, adds 600 newer runs, and restarts the relay. */
+async function openBehind600() {
+  const { system, id, run } = await start()
   await system.pass(30_000)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
-  for (let n = 0; n < 600; n++) {
-    system.run('deploy', { status: 'completed', conclusion: 'success' })
-  }
+  for (let n = 0; n < 600; n++) system.run('deploy', { status: 'completed', conclusion: 'success' })
   system.restart()
   system.github.clearRequests()
-  return { system, id, run }
+  return { system, run }
 }
 
 /** Counts polls, requests by run ID, and list requests during this time (ms). */
-async function passLooks(
-  system: System,
-  ms: number,
-): Promise<{ byId: number; lists: number; polls: number }> {
+async function passPolls(system: System, ms: number) {
   system.github.clearRequests()
-  const { claimPolls: claimWatched } = system.store
+  const { claimPolls } = system.store
   let polls = 0
   system.store.claimPolls = async (...given) => {
-    const claimed = await claimWatched(...given)
+    const claimed = await claimPolls(...given)
     polls += claimed.length
     return claimed
   }
   await system.pass(ms)
-  system.store.claimPolls = claimWatched
+  system.store.claimPolls = claimPolls
   const count = (is: (request: ReceivedRequest) => boolean) => system.github.requests.filter(is).length
   return { byId: count(isById), lists: count(isList), polls }
 }
 
 test('after a restart, a bound run behind 600 newer runs is polled with at most one request by ID per poll', async () => {
-  const { system: stage, run } = await openBehind600()
-  const { byId, lists, polls: looks } = await passLooks(stage, 5 * 60_000)
-  expect(looks).toBeGreaterThan(10)
-  expect(byId).toBeLessThanOrEqual(looks)
-  expect(lists).toBeLessThanOrEqual(looks)
-  expect(stage.port.run(RUN).status).toBe('IN_PROGRESS')
-  stage.end(run, 'success')
-  await stage.pass(60_000)
-  expect(stage.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
+  const { system, run } = await openBehind600()
+  const { byId, lists, polls } = await passPolls(system, 5 * 60_000)
+  expect(polls).toBeGreaterThan(10)
+  expect(byId).toBeLessThanOrEqual(polls)
+  expect(lists).toBeLessThanOrEqual(polls)
+  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
+  system.end(run, 'success')
+  await system.pass(60_000)
+  expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 })
 
 test('if a bound run is deleted after a restart, Port shows the deletion instead of "no workflow listens"', async () => {
-  const { system: stage, run } = await openBehind600()
-  stage.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
-  await stage.pass(120_000)
-  expect(stage.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
+  const { system, run } = await openBehind600()
+  system.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
+  await system.pass(120_000)
+  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
 })
 
 test.each([
   ['for an hour', HOUR],
   ['permanently', Number.POSITIVE_INFINITY],
 ])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start()
   await system.pass(30_000)
   const over = system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
   system.restart()
@@ -83,7 +82,7 @@ test.each([
 })
 
 test('if list requests get 502 from the start, the relay reads the run by the ID that Port stores', async () => {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const system = await startSystem(LONG)
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -110,27 +109,21 @@ test.each([-90_000, 90_000])(
 )
 
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
-  const system = await startSystem({ actions: 'none', runTimeout: 24 * HOUR })
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start({ actions: 'none', runTimeout: 24 * HOUR })
   await system.webhook(run)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
   system.end(run, 'success')
   await system.webhook(run)
-  expect(await system.delivery(id)).toMatchObject({
-    dueAt: system.now(),
-    runs: [{ status: 'completed', conclusion: 'success' }],
-  })
+  const runs = [{ status: 'completed', conclusion: 'success' }]
+  expect(await system.delivery(id)).toMatchObject({ dueAt: system.now(), runs })
   system.restart()
   await system.pass(2_000)
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
 test('a GitHub webhook that arrives out of order does not revert a newer status', async () => {
-  const system = await startSystem({ actions: 'none' })
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, id, run } = await start({ actions: 'none' })
   const before = { ...run }
   system.end(run, 'failure')
   await system.webhook(run)
@@ -160,7 +153,7 @@ describe.each([
   test.each(['polling', 'webhooks'])(
     "by %s, each delivery is bound to its own run, even if a later run's title quotes an earlier Port run ID",
     async by => {
-      const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+      const system = await startSystem(LONG)
       const plan: { at: number; work: () => Promise<unknown> }[] = []
       const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
       for (const gap of [0, 5_000, 40_000]) {
@@ -210,7 +203,7 @@ describe.each([
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
 
 test("a title binds no run while another organization's delivery has no run, because that delivery's run could quote the Port run ID in its title", async () => {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
   const forged = system.run(`roll back ${RUN}`, { status: 'in_progress' })
@@ -226,7 +219,7 @@ test("a title binds no run while another organization's delivery has no run, bec
 })
 
 test('if deliveries of two organizations have the same Port run ID, a title with this ID binds no run', async () => {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
   const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -240,7 +233,7 @@ test.each([
   ['with more IDs than the relay looks up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],
   ['that is longer than the relay stores', 'x'.repeat(300)],
 ])('a run title %s binds nothing', async (_, text) => {
-  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const title = `roll back ${RUN} ${text} by r_B1b2C3d4E5f6G7h8`
   await system.webhook(system.run(title, { status: 'in_progress' }))

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { iso, RUN_TIMEOUT, START_TIMEOUT, type System, startSystem } from '../support/system.ts'
 
 const RUN = 'r_A1b2C3d4E5f6G7h8'
@@ -6,11 +7,17 @@ const lines = (system: System, id = RUN) =>
   system.port.run(id).logs.flatMap(({ message }) => message.split('\n'))
 const HOUR = 3_600_000
 
+/** Starts a system with a dispatched delivery and its workflow run. */
+async function start(title = `deploy ${RUN}`, more: Partial<GitHubRun> = {}) {
+  const system = await startSystem()
+  const id = await system.dispatch(RUN)
+  return { system, id, run: system.run(title, more) }
+}
+const RUNNING = { status: 'in_progress' } as const
+
 describe('a run in progress', () => {
   test('can wait for a runner longer than RELAY_START_TIMEOUT', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    const run = system.run(`deploy ${RUN}`)
+    const { system, id, run } = await start()
     await system.pass(START_TIMEOUT * 3)
     expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
     expect(await system.runs(id)).toEqual([[run.id, 'title']])
@@ -20,9 +27,7 @@ describe('a run in progress', () => {
   })
 
   test('is bound by the externalRunId that the action writes to Port, even if a title bound another run before', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    const lint = system.run(`lint ${RUN}`, { status: 'in_progress' })
+    const { system, id, run: lint } = await start(`lint ${RUN}`, RUNNING)
     await system.pass(20_000)
     expect(await system.runs(id)).toEqual([[lint.id, 'title']])
     const deploy = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -38,9 +43,7 @@ describe('a run in progress', () => {
   })
 
   test('that never finishes is polled until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    system.run(`deploy ${RUN}`, { status: 'in_progress' })
+    const { system, id } = await start(`deploy ${RUN}`, RUNNING)
     await system.pass(RUN_TIMEOUT - 10_000)
     expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
     await system.pass(60_000)
@@ -54,9 +57,7 @@ describe('a run in progress', () => {
 
   test('that was deleted on GitHub finishes the Port run, whether or not the action has reported to Port', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
-      const system = await startSystem()
-      await system.dispatch(RUN)
-      const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+      const { system, run } = await start(`deploy ${RUN}`, RUNNING)
       if (named) system.port.run(RUN).externalRunId = String(run.id)
       if (hooks) await system.webhook(run)
       await system.pass(30_000)
@@ -79,9 +80,7 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
   ])(
     'Port gets the result (%s) of the titled run, for example if a workflow wrote an arbitrary number to Port',
     async (end, status, statusLabel) => {
-      const system = await startSystem()
-      const id = await system.dispatch(RUN)
-      const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+      const { system, id, run } = await start(`deploy ${RUN}`, RUNNING)
       system.port.run(RUN).externalRunId = '42'
       await system.pass(60_000)
       expect(await system.runs(id)).toEqual([[run.id, 'title']])
@@ -92,9 +91,7 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
   )
 
   test('the relay waits after the titled run succeeds if externalRunId is greater, because a run in another repository may continue the work', async () => {
-    const system = await startSystem()
-    await system.dispatch(RUN)
-    const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+    const { system, run } = await start(`deploy ${RUN}`, RUNNING)
     system.port.run(RUN).externalRunId = String(run.id + 4242)
     await system.pass(20_000)
     system.end(run, 'success')
@@ -108,16 +105,13 @@ test.each([
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
 ])('if runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  const [a, b] = [system.run(`deploy ${RUN}`), system.run(`lint ${RUN}`)]
+  const { system, run: a } = await start()
+  const b = system.run(`lint ${RUN}`)
   system.end(a, first)
   system.end(b, second)
   await system.pass(60_000)
-  expect(system.port.run(RUN)).toMatchObject({
-    status,
-    externalRunId: String((first === 'skipped' ? b : a).id),
-  })
+  const externalRunId = String((first === 'skipped' ? b : a).id)
+  expect(system.port.run(RUN)).toMatchObject({ status, externalRunId })
 })
 
 test('the relay keeps waiting if externalRunId in Port is not the id of a run in the repository', async () => {
@@ -136,9 +130,7 @@ describe('without run-name,', () => {
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
   test.each(['deploy', 'Deploying, please wait'])('the only run (titled "%s") is bound', async title => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    const run = system.run(title)
+    const { system, id, run } = await start(title)
     await system.pass(30_000)
     expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
     system.end(run, 'failure')
@@ -185,33 +177,17 @@ describe('without run-name,', () => {
     await system.pass(20_000)
     expect(await system.runs(id)).toEqual([])
   })
-
-  test('the relay ignores a run that was created long after RELAY_START_TIMEOUT', async () => {
-    const system = await startSystem()
-    await system.dispatch(FIRST)
-    await system.pass(START_TIMEOUT - 5_000)
-    await system.dispatch(SECOND)
-    system.end(system.run('deploy'), 'success')
-    await system.pass(20_000)
-    for (let i = 0; i < 5; i++) {
-      system.run(`nightly ${i}`, { status: 'in_progress' })
-      await system.pass(30_000)
-    }
-    expect(system.port.run(FIRST).statusLabel).toBe('Not identified')
-  })
 })
 
-describe('while GitHub is down', () => {
-  test('no delivery finishes', async () => {
-    const system = await startSystem()
-    await system.dispatch(RUN)
-    await system.github.stop()
-    await system.pass(START_TIMEOUT * 2)
-    expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-    await system.github.start()
-    await system.pass(120_000)
-    expect(system.port.run(RUN).summary).toMatch(/^No workflow in acme\/shop listens/)
-  })
+test('no delivery finishes while GitHub is down', async () => {
+  const system = await startSystem()
+  await system.dispatch(RUN)
+  await system.github.stop()
+  await system.pass(START_TIMEOUT * 2)
+  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
+  await system.github.start()
+  await system.pass(120_000)
+  expect(system.port.run(RUN).summary).toMatch(/^No workflow in acme\/shop listens/)
 })
 
 test("the relay sends the result of a node run, although Port's API does not return node runs", async () => {
@@ -226,9 +202,7 @@ test("the relay sends the result of a node run, although Port's API does not ret
 })
 
 test('a re-run changes nothing if the Port run has finished', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`)
+  const { system, id, run } = await start()
   await system.pass(20_000)
   system.end(run, 'failure')
   await system.pass(60_000)
@@ -247,18 +221,14 @@ const PROTECTED =
   "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
 
 test('for a failed run, Port shows the failed step, the annotations, and the last 100 lines of the log', async () => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const { system, run } = await start(`deploy ${RUN}`, RUNNING)
   const finishedAt = system.now() + 20_000
   const at = (ms: number) => new Date(ms).toISOString().replace('Z', '1234Z')
   const failed = { name: 'Run ./test.sh', status: 'completed' as const, conclusion: 'failure' }
   const [, tests] = system.github.setJobs(run.id, 1, [
     { name: 'build', status: 'completed', conclusion: 'success' },
     {
-      name: 'test (node 24)',
-      status: 'completed',
-      conclusion: 'failure',
+      ...{ name: 'test (node 24)', status: 'completed', conclusion: 'failure' },
       steps: [
         { name: 'Set up job', status: 'completed', conclusion: 'success' },
         { ...failed, completed_at: iso(finishedAt) },
@@ -284,14 +254,10 @@ test('for a failed run, Port shows the failed step, the annotations, and the las
   system.end(run, 'failure')
   await system.pass(60_000)
 
-  expect(system.port.run(RUN)).toMatchObject({
-    status: 'FAILURE',
-    summary: 'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
-  })
-  const log = lines(system)
-  expect(log.slice(-114)).toEqual([
-    'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.',
-    ...[PROTECTED],
+  const summary = 'Job "test (node 24)" failed at step 2 "Run ./test.sh". See its log.'
+  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', summary })
+  expect(lines(system).slice(-114)).toEqual([
+    ...[summary, PROTECTED],
     ...Array.from({ length: 9 }, (_, i) => `test/cart.ts:7: expected [masked] to be ${i}`),
     expect.stringMatching(
       /^What to change: a workflow execution protection .*allow the event repository_dispatch/,
@@ -307,7 +273,7 @@ test('for a failed run, Port shows the failed step, the annotations, and the las
 })
 
 describe('if many runs fail', () => {
-  const start = async (amount: number) => {
+  const startMany = async (amount: number) => {
     const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
     const ids = Array.from({ length: amount }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
     for (const id of ids) await system.dispatch(id)
@@ -320,11 +286,11 @@ describe('if many runs fail', () => {
       }
     }
     const open = () => ids.filter(id => system.port.run(id).status === 'IN_PROGRESS')
-    return { stage: system, ids, runs, fail, open }
+    return { system, ids, runs, fail, open }
   }
 
   test('Port has every result within 80 s, even if the relay restarts every 40 s', async () => {
-    const { stage: system, runs, fail, open } = await start(40)
+    const { system, runs, fail, open } = await startMany(40)
     fail(runs)
     for (let restarts = 0; restarts < 2; restarts++) {
       await system.pass(40_000)
@@ -334,7 +300,7 @@ describe('if many runs fail', () => {
   })
 
   test('reading the logs of some runs does not delay the results of other runs', async () => {
-    const { stage: system, ids, runs, fail, open } = await start(10)
+    const { system, ids, runs, fail, open } = await startMany(10)
     fail(runs.slice(0, 5))
     await system.pass(20_000)
     fail(runs.slice(5))
