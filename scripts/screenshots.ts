@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { readConfig } from '../relay/config/config.ts'
 import { createRelay } from '../relay/relay.ts'
-import { placeDay } from '../test/admin/place-day.ts'
 import { openBrowser } from '../test/support/browser.ts'
 import { send } from '../test/support/send.ts'
 import { SECRET } from '../test/support/sign.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
+import { placeDay } from './place-day.ts'
 
 const folder = process.argv[2] ?? join(import.meta.dirname, '../docs/images')
 const token = 'an-admin-token-of-some-length'

@@ -1,9 +1,9 @@
-import { createTally } from '../../relay/admin/health.ts'
-import type { DeliveryRun, NewDelivery } from '../../relay/delivery/delivery.ts'
-import type { DeliveryEvent } from '../../relay/delivery/events.ts'
-import { deliveryId } from '../../relay/intake/verify.ts'
-import { openStore } from '../../relay/store/open.ts'
-import { createApplyEvent } from '../../relay/workers/apply.ts'
+import { createTally } from '../relay/admin/health.ts'
+import type { DeliveryRun, NewDelivery } from '../relay/delivery/delivery.ts'
+import type { DeliveryEvent } from '../relay/delivery/events.ts'
+import { deliveryId } from '../relay/intake/verify.ts'
+import { openStore } from '../relay/store/open.ts'
+import { createApplyEvent } from '../relay/workers/apply.ts'
 
 const HOUR = 3_600_000
 const ACTIONS = ['deploy_service', 'restart_service', 'scaffold_service', 'rotate_secret', 'create_database']
