@@ -5,7 +5,7 @@ import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
-import { Problem, sendProblem } from '../../relay/http/problem.ts'
+import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { startReport, startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -38,8 +38,8 @@ describe('the relay disconnects slow senders, and serves other senders in the me
 })
 
 describe('memory for bodies', () => {
-  const open = (trustedProxies = 0, arrivingBytes = 100) => {
-    const withReservation = createBodyMemory({ arrivingBytes, processingBytes: 150, trustedProxies })
+  const open = (trustedProxies = 0) => {
+    const withReservation = createBodyMemory({ arrivingBytes: 100, processingBytes: 150, trustedProxies })
     const app = new Hono()
     app.onError((error, c) => sendProblem(c, error as Problem))
     app.post('/', c =>
@@ -48,22 +48,21 @@ describe('memory for bodies', () => {
         room.accept()
         const held = c.req.header('hold')
         if (held) await holding.get(held)?.promise
-        if (held === 'fails') throw new Problem(400, 'It fails.')
         return c.text(String(body.length))
       }),
     )
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
-      /** Sends a body in the chunks that the test writes. */
-      send(headers: Record<string, string> = {}) {
+      /** Sends a body that starts with this many bytes. `end` ends it. */
+      send(bytes: number, headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }
         const response = (async () => app.request('/', init as RequestInit))()
         const writer = writable.getWriter()
         // The relay doesn't read a dropped body any further.
-        const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
-        return { answer: response, write, end: () => void writer.close().catch(() => {}) }
+        writer.write(new Uint8Array(bytes)).catch(() => {})
+        return { answer: response, end: () => void writer.close().catch(() => {}) }
       },
     }
   }
@@ -76,24 +75,16 @@ describe('memory for bodies', () => {
 
   test('is reclaimed from the body that has been arriving longest; its sender gets 503 with Retry-After', async () => {
     const memory = open()
-    const [first, second] = [memory.send(), memory.send()]
-    first.write(40)
+    const first = memory.send(40)
     await arrived()
-    second.write(40)
+    const second = memory.send(40)
     await arrived()
-    const third = memory.send()
-    third.write(50)
-    const refused = await first.answer
-    expect([refused.status, refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual([
-      503,
-      '1',
-      'close',
-    ])
+    const third = memory.send(50)
+    const { status, headers } = await first.answer
+    expect([status, headers.get('retry-after'), headers.get('connection')]).toEqual([503, '1', 'close'])
     for (const each of [second, third]) each.end()
-    expect(await Promise.all([second, third].map(async each => (await each.answer).text()))).toEqual([
-      '40',
-      '50',
-    ])
+    expect(await (await second.answer).text()).toBe('40')
+    expect(await (await third.answer).text()).toBe('50')
   })
 
   test.each([
@@ -102,14 +93,11 @@ describe('memory for bodies', () => {
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
   ])('is reclaimed from the sender of the most bytes (%s), not an earlier sender (%s)', async (many, one) => {
     const memory = open(1)
-    const patient = memory.send(from(one))
-    patient.write(1)
+    const patient = memory.send(1, from(one))
     await arrived()
-    const greedy = [memory.send(from(many)), memory.send(from(many))]
-    for (const each of greedy) each.write(40)
+    const greedy = [memory.send(40, from(many)), memory.send(40, from(many))]
     await arrived(60)
-    const next = memory.send(from('10.9.9.9'))
-    next.write(30)
+    const next = memory.send(30, from('10.9.9.9'))
     expect((await greedy[0]!.answer).status).toBe(503)
     for (const each of [patient, greedy[1]!, next]) each.end()
     expect((await patient.answer).status).toBe(200)
@@ -120,14 +108,11 @@ describe('memory for bodies', () => {
     ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
   ])('is counted per sender, and two addresses count as one sender %s', async (_, trustedProxies, a, b) => {
     const memory = open(trustedProxies)
-    const first = memory.send(from(a))
-    first.write(10)
+    const first = memory.send(10, from(a))
     await arrived()
-    const second = memory.send(from(b))
-    second.write(80)
+    const second = memory.send(80, from(b))
     await arrived()
-    const third = memory.send(from(b))
-    third.write(20)
+    const third = memory.send(20, from(b))
     expect((await first.answer).status).toBe(503)
     for (const each of [second, third]) each.end()
     expect((await second.answer).status).toBe(200)
@@ -136,25 +121,21 @@ describe('memory for bodies', () => {
   test('is never reclaimed from a verified sender, but is also limited for verified senders', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
-    const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
-    first.write(100)
+    const first = memory.send(100, { hold: 'a' })
     first.end()
     await arrived()
-    second.write(100)
+    const second = memory.send(100)
     second.end()
     expect((await second.answer).status).toBe(503)
     memory.holding.get('a')?.resolve()
     expect((await first.answer).status).toBe(200)
-    const third = memory.send()
-    third.write(100)
+    const third = memory.send(100)
     third.end()
     expect((await third.answer).status).toBe(200)
   })
 
   test("isn't reserved for a body larger than the whole memory", async () => {
-    const large = open().send()
-    large.write(101)
-    expect((await large.answer).status).toBe(503)
+    expect((await open().send(101).answer).status).toBe(503)
   })
 })
 

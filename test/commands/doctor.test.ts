@@ -36,19 +36,18 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'doctor-'))
   ;[github, port, issuer] = await Promise.all([startGitHubApi(), startPortApi(), startOidcIssuer()])
   const dispatchable = 'on:\n  workflow_dispatch:\n    inputs: { port: { type: string } }\n'
-  const workflow = (name: string, eventTypes: string[], more = {}) => ({
-    ...{ path: `.github/workflows/${name}.yml`, name, eventTypes, ...more },
-  })
+  const workflow = (name: string, eventTypes: string[], more = {}) => {
+    return { path: `.github/workflows/${name}.yml`, name, eventTypes, ...more }
+  }
   github.addRepository('acme/shop', {
     workflows: [
       workflow('deploy', ['deploy', 'roll-back']),
       workflow('any', [], { content: dispatchable }),
       workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
-      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) =>
-        workflow(`tcp-${index}`, [], {
-          content: `on: { workflow_dispatch: { inputs: { port: ${input} } } }`,
-        }),
-      ),
+      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) => {
+        const content = `on: { workflow_dispatch: { inputs: { port: ${input} } } }`
+        return workflow(`tcp-${index}`, [], { content })
+      }),
       workflow('old', ['old'], { state: 'disabled_manually' }),
     ],
   })
@@ -98,41 +97,32 @@ afterAll(async () => {
 const atThisMachine = (url: string | URL | Request) =>
   String(url).replace(/^https?:\/\/relay\.example\.com/, `http://127.0.0.1:${relay.port}`)
 
-/** Returns the findings with `more` merged into the clean environment; an undefined variable is removed. */
-async function findings(more: Record<string, string | undefined> = {}, clock: () => number = Date.now) {
-  const env = Object.fromEntries(
-    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
-  )
-  return diagnose({
-    env,
-    clock,
-    fetch: (url, init) => fetch(atThisMachine(url), init),
-    readFile: path => readFileSync(path, 'utf8'),
-  })
-}
+type Change = Record<string, string | undefined>
+/** Returns the clean environment with these changes; an undefined variable is removed. */
+const envWith = (more: Change) =>
+  Object.fromEntries(Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined)) as Env
+const readFile = (path: string) => readFileSync(path, 'utf8')
+
+/** Returns the findings with these changes. */
+const findings = (more: Change = {}, clock: () => number = Date.now) =>
+  diagnose({ env: envWith(more), clock, fetch: (url, init) => fetch(atThisMachine(url), init), readFile })
+
+const shown = (found: { status: string; sentence: string }[]) =>
+  found.map(({ status, sentence }) => `${status}: ${sentence}`)
 
 /** Returns the findings that aren't ok. */
 async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
-  return (await findings(...args))
-    .filter(({ status }) => status !== 'ok')
-    .map(({ status, sentence }) => `${status}: ${sentence}`)
+  return shown((await findings(...args)).filter(({ status }) => status !== 'ok'))
 }
 
 /** Like {@link wrong}, but checks only the configuration and the repositories, and opens no database. */
-async function wrongIn(more: Record<string, string | undefined>): Promise<string[]> {
-  const env = Object.fromEntries(
-    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
-  ) as Env
-  const readFile = (path: string) => readFileSync(path, 'utf8')
+async function wrongIn(more: Change): Promise<string[]> {
+  const env = envWith(more)
   const config = readConfig(env, readFile)
+  const deps = { env, config, clock: Date.now, fetch, readFile }
   const checks = [configuration, ...repositoryChecks(config)]
-  const found = await Promise.all(
-    checks.map(check => check.run({ env, config, clock: Date.now, fetch, readFile })),
-  )
-  return found
-    .flat()
-    .filter(({ status }) => status !== 'ok')
-    .map(({ status, sentence }) => `${status}: ${sentence}`)
+  const found = await Promise.all(checks.map(check => check.run(deps)))
+  return shown(found.flat().filter(({ status }) => status !== 'ok'))
 }
 
 /** Creates a file with this name in the test's folder. */
@@ -166,11 +156,8 @@ test('reports ok on every line for a clean configuration', async () => {
 
 test('reports ok for a clean configuration with a GitHub App and routes', async () => {
   const app = github.createApp()
-  github.fail({
-    match: ({ path }) => path === '/app/hook/config',
-    status: 200,
-    body: { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' },
-  })
+  const hook = { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' }
+  github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body: hook })
   const more = routes(`
 - { match: { action: deploy }, repository: acme/shop }
 - { repository: acme/listed, event_type: anything }`)
@@ -209,7 +196,6 @@ RELAY_TOLERANCE=1s                  problem: RELAY_TOLERANCE is less than 10 s: 
 RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.
 PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.
 RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.
-RELAY_REPO=acme/shop                problem: RELAY_REPO isn't known: did you mean RELAY_REPOSITORY?
 RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
 RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
 GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
@@ -232,34 +218,33 @@ describe('for a valid configuration with unintended effects, doctor', () => {
 
   test("reports an API URL that serves GitHub's web pages, and an OIDC issuer of another GitHub", async () => {
     const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
-    const offline = (more: Env) =>
-      diagnose({
-        env: { ...clean, ...more },
-        clock: Date.now,
-        readFile: () => '',
-        fetch: (url, init) => {
-          if (responses(String(url))) return fetch(atThisMachine(url), init)
-          return Promise.resolve(new Response('<html>', { headers: { 'content-type': 'text/html' } }))
-        },
-      })
-    const ofConfiguration = async (more: Env) =>
-      (await offline({ RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', ...more }))
+    const offline: typeof fetch = async (url, init) => {
+      if (responses(String(url))) return fetch(atThisMachine(url), init)
+      return new Response('<html>', { headers: { 'content-type': 'text/html' } })
+    }
+    const wrongAt = async (GITHUB_API_URL: string) => {
+      const env = { ...clean, RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', GITHUB_API_URL }
+      const found = await diagnose({ env, clock: Date.now, readFile: () => '', fetch: offline })
+      return found
         .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
         .map(({ sentence }) => sentence)
-    expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
+    }
+    const unlike = (url: string) =>
+      `GITHUB_API_URL (${url}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
+    expect(await wrongAt('https://github.com')).toEqual([
       'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
-      "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.",
+      unlike('https://github.com'),
     ])
-    const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)
-    expect(await server('https://git.acme.example')).toEqual([
+    expect(await wrongAt('https://git.acme.example')).toEqual([
       "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
+      unlike('https://git.acme.example'),
     ])
     for (const url of [
       'https://git.acme.example/api/v3',
       'https://api.acme.ghe.com',
       'https://api.github.com',
     ])
-      expect(await server(url)).toEqual([])
+      expect(await wrongAt(url)).toEqual([unlike(url)])
   })
 })
 
@@ -291,9 +276,10 @@ describe('while it checks services, doctor', () => {
 
   test('reports a database that another process has locked, with and without a running relay', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
-    const ofDatabase = async (path: string) =>
-      (await findings({ RELAY_DATABASE: `sqlite:${path}` })).find(({ check }) => check === 'database')!
-        .sentence
+    const ofDatabase = async (path: string) => {
+      const found = await findings({ RELAY_DATABASE: `sqlite:${path}` })
+      return found.find(({ check }) => check === 'database')!.sentence
+    }
     expect(await ofDatabase(used)).toBe(`The database ${used} is in use by a relay, and writable.`)
     expect(await ofDatabase(free)).toBe(`The database ${free} is writable.`)
     const others = [free, used].map(path => new DatabaseSync(path))
@@ -360,36 +346,28 @@ describe('while it checks services, doctor', () => {
       "The relay's credential can read acme/bare; to start a workflow, it needs the permission Actions: write.",
       'acme/bare has no workflow gone.yml.',
     ])
-    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({
-      code: 2,
-      stderr: '--repository must be OWNER/NAME, not "shop".',
-    })
+    const stderr = '--repository must be OWNER/NAME, not "shop".'
+    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({ code: 2, stderr })
   })
 
   test('reports Port problems: wrong credentials, wrong address, no server, clock skew', async () => {
     const host = new URL(port.url).host
-    expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
-      expect.stringMatching(
-        new RegExp(
-          `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
-        ),
-      ),
-    ])
+    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`
+    const found = await wrong({ PORT_CLIENT_SECRET: 'wrong' })
+    expect(found).toEqual([expect.stringMatching(rejected)])
     expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
       `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).`,
     ])
-    const off = async (seconds: number) =>
-      (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
-        text.replace(/\d+ s (?=ahead|behind)/, 'N s '),
-      )
     for (const [seconds, status, side] of [
       [100, 'warning', 'ahead of'],
       [-400, 'problem', 'behind'],
-    ] as const)
-      expect(await off(seconds)).toEqual([
+    ] as const) {
+      const off = await wrong({}, () => Date.now() + seconds * 1000)
+      expect(off.map(text => text.replace(/\d+ s (?=ahead|behind)/, 'N s '))).toEqual([
         `${status}: This machine's clock is N s ${side} Port's: webhooks are refused if the difference exceeds RELAY_TOLERANCE (300 s). Synchronize it with NTP.`,
         `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Synchronize it with NTP.`,
       ])
+    }
   })
 
   test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted rate limit', async () => {
@@ -402,13 +380,11 @@ describe('while it checks services, doctor', () => {
     expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
       `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`,
     )
-    const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) =>
-      github.fail({
-        match: ({ path }) => path === '/rate_limit',
-        status,
-        headers,
-        body: body ?? { resources: {}, rate: { limit: 5000, remaining, used: 0, reset: 1_800_000_000 } },
-      })
+    const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) => {
+      const rate = { limit: 5000, remaining, used: 0, reset: 1_800_000_000 }
+      const match = ({ path }: { path: string }) => path === '/rate_limit'
+      github.fail({ match, status, headers, body: body ?? { resources: {}, rate } })
+    }
     const tomorrow = new Date(Date.now() + 864e5).toISOString().replace(/T(.{8}).*/, ' $1 UTC')
     limit(5000, { 'github-authentication-token-expiration': tomorrow })
     const expires = `GITHUB_TOKEN expires on ${tomorrow.slice(0, 10)}: renew it before then.`
@@ -459,9 +435,8 @@ describe('while it checks services, doctor', () => {
       const route = { match: {}, repository: 'acme/shop', workflow }
       const targets = { ...config.targets, routes: [route] }
       const [check] = repositoryChecks({ ...config, targets })
-      const deps = { env: clean, config, clock: Date.now, fetch, readFile: String }
-      const found = await check!.run(deps)
-      return found.slice(1).map(({ status, sentence }) => `${status}: ${sentence}`)
+      const found = await check!.run({ env: clean, config, clock: Date.now, fetch, readFile: String })
+      return shown(found).slice(1)
     }
     expect(await to('none.yml')).toEqual(['problem: acme/shop has no workflow none.yml.'])
     expect(await to('old.yml')).toEqual(['problem: acme/shop: old.yml is disabled: enable it on GitHub.'])
@@ -503,11 +478,8 @@ describe('while it checks services, doctor', () => {
     const response = async (change: object) => {
       const headers = { authorization: `token ${github.token}` }
       const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
-      github.fail({
-        match: ({ path }) => path === '/repos/acme/shop',
-        status: 200,
-        body: { ...body, ...change },
-      })
+      const match = ({ path }: { path: string }) => path === '/repos/acme/shop'
+      github.fail({ match, status: 200, body: { ...body, ...change } })
     }
     await response({ archived: true })
     expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
@@ -527,14 +499,15 @@ describe('while it checks services, doctor', () => {
   })
 
   test('reports an OIDC issuer without keys', async () => {
-    issuer.fail({ status: 404 })
-    expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} publishes no keys (HTTP 404), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
-    ])
-    issuer.fail({ status: 200, body: { keys: [] } })
-    expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} publishes no keys (the list is empty), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
-    ])
+    for (const [response, cause] of [
+      [{ status: 404 }, 'HTTP 404'],
+      [{ status: 200, body: { keys: [] } }, 'the list is empty'],
+    ] as const) {
+      issuer.fail(response)
+      expect(await wrong()).toEqual([
+        `problem: The OIDC issuer ${issuer.url} publishes no keys (${cause}), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
+      ])
+    }
   })
 
   test('reports an invalid proxy, an unreachable proxy, and invalid certificates', async () => {
@@ -571,16 +544,13 @@ describe("doctor compares a workflow's inputs", () => {
   async function compared(json: string): Promise<string[]> {
     const path = file('port-action.json', json)
     const found = await run(doctor, ['--json', '--port-action', path], { ...clean, ...ALLOWED })
-    const { findings } = JSON.parse(found.stdout) as { findings: Record<string, string>[] }
-    return findings
-      .filter(({ check }) => check === 'port action')
-      .map(({ status, sentence }) => `${status}: ${sentence}`)
+    const { findings } = JSON.parse(found.stdout) as { findings: Awaited<ReturnType<typeof diagnose>> }
+    return shown(findings.filter(({ check }) => check === 'port action'))
   }
   beforeAll(() => {
-    const named = (name: string, declared: object) => ({
-      ...inputs(declared),
-      ...{ name, path: `.github/workflows/${name}.yml` },
-    })
+    const named = (name: string, declared: object) => {
+      return { ...inputs(declared), name, path: `.github/workflows/${name}.yml` }
+    }
     github.addRepository('acme/scaled', {
       workflows: [
         named('guide', { replicas: {}, environment: {}, port_context: required }),
@@ -647,7 +617,7 @@ describe("doctor compares a workflow's inputs", () => {
         expect(status).toBe(202)
       }
       const found = (await findings(env)).filter(({ check }) => check === 'deliveries')
-      expect(found.map(({ status, sentence }) => `${status}: ${sentence}`)).toEqual([
+      expect(shown(found)).toEqual([
         expect.stringMatching(
           /^problem: the last delivery of scale: Workflow guide\.yml in acme\/scaled doesn't declare the input "enviroment" \(closest declared input: "environment"\)/,
         ),

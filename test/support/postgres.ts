@@ -16,27 +16,14 @@ import pg from 'pg'
 import { freePort } from './free-port.ts'
 
 /** A real PostgreSQL server on 127.0.0.1. It flushes writes to disk as in production, unless `settings` change that. */
-export interface TestPostgres {
-  /** The URL of the default database, `postgres`. */
-  url: string
-  /** Creates an empty database. Returns its URL. */
-  createDatabase(): Promise<string>
-  /** Stops the server and keeps its data. */
-  stop(): Promise<void>
-  /** Restarts the server on the same port. */
-  start(): Promise<void>
-  /** Stops the server and deletes its data. */
-  close(): Promise<void>
-}
+export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
 
 /**
  * Starts a server, which takes about one second. If another process takes the port meanwhile, uses another port.
  *
  * @throws Error with the program's output if it doesn't start
  */
-export async function startPostgres(
-  options: { folder?: string; settings?: Record<string, string> } = {},
-): Promise<TestPostgres> {
+export async function startPostgres(options: { folder?: string; settings?: Record<string, string> } = {}) {
   const { bin, user } = await findPrograms()
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
@@ -45,16 +32,19 @@ export async function startPostgres(
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   let server: Program | undefined
+  /** Stops the server and keeps its data. */
   const stop = async () => {
     const stopped = server
     server = undefined
     stopped?.child.kill('SIGINT')
     await stopped?.ended
   }
+  /** Restarts the server on the same port. */
   const start = async () => {
     server ??= run(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...args], user)
     await server.printed('ready to accept connections')
   }
+  /** Stops the server and deletes its data. */
   const close = async () => {
     // Skips the checkpoint, which takes minutes with hundreds of databases.
     server?.child.kill('SIGQUIT')
