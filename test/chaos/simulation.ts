@@ -349,13 +349,8 @@ function createSchedule() {
   const events: { at: number; work: () => unknown }[] = []
   return {
     add(at: number, work: () => unknown = () => {}) {
-      let [low, high] = [0, events.length]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if ((events[middle] as { at: number }).at > at) low = middle + 1
-        else high = middle
-      }
-      events.splice(low, 0, { at, work })
+      const later = events.findLastIndex(each => each.at > at)
+      events.splice(later + 1, 0, { at, work })
     },
     async run(now: number) {
       for (let next = events.at(-1); next && next.at <= now; next = events.at(-1)) {

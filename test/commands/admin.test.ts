@@ -3,11 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
-import { doctor } from '../../relay/cli/doctor.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
-import { serve } from '../../relay/cli/serve.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
@@ -48,7 +46,6 @@ afterEach(() => vi.restoreAllMocks())
 
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
-  [serve, ['now'], 'serve does not take the argument "now"; see serve --help.'],
   [send, [], 'send needs either FILE or --action NAME.'],
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
@@ -63,7 +60,6 @@ const WRONG: [Command, string[], string][] = [
 ]
 /** Arguments that make a command print JSON, and an excerpt of that JSON. */
 const JSON_OF: [Command, string[], object][] = [
-  [doctor, ['--json'], { ok: false, findings: expect.any(Array) }],
   [send, ['--action', 'deploy', '--curl', '--json'], { command: expect.stringContaining('curl') }],
   [deliveries, ['--json', '--limit', '1'], { deliveries: [expect.any(Object)], next: 3 }],
   [redeliver, ['--state', 'failed', '--dry-run', '--json'], { dry_run: true, redelivered: 0, more: false }],

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   chownSync,
@@ -31,7 +31,7 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
   let port = 0
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  let server: Program | undefined
+  let server: ReturnType<typeof run> | undefined
   /** Stops the server and keeps its data. */
   const stop = async () => {
     const stopped = server
@@ -91,16 +91,8 @@ interface User {
   gid: number
 }
 
-interface Program {
-  child: ChildProcess
-  /** Resolves when the program exits with 0. */
-  ended: Promise<void>
-  /** Resolves when the program has printed this text. */
-  printed(text: string): Promise<void>
-}
-
 /** Starts a program. Both promises reject with its output if it fails. */
-function run(file: string, args: string[], user: User | undefined): Program {
+function run(file: string, args: string[], user: User | undefined) {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
   process.once('exit', kill)
@@ -112,6 +104,7 @@ function run(file: string, args: string[], user: User | undefined): Program {
   }
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
+  /** Resolves when the program exits with 0. */
   const ended = new Promise<void>((resolve, reject) => {
     const fail = (cause: string) => {
       const who = user ? `the user nobody (${user.uid})` : 'this user'
@@ -128,8 +121,9 @@ function run(file: string, args: string[], user: User | undefined): Program {
   return {
     child,
     ended,
-    printed: text =>
-      new Promise((resolve, reject) => {
+    /** Resolves when the program has printed this text. */
+    printed: (text: string) =>
+      new Promise<void>((resolve, reject) => {
         poll = () => output.includes(text) && resolve()
         poll()
         ended.then(() => reject(new Error(`${file} ended:\n${output}`)), reject)

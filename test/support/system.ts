@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Hono } from 'hono'
@@ -19,6 +18,7 @@ import { createEngine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
 import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { temporaryFolder } from './relay.ts'
+import { gitHubRequest, runWebhook } from './run-webhook.ts'
 import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000
@@ -78,12 +78,8 @@ export async function startSystem(options: SystemOptions = {}) {
     reader.close()
     await Promise.all([port.close(), github.close(), file.close()])
   })
-  const permissions = {
-    checks: 'read',
-    contents: 'write',
-    metadata: 'read',
-    actions: options.actions ?? 'read',
-  } as const
+  const { actions = 'read' } = options
+  const permissions = { checks: 'read', contents: 'write', metadata: 'read', actions } as const
   const deploy = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 
@@ -140,16 +136,9 @@ export async function startSystem(options: SystemOptions = {}) {
 
   /** Sends a signed GitHub webhook. */
   async function githubEvent(name: string, given: object): Promise<void> {
-    const body = JSON.stringify(given)
-    const response = await app.request('/github', {
-      method: 'POST',
-      body,
-      headers: {
-        'content-length': String(Buffer.byteLength(body)),
-        'x-github-event': name,
-        'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
-      },
-    })
+    const request = gitHubRequest(name, given, SECRET)
+    const headers = { ...request.headers, 'content-length': String(Buffer.byteLength(request.body)) }
+    const response = await app.request('/github', { ...request, headers })
     if (response.status !== 202) throw new Error(`The webhook returned ${response.status}`)
   }
 
@@ -276,10 +265,8 @@ export async function startSystem(options: SystemOptions = {}) {
       github.setRun(run.id, { status: 'completed', conclusion, updatedAt: iso(at + clockOffset) })
     },
     /** Sends GitHub's signed webhook about the run's current state. */
-    webhook(run: GitHubRun) {
-      const repository = { full_name: run.repository }
-      return githubEvent('workflow_run', { action: 'completed', repository, workflow_run: shown(run) })
-    },
+    webhook: (run: GitHubRun) =>
+      githubEvent('workflow_run', { ...runWebhook(run, 'https://github.example'), action: 'completed' }),
     githubEvent,
     delivery: get,
     /** Returns the types in the delivery's history. */
@@ -293,16 +280,3 @@ export async function startSystem(options: SystemOptions = {}) {
 }
 
 export const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
-
-const shown = (run: GitHubRun) => ({
-  id: run.id,
-  run_attempt: run.runAttempt,
-  workflow_id: run.workflowId,
-  event: run.event,
-  display_title: run.displayTitle,
-  status: run.status,
-  conclusion: run.conclusion,
-  html_url: `https://github.example/${run.repository}/actions/runs/${run.id}`,
-  created_at: run.createdAt,
-  updated_at: run.updatedAt,
-})
