@@ -5,11 +5,10 @@ import type { RelayProcess } from './relay-process.ts'
 import { type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Verdict } from './verdict.ts'
 
+type Kills = SystemOptions & { times: number; perKill: number }
+
 /** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
-export async function kill(
-  fault: string,
-  options: SystemOptions & { times: number; perKill: number },
-): Promise<Verdict> {
+export async function kill(fault: string, options: Kills): Promise<Verdict> {
   const { times, perKill } = options
   const load = { times, count: times * perKill, perSecond: perKill * 1.4 }
   return withSystem({ repositories: 100, ...options }, system =>
@@ -21,10 +20,7 @@ export async function kill(
 }
 
 /** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
-export async function killAtResponse(
-  fault: string,
-  options: SystemOptions & { times: number; perKill: number },
-): Promise<Verdict> {
+export async function killAtResponse(fault: string, options: Kills): Promise<Verdict> {
   return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
     await system.relay.start()
     let times = 0
