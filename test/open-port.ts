@@ -17,10 +17,7 @@ export const calls = (port: PortApi) => port.requests.map(({ method, path }) => 
 export const info = (message: string): LogLine => ({ level: 'INFO', message })
 
 export async function failure(promise: Promise<unknown>): Promise<PortError> {
-  const error = await promise.then(
-    () => null,
-    (reason: unknown) => reason,
-  )
+  const error = await promise.catch((reason: unknown) => reason)
   if (!(error instanceof PortError)) throw new Error(`No PortError: ${error}`)
   return error
 }
@@ -30,18 +27,9 @@ export function fakePort(response: unknown, status = 200) {
   const fetch: PortClientOptions['fetch'] = async url => {
     const isToken = url.endsWith('/access_token') && typeof response !== 'string'
     const body = isToken ? { accessToken: 't', expiresIn: 10_800 } : response
-    return {
-      status,
-      headers: { get: () => null },
-      text: async () => (typeof body === 'string' ? body : JSON.stringify(body)),
-    }
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
+    return { status, headers: { get: () => null }, text: async () => text }
   }
-  return {
-    client: createPortClient({
-      apiUrl: 'https://api.port.io',
-      clientId: 'id',
-      clientSecret: 'secret',
-      fetch,
-    }),
-  }
+  const credentials = { clientId: 'id', clientSecret: 'secret' }
+  return { client: createPortClient({ apiUrl: 'https://api.port.io', ...credentials, fetch }) }
 }

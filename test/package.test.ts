@@ -61,51 +61,41 @@ test('the package contains the bundle, README, licenses, and deployment files, a
 })
 
 test('the license file lists every bundled package with its license text', () => {
-  const notices = (folder: string) =>
-    readFileSync(join(folder, 'THIRD_PARTY_LICENSES'), 'utf8')
-      .split(/^-{80}$/m)
-      .map(notice => notice.trim())
+  const notices = (folder: string) => {
+    const file = readFileSync(join(folder, 'THIRD_PARTY_LICENSES'), 'utf8')
+    return file.split(/^-{80}$/m).map(notice => notice.trim())
+  }
   const [ofRelay, ofAction] = [notices(installed()), notices(join(root, 'action/dist'))]
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   for (const name of Object.keys(dependencies).filter(each => each !== 'node')) {
     const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'))
-    expect(ofRelay).toContainEqual(
-      expect.stringMatching(`^${name} ${version} [^]*(?:copyright|Apache License)`),
-    )
+    const notice = `^${name} ${version} [^]*(?:copyright|Apache License)`
+    expect(ofRelay).toContainEqual(expect.stringMatching(notice))
   }
   expect(ofRelay).toEqual(expect.arrayContaining(ofAction))
   expect(ofAction.join()).not.toContain('hono')
 })
 
 test('the installed command simulates a workflow with the bundled action', async () => {
-  writeFileSync(
-    join(place, 'event.json'),
-    JSON.stringify({ run: { id: 'r_1' }, inputs: { version: '1.4.2' } }),
-  )
-  const { stdout, stderr, code } = await run(['simulate', '--event', 'event.json', '--json'], {
-    PATH: process.env.PATH!,
-  })
+  const event = { run: { id: 'r_1' }, inputs: { version: '1.4.2' } }
+  writeFileSync(join(place, 'event.json'), JSON.stringify(event))
+  const args = ['simulate', '--event', 'event.json', '--json']
+  const { stdout, stderr, code } = await run(args, { PATH: process.env.PATH! })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const log = expect.arrayContaining([expect.stringMatching(/^✓ Job simulation: success/)])
   expect(JSON.parse(stdout)).toMatchObject({
     conclusion: 'success',
-    port: {
-      id: 'r_1',
-      status: 'SUCCESS',
-      log: expect.arrayContaining([expect.stringMatching(/^✓ Job simulation: success/)]),
-    },
+    port: { id: 'r_1', status: 'SUCCESS', log },
   })
 })
 
-const repositoryDispatch = acts.find(act => act.action.startsWith('deploy/') && act.status === 'SUCCESS')!
-const workflowDispatch = acts.find(
-  act => act.action.startsWith('existing-workflow/') && act.status === 'SUCCESS',
-)!
 const none = { start() {}, add() {}, print() {} }
 
 test.each([
-  ['by repository_dispatch, with Port credentials in the workflow', repositoryDispatch, false],
-  ['by workflow_dispatch, without Port credentials in the workflow', workflowDispatch, true],
-])('the installed relay completes a Port run %s', async (_how, act, oidc) => {
+  ['by repository_dispatch, with Port credentials in the workflow', 'deploy/', false],
+  ['by workflow_dispatch, without Port credentials in the workflow', 'existing-workflow/', true],
+])('the installed relay completes a Port run %s', async (_how, example, oidc) => {
+  const act = acts.find(({ action, status }) => action.startsWith(example) && status === 'SUCCESS')!
   const system = await startSystem({ oidc, settings: {}, onLog: () => {}, entry: cli })
   try {
     expect(await runAct(act, system, none, new AbortController().signal)).toEqual([])

@@ -66,10 +66,7 @@ export async function memoryOf(relay: RelayProcess): Promise<Memory> {
 const MAY_STAY_MB = 20
 
 /** Waits up to ten seconds for the relay to release the memory of an attack. @returns the retained memory (MB) */
-export async function releasedSince(
-  before: Memory,
-  relay: RelayProcess,
-): Promise<{ isReleased: boolean; grownMb: number }> {
+export async function releasedSince(before: Memory, relay: RelayProcess) {
   let grownMb = Number.POSITIVE_INFINITY
   for (let n = 0; n < 20 && grownMb > MAY_STAY_MB; n++) {
     if (n > 0) await sleep(500)

@@ -20,10 +20,7 @@ const databaseOf = async (store: (typeof STORES)[number]) =>
 
 /** Expects that every honest request got its usual response. */
 function expectServed(served: Served[], result: object): void {
-  console.log(
-    served.map(each => JSON.stringify(each)).join(' '),
-    'peakRssMb' in result ? `${result.peakRssMb} MB` : '',
-  )
+  console.log(JSON.stringify(served), 'peakRssMb' in result ? `${result.peakRssMb} MB` : '')
   for (const each of served) {
     expect(each.sent).toBeGreaterThan(10)
     expect(each, JSON.stringify(result)).toMatchObject({ served: each.sent, others: {} })
@@ -38,23 +35,16 @@ test.each(STORES)(
   async store => {
     // At this rate, 65 senders exhaust the memory for arriving bodies within a second.
     const slow = { connections: 65, bytesPerSecond: 40_000 }
-    const result = await attackWithBodies({
-      database: await databaseOf(store),
-      seconds,
-      maxBody: 65_536,
-      slow,
-    })
+    const database = await databaseOf(store)
+    const result = await attackWithBodies({ database, seconds, maxBody: 65_536, slow })
     expectServed(result.served, result)
     expect(result.memory.isReleased, JSON.stringify(result.memory)).toBe(true)
     expect(result.responses).toMatchObject(counts(REFUSALS))
   },
 )
 
-test.each(
-  (Object.keys(FLOODS) as (keyof typeof FLOODS)[]).flatMap(name =>
-    STORES.map(store => [name, store] as const),
-  ),
-)(
+const names = Object.keys(FLOODS) as (keyof typeof FLOODS)[]
+test.each(names.flatMap(name => STORES.map(store => [name, store] as const)))(
   "a flood (%s) doesn't block honest webhooks or exceed the relay's memory (%s)",
   { timeout },
   async (name, store) => {

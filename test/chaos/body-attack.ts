@@ -1,7 +1,7 @@
-import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gitHubRequest } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
@@ -33,15 +33,13 @@ export function attackWithBodies({ database, seconds, maxBody, slow }: Options) 
     await honestSenders(performance.now() + 1_000)
     const before = await memoryOf(relay)
     const token = issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, AUDIENCE)
+    const bearer = `authorization: Bearer ${token}`
     const signature = `x-hub-signature-256: sha256=${'0'.repeat(64)}`
     const senders: Sender[] = [
       { ...slow, length: maxBody, head: webhookHead(maxBody) },
       { connections: 4, bytesPerSecond: 20e6, length: 20e6, head: head('/github', 20e6) },
       { connections: 4, bytesPerSecond: 1e6, length: 20e6, head: head('/github', 20e6, signature) },
-      {
-        ...{ connections: 66, bytesPerSecond: 20e3, length: 2e5 },
-        head: head('/report/start', 2e5, `authorization: Bearer ${token}`),
-      },
+      { connections: 66, bytesPerSecond: 20e3, length: 2e5, head: head('/report/start', 2e5, bearer) },
     ]
     const attacker = startAttacker<Record<string, number>>(import.meta.url, { url: relay.url, senders })
     try {
@@ -96,10 +94,8 @@ async function drip(isDone: () => boolean, socket: Socket, length: number, bytes
 }
 
 function sendGitHub(url: string, n: number): Promise<Response> {
-  const body = JSON.stringify({ zen: 'Keep it logically awesome.', n })
-  const signature = createHmac('sha256', GITHUB_SECRET).update(body).digest('hex')
-  const headers = { 'x-github-event': 'ping', 'x-hub-signature-256': `sha256=${signature}` }
-  return fetch(`${url}/github`, { method: 'POST', body, headers })
+  const webhook = { zen: 'Keep it logically awesome.', n }
+  return fetch(`${url}/github`, gitHubRequest('ping', webhook, GITHUB_SECRET))
 }
 
 /** Reports for a delivery that doesn't exist. Status 403 proves that the relay read the report. */

@@ -7,7 +7,7 @@ import pg from 'pg'
 import { startPostgres } from '../support/postgres.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { withSystem } from './system.ts'
-import { judge, type Verdict } from './verdict.ts'
+import { judgeStrikes, type Verdict } from './verdict.ts'
 
 interface Options {
   count: number
@@ -20,18 +20,14 @@ interface Options {
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {
   const server = await startPostgres()
   try {
-    return await withSystem({ database: await server.createDatabase(), repositories: 100 }, async system => {
-      await system.relay.start()
-      const load = system.load(options)
-      for (let n = 0; n < options.times; n++) {
-        await sleep(500)
+    const database = await server.createDatabase()
+    return await withSystem({ database, repositories: 100 }, system =>
+      judgeStrikes(fault, system, options, async () => {
         await server.stop()
         await sleep(options.forMs)
         await server.start()
-      }
-      await load.done
-      return judge(fault, options.times, system, load)
-    })
+      }),
+    )
   } finally {
     await server.close()
   }
@@ -47,18 +43,13 @@ export async function postgresReadOnly(fault: string, database: string, options:
     await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
     await client.end()
   }
-  return withSystem({ database }, async system => {
-    await system.relay.start()
-    const load = system.load(options)
-    for (let n = 0; n < options.times; n++) {
-      await sleep(300)
+  return withSystem({ database }, system =>
+    judgeStrikes(fault, system, options, async () => {
       await setReadOnly('on')
       await sleep(options.forMs)
       await setReadOnly('off')
-    }
-    await load.done
-    return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
-  })
+    }),
+  )
 }
 
 /** Fills and frees SQLite's disk under load. Uses a small tmpfs if mounting is possible, else a file size limit. */
@@ -67,20 +58,14 @@ export async function diskFull(fault: string, options: Options): Promise<Verdict
   const disk = mountSmallDisk(folder, '16m')
   const limited = { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }
   try {
-    return await withSystem({ folder, ...(disk ? {} : limited) }, async system => {
-      await system.relay.start()
-      const load = system.load(options)
-      for (let n = 0; n < options.times; n++) {
-        await sleep(300)
+    return await withSystem({ folder, ...(disk ? {} : limited) }, system =>
+      judgeStrikes(`${fault} (${disk ? 'tmpfs' : 'limit'})`, system, options, async () => {
         disk?.fill()
         await sleep(options.forMs)
         if (disk) disk.free()
         else execFileSync('prlimit', ['--pid', String(system.relay.pid), '--fsize=unlimited'])
-      }
-      await load.done
-      const way = disk ? 'tmpfs' : 'limit'
-      return judge(`${fault} (${way}), ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
-    })
+      }),
+    )
   } finally {
     disk?.unmount()
     rmSync(folder, { recursive: true, force: true })
@@ -96,11 +81,8 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
     else chmodSync(folder, on ? 0o555 : 0o755)
   }
   try {
-    return await withSystem({ folder }, async system => {
-      await system.relay.start()
-      const load = system.load(options)
-      for (let n = 0; n < options.times; n++) {
-        await sleep(300)
+    return await withSystem({ folder }, system =>
+      judgeStrikes(fault, system, options, async () => {
         await system.relay.stop()
         setReadOnly(true)
         const message = await system.relay.start().then(
@@ -111,10 +93,8 @@ export async function sqliteReadOnly(fault: string, options: Options): Promise<V
           throw new Error(`On a read-only disk: ${message}`)
         setReadOnly(false)
         await system.relay.start()
-      }
-      await load.done
-      return judge(fault, options.times, system, load)
-    })
+      }),
+    )
   } finally {
     disk?.unmount()
     rmSync(folder, { recursive: true, force: true })

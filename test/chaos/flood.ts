@@ -78,9 +78,8 @@ async function aim(system: System, name: FloodName): Promise<Target> {
   const deliveries: Target['deliveries'] = []
   for (let n = 0; n < count; n++)
     deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
-  const [first] = deliveries
-  const reportToken =
-    name === 'inputs' && first ? await startReport(url, first.delivery, first.tokens[0]) : ''
+  const [first] = name === 'inputs' ? deliveries : []
+  const reportToken = first ? await startReport(url, first.delivery, first.tokens[0]) : ''
   return { name, url, deliveries, reportToken }
 }
 
@@ -138,10 +137,7 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, repor
 /** Opens a connection that sends 1,500 requests and never reads. @returns how the connection ended */
 async function pipeline(url: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {})
-  const closed = once(socket, 'close').then(
-    () => 'closed',
-    () => 'closed',
-  )
+  const closed = new Promise<string>(resolve => socket.once('close', () => resolve('closed')))
   await once(socket, 'connect').catch(() => {})
   socket.pause().write('POST /webhook HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1_500))
   const result = await Promise.race([closed, sleep(5_000, 'open')])

@@ -79,7 +79,7 @@ function fuzzBody(random: () => number, pick: <T>(list: readonly T[]) => T): Buf
   if (chance < 0.3) return mutated(Buffer.from(pick(fixtures).body), random)
   if (chance < 0.6) return Buffer.from(JSON.stringify(strange(random, pick, 0)) ?? '')
   if (chance < 0.7) return Buffer.from(Array.from({ length: random() * 400 }, () => random() * 256))
-  if (chance < 0.75) return nested(pick([10, 89, 91, 1_000, 30_000]), pick(['[', '{"a":']))
+  if (chance < 0.75) return nested(pick([10, 89, 91, 1_000, 30_000]), pick(BRACKETS))
   if (chance < 0.78) return Buffer.alloc(pick([MAX_BODY - 1, MAX_BODY, MAX_BODY + 1, 3 * MAX_BODY]), ' ')
   if (chance < 0.85) return Buffer.from(pick(TEXTS))
   return Buffer.from(
@@ -91,6 +91,10 @@ function fuzzBody(random: () => number, pick: <T>(list: readonly T[]) => T): Buf
   )
 }
 
+const BRACKETS = [
+  ['[', ']'],
+  ['{"a":', '}'],
+] as const
 const TEXTS = [
   '',
   'null',
@@ -135,12 +139,8 @@ function mutated(bytes: Buffer, random: () => number): Buffer {
   return random() < 0.3 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes
 }
 
-const nested = (levels: number, open: string) =>
-  Buffer.from(
-    open.repeat(levels) +
-      (open === '[' ? ']' : '1}').repeat(1) +
-      (open === '[' ? ']' : '}').repeat(levels - 1),
-  )
+const nested = (levels: number, [open, close]: readonly [string, string]) =>
+  Buffer.from(`${open.repeat(levels)}1${close.repeat(levels)}`)
 
 /** Bytes that aren't HTTP, or are malformed HTTP. */
 const RAW = [

@@ -7,19 +7,6 @@ import { type FuzzRequest, fuzzRequest, MAX_BODY, sendRaw } from './fuzz-request
 import { prepareRelay } from './relay-process.ts'
 import { ADMIN_TOKEN, MEASURED } from './system.ts'
 
-export interface FuzzResult {
-  requests: number
-  /** Responses by status; 0 counts connections that were closed without a response. */
-  statuses: Record<string, number>
-  /** The first requests that got a 5xx other than 503. */
-  broken: string[]
-  /** Whether the same process still works after the last request. */
-  alive: boolean
-  /** The memory after each round. */
-  rounds: Memory[]
-  printed: string
-}
-
 const CONNECTIONS = 32
 /** Rounds have equal length, so that their memory peaks are comparable. The first round warms up the relay. */
 const ROUNDS = 10
@@ -35,12 +22,7 @@ const NO_RESPONSE = 599
  *
  * @param options.seed the same seed creates the same requests
  */
-export async function fuzz(options: {
-  count: number
-  database: string
-  seed: number
-  rounds?: number
-}): Promise<FuzzResult> {
+export async function fuzz(options: { count: number; database: string; seed: number; rounds?: number }) {
   const random = seededRandom(options.seed)
   const relay = await prepareRelay(
     {
@@ -60,7 +42,9 @@ export async function fuzz(options: {
   const { pid } = relay
   const port = Number(new URL(relay.url).port)
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+  /** Responses by status; 0 counts connections that were closed without a response. */
   const statuses: Record<string, number> = {}
+  /** The first requests that got a 5xx other than 503. */
   const broken: string[] = []
   let left = 0
 
@@ -80,6 +64,7 @@ export async function fuzz(options: {
     return memoryOf(relay)
   }
   try {
+    /** The memory after each round. */
     const rounds: Memory[] = []
     for (let n = 0; n < (options.rounds ?? ROUNDS); n++) {
       rounds.push(await round(options.count / (options.rounds ?? ROUNDS)))
@@ -88,8 +73,9 @@ export async function fuzz(options: {
       response => response.ok,
       () => false,
     )
+    /** Whether the same process still works after the last request. */
     const alive = relay.running() && relay.pid === pid && ready
-    return { requests: options.count, statuses, broken, alive, rounds, printed: relay.printed() }
+    return { statuses, broken, alive, rounds, printed: relay.printed() }
   } finally {
     agent.destroy()
     await relay.kill()
@@ -100,14 +86,12 @@ function send(port: number, agent: Agent, { method, path, headers, body }: FuzzR
   return new Promise(resolve => {
     let status = 0
     const length = { 'content-length': body.length }
-    const sent = request(
-      { host: '127.0.0.1', port, agent, method, path, headers: { ...headers, ...length } },
-      response => {
-        status = response.statusCode ?? 0
-        response.resume()
-        response.on('close', () => resolve(status))
-      },
-    )
+    const options = { host: '127.0.0.1', port, agent, method, path, headers: { ...headers, ...length } }
+    const sent = request(options, response => {
+      status = response.statusCode ?? 0
+      response.resume()
+      response.on('close', () => resolve(status))
+    })
     sent.on('error', () => resolve(status))
     sent.setTimeout(NO_RESPONSE_MS, () => {
       resolve(NO_RESPONSE)

@@ -41,46 +41,35 @@ export const untitled = (startTimeout: string) =>
 
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
 
-/** Returns a matcher for every nth dispatch, up to `most` times. */
-function every(nth: number, most = Number.POSITIVE_INFINITY) {
-  let seen = 0
-  let struck = 0
-  return {
-    match: (request: ReceivedRequest) => {
+/** Makes every nth dispatch fail, up to `most` times. */
+function everyNth(nth: number, most: number, fail: (api: GitHubApi, filter: Filter) => void) {
+  return (api: GitHubApi) => {
+    let seen = 0
+    let struck = 0
+    const match = (request: ReceivedRequest) => {
       if (!isDispatch(request) || struck >= most || ++seen % nth !== 0) return false
       struck++
       return true
-    },
-    struck: () => struck,
+    }
+    fail(api, { match, times: Number.POSITIVE_INFINITY })
+    return () => struck
   }
 }
+type Filter = { match: (request: ReceivedRequest) => boolean; times: number }
 
 /** Responds with 500 to every third dispatch, with or without creating the workflow run. */
-export const serverErrors = (create: boolean, most?: number) => (api: GitHubApi) => {
-  const { match, struck } = every(3, most)
-  api.failures.serverError({ create, match, times: Number.POSITIVE_INFINITY })
-  return struck
-}
+export const serverErrors = (create: boolean, most = Number.POSITIVE_INFINITY) =>
+  everyNth(3, most, ({ failures }, filter) => failures.serverError({ create, ...filter }))
 
 /** Cuts the connection at every third dispatch, before or after the dispatch takes effect. */
-export const cuts = (create: boolean, most?: number) => (api: GitHubApi) => {
-  const { match, struck } = every(3, most)
-  api.failures.cut({ create, match, times: Number.POSITIVE_INFINITY })
-  return struck
-}
+export const cuts = (create: boolean) =>
+  everyNth(3, Number.POSITIVE_INFINITY, ({ failures }, filter) => failures.cut({ create, ...filter }))
 
 /** Responds to every tenth dispatch with a rate limit. */
-export const secondaryLimit = (seconds: number, most: number) => (api: GitHubApi) => {
-  const { match, struck } = every(10, most)
-  api.failures.secondaryLimit(seconds, { match, times: Number.POSITIVE_INFINITY })
-  return struck
-}
-
-export const tooMany = (seconds: number, most: number) => (api: GitHubApi) => {
-  const { match, struck } = every(10, most)
-  api.failures.tooMany(seconds, { match, times: Number.POSITIVE_INFINITY })
-  return struck
-}
+export const secondaryLimit = (seconds: number, most: number) =>
+  everyNth(10, most, ({ failures }, filter) => failures.secondaryLimit(seconds, filter))
+export const tooMany = (seconds: number, most: number) =>
+  everyNth(10, most, ({ failures }, filter) => failures.tooMany(seconds, filter))
 
 /** Makes GitHub unreachable after the twentieth dispatch. */
 export const down = (api: GitHubApi) => {

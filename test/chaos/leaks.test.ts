@@ -57,19 +57,14 @@ const logOf = (run: { logs: { message: string }[] }) => run.logs.map(log => log.
 
 async function success({ deliver, simulate }: Searched) {
   const delivered = await deliver()
+  const inputs = { summary: SUMMARY, 'status-label': 'With ${{ steps.port.outputs.token }}' }
   const { played: simulated, steps } = await simulate(
     delivered,
-    workflow({
-      summary: SUMMARY,
-      'status-label': 'With ${{ steps.port.outputs.token }}',
-      end: `${NOTE}; sleep 3`,
-    }),
+    workflow({ ...inputs, end: `${NOTE}; sleep 3` }),
   )
   await finished(delivered.portRun)
-  expect(delivered.portRun).toMatchObject({
-    status: 'SUCCESS',
-    summary: expect.stringMatching(/^With \*\*\*:\n\*\*\*/),
-  })
+  const summary = expect.stringMatching(/^With \*\*\*:\n\*\*\*/)
+  expect(delivered.portRun).toMatchObject({ status: 'SUCCESS', summary })
   expect(logOf(delivered.portRun)).toMatch(/^token is \*\*\*, of \{"version":"1\.4\.2"/m)
   expect(steps['Use token']!.annotations.map(({ message }) => message)).toEqual([
     '***',
@@ -111,12 +106,8 @@ async function killed({ deliver, simulate }: Searched) {
 async function redelivered({ deliver, simulate, api, system }: Searched) {
   const delivered = await deliver()
   const displayTitle = `deploy_service ${delivered.portRun.id}`
-  system.github.createRun({
-    repository: REPOSITORY,
-    displayTitle,
-    status: 'completed',
-    conclusion: 'cancelled',
-  })
+  const cancelled = { status: 'completed', conclusion: 'cancelled' } as const
+  system.github.createRun({ repository: REPOSITORY, displayTitle, ...cancelled })
   await finished(delivered.portRun)
   const before = system.github.dispatches.length
   expect((await api(`/${delivered.id}/redeliver`, 'POST')).status).toBe(202)

@@ -44,17 +44,8 @@ function formsOf(clear: string): string[] {
     : []
   const lines = [...clear.split('\n'), ...inside].map(line => line.trim()).filter(line => line.length >= 4)
   const json = (text: string) => JSON.stringify(text).slice(1, -1)
-  return [
-    ...new Set(
-      lines.flatMap(line => [
-        line,
-        json(line),
-        json(json(line)),
-        encodeURIComponent(line),
-        ...base64Of(line),
-      ]),
-    ),
-  ]
+  const forms = (line: string) => [line, json(line), json(json(line)), encodeURIComponent(line)]
+  return lines.flatMap(line => [...forms(line), ...base64Of(line)])
 }
 
 /** Returns the text's base64 at each alignment, without the characters that depend on surrounding text. */
@@ -70,18 +61,15 @@ function base64Of(text: string): string[] {
 
 /** Returns `<name> in <place>` for each place that contains a text. */
 function find(texts: Record<string, string>, places: Record<string, string>): string[] {
-  const all = Object.entries(texts).map(([name, text]) => ({
-    name,
-    forms: formsOf(text),
-  }))
-  return Object.entries(places).flatMap(([place, text]) =>
-    all.flatMap(({ name, forms }) =>
-      forms.some(form => text.includes(form)) ? [`${name} in ${place}`] : [],
-    ),
-  )
+  const all = Object.entries(texts).map(([name, text]) => ({ name, forms: formsOf(text) }))
+  return Object.entries(places).flatMap(([place, text]) => {
+    const found = all.filter(({ forms }) => forms.some(form => text.includes(form)))
+    return found.map(({ name }) => `${name} in ${place}`)
+  })
 }
 
-/** Returns everything that GitHub shows about a run. */ function shownOf(run: SimulatedRun): string {
+/** Returns everything that GitHub shows about a run. */
+function shownOf(run: SimulatedRun): string {
   const steps = run.jobs.flatMap(job => job.steps)
   return [
     ...steps.flatMap(({ name, log, summary }) => [name, log, summary]),
@@ -90,21 +78,21 @@ function find(texts: Record<string, string>, places: Record<string, string>): st
   ].join('\n')
 }
 
-/** The output before masking. */ const printedBy = (run: SimulatedRun): string =>
+/** The output before masking. */
+const printedBy = (run: SimulatedRun): string =>
   run.jobs.flatMap(job => job.steps.map(({ stdout, stderr }) => stdout + stderr)).join('\n')
 
-/** Returns the bytes of every file of a SQLite database, including its log. */ function filesOf(
-  address: string,
-): Record<string, string> {
+/** Returns the bytes of every file of a SQLite database, including its log. */
+function filesOf(address: string): Record<string, string> {
   if (!address.startsWith('sqlite:')) return {}
   const path = address.slice('sqlite:'.length)
   const names = readdirSync(dirname(path)).filter(name => name.startsWith(basename(path)))
-  return Object.fromEntries(
-    names.map(name => [`file ${name}`, readFileSync(join(dirname(path), name)).toString('utf8')]),
-  )
+  const read = (name: string) => readFileSync(join(dirname(path), name), 'utf8')
+  return Object.fromEntries(names.map(name => [`file ${name}`, read(name)]))
 }
 
-/** Every row of every table. */ async function rowsOf(address: string): Promise<Record<string, string>> {
+/** Every row of every table. */
+async function rowsOf(address: string): Promise<Record<string, string>> {
   if (address.startsWith('sqlite:')) {
     const database = new DatabaseSync(address.slice('sqlite:'.length), { readOnly: true })
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
@@ -134,16 +122,9 @@ export type Searched = Awaited<ReturnType<typeof openSearched>>
 
 /** Starts a relay process that logs everything, and collects every place that must not contain a secret. */
 export async function openSearched(database: Record<string, string>) {
-  const system = await startSystem(
-    {
-      LOG_LEVEL: 'trace',
-      RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
-      RELAY_ALLOWED_REPOSITORIES: REPOSITORY,
-      PORT_PREVIOUS_SECRETS: PREVIOUS_SECRET,
-      ...database,
-    },
-    startRelay,
-  )
+  const env = { LOG_LEVEL: 'trace', RELAY_ADMIN_TOKEN: ADMIN_TOKEN, PORT_PREVIOUS_SECRETS: PREVIOUS_SECRET }
+  const allowed = { RELAY_ALLOWED_REPOSITORIES: REPOSITORY }
+  const system = await startSystem({ ...env, ...allowed, ...database }, startRelay)
   const secrets: Record<string, string> = {
     ...{ ADMIN_TOKEN, PREVIOUS_SECRET, clientSecret: system.port.clientSecret, token: system.github.token },
   }
@@ -158,11 +139,8 @@ export async function openSearched(database: Record<string, string>) {
     for (const [name, text] of Object.entries(CLEAR))
       inputs[name] =
         name === 'own' ? encryptFor(publicKeyPem, text) : encryptWith(system.port.clientSecret, text)
-    const action = {
-      identifier: 'deploy_service',
-      blueprint: 'service',
-      encryptedProperties: Object.keys(CLEAR),
-    }
+    const encryptedProperties = Object.keys(CLEAR)
+    const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties }
     const delivered = await system.deliver({ body: { inputs: { ...inputs, ...more }, action } })
     expect(delivered.payload.port.truncated).toEqual(['inputs.large'])
     return { ...delivered, portRun: delivered.portRun!, inputs: { ...inputs, ...more } }
@@ -203,14 +181,14 @@ export async function openSearched(database: Record<string, string>) {
   async function post(webhook: Webhook) {
     const { path, init } = webhookRequest({ secret: system.port.clientSecret, ...webhook })
     const response = await fetch(system.url + path, init)
-    secrets[`signature ${Object.keys(secrets).length}`] =
-      new Headers(init.headers).get('x-port-signature') ?? 'none at all'
+    const signature = new Headers(init.headers).get('x-port-signature')
+    if (signature) secrets[`signature ${Object.keys(secrets).length}`] = signature
     add('what the relay responds', `${JSON.stringify([...response.headers])}\n${await response.text()}`)
     return response.status
   }
   async function readDatabase() {
-    for (const [place, text] of Object.entries(await rowsOf(address))) add(place, text)
-    for (const [place, text] of Object.entries(filesOf(address))) add(place, text)
+    const found = { ...(await rowsOf(address)), ...filesOf(address) }
+    for (const [place, text] of Object.entries(found)) add(place, text)
   }
   /** Lists each leaked secret with its place. Also checks that the search finds the secrets that the job printed. */
   async function search() {

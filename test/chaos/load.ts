@@ -13,18 +13,7 @@ export type Target = 'event' | 'workflow'
 /** The workflow file that a `workflow_dispatch` starts. */
 export const WORKFLOW = 'deploy.yml'
 
-export interface Load {
-  /** Run id → when the webhook got 202 or 200 (`performance.now()`, ms). */
-  acknowledged: Map<string, number>
-  /** Run id → when the webhook was first sent. */
-  started: Map<string, number>
-  /** Responses by status; 0 counts failed connections. */
-  responses: Map<number, number>
-  /** Resolves once all webhooks are acknowledged. */
-  done: Promise<void>
-  /** Stops sending. Resolves when no response is pending. */
-  stop(): Promise<void>
-}
+export type Load = ReturnType<typeof startLoad>
 
 export interface LoadOptions {
   /** The number of deliveries. */
@@ -40,10 +29,13 @@ export interface LoadOptions {
 }
 
 /** Sends webhooks over 64 connections. Repeats each webhook until it is acknowledged. */
-export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions): Load {
+export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions) {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+  /** Run id → when the webhook got 202 or 200 (`performance.now()`, ms). */
   const acknowledged = new Map<string, number>()
+  /** Run id → when the webhook was first sent. */
   const started = new Map<string, number>()
+  /** Responses by status; 0 counts failed connections. */
   const responses = new Map<number, number>()
   const startedAt = performance.now()
   let next = 0
@@ -58,11 +50,8 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
       onRun?.(runId)
       started.set(runId, performance.now())
       for (let tries = index; !stopped; tries++) {
-        const status = await post(
-          urls[tries % urls.length] as string,
-          body(runId, repositories[index % repositories.length] as string, target),
-          agent,
-        )
+        const text = body(runId, repositories[index % repositories.length]!, target)
+        const status = await post(urls[tries % urls.length]!, text, agent)
         responses.set(status, (responses.get(status) ?? 0) + 1)
         if (status === 202 || status === 200) {
           acknowledged.set(runId, performance.now())
@@ -72,12 +61,11 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
       }
     }
   }
+  /** Resolves once all webhooks are acknowledged. */
   const done = Promise.all(Array.from({ length: CONNECTIONS }, sender)).then(() => agent.destroy())
   return {
-    acknowledged,
-    started,
-    responses,
-    done,
+    ...{ acknowledged, started, responses, done },
+    /** Stops sending. Resolves when no response is pending. */
     async stop() {
       stopped = true
       await done

@@ -41,6 +41,13 @@ const DATABASE = {
   dashboard: /The database \(RELAY_DATABASE\) (doesn't accept writes|is unavailable)/,
   '/readyz': /"database":\{"ok":false/,
   alert: /The database \(RELAY_DATABASE\) is unavailable or read-only/,
+  doctor: /^problem .*RELAY_DATABASE/m,
+}
+const NO_TRIGGER = {
+  log: /started no workflow|no workflow/i,
+  metrics: /deliveries\{state="failed"\} 1/,
+  dashboard: /No workflow/i,
+  doctor: /^problem .*acme\/shop-0: no workflow on main listens to repository_dispatch of type "deploy"/m,
 }
 
 /** A repository whose workflow doesn't start. */
@@ -112,7 +119,7 @@ const FAULTS: Record<string, Fault> = {
       disks.get(folder)?.fill()
       for (let n = 0; n < 20; n++) await deliver(system)
     },
-    shows: { ...DATABASE, doctor: /^problem .*RELAY_DATABASE/m },
+    shows: DATABASE,
   },
   'wrong clock': {
     flags: ['--import', join(import.meta.dirname, '../support/shift-clock.ts')],
@@ -127,16 +134,7 @@ const FAULTS: Record<string, Fault> = {
   },
   'no trigger': {
     env: { RELAY_START_TIMEOUT: '20s' },
-    ...notStarted(
-      { workflows: [] },
-      {
-        log: /started no workflow|no workflow/i,
-        metrics: /deliveries\{state="failed"\} 1/,
-        dashboard: /No workflow/i,
-        doctor:
-          /^problem .*acme\/shop-0: no workflow on main listens to repository_dispatch of type "deploy"/m,
-      },
-    ),
+    ...notStarted({ workflows: [] }, NO_TRIGGER),
   },
   'archived repository': rejected({ archived: true }, 'archived'),
   'locked database': {
@@ -146,7 +144,7 @@ const FAULTS: Record<string, Fault> = {
       await deliver(system)
       return other
     },
-    shows: { ...DATABASE, doctor: /^problem .*RELAY_DATABASE/m },
+    shows: DATABASE,
   },
 }
 

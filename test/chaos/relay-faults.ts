@@ -3,31 +3,24 @@ import pg from 'pg'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { RelayProcess } from './relay-process.ts'
 import { type SystemOptions, withSystem } from './system.ts'
-import { judge, type Verdict } from './verdict.ts'
+import { judge, judgeStrikes, type Verdict } from './verdict.ts'
+
+type Kills = SystemOptions & { times: number; perKill: number }
 
 /** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
-export async function kill(
-  fault: string,
-  options: SystemOptions & { times: number; perKill: number },
-): Promise<Verdict> {
-  return withSystem({ repositories: 100, ...options }, async system => {
-    await system.relay.start()
-    const load = system.load({ count: options.times * options.perKill, perSecond: options.perKill * 1.4 })
-    for (let n = 0; n < options.times; n++) {
-      await sleep(20 + Math.random() * 400)
+export async function kill(fault: string, options: Kills): Promise<Verdict> {
+  const { times, perKill } = options
+  const load = { times, count: times * perKill, perSecond: perKill * 1.4 }
+  return withSystem({ repositories: 100, ...options }, system =>
+    judgeStrikes(fault, system, load, async () => {
       await system.relay.kill()
       await system.relay.start()
-    }
-    await load.done
-    return judge(fault, options.times, system, load)
-  })
+    }),
+  )
 }
 
 /** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
-export async function killAtResponse(
-  fault: string,
-  options: SystemOptions & { times: number; perKill: number },
-): Promise<Verdict> {
+export async function killAtResponse(fault: string, options: Kills): Promise<Verdict> {
   return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
     await system.relay.start()
     let times = 0

@@ -23,28 +23,14 @@ function killOnExit(child: ChildProcess): void {
 }
 
 /** A relay that can be killed and restarted at the same address. */
-export interface RelayProcess {
-  readonly url: string
-  readonly pid: number
-  /** The end of the relay's output, across all starts. */
-  printed(): string
-  running(): boolean
-  /** Rejects when the relay exits by itself. */
-  readonly crashed: Promise<never>
-  /** Starts the relay, and resolves once it listens. @throws Error with the output if the relay exits instead */
-  start(): Promise<void>
-  /** Sends SIGKILL. */
-  kill(): Promise<void>
-  /** Sends SIGTERM. Resolves with the exit code. */
-  stop(): Promise<number | null>
-}
+export type RelayProcess = Awaited<ReturnType<typeof prepareRelay>>
 
 /** Creates a relay that isn't running yet. `command` is a prefix of the command line; `flags` are Node flags. */
 export async function prepareRelay(
   env: Record<string, string>,
   command: string[] = [],
   flags: string[] = [],
-): Promise<RelayProcess> {
+) {
   const port = await freePort()
   let child: ChildProcess | undefined
   let output = ''
@@ -64,19 +50,16 @@ export async function prepareRelay(
     get pid() {
       return child?.pid ?? 0
     },
+    /** The end of the relay's output, across all starts. */
     printed: () => output,
     running,
+    /** Rejects when the relay exits by itself. */
     crashed: crash.promise,
+    /** Starts the relay, and resolves once it listens. @throws Error with the output if the relay exits instead */
     async start() {
       const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, main]
       const started = spawn(program, args, {
-        env: {
-          ...COMPILE_CACHE,
-          PATH: process.env.PATH ?? '',
-          HOST: '127.0.0.1',
-          PORT: String(port),
-          ...env,
-        },
+        env: { ...COMPILE_CACHE, PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       child = started

@@ -23,18 +23,10 @@ interface Attack {
   isPortDown: boolean
 }
 
-interface Target {
-  url: string
-  token: string
-  delivery: string
-  attack: Attack
-}
+type Target = { url: string; token: string; delivery: string; attack: Attack }
 
 /** `numbers`: the numbers of the accepted reports. */
-interface Attacked {
-  responses: Record<string, number>
-  numbers: number[]
-}
+type Attacked = { responses: Record<string, number>; numbers: number[] }
 
 /** Lets a workflow run report as much as possible alongside honest webhooks. Restarts the relay halfway. */
 export function attackWithReports(options: { database: string; seconds: number; attack: Attack }) {
@@ -113,9 +105,7 @@ export async function startDelivery(
   await until(() => accepted().includes(id), 'GitHub gets the dispatch')
   const tokens: string[] = []
   for (let n = 0; n < runs; n++) {
-    const run = github.createRun({
-      ...{ repository: REPOSITORY, displayTitle: id, event: 'repository_dispatch', status: 'in_progress' },
-    })
+    const run = github.createRun({ repository: REPOSITORY, displayTitle: id, status: 'in_progress' })
     if (isSeen) await sendRunWebhook(relay.url, run, { github, secret: GITHUB_SECRET })
     tokens.push(issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE))
   }
@@ -159,9 +149,8 @@ await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack
   const sendReports = async (sender: string) => {
     while (!signal.aborted && next <= attack.count) {
       const number = next++
-      const reports = times(attack.lines, line => ({
-        log: [{ level: 'INFO', message: `${nameOf(number, line)} ${fill}` }],
-      }))
+      const messages = times(attack.lines, line => `${nameOf(number, line)} ${fill}`)
+      const reports = messages.map(message => ({ log: [{ level: 'INFO', message }] }))
       const body = JSON.stringify({ delivery, sender, number, reports })
       // Sends a report without a response again, as the action does.
       for (let status = await post(body); ; status = await post(body)) {

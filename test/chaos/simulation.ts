@@ -9,6 +9,7 @@ import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { createEngine } from '../../relay/workers/workers.ts'
+import { seededRandom } from '../support/random.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -22,7 +23,6 @@ interface Run extends WorkflowRun {
   /** The delivery that started the run; null if the relay didn't start it. */
   of: Case | null
   listedAt: number
-  deletedAt: number
 }
 
 /** A delivery and its actual outcome. */
@@ -67,7 +67,7 @@ export async function simulate(options: {
   seed: number
   folder: string
 }): Promise<Findings> {
-  const random = randomOf(options.seed)
+  const random = seededRandom(options.seed)
   const chance = (share: number) => random() < share
   const between = (least: number, most: number) => least + random() * (most - least)
   let at = BEGIN
@@ -95,29 +95,11 @@ export async function simulate(options: {
 
   function createRun(of: Case | null, repository: string, title: string, more: Partial<Run> = {}): Run {
     const createdAt = Math.floor(at / SECOND) * SECOND
+    const id = nextRunId++
     const run: Run = {
-      ...{
-        id: nextRunId++,
-        attempt: 1,
-        workflowId: 1,
-        workflow: 'deploy.yml',
-        ref: 'main',
-        event: 'repository_dispatch',
-        title,
-      },
-      ...{
-        status: 'queued',
-        conclusion: null,
-        url: `https://github.com/${repository}/actions/runs/${nextRunId}`,
-      },
-      ...{
-        createdAt,
-        updatedAt: createdAt,
-        repository,
-        of,
-        listedAt: at,
-        deletedAt: Number.POSITIVE_INFINITY,
-      },
+      ...{ id, attempt: 1, workflowId: 1, workflow: 'deploy.yml', ref: 'main', event: 'repository_dispatch' },
+      ...{ title, status: 'queued', conclusion: null, createdAt, updatedAt: createdAt, repository, of },
+      ...{ url: `https://github.com/${repository}/actions/runs/${id}`, listedAt: at },
       ...more,
     }
     const runs = runsOf.get(repository) ?? []
@@ -128,11 +110,8 @@ export async function simulate(options: {
       if (run.status === 'queued') run.status = 'in_progress'
     })
     schedule.add(at + between(5 * SECOND, chance(0.1) ? 40 * MINUTE : 8 * MINUTE), () => {
-      Object.assign(run, {
-        status: 'completed',
-        conclusion: chance(0.6) ? 'success' : 'failure',
-        updatedAt: at,
-      })
+      const conclusion = chance(0.6) ? 'success' : 'failure'
+      Object.assign(run, { status: 'completed', conclusion, updatedAt: at })
     })
     return run
   }
@@ -172,7 +151,7 @@ export async function simulate(options: {
     if (delivery) await engine.apply(delivery, { type: 'runReported', run: event })
   }
 
-  const shown = ({ of: _, repository, listedAt, deletedAt, ...run }: Run): WorkflowRun => run
+  const shown = ({ of: _, repository, listedAt, ...run }: Run): WorkflowRun => run
   const github = {
     serverUrl: 'https://github.com',
     clockOffset: () => 0,
@@ -180,8 +159,7 @@ export async function simulate(options: {
       const one = cases.get(String(payload.run_id)) as Case
       const dice = random()
       if (dice < 0.02) return { kind: 'response_lost', reason: 'GitHub responded with 502' }
-      if (dice > 0.06) takeEffect(one, false)
-      else takeEffect(one, true)
+      takeEffect(one, dice <= 0.06)
       if (dice < 0.05) return { kind: 'response_lost', reason: 'GitHub responded with 502' }
       // The relay is killed before recording the response.
       if (dice < 0.06) throw new Error('killed')
@@ -189,7 +167,7 @@ export async function simulate(options: {
     },
     async runsPage(repository, page) {
       if (chance(0.02)) throw new Error('away')
-      const listed = (runsOf.get(repository) ?? []).filter(run => run.listedAt <= at && run.deletedAt > at)
+      const listed = (runsOf.get(repository) ?? []).filter(run => run.listedAt <= at)
       // GitHub lists runs that started at about the same time in any order.
       const sorted = listed
         .map(run => [run.createdAt + between(-1, 1) * SECOND, run] as const)
@@ -371,13 +349,8 @@ function createSchedule() {
   const events: { at: number; work: () => unknown }[] = []
   return {
     add(at: number, work: () => unknown = () => {}) {
-      let [low, high] = [0, events.length]
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if ((events[middle] as { at: number }).at > at) low = middle + 1
-        else high = middle
-      }
-      events.splice(low, 0, { at, work })
+      const later = events.findLastIndex(each => each.at > at)
+      events.splice(later + 1, 0, { at, work })
     },
     async run(now: number) {
       for (let next = events.at(-1); next && next.at <= now; next = events.at(-1)) {
@@ -387,16 +360,5 @@ function createSchedule() {
     },
     next: () => events.at(-1)?.at ?? null,
     last: () => events[0]?.at ?? 0,
-  }
-}
-
-/** The Mulberry32 random number generator. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }

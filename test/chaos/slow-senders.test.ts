@@ -5,7 +5,7 @@ import { Hono } from 'hono'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readBody } from '../../relay/http/body.ts'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
-import { Problem, sendProblem } from '../../relay/http/problem.ts'
+import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { startReport, startSystem } from '../reports/open-stage.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
@@ -38,8 +38,8 @@ describe('the relay disconnects slow senders, and serves other senders in the me
 })
 
 describe('memory for bodies', () => {
-  const open = (trustedProxies = 0, arrivingBytes = 100) => {
-    const withReservation = createBodyMemory({ arrivingBytes, processingBytes: 150, trustedProxies })
+  const open = (trustedProxies = 0) => {
+    const withReservation = createBodyMemory({ arrivingBytes: 100, processingBytes: 150, trustedProxies })
     const app = new Hono()
     app.onError((error, c) => sendProblem(c, error as Problem))
     app.post('/', c =>
@@ -48,22 +48,21 @@ describe('memory for bodies', () => {
         room.accept()
         const held = c.req.header('hold')
         if (held) await holding.get(held)?.promise
-        if (held === 'fails') throw new Problem(400, 'It fails.')
         return c.text(String(body.length))
       }),
     )
     const holding = new Map<string, PromiseWithResolvers<void>>()
     return {
       holding,
-      /** Sends a body in the chunks that the test writes. */
-      send(headers: Record<string, string> = {}) {
+      /** Sends a body that starts with this many bytes. `end` ends it. */
+      send(bytes: number, headers: Record<string, string> = {}) {
         const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
         const init = { method: 'POST', body: readable, headers, duplex: 'half' }
         const response = (async () => app.request('/', init as RequestInit))()
         const writer = writable.getWriter()
         // The relay doesn't read a dropped body any further.
-        const write = (bytes: number) => void writer.write(new Uint8Array(bytes)).catch(() => {})
-        return { answer: response, write, end: () => void writer.close().catch(() => {}) }
+        writer.write(new Uint8Array(bytes)).catch(() => {})
+        return { answer: response, end: () => void writer.close().catch(() => {}) }
       },
     }
   }
@@ -76,24 +75,16 @@ describe('memory for bodies', () => {
 
   test('is reclaimed from the body that has been arriving longest; its sender gets 503 with Retry-After', async () => {
     const memory = open()
-    const [first, second] = [memory.send(), memory.send()]
-    first.write(40)
+    const first = memory.send(40)
     await arrived()
-    second.write(40)
+    const second = memory.send(40)
     await arrived()
-    const third = memory.send()
-    third.write(50)
-    const refused = await first.answer
-    expect([refused.status, refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual([
-      503,
-      '1',
-      'close',
-    ])
+    const third = memory.send(50)
+    const { status, headers } = await first.answer
+    expect([status, headers.get('retry-after'), headers.get('connection')]).toEqual([503, '1', 'close'])
     for (const each of [second, third]) each.end()
-    expect(await Promise.all([second, third].map(async each => (await each.answer).text()))).toEqual([
-      '40',
-      '50',
-    ])
+    expect(await (await second.answer).text()).toBe('40')
+    expect(await (await third.answer).text()).toBe('50')
   })
 
   test.each([
@@ -102,14 +93,11 @@ describe('memory for bodies', () => {
     ['2001:db8:0:1::1', '2001:db8:0:2::1'],
   ])('is reclaimed from the sender of the most bytes (%s), not an earlier sender (%s)', async (many, one) => {
     const memory = open(1)
-    const patient = memory.send(from(one))
-    patient.write(1)
+    const patient = memory.send(1, from(one))
     await arrived()
-    const greedy = [memory.send(from(many)), memory.send(from(many))]
-    for (const each of greedy) each.write(40)
+    const greedy = [memory.send(40, from(many)), memory.send(40, from(many))]
     await arrived(60)
-    const next = memory.send(from('10.9.9.9'))
-    next.write(30)
+    const next = memory.send(30, from('10.9.9.9'))
     expect((await greedy[0]!.answer).status).toBe(503)
     for (const each of [patient, greedy[1]!, next]) each.end()
     expect((await patient.answer).status).toBe(200)
@@ -120,14 +108,11 @@ describe('memory for bodies', () => {
     ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
   ])('is counted per sender, and two addresses count as one sender %s', async (_, trustedProxies, a, b) => {
     const memory = open(trustedProxies)
-    const first = memory.send(from(a))
-    first.write(10)
+    const first = memory.send(10, from(a))
     await arrived()
-    const second = memory.send(from(b))
-    second.write(80)
+    const second = memory.send(80, from(b))
     await arrived()
-    const third = memory.send(from(b))
-    third.write(20)
+    const third = memory.send(20, from(b))
     expect((await first.answer).status).toBe(503)
     for (const each of [second, third]) each.end()
     expect((await second.answer).status).toBe(200)
@@ -136,25 +121,21 @@ describe('memory for bodies', () => {
   test('is never reclaimed from a verified sender, but is also limited for verified senders', async () => {
     const memory = open()
     memory.holding.set('a', Promise.withResolvers())
-    const [first, second] = [memory.send({ hold: 'a' }), memory.send()]
-    first.write(100)
+    const first = memory.send(100, { hold: 'a' })
     first.end()
     await arrived()
-    second.write(100)
+    const second = memory.send(100)
     second.end()
     expect((await second.answer).status).toBe(503)
     memory.holding.get('a')?.resolve()
     expect((await first.answer).status).toBe(200)
-    const third = memory.send()
-    third.write(100)
+    const third = memory.send(100)
     third.end()
     expect((await third.answer).status).toBe(200)
   })
 
   test("isn't reserved for a body larger than the whole memory", async () => {
-    const large = open().send()
-    large.write(101)
-    expect((await large.answer).status).toBe(503)
+    expect((await open().send(101).answer).status).toBe(503)
   })
 })
 
@@ -171,9 +152,7 @@ describe('announced bodies that never arrive reserve no memory:', () => {
     expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
     // The relay reads these bodies instead of refusing them: the first gets a response once its body has arrived.
     sockets[0]!.write(Buffer.alloc(declared, '['))
-    expect(String((await once(sockets[0]!, 'data'))[0])).toMatch(
-      /^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/,
-    )
+    expect(await responseOf(sockets[0]!)).toMatch(WRONG_SIGNATURE)
   })
 })
 
@@ -185,14 +164,10 @@ test.each(['/webhook', '/github'])(
     const relay = await startRelay(relayEnv(env))
     const sockets = await openSockets(relay.url, 4)
     const pieces = `20\r\n${'x'.repeat(32)}\r\n`.repeat(20_000)
-    const responses = await Promise.all(
-      sockets.map(socket => {
-        socket.write(`${webhookHead('transfer-encoding: chunked', path)}${pieces}0\r\n\r\n`)
-        return Promise.race([once(socket, 'data'), once(socket, 'close')])
-      }),
-    )
-    for (const [response] of responses)
-      expect(String(response)).toMatch(/^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/)
+    const responses = sockets.map(socket => Promise.race([responseOf(socket), once(socket, 'close')]))
+    for (const socket of sockets)
+      socket.write(`${webhookHead('transfer-encoding: chunked', path)}${pieces}0\r\n\r\n`)
+    for (const response of responses) expect(await response).toMatch(WRONG_SIGNATURE)
   },
 )
 
@@ -200,7 +175,7 @@ test('responds with 408 to a body that arrives below the minimum rate', async ()
   const relay = await startRelay(relayEnv())
   const socket = await openSocket(relay.url)
   socket.write(`${webhookHead('content-length: 100000')}{`)
-  expect(String((await once(socket, 'data'))[0])).toMatch(
+  expect(await responseOf(socket)).toMatch(
     /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
   )
 })
@@ -225,7 +200,7 @@ test('refuses requests with invalid headers before their bodies arrive', async (
   for (const [path, headers, response] of rows) {
     const socket = await openSocket(url)
     socket.write(`POST ${path} HTTP/1.1\r\n${['host: x', ...headers, '', ''].join('\r\n')}`)
-    expect(String((await once(socket, 'data'))[0]), `${path} ${headers}`).toMatch(response)
+    expect(await responseOf(socket), `${path} ${headers}`).toMatch(response)
   }
 })
 
@@ -246,7 +221,7 @@ describe('a report', () => {
     const tokens: string[] = []
     for (let n = 0; n < 36; n++) tokens.push((await start()).token)
     const sockets = await openSockets(system.url, tokens.length)
-    const responses = sockets.map(async socket => String((await once(socket, 'data'))[0]))
+    const responses = sockets.map(responseOf)
     for (const [n, socket] of sockets.entries())
       socket.write(`${head(tokens[n]!, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
     expect(await Promise.any(responses)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
@@ -265,28 +240,26 @@ describe('a report', () => {
     socket.write(`${head(token, length)}${half}`)
     await sleep(100)
     socket.end()
-    expect(String((await once(socket, 'data'))[0])).toMatch(/^HTTP\/1\.1 400 /)
-    expect(
-      (await system.post('/report', token, { delivery, sender: 'a', number: 1, reports: [] })).status,
-    ).toBe(202)
+    expect(await responseOf(socket)).toMatch(/^HTTP\/1\.1 400 /)
+    const report = { delivery, sender: 'a', number: 1, reports: [] }
+    expect((await system.post('/report', token, report)).status).toBe(202)
     await system.relay.stop()
     expect(system.relay.log().filter(({ level }) => level >= 50)).toEqual([])
   })
 })
 
+const WRONG_SIGNATURE = /^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/
+
 const now = () => Math.floor(Date.now() / 1000)
 
 /** Returns the head of a webhook whose body the relay reads, although the signature is invalid. */
 function webhookHead(length: string, path = '/webhook'): string {
-  const lines = [
-    'host: x',
-    `x-port-timestamp: ${now()}`,
-    'x-port-signature: v1,x',
-    `x-hub-signature-256: sha256=${'0'.repeat(64)}`,
-    length,
-  ]
+  const ofPort = [`x-port-timestamp: ${now()}`, 'x-port-signature: v1,x']
+  const lines = ['host: x', ...ofPort, `x-hub-signature-256: sha256=${'0'.repeat(64)}`, length]
   return `POST ${path} HTTP/1.1\r\n${lines.map(line => `${line}\r\n`).join('')}\r\n`
 }
+
+const responseOf = async (socket: Socket) => String((await once(socket, 'data'))[0])
 
 function openSockets(url: string, count: number): Promise<Socket[]> {
   return Promise.all(Array.from({ length: count }, () => openSocket(url)))

@@ -1,11 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
-import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
-import { startPortApi } from '../../tools/simulator/port/port.ts'
-import { relayEnv, startRelay } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { SECRET } from '../support/sign.ts'
 import { withSystem } from './system.ts'
 
 /** Longer than any request takes, and longer than a busy machine delays a timer. */
@@ -13,29 +9,17 @@ const STOOD_STILL_MS = 17_000
 
 test("a relay that was suspended during a dispatch reads the response after resuming and doesn't dispatch again", async () => {
   // No run is visible, so the response is the relay's only evidence.
-  const [port, github] = await Promise.all([startPortApi({ clientSecret: SECRET }), startGitHubApi()])
-  onTestFinished(async () => void (await Promise.all([port.close(), github.close()])))
-  github.addRepository('acme/shop')
-  const relay = await startRelay(
-    relayEnv({
-      PORT_CLIENT_ID: port.clientId,
-      PORT_API_URL: port.url,
-      GITHUB_API_URL: github.url,
-      GITHUB_TOKEN: github.token,
-    }),
-  )
-  const { id } = port.createRun({ id: 'r_1' })
-  github.fail({ takesEffect: true, delayMs: 500 })
-  await send(relay.url, { body: { run: { id }, inputs: {} } })
-  await until(() => github.dispatches.length === 1, 'GitHub receives the dispatch')
-  process.kill(relay.pid, 'SIGSTOP')
-  try {
-    await sleep(STOOD_STILL_MS)
-  } finally {
-    process.kill(relay.pid, 'SIGCONT')
-  }
-  await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'Port shows "Waiting for GitHub"')
-  expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+  await withSystem({ connected: true, runs: 'none' }, async ({ relay, port, github }) => {
+    await relay.start()
+    const { id } = port.createRun({ id: 'r_1' })
+    github.fail({ match: ({ method }) => method === 'POST', takesEffect: true, delayMs: 500 })
+    await send(relay.url, { body: { run: { id }, inputs: {} } })
+    await until(() => github.dispatches.length === 1, 'GitHub receives the dispatch')
+    process.kill(relay.pid, 'SIGSTOP')
+    await sleep(STOOD_STILL_MS).finally(() => process.kill(relay.pid, 'SIGCONT'))
+    await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'Port shows "Waiting for GitHub"')
+    expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+  })
 })
 
 test("a scenario fails immediately, with the relay's output, if its relay exits by itself", async () => {

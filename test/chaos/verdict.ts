@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { Load } from './load.ts'
 import { ADMIN_TOKEN, type System } from './system.ts'
@@ -30,15 +31,9 @@ interface Shown {
  * Waits until no delivery is queued. Then counts acknowledged deliveries at the sender, dispatched deliveries at
  * GitHub, and failed deliveries at the relay.
  */
-export async function judge(
-  fault: string,
-  times: number,
-  system: System,
-  load: Load,
-  patienceMs = 900_000,
-): Promise<Verdict> {
+export async function judge(fault: string, times: number, system: System, load: Load): Promise<Verdict> {
   const queued = async () => (await list(system, '?state=queued&limit=1')).length > 0
-  await until(async () => !(await queued()), `${fault}: no delivery is queued`, patienceMs)
+  await until(async () => !(await queued()), `${fault}: no delivery is queued`, 900_000)
   const deliveries = await all(system)
   const accepted = system.accepted()
   const dispatched = new Set(accepted)
@@ -51,16 +46,27 @@ export async function judge(
     times,
     acknowledged: load.acknowledged.size,
     lost: lost.length,
-    twice: dispatched.size === accepted.length ? 0 : countTwice(accepted),
+    twice: Object.values(Object.groupBy(accepted, id => id)).filter(each => each!.length > 1).length,
     disordered: disordered(deliveries, accepted, load),
     failed: failed.size,
   }
 }
 
-function countTwice(ids: string[]): number {
-  const seen = new Map<string, number>()
-  for (const id of ids) seen.set(id, (seen.get(id) ?? 0) + 1)
-  return [...seen.values()].filter(times => times > 1).length
+/** Strikes repeatedly, at random moments, while deliveries arrive. */
+export async function judgeStrikes(
+  fault: string,
+  system: System,
+  options: { count: number; perSecond: number; times: number },
+  strike: () => Promise<void>,
+): Promise<Verdict> {
+  await system.relay.start()
+  const load = system.load(options)
+  for (let n = 0; n < options.times; n++) {
+    await sleep(20 + Math.random() * 400)
+    await strike()
+  }
+  await load.done
+  return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
 }
 
 /** Compares the dispatch order with the sending order. Concurrent webhooks can be accepted in either order. */

@@ -3,11 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
-import { doctor } from '../../relay/cli/doctor.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
 import { cancel, redeliver } from '../../relay/cli/redeliver.ts'
 import { send } from '../../relay/cli/send.ts'
-import { serve } from '../../relay/cli/serve.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
@@ -34,24 +32,20 @@ beforeEach(async () => {
     { runId: 'r_2', eventType: null, workflow: 'deploy.yml', ref: 'main', events: running(42) },
     { runId: 'r_3', repository: 'acme/web' },
   ])
-  const relay = await openRelayHere(
-    relayEnv({
-      ...{ RELAY_ADMIN_TOKEN, RELAY_DATABASE: `sqlite:${path}` },
-      ...{ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token },
-    }),
-  )
-  url = relay.url
+  const settings = {
+    GITHUB_API_URL: github.url,
+    GITHUB_TOKEN: github.token,
+    RELAY_DATABASE: `sqlite:${path}`,
+  }
+  url = (await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...settings }))).url
   env = { RELAY_ADMIN_TOKEN, PORT: new URL(url).port, PORT_CLIENT_SECRET: 'a secret of Port' }
-  writeFileSync(
-    join(folder, 'a.yml'),
-    'on: workflow_dispatch\njobs:\n  a:\n    runs-on: x\n    steps: [{ run: ls }]\n',
-  )
+  const workflow = 'on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [{ run: ls }] } }\n'
+  writeFileSync(join(folder, 'a.yml'), workflow)
 })
 afterEach(() => vi.restoreAllMocks())
 
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
-  [serve, ['now'], 'serve does not take the argument "now"; see serve --help.'],
   [send, [], 'send needs either FILE or --action NAME.'],
   [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
@@ -66,7 +60,6 @@ const WRONG: [Command, string[], string][] = [
 ]
 /** Arguments that make a command print JSON, and an excerpt of that JSON. */
 const JSON_OF: [Command, string[], object][] = [
-  [doctor, ['--json'], { ok: false, findings: expect.any(Array) }],
   [send, ['--action', 'deploy', '--curl', '--json'], { command: expect.stringContaining('curl') }],
   [deliveries, ['--json', '--limit', '1'], { deliveries: [expect.any(Object)], next: 3 }],
   [redeliver, ['--state', 'failed', '--dry-run', '--json'], { dry_run: true, redelivered: 0, more: false }],
@@ -100,48 +93,28 @@ test('commands refuse wrong arguments with one message and exit code 2, print JS
 test('deliveries shows the target of each delivery, and the history of a single delivery', async () => {
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
+  const waits = expect.stringMatching(/^(attempt \d+ at|waits for earlier deliveries)/)
+  const rejected = 'GitHub rejected the dispatch: no such repository.'
   expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
     ['DELIVERY', 'STATE', 'OUTCOME', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],
-    [
-      queued,
-      'queued',
-      '-',
-      'r_3',
-      'acme/web',
-      'deploy',
-      expect.stringMatching(/^(attempt \d+ at|waits for earlier deliveries)/),
-    ],
+    [queued, 'queued', '-', 'r_3', 'acme/web', 'deploy', waits],
     [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
-    [
-      failed,
-      'failed',
-      'not_started',
-      'r_1',
-      'acme/shop',
-      'deploy',
-      'GitHub rejected the dispatch: no such repository.',
-    ],
+    [failed, 'failed', 'not_started', 'r_1', 'acme/shop', 'deploy', rejected],
   ])
   const starts = stdout.split('\n').map(line => line.search(/acme|REPOSITORY/))
   expect(new Set(starts).size).toBe(1)
   const one = await run(deliveries, [bound!], env)
-  expect(one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])).toEqual([
-    'DELIVERY',
-    bound,
-    'accepted',
-    'dispatchAccepted',
-    'runBound',
-  ])
+  const seconds = one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])
+  expect(seconds).toEqual(['DELIVERY', bound, 'accepted', 'dispatchAccepted', 'runBound'])
   expect(one.stdout).toContain('runBound  github_run_id=42  evidence="title"')
   expect(JSON.parse((await run(deliveries, [bound!, '--json'], env)).stdout).events).toHaveLength(3)
 })
 
 test('deliveries --watch prints new and changed deliveries until it is stopped', async () => {
   const [stop, lines]: [AbortController, string[]] = [new AbortController(), []]
-  const [print, color] = [(line: string) => void lines.push(line), (_: string, text: string) => text]
-  const args = ['--watch', '--repository', 'acme/web']
-  const output = { print, note: print, color, signal: stop.signal }
-  const watching = runCommand(deliveries, env, args, output)
+  const print = (line: string) => void lines.push(line)
+  const output = { print, note: print, color: (_: string, text: string) => text, signal: stop.signal }
+  const watching = runCommand(deliveries, env, ['--watch', '--repository', 'acme/web'], output)
   await until(() => lines.length > 1, 'the list is printed')
   expect((await run(cancel, [ids[2]!], env)).code).toBe(0)
   await until(() => lines.some(line => line.includes('  cancelled  ')), 'the change is printed')
@@ -154,9 +127,8 @@ test('redeliver lists the matching deliveries in a dry run, then queues deliveri
   const [failed] = ids
   const filter = ['--state', 'failed', '--since', '1h', '--action', 'deploy', '--run-id', 'r_1']
   const dry = await run(redeliver, [...filter, '--dry-run'], env)
-  expect(dry.stdout).toMatch(
-    new RegExp(`\n\\S+ +${failed} +failed +not_started .*\n1 delivery would be queued again\\.$`),
-  )
+  const listed = `\n\\S+ +${failed} +failed +not_started .*\n1 delivery would be queued again\\.$`
+  expect(dry.stdout).toMatch(new RegExp(listed))
   const named = await run(redeliver, [failed!, '--dry-run'], env)
   expect(named.stdout).toBe(`Delivery ${failed} would be queued again.`)
   const done = await run(redeliver, filter, env)
@@ -183,27 +155,20 @@ test('the command cancel cancels a queued delivery immediately, and a running de
 })
 
 test('the commands read their variables as the relay does, and report missing variables', async () => {
-  const of = async (more: Record<string, string>) =>
-    await run(deliveries, ['--limit', '1'], { ...env, ...more })
+  const of = (more: Record<string, string>) => run(deliveries, ['--limit', '1'], { ...env, ...more })
   const file = join(folder, 'token')
   writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
   const fromFile = { RELAY_ADMIN_TOKEN: '', RELAY_PUBLIC_URL: '', RELAY_ADMIN_TOKEN_FILE: file }
   expect(await of(fromFile)).toMatchObject({ code: 0, stderr: '' })
-  const base = `http://127.0.0.1:${env.PORT}`
+  const absent = { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' }
+  const refused = `^The relay at http://127.0.0.1:${env.PORT} doesn't accept this token: RELAY_ADMIN_`
+  const noRelay =
+    /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/
   for (const [more, sentence] of [
-    [
-      { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' },
-      /_FILE: \/missing cannot be read \(ENOENT\)\.$/,
-    ],
+    [absent, /_FILE: \/missing cannot be read \(ENOENT\)\.$/],
     [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
-    [
-      { RELAY_ADMIN_TOKEN: 'wrong' },
-      new RegExp(`^The relay at ${base} doesn't accept this token: RELAY_ADMIN_`),
-    ],
-    [
-      { PORT: '2' },
-      /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/,
-    ],
+    [{ RELAY_ADMIN_TOKEN: 'wrong' }, refused],
+    [{ PORT: '2' }, noRelay],
   ] as const)
     expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })
   const asked = vi.spyOn(globalThis, 'fetch').mockResolvedValue(Response.json({ deliveries: [] }))
@@ -226,10 +191,8 @@ test('the admin API explains invalid queries, requires the right method for each
   expect(await ask('?state=lost')).toEqual([400, expect.stringMatching(/^state must be one of queued, /)])
   expect(await ask('?since=soon')).toEqual([400, expect.stringMatching(/^since must be a time such as /)])
   expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
-  expect(await ask('', 'DELETE')).toEqual([405, 'GET, HEAD'])
-  expect(await ask('/d', 'PUT')).toEqual([405, 'GET, HEAD'])
-  expect(await ask('/d/redeliver')).toEqual([405, 'POST'])
-  expect(await ask('/d/cancel')).toEqual([405, 'POST'])
+  for (const path of ['', '/d']) expect(await ask(path, 'DELETE')).toEqual([405, 'GET, HEAD'])
+  for (const path of ['/d/redeliver', '/d/cancel']) expect(await ask(path)).toEqual([405, 'POST'])
   const wrong = [RELAY_ADMIN_TOKEN, `Basic ${RELAY_ADMIN_TOKEN}`, `Bearer  ${RELAY_ADMIN_TOKEN}`, 'Bearer']
   for (const given of [...wrong, `Bearer ${RELAY_ADMIN_TOKEN}x`])
     expect((await ask('', 'GET', given))[0], given).toBe(401)
@@ -240,7 +203,6 @@ test('without RELAY_ADMIN_TOKEN, the admin API responds to every request with 40
   const relay = await openRelayHere(relayEnv())
   const response = await fetch(`${relay.url}/api/deliveries`)
   expect(response.status).toBe(404)
-  expect(await response.json()).toMatchObject({
-    detail: 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.',
-  })
+  const detail = 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.'
+  expect(await response.json()).toMatchObject({ detail })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { defineCommand, runCommand } from '../../relay/cli/command.ts'
+import { defineCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
 import { doctor } from '../../relay/cli/doctor.ts'
 import { generate } from '../../relay/cli/generate.ts'
@@ -27,35 +27,26 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
   })
 
   test('prints one message and exits with 2 for wrong arguments', async () => {
-    expect(await run(command, ['--nonsense'])).toEqual({
-      code: 2,
-      stdout: '',
-      stderr: `${name} has no option --nonsense; see ${name} --help.`,
-    })
+    const refusal = `${name} has no option --nonsense; see ${name} --help.`
+    expect(await run(command, ['--nonsense'])).toEqual({ code: 2, stdout: '', stderr: refusal })
     expect((await run(command, ['-h'])).stdout).toBe((await run(command, ['--help'])).stdout)
     if (command.positionals?.some(each => each.endsWith('…'))) return
+    const stderr = new RegExp(`^${name} does not take the argument "[abc]"; see ${name} --help\\.$`)
     expect(await run(command, ['a', 'b', 'c'])).toEqual({
-      code: 2,
-      stdout: '',
-      stderr: expect.stringMatching(
-        new RegExp(`^${name} does not take the argument "[abc]"; see ${name} --help\\.$`),
-      ),
+      ...{ code: 2, stdout: '', stderr: expect.stringMatching(stderr) },
     })
   })
 })
 
-test('reports an option whose value is missing, and a value for an option that accepts none', async () => {
-  const wrong = async (...args: string[]) => (await run(deliveries, args)).stderr
-  expect(await wrong('--state')).toBe('--state needs a value, --state=STATE; see deliveries --help.')
-  expect(await wrong('--state', '--json')).toBe(
-    '--state needs a value, --state=STATE; see deliveries --help.',
-  )
-  expect(await wrong('--json=yes')).toBe('--json takes no value; see deliveries --help.')
-  expect(await wrong('-s')).toBe('deliveries has no option -s; see deliveries --help.')
-  expect(await wrong('--constructor')).toBe('deliveries has no option --constructor; see deliveries --help.')
-  expect(await wrong('--stat', 'x')).toBe(
-    'deliveries has no option --stat (did you mean --state?); see deliveries --help.',
-  )
+test.each([
+  ['--state', '--state needs a value, --state=STATE'],
+  ['--state --json', '--state needs a value, --state=STATE'],
+  ['--json=yes', '--json takes no value'],
+  ['-s', 'deliveries has no option -s'],
+  ['--constructor', 'deliveries has no option --constructor'],
+  ['--stat x', 'deliveries has no option --stat (did you mean --state?)'],
+])('reports what is wrong with the options %s', async (args, message) => {
+  expect((await run(deliveries, args.split(' '))).stderr).toBe(`${message}; see deliveries --help.`)
 })
 
 test('a failing command prints its error message and exits with 1', async () => {
@@ -68,14 +59,8 @@ test('a failing command prints its error message and exits with 1', async () => 
       throw new Error(`The database took none of ${positionals.join(', ')}.`)
     },
   })
-  const lines: string[] = []
-  const output = {
-    print: (line: string) => void lines.push(line),
-    note: (line: string) => void lines.push(line),
-    color: (_: string, text: string) => text,
-  }
-  expect(await runCommand(failing, {}, ['a', 'b', 'c'], output)).toBe(1)
-  expect(lines).toEqual(['The database took none of a, b, c.'])
+  const stderr = 'The database took none of a, b, c.'
+  expect(await run(failing, ['a', 'b', 'c'])).toEqual({ code: 1, stdout: '', stderr })
 })
 
 test('the log on a terminal is readable and shows level names', () => {
@@ -94,11 +79,8 @@ test('the relay lists its commands, prints its version, and names an unknown com
   expect(help).toMatchObject({ code: 0, stderr: '' })
   for (const { name, summary } of commands)
     expect(help.stdout).toMatch(new RegExp(`^  ${name} .*${summary}`, 'm'))
-  expect(await runRelay({}, ['--version'])).toEqual({
-    code: 0,
-    stdout: `${packageJson.version}\n`,
-    stderr: '',
-  })
+  const stdout = `${packageJson.version}\n`
+  expect(await runRelay({}, ['--version'])).toEqual({ code: 0, stdout, stderr: '' })
   for (const [name, hint] of [
     ['deliverys', ' Did you mean deliveries?'],
     ['constructor', ''],

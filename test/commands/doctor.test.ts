@@ -36,19 +36,18 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'doctor-'))
   ;[github, port, issuer] = await Promise.all([startGitHubApi(), startPortApi(), startOidcIssuer()])
   const dispatchable = 'on:\n  workflow_dispatch:\n    inputs: { port: { type: string } }\n'
-  const workflow = (name: string, eventTypes: string[], more = {}) => ({
-    ...{ path: `.github/workflows/${name}.yml`, name, eventTypes, ...more },
-  })
+  const workflow = (name: string, eventTypes: string[], more = {}) => {
+    return { path: `.github/workflows/${name}.yml`, name, eventTypes, ...more }
+  }
   github.addRepository('acme/shop', {
     workflows: [
       workflow('deploy', ['deploy', 'roll-back']),
       workflow('any', [], { content: dispatchable }),
       workflow('by-hand', [], { content: 'on: workflow_dispatch' }),
-      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) =>
-        workflow(`tcp-${index}`, [], {
-          content: `on: { workflow_dispatch: { inputs: { port: ${input} } } }`,
-        }),
-      ),
+      ...['{ type: number }', '{ default: 8080 }', '{ required: true }'].map((input, index) => {
+        const content = `on: { workflow_dispatch: { inputs: { port: ${input} } } }`
+        return workflow(`tcp-${index}`, [], { content })
+      }),
       workflow('old', ['old'], { state: 'disabled_manually' }),
     ],
   })
@@ -98,41 +97,32 @@ afterAll(async () => {
 const atThisMachine = (url: string | URL | Request) =>
   String(url).replace(/^https?:\/\/relay\.example\.com/, `http://127.0.0.1:${relay.port}`)
 
-/** Returns the findings with `more` merged into the clean environment; an undefined variable is removed. */
-async function findings(more: Record<string, string | undefined> = {}, clock: () => number = Date.now) {
-  const env = Object.fromEntries(
-    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
-  )
-  return diagnose({
-    env,
-    clock,
-    fetch: (url, init) => fetch(atThisMachine(url), init),
-    readFile: path => readFileSync(path, 'utf8'),
-  })
-}
+type Change = Record<string, string | undefined>
+/** Returns the clean environment with these changes; an undefined variable is removed. */
+const envWith = (more: Change) =>
+  Object.fromEntries(Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined)) as Env
+const readFile = (path: string) => readFileSync(path, 'utf8')
+
+/** Returns the findings with these changes. */
+const findings = (more: Change = {}, clock: () => number = Date.now) =>
+  diagnose({ env: envWith(more), clock, fetch: (url, init) => fetch(atThisMachine(url), init), readFile })
+
+const shown = (found: { status: string; sentence: string }[]) =>
+  found.map(({ status, sentence }) => `${status}: ${sentence}`)
 
 /** Returns the findings that aren't ok. */
 async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
-  return (await findings(...args))
-    .filter(({ status }) => status !== 'ok')
-    .map(({ status, sentence }) => `${status}: ${sentence}`)
+  return shown((await findings(...args)).filter(({ status }) => status !== 'ok'))
 }
 
 /** Like {@link wrong}, but checks only the configuration and the repositories, and opens no database. */
-async function wrongIn(more: Record<string, string | undefined>): Promise<string[]> {
-  const env = Object.fromEntries(
-    Object.entries({ ...clean, ...more }).filter(([, value]) => value !== undefined),
-  ) as Env
-  const readFile = (path: string) => readFileSync(path, 'utf8')
+async function wrongIn(more: Change): Promise<string[]> {
+  const env = envWith(more)
   const config = readConfig(env, readFile)
+  const deps = { env, config, clock: Date.now, fetch, readFile }
   const checks = [configuration, ...repositoryChecks(config)]
-  const found = await Promise.all(
-    checks.map(check => check.run({ env, config, clock: Date.now, fetch, readFile })),
-  )
-  return found
-    .flat()
-    .filter(({ status }) => status !== 'ok')
-    .map(({ status, sentence }) => `${status}: ${sentence}`)
+  const found = await Promise.all(checks.map(check => check.run(deps)))
+  return shown(found.flat().filter(({ status }) => status !== 'ok'))
 }
 
 /** Creates a file with this name in the test's folder. */
@@ -166,11 +156,8 @@ test('reports ok on every line for a clean configuration', async () => {
 
 test('reports ok for a clean configuration with a GitHub App and routes', async () => {
   const app = github.createApp()
-  github.fail({
-    match: ({ path }) => path === '/app/hook/config',
-    status: 200,
-    body: { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' },
-  })
+  const hook = { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' }
+  github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body: hook })
   const more = routes(`
 - { match: { action: deploy }, repository: acme/shop }
 - { repository: acme/listed, event_type: anything }`)
@@ -197,8 +184,6 @@ test('lists every problem of an invalid configuration and checks nothing else', 
 
 /** Columns: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
-RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
-RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
 RELAY_ALLOWED_REPOSITORIES=*/*      warning: RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.
 RELAY_START_TIMEOUT=2d              problem: RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.
@@ -209,7 +194,6 @@ RELAY_TOLERANCE=1s                  problem: RELAY_TOLERANCE is less than 10 s: 
 RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.
 PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.
 RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.
-RELAY_REPO=acme/shop                problem: RELAY_REPO isn't known: did you mean RELAY_REPOSITORY?
 RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
 RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
 GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
@@ -225,41 +209,38 @@ const table = (text: string) =>
 describe('for a valid configuration with unintended effects, doctor', () => {
   test.each(table(UNWANTED))('reports the effect of %s', async (change, expected) => {
     const [name, value] = change.split('=') as [string, string]
-    // An invalid configuration would end the checks early.
-    const findings = expected.includes("isn't known") ? wrong : wrongIn
-    expect(await findings({ [name]: value === '-' ? undefined : value })).toEqual([expected])
+    expect(await wrongIn({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
   test("reports an API URL that serves GitHub's web pages, and an OIDC issuer of another GitHub", async () => {
     const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
-    const offline = (more: Env) =>
-      diagnose({
-        env: { ...clean, ...more },
-        clock: Date.now,
-        readFile: () => '',
-        fetch: (url, init) => {
-          if (responses(String(url))) return fetch(atThisMachine(url), init)
-          return Promise.resolve(new Response('<html>', { headers: { 'content-type': 'text/html' } }))
-        },
-      })
-    const ofConfiguration = async (more: Env) =>
-      (await offline({ RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', ...more }))
+    const offline: typeof fetch = async (url, init) => {
+      if (responses(String(url))) return fetch(atThisMachine(url), init)
+      return new Response('<html>', { headers: { 'content-type': 'text/html' } })
+    }
+    const wrongAt = async (GITHUB_API_URL: string) => {
+      const env = { ...clean, RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', GITHUB_API_URL }
+      const found = await diagnose({ env, clock: Date.now, readFile: () => '', fetch: offline })
+      return found
         .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
         .map(({ sentence }) => sentence)
-    expect(await ofConfiguration({ GITHUB_API_URL: 'https://github.com' })).toEqual([
+    }
+    const unlike = (url: string) =>
+      `GITHUB_API_URL (${url}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
+    expect(await wrongAt('https://github.com')).toEqual([
       'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
-      "GITHUB_API_URL (https://github.com) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.",
+      unlike('https://github.com'),
     ])
-    const server = async (url: string) => (await ofConfiguration({ GITHUB_API_URL: url })).slice(0, -1)
-    expect(await server('https://git.acme.example')).toEqual([
+    expect(await wrongAt('https://git.acme.example')).toEqual([
       "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
+      unlike('https://git.acme.example'),
     ])
     for (const url of [
       'https://git.acme.example/api/v3',
       'https://api.acme.ghe.com',
       'https://api.github.com',
     ])
-      expect(await server(url)).toEqual([])
+      expect(await wrongAt(url)).toEqual([unlike(url)])
   })
 })
 
@@ -278,22 +259,39 @@ const REPOSITORIES = `
 - { repository: acme/shop, event_type: old }                 problem: acme/shop: old.yml listens to repository_dispatch of type "old", but it is disabled: enable it on GitHub.
 `
 
+/** Columns: a variable with its value, and the finding. */
+const SERVICES = `
+RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
+RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
+RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.
+PORT_API_URL=http://${nowhere}      problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).
+GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
+RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.
+RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.
+HTTPS_PROXY=proxy:3128              problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.
+HTTP_PROXY=http://${nowhere}        problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.
+NODE_EXTRA_CA_CERTS=/missing.pem    problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).
+`
+
 describe('while it checks services, doctor', () => {
-  test('reports a database whose folder is a file, and an unreachable database', async () => {
+  test.each(table(SERVICES))('reports the problem of %s', async (change, expected) => {
+    const [name, value] = change.split('=') as [string, string]
+    expect(await wrong({ [name]: value })).toEqual([expected])
+  })
+
+  test('reports a database whose folder is a file', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
       `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must be a file in a folder that the relay can write to.`,
-    ])
-    expect(await wrong({ RELAY_DATABASE: `postgres://user@${nowhere}/relay` })).toEqual([
-      `problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.`,
     ])
   })
 
   test('reports a database that another process has locked, with and without a running relay', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
-    const ofDatabase = async (path: string) =>
-      (await findings({ RELAY_DATABASE: `sqlite:${path}` })).find(({ check }) => check === 'database')!
-        .sentence
+    const ofDatabase = async (path: string) => {
+      const found = await findings({ RELAY_DATABASE: `sqlite:${path}` })
+      return found.find(({ check }) => check === 'database')!.sentence
+    }
     expect(await ofDatabase(used)).toBe(`The database ${used} is in use by a relay, and writable.`)
     expect(await ofDatabase(free)).toBe(`The database ${free} is writable.`)
     const others = [free, used].map(path => new DatabaseSync(path))
@@ -360,55 +358,39 @@ describe('while it checks services, doctor', () => {
       "The relay's credential can read acme/bare; to start a workflow, it needs the permission Actions: write.",
       'acme/bare has no workflow gone.yml.',
     ])
-    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({
-      code: 2,
-      stderr: '--repository must be OWNER/NAME, not "shop".',
-    })
+    const stderr = '--repository must be OWNER/NAME, not "shop".'
+    expect(await run(doctor, ['--repository', 'shop'], env)).toMatchObject({ code: 2, stderr })
   })
 
-  test('reports Port problems: wrong credentials, wrong address, no server, clock skew', async () => {
+  test('reports Port problems: wrong credentials, clock skew', async () => {
     const host = new URL(port.url).host
-    expect(await wrong({ PORT_CLIENT_SECRET: 'wrong' })).toEqual([
-      expect.stringMatching(
-        new RegExp(
-          `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`,
-        ),
-      ),
-    ])
-    expect(await wrong({ PORT_API_URL: `http://${nowhere}` })).toEqual([
-      `problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).`,
-    ])
-    const off = async (seconds: number) =>
-      (await wrong({}, () => Date.now() + seconds * 1000)).map(text =>
-        text.replace(/\d+ s (?=ahead|behind)/, 'N s '),
-      )
+    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`
+    const found = await wrong({ PORT_CLIENT_SECRET: 'wrong' })
+    expect(found).toEqual([expect.stringMatching(rejected)])
     for (const [seconds, status, side] of [
       [100, 'warning', 'ahead of'],
       [-400, 'problem', 'behind'],
-    ] as const)
-      expect(await off(seconds)).toEqual([
+    ] as const) {
+      const off = await wrong({}, () => Date.now() + seconds * 1000)
+      expect(off.map(text => text.replace(/\d+ s (?=ahead|behind)/, 'N s '))).toEqual([
         `${status}: This machine's clock is N s ${side} Port's: webhooks are refused if the difference exceeds RELAY_TOLERANCE (300 s). Synchronize it with NTP.`,
         `warning: This machine's clock is N s ${side} GitHub's: times in the relay's log and in Port are wrong. Synchronize it with NTP.`,
       ])
+    }
   })
 
-  test('reports GitHub problems: wrong token, no server, web pages, expiring token, exhausted rate limit', async () => {
-    expect(await wrong({ GITHUB_TOKEN: 'github_pat_wrong' })).toEqual([
-      'problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.',
-    ])
+  test('reports GitHub problems: no server, web pages, expiring token, exhausted rate limit', async () => {
     expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
       `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`,
     )
     expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
       `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`,
     )
-    const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) =>
-      github.fail({
-        match: ({ path }) => path === '/rate_limit',
-        status,
-        headers,
-        body: body ?? { resources: {}, rate: { limit: 5000, remaining, used: 0, reset: 1_800_000_000 } },
-      })
+    const limit = (remaining: number, headers: Env = {}, status = 200, body?: object) => {
+      const rate = { limit: 5000, remaining, used: 0, reset: 1_800_000_000 }
+      const match = ({ path }: { path: string }) => path === '/rate_limit'
+      github.fail({ match, status, headers, body: body ?? { resources: {}, rate } })
+    }
     const tomorrow = new Date(Date.now() + 864e5).toISOString().replace(/T(.{8}).*/, ' $1 UTC')
     limit(5000, { 'github-authentication-token-expiration': tomorrow })
     const expires = `GITHUB_TOKEN expires on ${tomorrow.slice(0, 10)}: renew it before then.`
@@ -459,9 +441,8 @@ describe('while it checks services, doctor', () => {
       const route = { match: {}, repository: 'acme/shop', workflow }
       const targets = { ...config.targets, routes: [route] }
       const [check] = repositoryChecks({ ...config, targets })
-      const deps = { env: clean, config, clock: Date.now, fetch, readFile: String }
-      const found = await check!.run(deps)
-      return found.slice(1).map(({ status, sentence }) => `${status}: ${sentence}`)
+      const found = await check!.run({ env: clean, config, clock: Date.now, fetch, readFile: String })
+      return shown(found).slice(1)
     }
     expect(await to('none.yml')).toEqual(['problem: acme/shop has no workflow none.yml.'])
     expect(await to('old.yml')).toEqual(['problem: acme/shop: old.yml is disabled: enable it on GitHub.'])
@@ -488,12 +469,10 @@ describe('while it checks services, doctor', () => {
     const { workflows } = (await (await fetch(list, { headers })).json()) as { workflows: object[] }
     const pages = [workflows.slice(0, 100), workflows.slice(100)]
     for (const [index, page] of pages.entries()) {
-      github.fail({
-        match: ({ path }) => path.startsWith('/repos/acme/many/actions/workflows'),
-        status: 200,
-        headers: index === 0 ? { link: `<${list}?per_page=100&page=2>; rel="next"` } : {},
-        body: { total_count: workflows.length, workflows: page },
-      })
+      const match = ({ path }: { path: string }) => path.startsWith('/repos/acme/many/actions/workflows')
+      const headers: Env = index === 0 ? { link: `<${list}?per_page=100&page=2>; rel="next"` } : {}
+      const body = { total_count: workflows.length, workflows: page }
+      github.fail({ match, status: 200, headers, body })
     }
     const more = routes('- { repository: acme/many, event_type: type-100 }')
     expect(await wrong(more)).toEqual([])
@@ -503,11 +482,8 @@ describe('while it checks services, doctor', () => {
     const response = async (change: object) => {
       const headers = { authorization: `token ${github.token}` }
       const body = (await (await fetch(`${github.url}/repos/acme/shop`, { headers })).json()) as object
-      github.fail({
-        match: ({ path }) => path === '/repos/acme/shop',
-        status: 200,
-        body: { ...body, ...change },
-      })
+      const match = ({ path }: { path: string }) => path === '/repos/acme/shop'
+      github.fail({ match, status: 200, body: { ...body, ...change } })
     }
     await response({ archived: true })
     expect(await wrong()).toEqual(['problem: acme/shop is archived: GitHub starts no workflow there.'])
@@ -517,37 +493,20 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports a public URL at which no relay responds, and a public URL of this machine', async () => {
-    expect(await wrong({ RELAY_PUBLIC_URL: `${PUBLIC_URL}/elsewhere` })).toEqual([
-      `warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
-    ])
-    expect(await wrong({ RELAY_PUBLIC_URL: 'http://localhost:8080' })).toEqual([
-      "warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.",
-    ])
-  })
-
   test('reports an OIDC issuer without keys', async () => {
-    issuer.fail({ status: 404 })
-    expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} publishes no keys (HTTP 404), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
-    ])
-    issuer.fail({ status: 200, body: { keys: [] } })
-    expect(await wrong()).toEqual([
-      `problem: The OIDC issuer ${issuer.url} publishes no keys (the list is empty), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
-    ])
+    for (const [response, cause] of [
+      [{ status: 404 }, 'HTTP 404'],
+      [{ status: 200, body: { keys: [] } }, 'the list is empty'],
+    ] as const) {
+      issuer.fail(response)
+      expect(await wrong()).toEqual([
+        `problem: The OIDC issuer ${issuer.url} publishes no keys (${cause}), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
+      ])
+    }
   })
 
-  test('reports an invalid proxy, an unreachable proxy, and invalid certificates', async () => {
-    expect(await wrong({ HTTPS_PROXY: 'proxy:3128' })).toEqual([
-      'problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.',
-    ])
-    expect(await wrong({ HTTP_PROXY: `http://${nowhere}` })).toEqual([
-      `problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.`,
-    ])
+  test('accepts a proxy that can be reached, and reports invalid certificates', async () => {
     expect(await wrong({ HTTPS_PROXY: issuer.url, HTTP_PROXY: ' ' })).toEqual([])
-    expect(await wrong({ NODE_EXTRA_CA_CERTS: '/missing.pem' })).toEqual([
-      'problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).',
-    ])
     const none = file('none.pem', 'no certificate')
     expect(await wrong({ NODE_EXTRA_CA_CERTS: none })).toEqual([
       `problem: NODE_EXTRA_CA_CERTS: ${none} must contain certificates in PEM form.`,
@@ -571,16 +530,13 @@ describe("doctor compares a workflow's inputs", () => {
   async function compared(json: string): Promise<string[]> {
     const path = file('port-action.json', json)
     const found = await run(doctor, ['--json', '--port-action', path], { ...clean, ...ALLOWED })
-    const { findings } = JSON.parse(found.stdout) as { findings: Record<string, string>[] }
-    return findings
-      .filter(({ check }) => check === 'port action')
-      .map(({ status, sentence }) => `${status}: ${sentence}`)
+    const { findings } = JSON.parse(found.stdout) as { findings: Awaited<ReturnType<typeof diagnose>> }
+    return shown(findings.filter(({ check }) => check === 'port action'))
   }
   beforeAll(() => {
-    const named = (name: string, declared: object) => ({
-      ...inputs(declared),
-      ...{ name, path: `.github/workflows/${name}.yml` },
-    })
+    const named = (name: string, declared: object) => {
+      return { ...inputs(declared), name, path: `.github/workflows/${name}.yml` }
+    }
     github.addRepository('acme/scaled', {
       workflows: [
         named('guide', { replicas: {}, environment: {}, port_context: required }),
@@ -601,32 +557,29 @@ describe("doctor compares a workflow's inputs", () => {
     }
     const undeclared =
       'problem: scale: Workflow guide.yml in acme/scaled doesn\'t declare the input "enviroment" (closest declared input: "environment") on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the value, or remove it from the Port action\'s body.'
-    const rows: [object, string[]][] = [
-      ...[RECOMMENDED_BODY, FLAT, '{{ . }}', undefined].map((body): [object, string[]] => [
-        { type: 'WEBHOOK', url: `${url}?workflow=guide.yml`, body },
-        [undeclared],
-      ]),
+    const to = (query: string, body: unknown) => ({ type: 'WEBHOOK', url: `${url}?${query}`, body })
+    const rows: [object, ...string[]][] = [
+      [to('workflow=guide.yml', RECOMMENDED_BODY), undeclared],
+      [to('workflow=guide.yml', FLAT), undeclared],
+      [to('workflow=guide.yml', '{{ . }}'), undeclared],
+      [to('workflow=guide.yml', undefined), undeclared],
       [
-        { type: 'WEBHOOK', url: `${url}?workflow=carried.yml`, body: RECOMMENDED_BODY },
-        [
-          'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" contains "replicas", "enviroment".',
-        ],
+        to('workflow=carried.yml', RECOMMENDED_BODY),
+        'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" contains "replicas", "enviroment".',
       ],
       [
-        { type: 'WEBHOOK', url: `${url}?workflow=strict.yml`, body: RECOMMENDED_BODY },
-        [
-          'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add the input to the action and its body, or give it a default in the workflow.',
-          'warning: scale: strict.yml in acme/scaled requires "replicas", which a user can leave empty: make the input required in Port, or give it a default in the workflow.',
-        ],
+        to('workflow=strict.yml', RECOMMENDED_BODY),
+        'problem: scale: strict.yml in acme/scaled requires "region", which the action doesn\'t send: add the input to the action and its body, or give it a default in the workflow.',
+        'warning: scale: strict.yml in acme/scaled requires "replicas", which a user can leave empty: make the input required in Port, or give it a default in the workflow.',
       ],
-      [ofGitHub, ['ok: scale: guide.yml in acme/scaled gets every input.']],
+      [ofGitHub, 'ok: scale: guide.yml in acme/scaled gets every input.'],
       [
-        { type: 'WEBHOOK', url: `${url}?event_type=x`, body: RECOMMENDED_BODY },
-        ['ok: scale starts a repository_dispatch, and its payload contains every input.'],
+        to('event_type=x', RECOMMENDED_BODY),
+        'ok: scale starts a repository_dispatch, and its payload contains every input.',
       ],
     ]
     const actions = rows.map(([invocationMethod]) => ({ identifier: 'scale', trigger, invocationMethod }))
-    expect(await compared(JSON.stringify(actions))).toEqual(rows.flatMap(([, expected]) => expected))
+    expect(await compared(JSON.stringify(actions))).toEqual(rows.flatMap(([, ...expected]) => expected))
     expect(await compared('nonsense')).toEqual([
       expect.stringMatching(/^problem: \S+ is not JSON: export the action from Port as JSON\.$/),
     ])
@@ -647,7 +600,7 @@ describe("doctor compares a workflow's inputs", () => {
         expect(status).toBe(202)
       }
       const found = (await findings(env)).filter(({ check }) => check === 'deliveries')
-      expect(found.map(({ status, sentence }) => `${status}: ${sentence}`)).toEqual([
+      expect(shown(found)).toEqual([
         expect.stringMatching(
           /^problem: the last delivery of scale: Workflow guide\.yml in acme\/scaled doesn't declare the input "enviroment" \(closest declared input: "environment"\)/,
         ),

@@ -24,36 +24,18 @@ const properties = {
   token: { type: 'string', encryption: 'aes256-gcm' },
   'a@b=c': { type: 'array', items: { type: 'string' } },
 }
-const typed = {
-  service: 'it\'s "$HOME"',
-  replicas: 2,
-  dryRun: false,
-  config: { a: [1] },
-  action: 'clashes',
-  'a@b=c': ['x', 'y'],
-}
+const texts = { service: 'it\'s "$HOME"', action: 'clashes' }
+const typed = { ...texts, replicas: 2, dryRun: false, config: { a: [1] }, 'a@b=c': ['x', 'y'] }
 
 /** The inputs that the relay, or a user on GitHub, passes to the workflow. */
-const DECLARED = {
-  service: typed.service,
-  replicas: '2',
-  dryRun: 'false',
-  config: '{"a":[1]}',
-  action: 'clashes',
-}
+const DECLARED = { ...texts, replicas: '2', dryRun: 'false', config: '{"a":[1]}' }
 const action = {
   identifier: 'deploy',
   title: 'Deploy it',
   trigger: { type: 'self-service', operation: 'DAY-2', userInputs: { properties, required: [] } },
   invocationMethod: { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', body: RECOMMENDED_BODY },
 }
-const SHOWN = [
-  'INPUT_SERVICE=it\'s "$HOME"',
-  'INPUT_REPLICAS=2',
-  'INPUT_DRYRUN=false',
-  'INPUT_CONFIG={"a":[1]}',
-  'INPUT_ACTION=clashes',
-]
+const SHOWN = Object.entries(DECLARED).map(([name, value]) => `INPUT_${name.toUpperCase()}=${value}`)
 
 /** The generated workflow with a step that prints its inputs. */
 async function workflowFor(event: string): Promise<string> {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { send } from '../../relay/cli/send.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
@@ -16,9 +16,9 @@ const nowhere = { PORT_CLIENT_SECRET, PORT: '9' }
 async function openLoop(more: Record<string, string> = {}) {
   const github = await startGitHubApi()
   github.addRepository('acme/shop')
-  const relay = await openRelayHere(
-    relayEnv({ GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, ...more }),
-  )
+  onTestFinished(() => github.close())
+  const settings = { GITHUB_API_URL: github.url, GITHUB_TOKEN: github.token, ...more }
+  const relay = await openRelayHere(relayEnv(settings))
   return { github, relay, env: { PORT_CLIENT_SECRET, PORT: new URL(relay.url).port } }
 }
 
@@ -27,23 +27,16 @@ test('sends an action with inputs in the form that Port sends, and the relay dis
   const inputs = '--input version=1.10 --input replicas:=2 --input q=a=b:c'
   const day2 = '--entity shop --blueprint service --run-id r_0123456789abcdef --wait'
   const args = `--action deploy ${inputs} ${day2}`.split(' ')
-  const sent = await run(send, args, env)
-  expect(sent).toEqual({
-    code: 0,
-    stderr: '',
-    stdout: expect.stringMatching(
-      /^Accepted as delivery [\w-]{36} for acme\/shop, event type deploy; it is dispatched\.$/,
-    ),
-  })
+  const accepted = /^Accepted as delivery [\w-]{36} for acme\/shop, event type deploy; it is dispatched\.$/
+  const stdout = expect.stringMatching(accepted)
+  expect(await run(send, args, env)).toEqual({ code: 0, stderr: '', stdout })
   expect(github.dispatches[0]).toMatchObject({
     eventType: 'deploy',
     clientPayload: {
       run_id: 'r_0123456789abcdef',
       action: 'deploy',
       port: {
-        kind: 'action_run',
-        operation: 'DAY-2',
-        blueprint: 'service',
+        ...{ kind: 'action_run', operation: 'DAY-2', blueprint: 'service' },
         entity: { identifier: 'shop', blueprint: 'service' },
         inputs: { version: '1.10', replicas: 2, q: 'a=b:c' },
       },
@@ -55,7 +48,6 @@ test('sends an action with inputs in the form that Port sends, and the relay dis
     /It was accepted before, and is not dispatched again\.$/,
   )
   expect(github.dispatches).toHaveLength(1)
-  await github.close()
 })
 
 test('signs and sends a file unchanged to the target in the options', async () => {
@@ -73,30 +65,25 @@ test('signs and sends a file unchanged to the target in the options', async () =
     eventType: 'new',
     clientPayload: { run_id: 'r_0123456789abcdef', port: { inputs: { size: 1, note: 'é' } } },
   })
-  await github.close()
 })
+
+const NOT_ALLOWED = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
 
 test("prints the relay's refusal message and exits with 1", async () => {
   const { github, relay, env } = await openLoop()
-  expect(await run(send, ['--action', 'deploy', '--repository', 'other/shop'], env)).toEqual({
-    code: 1,
-    stdout: '',
-    stderr:
-      'Refused with 403: other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
-  })
-  const wrong = await run(send, ['--action', 'deploy', '--json'], { ...env, PORT_CLIENT_SECRET: 'wrong' })
+  const sent = (args = '', more = {}) =>
+    run(send, `--action deploy ${args}`.trim().split(' '), { ...env, ...more })
+  const stderr = `Refused with 403: ${NOT_ALLOWED}`
+  expect(await sent('--repository other/shop')).toEqual({ code: 1, stdout: '', stderr })
+  const wrong = await sent('--json', { PORT_CLIENT_SECRET: 'wrong' })
   expect(wrong).toMatchObject({ code: 1, stderr: '' })
-  expect(JSON.parse(wrong.stdout)).toMatchObject({
-    status: 401,
-    response: { detail: expect.stringMatching(/^The signature does not match/) },
-  })
-  expect(await run(send, ['--action', 'deploy', '--url', github.url], env)).toMatchObject({
-    code: 1,
-    stderr: expect.stringMatching(/^Refused with \d+: the server at --url is not a relay: check --url\.$/),
-  })
+  const response = { detail: expect.stringMatching(/^The signature does not match/) }
+  expect(JSON.parse(wrong.stdout)).toMatchObject({ status: 401, response })
+  const noRelay = await sent(`--url ${github.url}`)
+  expect(noRelay.code).toBe(1)
+  expect(noRelay.stderr).toMatch(/^Refused with \d+: the server at --url is not a relay: check --url\.$/)
   await relay.stop()
-  expect((await run(send, ['--action', 'deploy'], env)).stderr).toMatch(/^No relay responds at http:\/\/127/)
-  await github.close()
+  expect((await sent()).stderr).toMatch(/^No relay responds at http:\/\/127/)
 })
 
 test('a dry run prints the target, inputs, and request, and sends nothing', async () => {
@@ -111,25 +98,18 @@ test('a dry run prints the target, inputs, and request, and sends nothing', asyn
     'Request to GitHub:',
     '  POST http://127.0.0.1:9/repos/acme/shop/dispatches',
   ])
-  const shown = JSON.parse((await run(send, [...args, '--json'], env)).stdout)
-  expect(shown).toMatchObject({
-    target: { repository: 'acme/shop', eventType: 'deploy' },
-    inputs: { version: '1.4.2' },
-    request: {
-      method: 'POST',
-      body: {
-        event_type: 'deploy',
-        client_payload: { run_id: null, port: { inputs: { version: '1.4.2' }, relay: env.RELAY_PUBLIC_URL } },
-      },
-    },
+  const inputs = { version: '1.4.2' }
+  const client_payload = { run_id: null, port: { inputs, relay: env.RELAY_PUBLIC_URL } }
+  expect(JSON.parse((await run(send, [...args, '--json'], env)).stdout)).toMatchObject({
+    ...{ target: { repository: 'acme/shop', eventType: 'deploy' }, inputs },
+    request: { method: 'POST', body: { event_type: 'deploy', client_payload } },
   })
   expect((await run(send, ['--action', 'deploy', '--dry-run'], env)).stdout).toContain('has no inputs.')
   const refused = ['--action', 'deploy', '--repository', 'other/shop', '--dry-run']
-  const detail = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
-  const stderr = `The relay would refuse the webhook with 403: ${detail}`
+  const stderr = `The relay would refuse the webhook with 403: ${NOT_ALLOWED}`
   expect(await run(send, refused, relayEnv())).toEqual({ code: 1, stdout: '', stderr })
   const json = JSON.parse((await run(send, [...refused, '--json'], relayEnv())).stdout)
-  expect(json).toEqual({ status: 403, response: { detail } })
+  expect(json).toEqual({ status: 403, response: { detail: NOT_ALLOWED } })
   expect((await run(send, refused, {})).stderr).toMatch(/^The configuration has \d problems:/)
 })
 
@@ -138,7 +118,8 @@ test('prints a bash, openssl, and curl command whose signed request the relay ac
   const folder = temporaryFolder()
   const secretFile = join(folder, "it's the secret")
   writeFileSync(secretFile, `${SECRET}\n`)
-  const args = ['--action', 'deploy', '--input', `note=it's "$HOME" \`id\` \\ !! é\n@x %s`, '--curl']
+  const note = `it's "$HOME" \`id\` \\ !! é\n@x %s`
+  const args = ['--action', 'deploy', '--input', `note=${note}`, '--curl']
   const bash = async (command: string, more: Record<string, string>) =>
     promisify(execFile)('bash', ['-c', command], { env: { PATH: process.env.PATH, ...more } }).catch(
       (error: { stdout: string; stderr: string }) => error,
@@ -154,14 +135,11 @@ test('prints a bash, openssl, and curl command whose signed request the relay ac
   expect(other).not.toContain(SECRET)
   expect(JSON.parse((await bash(JSON.parse(other).command, {})).stdout)).toMatchObject({ state: 'queued' })
   await until(() => github.dispatches.length === 2, 'both deliveries are dispatched')
-  expect(github.dispatches[1]).toMatchObject({
-    clientPayload: { port: { inputs: { note: `it's "$HOME" \`id\` \\ !! é\n@x %s` } } },
-  })
-  await github.close()
+  expect(github.dispatches[1]).toMatchObject({ clientPayload: { port: { inputs: { note } } } })
 })
 
 test('the printed command can send a body of 600 KB', async () => {
-  const { github, env } = await openLoop()
+  const { env } = await openLoop()
   const file = join(temporaryFolder(), 'body.json')
   writeFileSync(file, JSON.stringify({ text: 'x'.repeat(600_000) }))
   const { stdout: command } = await run(send, [file, '--curl', '--run-id', 'r_0123456789abcdef'], env)
@@ -171,7 +149,6 @@ test('the printed command can send a body of 600 KB', async () => {
     env: { PATH: process.env.PATH, PORT_CLIENT_SECRET },
   })
   expect(JSON.parse(stdout)).toMatchObject({ run_id: 'r_0123456789abcdef' })
-  await github.close()
 })
 
 test.each([

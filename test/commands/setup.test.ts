@@ -47,21 +47,18 @@ type Setup = Pick<Awaited<ReturnType<typeof openSetup>>, 'github' | 'address'>
 
 async function newState({ address }: Setup) {
   const form = await (await fetch(address)).text()
-  return {
-    state: /\?state=(\w{64})"/.exec(form)![1]!,
-    manifest: /name="manifest" value="([^"]*)"/.exec(form)![1]!.replaceAll('&quot;', '"'),
-  }
+  const [, state] = /\?state=(\w{64})"/.exec(form)!
+  const [, manifest] = /name="manifest" value="([^"]*)"/.exec(form)!
+  return { state: state!, manifest: manifest!.replaceAll('&quot;', '"') }
 }
 
 /** Creates the App on GitHub's pages. Returns the URL to which GitHub redirects the browser. */
 async function createOnGitHub(setup: Setup) {
   const { state, manifest } = await newState(setup)
-  const post = (path: string, fields: Record<string, string>) =>
-    fetch(setup.github.serverUrl + path, {
-      method: 'POST',
-      body: new URLSearchParams(fields),
-      redirect: 'manual',
-    })
+  const post = (path: string, fields: Record<string, string>) => {
+    const body = new URLSearchParams(fields)
+    return fetch(setup.github.serverUrl + path, { method: 'POST', body, redirect: 'manual' })
+  }
   const shown = await (await post(`/settings/apps/new?state=${state}`, { manifest })).text()
   const [code, back] = ['code', 'back'].map(
     name => new RegExp(`name="${name}" value="([^"]*)"`).exec(shown)![1]!,
@@ -82,27 +79,21 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
   await tab.getByRole('button', { name: /^Continue on 127\.0\.0\.1/ }).click()
   await tab.getByRole('button', { name: 'Create GitHub App for acme' }).click()
   const install = tab.getByRole('link', { name: 'Install it on your repositories' })
-  expect(await install.getAttribute('href')).toMatch(
-    new RegExp(`^${github.serverUrl}/apps/[\\w-]+/installations/new$`),
-  )
+  const link = await install.getAttribute('href')
+  expect(link).toMatch(new RegExp(`^${github.serverUrl}/apps/[\\w-]+/installations/new$`))
   expect(await done).toBe(0)
   expect(lines.slice(1)).toEqual([
     `Written: ${file} (only you can read it). Start the relay with these variables instead of GITHUB_TOKEN.`,
     expect.stringContaining('kubectl create secret'),
     expect.stringContaining('kubectl set env'),
     expect.stringContaining('remove GITHUB_TOKEN_FILE from your relay.yaml'),
-    `Install the App on your repositories: ${await install.getAttribute('href')}`,
+    `Install the App on your repositories: ${link}`,
   ])
   expect(statSync(file).mode & 0o777).toBe(0o600)
   const env = parseEnv(readFileSync(file, 'utf8')) as Record<string, string>
   const { stdout } = await run(doctor, ['--json'], {
-    ...env,
-    ...{
-      PORT_CLIENT_SECRET: 'secret',
-      RELAY_REPOSITORY: 'acme/shop',
-      RELAY_ADMIN_TOKEN: 'a-token-of-some-length',
-    },
-    ...{ RELAY_DATABASE: `sqlite:${file}.db`, PORT: '2' },
+    ...{ ...env, PORT_CLIENT_SECRET: 'secret', RELAY_REPOSITORY: 'acme/shop', PORT: '2' },
+    ...{ RELAY_ADMIN_TOKEN: 'a-token-of-some-length', RELAY_DATABASE: `sqlite:${file}.db` },
   })
   const { findings } = JSON.parse(stdout) as { findings: { status: string; sentence: string }[] }
   const wrong = findings.filter(({ status, sentence }) => status !== 'ok' && !/ is not set: /.test(sentence))
@@ -170,15 +161,11 @@ test("prints credentials that it can't write to a file, and leaves no file behin
   expect(page).toContain('Its credentials are only in the terminal')
   expect(await opened.done).toBe(1)
   expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])
-  const env = parseEnv(opened.lines[1]!)
-  expect(Object.keys(env)).toEqual(
-    expect.arrayContaining(['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET']),
-  )
+  const names = ['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET']
+  expect(Object.keys(parseEnv(opened.lines[1]!))).toEqual(expect.arrayContaining(names))
   const stopped = await openSetup()
-  expect(statSync(stopped.file)).toMatchObject({
-    size: 0,
-    mode: expect.toSatisfy(mode => (mode & 0o077) === 0),
-  })
+  const { size, mode } = statSync(stopped.file)
+  expect([size, mode & 0o077]).toEqual([0, 0])
   stopped.stop.abort()
   expect(await stopped.done).toBe(1)
   expect(existsSync(stopped.file)).toBe(false)
@@ -203,16 +190,11 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
   for (const name of ['kubectl', 'docker', 'sudo']) writeFileSync(join(bin, name), RECORDER, { mode: 0o755 })
   mkdirSync(join(bin, 'deploy'))
   const calls = join(bin, 'calls')
-  const { status, stderr } = spawnSync(
-    'bash',
-    ['-e', '-o', 'pipefail', '-c', opened.lines.slice(2, -1).join('\n')],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      cwd: bin,
-      env: { PATH: `${bin}:${process.env.PATH}`, CALLS: calls },
-      encoding: 'utf8',
-    },
-  )
+  const script = opened.lines.slice(2, -1).join('\n')
+  const env = { PATH: `${bin}:${process.env.PATH}`, CALLS: calls }
+  const { status, stderr } = spawnSync('bash', ['-e', '-o', 'pipefail', '-c', script], {
+    ...{ stdio: ['ignore', 'pipe', 'pipe'], cwd: bin, env, encoding: 'utf8' },
+  })
   expect([status, stderr]).toEqual([0, ''])
   const made = readFileSync(calls, 'utf8')
     .trim()
@@ -244,25 +226,20 @@ test.each(['kubectl', 'docker', 'systemd'])('the commands for %s pass the key un
   expect(existsSync(opened.file)).toBe(where !== 'systemd')
 })
 
-test('reports wrong and missing options before creating anything', async () => {
-  const file = join(temporaryFolder(), 'github-app.env')
-  const wrong = async (...args: string[]) => {
-    const { code, stderr } = await run(setup, args)
-    expect(code).toBeGreaterThan(0)
-    return stderr
-  }
-  const url = ['github', '--url', RELAY]
-  expect(await wrong()).toBe('Specify what to set up: setup github; see setup --help.')
-  expect(await wrong('github')).toBe('--url must be an http(s) URL, such as https://relay.example.com.')
-  expect(await wrong(...url, '--for', 'windows')).toBe('--for must be one of kubectl, docker, systemd.')
-  expect(await wrong(...url, '--organization', 'a/b')).toBe('--organization must be a name, not "a/b".')
-  expect(await wrong(...url, '--output', file, '--server', 'http://127.0.0.1:2')).toMatch(
+test.each([
+  ['', /^Specify what to set up: setup github; see setup --help\.$/],
+  ['github', /^--url must be an http\(s\) URL, such as https:\/\/relay\.example\.com\.$/],
+  ['github URL --for windows', /^--for must be one of kubectl, docker, systemd\.$/],
+  ['github URL --organization a/b', /^--organization must be a name, not "a\/b"\.$/],
+  [
+    'github URL --output FOLDER/a.env --server http://127.0.0.1:2',
     /^GitHub can't be reached at http:\/\/127\.0\.0\.1:2\/api\/v3 \(ECONNREFUSED\): .* NODE_EXTRA_CA_CERTS\.$/,
-  )
-  expect(await wrong(...url, '--output', `${file}/x`)).toMatch(
-    /can't be written \(ENOENT\): choose another --output\.$/,
-  )
-  expect(await wrong(...url, '--output', import.meta.filename)).toMatch(
-    /already exists: remove it, or choose another/,
-  )
+  ],
+  ['github URL --output FOLDER/x/a.env', /can't be written \(ENOENT\): choose another --output\.$/],
+  [`github URL --output ${import.meta.filename}`, /already exists: remove it, or choose another/],
+])('refuses the arguments "%s"', async (args, message) => {
+  const given = args.replace('URL', `--url ${RELAY}`).replace('FOLDER', temporaryFolder())
+  const { code, stderr } = await run(setup, given.split(' ').filter(Boolean))
+  expect(code).toBeGreaterThan(0)
+  expect(stderr).toMatch(message)
 })

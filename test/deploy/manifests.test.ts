@@ -41,19 +41,16 @@ describe('the Dockerfile', () => {
     const bases = [...dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases).size).toBe(1)
     expect(bases[0]).toMatch(/^node:24-slim@sha256:[\da-f]{64}$/)
-    const copied = [...image.matchAll(/^COPY --from=build (.*)$/gm)].flatMap(([, files]) =>
-      files!.split(' ').slice(0, -1),
-    )
-    for (const file of copied)
-      expect(file).toMatch(/^(--chown=node:node|\/data|\/app\/(relay\/dist|deploy)\/.*)$/)
+    for (const [, files] of image.matchAll(/^COPY --from=build (.*)$/gm))
+      for (const file of files!.split(' ').slice(0, -1))
+        expect(file).toMatch(/^(--chown=node:node|\/data|\/app\/(relay\/dist|deploy)\/.*)$/)
   })
 
   test('runs as a non-root user, and has a health check and OCI labels', () => {
     expect(image).toMatch(/^USER node$/m)
     expect(image).toMatch(/^HEALTHCHECK /m)
-    for (const label of ['title', 'source', 'licenses', 'version', 'revision']) {
+    for (const label of ['title', 'source', 'licenses', 'version', 'revision'])
       expect(image).toContain(`org.opencontainers.image.${label}=`)
-    }
   })
 })
 
@@ -87,9 +84,8 @@ describe.each(['compose.yml', 'compose.postgres.yml'])('%s', file => {
   })
 
   test('passes secrets as files, each with a path in deploy/secrets', () => {
-    for (const { file: path } of Object.values<{ file: string }>(compose.secrets)) {
+    for (const { file: path } of Object.values<{ file: string }>(compose.secrets))
       expect(path).toMatch(/^secrets\//)
-    }
     const used = services.flatMap(([, { secrets = [] }]) => secrets)
     expect(Object.keys(compose.secrets).sort()).toEqual(used.sort())
   })
@@ -109,26 +105,18 @@ test('the documented commands write secrets that other users of the machine cann
 test('compose.yml and compose.postgres.yml give each service minimal privileges, resource limits, and a bounded log', () => {
   const [base, postgres] = ['compose.yml', 'compose.postgres.yml'].map(file => parse(text(file)).services)
   expect(base.relay.read_only).toBe(true)
-  for (const service of [base.relay, postgres.postgres]) {
+  const logging = { options: { 'max-size': expect.any(String), 'max-file': expect.any(String) } }
+  for (const service of [base.relay, postgres.postgres])
     expect(service).toMatchObject({
-      cap_drop: ['ALL'],
-      security_opt: ['no-new-privileges:true'],
-      mem_limit: expect.any(String),
-      pids_limit: expect.any(Number),
-      logging: { options: { 'max-size': expect.any(String), 'max-file': expect.any(String) } },
+      ...{ cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], logging },
+      ...{ mem_limit: expect.any(String), pids_limit: expect.any(Number) },
     })
-  }
   expect(postgres.postgres.image).toMatch(/^postgres:18@sha256:[\da-f]{64}$/)
   expect(base.relay.ports).toEqual(['127.0.0.1:8080:8080'])
   expect(postgres.postgres.ports).toBeUndefined()
-  expect(starts({ RELAY_REPOSITORY: 'acme/shop', ...base.relay.environment })).toBe(true)
-  expect(
-    starts({
-      RELAY_REPOSITORY: 'acme/shop',
-      ...base.relay.environment,
-      ...postgres.relay.environment,
-    }),
-  ).toBe(true)
+  const environment = { RELAY_REPOSITORY: 'acme/shop', ...base.relay.environment }
+  expect(starts(environment)).toBe(true)
+  expect(starts({ ...environment, ...postgres.relay.environment })).toBe(true)
 })
 
 describe('the Kubernetes manifests', () => {
@@ -138,15 +126,13 @@ describe('the Kubernetes manifests', () => {
   const kind = (name: string) => resources.find(each => each.kind === name)
   const pod = kind('Deployment').spec.template.spec
 
-  const check = (all: { apiVersion: string; kind: string }[]) =>
-    typeCheck(
-      all
-        .map(
-          (each, n) =>
-            `import { ${each.kind} as K${n} } from 'kubernetes-models/${each.apiVersion}'\nnew K${n}(${JSON.stringify({ ...each, apiVersion: undefined, kind: undefined })})`,
-        )
-        .join('\n'),
-    )
+  const check = (all: { apiVersion: string; kind: string }[]) => {
+    const lines = all.map(({ apiVersion, kind, ...rest }, n) => [
+      `import { ${kind} as K${n} } from 'kubernetes-models/${apiVersion}'`,
+      `new K${n}(${JSON.stringify(rest)})`,
+    ])
+    return typeCheck(lines.flat().join('\n'))
+  }
 
   test('use only fields that Kubernetes defines', () => {
     expect(resources.map(each => each.kind)).toContain('PodDisruptionBudget')
@@ -177,21 +163,15 @@ describe('the Kubernetes manifests', () => {
     const mounted = env.map(({ value }) => value.replace('/run/secrets/relay/', ''))
     expect(Object.keys(kind('Secret').stringData).sort()).toEqual(mounted.sort())
     const files = Object.fromEntries(env.map(({ name, value }) => [name, value]))
-    const config = { ...kind('ConfigMap').data, ...files, RELAY_ADMIN_TOKEN_FILE: '' }
-    expect(VARIABLES).toEqual(
-      expect.arrayContaining([...Object.keys(kind('ConfigMap').data), ...Object.keys(files)]),
-    )
-    expect(starts(config)).toBe(true)
+    const config = { ...kind('ConfigMap').data, ...files }
+    expect(VARIABLES).toEqual(expect.arrayContaining(Object.keys(config)))
+    expect(starts({ ...config, RELAY_ADMIN_TOKEN_FILE: '' })).toBe(true)
   })
 
   test("expose only the routes that Port, GitHub, and runners call, and restrict the relays' connections", async () => {
     const [{ http }] = kind('Ingress').spec.rules
-    expect(http.paths.map(({ path }: { path: string }) => path)).toEqual([
-      '/webhook',
-      '/report',
-      '/github',
-      '/healthz',
-    ])
+    const paths = http.paths.map(({ path }: { path: string }) => path)
+    expect(paths).toEqual(['/webhook', '/report', '/github', '/healthz'])
     const { podSelector, policyTypes, ingress, egress } = kind('NetworkPolicy').spec
     expect(podSelector.matchLabels).toEqual(kind('Deployment').spec.template.metadata.labels)
     expect(policyTypes).toEqual(['Ingress', 'Egress'])
@@ -207,15 +187,12 @@ describe('the Kubernetes manifests', () => {
   })
 
   test('give the relay no unnecessary permission', () => {
-    expect(pod.containers[0].securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
+    const { securityContext } = pod.containers[0]
+    expect(securityContext).toEqual({
+      ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
     })
-    expect(pod).toMatchObject({
-      automountServiceAccountToken: false,
-      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-    })
+    const context = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } }
+    expect(pod).toMatchObject({ automountServiceAccountToken: false, securityContext: context })
   })
 })
 
@@ -226,9 +203,7 @@ describe('the systemd unit', () => {
   )
 
   test('starts a relay with secrets from files and a database in its own folder', () => {
-    expect(VARIABLES).toEqual(
-      expect.arrayContaining(Object.keys(settings).filter(name => name !== 'NODE_ENV')),
-    )
+    expect([...VARIABLES, 'NODE_ENV']).toEqual(expect.arrayContaining(Object.keys(settings)))
     const credentials = [...unit.matchAll(/^LoadCredential=([\w-]+):/gm)].map(([, name]) => `%d/${name}`)
     const files = Object.entries(settings).filter(([name]) => name.endsWith('_FILE'))
     expect(files.map(([, path]) => path)).toEqual(credentials)
@@ -266,8 +241,6 @@ describe('the SAM template', () => {
   test('refers only to parameters, conditions, and resources that it defines', () => {
     const names = JSON.stringify(template).matchAll(/"(?:Ref|GetAtt)":"(\w[\w:]*)|\$\{(\w+)\}/g)
     const known = [...Object.keys(template.Parameters), ...Object.keys(template.Resources), 'RelayUrl']
-    for (const [, a, b] of names) {
-      if (!(a ?? b)!.startsWith('AWS')) expect(known).toContain(a ?? b)
-    }
+    for (const [, a, b] of names) if (!(a ?? b)!.startsWith('AWS')) expect(known).toContain(a ?? b)
   })
 })

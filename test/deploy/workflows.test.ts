@@ -45,9 +45,8 @@ describe.each(files)('%s', file => {
   test('limits its token to the declared permissions, has a timeout, and leaves no credential behind', () => {
     expect(parse(text(file)).permissions).toBeDefined()
     for (const [name, job] of jobsOf(file)) expect(job['timeout-minutes'], name).toBeGreaterThan(0)
-    for (const step of steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'))) {
+    for (const step of steps.filter(({ uses }) => uses?.startsWith('actions/checkout@')))
       expect(step.with).toMatchObject({ 'persist-credentials': false })
-    }
   })
 
   test('inserts no expression into a script', () => {
@@ -73,11 +72,8 @@ test('only jobs that publish, scan, or open an issue have write permissions, and
       .map(([name]) => `${file.replace('.github/workflows/', '')} ${name}`),
   )
   expect(writing.sort()).toEqual([
-    'release.yml image',
-    'release.yml package',
-    'release.yml release',
-    'scan.yml codeql',
-    ...['schemas.yml compare', 'site.yml publish'],
+    ...['release.yml image', 'release.yml package', 'release.yml release'],
+    ...['scan.yml codeql', 'schemas.yml compare', 'site.yml publish'],
   ])
 })
 
@@ -86,13 +82,11 @@ test('on every platform, install scripts run only if package.json allows them', 
   const { packages } = JSON.parse(text('package-lock.json'))
   const scripted = Object.keys(packages).filter(path => packages[path].hasInstallScript)
   const { allowScripts } = JSON.parse(text('package.json'))
-  expect(scripted.map(path => path.replace(/^.*node_modules\//, '')).sort()).toEqual(
-    Object.keys(allowScripts),
-  )
+  const names = scripted.map(path => path.replace(/^.*node_modules\//, ''))
+  expect(names.sort()).toEqual(Object.keys(allowScripts))
   // An npm version that doesn't know the setting would run all install scripts.
-  for (const file of ['.ci/run', '.github/workflows/release.yml']) {
+  for (const file of ['.ci/run', '.github/workflows/release.yml'])
     expect(text(file)).toMatch(/npm ci --help \| grep .*strict-allow-scripts[\s\S]*npm ci --no-audit/)
-  }
 })
 
 test('Dependabot updates every kind of dependency', () => {

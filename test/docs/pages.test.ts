@@ -8,12 +8,10 @@ import { blocks, pages, root, text } from './pages.ts'
 
 /** Returns the anchors that GitHub generates for a page's headings. */
 const anchors = (file: string) =>
-  [...text(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
-    heading!
-      .toLowerCase()
-      .replaceAll(/[^\w\s-]/g, '')
-      .replaceAll(' ', '-'),
-  )
+  [...text(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => {
+    const words = heading!.toLowerCase().replaceAll(/[^\w\s-]/g, '')
+    return words.replaceAll(' ', '-')
+  })
 
 test.each(pages)('%s links to files and headings that exist', page => {
   for (const [, link] of text(page).matchAll(/\]\(([^)]+)\)/g)) {
@@ -62,9 +60,8 @@ describe('the README', () => {
 })
 
 test('the short workflow without a Port secret has the same inputs as the full example', () => {
-  const short = parse(
-    blocks('docs/action.md').find(({ content }) => content.startsWith('permissions:'))!.content,
-  )
+  const block = blocks('docs/action.md').find(({ content }) => content.startsWith('permissions:'))
+  const short = parse(block!.content)
   const whole = parse(text('examples/deploy-oidc/deploy.yml'))
   expect(short.permissions).toEqual(whole.permissions)
   expect(short.jobs.deploy.steps).toEqual(whole.jobs.deploy.steps.slice(0, 1))

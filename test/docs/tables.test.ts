@@ -9,6 +9,7 @@ import { createReports } from '../../relay/reports/routes.ts'
 import { blocks, code, codes, pages, root, rows, text } from './pages.ts'
 
 const action = parse(text('action.yml'))
+const SECRET = 'x'.repeat(16)
 const REQUIRED = { PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', RELAY_REPOSITORY: 'acme/shop' }
 
 describe("the action's inputs", () => {
@@ -59,21 +60,19 @@ describe("the relay's variables", () => {
   })
 
   test('can be read from a file if the page states so', () => {
-    const sentence = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) can also come from a file/m.exec(
-      text('docs/configuration.md'),
-    )![1]!
-    expect(sentence.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)
+    const page = text('docs/configuration.md')
+    const [, sentence] = /^(`PORT_CLIENT_SECRET`,[\s\S]*?) can also come from a file/m.exec(page)!
+    expect(sentence!.match(/[A-Z_]{4,}/g)?.map(name => `${name}_FILE`)).toEqual(files)
   })
 
   test('in the example file are valid and, with the secrets, sufficient to start the relay', () => {
     const lines = text('deploy/relay.env.example')
     const names = [...lines.matchAll(/^(?:# )?([A-Z_]+)=/gm)].map(([, name]) => name!)
     expect(VARIABLES).toEqual(expect.arrayContaining(names))
-    const filled = Object.fromEntries(
-      [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || 'x'.repeat(16)]),
-    )
+    const filled = [...lines.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value || SECRET])
     // The secrets are in files.
-    const config = readConfig({ PORT_CLIENT_SECRET: 'secret', GITHUB_TOKEN: 'token', ...filled })
+    const secrets = { PORT_CLIENT_SECRET: SECRET, GITHUB_TOKEN: 'token' }
+    const config = readConfig({ ...secrets, ...Object.fromEntries(filled) })
     expect(config.targets.repository).toBe('acme/shop')
   })
 
@@ -91,25 +90,10 @@ test("the relay's routes match the HTTP API page", () => {
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, throttled: nothing }
   const reports = createReports({ ...deps, github: nothing, port: nothing, findByTitle: nothing })
   const store = { clock: Date.now } as never
-  const admin = createAdmin({
-    ...deps,
-    store,
-    roles: nothing,
-    port: nothing,
-    github: nothing,
-    pauses: nothing,
-    sides: nothing,
-    checkDatabase: nothing,
-  })
-  const app = createApp({
-    ...deps,
-    reports,
-    admin,
-    receiveGitHub: nothing,
-    metricsRoute: nothing,
-    readinessRoute: nothing,
-    checkDatabase: nothing,
-  })
+  const sources = { roles: nothing, port: nothing, github: nothing, pauses: nothing, sides: nothing }
+  const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
+  const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }
+  const app = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })
   const served = app.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.endsWith('*'))
     .map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
@@ -140,9 +124,8 @@ describe('the npm scripts', () => {
   const scripts = Object.keys(JSON.parse(text('package.json')).scripts)
 
   test('are all in CONTRIBUTING.md', () => {
-    const missing = scripts.filter(
-      name => !new RegExp(`\\bnpm (?:run )?${name}\\b(?!:)`).test(text('CONTRIBUTING.md')),
-    )
+    const page = text('CONTRIBUTING.md')
+    const missing = scripts.filter(name => !new RegExp(`\\bnpm (?:run )?${name}\\b(?!:)`).test(page))
     expect(missing).toEqual([])
   })
 

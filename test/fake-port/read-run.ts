@@ -18,8 +18,7 @@ export async function readRun(
   })
   const headers = { authorization: `Bearer ${accessToken}` }
   const { run } = await get<{ run: PortRun }>(`/v1/actions/runs/${runId}`, { headers })
-  const { runLogs } = await get<{ runLogs: { message: string }[] }>(`/v1/actions/runs/${runId}/logs`, {
-    headers,
-  })
+  const path = `/v1/actions/runs/${runId}/logs`
+  const { runLogs } = await get<{ runLogs: { message: string }[] }>(path, { headers })
   return { run, lines: runLogs.flatMap(({ message }) => message.split('\n')) }
 }

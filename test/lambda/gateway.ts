@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
@@ -37,7 +38,7 @@ export async function startGateway(invoke: Invoke, options: GatewayOptions): Pro
       response.writeHead(502).end('{"message": "Internal server error"}')
     }
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
   onTestFinished(() => {
     server.close()
     server.closeAllConnections()
@@ -55,9 +56,7 @@ export function toEvent(
   const sourceIp = '198.51.100.7'
   const headers: Record<string, string> = {
     ...Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
-    'x-forwarded-for': sourceIp,
-    'x-forwarded-port': '443',
-    'x-forwarded-proto': 'https',
+    ...{ 'x-forwarded-for': sourceIp, 'x-forwarded-port': '443', 'x-forwarded-proto': 'https' },
   }
   const content = {
     body: bytes.length === 0 ? null : bytes.toString(base64 ? 'base64' : 'utf8'),
@@ -66,19 +65,15 @@ export function toEvent(
   const domainName = 'abcdefghij.example.on.aws'
   const requestId = 'JKJaXmPLvHcESHA='
   if (shape === 'REST API') {
-    const multiValueHeaders = Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [name, [value]]),
-    )
-    const parameters = [...new Set(searchParams.keys())]
+    const multiValueHeaders = Object.entries(headers).map(([name, value]) => [name, [value]])
+    const parameters = [...searchParams.keys()].map(name => [name, searchParams.getAll(name)])
     return {
       resource: '/{proxy+}',
       path: pathname,
       httpMethod: method,
-      ...{ headers, multiValueHeaders },
+      ...{ headers, multiValueHeaders: Object.fromEntries(multiValueHeaders) },
       queryStringParameters: Object.fromEntries(searchParams),
-      multiValueQueryStringParameters: Object.fromEntries(
-        parameters.map(name => [name, searchParams.getAll(name)]),
-      ),
+      multiValueQueryStringParameters: Object.fromEntries(parameters),
       pathParameters: { proxy: pathname.slice(1) },
       stageVariables: undefined,
       requestContext: {

@@ -47,10 +47,14 @@ async function openFunction() {
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
     /** Makes all work due that waits for a time or for a killed invocation's lease to expire. */
     async passTime() {
-      await client.query(
-        `UPDATE deliveries SET lease_until = 0, due_at = CASE WHEN due_at IS NULL THEN NULL ELSE 0 END`,
-      )
+      // A delivery without due work keeps its NULL.
+      await client.query('UPDATE deliveries SET lease_until = 0, due_at = due_at * 0')
       await client.query('UPDATE outboxes SET lease_until = 0, due_at = 0')
+    },
+    /** Makes GitHub rate limit one dispatch. */
+    rateLimit(seconds: number) {
+      const headers = { 'retry-after': String(seconds) }
+      github.fail({ match: ({ path }) => path.endsWith('/dispatches'), status: 429, headers })
     },
     async states() {
       return (await client.query('SELECT state FROM deliveries ORDER BY seq')).rows.map(row => row.state)
@@ -69,9 +73,8 @@ test.each(SHAPES)('verifies, persists, and dispatches a %s event in one invocati
       status: 202,
       body: { run_id: id, repository: 'acme/shop', event_type: 'de ploy' },
     })
-    expect(github.dispatches.slice(n)).toMatchObject([
-      { eventType: 'de ploy', clientPayload: { run_id: id } },
-    ])
+    const dispatch = { eventType: 'de ploy', clientPayload: { run_id: id } }
+    expect(github.dispatches.slice(n)).toMatchObject([dispatch])
     expect(port.run(id).statusLabel).toBe('Waiting for GitHub')
     expect(await send(url, { ...webhook, secret: port.clientSecret })).toMatchObject({ status: 200 })
     expect(github.dispatches).toHaveLength(n + 1)
@@ -83,11 +86,8 @@ test('GitHub webhooks advance a delivery until it finishes, over several invocat
   const url = await startGateway(invoke, { shape: 'REST API' })
   const id = runId()
   await send(url, { body: body(id), secret: port.clientSecret })
-  const run = github.createRun({
-    repository: 'acme/shop',
-    displayTitle: `deploy ${id}`,
-    status: 'in_progress',
-  })
+  const displayTitle = `deploy ${id}`
+  const run = github.createRun({ repository: 'acme/shop', displayTitle, status: 'in_progress' })
   await sendRunWebhook(url, run, { github, secret: WEBHOOK_SECRET })
   expect(port.run(id)).toMatchObject({ status: 'IN_PROGRESS', statusLabel: 'Running' })
   github.setRun(run.id, { status: 'completed', conclusion: 'success' })
@@ -96,14 +96,10 @@ test('GitHub webhooks advance a delivery until it finishes, over several invocat
 })
 
 test('the schedule processes work that becomes due later: retries, polls, and messages to Port', async () => {
-  const { port, github, invoke, body, runId, passTime, states } = await openFunction()
+  const { port, github, invoke, body, runId, passTime, states, rateLimit } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
   const id = runId()
-  github.fail({
-    match: ({ path }) => path.endsWith('/dispatches'),
-    status: 429,
-    headers: { 'retry-after': '1' },
-  })
+  rateLimit(1)
   expect(await send(url, { body: body(id), secret: port.clientSecret })).toMatchObject({ status: 202 })
   expect(await states()).toEqual(['queued'])
   expect(github.dispatches).toEqual([])
@@ -133,16 +129,10 @@ test('a synchronous action waits for the dispatch', async () => {
 })
 
 test('requests that change nothing start no work, and health checks get a response', async () => {
-  const { github, invoke, port, body, runId } = await openFunction()
+  const { github, invoke, port, body, runId, rateLimit } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
-  for (const path of ['/healthz', '/readyz']) {
-    expect((await fetch(url + path)).status).toBe(200)
-  }
-  github.fail({
-    match: ({ path }) => path.endsWith('/dispatches'),
-    status: 429,
-    headers: { 'retry-after': '0' },
-  })
+  for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200)
+  rateLimit(0)
   await send(url, { body: body(runId()), secret: port.clientSecret })
   const asked = github.requests.length
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
@@ -152,11 +142,8 @@ test('requests that change nothing start no work, and health checks get a respon
 test('an invocation finishes immediately after it refuses a request, regardless of the path', async () => {
   const { invoke } = await openFunction()
   const url = await startGateway(invoke, { shape: 'function URL' })
-  for (const [path, status] of Object.entries({
-    '/github': 401,
-    '/webhook/acme/github': 415,
-    '/github/github': 404,
-  })) {
+  const refusals = { '/github': 401, '/webhook/acme/github': 415, '/github/github': 404 }
+  for (const [path, status] of Object.entries(refusals)) {
     // Measures the fastest of several requests. Accepting a GitHub webhook always takes at least 1.5 s.
     let quickest = Number.POSITIVE_INFINITY
     for (let n = 0; n < 8 && quickest >= 1_500; n++) {
@@ -200,11 +187,9 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     github.fail({ match: isDispatch, takesEffect: true, delayMs: 60_000 })
     github.onDispatch(() => github.createRun({ repository: 'acme/shop', displayTitle: `deploy ${id}` }))
     const BUNDLE = join(await builtRelay(), 'lambda/index.mjs')
-    const ended = await promisify(execFile)(
-      process.execPath,
-      [join(import.meta.dirname, 'run-invocation.ts'), JSON.stringify(event)],
-      { env: { ...env, ...limits, BUNDLE } },
-    ).then(
+    const args = [join(import.meta.dirname, 'run-invocation.ts'), JSON.stringify(event)]
+    const options = { env: { ...env, ...limits, BUNDLE } }
+    const ended = await promisify(execFile)(process.execPath, args, options).then(
       ({ stdout }) => JSON.parse(stdout).response.statusCode,
       error => error.signal,
     )

@@ -32,9 +32,8 @@ test('--write writes the files; a second run changes nothing; a refused file exi
   const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
   const folder = folderWith({ ...called, 'x.yml': 'x' })
   const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
-  expect((await run(migrate, ['--write', ...files])).stdout).toBe(
-    `${files[0]}: rewritten\n${files[1]}: rewritten`,
-  )
+  const { stdout } = await run(migrate, ['--write', ...files])
+  expect(stdout).toBe(`${files[0]}: rewritten\n${files[1]}: rewritten`)
   expect(readFileSync(files[1]!, 'utf8')).toBe(golden('called.after.yml'))
   const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
   expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
@@ -54,19 +53,13 @@ const github = { org: 'acme', repo: 'shop', workflow: 'deploy.yml', reportWorkfl
 const inputs = { project: '{{ .inputs.project.identifier }}', size: 'small' }
 const port_context = { runId: '{{ .run.id }}', action: '{{ .action.identifier[(("eks_") | length):] }}' }
 const spread = { '{{ spreadValue() }}': '{{ .inputs }}' }
-const integration = {
-  type: 'INTEGRATION_ACTION',
-  installationId: 'i',
-  integrationActionType: 'dispatch_workflow',
-}
+const action = { installationId: 'i', integrationActionType: 'dispatch_workflow' }
+
+const port_payload = '{{ . }}'
 
 test.each<[string, JsonObject, JsonObject]>([
   ['inputs that Port computes', { workflowInputs: { ...inputs, port_context } }, { inputs, port_context }],
-  [
-    'all inputs through spreadValue()',
-    { workflowInputs: { ...spread, port_payload: '{{ . }}' } },
-    { inputs: spread, port_payload: '{{ . }}' },
-  ],
+  ['all inputs', { workflowInputs: { ...spread, port_payload } }, { inputs: spread, port_payload }],
   ['no inputs', {}, {}],
 ])('--port-action: an action with %s calls the relay', async (_, more, body) => {
   const userInputs = { properties: { project: { type: 'string' } } }
@@ -74,7 +67,7 @@ test.each<[string, JsonObject, JsonObject]>([
   const properties = { ...github, ...more }
   for (const invocationMethod of [
     { type: 'GITHUB', ...properties },
-    { ...integration, integrationActionExecutionProperties: properties },
+    { type: 'INTEGRATION_ACTION', ...action, integrationActionExecutionProperties: properties },
   ]) {
     const exported = JSON.stringify({ id: 'x', identifier: 'deploy', trigger, invocationMethod })
     const folder = folderWith({ 'action.json': exported })
@@ -97,11 +90,8 @@ test("if the relay's address or the repository is missing, prints a note that st
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
   const { stdout, stderr } = await run(migrate, args)
-  expect(stderr).toMatch(
-    /a\.json: replace https:\/\/relay\.example\.com .*\n.*a\.json: the URL lacks the repository/,
-  )
-  expect(JSON.parse(stdout)).toMatchObject({
-    files: [{ changed: true, refused: false }],
-    action: { identifier: 'a' },
-  })
+  const notes = /a\.json: replace https:\/\/relay\.example\.com .*\n.*a\.json: the URL lacks the repository/
+  expect(stderr).toMatch(notes)
+  const files = [{ changed: true, refused: false }]
+  expect(JSON.parse(stdout)).toMatchObject({ files, action: { identifier: 'a' } })
 })

@@ -8,9 +8,7 @@ type Keys = Record<string, unknown>
 const RUN = '${{ fromJson(inputs.port_context).runId }}'
 /** Creates a step that uses Port's action. */
 const port = (inputs: Keys, keys: Keys = {}) => ({
-  name: 'Report',
-  ...keys,
-  uses: 'port-labs/port-github-action@v1',
+  ...{ name: 'Report', ...keys, uses: 'port-labs/port-github-action@v1' },
   with: {
     clientId: '${{ secrets.PORT_CLIENT_ID }}',
     clientSecret: '${{ secrets.PORT_CLIENT_SECRET }}',
@@ -32,11 +30,10 @@ interface Given {
   top?: Keys
 }
 /** Creates a workflow with these steps in its first job. */
-const workflow = (steps: object[], { on = DISPATCH, job, jobs, top }: Given = {}): string =>
-  stringify(
-    { on, ...top, jobs: { main: { 'runs-on': 'ubuntu-latest', permissions: {}, ...job, steps }, ...jobs } },
-    { lineWidth: 0, aliasDuplicateObjects: false },
-  )
+const workflow = (steps: object[], { on = DISPATCH, job, jobs, top }: Given = {}): string => {
+  const main = { 'runs-on': 'ubuntu-latest', permissions: {}, ...job, steps }
+  return stringify({ on, ...top, jobs: { main, ...jobs } }, { lineWidth: 0, aliasDuplicateObjects: false })
+}
 interface Step extends Keys {
   name?: string
   run?: string
@@ -142,9 +139,8 @@ test.each<[string, string, Given, object[]?]>([
     { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
   ],
 ])('recognizes the run id from %s', async (_, runId, given, before = []) => {
-  const { text } = await migrateOne(
-    workflow([...before, patch({ runId, logMessage: '${{ inputs.name }}' })], given),
-  )
+  const steps = [...before, patch({ runId, logMessage: '${{ inputs.name }}' })]
+  const { text } = await migrateOne(workflow(steps, given))
   expect(reporting(text)[0]!.run).toContain('PORT_LOG')
 })
 
@@ -176,36 +172,27 @@ test.each<[string, unknown, string | null]>([
 
 const NEEDED = { actions: 'read', 'id-token': 'write' }
 const OTHER = { 'runs-on': 'x', steps: [LOGGED] }
-test.each<[string, Given, Keys | string | undefined]>([
-  ['none', { job: { permissions: undefined } }, { actions: 'read', contents: 'write', 'id-token': 'write' }],
+const ALL = { ...NEEDED, contents: 'read', issues: 'read' }
+test.each<[string, unknown, Keys | string]>([
+  ['none', undefined, { contents: 'write', ...NEEDED }],
   ['an empty list', {}, NEEDED],
-  [
-    'read-all',
-    { job: { permissions: 'read-all' } },
-    expect.objectContaining({ actions: 'read', contents: 'read', 'id-token': 'write', issues: 'read' }),
-  ],
-  ['write-all', { job: { permissions: 'write-all' } }, 'write-all'],
-  ['other permissions', { job: { permissions: { issues: 'write' } } }, { issues: 'write', ...NEEDED }],
-  [
-    'insufficient permissions',
-    { job: { permissions: { 'id-token': 'none', actions: 'write' } } },
-    { ...NEEDED, actions: 'write' },
-  ],
-  [
-    'only those of the workflow',
-    {
-      ...{ top: { permissions: { contents: 'read' } }, job: { permissions: undefined } },
-      jobs: { other: OTHER },
-    },
-    undefined,
-  ],
-])('migrates the permissions of a job: %s', async (_, given, permissions) => {
-  const text = workflow([{ run: 'git push' }, LOGGED], given)
-  const result = await migrateOne(text)
-  expect(jobsOf(result.text).main!.permissions).toEqual(permissions)
-  if (given.top)
-    expect(parse(result.text).permissions).toEqual({ contents: 'read', actions: 'read', 'id-token': 'write' })
-  expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(_ === 'none')
+  ['read-all', 'read-all', expect.objectContaining(ALL)],
+  ['write-all', 'write-all', 'write-all'],
+  ['other permissions', { issues: 'write' }, { issues: 'write', ...NEEDED }],
+  ['insufficient permissions', { 'id-token': 'none', actions: 'write' }, { ...NEEDED, actions: 'write' }],
+])('migrates the permissions of a job: %s', async (name, permissions, expected) => {
+  const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], { job: { permissions } }))
+  expect(jobsOf(result.text).main!.permissions).toEqual(expected)
+  expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(name === 'none')
+})
+
+test('migrates the permissions of a workflow whose jobs have none', async () => {
+  const top = { permissions: { contents: 'read' } }
+  const given = { top, job: { permissions: undefined }, jobs: { other: OTHER } }
+  const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], given))
+  expect(parse(result.text).permissions).toEqual({ contents: 'read', ...NEEDED })
+  expect(jobsOf(result.text).main!.permissions).toBeUndefined()
+  expect(remarksOf(result).filter(line => line.includes('default permissions'))).toEqual([])
 })
 
 test.each([
@@ -243,22 +230,17 @@ test('adds remarks for a forbidden blueprint, an unknown input, and a missing ru
 const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')
+const FLOW = `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`
 test.each([
   ['a file that is not YAML', 'on: [', "The file isn't YAML"],
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
-  [
-    'a job in flow style',
-    `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`,
-    'in flow style',
-  ],
+  ['a job in flow style', FLOW, 'in flow style'],
   ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {
   const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
   expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
-  expect(remarksOf(result)).toEqual([
-    expect.stringMatching(new RegExp(`^\\d+: .*${message}.* stays as it is`)),
-  ])
+  expect(remarksOf(result)).toEqual([expect.stringMatching(`^\\d+: .*${message}.* stays as it is`)])
 })
 
 test('also keeps the callers of a workflow that cannot be migrated unchanged', async () => {
@@ -286,11 +268,8 @@ const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token
 test("a user's input remains a single value", async () => {
   const text = workflow([
     entity({ properties: '{"name": "${{ inputs.name }}", "list": ${{ toJSON(inputs.name) }}}' }),
-    patch({
-      logMessage: 'By ${{ inputs.name }}',
-      link: 'https://x.example/${{ inputs.name }}',
-      summary: '${{ inputs.name }}',
-    }),
+    patch({ logMessage: 'By ${{ inputs.name }}', link: 'https://x.example/${{ inputs.name }}' }),
+    patch({ summary: '${{ inputs.name }}' }),
   ])
   const files = { 'a.yml': (await migrateOne(text)).text }
   const { entities, log, status, links } = await playWorkflows({ files, inputs: { name: TYPED } })
@@ -298,10 +277,8 @@ test("a user's input remains a single value", async () => {
     { blueprint: 'service', identifier: 'a', properties: { name: TYPED, list: TYPED } },
   ])
   expect(log).toContain(`By ${TYPED}`)
-  expect({ status, links }).toEqual({
-    status: 'SUCCESS',
-    links: [`https://x.example/${TYPED.replaceAll('\n', '')}`],
-  })
+  expect(status).toBe('SUCCESS')
+  expect(links).toEqual([`https://x.example/${TYPED.replaceAll('\n', '')}`])
 })
 
 test('a skipped step remains skipped, even if it uses values that are missing', async () => {

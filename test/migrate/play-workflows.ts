@@ -22,14 +22,8 @@ const ENTITY = {
 const TRIGGER = { by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } } }
 /** The content that Port's guides put into `port_context` and `port_payload`. */
 const CONTEXT = {
-  runId: RUN_ID,
-  run_id: RUN_ID,
-  run: { id: RUN_ID },
-  blueprint: 'service',
-  action: 'create_new_cluster',
-  entity: ENTITY,
-  trigger: TRIGGER,
-  context: { runId: RUN_ID },
+  ...{ runId: RUN_ID, run_id: RUN_ID, run: { id: RUN_ID }, context: { runId: RUN_ID } },
+  ...{ blueprint: 'service', action: 'create_new_cluster', entity: ENTITY, trigger: TRIGGER },
 }
 
 export interface Scene {
@@ -43,22 +37,8 @@ export interface Scene {
   actions?: Record<string, string>
 }
 
-/** The results that must be the same before and after migration. */
-export interface Outcome {
-  /** The author's named steps, with their results. */
-  steps: string[]
-  conclusion: string
-  /** Sent to Port, in order. */
-  entities: JsonObject[]
-  status: string
-  /** Without the workflow run's link. */
-  links: string[]
-  log: string
-  summary: string
-}
-
 /** Runs workflows, unchanged or after `migrate`, with the inputs that the relay sends. Uses a fake Port and GitHub. */
-export async function playWorkflows(scene: Scene): Promise<Outcome> {
+export async function playWorkflows(scene: Scene) {
   const folder = mkdtempSync(join(tmpdir(), 'migrate-'))
   const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   try {
@@ -68,14 +48,15 @@ export async function playWorkflows(scene: Scene): Promise<Outcome> {
     port.entities.push({ ...ENTITY, createdAt: now, updatedAt: now })
     const workflows = join(folder, '.github/workflows')
     mkdirSync(workflows, { recursive: true })
-    const [main, ...called] = Object.entries(scene.files).map(([name, text]) => [
+    const files = Object.entries(scene.files).map(([name, text]) => ({
       name,
-      onFakePort(text, port.url),
-    ])
-    for (const [name, text] of called) writeFileSync(join(workflows, name!), text!)
+      yaml: onFakePort(text, port.url),
+    }))
+    for (const { name, yaml } of files.slice(1)) writeFileSync(join(workflows, name), yaml)
+    const { yaml } = files[0]!
     const simulated = await runWorkflow({
-      yaml: main![1]!,
-      event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(main![1]!)) } },
+      yaml,
+      event: { name: 'workflow_dispatch', payload: { inputs: inputsOf(scene, parse(yaml)) } },
       repository: 'acme/shop',
       sha: 'f83a356604ae3c5d03e1b46ef4d1ca77d64a90b0',
       repositoryRoot: folder,
@@ -102,21 +83,14 @@ function inputsOf(
   { on }: { on: { workflow_dispatch: { inputs: object } } },
 ) {
   const declared = Object.keys(on.workflow_dispatch.inputs)
-  const invocation = readInvocation({
-    run: { id: RUN_ID },
-    action: { identifier: 'act', blueprint: 'service' },
-    inputs,
-    entity: ENTITY,
-    trigger: TRIGGER,
-  })
+  const action = { identifier: 'act', blueprint: 'service' }
+  const body = { run: { id: RUN_ID }, action, inputs, entity: ENTITY, trigger: TRIGGER }
+  const invocation = readInvocation(body)
   const payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
   const offered: Record<string, string> = {
     port: JSON.stringify(payload),
-    port_context: JSON.stringify(context),
-    port_payload: JSON.stringify(context),
-    ...Object.fromEntries(
-      ['port_run_id', 'run_id', 'runId', 'port_run_identifier'].map(name => [name, RUN_ID]),
-    ),
+    ...{ port_context: JSON.stringify(context), port_payload: JSON.stringify(context) },
+    ...{ port_run_id: RUN_ID, run_id: RUN_ID, runId: RUN_ID, port_run_identifier: RUN_ID },
   }
   const given = Object.entries(offered).filter(([name]) => declared.includes(name))
   return { ...Object.fromEntries(given), ...inputs }
@@ -131,41 +105,35 @@ function onFakePort(text: string, url: string): string {
   for (const { steps = [] } of Object.values<{ steps?: { uses?: string; with?: object }[] }>(workflow.jobs))
     for (const step of steps)
       if (step.uses?.startsWith('org/port-webhook-action@'))
-        step.with = {
-          ...step.with,
-          ...CREDENTIALS,
-          ...{ 'port-api-url': url, live: false },
-        }
+        step.with = { ...step.with, ...CREDENTIALS, 'port-api-url': url, live: false }
   return stringify(workflow, { lineWidth: 0 })
 }
 
+/** Returns the results that must be the same before and after migration. */
 function outcomeOf(
   simulated: SimulatedRun,
   port: PortApi,
   run: ReturnType<PortApi['createRun']>,
   serverUrl: string,
-): Outcome {
-  const patches = port.requests.flatMap(({ method, body }) =>
-    method === 'PATCH' ? [body as JsonObject] : [],
-  )
+) {
+  const patches = port.requests.filter(each => each.method === 'PATCH').map(each => each.body as JsonObject)
   const own = (text: string) => !text.startsWith(`${serverUrl}/acme/shop/actions/runs/`)
   const texts = (name: string) => patches.flatMap(body => [body[name] ?? []].flat() as string[])
   const cleaned = (text: string) => text.replaceAll(String(simulated.runId), 'GITHUB_RUN')
+  const isNamed = ({ kind, name }: { kind: string; name: string }) =>
+    kind === 'run' && !name.startsWith('Run ')
+  const concluded = simulated.conclusion === 'success' ? 'SUCCESS' : 'FAILURE'
   return {
+    /** The author's named steps, with their results. */
     steps: simulated.jobs.flatMap(job =>
-      job.steps
-        .filter(({ kind, name }) => kind === 'run' && !name.startsWith('Run '))
-        .map(step => `${job.name}: ${step.name}: ${step.conclusion}`),
+      job.steps.filter(isNamed).map(step => `${job.name}: ${step.name}: ${step.conclusion}`),
     ),
     conclusion: simulated.conclusion,
-    entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))),
+    /** Sent to Port, in order. */
+    entities: JSON.parse(cleaned(JSON.stringify(entitiesOf(port)))) as JsonObject[],
     // If the workflow doesn't finish the run, Port's own backend or the relay does, with the workflow's conclusion.
-    status:
-      run.status === 'IN_PROGRESS'
-        ? simulated.conclusion === 'success'
-          ? 'SUCCESS'
-          : 'FAILURE'
-        : run.status,
+    status: run.status === 'IN_PROGRESS' ? concluded : run.status,
+    /** Without the workflow run's link. */
     links: [...new Set(texts('link').filter(own))],
     log: cleaned(run.logs.map(({ message }) => message).join('\n')),
     summary: texts('summary').at(-1) ?? '',

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   chownSync,
@@ -16,27 +16,14 @@ import pg from 'pg'
 import { freePort } from './free-port.ts'
 
 /** A real PostgreSQL server on 127.0.0.1. It flushes writes to disk as in production, unless `settings` change that. */
-export interface TestPostgres {
-  /** The URL of the default database, `postgres`. */
-  url: string
-  /** Creates an empty database. Returns its URL. */
-  createDatabase(): Promise<string>
-  /** Stops the server and keeps its data. */
-  stop(): Promise<void>
-  /** Restarts the server on the same port. */
-  start(): Promise<void>
-  /** Stops the server and deletes its data. */
-  close(): Promise<void>
-}
+export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
 
 /**
  * Starts a server, which takes about one second. If another process takes the port meanwhile, uses another port.
  *
  * @throws Error with the program's output if it doesn't start
  */
-export async function startPostgres(
-  options: { folder?: string; settings?: Record<string, string> } = {},
-): Promise<TestPostgres> {
+export async function startPostgres(options: { folder?: string; settings?: Record<string, string> } = {}) {
   const { bin, user } = await findPrograms()
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'relay-pg-'))
   const data = join(folder, 'data')
@@ -44,17 +31,20 @@ export async function startPostgres(
   let port = 0
   const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...options.settings }
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  let server: Program | undefined
+  let server: ReturnType<typeof run> | undefined
+  /** Stops the server and keeps its data. */
   const stop = async () => {
     const stopped = server
     server = undefined
     stopped?.child.kill('SIGINT')
     await stopped?.ended
   }
+  /** Restarts the server on the same port. */
   const start = async () => {
     server ??= run(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...args], user)
     await server.printed('ready to accept connections')
   }
+  /** Stops the server and deletes its data. */
   const close = async () => {
     // Skips the checkpoint, which takes minutes with hundreds of databases.
     server?.child.kill('SIGQUIT')
@@ -101,16 +91,8 @@ interface User {
   gid: number
 }
 
-interface Program {
-  child: ChildProcess
-  /** Resolves when the program exits with 0. */
-  ended: Promise<void>
-  /** Resolves when the program has printed this text. */
-  printed(text: string): Promise<void>
-}
-
 /** Starts a program. Both promises reject with its output if it fails. */
-function run(file: string, args: string[], user: User | undefined): Program {
+function run(file: string, args: string[], user: User | undefined) {
   const child = spawn(file, args, { ...user, cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const kill = () => child.kill('SIGQUIT')
   process.once('exit', kill)
@@ -122,6 +104,7 @@ function run(file: string, args: string[], user: User | undefined): Program {
   }
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
+  /** Resolves when the program exits with 0. */
   const ended = new Promise<void>((resolve, reject) => {
     const fail = (cause: string) => {
       const who = user ? `the user nobody (${user.uid})` : 'this user'
@@ -138,8 +121,9 @@ function run(file: string, args: string[], user: User | undefined): Program {
   return {
     child,
     ended,
-    printed: text =>
-      new Promise((resolve, reject) => {
+    /** Resolves when the program has printed this text. */
+    printed: (text: string) =>
+      new Promise<void>((resolve, reject) => {
         poll = () => output.includes(text) && resolve()
         poll()
         ended.then(() => reject(new Error(`${file} ended:\n${output}`)), reject)

@@ -13,14 +13,7 @@ import { type Webhook, webhookRequest } from './send.ts'
 import { openStoreHere } from './store-here.ts'
 
 /** The relay's intake without a socket: the HTTP app with a real SQLite file. */
-export interface Receiving {
-  /** Sends a webhook as Port does. */
-  post(webhook?: Webhook): Promise<{ status: number; body: JsonObject; headers: Headers }>
-  request(path: string, init?: RequestInit): Promise<Response>
-  /** Takes all persisted deliveries out of the queue, oldest first per repository. */
-  written(): Promise<Claimed[]>
-  logged: { fields: Record<string, unknown>; message: string }[]
-}
+export type Receiving = Awaited<ReturnType<typeof openReceiving>>
 
 /** Opens the intake for one test. `env` overrides the minimal environment. */
 export async function openReceiving(
@@ -30,14 +23,14 @@ export async function openReceiving(
     files?: Record<string, string>
     store?: Partial<Store>
   } = {},
-): Promise<Receiving> {
+) {
   const { env = {}, clock = Date.now, files = {} } = options
   const config = readConfig(relayEnv(env), path => {
     if (files[path] === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
     return files[path]
   })
   const real = await emptyStore()
-  const logged: Receiving['logged'] = []
+  const logged: { fields: Record<string, unknown>; message: string }[] = []
   const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const store = { ...real, ...options.store }
   const apply: ApplyEvent = async delivery => ({ outcome: 'ignored', delivery })
@@ -59,12 +52,15 @@ export async function openReceiving(
   const request = async (path: string, init?: RequestInit) => app.request(path, init)
   return {
     request,
-    async post(webhook) {
+    /** Sends a webhook as Port does. */
+    async post(webhook?: Webhook) {
       const { path, init } = webhookRequest(webhook)
       const response = await request(path, init)
       const text = await response.text()
-      return { status: response.status, headers: response.headers, body: text && JSON.parse(text) }
+      const body: JsonObject = text && JSON.parse(text)
+      return { status: response.status, headers: response.headers, body }
     },
+    /** Takes all persisted deliveries out of the queue, oldest first per repository. */
     written: () => takeAll(real),
     logged,
   }

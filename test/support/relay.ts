@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -84,10 +84,7 @@ export async function openRelayHere(env: Env = {}): Promise<Relay> {
 }
 
 /** Runs a relay that is expected to exit by itself. */
-export async function runRelay(
-  env: Env,
-  args: string[] = [],
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
+export async function runRelay(env: Env, args: string[] = []): Promise<Output & { code: number | null }> {
   const { child, output } = spawnRelay(env, args)
   await once(child, 'close')
   return { code: child.exitCode, ...output }
@@ -112,11 +109,7 @@ export function temporaryFolder(): string {
   return folder
 }
 
-function spawnRelay(
-  env: Env,
-  args: string[] = [],
-  flags: string[] = [],
-): { child: ChildProcess; output: Output } {
+function spawnRelay(env: Env, args: string[] = [], flags: string[] = []) {
   const main = join(import.meta.dirname, '../../relay/main.ts')
   const child = spawn(process.execPath, [...flags, main, ...args], {
     env: { ...COMPILE_CACHE, ...env },

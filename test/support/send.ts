@@ -41,10 +41,7 @@ export function webhookRequest(webhook: Webhook = {}): { path: string; init: Req
 }
 
 /** Sends a webhook as Port does, over a real socket. */
-export async function send(
-  url: string,
-  webhook: Webhook = {},
-): Promise<{ status: number; body: JsonObject }> {
+export async function send(url: string, webhook: Webhook = {}) {
   const { path, init } = webhookRequest(webhook)
   const response = await fetch(url + path, init)
   return { status: response.status, body: (await response.json()) as JsonObject }

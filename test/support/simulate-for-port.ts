@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -36,38 +36,28 @@ export async function simulateForPort(
   writeFileSync(calls, '')
   for (const command of commands) {
     const fails = broken ? `case " $* " in *" ${broken} "*) exit 1;; esac\n` : ''
-    writeFileSync(join(bin, command), `#!/bin/sh\necho "${command} $*" >> ${calls}\n${fails}`)
-    chmodSync(join(bin, command), 0o755)
+    const script = `#!/bin/sh\necho "${command} $*" >> ${calls}\n${fails}`
+    writeFileSync(join(bin, command), script, { mode: 0o755 })
   }
+  const client_payload = packClientPayload(invocation, { delivery: 'd_1', relay: null })
   const run = port.createRun({ id: invocation.runId! })
   const node = port.createNodeRun({ id: invocation.runId! })
+  const credentials = { PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret }
   const simulated = await runWorkflow({
     ...workflow,
     event: inputs
       ? { name: 'workflow_dispatch', payload: { inputs } }
-      : {
-          name: 'repository_dispatch',
-          payload: {
-            event_type: invocation.action,
-            client_payload: packClientPayload(invocation, { delivery: 'd_1', relay: null }),
-          },
-        },
+      : { name: 'repository_dispatch', payload: { event_type: invocation.action, client_payload } },
     onLeftOut: () => {},
     repository: 'acme/shop',
     github,
     actions: { 'actions/checkout@*': 'test/fixtures/simulator/echo-action' },
     env: { PATH: `${bin}:${process.env.PATH}` },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
-    secrets: {
-      PORT_CLIENT_ID: port.clientId,
-      PORT_CLIENT_SECRET: port.clientSecret,
-      SCAFFOLD_TOKEN: 'ghp_x',
-    },
+    secrets: { ...credentials, SCAFFOLD_TOKEN: 'ghp_x' },
   })
   return {
-    run,
-    node,
-    played: simulated,
+    ...{ run, node, played: simulated },
     log: run.logs.map(({ message }) => message).join('\n'),
     calls: readFileSync(calls, 'utf8').split('\n'),
     entities: port.entities,

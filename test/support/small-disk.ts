@@ -2,17 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** An in-memory disk that a test can fill. */
-export interface SmallDisk {
-  /** Fills the disk to the last byte. */
-  fill(): void
-  free(): void
-  remount(mode: 'ro' | 'rw'): void
-  unmount(): void
-}
-
-/** @returns null if the process can't mount file systems */
-export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
+/** Mounts an in-memory disk that a test can fill. @returns null if the process can't mount file systems */
+export function mountSmallDisk(folder: string, size: string) {
   mkdirSync(folder, { recursive: true })
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' })
@@ -21,6 +12,7 @@ export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
   }
   const filler = join(folder, 'filler')
   return {
+    /** Fills the disk to the last byte. */
     fill() {
       const file = openSync(filler, 'a')
       try {
@@ -36,7 +28,7 @@ export function mountSmallDisk(folder: string, size: string): SmallDisk | null {
       }
     },
     free: () => rmSync(filler, { force: true }),
-    remount: mode => void execFileSync('mount', ['-o', `remount,${mode}`, folder]),
+    remount: (mode: 'ro' | 'rw') => void execFileSync('mount', ['-o', `remount,${mode}`, folder]),
     unmount: () => void execFileSync('umount', ['-l', folder]),
   }
 }

@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Hono } from 'hono'
@@ -7,18 +6,19 @@ import { createPortClient } from '../../port/client/client.ts'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Delivery, Evidence, Message } from '../../relay/delivery/delivery.ts'
 import { joinLogs } from '../../relay/delivery/messages.ts'
-import { createGitHub, type GitHub } from '../../relay/github/client.ts'
-import { createRateLimitPauses, type RateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
+import { createGitHub } from '../../relay/github/client.ts'
+import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { runKey } from '../../relay/store/sql/intake.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createNotifyWaiting, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
-import { createEngine, type Engine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
-import { type GitHubApi, type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { type PortApi, startPortApi } from '../../tools/simulator/port/port.ts'
+import { createEngine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
+import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { temporaryFolder } from './relay.ts'
+import { gitHubRequest, runWebhook } from './run-webhook.ts'
 import { openStoreHere } from './store-here.ts'
 
 export const START_TIMEOUT = 60_000
@@ -30,58 +30,7 @@ const SECRET = 'a secret of the webhook'
 const ORGANIZATIONS = ['default', 'other']
 
 /** The engine with a real SQLite file, the fakes, and a clock that the test controls. */
-export interface System {
-  port: PortApi
-  github: GitHubApi
-  /** The engine's GitHub client. */
-  hub: GitHub
-  pauses: RateLimitPauses
-  store: Store
-  engine(): Engine
-  logged: { fields: Record<string, unknown>; message: string }[]
-  warned: { fields: object; message: string }[]
-  /** Milliseconds since the epoch. */
-  now(): number
-  /** Advances only the clock. */
-  advance(ms: number): void
-  /** Persists a delivery of `deploy` to acme/shop, with a run in Port. */
-  accept(runId: string, repository?: string, organization?: string): Promise<string>
-  /** Dispatches every due delivery. Returns the number of deliveries. */
-  step(): Promise<number>
-  /** Notifies Port about deliveries that wait because of a rate-limit pause. */
-  notifyWaiting(): Promise<void>
-  /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
-  send(): Promise<number>
-  /** Returns the time of the next retry of the delivery's messages (ms since the epoch). */
-  retryAt(id: string): number
-  /** Advances the clock, and does all work at the time when it becomes due. */
-  pass(ms: number): Promise<void>
-  /** Accepts and dispatches a delivery. */
-  dispatch(runId: string, repository?: string, organization?: string): Promise<string>
-  /** Redelivers a failed delivery as a user does, then dispatches it. */
-  redeliver(id: string): Promise<void>
-  /** Adds the action's messages to the outbox. */
-  report(id: string, messages: Message[]): Promise<void>
-  /** Sends an action report, authenticated by OIDC. Returns whether the workflow run is bound. */
-  bind(id: string, githubRunId: number, attempt?: number): Promise<boolean>
-  /** Replaces the relay with a new relay that shares only the store. */
-  restart(): void
-  /** Replaces the workflows of acme/shop. */
-  workflows(workflows: { name: string; state: 'active' | 'disabled_manually' }[]): void
-  /** Creates a run on GitHub with this title. */
-  run(title: string, more?: Partial<GitHubRun>): GitHubRun
-  /** Finishes a run now. */
-  end(run: GitHubRun, conclusion: string | null): void
-  /** Sends GitHub's signed webhook about the run's current state. */
-  webhook(run: GitHubRun): Promise<void>
-  /** Sends any other signed GitHub webhook. */
-  githubEvent(name: string, body: object): Promise<void>
-  delivery(id: string): Promise<Delivery>
-  /** Returns the types in the delivery's history. */
-  history(id: string): Promise<string[]>
-  /** Returns the delivery's current workflow runs and their evidence. */
-  runs(id: string): Promise<[number, Evidence][]>
-}
+export type System = Awaited<ReturnType<typeof startSystem>>
 
 export interface SystemOptions {
   actions?: 'read' | 'write' | 'none'
@@ -96,7 +45,7 @@ export interface SystemOptions {
   clockOffset?: number
 }
 
-export async function startSystem(options: SystemOptions = {}): Promise<System> {
+export async function startSystem(options: SystemOptions = {}) {
   const { clockOffset = 0, retention = 30 * 86_400_000, publicUrl = null } = options
   let at = Date.now()
   const clock = () => at
@@ -129,12 +78,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     reader.close()
     await Promise.all([port.close(), github.close(), file.close()])
   })
-  const permissions = {
-    checks: 'read',
-    contents: 'write',
-    metadata: 'read',
-    actions: options.actions ?? 'read',
-  } as const
+  const { actions = 'read' } = options
+  const permissions = { checks: 'read', contents: 'write', metadata: 'read', actions } as const
   const deploy = { path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: ['deploy'] }
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 
@@ -156,10 +101,10 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...createGitHub(config, clock, pauses, { isAllowed }),
     clockOffset: () => (github.requests.length > asked ? clockOffset : null),
   }
-  const logged: System['logged'] = []
+  const logged: { fields: Record<string, unknown>; message: string }[] = []
   const line = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const log = { debug: line, info: line, warn: line, error: line }
-  const warned: System['warned'] = []
+  const warned: { fields: object; message: string }[] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const findOwners = createFindOwners({
     ...{ store, findByTitle: createFindByTitle(store, ORGANIZATIONS), organizations: ORGANIZATIONS },
@@ -189,26 +134,22 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     return found
   }
 
+  /** Sends a signed GitHub webhook. */
   async function githubEvent(name: string, given: object): Promise<void> {
-    const body = JSON.stringify(given)
-    const response = await app.request('/github', {
-      method: 'POST',
-      body,
-      headers: {
-        'content-length': String(Buffer.byteLength(body)),
-        'x-github-event': name,
-        'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
-      },
-    })
+    const request = gitHubRequest(name, given, SECRET)
+    const headers = { ...request.headers, 'content-length': String(Buffer.byteLength(request.body)) }
+    const response = await app.request('/github', { ...request, headers })
     if (response.status !== 202) throw new Error(`The webhook returned ${response.status}`)
   }
 
+  /** Dispatches every due delivery. Returns the number of deliveries. */
   async function step(): Promise<number> {
     const claimed = await store.claimQueued(at, DISPATCH_LEASE_MS, 100, pauses.scope)
     for (const delivery of claimed) await engine.dispatch(delivery, NEVER)
     return claimed.length
   }
 
+  /** Sends the due messages to Port. Returns the number of deliveries that they belong to. */
   async function send(): Promise<number> {
     const pages = await store.claimOutboxes(at, OUTBOX_LEASE_MS, 100)
     for (const page of pages) {
@@ -238,7 +179,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     return Math.min(...dues.filter(each => each > at))
   }
 
-  const accept: System['accept'] = async (runId, repository = 'acme/shop', organization = 'default') => {
+  /** Persists a delivery of `deploy`, with a run in Port. */
+  async function accept(runId: string, repository = 'acme/shop', organization = 'default') {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -258,12 +200,16 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...{ port, github, hub, pauses, store, logged, warned, accept, step, send },
     engine: () => engine,
     now: clock,
-    advance(ms) {
+    /** Advances only the clock. */
+    advance(ms: number) {
       at += ms
     },
+    /** Notifies Port about deliveries that wait because of a rate-limit pause. */
     notifyWaiting: () => notifyWaiting(() => false),
-    retryAt: id => retries.get(id) ?? Number.NaN,
-    async pass(ms) {
+    /** Returns the time of the next retry of the delivery's messages (ms since the epoch). */
+    retryAt: (id: string) => retries.get(id) ?? Number.NaN,
+    /** Advances the clock, and does all work at the time when it becomes due. */
+    async pass(ms: number) {
       const end = at + ms
       await settle()
       for (let next = await nextDue(); next <= end; next = await nextDue()) {
@@ -272,22 +218,26 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       }
       at = end
     },
-    async dispatch(...given) {
+    /** Accepts and dispatches a delivery. */
+    async dispatch(...given: Parameters<typeof accept>) {
       const id = await accept(...given)
       await step()
       await send()
       return id
     },
-    async redeliver(id) {
+    /** Redelivers a failed delivery as a user does, then dispatches it. */
+    async redeliver(id: string) {
       const { outcome } = await engine.apply(await get(id), { type: 'redelivered' })
       if (outcome !== 'applied') throw new Error(`${id} cannot be redelivered`)
       await step()
     },
-    async report(id, messages) {
+    /** Adds the action's messages to the outbox. */
+    async report(id: string, messages: Message[]) {
       const change = { change: {}, messages: joinLogs(messages), history: null }
       if (!(await store.apply(await get(id), change, at))) throw new Error(`${id} has changed`)
     },
-    async bind(id, githubRunId, attempt = 1) {
+    /** Sends an action report, authenticated by OIDC. Returns whether the workflow run is bound. */
+    async bind(id: string, githubRunId: number, attempt = 1) {
       const run = {
         ...{ id: githubRunId, attempt, evidence: 'report' as const, past: false },
         ...{ status: 'in_progress', conclusion: null, url: '', reportsConclusion: true },
@@ -295,54 +245,38 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       const { delivery } = await engine.apply(await get(id), { type: 'runReported', run })
       return delivery.runs.some(each => each.id === githubRunId && !each.past)
     },
+    /** Replaces the relay with a new relay that shares only the store. */
     restart() {
       engine = open()
       asked = github.requests.length
     },
-    workflows: given =>
-      void github.addRepository('acme/shop', {
-        permissions,
-        workflows: given.map(each => ({ ...each, path: '.github/workflows/a.yml', eventTypes: ['deploy'] })),
-      }),
-    run: (title, more) =>
-      github.createRun({
-        repository: 'acme/shop',
-        displayTitle: title,
-        createdAt: iso(at + clockOffset),
-        status: 'queued',
-        ...more,
-      }),
-    end(run, conclusion) {
+    /** Replaces the workflows of acme/shop. */
+    workflows(given: { name: string; state: 'active' | 'disabled_manually' }[]) {
+      const file = { path: '.github/workflows/a.yml', eventTypes: ['deploy'] }
+      github.addRepository('acme/shop', { permissions, workflows: given.map(each => ({ ...each, ...file })) })
+    },
+    /** Creates a run on GitHub with this title. */
+    run(displayTitle: string, more?: Partial<GitHubRun>) {
+      const createdAt = iso(at + clockOffset)
+      return github.createRun({ repository: 'acme/shop', displayTitle, createdAt, status: 'queued', ...more })
+    },
+    /** Finishes a run now. */
+    end(run: GitHubRun, conclusion: string | null) {
       github.setRun(run.id, { status: 'completed', conclusion, updatedAt: iso(at + clockOffset) })
     },
-    webhook: run =>
-      githubEvent('workflow_run', {
-        action: 'completed',
-        repository: { full_name: run.repository },
-        workflow_run: shown(run),
-      }),
+    /** Sends GitHub's signed webhook about the run's current state. */
+    webhook: (run: GitHubRun) =>
+      githubEvent('workflow_run', { ...runWebhook(run, 'https://github.example'), action: 'completed' }),
     githubEvent,
     delivery: get,
-    history: async id => (await store.history(id)).map(({ type }) => type),
-    runs: async id =>
-      (await get(id)).runs.filter(run => !run.past).map(run => [run.id, run.evidence] as const) as [
-        number,
-        Evidence,
-      ][],
+    /** Returns the types in the delivery's history. */
+    history: async (id: string) => (await store.history(id)).map(({ type }) => type),
+    /** Returns the delivery's current workflow runs and their evidence. */
+    async runs(id: string) {
+      const current = (await get(id)).runs.filter(run => !run.past)
+      return current.map((run): [number, Evidence] => [run.id, run.evidence])
+    },
   }
 }
 
 export const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`
-
-const shown = (run: GitHubRun) => ({
-  id: run.id,
-  run_attempt: run.runAttempt,
-  workflow_id: run.workflowId,
-  event: run.event,
-  display_title: run.displayTitle,
-  status: run.status,
-  conclusion: run.conclusion,
-  html_url: `https://github.example/${run.repository}/actions/runs/${run.id}`,
-  created_at: run.createdAt,
-  updated_at: run.updatedAt,
-})

@@ -1,13 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** A connection pooler in front of a PostgreSQL server. */
-export interface Pooler {
-  /** The database's URL, through the pooler. */
-  url: string
-  close(): Promise<void>
-}
-
 export interface PoolerOptions {
   /** The number of connections to the server. */
   size: number
@@ -18,11 +11,12 @@ export interface PoolerOptions {
 }
 
 /**
- * Starts a pooler that doesn't track prepared statements, like PgBouncer with `max_prepared_statements = 0`. A prepared
- * statement exists only on the server connection that prepared it. Clients need no password.
+ * Starts a connection pooler in front of a PostgreSQL server. It doesn't track prepared statements, like PgBouncer
+ * with `max_prepared_statements = 0`: a prepared statement exists only on the server connection that prepared it.
+ * Clients need no password.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
-export async function startPooler(url: string, { size, mode, next }: PoolerOptions): Promise<Pooler> {
+export async function startPooler(url: string, { size, mode, next }: PoolerOptions) {
   const address = new URL(url)
   const { hostname, port, username, password, pathname } = address
   const sockets = new Set<Socket>()
@@ -36,11 +30,8 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
       if (server) return server
       if (open < size) {
         open++
-        return login(
-          keep(connect(Number(port), hostname)),
-          { user: username, database: pathname.slice(1) },
-          password,
-        )
+        const parameters = { user: username, database: pathname.slice(1) }
+        return login(keep(connect(Number(port), hostname)), parameters, password)
       }
       await new Promise<void>(resolve => waiting.push(resolve))
     }
@@ -99,6 +90,7 @@ export async function startPooler(url: string, { size, mode, next }: PoolerOptio
   await once(listener, 'listening')
   address.port = String((listener.address() as AddressInfo).port)
   return {
+    /** The database's URL, through the pooler. */
     url: address.href,
     async close() {
       for (const socket of sockets) socket.destroy()
