@@ -17,8 +17,7 @@ const BUDGET = {
   files: 200,
   /** Was 28,500 before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners were added. */
   sourceLines: 29_800,
-  /** The goal is 30,500. The current limit includes the tests of those features. */
-  testLines: 33_970,
+  testLines: 30_500,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
