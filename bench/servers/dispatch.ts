@@ -28,7 +28,9 @@ function openSqlite() {
 
 async function openPostgres() {
   const pool = new pg.Pool({ connectionString: process.env.BENCH_DATABASE })
-  await pool.query('CREATE TABLE queue (id BIGINT GENERATED ALWAYS AS IDENTITY, run_id TEXT UNIQUE NOT NULL, body TEXT)')
+  await pool.query(
+    'CREATE TABLE queue (id BIGINT GENERATED ALWAYS AS IDENTITY, run_id TEXT UNIQUE NOT NULL, body TEXT)',
+  )
   const text = 'INSERT INTO queue (run_id, body) VALUES ($1, $2)'
   return async (...values: [runId: string, body: string]) =>
     void (await pool.query({ name: 'insert', text, values }))
