@@ -52,7 +52,7 @@ export async function judge(fault: string, times: number, system: System, load: 
   }
 }
 
-/** Strikes repeatedly, at random moments, while deliveries arrive. */
+/** Strikes repeatedly while deliveries arrive, after random pauses. */
 export async function judgeStrikes(
   fault: string,
   system: System,
@@ -66,7 +66,8 @@ export async function judgeStrikes(
     await strike()
   }
   await load.done
-  return judge(`${fault}, ${load.responses.get(503) ?? 0} × 503`, options.times, system, load)
+  const refused = load.responses.get(503) ?? 0
+  return judge(refused > 0 ? `${fault}, ${refused} × 503` : fault, options.times, system, load)
 }
 
 /** Compares the dispatch order with the sending order. Concurrent webhooks can be accepted in either order. */

@@ -330,6 +330,17 @@ test('accepts a response that contains the run id but no URL of the run', async 
 })
 
 describe('a workflow_dispatch without a response from GitHub', () => {
+  test.each<[string, Fault, object]>([
+    ['401', { status: 401 }, { cause: 'credential', until: null }],
+    ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
+    ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
+  ])('%s defers the dispatch because nothing was started', async (_, failure, outcome) => {
+    const { api, dispatch } = await open(OFFERED)
+    api.fail({ match: isPost, ...failure })
+    expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
+    expect(api.workflowDispatches).toEqual([])
+  })
+
   test.each<[string, Fault]>([
     ['a 502 after the dispatch took effect', { status: 502, takesEffect: true }],
     ['a 500', { status: 500 }],

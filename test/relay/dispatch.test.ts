@@ -36,11 +36,15 @@ test('dispatches a delivery once if GitHub accepts it, and Port shows "Waiting f
       path: '/repos/acme/shop/dispatches',
       body: {
         event_type: 'deploy',
-        client_payload: expect.objectContaining({
+        client_payload: {
           run_id: 'r_1',
           action: 'deploy',
-          port: expect.objectContaining({ version: 1, delivery: id, kind: 'action_run', inputs: { a: 1 } }),
-        }),
+          port: {
+            ...{ version: 1, delivery: id, kind: 'action_run', inputs: { a: 1 } },
+            ...{ operation: null, blueprint: null, entity: null, encrypted: [], event: null },
+            ...{ trigger: null, relay: null, truncated: [] },
+          },
+        },
       },
     },
   ])
@@ -289,6 +293,21 @@ describe("if GitHub's response was lost", () => {
     relay.advance(600_000)
     expect(await relay.step()).toBe(0)
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
+  })
+
+  test('and GitHub is unreachable for three minutes, the relay finds the run afterwards', async () => {
+    const relay = await open()
+    relay.github.addRepository('acme/shop', WORKFLOW)
+    relay.github.failures.serverError({ create: true })
+    const id = await relay.accept('r_1')
+    await relay.step()
+    const recover = relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
+    await relay.pass(200_000)
+    expect((await relay.delivery(id)).state).toBe('queued')
+    recover()
+    await relay.pass(61_000)
+    expect((await relay.delivery(id)).state).toBe('running')
+    expect(relay.github.dispatches).toHaveLength(1)
   })
 
   test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails with a reason that states how long the outcome was unknown', async () => {

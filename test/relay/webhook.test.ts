@@ -573,6 +573,7 @@ describe('health checks', () => {
   test.each(['/healthz', '/readyz'])('%s accepts GET and HEAD; other methods get 405', async path => {
     const relay = await openReceiving()
     expect((await relay.request(path, { method: 'HEAD' })).status).toBe(200)
+    expect(await (await relay.request(path)).json()).toMatchObject({ ok: true })
     const response = await relay.request(path, { method: 'POST' })
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
     expect(await response.json()).toMatchObject({ title: 'Method Not Allowed', status: 405 })

@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { sqlite } from '../../relay/store/database.ts'
 import { claimQueued } from '../../relay/store/sql/claims.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
+import { openSqlite } from '../../relay/store/sqlite/sqlite.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
@@ -65,6 +67,7 @@ test('a statement with a limit is planned only once', () => {
   let planned: number[] = []
   // SQLite asks for authorization while it plans a statement.
   const database = prepare.mock.contexts.at(-1) as DatabaseSync
+  prepare.mockRestore()
   database.setAuthorizer(action => {
     planned.push(action)
     return constants.SQLITE_OK
@@ -77,6 +80,21 @@ test('a statement with a limit is planned only once', () => {
   }
   expect(plan(1)).toContain(constants.SQLITE_UPDATE)
   expect(plan(2)).toEqual([constants.SQLITE_TRANSACTION, constants.SQLITE_TRANSACTION])
+})
+
+test('a commit with a delivery waits for the disk; a commit with only a claim does not', async () => {
+  const posted = vi.spyOn(Worker.prototype, 'postMessage')
+  const backend = await openSqlite(somewhere())
+  onTestFinished(() => backend.close())
+  const claim = claimQueued(sqlite, { now: 1, until: 2, limit: 1, scope: '' })
+  await Promise.all([backend.insert(aDelivery()), backend.claim(claim)])
+  await backend.claim(claim)
+  const batches = posted.mock.calls.map(([batch]) => [batch.inserts.length, batch.claims])
+  posted.mockRestore()
+  expect(batches).toEqual([
+    [1, false],
+    [0, true],
+  ])
 })
 
 const somewhere = () => join(temporaryFolder(), 'made', 'relay.db')

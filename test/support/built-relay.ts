@@ -44,8 +44,14 @@ function isAbandoned(): boolean {
 
 function isFresh(): boolean {
   try {
-    const sources = globSync('{relay,port,scripts}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
-    const others = ['build.ts', 'package.json', 'README.md', 'scripts/relay-package.ts']
+    const sources = globSync('{relay,port,action,tools}/**/*.ts', { cwd: root, exclude: ['**/dist/**'] })
+    const others = [
+      'build.ts',
+      'package-lock.json',
+      'README.md',
+      'scripts/relay-package.ts',
+      'scripts/licenses.ts',
+    ]
     const newest = Math.max(...[...sources, ...others].map(file => statSync(join(root, file)).mtimeMs))
     return statSync(join(folder, 'cli.js')).mtimeMs > newest
   } catch {

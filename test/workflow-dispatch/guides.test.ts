@@ -239,7 +239,7 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
       'POST /repos/acme/shop/actions/workflows/deploy.yml/dispatches 422',
       'GET /repos/acme/shop/contents/.github%2Fworkflows%2Fdeploy.yml?ref=main 200',
     ])
-    const { inputs } = github.requests[1]!.body as { inputs: object }
+    const { inputs } = github.requests.find(({ method }) => method === 'POST')!.body as { inputs: object }
     expect(Object.keys(inputs).sort()).toEqual(['service', 'note', ...Object.keys(OFFERED)].sort())
     expect(github.workflowDispatches).toEqual([])
 
