@@ -11,13 +11,6 @@ const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts
 /** The npm package, the Lambda function, and the demo, as users get them: `npm run test:package`. */
 const PACKAGE = ['test/{package,demo}.test.ts', 'test/lambda/*.test.ts']
 
-/** Run in separate processes, because they change the state of the whole process, such as sockets and clocks. */
-const ALONE = [
-  'test/action/{progress-reporter,start,steps}.test.ts',
-  'test/github/{hostile-texts,workflow-dispatch}.test.ts',
-  'test/operate/repeated-errors.test.ts',
-]
-
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
   /test\/(relay\/cancel|store\/contract|migrate\/migrate|action\/(finish|both-ways)|admin\/dashboard|commands\/doctor)\.test\.ts$/
@@ -48,10 +41,9 @@ export default defineConfig({
           name: 'tests',
           globalSetup: SHARED_POSTGRES,
           include: ['test/**/*.test.ts'],
-          exclude: [...LOAD, ...PACKAGE, ...ALONE],
+          exclude: [...LOAD, ...PACKAGE],
         },
       },
-      { extends: true, test: { name: 'alone', include: ALONE } },
       { extends: true, test: { name: 'package', globalSetup: SHARED_POSTGRES, include: PACKAGE } },
       {
         extends: true,

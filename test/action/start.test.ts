@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import nock from 'nock'
 import { expect, onTestFinished, test } from 'vitest'
 import type { State } from '../../action/runner/runner.ts'
+import { useNock } from '../support/nock.ts'
 import { encryptWith } from './encrypt.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { bodyFor, linesOf, payloadFor, startSystem } from './play.ts'
+
+const nock = useNock()
 
 // Tests what main reports to Port and in GitHub's log.
 

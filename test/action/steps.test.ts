@@ -1,14 +1,15 @@
 import { appendFileSync } from 'node:fs'
-import nock from 'nock'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createStepLister } from '../../action/runner/jobs.ts'
 import { createFetch, readWorkflow, type Workflow } from '../../action/runner/runner.ts'
 import type { Fault } from '../../tools/simulator/http-server.ts'
+import { useNock } from '../support/nock.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
 import { REPOSITORY, type System, startSystem } from './play.ts'
 
 // Tests reading the job and its steps from GitHub. nock mocks single responses; the fake GitHub runs whole jobs.
 
+const nock = useNock()
 const GITHUB = 'https://github.acme.example'
 const JOBS = `/api/v3/repos/${REPOSITORY}/actions/runs/42/attempts/1/jobs`
 const WORKFLOW = {

@@ -84,32 +84,32 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
       async name => github(name, { ...long, start, ...more, ...(await options()) }),
       allowed,
     ])
-  const workflowFaults = (store: string, database: () => Promise<object>): Fault[] => {
-    const options = async () => ({ target: 'workflow' as const, ...(await database()) })
-    const prefix = `workflow_dispatch, ${store}: `
-    return [
-      [
-        `${prefix}SIGKILL between response and record`,
-        async name => killAtResponse(name, { times: 40, perKill: 20, ...BRIEF, ...(await options()) }),
-        MAY_FAIL,
-      ],
-      ...githubFaults(prefix, options),
-    ]
-  }
+  const workflow = (store: string) => `workflow_dispatch, ${store}: `
+  const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
+    `${workflow(store)}SIGKILL between response and record`,
+    async name => killAtResponse(name, { times: 40, perKill: 20, ...BRIEF, ...(await database()) }),
+    MAY_FAIL,
+  ]
+  const workflowFaults = (store: string, database: () => Promise<object>) =>
+    githubFaults(workflow(store), async () => ({ target: 'workflow' as const, ...(await database()) }))
+  const sqlite = async () => ({})
+  const postgres = async () => ({ database: await newDatabase() })
   return [
     [
+      'SIGKILL, one of two relays, PostgreSQL',
+      async name => killOneOf(name, { ...manyKills, ...(await postgres()) }),
+      MAY_FAIL,
+    ],
+    [
       'SIGKILL at random, PostgreSQL',
-      async name => kill(name, { ...kills, database: await newDatabase() }),
+      async name => kill(name, { ...kills, ...(await postgres()) }),
       MAY_FAIL,
     ],
     ['SIGKILL at random, SQLite', name => kill(name, kills), MAY_FAIL],
-    [
-      'SIGKILL, one of two relays, PostgreSQL',
-      async name => killOneOf(name, { ...manyKills, database: await newDatabase() }),
-      MAY_FAIL,
-    ],
-    ...workflowFaults('SQLite', async () => ({})),
-    ...workflowFaults('PostgreSQL', async () => ({ database: await newDatabase() })),
+    killWorkflow('PostgreSQL', postgres),
+    killWorkflow('SQLite', sqlite),
+    ...workflowFaults('PostgreSQL', postgres),
+    ...workflowFaults('SQLite', sqlite),
     // A killed relay that sees no runs dispatches again. The action stops the second run.
     [
       'SIGKILL, SQLite, GitHub shows no runs',
@@ -126,7 +126,7 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
       name => postgresDown(name, { ...SOME, count: 600, times: 5, forMs: 2_000 }),
     ],
     ['disk full, SQLite', name => diskFull(name, { ...SOME, count: 600, times: 3, forMs: 1_500 })],
-    ...githubFaults('', async () => ({})),
+    ...githubFaults('', sqlite),
     [
       'untitled: 500 for every 3rd dispatch, no run created',
       name => github(name, { ...long, ...untitled('10s'), start: serverErrors(false) }),

@@ -1,9 +1,10 @@
-import nock from 'nock'
 import { afterEach, expect, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
 import { readFailure } from '../../relay/github/errors.ts'
 import { formContent } from '../support/dispatch-content.ts'
+import { useNock } from '../support/nock.ts'
 
+const nock = useNock()
 const API = 'https://api.github.test'
 const TOKEN = 'a-token-of-our-own'
 const TARGET = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null }

@@ -1,4 +1,3 @@
-import nock from 'nock'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
@@ -6,7 +5,10 @@ import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
 import type { Fault } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
+import { useNock } from '../support/nock.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
+
+const nock = useNock()
 
 /** The inputs that a workflow can declare in addition to the form inputs. */
 const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }

@@ -132,9 +132,8 @@ function readInputs(
 
 /** Only day-2 and delete actions have an entity. */
 const usesEntity = (yaml: string) =>
-  /\bsteps\.[\w-]+\.outputs\.entity\b|\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(
-    yaml,
-  )
+  /\bsteps\.[\w-]+\.outputs\.entity\b/.test(yaml) ||
+  /\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(yaml)
 
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const environments = workflow.inputs.filter(({ input }) => object(input).type === 'environment')

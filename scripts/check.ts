@@ -1,0 +1,24 @@
+/**
+ * `npm run check`: runs every `check:…` script of package.json at the same time, because most of them use one core.
+ * Prints the output of each when it ends. Exits with 1 if one fails.
+ */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import manifest from '../package.json' with { type: 'json' }
+
+async function run(name: string): Promise<boolean> {
+  const child = spawn(process.execPath, ['--run', name], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [[code], ...output] = await Promise.all([
+    once(child, 'close'),
+    text(child.stdout),
+    text(child.stderr),
+  ])
+  process.stdout.write(`${name}${code === 0 ? '' : ' failed'}\n${output.join('')}`)
+  return code === 0
+}
+
+const names = Object.keys(manifest.scripts).filter(name => name.startsWith('check:'))
+const passed = await Promise.all(names.map(run))
+process.exitCode = passed.includes(false) ? 1 : 0
