@@ -13,7 +13,7 @@ const PACKAGE = ['test/{package,demo}.test.ts', 'test/lambda/*.test.ts']
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
-  /test\/(relay\/cancel|store\/contract|migrate\/migrate|action\/(finish|both-ways)|admin\/dashboard|commands\/doctor)\.test\.ts$/
+  /test\/(relay\/cancel|store\/contract|migrate\/migrate|action\/(finish|both-ways)|admin\/dashboard|commands\/doctor|chaos\/(attacks|noticed)|lambda\/lambda|demo)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 
@@ -51,7 +51,6 @@ export default defineConfig({
           name: 'load',
           globalSetup: SHARED_POSTGRES,
           include: LOAD,
-          isolate: true,
           testTimeout: 600_000,
         },
       },

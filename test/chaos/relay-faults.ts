@@ -59,7 +59,7 @@ export async function killOneOf(
     const load = system.load(options)
     let times = 0
     while (times < options.count / options.perKill) {
-      const dispatched = () => system.accepted().length >= times * options.perKill
+      const dispatched = () => system.github.dispatches.length >= times * options.perKill
       await until(dispatched, `${fault}: ${times * options.perKill} dispatches`, 1_800_000)
       await sleep(Math.random() * 300)
       const relay = system.relays[times++ % 2] as RelayProcess

@@ -17,7 +17,7 @@ import {
   type Place,
 } from '../place.ts'
 
-const FINISHED = 30_000
+const FINISHED = 10_000
 /** The number of deliveries in each other state, and (`WAITING`) the number of deliveries with due work. */
 const QUEUED = 2000
 const WAITING = 20
