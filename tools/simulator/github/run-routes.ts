@@ -22,6 +22,12 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     return run?.repository === repository.fullName && isShown(state, run) ? run : undefined
   }
   const notFound = () => refuse(404, 'Not Found')
+  const respond = (c: Context<GitHubEnv>, route: string, body: object, headers?: Record<string, string>) => {
+    const response = tagged(body, c.req.header('if-none-match'), headers)
+    // A 304 means that an earlier response had the same body.
+    if (response.status === 200) schemas.response(route, 200, body)
+    return response
+  }
 
   app.get('/:owner/:repo/actions/runs', c => {
     const repository = open(c)
@@ -39,8 +45,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const found = order(newestFirst)
     const { page, link } = paginate(c, found)
     const body = { total_count: found.length, workflow_runs: page.map(run => show.run(run, repository)) }
-    schemas.response(RUNS, 200, body)
-    return tagged(body, c.req.header('if-none-match'), link)
+    return respond(c, RUNS, body, link)
   })
 
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}', c => {
@@ -49,8 +54,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     const run = runOf(c, repository)
     if (!run) return notFound()
     const body = show.run(run, repository)
-    schemas.response(`${RUNS}/{run_id}`, 200, body)
-    return tagged(body, c.req.header('if-none-match'))
+    return respond(c, `${RUNS}/{run_id}`, body)
   })
 
   const jobs = (c: Context<GitHubEnv>, route: string, attempt?: number) => {
@@ -67,8 +71,7 @@ export function runRoutes(state: GitHubState, schemas: RouteSchemas): Hono<GitHu
     )
     const { page, link } = paginate(c, all)
     const body = { total_count: all.length, jobs: page }
-    schemas.response(route, 200, body)
-    return tagged(body, c.req.header('if-none-match'), link)
+    return respond(c, route, body, link)
   }
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/jobs', c => jobs(c, `${RUNS}/{run_id}/jobs`))
   app.get('/:owner/:repo/actions/runs/:run{[0-9]+}/attempts/:attempt{[0-9]+}/jobs', c =>
