@@ -55,7 +55,7 @@ const PATIENT = { timeout: 600_000, attackTimeout: 60_000 }
 
 /** Explains why a pattern isn't linear; null if it is. If the exact checker can't decide, uses the fuzzing checker. */
 async function faultOf({ source, flags }: Pattern): Promise<string | null> {
-  const exact = await check(source, flags, { checker: 'automaton', timeout: 5_000 })
+  const exact = await check(source, flags, { checker: 'automaton', timeout: 60_000 })
   const verdict = exact.status === 'unknown' ? await check(source, flags, PATIENT) : exact
   if (verdict.status === 'safe') return null
   if (verdict.status === 'vulnerable') return `${verdict.complexity.summary}: ${verdict.attack.pattern}`

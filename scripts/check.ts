@@ -8,17 +8,17 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import manifest from '../package.json' with { type: 'json' }
 
-async function run(name: string): Promise<boolean> {
-  const child = spawn(process.execPath, ['--run', name], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const [[code], ...output] = await Promise.all([
+async function run([name, command]: [string, string]): Promise<boolean> {
+  const child = spawn(command, { shell: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [[code, signal], ...output] = await Promise.all([
     once(child, 'close'),
     text(child.stdout),
     text(child.stderr),
   ])
-  process.stdout.write(`${name}${code === 0 ? '' : ' failed'}\n${output.join('')}`)
+  process.stdout.write(`${name}${code === 0 ? '' : ` failed (${signal ?? code})`}\n${output.join('')}`)
   return code === 0
 }
 
-const names = Object.keys(manifest.scripts).filter(name => name.startsWith('check:'))
-const passed = await Promise.all(names.map(run))
+const checks = Object.entries(manifest.scripts).filter(([name]) => name.startsWith('check:'))
+const passed = await Promise.all(checks.map(run))
 process.exitCode = passed.includes(false) ? 1 : 0

@@ -1,14 +1,8 @@
-import { Hono, type MiddlewareHandler } from 'hono'
+import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE, Problem, sendProblem } from '../../relay/http/problem.ts'
 import { type FakeServer, type FakeServerEnv, startFakeServer } from '../../tools/simulator/http-server.ts'
-
-/** The relay refuses the token `expired` as expired. */
-const expire: MiddlewareHandler = async (c, next) =>
-  c.req.header('authorization') === 'Bearer expired'
-    ? sendProblem(c, new Problem(401, 'It has expired.'))
-    : next()
 
 /** A server that acts as the relay and as the runner's endpoint. Tests can make it fail. */
 export async function openFakeRelay(secrets: JsonObject = { password: 'clear' }): Promise<FakeServer> {
@@ -17,9 +11,13 @@ export async function openFakeRelay(secrets: JsonObject = { password: 'clear' })
   const started = { token: 'report-token', reports: true, run, payload: null, secrets }
   app.get('/idtoken', c => c.json({ value: `proof for ${c.req.query('audience')}` }))
   app.post('/report/start', c => c.json(started))
-  app.use('/report/*', expire)
+  // The relay refuses the token `expired` as expired. The pattern includes /report itself.
+  app.use('/report/*', async (c, next) => {
+    if (c.req.header('authorization') !== 'Bearer expired') return next()
+    return sendProblem(c, new Problem(401, 'It has expired.'))
+  })
   app.post('/report/inputs', c => c.json({ payload: null, secrets }))
-  app.post('/report', expire, async c => {
+  app.post('/report', async c => {
     const renewed = c.req.header('authorization') === 'Bearer half over' ? { token: 'renewed' } : {}
     return c.json({ delivery: 'd_1', number: (await c.req.json()).number, ...renewed }, 202)
   })

@@ -104,6 +104,16 @@ function send(port: number, agent: Agent, { method, path, headers, body }: FuzzR
 const describe = (status: number, sent: FuzzRequest | null) =>
   `${status}: ${sent ? `${sent.method} ${sent.path} ${sent.body.subarray(0, 300).toString()}` : 'raw'}`
 
+/** Every check refuses some requests, and some requests pass all checks. */
+const STATUSES = [200, 202, 400, 401, 403, 404, 405, 413, 415, 422]
+
+/** The promises that did not hold. */
+export function brokenBy({ broken, alive, rounds, statuses }: Awaited<ReturnType<typeof fuzz>>): string[] {
+  const missing = STATUSES.filter(status => !statuses[status]).map(status => `no request got ${status}`)
+  const leaks = growth(rounds, 'held') >= 20 || growth(rounds, 'rss') >= 50
+  return [...broken, ...missing, ...(alive ? [] : ['it crashed']), ...(leaks ? ['its memory grew'] : [])]
+}
+
 /** The growth from the first round to the last (MB). */
 export const growth = (rounds: Memory[], of: keyof Memory): number =>
   Math.round((rounds.at(-1)?.[of] ?? 0) - (rounds[0]?.[of] ?? 0))

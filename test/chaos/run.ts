@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { builtRelay } from '../support/built-relay.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type Allowed, completeFaults, type Fault } from './faults.ts'
-import { fuzz, growth } from './fuzz.ts'
+import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { useBundle } from './relay-process.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
@@ -24,10 +24,7 @@ const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?
 await builtRelay()
 useBundle()
 // Fills Node's compile cache, because killed relays don't write it.
-await withSystem({}, async ({ relay }) => {
-  await relay.start()
-  await relay.stop()
-})
+await withSystem({}, ({ relay }) => relay.start().then(relay.stop))
 // Each relay opens several connections.
 const server = await startPostgres({ settings: { max_connections: '300' } })
 const verdicts: (Verdict & { allowed: Allowed })[] = []
@@ -92,14 +89,12 @@ async function runFuzz(): Promise<void> {
   for (const [store, count, database] of rows) {
     const seed = Math.floor(Math.random() * 2 ** 31)
     const result = await fuzz({ count, database, seed })
-    const grown = growth(result.rounds, 'rss')
     console.log(
       `fuzz, ${store}, seed ${seed}: ${count} requests, ${result.broken.length} × 5xx except 503, ` +
-        `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${grown} MB, held by JavaScript ${growth(result.rounds, 'held')} MB`,
+        `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${growth(result.rounds, 'rss')} MB, held by JavaScript ${growth(result.rounds, 'held')} MB`,
     )
     console.log(`  responses: ${JSON.stringify(result.statuses)}`)
-    for (const each of result.broken) broken.push(`fuzz, ${store}: ${each}`)
-    if (!result.alive || grown > 50) broken.push(`fuzz, ${store}: crashed, or memory grown by ${grown} MB`)
+    broken.push(...brokenBy(result).map(each => `fuzz, ${store}: ${each}`))
   }
   rmSync(folder, { recursive: true, force: true })
 }

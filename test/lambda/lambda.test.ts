@@ -215,7 +215,7 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
   })
 
   test('loses no delivery if it is killed', async () => {
-    const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '4000' })
+    const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '8000' })
     expect(invoked.ended).toBe('SIGKILL')
     expect(await invoked.states()).toEqual(['queued'])
     await followed(invoked)
