@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { until } from '../../tools/simulator/http-server.ts'
 import type { RelayProcess } from './relay-process.ts'
 
 /** The results of one kind of honest request during an attack. */
@@ -53,13 +54,12 @@ export async function honest(
 
 /** Reads the memory of a relay that has the flags `MEASURED`. */
 export async function memoryOf(relay: RelayProcess): Promise<Memory> {
+  if (!relay.running()) await relay.crashed
   const before = relay.printed().length
   process.kill(relay.pid, 'SIGUSR2')
-  for (;;) {
-    const [, rss, held] = /"rss":(\d+),"held":(\d+)/.exec(relay.printed().slice(before)) ?? []
-    if (rss && held) return { rss: Number(rss) / 1e6, held: Number(held) / 1e6 }
-    await sleep(20)
-  }
+  const printed = () => /"rss":(\d+),"held":(\d+)/.exec(relay.printed().slice(before))
+  const found = await Promise.race([relay.crashed, until(printed, 'the relay prints its memory')])
+  return { rss: Number(found?.[1]) / 1e6, held: Number(found?.[2]) / 1e6 }
 }
 
 /** The most memory that a relay can retain after an attack (MB). */

@@ -35,7 +35,7 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
     (name: string) =>
       github(name, { ...FEW, start, forMs: 0, strikes, ...more })
   const workflow = { target: 'workflow' } as const
-  const twoRelays = { count: 500, perSecond: 150, perKill: 125, expireLeases: true }
+  const twoRelays = { count: 500, perSecond: 150, perKill: 125 }
   const untitledRuns = { count: 12, repositories: 8, ...untitled('3s') }
   return [
     ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perKill: 25 })],

@@ -110,8 +110,9 @@ const STATUSES = [200, 202, 400, 401, 403, 404, 405, 413, 415, 422]
 /** The promises that did not hold. */
 export function brokenBy({ broken, alive, rounds, statuses }: Awaited<ReturnType<typeof fuzz>>): string[] {
   const missing = STATUSES.filter(status => !statuses[status]).map(status => `no request got ${status}`)
-  const leaks = growth(rounds, 'held') >= 20 || growth(rounds, 'rss') >= 50
-  return [...broken, ...missing, ...(alive ? [] : ['it crashed']), ...(leaks ? ['its memory grew'] : [])]
+  const grown = growth(rounds, 'held') >= 20 || growth(rounds, 'rss') >= 50
+  const others = [!alive && 'the relay is not ready afterward', grown && "the relay's memory grew"]
+  return [...broken, ...missing, ...others].filter(each => each !== false)
 }
 
 /** The growth from the first round to the last (MB). */

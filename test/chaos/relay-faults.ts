@@ -42,17 +42,13 @@ export async function killAtResponse(fault: string, options: Kills): Promise<Ver
   })
 }
 
-/** Runs two relays on one database. Kills one at the start and after every `perKill` dispatches. */
+/**
+ * Runs two relays on one database. Kills one at the start and after every `perKill` dispatches. Finally kills both and
+ * lets their leases expire immediately instead of after a minute.
+ */
 export async function killOneOf(
   fault: string,
-  options: SystemOptions & {
-    database: string
-    count: number
-    perKill: number
-    perSecond?: number
-    /** Finally kills both relays and lets their leases expire immediately instead of after a minute. */
-    expireLeases?: boolean
-  },
+  options: SystemOptions & { database: string; count: number; perKill: number; perSecond?: number },
 ): Promise<Verdict> {
   return withSystem({ relays: 2, repositories: 100, ...options }, async system => {
     await Promise.all(system.relays.map(each => each.start()))
@@ -68,13 +64,10 @@ export async function killOneOf(
       await relay.start()
     }
     await load.done
-    if (options.expireLeases) {
-      await Promise.all(system.relays.map(each => each.kill()))
-      await setLeasesExpired(options.database)
-      await Promise.all(system.relays.map(each => each.start()))
-      times += 2
-    }
-    return judge(fault, times, system, load)
+    await Promise.all(system.relays.map(each => each.kill()))
+    await setLeasesExpired(options.database)
+    await Promise.all(system.relays.map(each => each.start()))
+    return judge(fault, times + 2, system, load)
   })
 }
 

@@ -88,13 +88,17 @@ async function runFuzz(): Promise<void> {
   ] as const
   for (const [store, count, database] of rows) {
     const seed = Math.floor(Math.random() * 2 ** 31)
-    const result = await fuzz({ count, database, seed })
+    const result = await fuzz({ count, database, seed }).catch((error: Error) => error)
+    if (result instanceof Error) {
+      broken.push(`fuzz, ${store}, seed ${seed}: ${result.message}`)
+      continue
+    }
     console.log(
       `fuzz, ${store}, seed ${seed}: ${count} requests, ${result.broken.length} × 5xx except 503, ` +
         `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${growth(result.rounds, 'rss')} MB, held by JavaScript ${growth(result.rounds, 'held')} MB`,
     )
     console.log(`  responses: ${JSON.stringify(result.statuses)}`)
-    broken.push(...brokenBy(result).map(each => `fuzz, ${store}: ${each}`))
+    broken.push(...brokenBy(result).map(each => `fuzz, ${store}, seed ${seed}: ${each}`))
   }
   rmSync(folder, { recursive: true, force: true })
 }

@@ -175,8 +175,8 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
   // The build takes longer than the tested work.
   beforeAll(builtRelay, 600_000)
 
-  /** Runs an invocation in a separate process that is killed at a time limit. */
-  async function invokeBundle(limits: { TIMEOUT_MS: string; KILLED_MS?: string }) {
+  /** Runs an invocation in a separate process, which is killed at its time limit or as soon as GitHub creates a run. */
+  async function invokeBundle(TIMEOUT_MS: string, isKilled = false) {
     const { port, github, env, body, runId, ...opened } = await openFunction()
     const id = runId()
     const { path, init } = webhookRequest({ body: body(id), secret: port.clientSecret })
@@ -185,11 +185,14 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
     const event = toEvent(request, Buffer.from(init.body as Uint8Array), { shape: 'function URL' })
     const isDispatch = (each: { path: string }) => each.path.endsWith('/dispatches')
     github.fail({ match: isDispatch, takesEffect: true, delayMs: 60_000 })
-    github.onDispatch(() => github.createRun({ repository: 'acme/shop', displayTitle: `deploy ${id}` }))
     const BUNDLE = join(await builtRelay(), 'lambda/index.mjs')
     const args = [join(import.meta.dirname, 'run-invocation.ts'), JSON.stringify(event)]
-    const options = { env: { ...env, ...limits, BUNDLE } }
-    const ended = await promisify(execFile)(process.execPath, args, options).then(
+    const running = promisify(execFile)(process.execPath, args, { env: { ...env, TIMEOUT_MS, BUNDLE } })
+    github.onDispatch(() => {
+      github.createRun({ repository: 'acme/shop', displayTitle: `deploy ${id}` })
+      if (isKilled) running.child.kill('SIGKILL')
+    })
+    const ended = await running.then(
       ({ stdout }) => JSON.parse(stdout).response.statusCode,
       error => error.signal,
     )
@@ -209,13 +212,13 @@ describe("an invocation of the bundle, when GitHub doesn't respond in time,", ()
   }
 
   test('responds before its time limit, and the next invocation finds the workflow run', async () => {
-    const invoked = await invokeBundle({ TIMEOUT_MS: '12000' })
+    const invoked = await invokeBundle('12000')
     expect(invoked.ended).toBe(202)
     await followed(invoked)
   })
 
   test('loses no delivery if it is killed', async () => {
-    const invoked = await invokeBundle({ TIMEOUT_MS: '60000', KILLED_MS: '8000' })
+    const invoked = await invokeBundle('60000', true)
     expect(invoked.ended).toBe('SIGKILL')
     expect(await invoked.states()).toEqual(['queued'])
     await followed(invoked)

@@ -17,7 +17,7 @@ import {
   type Place,
 } from '../place.ts'
 
-/** More rows than any statement may read. */
+/** More rows than any statement may read, except one of `OF_OUTCOMES`. */
 const FINISHED = 20_000
 /** The number of deliveries in each other state, and (`WAITING`) the number of deliveries with due work. */
 const QUEUED = 2000
