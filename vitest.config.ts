@@ -8,8 +8,12 @@ if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CAC
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
 const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
-/** The npm package, the Lambda function, and the demo, as users get them: `npm run test:package`. */
-const PACKAGE = ['test/{package,demo}.test.ts', 'test/lambda/*.test.ts']
+/** The packages, the demo, the examples, and workflows like those of Port's guides: `npm run test:package`. */
+const PACKAGE = [
+  'test/{package,demo,examples-played}.test.ts',
+  'test/lambda/*.test.ts',
+  'test/workflow-dispatch/guides.test.ts',
+]
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =

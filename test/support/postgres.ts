@@ -75,13 +75,13 @@ export async function startPostgres(options: { folder?: string; settings?: Recor
   return { url, createDatabase: () => createDatabase(url), stop, start, close }
 }
 
-/** Creates an empty database on the server at this URL. Returns the new database's URL. */
+/** Creates an empty database, by copying files, which takes the least CPU time. Returns its URL. */
 export async function createDatabase(server: string): Promise<string> {
   const name = `relay_${randomBytes(6).toString('hex')}`
   const client = new pg.Client(server)
   await client.connect()
   try {
-    await client.query(`CREATE DATABASE ${name}`)
+    await client.query(`CREATE DATABASE ${name} STRATEGY file_copy`)
   } finally {
     await client.end()
   }
