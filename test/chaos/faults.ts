@@ -17,19 +17,16 @@ export type Fault = [name: string, run: (name: string) => Promise<Verdict>, allo
 /** What a fault may cause besides delays. */
 export type Allowed = Partial<Record<'twice' | 'failed', true>>
 
-/** Each fault has its own PostgreSQL database. */
-type NewDatabase = () => Promise<string>
-
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 240, perSecond: 60 }
-/** Each consecutive lost response delays its repository by the rest of RELAY_START_TIMEOUT, up to two minutes. */
-const BRIEF = { env: { RELAY_START_TIMEOUT: '30s' } }
+/** How long each lost response delays its repository. A busy fake GitHub can read a dispatch half a minute late. */
+const BRIEF = { env: { RELAY_START_TIMEOUT: '60s' } }
 const UNSTARTED = { repositories: 60, ...BRIEF }
 /** On a busy machine, a run can appear after a short RELAY_START_TIMEOUT. */
 const MAY_FAIL: Allowed = { failed: true }
 
 /** Faults that take seconds. They run concurrently because most of them only wait. */
-export function shortFaults(newDatabase: NewDatabase): Fault[] {
+export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
   const strike =
     (start: GitHubFault['start'], strikes: number, more: Partial<GitHubFault> = {}) =>
     (name: string) =>
@@ -65,8 +62,8 @@ export function shortFaults(newDatabase: NewDatabase): Fault[] {
   ]
 }
 
-/** Every fault in its complete form, longest first. Many run concurrently because they mostly wait. */
-export function completeFaults(newDatabase: NewDatabase): Fault[] {
+/** Every fault in its complete form. First the faults that use the most CPU time; the last ones mostly wait. */
+export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const kills = { times: 100, perKill: 40, ...BRIEF }
   // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
   const manyKills = { repositories: 300, count: 10_000, perSecond: 250, perKill: 500, ...BRIEF }
@@ -87,7 +84,7 @@ export function completeFaults(newDatabase: NewDatabase): Fault[] {
   const workflow = (store: string) => `workflow_dispatch, ${store}: `
   const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
     `${workflow(store)}SIGKILL between response and record`,
-    async name => killAtResponse(name, { times: 40, perKill: 20, ...BRIEF, ...(await database()) }),
+    async name => killAtResponse(name, { times: 25, perKill: 20, ...BRIEF, ...(await database()) }),
     MAY_FAIL,
   ]
   const workflowFaults = (store: string, database: () => Promise<object>) =>

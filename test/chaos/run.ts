@@ -1,104 +1,106 @@
 /**
- * `npm run test:faults [-- --only TEXT]`: runs every complete fault and prints a table of results, then sends 200,000
- * fuzzed requests. Exits with 0 only if nothing was lost, nothing was dispatched twice (unless a kill left no
- * evidence), and no fuzzed request broke anything.
+ * `npm run test:faults [-- --only TEXT]`: runs every complete fault and prints a table of results, and sends 200,000
+ * fuzzed requests. Exits with 0 only if every fault struck and finished, nothing was lost or reordered, nothing failed
+ * or was dispatched twice unexpectedly, and no fuzzed request broke anything.
+ *
+ * Each fault runs in a child process (`--fault NAME --url POSTGRESQL`). If one process served the fakes of all faults,
+ * it would accept connections so slowly that relays would dispatch again before a fake GitHub read the first dispatch.
  */
 
+import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { builtRelay } from '../support/built-relay.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { type Allowed, completeFaults, type Fault } from './faults.ts'
+import { COMPILE_CACHE } from '../support/compile-cache.ts'
+import { createDatabase, startPostgres } from '../support/postgres.ts'
+import { type Allowed, completeFaults } from './faults.ts'
 import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { useBundle } from './relay-process.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
 
-const DEADLINE_MS = 60 * 60_000
-/** Concurrent faults. About half of them mostly wait; the others use two cores completely. */
-const CONCURRENCY = 10
+/** Half of the faults mostly wait. The others, which are the first ones, use two cores completely. */
+const CONCURRENCY = 12
+/** The maximum duration of a fault. Longer than any wait within a fault. */
+const TIMEOUT_MS = 50 * 60_000
 
-const only = (parseArgs({ options: { only: { type: 'string' } } }).values.only ?? '').toLowerCase()
-await builtRelay()
-useBundle()
-// Fills Node's compile cache, because killed relays don't write it.
-await withSystem({}, ({ relay }) => relay.start().then(relay.stop))
-// Each relay opens several connections.
-const server = await startPostgres({ settings: { max_connections: '300' } })
-const verdicts: (Verdict & { allowed: Allowed })[] = []
-const broken: string[] = []
-const running = new Set(['fuzz'])
-setTimeout(() => {
-  for (const fault of running) broken.push(`${fault}: not finished after ${DEADLINE_MS / 60_000} minutes`)
-  finish()
-  process.exit()
-}, DEADLINE_MS).unref()
-try {
-  const faults = completeFaults(server.createDatabase).filter(([name]) => name.toLowerCase().includes(only))
-  const runNext = async () => {
-    for (let fault = faults.shift(); fault; fault = faults.shift()) await runFault(...fault)
-  }
-  await Promise.all([...Array.from({ length: CONCURRENCY }, runNext), 'fuzz'.includes(only) && runFuzz()])
-  running.delete('fuzz')
-} finally {
-  await server.close()
+type Row = Verdict & { allowed: Allowed }
+type Result = { row?: Row; problems?: string[] }
+
+const text = { type: 'string' } as const
+const { only = '', fault, url = '' } = parseArgs({ options: { only: text, fault: text, url: text } }).values
+Object.assign(process.env, COMPILE_CACHE)
+// Kills the relays and PostgreSQL.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const faults = new Map<string, () => Promise<Result>>([
+  ['fuzz, SQLite', () => runFuzz('SQLite', 150_000)],
+  ['fuzz, PostgreSQL', () => runFuzz('PostgreSQL', 50_000)],
+])
+for (const [name, run, allowed = {}] of completeFaults(() => createDatabase(url))) {
+  faults.set(name, async () => ({ row: { ...(await run(name)), allowed } }))
 }
-finish()
+useBundle()
+if (fault) {
+  // If the parent process exits, this process exits too and kills its relays.
+  process.once('disconnect', () => process.exit())
+  const result = await faults.get(fault)!().catch((error: Error) => ({ problems: [error.message] }))
+  process.send!(result, () => process.exit())
+} else await runAll()
 
-function finish(): void {
-  const bad = verdicts.filter(
+async function runAll(): Promise<void> {
+  await builtRelay()
+  // Fills Node's compile cache, because killed relays don't write it.
+  await withSystem({}, ({ relay }) => relay.start().then(relay.stop))
+  // Each relay opens several connections.
+  const server = await startPostgres({ settings: { max_connections: '300' } })
+  const rows: Row[] = []
+  const waiting = [...faults.keys()].filter(name => name.toLowerCase().includes(only.toLowerCase()))
+  const broken = waiting.length > 0 ? [] : [`no fault's name contains "${only}"`]
+  const runNext = async () => {
+    for (let name = waiting.shift(); name; name = waiting.shift()) {
+      const startedAt = performance.now()
+      const { row, problems = [] } = await runInChild(name, server.url)
+      if (row) rows.push(row)
+      broken.push(...problems.map(each => `${name}: ${each}`))
+      const seconds = Math.round((performance.now() - startedAt) / 1000)
+      console.error(`${name}, ${seconds} s: ${row ? JSON.stringify(row) : problems.join('\n')}`)
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, runNext)).finally(server.close)
+  const bad = rows.filter(
     each =>
       each.lost + each.disordered > 0 ||
       each.acknowledged * each.times === 0 ||
       (each.failed > 0 && !each.allowed.failed) ||
       (each.twice > 0 && !each.allowed.twice),
   )
-  if (verdicts.length > 0) print(verdicts)
+  if (rows.length > 0) print(rows)
   for (const problem of broken) console.log(`Failed: ${problem}`)
   for (const { fault } of bad) console.log(`Broke a promise: ${fault}`)
   process.exitCode = bad.length + broken.length > 0 ? 1 : 0
 }
 
-async function runFault(...[fault, run, allowed = {}]: Fault): Promise<void> {
-  const startedAt = performance.now()
-  running.add(fault)
-  try {
-    const verdict = await run(fault)
-    verdicts.push({ ...verdict, allowed })
-    const { acknowledged, lost, twice, disordered } = verdict
-    const seconds = Math.round((performance.now() - startedAt) / 1000)
-    console.error(
-      `${fault}, ${seconds} s: ${acknowledged} acknowledged, ${lost} lost, ${twice} twice, ${disordered} out of order`,
-    )
-  } catch (error) {
-    broken.push(`${fault}: ${(error as Error).message}`)
-    console.error(broken.at(-1))
-  } finally {
-    running.delete(fault)
-  }
+function runInChild(name: string, server: string): Promise<Result> {
+  const child = fork(import.meta.filename, ['--fault', name, '--url', server], { timeout: TIMEOUT_MS })
+  return new Promise(resolve => {
+    child.once('message', resolve as (message: unknown) => void)
+    child.once('close', (code, signal) => resolve({ problems: [`the process ended with ${signal ?? code}`] }))
+  })
 }
 
-async function runFuzz(): Promise<void> {
+async function runFuzz(store: 'SQLite' | 'PostgreSQL', count: number): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
-  const rows = [
-    ['SQLite', 150_000, `sqlite:${join(folder, 'relay.db')}`],
-    ['PostgreSQL', 50_000, await server.createDatabase()],
-  ] as const
-  for (const [store, count, database] of rows) {
-    const seed = Math.floor(Math.random() * 2 ** 31)
-    const result = await fuzz({ count, database, seed }).catch((error: Error) => error)
-    if (result instanceof Error) {
-      broken.push(`fuzz, ${store}, seed ${seed}: ${result.message}`)
-      continue
-    }
-    console.log(
-      `fuzz, ${store}, seed ${seed}: ${count} requests, ${result.broken.length} × 5xx except 503, ` +
-        `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${growth(result.rounds, 'rss')} MB, held by JavaScript ${growth(result.rounds, 'held')} MB`,
-    )
-    console.log(`  responses: ${JSON.stringify(result.statuses)}`)
-    broken.push(...brokenBy(result).map(each => `fuzz, ${store}, seed ${seed}: ${each}`))
-  }
+  const database = store === 'SQLite' ? `sqlite:${join(folder, 'relay.db')}` : await createDatabase(url)
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  const result = await fuzz({ count, database, seed }).catch((error: Error) => error)
   rmSync(folder, { recursive: true, force: true })
+  if (result instanceof Error) return { problems: [`seed ${seed}: ${result.message}`] }
+  console.log(
+    `fuzz, ${store}, seed ${seed}: ${count} requests, ${result.broken.length} × 5xx except 503, ` +
+      `${result.alive ? 'no crash' : 'CRASHED'}, memory grown by ${growth(result.rounds, 'rss')} MB, held by JavaScript ${growth(result.rounds, 'held')} MB\n` +
+      `  responses: ${JSON.stringify(result.statuses)}`,
+  )
+  return { problems: brokenBy(result).map(each => `seed ${seed}: ${each}`) }
 }
