@@ -40,7 +40,7 @@ export type DeliveryEvent =
   | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
   /** It's unknown whether the dispatch started a workflow run. */
   | ({ type: 'responseLost'; attempt: number; reason: string } & WithResponse)
-  /** After a lost response, there is no evidence of a run. `readAt` is when the list of runs was read. */
+  /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. */
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number }

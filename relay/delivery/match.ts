@@ -24,7 +24,7 @@ export interface BindingFacts {
   clockOffset: number
   /** When the delivery was dispatched. */
   dispatchedAt: number
-  /** When the list was read. */
+  /** When the read of the list started. */
   readAt: number
   startTimeout: number
   /** Whether the list shows all runs since the dispatch. */
@@ -145,10 +145,11 @@ function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] 
   return rivals.length === 0 ? [run] : []
 }
 
-/** Returns runs created since the dispatch, except those titled with another delivery's event type. */
-function candidates(delivery: Named, facts: BindingFacts): WorkflowRun[] {
-  const types = facts.others.map(other => other.eventType).filter(type => type !== delivery.eventType)
-  return facts.runs.filter(run => isSinceDispatch(run, facts) && !types.includes(run.title))
+/** Runs created since the dispatch. For a `repository_dispatch`, without runs titled with another's event type. */
+function candidates({ workflow, eventType }: Named, facts: BindingFacts): WorkflowRun[] {
+  const types = workflow === null ? facts.others.map(other => other.eventType) : []
+  const others = types.filter(type => type !== eventType)
+  return facts.runs.filter(run => isSinceDispatch(run, facts) && !others.includes(run.title))
 }
 
 export const isSinceDispatch = (

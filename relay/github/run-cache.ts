@@ -26,7 +26,7 @@ export interface Snapshot {
   runs: ReadonlyMap<number, WorkflowRun>
   /** Requested ids whose runs were deleted. */
   gone: ReadonlySet<number>
-  /** When the list was last read, by the relay's clock; null if never. */
+  /** When the last successful read of the list started, by the relay's clock; null if never. */
   readAt: number | null
   /** The list contains every run since this time. */
   covers: number
@@ -67,7 +67,7 @@ interface RunsById {
 }
 
 const PAGE = 100
-/** The minimum time between two reads of one list. */
+/** The minimum time between the starts of two reads of one list. */
 const MIN_INTERVAL_MS = 5_000
 /** Maximum number of pages to read. Runs on later pages are read by id. */
 const MAX_PAGES = 5
@@ -202,7 +202,7 @@ function createRunList(
   }
 
   async function read(): Promise<void> {
-    const [oldestWanted, missing] = [since, wanted]
+    const [oldestWanted, missing, startedAt] = [since, wanted, clock()]
     since = Number.POSITIVE_INFINITY
     wanted = new Set()
     let page = 0
@@ -225,7 +225,7 @@ function createRunList(
       failure = null
       refused = null
       tries = 0
-      readAt = clock()
+      readAt = startedAt
     } catch (error) {
       noteFailure(error)
     } finally {

@@ -15,7 +15,7 @@ export interface WorkflowRun {
   ref: string | null
   /** The event that started the run, such as `repository_dispatch`. */
   event: string
-  /** The workflow's `run-name`, or the dispatch's event type if there is no `run-name`. */
+  /** The workflow's `run-name`, or else the event type, or for a `workflow_dispatch` the workflow's name. */
   title: string
   /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
   status: string

@@ -154,15 +154,14 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test('but not a run with a custom title if any other delivery was dispatched', () => {
+  test("but not a run with a custom title or another delivery's event type as its title, except for a workflow_dispatch, if another delivery was dispatched", () => {
     const facts = { others: other('restart') }
     expect(poll([run('Roll out')], facts)).toEqual({ evidence: null, titles: ['Roll out'] })
-  })
-
-  test("but not a run whose title is another delivery's event type", () => {
-    const facts = { others: other('restart') }
-    const found = { evidence: 'candidate', titles: ['deploy'] }
     expect(poll([run('restart')], facts)).toEqual({ evidence: null, titles: [] })
-    expect(poll([run('restart'), run('deploy')], facts)).toEqual(found)
+    const both = [run('restart'), run('deploy')]
+    expect(poll(both, facts)).toEqual({ evidence: 'candidate', titles: ['deploy'] })
+    const started = { eventType: null, workflow: 'deploy.yml' }
+    const named = run('restart', { event: 'workflow_dispatch' })
+    expect(poll([named], facts, started)).toEqual({ evidence: null, titles: ['restart'] })
   })
 })
