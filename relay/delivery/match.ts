@@ -145,7 +145,7 @@ function findOnlyCandidate(delivery: Named, facts: BindingFacts): WorkflowRun[] 
   return rivals.length === 0 ? [run] : []
 }
 
-/** Runs created since the dispatch. For a `repository_dispatch`, without runs titled with another's event type. */
+/** Returns runs since the dispatch. For a `repository_dispatch`, omits runs titled with another delivery's event type. */
 function candidates({ workflow, eventType }: Named, facts: BindingFacts): WorkflowRun[] {
   const types = workflow === null ? facts.others.map(other => other.eventType) : []
   const others = types.filter(type => type !== eventType)

@@ -15,7 +15,7 @@ export interface WorkflowRun {
   ref: string | null
   /** The event that started the run, such as `repository_dispatch`. */
   event: string
-  /** The workflow's `run-name`, or else the event type, or for a `workflow_dispatch` the workflow's name. */
+  /** The workflow's `run-name`. Default: the event type, or the workflow's name for a `workflow_dispatch`. */
   title: string
   /** `completed`, `waiting` (for an environment's reviewers), …; GitHub can add values. */
   status: string

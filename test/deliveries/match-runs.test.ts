@@ -154,7 +154,7 @@ describe('binds the only candidate', () => {
     expect(poll([run('deploy'), run('Roll out')]).evidence).toBeNull()
   })
 
-  test("but not a run with a custom title or another delivery's event type as its title, except for a workflow_dispatch, if another delivery was dispatched", () => {
+  test("but not if another delivery could have started the run. A workflow_dispatch's run can have any title", () => {
     const facts = { others: other('restart') }
     expect(poll([run('Roll out')], facts)).toEqual({ evidence: null, titles: ['Roll out'] })
     expect(poll([run('restart')], facts)).toEqual({ evidence: null, titles: [] })
