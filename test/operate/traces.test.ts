@@ -1,12 +1,11 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import { expect, onTestFinished, test } from 'vitest'
 import { traceId } from '../../relay/delivery/trace-context.ts'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { freePort } from '../support/free-port.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { sendGitHubWebhook, sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
@@ -26,18 +25,18 @@ interface Span {
 }
 
 /** A collector for OTLP over HTTP with JSON. @see https://opentelemetry.io/docs/specs/otlp/#otlphttp */
-async function startCollector(port = 0) {
+async function startCollector() {
   const requests: { url: string | undefined; headers: object; text: string }[] = []
   const server = createServer(async (request, response) => {
     const text = Buffer.concat(await request.toArray()).toString()
     requests.push({ url: request.url, headers: request.headers, text })
     response.setHeader('content-type', 'application/json').end('{"partialSuccess":{}}')
   })
-  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close().closeAllConnections())
   const spans = (): Span[] =>
     requests.flatMap(({ text }) => JSON.parse(text).resourceSpans[0].scopeSpans[0].spans)
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, spans }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, spans, server }
 }
 
 async function open() {
@@ -124,8 +123,10 @@ test('if a relay takes over a delivery from a killed relay, one trace without in
 
 test('an unreachable collector causes one log line a minute; traces are sent later, with a redelivery in the same trace', async () => {
   const { port, github, env, deliver, runOf } = await open()
-  const collectorPort = await freePort()
-  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}` }
+  const { url, server, spans } = await startCollector()
+  const cut = (socket: Socket) => void socket.destroy()
+  server.on('connection', cut)
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: url }
   const fast = ['--import', join(import.meta.dirname, '../support/scale-clock.ts')]
   const relay = await startRelay({ ...env, ...endpoint, CLOCK_SCALE: '20', RELAY_TOLERANCE: '20h' }, fast)
   github.fail({ match: ({ path }) => path.endsWith('/dispatches'), status: 404, times: 1 })
@@ -134,18 +135,17 @@ test('an unreachable collector causes one log line a minute; traces are sent lat
   const lines = () => relay.log().filter(({ msg }) => msg.startsWith('the trace collector'))
   await until(() => lines().length > 1, 'the export failed for a minute', 60_000)
   expect(Number(lines()[1]?.time) - Number(lines()[0]?.time)).toBeGreaterThan(59_000)
-
-  const collector = await startCollector(collectorPort)
-  await until(() => collector.spans().length > 0, 'the trace is exported', 60_000)
+  server.off('connection', cut)
+  await until(() => spans().length > 0, 'the trace is exported', 60_000)
   port.createRun({ id: 'r_1' })
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
   await fetch(`${relay.url}/api/deliveries/${delivery}/redeliver`, { method: 'POST', headers })
   const run = await runOf()
   github.setRun(run.id, { status: 'completed', conclusion: 'success' })
   await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
-  const isAgain = () => collector.spans().some(({ name }) => name === 'RUN deploy')
+  const isAgain = () => spans().some(({ name }) => name === 'RUN deploy')
   await until(isAgain, 'the trace of the redelivery is exported', 60_000)
-  expect(treeOf(collector.spans())).toEqual(
+  expect(treeOf(spans())).toEqual(
     expect.arrayContaining(['delivery > delivery', 'delivery > RUN deploy', 'delivery > webhook']),
   )
 })
