@@ -1,23 +1,23 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
-import { COMPILE_CACHE } from './test/support/compile-cache.ts'
+import { TEST_ENV } from './test/support/environment.ts'
 
 // For the processes and threads that tests start. Off for coverage, which is less exact with cached code.
-if (!process.argv.includes('--coverage')) Object.assign(process.env, COMPILE_CACHE)
+if (!process.argv.includes('--coverage')) Object.assign(process.env, TEST_ENV)
 
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
 const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
-/** The packages, the demo, the examples, and workflows like those of Port's guides: `npm run test:package`. */
+/** The packages, the demo, `simulate`, the examples, and workflows like those of Port's guides: `npm run test:package`. */
 const PACKAGE = [
-  'test/{package,demo,examples-played}.test.ts',
+  'test/{package,demo,simulate,simulate-shown,simulate-mistakes,examples-played}.test.ts',
   'test/lambda/*.test.ts',
   'test/workflow-dispatch/guides.test.ts',
 ]
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
 const LONGEST =
-  /test\/(relay\/cancel|store\/contract|migrate\/migrate|action\/(finish|both-ways)|admin\/dashboard|commands\/doctor|chaos\/(attacks|noticed)|lambda\/lambda|demo)\.test\.ts$/
+  /test\/(relay\/cancel|store\/(contract|pooler)|migrate\/migrate|action\/(finish|both-ways|outputs)|admin\/(dashboard|readiness)|operate\/traces|commands\/doctor|chaos\/(attacks|noticed)|lambda\/lambda|demo)\.test\.ts$/
 
 const SHARED_POSTGRES = 'test/support/shared-postgres.ts'
 

@@ -6,7 +6,7 @@ import { describe, expect, type TestContext, test } from 'vitest'
 import { acts } from '../demo/acts.ts'
 import { judge } from '../demo/run-act.ts'
 import { until } from '../tools/simulator/http-server.ts'
-import { COMPILE_CACHE } from './support/compile-cache.ts'
+import { TEST_ENV } from './support/environment.ts'
 import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -23,7 +23,7 @@ async function demo(
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   const child = spawn(process.execPath, ['demo/main.ts', ...args], {
     cwd: root,
-    env: { ...COMPILE_CACHE, PATH: process.env.PATH, TMPDIR: folder },
+    env: { ...TEST_ENV, PATH: process.env.PATH, TMPDIR: folder },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   let output = ''

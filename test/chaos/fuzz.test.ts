@@ -5,11 +5,7 @@ import { brokenBy, fuzz } from './fuzz.ts'
 
 test('6,000 fuzzed requests cause no 5xx except a deliberate 503, no crash, and no leak', async () => {
   const seed = Math.floor(Math.random() * 2 ** 31)
-  const result = await fuzz({
-    count: 6_000,
-    seed,
-    rounds: 3,
-    database: `sqlite:${join(temporaryFolder(), 'relay.db')}`,
-  })
+  const database = `sqlite:${join(temporaryFolder(), 'relay.db')}`
+  const result = await fuzz({ count: 6_000, seed, rounds: 3, database })
   expect(brokenBy(result), `seed ${seed}: ${result.printed}`).toEqual([])
 })

@@ -21,11 +21,7 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
     const struck = options.start(system.github)
     const load = system.load(options)
     await Promise.all([load.done, sleep(options.forMs)])
-    await until(
-      () => struck() >= (options.strikes ?? 0),
-      `${fault}: the fault has struck ${options.strikes} times`,
-      60_000,
-    )
+    await until(() => struck() >= (options.strikes ?? 0), `${fault}: ${options.strikes} strikes`, 60_000)
     system.github.clearFailures()
     await system.github.start()
     return judge(fault, struck(), system, load)

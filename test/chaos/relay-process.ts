@@ -2,22 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { until } from '../../tools/simulator/http-server.ts'
-import { COMPILE_CACHE } from '../support/compile-cache.ts'
+import { builtRelay } from '../support/built-relay.ts'
+import { TEST_ENV } from '../support/environment.ts'
 import { freePort } from '../support/free-port.ts'
 
-/** The entry point: the sources, or the bundle, which starts in half the time. */
-let main = join(import.meta.dirname, '../../relay/main.ts')
-export function useBundle(): void {
-  main = join(import.meta.dirname, '../../relay/dist/main.js')
-}
 const KEPT = 256 * 1024
 
 /** Kills every relay when this process exits. */
 const alive = new Set<ChildProcess>()
-let watching = false
+process.once('exit', () => alive.forEach(each => void each.kill('SIGKILL')))
 function killOnExit(child: ChildProcess): void {
-  if (!watching) process.once('exit', () => alive.forEach(each => void each.kill('SIGKILL')))
-  watching = true
   alive.add(child)
   child.once('close', () => alive.delete(child))
 }
@@ -31,7 +25,8 @@ export async function prepareRelay(
   command: string[] = [],
   flags: string[] = [],
 ) {
-  const port = await freePort()
+  // The bundle starts in half the time that the sources take.
+  const [main, port] = [join(await builtRelay(), 'main.js'), await freePort()]
   let child: ChildProcess | undefined
   let output = ''
   const asked = new WeakSet<ChildProcess>()
@@ -59,7 +54,7 @@ export async function prepareRelay(
     async start() {
       const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, main]
       const started = spawn(program, args, {
-        env: { ...COMPILE_CACHE, PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...env },
+        env: { ...TEST_ENV, PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       child = started

@@ -9,19 +9,17 @@
 
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { builtRelay } from '../support/built-relay.ts'
-import { COMPILE_CACHE } from '../support/compile-cache.ts'
+import { TEST_ENV } from '../support/environment.ts'
 import { createDatabase, startPostgres } from '../support/postgres.ts'
 import { type Allowed, completeFaults } from './faults.ts'
 import { brokenBy, fuzz, growth } from './fuzz.ts'
-import { useBundle } from './relay-process.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
 
-/** Half of the faults mostly wait. The others, which are the first ones, use two cores completely. */
+/** Half of the faults mostly wait. The others use two cores completely. Fuzzing has a lower priority. */
 const CONCURRENCY = 12
 /** The maximum duration of a fault. Longer than any wait within a fault. */
 const TIMEOUT_MS = 50 * 60_000
@@ -31,7 +29,7 @@ type Result = { row?: Row; problems?: string[] }
 
 const text = { type: 'string' } as const
 const { only = '', fault, url = '' } = parseArgs({ options: { only: text, fault: text, url: text } }).values
-Object.assign(process.env, COMPILE_CACHE)
+Object.assign(process.env, TEST_ENV)
 // Kills the relays and PostgreSQL.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const faults = new Map<string, () => Promise<Result>>([
@@ -41,7 +39,6 @@ const faults = new Map<string, () => Promise<Result>>([
 for (const [name, run, allowed = {}] of completeFaults(() => createDatabase(url))) {
   faults.set(name, async () => ({ row: { ...(await run(name)), allowed } }))
 }
-useBundle()
 if (fault) {
   // If the parent process exits, this process exits too and kills its relays.
   process.once('disconnect', () => process.exit())
@@ -50,8 +47,7 @@ if (fault) {
 } else await runAll()
 
 async function runAll(): Promise<void> {
-  await builtRelay()
-  // Fills Node's compile cache, because killed relays don't write it.
+  // Builds the bundle, and fills Node's compile cache, because killed relays don't write it.
   await withSystem({}, ({ relay }) => relay.start().then(relay.stop))
   // Each relay opens several connections.
   const server = await startPostgres({ settings: { max_connections: '300' } })
@@ -91,6 +87,7 @@ function runInChild(name: string, server: string): Promise<Result> {
 }
 
 async function runFuzz(store: 'SQLite' | 'PostgreSQL', count: number): Promise<Result> {
+  setPriority(5)
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
   const database = store === 'SQLite' ? `sqlite:${join(folder, 'relay.db')}` : await createDatabase(url)
   const seed = Math.floor(Math.random() * 2 ** 31)

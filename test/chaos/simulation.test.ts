@@ -1,7 +1,5 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { temporaryFolder } from '../support/relay.ts'
 import { simulate } from './simulation.ts'
 
 /** `SIMULATED_DELIVERIES=10000` runs the complete form; `SIMULATION_SEED` repeats a run. */
@@ -11,10 +9,7 @@ const SEED = Number(process.env.SIMULATION_SEED ?? Math.floor(Math.random() * 2 
 test(`${DELIVERIES} deliveries: Port gets no wrong result, and the relay identifies every titled workflow run`, {
   timeout: 600_000 + DELIVERIES * 200,
 }, async () => {
-  const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-  const folder = mkdtempSync(join(memory, 'simulation-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  const findings = await simulate({ deliveries: DELIVERIES, seed: SEED, folder })
+  const findings = await simulate({ deliveries: DELIVERIES, seed: SEED, folder: temporaryFolder() })
   const { wrong, wronglyUnidentified, open, twice, ...counts } = findings
   console.log(`seed ${SEED}: ${JSON.stringify(counts)}`)
   expect({ wrong, wronglyUnidentified, open, twice }, `SIMULATION_SEED=${SEED}`).toEqual({

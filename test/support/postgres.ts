@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { freePort } from './free-port.ts'
 
-/** A real PostgreSQL server on 127.0.0.1. It flushes writes to disk as in production, unless `settings` change that. */
+/** A real PostgreSQL server on 127.0.0.1. It flushes writes as in production, unless `settings` change that. */
 export type TestPostgres = Awaited<ReturnType<typeof startPostgres>>
 
 /**

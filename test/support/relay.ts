@@ -8,7 +8,7 @@ import { readConfig } from '../../relay/config/config.ts'
 import { createLog } from '../../relay/log.ts'
 import { createRelay } from '../../relay/relay.ts'
 import { until } from '../../tools/simulator/http-server.ts'
-import { COMPILE_CACHE } from './compile-cache.ts'
+import { TEST_ENV } from './environment.ts'
 import { SECRET } from './sign.ts'
 import { openStoreHere } from './store-here.ts'
 
@@ -112,7 +112,7 @@ export function temporaryFolder(): string {
 function spawnRelay(env: Env, args: string[] = [], flags: string[] = []) {
   const main = join(import.meta.dirname, '../../relay/main.ts')
   const child = spawn(process.execPath, [...flags, main, ...args], {
-    env: { ...COMPILE_CACHE, ...env },
+    env: { ...TEST_ENV, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   onTestFinished(async () => {
