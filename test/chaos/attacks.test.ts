@@ -44,7 +44,9 @@ test.each(STORES)(
 )
 
 const names = Object.keys(FLOODS) as (keyof typeof FLOODS)[]
-test.each(names.flatMap(name => STORES.map(store => [name, store] as const)))(
+// The relay refuses two floods before it uses its store, so one store is enough for them.
+const storesOf = (name: string) => (['pipelined', 'unsigned'].includes(name) ? (['SQLite'] as const) : STORES)
+test.each(names.flatMap(name => storesOf(name).map(store => [name, store] as const)))(
   "a flood (%s) doesn't block honest webhooks or exceed the relay's memory (%s)",
   { timeout },
   async (name, store) => {

@@ -18,7 +18,10 @@ export type Fault = [name: string, run: (name: string) => Promise<Verdict>, allo
 export type Allowed = Partial<Record<'twice' | 'failed', true>>
 
 const FEW = { count: 60, perSecond: 60 }
-const SOME = { count: 240, perSecond: 60 }
+const SOME = { count: 120, perSecond: 60 }
+/** Enough for deliveries to arrive during all three strikes. */
+const LONG = { count: 360, perSecond: 60, times: 3 }
+const COMPLETE = { ...SOME, forMs: 30_000, runs: 'successful' } as const
 /** How long each lost response delays its repository. A busy fake GitHub can read a dispatch half a minute late. */
 const BRIEF = { env: { RELAY_START_TIMEOUT: '60s' } }
 const UNSTARTED = { repositories: 60, ...BRIEF }
@@ -64,9 +67,9 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
 
 /** Every fault in its complete form. First the faults that use the most CPU time; the last ones mostly wait. */
 export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
-  const kills = { times: 100, perKill: 40, ...BRIEF }
+  const kills = { times: 100, perKill: 20, runs: 'successful', ...BRIEF } as const
   // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
-  const manyKills = { repositories: 300, count: 10_000, perSecond: 250, perKill: 500, ...BRIEF }
+  const manyKills = { ...kills, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
   const faults: [string, GitHubFault['start'], object?, Allowed?][] = [
     ['500 for every 3rd dispatch, run created', serverErrors(true)],
     ['500 for every 3rd dispatch, no run created', serverErrors(false), UNSTARTED, MAY_FAIL],
@@ -78,13 +81,13 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const githubFaults = (prefix: string, options: () => Promise<object>): Fault[] =>
     faults.map(([fault, start, more, allowed]) => [
       prefix + fault,
-      async name => github(name, { ...SOME, forMs: 30_000, start, ...more, ...(await options()) }),
+      async name => github(name, { ...COMPLETE, start, ...more, ...(await options()) }),
       allowed,
     ])
   const workflow = (store: string) => `workflow_dispatch, ${store}: `
   const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
     `${workflow(store)}SIGKILL between response and record`,
-    async name => killAtResponse(name, { times: 25, perKill: 20, ...BRIEF, ...(await database()) }),
+    async name => killAtResponse(name, { ...kills, times: 25, perKill: 10, ...(await database()) }),
     MAY_FAIL,
   ]
   const workflowFaults = (store: string, database: () => Promise<object>) =>
@@ -126,13 +129,13 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
     ...githubFaults('', sqlite),
     [
       'untitled: 500 for every 3rd dispatch, no run created',
-      name => github(name, { ...SOME, forMs: 30_000, ...untitled('10s'), start: serverErrors(false) }),
+      name => github(name, { ...COMPLETE, ...untitled('10s'), start: serverErrors(false) }),
       MAY_FAIL,
     ],
     [
       'read-only database, PostgreSQL',
-      async name => postgresReadOnly(name, await newDatabase(), { ...SOME, times: 3, forMs: 1_500 }),
+      async name => postgresReadOnly(name, await newDatabase(), { ...LONG, forMs: 1_500 }),
     ],
-    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...SOME, times: 3, forMs: 1_000 })],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...LONG, forMs: 1_000 })],
   ]
 }

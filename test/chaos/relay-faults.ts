@@ -34,7 +34,8 @@ export async function killAtResponse(fault: string, options: Kills): Promise<Ver
         killing = null
       })
     })
-    const load = system.load({ count: options.times * options.perKill * 2, perSecond: 100 })
+    // Besides the counted dispatches, each kill can interrupt 20 others.
+    const load = system.load({ count: options.times * (options.perKill + 20), perSecond: 100 })
     await until(() => times === options.times, `${fault}: the fault has struck`, 1_800_000)
     await killing
     await load.done

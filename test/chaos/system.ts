@@ -27,8 +27,8 @@ export interface SystemOptions {
   repositories?: number
   /** How deliveries start workflows. Default: by `repository_dispatch`. */
   target?: Target
-  /** The workflow runs that appear: titled with the run id (default), with the event type only, or none. */
-  runs?: 'titled' | 'untitled' | 'none'
+  /** The workflow runs that appear: titled with the run id (default), the same and soon successful, untitled, or none. */
+  runs?: keyof typeof WORKFLOWS
   /** Whether the relay also has Port credentials, and accepts reports and GitHub webhooks. */
   connected?: boolean
   env?: Record<string, string>
@@ -88,6 +88,11 @@ async function openSystem(options: SystemOptions) {
   const { command, flags } = options
   const relays = await Promise.all(Array.from({ length: count }, () => prepareRelay(env, command, flags)))
   const loads: Load[] = []
+  let succeeded = 0
+  const timer = setInterval(() => {
+    if (runs !== 'successful') return
+    for (; succeeded < github.runs.length; succeeded++) github.setRun(github.runs[succeeded]!.id, SUCCESS)
+  }, 1_000)
   return {
     ...{ github, port, issuer, relays, repositoryId, env },
     relay: relays[0] as RelayProcess,
@@ -102,6 +107,7 @@ async function openSystem(options: SystemOptions) {
       return load
     },
     async close() {
+      clearInterval(timer)
       await Promise.all([...loads.map(each => each.stop()), ...relays.map(each => each.kill())])
       await Promise.all([github.close(), port.close(), issuer.close()])
       rmSync(folder, { recursive: true, force: true })
@@ -118,17 +124,10 @@ const DEPLOY = {
   eventTypes: ['deploy'],
   dispatch: { inputs: INPUTS },
 }
-const WORKFLOWS = {
-  titled: [
-    {
-      ...DEPLOY,
-      runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}`,
-      dispatch: {
-        inputs: INPUTS,
-        runName: (inputs: Record<string, string>) => `Deploy ${runIdOf(inputs)}`,
-      },
-    },
-  ],
-  untitled: [DEPLOY],
-  none: [],
+const TITLED = {
+  ...DEPLOY,
+  runName: (payload: Record<string, unknown>) => `${payload.action} ${payload.run_id}`,
+  dispatch: { inputs: INPUTS, runName: (inputs: Record<string, string>) => `Deploy ${runIdOf(inputs)}` },
 }
+const WORKFLOWS = { titled: [TITLED], successful: [TITLED], untitled: [DEPLOY], none: [] }
+const SUCCESS = { status: 'completed', conclusion: 'success' } as const
