@@ -61,7 +61,7 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
       `Workflow ${workflow} in ${repository} is disabled: enable it on GitHub (Actions, the workflow, Enable workflow).`,
   ],
   [
-    /for input '(?<name>[^']*)' not in the list of allowed values/,
+    /for input '(?<name>[^']*)' not in the list/,
     ({ workflow, repository, name }) =>
       `Workflow ${workflow} in ${repository} does not accept the value of its input "${name}": give the input in Port the options that the workflow lists.`,
   ],
