@@ -9,7 +9,7 @@
 
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { setPriority, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { TEST_ENV } from '../support/environment.ts'
@@ -19,7 +19,7 @@ import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
 
-/** Half of the faults mostly wait. The others use two cores completely. Fuzzing has a lower priority. */
+/** Half of the faults mostly wait. The others, which are the first ones, use two cores completely. */
 const CONCURRENCY = 12
 /** The maximum duration of a fault. Longer than any wait within a fault. */
 const TIMEOUT_MS = 50 * 60_000
@@ -87,7 +87,6 @@ function runInChild(name: string, server: string): Promise<Result> {
 }
 
 async function runFuzz(store: 'SQLite' | 'PostgreSQL', count: number): Promise<Result> {
-  setPriority(5)
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-'))
   const database = store === 'SQLite' ? `sqlite:${join(folder, 'relay.db')}` : await createDatabase(url)
   const seed = Math.floor(Math.random() * 2 ** 31)
