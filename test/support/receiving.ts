@@ -1,6 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
 import { createDatabaseCheck, createReadiness } from '../../relay/admin/health.ts'
 import { readConfig } from '../../relay/config/config.ts'
@@ -8,7 +7,7 @@ import type { Transition } from '../../relay/delivery/delivery.ts'
 import { createApp } from '../../relay/http/app.ts'
 import type { Claimed, Store } from '../../relay/store/store.ts'
 import type { ApplyEvent } from '../../relay/workers/apply.ts'
-import { relayEnv } from './relay.ts'
+import { relayEnv, temporaryFolder } from './relay.ts'
 import { type Webhook, webhookRequest } from './send.ts'
 import { openStoreHere } from './store-here.ts'
 
@@ -29,7 +28,8 @@ export async function openReceiving(
     if (files[path] === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
     return files[path]
   })
-  const real = await emptyStore()
+  const real = await openStoreHere(join(temporaryFolder(), 'relay.db'))
+  onTestFinished(real.close)
   const logged: { fields: Record<string, unknown>; message: string }[] = []
   const note = (fields: object, message: string) => void logged.push({ fields: { ...fields }, message })
   const store = { ...real, ...options.store }
@@ -64,22 +64,6 @@ export async function openReceiving(
     written: () => takeAll(real),
     logged,
   }
-}
-
-let opened: Promise<Store> | undefined
-
-/** One SQLite file for all tests of this process, emptied for each test. */
-async function emptyStore(): Promise<Store> {
-  if (!opened) {
-    const folder = mkdtempSync(join(tmpdir(), 'receiving-'))
-    process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-    opened = openStoreHere(join(folder, 'relay.db'))
-  }
-  const store = await opened
-  await takeAll(store)
-  while ((await store.purge(Number.MAX_SAFE_INTEGER, 1000)) > 0);
-  await store.forgetSignatures(Number.MAX_SAFE_INTEGER, 1, 100_000)
-  return store
 }
 
 /** Claims and finishes all queued deliveries. Each claim returns at most one delivery per repository. */
