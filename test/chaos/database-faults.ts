@@ -10,7 +10,7 @@ import { withSystem } from './system.ts'
 import { judgeStrikes, type Verdict } from './verdict.ts'
 
 interface Options {
-  count: number
+  perStrike: number
   perSecond: number
   times: number
   forMs: number

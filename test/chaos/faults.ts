@@ -19,8 +19,8 @@ export type Allowed = Partial<Record<'twice' | 'failed', true>>
 
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 120, perSecond: 60 }
-/** Enough for deliveries to arrive during all three strikes. */
-const LONG = { count: 360, perSecond: 60, times: 3 }
+/** For faults that strike once or several times. */
+const STRIKE = { perStrike: 60, perSecond: 60 }
 const COMPLETE = { ...SOME, forMs: 30_000, runs: 'successful' } as const
 /** How long each lost response delays its repository. A busy fake GitHub can read a dispatch half a minute late. */
 const BRIEF = { env: { RELAY_START_TIMEOUT: '60s' } }
@@ -38,12 +38,12 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
   const twoRelays = { count: 500, perSecond: 150, perKill: 125 }
   const untitledRuns = { count: 12, repositories: 8, ...untitled('3s') }
   return [
-    ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perKill: 25 })],
+    ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perStrike: 10, perSecond: 25 })],
     [
       'SIGKILL, one of two relays, PostgreSQL',
       async name => killOneOf(name, { ...twoRelays, database: await newDatabase() }),
     ],
-    ['PostgreSQL stopped and started', name => postgresDown(name, { ...FEW, times: 1, forMs: 700 })],
+    ['PostgreSQL stopped and started', name => postgresDown(name, { ...STRIKE, times: 1, forMs: 700 })],
     ['500 for every 3rd dispatch, run created', strike(serverErrors(true), 10)],
     ['connection cut for every 3rd dispatch, after it took effect', strike(cuts(true), 10)],
     [
@@ -56,20 +56,21 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
     ['workflow_dispatch: 500 for every 3rd dispatch, run created', strike(serverErrors(true), 10, workflow)],
     ['workflow_dispatch: 429', strike(tooMany(1, 2), 1, workflow)],
     ['Port down', name => portDown(name, { count: 40, perSecond: 40, forMs: 1_500 })],
-    ['disk full, SQLite', name => diskFull(name, { ...FEW, times: 1, forMs: 1_000 })],
-    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...FEW, times: 1, forMs: 300 })],
+    ['disk full, SQLite', name => diskFull(name, { ...STRIKE, times: 1, forMs: 1_000 })],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...STRIKE, times: 1, forMs: 300 })],
     [
       'read-only database, PostgreSQL',
-      async name => postgresReadOnly(name, await newDatabase(), { ...FEW, times: 1, forMs: 500 }),
+      async name => postgresReadOnly(name, await newDatabase(), { ...STRIKE, times: 1, forMs: 500 }),
     ],
   ]
 }
 
 /** Every fault in its complete form. First the faults that use the most CPU time; the last ones mostly wait. */
 export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
-  const kills = { times: 100, perKill: 20, runs: 'successful', ...BRIEF } as const
+  const killed = { runs: 'successful', ...BRIEF } as const
+  const kills = { ...killed, times: 100, perStrike: 10, perSecond: 25 }
   // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
-  const manyKills = { ...kills, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
+  const manyKills = { ...killed, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
   const faults: [string, GitHubFault['start'], object?, Allowed?][] = [
     ['500 for every 3rd dispatch, run created', serverErrors(true)],
     ['500 for every 3rd dispatch, no run created', serverErrors(false), UNSTARTED, MAY_FAIL],
@@ -87,7 +88,7 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const workflow = (store: string) => `workflow_dispatch, ${store}: `
   const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
     `${workflow(store)}SIGKILL between response and record`,
-    async name => killAtResponse(name, { ...kills, times: 25, perKill: 10, ...(await database()) }),
+    async name => killAtResponse(name, { ...killed, times: 25, perKill: 10, ...(await database()) }),
     MAY_FAIL,
   ]
   const workflowFaults = (store: string, database: () => Promise<object>) =>
@@ -121,11 +122,8 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
       name => github(name, { ...SOME, perSecond: 10, start: down, forMs: 60_000 }),
     ],
     ['Port down for a minute', name => portDown(name, { count: 240, perSecond: 10, forMs: 60_000 })],
-    [
-      'PostgreSQL stopped and started',
-      name => postgresDown(name, { ...SOME, count: 600, times: 5, forMs: 2_000 }),
-    ],
-    ['disk full, SQLite', name => diskFull(name, { ...SOME, count: 600, times: 3, forMs: 1_500 })],
+    ['PostgreSQL stopped and started', name => postgresDown(name, { ...STRIKE, times: 5, forMs: 2_000 })],
+    ['disk full, SQLite', name => diskFull(name, { ...STRIKE, times: 3, forMs: 1_500 })],
     ...githubFaults('', sqlite),
     [
       'untitled: 500 for every 3rd dispatch, no run created',
@@ -134,8 +132,8 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
     ],
     [
       'read-only database, PostgreSQL',
-      async name => postgresReadOnly(name, await newDatabase(), { ...LONG, forMs: 1_500 }),
+      async name => postgresReadOnly(name, await newDatabase(), { ...STRIKE, times: 3, forMs: 1_500 }),
     ],
-    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...LONG, forMs: 1_000 })],
+    ['read-only database, SQLite', name => sqliteReadOnly(name, { ...STRIKE, times: 3, forMs: 1_000 })],
   ]
 }

@@ -24,7 +24,7 @@ export async function github(fault: string, options: GitHubFault): Promise<Verdi
     await until(() => struck() >= (options.strikes ?? 0), `${fault}: ${options.strikes} strikes`, 60_000)
     system.github.clearFailures()
     await system.github.start()
-    return judge(fault, struck(), system, load)
+    return judge(fault, struck(), system)
   })
 }
 

@@ -15,6 +15,16 @@ export const WORKFLOW = 'deploy.yml'
 
 export type Load = ReturnType<typeof startLoad>
 
+/** What the loads of a system have sent. */
+export interface Sent {
+  /** Run id → when the webhook got 202 or 200 (`performance.now()`, ms). */
+  acknowledged: Map<string, number>
+  /** Run id → when the webhook was first sent. */
+  started: Map<string, number>
+  /** Responses by status; 0 counts failed connections. */
+  responses: Map<number, number>
+}
+
 export interface LoadOptions {
   /** The number of deliveries. */
   count: number
@@ -29,14 +39,9 @@ export interface LoadOptions {
 }
 
 /** Sends webhooks over 64 connections. Repeats each webhook until it is acknowledged. */
-export function startLoad({ count, urls, repositories, target, perSecond, onRun }: LoadOptions) {
+export function startLoad(options: LoadOptions, { acknowledged, started, responses }: Sent) {
+  const { count, urls, repositories, target, perSecond, onRun } = options
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
-  /** Run id → when the webhook got 202 or 200 (`performance.now()`, ms). */
-  const acknowledged = new Map<string, number>()
-  /** Run id → when the webhook was first sent. */
-  const started = new Map<string, number>()
-  /** Responses by status; 0 counts failed connections. */
-  const responses = new Map<number, number>()
   const startedAt = performance.now()
   let next = 0
   let stopped = false
@@ -48,9 +53,10 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
       if (wait > 0) await sleep(wait)
       const runId = `r_${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'x')}`
       onRun?.(runId)
+      const repository = repositories[started.size % repositories.length]!
       started.set(runId, performance.now())
       for (let tries = index; !stopped; tries++) {
-        const text = body(runId, repositories[index % repositories.length]!, target)
+        const text = body(runId, repository, target)
         const status = await post(urls[tries % urls.length]!, text, agent)
         responses.set(status, (responses.get(status) ?? 0) + 1)
         if (status === 202 || status === 200) {
@@ -64,7 +70,7 @@ export function startLoad({ count, urls, repositories, target, perSecond, onRun 
   /** Resolves once all webhooks are acknowledged. */
   const done = Promise.all(Array.from({ length: CONNECTIONS }, sender)).then(() => agent.destroy())
   return {
-    ...{ acknowledged, started, responses, done },
+    done,
     /** Stops sending. Resolves when no response is pending. */
     async stop() {
       stopped = true

@@ -5,14 +5,13 @@ import type { RelayProcess } from './relay-process.ts'
 import { type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Verdict } from './verdict.ts'
 
-type Kills = SystemOptions & { times: number; perKill: number }
-
 /** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
-export async function kill(fault: string, options: Kills): Promise<Verdict> {
-  const { times, perKill } = options
-  const load = { times, count: times * perKill, perSecond: perKill * 1.4 }
+export async function kill(
+  fault: string,
+  options: SystemOptions & { times: number; perStrike: number; perSecond: number },
+): Promise<Verdict> {
   return withSystem({ repositories: 100, ...options }, system =>
-    judgeStrikes(fault, system, load, async () => {
+    judgeStrikes(fault, system, options, async () => {
       await system.relay.kill()
       await system.relay.start()
     }),
@@ -20,7 +19,10 @@ export async function kill(fault: string, options: Kills): Promise<Verdict> {
 }
 
 /** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
-export async function killAtResponse(fault: string, options: Kills): Promise<Verdict> {
+export async function killAtResponse(
+  fault: string,
+  options: SystemOptions & { times: number; perKill: number },
+): Promise<Verdict> {
   return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
     await system.relay.start()
     let times = 0
@@ -39,7 +41,7 @@ export async function killAtResponse(fault: string, options: Kills): Promise<Ver
     await until(() => times === options.times, `${fault}: the fault has struck`, 1_800_000)
     await killing
     await load.done
-    return judge(fault, options.times, system, load)
+    return judge(fault, options.times, system)
   })
 }
 
@@ -68,7 +70,7 @@ export async function killOneOf(
     await Promise.all(system.relays.map(each => each.kill()))
     await setLeasesExpired(options.database)
     await Promise.all(system.relays.map(each => each.start()))
-    return judge(fault, times + 2, system, load)
+    return judge(fault, times + 2, system)
   })
 }
 
@@ -99,7 +101,7 @@ export async function portDown(
     await Promise.all([load.done, sleep(options.forMs)])
     await until(() => system.github.dispatches.length >= options.count, "dispatches don't wait for Port")
     await port.start()
-    const verdict = await judge(fault, 1, system, load)
+    const verdict = await judge(fault, 1, system)
     const unreported = () => ids.filter(id => port.run(id).logs.length === 0)
     await until(() => unreported().length === 0, 'Port shows every delivery', 600_000)
     return verdict

@@ -5,7 +5,7 @@ import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { startOidcIssuer } from '../../tools/simulator/github/oidc-issuer.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
 import { SECRET } from '../support/sign.ts'
-import { type Load, type LoadOptions, startLoad, type Target, WORKFLOW } from './load.ts'
+import { type Load, type LoadOptions, type Sent, startLoad, type Target, WORKFLOW } from './load.ts'
 import { prepareRelay, type RelayProcess } from './relay-process.ts'
 
 export const ADMIN_TOKEN = 'an-admin-token-for-the-faults'
@@ -88,13 +88,14 @@ async function openSystem(options: SystemOptions) {
   const { command, flags } = options
   const relays = await Promise.all(Array.from({ length: count }, () => prepareRelay(env, command, flags)))
   const loads: Load[] = []
+  const sent: Sent = { acknowledged: new Map(), started: new Map(), responses: new Map() }
   let succeeded = 0
   const timer = setInterval(() => {
     if (runs !== 'successful') return
     for (; succeeded < github.runs.length; succeeded++) github.setRun(github.runs[succeeded]!.id, SUCCESS)
   }, 1_000)
   return {
-    ...{ github, port, issuer, relays, repositoryId, env },
+    ...{ github, port, issuer, relays, repositoryId, env, sent },
     relay: relays[0] as RelayProcess,
     /** The ids of the Port runs whose dispatches GitHub accepted, in order of acceptance. */
     accepted: () =>
@@ -102,7 +103,7 @@ async function openSystem(options: SystemOptions) {
         ? github.dispatches.map(each => String(each.clientPayload.run_id))
         : github.workflowDispatches.map(each => runIdOf(each.inputs)),
     load(given: Pick<LoadOptions, 'count' | 'perSecond' | 'onRun'>): Load {
-      const load = startLoad({ ...given, urls: relays.map(each => each.url), repositories, target })
+      const load = startLoad({ ...given, urls: relays.map(each => each.url), repositories, target }, sent)
       loads.push(load)
       return load
     },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../tools/simulator/http-server.ts'
-import type { Load } from './load.ts'
+import type { Sent } from './load.ts'
 import { ADMIN_TOKEN, type System } from './system.ts'
 
 /** The result of one fault: a row in the table. */
@@ -31,7 +31,7 @@ interface Shown {
  * Waits until no delivery is queued. Then counts acknowledged deliveries at the sender, dispatched deliveries at
  * GitHub, and failed deliveries at the relay.
  */
-export async function judge(fault: string, times: number, system: System, load: Load): Promise<Verdict> {
+export async function judge(fault: string, times: number, system: System): Promise<Verdict> {
   const queued = async () => (await list(system, '?state=queued&limit=1')).length > 0
   await until(async () => !(await queued()), `${fault}: no delivery is queued`, 900_000)
   const deliveries = await all(system)
@@ -40,38 +40,40 @@ export async function judge(fault: string, times: number, system: System, load: 
   const failed = new Set(
     deliveries.filter(each => each.state === 'failed' && each.reason).map(each => each.run_id),
   )
-  const lost = [...load.acknowledged.keys()].filter(id => !dispatched.has(id) && !failed.has(id))
+  const { sent } = system
+  const lost = [...sent.acknowledged.keys()].filter(id => !dispatched.has(id) && !failed.has(id))
   return {
     fault,
     times,
-    acknowledged: load.acknowledged.size,
+    acknowledged: sent.acknowledged.size,
     lost: lost.length,
     twice: Object.values(Object.groupBy(accepted, id => id)).filter(each => each!.length > 1).length,
-    disordered: disordered(deliveries, accepted, load),
+    disordered: disordered(deliveries, accepted, sent),
     failed: failed.size,
   }
 }
 
-/** Strikes repeatedly while deliveries arrive, after random pauses. */
+/** Strikes repeatedly. Before each strike, deliveries begin to arrive, so that none hits an idle relay. */
 export async function judgeStrikes(
   fault: string,
   system: System,
-  options: { count: number; perSecond: number; times: number },
+  options: { perStrike: number; perSecond: number; times: number },
   strike: () => Promise<void>,
 ): Promise<Verdict> {
   await system.relay.start()
-  const load = system.load(options)
+  const arrivals: Promise<void>[] = []
   for (let n = 0; n < options.times; n++) {
+    arrivals.push(system.load({ ...options, count: options.perStrike }).done)
     await sleep(20 + Math.random() * 400)
     await strike()
   }
-  await load.done
-  const refused = load.responses.get(503) ?? 0
-  return judge(refused > 0 ? `${fault}, ${refused} × 503` : fault, options.times, system, load)
+  await Promise.all(arrivals)
+  const refused = system.sent.responses.get(503) ?? 0
+  return judge(refused > 0 ? `${fault}, ${refused} × 503` : fault, options.times, system)
 }
 
 /** Compares the dispatch order with the sending order. Concurrent webhooks can be accepted in either order. */
-function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started }: Load): number {
+function disordered(deliveries: Shown[], accepted: string[], { acknowledged, started }: Sent): number {
   const repositories = new Map(deliveries.map(each => [each.run_id, each.repository]))
   const lastStarted = new Map<string, number>()
   const wrong = new Set<string>()
