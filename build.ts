@@ -12,10 +12,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
 // @ts-expect-error: no types
 import ncc from '@vercel/ncc'
-import ts from 'typescript'
 import { bundledPackages, licensesOf } from './scripts/licenses.ts'
 import { relayPackage } from './scripts/relay-package.ts'
 
@@ -57,7 +57,7 @@ const staging = '.build'
 
 process.chdir(import.meta.dirname)
 try {
-  transpile()
+  stripTypes()
   const built = []
   const packages: { entry: string; folder: string }[] = []
   for (const [entry, file] of Object.entries(bundles)) {
@@ -94,23 +94,17 @@ try {
   rmSync(staging, { recursive: true, force: true })
 }
 
-/** Skips type checks, because ncc would check the whole project for each bundle. `npm run check` checks types. */
-function transpile(): void {
+/** Removes the types as Node does. `npm run check` checks them. */
+function stripTypes(): void {
   // The sources import the version from this file.
   const { type, version } = JSON.parse(readFileSync('package.json', 'utf8'))
   write(join(staging, 'package.json'), JSON.stringify({ type, version }))
   const sources = ['{action,relay,port,tools}/**/*.ts']
   for (const file of globSync(sources, { exclude: ['**/dist/**'] })) {
-    const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2024,
-        module: ts.ModuleKind.ESNext,
-        rewriteRelativeImportExtensions: true,
-        verbatimModuleSyntax: true,
-      },
-    })
     const lazily = (from: string) => `import(/* webpackIgnore: true */ '${from}')`
-    let text = outputText.replaceAll(`import("${simulator.entry}")`, lazily(simulator.file))
+    let text = stripTypeScriptTypes(readFileSync(file, 'utf8'))
+      .replaceAll(/(\bfrom |\bimport\(|^import )'(\.{1,2}\/[^']*)\.ts'/gm, "$1'$2.js'")
+      .replaceAll(`import('${simulator.entry}')`, lazily(simulator.file))
     if (file.startsWith('action/')) {
       for (const each of shared) text = text.replaceAll(`import('${each.package}')`, lazily(each.file))
     }

@@ -6,7 +6,16 @@
 
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import ts from 'typescript'
+import {
+  isIdentifier,
+  isNoSubstitutionTemplateLiteral,
+  isStringLiteral,
+  isTemplateHead,
+  isTemplateMiddleOrTemplateTail,
+  type Node,
+  type SourceFile,
+} from 'typescript/unstable/ast'
+import { parse } from './parse.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -55,11 +64,11 @@ const wordsOf = (identifier: string) =>
 /** Returns a page's text, or a source file's comments and strings, by line. Reports identifiers with rejected words. */
 function proseOf(
   file: string,
+  source: SourceFile | undefined,
   report: (line: number, found: string, instead: string) => void,
 ): [line: number, text: string][] {
-  const text = readFileSync(join(root, file), 'utf8')
-  if (file.endsWith('.md')) return text.split('\n').map((line, index) => [index + 1, line])
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  const text = source?.text ?? readFileSync(join(root, file), 'utf8')
+  if (!source) return text.split('\n').map((line, index) => [index + 1, line])
   const lineAt = (position: number) => source.getLineAndCharacterOfPosition(position).line + 1
   const found: [number, string][] = []
   const add = (position: number, prose: string) => {
@@ -67,15 +76,20 @@ function proseOf(
   }
   for (const { 0: comment, index } of text.matchAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/ .*$/gm))
     add(index, comment)
-  const visit = (node: ts.Node): void => {
-    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
+  const visit = (node: Node): void => {
+    if (
+      isStringLiteral(node) ||
+      isNoSubstitutionTemplateLiteral(node) ||
+      isTemplateHead(node) ||
+      isTemplateMiddleOrTemplateTail(node)
+    ) {
       if (/\w \w+ \w/.test(node.text)) add(node.getStart(), node.text)
     }
-    if (ts.isIdentifier(node)) {
+    if (isIdentifier(node)) {
       const old = wordsOf(node.text).find(word => IDENTIFIERS.has(word))
       if (old) report(lineAt(node.getStart()), node.text, IDENTIFIERS.get(old)!)
     }
-    ts.forEachChild(node, visit)
+    node.forEachChild(visit)
   }
   visit(source)
   return found
@@ -89,13 +103,14 @@ const files =
         cwd: root,
         exclude: ['**/dist/**', 'CHANGELOG.md'],
       })
+const sources = parse(files.filter(file => file.endsWith('.ts')))
 let count = 0
 for (const file of files.toSorted()) {
   const report = (line: number, found: string, instead: string) => {
     console.error(`${file}:${line}: ${found.trim().slice(0, 120)}\n  write ${instead}`)
     count++
   }
-  for (const [line, prose] of proseOf(file, report)) {
+  for (const [line, prose] of proseOf(file, sources.get(file), report)) {
     for (const [pattern, instead] of RULES) if (pattern.test(prose)) report(line, prose, instead)
   }
 }

@@ -5,10 +5,11 @@
  * `node scripts/check-patterns.ts [FOLDER…]`
  */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { check } from 'recheck'
-import ts from 'typescript'
+import { isRegularExpressionLiteral, type Node } from 'typescript/unstable/ast'
+import { parse } from './parse.ts'
 
 const root = join(import.meta.dirname, '..')
 const folders =
@@ -22,32 +23,19 @@ interface Pattern {
   flags: string
 }
 
-function patternsOf(file: string): Pattern[] {
-  const parsed = ts.createSourceFile(
-    file,
-    readFileSync(join(root, file), 'utf8'),
-    ts.ScriptTarget.Latest,
-    true,
-  )
-  const found: Pattern[] = []
-  const visit = (node: ts.Node) => {
-    if (ts.isRegularExpressionLiteral(node)) {
-      const [, source = '', flags = ''] = /^\/(.*)\/([a-z]*)$/s.exec(node.text) ?? []
-      const { line } = parsed.getLineAndCharacterOfPosition(node.getStart())
-      found.push({ where: `${file}:${line + 1}`, source, flags })
+const files = folders.flatMap(folder => globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/dist/**'] }))
+const patterns: Pattern[] = []
+for (const [file, source] of parse(files)) {
+  const visit = (node: Node) => {
+    if (isRegularExpressionLiteral(node)) {
+      const [, pattern = '', flags = ''] = /^\/(.*)\/([a-z]*)$/s.exec(node.text) ?? []
+      const { line } = source.getLineAndCharacterOfPosition(node.getStart())
+      patterns.push({ where: `${file}:${line + 1}`, source: pattern, flags })
     }
-    ts.forEachChild(node, visit)
+    node.forEachChild(visit)
   }
-  visit(parsed)
-  return found
+  visit(source)
 }
-
-const files = folders.flatMap(folder =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter(name => name.endsWith('.ts') && !/(^|\/)dist\//.test(name))
-    .map(name => `${folder}/${name}`),
-)
-const patterns = files.flatMap(patternsOf)
 const verdicts = new Map<string, Promise<string | null>>()
 
 /** Timeouts for the fuzzing checker. They are long, because the checker would otherwise time out on a busy machine. */

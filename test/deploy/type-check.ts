@@ -1,24 +1,32 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import ts from 'typescript'
 
-const OPTIONS: ts.CompilerOptions = {
-  module: ts.ModuleKind.NodeNext,
-  moduleResolution: ts.ModuleResolutionKind.NodeNext,
-  target: ts.ScriptTarget.ES2024,
-  ...{ noEmit: true, strict: true, skipLibCheck: true, types: [] },
-}
+const modules = join(import.meta.dirname, '../../node_modules')
+const OPTIONS = [
+  '--ignoreConfig',
+  '--noEmit',
+  '--strict',
+  '--skipLibCheck',
+  '--module',
+  'nodenext',
+  '--pretty',
+  'false',
+]
 
 /** Returns the compiler's messages about a module, each on one line. */
 export function typeCheck(source: string): string[] {
-  const file = join(import.meta.dirname, 'checked.ts')
-  const host = ts.createCompilerHost(OPTIONS)
-  const { getSourceFile, fileExists } = host
-  host.fileExists = name => name === file || fileExists(name)
-  host.getSourceFile = (name, ...rest) =>
-    name === file
-      ? ts.createSourceFile(name, source, ts.ScriptTarget.ES2024)
-      : getSourceFile.call(host, name, ...rest)
-  return ts
-    .getPreEmitDiagnostics(ts.createProgram([file], OPTIONS, host))
-    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+  // Not in a temporary folder, because the module imports packages.
+  mkdirSync(join(modules, '.cache'), { recursive: true })
+  const folder = mkdtempSync(join(modules, '.cache/type-check-'))
+  try {
+    writeFileSync(join(folder, 'checked.mts'), source)
+    const { stdout } = spawnSync(join(modules, '.bin/tsc'), [...OPTIONS, 'checked.mts'], {
+      cwd: folder,
+      encoding: 'utf8',
+    })
+    return stdout.split('\n').filter(Boolean)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
