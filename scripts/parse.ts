@@ -13,7 +13,12 @@ export function parse(files: string[]): Map<string, SourceFile> {
   const api = new API({ cwd: root })
   try {
     const { program } = api.updateSnapshot({ openProjects: ['tsconfig.json'] }).getProjects()[0]!
-    return new Map(files.map(file => [file, program.getSourceFile(join(root, file))!]))
+    const parsed = (file: string): [string, SourceFile] => {
+      const source = program.getSourceFile(join(root, file))
+      if (!source) throw new Error(`${file} is not a file of tsconfig.json.`)
+      return [file, source]
+    }
+    return new Map(files.map(parsed))
   } finally {
     api.close()
   }

@@ -19,6 +19,7 @@ const TITLES = {
 } as const
 
 export type ProblemStatus = keyof typeof TITLES
+type Fields = Record<string, string>
 
 /** All statuses that a refusal can have. */
 export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
@@ -26,16 +27,15 @@ export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 /** A refusal to show to users. `detail` states what failed, on what, and what to change, without secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
-  readonly headers: Record<string, string>
+  readonly headers: Fields
   /** Additional members of the problem details. */
   readonly members: object
-  constructor(
-    status: ProblemStatus,
-    detail: string,
-    headers: Record<string, string> = {},
-    members: object = {},
-  ) {
+  constructor(status: ProblemStatus, detail: string, headers: Fields = {}, members: object = {}) {
+    // A stack trace would take a twelfth of a flooded relay's CPU time, and refusals never show it.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(detail)
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'Problem'
     this.status = status
     this.headers = headers

@@ -7,14 +7,9 @@ import pg from 'pg'
 import { startPostgres } from '../support/postgres.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { withSystem } from './system.ts'
-import { judgeStrikes, type Verdict } from './verdict.ts'
+import { judgeStrikes, type Strikes, type Verdict } from './verdict.ts'
 
-interface Options {
-  perStrike: number
-  perSecond: number
-  times: number
-  forMs: number
-}
+type Options = Strikes & { forMs: number }
 
 /** Stops and restarts the test's own PostgreSQL server under load. */
 export async function postgresDown(fault: string, options: Options): Promise<Verdict> {

@@ -19,7 +19,6 @@ export type Allowed = Partial<Record<'twice' | 'failed', true>>
 
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 120, perSecond: 60 }
-/** For faults that strike once or several times. */
 const STRIKE = { perStrike: 60, perSecond: 60 }
 const COMPLETE = { ...SOME, forMs: 30_000, runs: 'successful' } as const
 /** How long each lost response delays its repository. A busy fake GitHub can read a dispatch half a minute late. */
@@ -68,7 +67,7 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
 /** Every fault in its complete form. First the faults that use the most CPU time; the last ones mostly wait. */
 export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const killed = { runs: 'successful', ...BRIEF } as const
-  const kills = { ...killed, times: 100, perStrike: 10, perSecond: 25 }
+  const kills = { ...killed, times: 100, perStrike: 12, perSecond: 25 }
   // A killed relay's leases block up to 20 repositories for a minute. With 100 repositories, all were often blocked.
   const manyKills = { ...killed, repositories: 300, count: 10_000, perSecond: 250, perKill: 500 }
   const faults: [string, GitHubFault['start'], object?, Allowed?][] = [
@@ -88,7 +87,7 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const workflow = (store: string) => `workflow_dispatch, ${store}: `
   const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
     `${workflow(store)}SIGKILL between response and record`,
-    async name => killAtResponse(name, { ...killed, times: 25, perKill: 10, ...(await database()) }),
+    async name => killAtResponse(name, { ...killed, times: 15, perKill: 10, ...(await database()) }),
     MAY_FAIL,
   ]
   const workflowFaults = (store: string, database: () => Promise<object>) =>

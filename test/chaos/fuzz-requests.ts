@@ -1,4 +1,3 @@
-import { connect } from 'node:net'
 import { fixtureNames, readFixture } from '../support/fixture.ts'
 import { SECRET, sign } from '../support/sign.ts'
 
@@ -171,23 +170,8 @@ const RAW = [
   '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003',
 ]
 
-/** Sends malformed or random bytes, and closes the connection. @returns the status, or 0 without a response */
-export function sendRaw(port: number, random: () => number): Promise<number> {
-  const bytes =
-    random() < 0.8
-      ? Buffer.from(RAW[Math.floor(random() * RAW.length)] as string, 'latin1')
-      : Buffer.from(Array.from({ length: random() * 300 }, () => random() * 256))
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1')
-    let response = ''
-    socket.setTimeout(300, () => socket.destroy())
-    socket.on('data', chunk => {
-      response += chunk.toString('latin1')
-      socket.end()
-    })
-    socket.on('error', () => {})
-    socket.on('close', () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)))
-    if (random() < 0.5) socket.end(bytes)
-    else socket.write(bytes)
-  })
-}
+/** Creates malformed or random bytes. */
+export const rawBytes = (random: () => number): Buffer =>
+  random() < 0.8
+    ? Buffer.from(RAW[Math.floor(random() * RAW.length)] as string, 'latin1')
+    : Buffer.from(Array.from({ length: random() * 300 }, () => random() * 256))

@@ -5,7 +5,7 @@ import { SECRET, sign } from '../support/sign.ts'
 
 const CONNECTIONS = 64
 /** The delay before a refused or failed webhook is sent again. */
-const AGAIN_MS = 100
+const AGAIN_MS = 250
 
 /** How a delivery starts a workflow: by `repository_dispatch`, or a specific file by `workflow_dispatch`. */
 export type Target = 'event' | 'workflow'

@@ -3,13 +3,12 @@ import pg from 'pg'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { RelayProcess } from './relay-process.ts'
 import { type SystemOptions, withSystem } from './system.ts'
-import { judge, judgeStrikes, type Verdict } from './verdict.ts'
+import { judge, judgeStrikes, type Strikes, type Verdict } from './verdict.ts'
+
+type Kills = SystemOptions & { times: number; perKill: number }
 
 /** Sends SIGKILL at random moments while deliveries arrive and are dispatched. */
-export async function kill(
-  fault: string,
-  options: SystemOptions & { times: number; perStrike: number; perSecond: number },
-): Promise<Verdict> {
+export async function kill(fault: string, options: SystemOptions & Strikes): Promise<Verdict> {
   return withSystem({ repositories: 100, ...options }, system =>
     judgeStrikes(fault, system, options, async () => {
       await system.relay.kill()
@@ -19,10 +18,7 @@ export async function kill(
 }
 
 /** Sends SIGKILL as soon as GitHub has responded to a `workflow_dispatch`, before the relay can record the response. */
-export async function killAtResponse(
-  fault: string,
-  options: SystemOptions & { times: number; perKill: number },
-): Promise<Verdict> {
+export async function killAtResponse(fault: string, options: Kills): Promise<Verdict> {
   return withSystem({ repositories: 100, target: 'workflow', ...options }, async system => {
     await system.relay.start()
     let times = 0

@@ -53,11 +53,18 @@ export async function judge(fault: string, times: number, system: System): Promi
   }
 }
 
-/** Strikes repeatedly. Before each strike, deliveries begin to arrive, so that none hits an idle relay. */
+/** How often a fault strikes, and the deliveries that arrive at each strike. */
+export interface Strikes {
+  times: number
+  perStrike: number
+  perSecond: number
+}
+
+/** Strikes repeatedly. Before each strike, deliveries begin to arrive, so that no strike hits an idle relay. */
 export async function judgeStrikes(
   fault: string,
   system: System,
-  options: { perStrike: number; perSecond: number; times: number },
+  options: Strikes,
   strike: () => Promise<void>,
 ): Promise<Verdict> {
   await system.relay.start()
