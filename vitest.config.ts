@@ -8,11 +8,16 @@ if (!process.argv.includes('--coverage')) Object.assign(process.env, TEST_ENV)
 /** Attacks, faults, and load, which take much CPU time: `npm run test:load`. */
 const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts']
 
-/** The packages, the demo, `simulate`, the examples, and workflows like those of Port's guides: `npm run test:package`. */
+/**
+ * The packages, the demo, `simulate`, the dashboard in Chromium, and the examples, migrated workflows, and workflows
+ * like those of Port's guides: `npm run test:package`.
+ */
 const PACKAGE = [
   'test/{package,demo,simulate,simulate-shown,simulate-mistakes,examples-played}.test.ts',
   'test/lambda/*.test.ts',
   'test/workflow-dispatch/guides.test.ts',
+  'test/migrate/migrate.test.ts',
+  'test/admin/dashboard.test.ts',
 ]
 
 /** Started first, because they wait for up to a minute. If they started last, nothing would run in the meantime. */
