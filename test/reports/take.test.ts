@@ -228,9 +228,11 @@ test('simultaneous reports for one delivery are limited and do not delay reports
   const body = JSON.stringify({ delivery: first.id, sender: 'slow', number: 1, reports })
   const slow = request(`${system.url}/report`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-length': String(body.length) },
+    headers: { authorization: `Bearer ${token}`, 'content-length': body.length, expect: '100-continue' },
   })
   const slowResponse = once(slow, 'response')
+  // Otherwise, reports on open connections could overtake it.
+  await once(slow, 'continue')
   slow.write(body.slice(0, 150_000))
   const most = LIMITS.reportsWaiting.value
   const statuses: number[] = []
