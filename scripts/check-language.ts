@@ -86,6 +86,7 @@ function proseOf(
       if (/\w \w+ \w/.test(node.text)) add(node.getStart(), node.text)
     }
     if (isIdentifier(node)) {
+      identifiers++
       const old = wordsOf(node.text).find(word => IDENTIFIERS.has(word))
       if (old) report(lineAt(node.getStart()), node.text, IDENTIFIERS.get(old)!)
     }
@@ -105,6 +106,7 @@ const files =
       })
 const sources = parse(files.filter(file => file.endsWith('.ts')))
 let count = 0
+let identifiers = 0
 for (const file of files.toSorted()) {
   const report = (line: number, found: string, instead: string) => {
     console.error(`${file}:${line}: ${found.trim().slice(0, 120)}\n  write ${instead}`)
@@ -114,5 +116,6 @@ for (const file of files.toSorted()) {
     for (const [pattern, instead] of RULES) if (pattern.test(prose)) report(line, prose, instead)
   }
 }
-console.log(`${count} constructions to rewrite in ${files.length} files`)
-if (count > 0) process.exitCode = 1
+console.log(`${count} constructions to rewrite in ${files.length} files with ${identifiers} identifiers`)
+// If a new version of TypeScript hides the identifiers from this check, the check must not pass.
+if (count > 0 || (sources.size > 0 && identifiers === 0)) process.exitCode = 1

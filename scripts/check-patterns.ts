@@ -23,7 +23,11 @@ interface Pattern {
   flags: string
 }
 
-const files = folders.flatMap(folder => globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/dist/**'] }))
+const files = folders.flatMap(folder => {
+  const found = globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/dist/**'] })
+  if (found.length === 0) throw new Error(`${folder} has no TypeScript files.`)
+  return found
+})
 const patterns: Pattern[] = []
 for (const [file, source] of parse(files)) {
   const visit = (node: Node) => {

@@ -42,7 +42,7 @@ async function openScene(
     const tabs = await chromium.newContext(options)
     onTestFinished(() => tabs.close())
     const page = await tabs.newPage()
-    page.setDefaultTimeout(10_000)
+    page.setDefaultTimeout(60_000)
     const errors: string[] = []
     page.on('pageerror', error => void errors.push(String(error)))
     page.on('console', line => void (line.type() === 'error' && errors.push(line.text())))

@@ -16,7 +16,7 @@ export async function postgresDown(fault: string, options: Options): Promise<Ver
   const server = await startPostgres()
   try {
     const database = await server.createDatabase()
-    return await withSystem({ database, repositories: 100 }, system =>
+    return await withSystem({ database, repositories: 20 }, system =>
       judgeStrikes(fault, system, options, async () => {
         await server.stop()
         await sleep(options.forMs)
@@ -51,14 +51,16 @@ export async function postgresReadOnly(fault: string, database: string, options:
 export async function diskFull(fault: string, options: Options): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), 'full-'))
   const disk = mountSmallDisk(folder, '16m')
-  const limited = { command: ['/bin/sh', '-c', 'ulimit -S -f 1024; exec "$@"', 'sh'] }
   try {
-    return await withSystem({ folder, ...(disk ? {} : limited) }, system =>
+    return await withSystem({ folder }, system =>
       judgeStrikes(`${fault} (${disk ? 'tmpfs' : 'limit'})`, system, options, async () => {
-        disk?.fill()
+        const limitFileSize = (bytes: string) =>
+          execFileSync('prlimit', ['--pid', String(system.relay.pid), `--fsize=${bytes}:`])
+        if (disk) disk.fill()
+        else limitFileSize('0')
         await sleep(options.forMs)
         if (disk) disk.free()
-        else execFileSync('prlimit', ['--pid', String(system.relay.pid), '--fsize=unlimited'])
+        else limitFileSize('unlimited')
       }),
     )
   } finally {

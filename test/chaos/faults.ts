@@ -37,7 +37,10 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
   const twoRelays = { count: 500, perSecond: 150, perKill: 125 }
   const untitledRuns = { count: 12, repositories: 8, ...untitled('3s') }
   return [
-    ['SIGKILL at random, SQLite', name => kill(name, { times: 4, perStrike: 10, perSecond: 25 })],
+    [
+      'SIGKILL at random, SQLite',
+      name => kill(name, { times: 4, perStrike: 10, perSecond: 25, repositories: 10 }),
+    ],
     [
       'SIGKILL, one of two relays, PostgreSQL',
       async name => killOneOf(name, { ...twoRelays, database: await newDatabase() }),

@@ -35,7 +35,6 @@ export async function fuzz(options: { count: number; database: string; seed: num
       RELAY_MAX_BODY: `${MAX_BODY}b`,
       LOG_LEVEL: 'error',
     },
-    [],
     FLAGS,
   )
   await relay.start()
@@ -103,7 +102,7 @@ function exchange(socket: Socket, bytes: Buffer, sent: FuzzRequest | null): Prom
     }
     const status = () => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)
     const onData = (chunk: Buffer) => {
-      response += chunk.toString('latin1')
+      response = (response + chunk.toString('latin1')).replace(/^HTTP\/1\.1 100[\s\S]*?\r\n\r\n/, '')
       const head = /^[\s\S]*?\r\n\r\n/.exec(response)?.[0] ?? ''
       const length = sent?.method === 'HEAD' ? 0 : Number(/\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0)
       const isComplete = /\ntransfer-encoding/i.test(head)

@@ -20,12 +20,8 @@ function killOnExit(child: ChildProcess): void {
 /** A relay that can be killed and restarted at the same address. */
 export type RelayProcess = Awaited<ReturnType<typeof prepareRelay>>
 
-/** Creates a relay that isn't running yet. `command` is a prefix of the command line; `flags` are Node flags. */
-export async function prepareRelay(
-  env: Record<string, string>,
-  command: string[] = [],
-  flags: string[] = [],
-) {
+/** Creates a relay that isn't running yet. `flags` are Node flags. */
+export async function prepareRelay(env: Record<string, string>, flags: string[] = []) {
   // The bundle starts in half the time that the sources take.
   const [main, port] = [join(await builtRelay(), 'main.js'), await freePort()]
   let child: ChildProcess | undefined
@@ -53,8 +49,7 @@ export async function prepareRelay(
     crashed: crash.promise,
     /** Starts the relay, and resolves once it listens. @throws Error with the output if the relay exits instead */
     async start() {
-      const [program = process.execPath, ...args] = [...command, process.execPath, ...flags, main]
-      const started = spawn(program, args, {
+      const started = spawn(process.execPath, [...flags, main], {
         env: { ...TEST_ENV, PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       })

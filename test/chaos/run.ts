@@ -19,7 +19,7 @@ import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
 
-/** Half of the faults mostly wait. The others, which are the first ones, use two cores completely. */
+/** Half of the faults mostly wait. The others, the first ones and fuzzing, use two cores completely. */
 const CONCURRENCY = 12
 /** The maximum duration of a fault. Longer than any wait within a fault. */
 const TIMEOUT_MS = 50 * 60_000

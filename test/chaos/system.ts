@@ -34,8 +34,6 @@ export interface SystemOptions {
   env?: Record<string, string>
   /** The folder of the SQLite file. */
   folder?: string
-  /** A prefix for the relay's command. */
-  command?: string[]
   /** Node flags for the relay. */
   flags?: string[]
 }
@@ -85,8 +83,7 @@ async function openSystem(options: SystemOptions) {
     }),
     ...options.env,
   }
-  const { command, flags } = options
-  const relays = await Promise.all(Array.from({ length: count }, () => prepareRelay(env, command, flags)))
+  const relays = await Promise.all(Array.from({ length: count }, () => prepareRelay(env, options.flags)))
   const loads: Load[] = []
   const sent: Sent = { acknowledged: new Map(), started: new Map(), responses: new Map() }
   let succeeded = 0
