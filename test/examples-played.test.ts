@@ -27,10 +27,16 @@ test("the restart example restarts the Port action's entity", async () => {
   ])
 })
 
-test('the restart example fails if the service does not come up again', async () => {
-  const { run, log } = await simulate('restart/port-action', ['kubectl'], 'status')
+test.each([
+  ['restart', 'kubectl', 'status', ['✗ Wait until it is up again: failure']],
+  [
+    ...(['scaffold', 'gh', 'create'] as const),
+    ['✗ Create the repository: failure', '– Delete branches once they are merged: skipped'],
+  ],
+])('the %s example fails if a %s %s command fails', async (example, command, broken, steps) => {
+  const { run, log } = await simulate(`${example}/port-action`, [command], broken)
   expect(run.status).toBe('FAILURE')
-  expect(log).toContain('✗ Wait until it is up again: failure')
+  for (const step of steps) expect(log).toContain(step)
 })
 
 test("the README's workflow passes the inputs to its step, and Port shows the log of the step", async () => {
@@ -51,13 +57,6 @@ test('the scaffold example reports two jobs to one Port run, and the last job fi
     'gh repo edit acme/cart --delete-branch-on-merge',
     '',
   ])
-})
-
-test('the scaffold example fails if its first job fails', async () => {
-  const { run, log } = await simulate('scaffold/port-action', ['gh'], 'create')
-  expect(run.status).toBe('FAILURE')
-  expect(log).toContain('✗ Create the repository: failure')
-  expect(log).toContain('– Delete branches once they are merged: skipped')
 })
 
 test('the preview example reports the values that the next node of the Port workflow reads', async () => {

@@ -1,19 +1,16 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { expect, onTestFinished, test } from 'vitest'
+import { createServer, type Socket } from 'node:net'
+import { expect, test } from 'vitest'
 import { describeNetworkError, wasNotSent } from '../port/client/errors.ts'
 import { freePort } from './support/free-port.ts'
+import { listenHere } from './support/listen-here.ts'
 
 /** Opens a port on this machine. `response` is called with each connection. */
-async function listen(response: (socket: Socket) => void): Promise<number> {
+function listen(response: (socket: Socket) => void): Promise<number> {
   const server = createServer(socket => {
     socket.on('error', () => {})
     response(socket)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
+  return listenHere(server)
 }
 
 const failure = (url: string, init?: RequestInit) =>

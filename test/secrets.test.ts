@@ -1,25 +1,22 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
 import { encryptFor } from './action/encrypt.ts'
+import vectors from './fixtures/port/encryption-vectors.json' with { type: 'json' }
 
-const vectors = JSON.parse(
-  readFileSync(new URL('fixtures/port/encryption-vectors.json', import.meta.url), 'utf8'),
-)
 const { clientSecret } = vectors['aes256-gcm']
 const { privateKeyPem, publicKeyPem } = vectors['client-side']
-const keys: Record<string, SecretKey> = {
+const keys: Record<SecretKey['scheme'], SecretKey> = {
   'aes256-gcm': { scheme: 'aes256-gcm', clientSecret },
   'client-side': { scheme: 'client-side', privateKey: privateKeyPem },
 }
 
-const all = Object.keys(keys).flatMap(scheme =>
-  vectors[scheme].cases.map((vector: { plaintext: string; encrypted: string }) => ({ scheme, ...vector })),
+const all = (['aes256-gcm', 'client-side'] as const).flatMap(scheme =>
+  vectors[scheme].cases.map(vector => ({ scheme, ...vector })),
 )
 
 test.each(all)('the $scheme secret input is decrypted to $plaintext', ({ scheme, plaintext, encrypted }) => {
-  expect(decryptSecretInput(encrypted, [keys[scheme]!])).toBe(plaintext)
+  expect(decryptSecretInput(encrypted, [keys[scheme]])).toBe(plaintext)
 })
 
 test.each([2048, 3072])('decrypts with a client-side key of %i bits', bits => {
@@ -42,11 +39,11 @@ describe('decryption returns null for', () => {
   test.each<[string, string, SecretKey]>([
     ['another client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: otherSecret }],
     ['a short client secret', symmetric.encrypted, { scheme: 'aes256-gcm', clientSecret: 'short' }],
-    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']!],
-    ['an empty value', '', keys['aes256-gcm']!],
-    ['unencrypted text', 'not encrypted at all', keys['aes256-gcm']!],
-    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']!],
-    ['the other scheme', symmetric.encrypted, keys['client-side']!],
+    ['a flipped bit', flip(symmetric.encrypted), keys['aes256-gcm']],
+    ['an empty value', '', keys['aes256-gcm']],
+    ['unencrypted text', 'not encrypted at all', keys['aes256-gcm']],
+    ['a flipped bit, client-side', flip(clientSide.encrypted), keys['client-side']],
+    ['the other scheme', symmetric.encrypted, keys['client-side']],
     ['a key that is not PEM', clientSide.encrypted, { scheme: 'client-side', privateKey: 'no pem' }],
     ['a public key', clientSide.encrypted, { scheme: 'client-side', privateKey: publicKeyPem }],
   ])('%s', (_, value, key) => {

@@ -14,7 +14,7 @@ export interface Organization {
 export const DEFAULT_ORGANIZATION = 'default'
 /** Excludes incomplete entries and comments, which others could guess. */
 const SECRET = /^[^\s:#]+$/
-const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):(\S.*)$/s
+const WITH_CLIENT_ID = /^(?!default:)([A-Za-z0-9_-]+):([^\s:#]+)$/
 
 /** Reads the organizations. Appends to `problems` without including any part of a secret. */
 export function readOrganizations(
@@ -46,7 +46,7 @@ export function readOrganizations(
     const [, id, secret] = WITH_CLIENT_ID.exec(entry) ?? []
     if (id === undefined || secret === undefined) {
       problems.push(
-        `PORT_ORGANIZATIONS, entry ${i + 1}, must be CLIENT_ID:SECRET, with a client id of Port and its secret`,
+        `PORT_ORGANIZATIONS, entry ${i + 1}, must be CLIENT_ID:SECRET, with a client id of Port and its secret, without white space, another colon, or #`,
       )
     } else if (id === clientId) {
       problems.push(

@@ -119,44 +119,18 @@ export interface FirstUse {
 }
 
 /** The fields that intake writes. */
-export interface NewDelivery extends Target {
-  id: string
-  dedupeKey: string
-  /** Id of the organization whose secret verified the webhook. */
-  organization: string
-  runId: string | null
-  kind: RunKind
-  action: string | null
+export interface NewDelivery
+  extends Target,
+    Pick<Delivery, 'id' | 'dedupeKey' | 'organization' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
   /** The invocation as JSON text. */
   invocation: string
-  receivedAt: number
 }
 
-/** The fields that a transition can change. */
-export type Change = Partial<
-  Pick<
-    Delivery,
-    | 'state'
-    | 'outcome'
-    | 'reason'
-    | 'queuedAt'
-    | 'dueAt'
-    | 'attempts'
-    | 'firstAttemptAt'
-    | 'attemptedAt'
-    | 'awaitingResponseSince'
-    | 'waitingNotified'
-    | 'dispatchedAt'
-    | 'cancelRequestedAt'
-    | 'cancelSentAt'
-    | 'cancelForced'
-    | 'waitingFor'
-    | 'decisions'
-    | 'outputs'
-    /** All runs, including unchanged runs. */
-    | 'runs'
-  >
->
+/**
+ * The fields that a transition can change: all except the fields of a new delivery and those that the store maintains.
+ * `runs` contains all runs, including unchanged runs.
+ */
+export type Change = Partial<Omit<Delivery, keyof NewDelivery | 'seq' | 'updatedAt' | 'version'>>
 
 /** One request to Port. */
 export type Message =

@@ -1,5 +1,5 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
-import type { DeliveryEvent, Event, Policy } from './events.ts'
+import type { Event, Policy } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 
@@ -83,11 +83,7 @@ const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] 
  * Queues the delivery again, due now, behind all other deliveries of its repository. Marks its workflow runs as past
  * runs. Waiting messages are dropped, because they could finish the Port run before the new workflow run reports.
  */
-export function redeliver(
-  delivery: Delivery,
-  _event: Extract<DeliveryEvent, { type: 'redelivered' }>,
-  now: number,
-): Transition {
+export function redeliver(delivery: Delivery, _: Event<'redelivered'>, now: number): Transition {
   return {
     change: {
       state: 'queued',

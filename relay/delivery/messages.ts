@@ -61,18 +61,10 @@ export function coalesce(messages: readonly Part[]): Batch[] {
 /** Splits a batch of log lines in two. Returns null for a single line or another kind of message. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
-  const [first, second] = parts
-  if (!first) return null
-  const halves = <T>(list: T[]): [T[], T[]] => {
-    const middle = Math.ceil(list.length / 2)
-    return [list.slice(0, middle), list.slice(middle)]
-  }
-  if (second) {
-    const [before, after] = halves(parts)
-    return [toBatch(before), toBatch(after)]
-  }
-  const [before, after] = halves(message.log)
-  return [toBatch([{ ...first, message: { log: before } }]), toBatch([{ ...first, message: { log: after } }])]
+  const linesOf = (part: Part): Part[] => message.log.map(line => ({ ...part, message: { log: [line] } }))
+  const all = parts.length > 1 ? parts : parts.flatMap(linesOf)
+  const middle = Math.ceil(all.length / 2)
+  return [toBatch(all.slice(0, middle)), toBatch(all.slice(middle))]
 }
 
 /** Returns the settled messages and lines of a page, given the remaining batches. */

@@ -1,27 +1,26 @@
 import * as cancelling from './cancellation.ts'
-import { seeApproval } from './cancellation.ts'
 import type { Delivery, State, Transition } from './delivery.ts'
 import * as dispatching from './dispatching.ts'
-import { redeliver } from './dispatching.ts'
-import type { DeliveryEvent, EventType, Policy } from './events.ts'
+import type { DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
 import * as retrying from './retry-policy.ts'
 
 type Handler<T extends EventType> = (
   delivery: Delivery,
-  event: Extract<DeliveryEvent, { type: T }>,
+  event: Event<T>,
   now: number,
   policy: Policy,
 ) => Transition | null
 
 type Row<T extends EventType> = Record<State, Handler<T> | null>
 
-const ended = { finished: null, failed: null, cancelled: null }
 const only = <T extends EventType>(states: NoInfer<Partial<Row<T>>>): Row<T> => ({
   queued: null,
   dispatched: null,
   running: null,
-  ...ended,
+  finished: null,
+  failed: null,
+  cancelled: null,
   ...states,
 })
 
@@ -43,22 +42,18 @@ const TABLE: { [T in EventType]: Row<T> } = {
   waitingNotified: only({ queued: retrying.notifyWaiting }),
   runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
   runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
-  jobFinished: {
-    queued: null,
-    dispatched: null,
+  jobFinished: only({
     running: following.noteJob,
     finished: following.noteJob,
     failed: following.noteJob,
     cancelled: following.noteJob,
-  },
-  reportReceived: {
-    queued: null,
-    dispatched: null,
+  }),
+  reportReceived: only({
     running: following.report,
     finished: following.forward,
     failed: following.forward,
     cancelled: following.forward,
-  },
+  }),
   runFinished: only({ running: following.end }),
   finishedInPort: only({
     queued: following.finishInPort,
@@ -70,7 +65,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
   runTimedOut: only({ dispatched: following.giveUp, running: following.giveUp }),
   runUnidentified: only({ dispatched: following.giveUp }),
   runDeleted: only({ running: following.giveUp }),
-  redelivered: only({ failed: redeliver, cancelled: redeliver }),
+  redelivered: only({ failed: dispatching.redeliver, cancelled: dispatching.redeliver }),
   cancelRequested: only({
     queued: cancelling.requestWhileQueued,
     dispatched: cancelling.request,
@@ -78,7 +73,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
   }),
   cancelSent: only({ running: cancelling.noteSent }),
   cancelRejected: only({ running: cancelling.noteRejected }),
-  approvalSeen: only({ running: seeApproval }),
+  approvalSeen: only({ running: cancelling.seeApproval }),
 }
 
 /**

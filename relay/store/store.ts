@@ -14,10 +14,7 @@ import type {
 import type { AlertState } from './alert-state.ts'
 
 /** Intake's response. */
-export interface Accepted extends Target {
-  id: string
-  state: State
-  runId: string | null
+export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId'> {
   duplicate: boolean
 }
 

@@ -133,13 +133,9 @@ function readList(
   { repository }: Delivery,
   portUnread: boolean,
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
-  const unavailable = {
-    list: 'unavailable',
-    reason: snapshot.reason ?? "GitHub does not show the repository's runs",
-  } as const
-  if (snapshot.access === 'forbidden' && !portUnread) {
-    return { list: 'forbidden', reason: snapshot.reason ?? "GitHub does not show the repository's runs" }
-  }
+  const reason = snapshot.reason ?? "GitHub does not show the repository's runs"
+  const unavailable = { list: 'unavailable', reason } as const
+  if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason }
   if (snapshot.access !== 'read' || !whole) return unavailable
   if (candidates.length === 0) return { list: 'empty', reason: 'no run appeared' }
   // Wait, because Port could identify the run.

@@ -176,14 +176,12 @@ function repositoryOf({ repository }: TracedDelivery): Attributes {
 
 /** The webhook's duration isn't recorded. */
 const webhook = ({ receivedAt }: TracedDelivery): Part => ({
-  ...{
-    key: 'webhook',
-    parent: ROOT,
-    name: 'webhook',
-    kind: SpanKind.SERVER,
-    from: receivedAt,
-    to: receivedAt,
-  },
+  key: 'webhook',
+  parent: ROOT,
+  name: 'webhook',
+  kind: SpanKind.SERVER,
+  from: receivedAt,
+  to: receivedAt,
   attributes: { [ATTR_HTTP_ROUTE]: '/webhook', [ATTR_HTTP_RESPONSE_STATUS_CODE]: 202 },
 })
 
@@ -239,15 +237,13 @@ function runAndJobs(
   const pipeline = workflow ?? eventType ?? ''
   return [
     {
-      ...{
-        key: RUN_SPAN,
-        parent: ROOT,
-        name: `RUN ${pipeline}`,
-        kind: SpanKind.SERVER,
-        from,
-        to: end,
-        error,
-      },
+      key: RUN_SPAN,
+      parent: ROOT,
+      name: `RUN ${pipeline}`,
+      kind: SpanKind.SERVER,
+      from,
+      to: end,
+      error,
       attributes: {
         [CICD.action]: 'RUN',
         [CICD.pipeline]: pipeline,

@@ -350,8 +350,7 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
   relay.fail({ match, status: 202, takesEffect: true })
   const body = { status: 413, detail: 'The run has sent 1,000 lines.' }
   relay.fail({ match, status: 413, body, times: Number.POSITIVE_INFINITY })
-  const shown = await job.post()
-  expect(shown.slice(1)).toEqual([
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(
       /^::warning::\d+ lines of the log were omitted: the relay responded with 413 .*The run has sent 1,000 lines/,
     ),
@@ -366,8 +365,7 @@ test('after the delivery has finished, one notice states that nothing more is se
   writeFileSync(job.saved().files.log, 'a line\n')
   const body = { status: 410, detail: 'The delivery has ended: it accepts no further reports.' }
   relay.fail({ status: 410, body, times: Number.POSITIVE_INFINITY })
-  const shown = await job.post()
-  expect(shown.slice(1)).toEqual([
+  expect((await job.post()).slice(1)).toEqual([
     expect.stringMatching(
       /^::notice::No further updates are sent to Port: the relay responded with 410 .*The delivery has ended/,
     ),

@@ -1,27 +1,24 @@
-import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { SecretKey } from '../../port/secrets.ts'
 import type { JsonObject } from '../../port/types.ts'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { openRunner } from './open-runner.ts'
 import { ownSteps, payloadFor, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
-const vectors = JSON.parse(
-  readFileSync(new URL('../fixtures/port/encryption-vectors.json', import.meta.url), 'utf8'),
-)
 const { clientSecret } = vectors['aes256-gcm']
 const { privateKeyPem } = vectors['client-side']
-const vectorsOf = (scheme: string): { plaintext: string; encrypted: string }[] => vectors[scheme].cases
 
 const open = () => startSystem({ clientSecret })
 const payloadOf = (inputs: JsonObject, encrypted = Object.keys(inputs)) =>
   payloadFor('r_Q0YotCZMKxDLdlaU', { version: '1.4.2', ...inputs }, { encrypted })
 
-test.each([
+test.each<[SecretKey['scheme'], Record<string, string>]>([
   ['aes256-gcm', {}],
   ['client-side', { 'private-key': '${{ secrets.KEY }}' }],
 ])('secret inputs of scheme %s are decrypted to the texts in the test vectors', async (scheme, inputs) => {
   const system = await open()
-  const cases = vectorsOf(scheme)
+  const { cases } = vectors[scheme]
   const sealed = Object.fromEntries(cases.map(({ encrypted }, index) => [`secret_${index}`, encrypted]))
   const simulated = await system.simulate({
     clientPayload: payloadOf(sealed),
@@ -36,7 +33,7 @@ test.each([
   expect(JSON.parse(main.outputs.payload!).port.inputs).toEqual({ version: '1.4.2', ...sealed })
 })
 
-test.each([
+test.each<[SecretKey['scheme'], Record<string, string>, string, string]>([
   ['aes256-gcm', { 'private-key': privateKeyPem }, 'does not match', 'does not match'],
   ['client-side', {}, 'does not match', 'is not set'],
   [
@@ -49,7 +46,7 @@ test.each([
   'the error for a %s input that no key decrypts names both settings and states which setting is missing',
   async (scheme, inputs, secret, key) => {
     const system = await startSystem()
-    const [sealed] = vectorsOf(scheme)
+    const [sealed] = vectors[scheme].cases
     const job = openRunner({ ...system, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
     const [error] = await job.run('main')
     expect(error).toContain('::error::The secret input "token" could not be decrypted. If')

@@ -1,15 +1,14 @@
-import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pipeline, Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
 import { LIMITS } from '../../relay/config/limits.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { fetchPort } from '../../relay/relay.ts'
 import { createIssuerKeys } from '../../relay/reports/oidc.ts'
 import { formContent } from '../support/dispatch-content.ts'
+import { listenHere } from '../support/listen-here.ts'
 
 const MB = 1024 ** 2
 const TOO_LARGE = `the response has more than ${LIMITS.response.value} bytes`
@@ -23,11 +22,7 @@ async function startServer(answer: (response: ServerResponse) => Promise<number>
     sent += await answer(response)
   })
   let sent = 0
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, sent: () => sent }
+  return { url: `http://127.0.0.1:${await listenHere(server)}`, sent: () => sent }
 }
 
 /** Creates an endless body that is produced as fast as it is read. */

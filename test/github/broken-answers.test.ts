@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createGitHub } from '../../relay/github/client.ts'
@@ -6,6 +5,7 @@ import { readFailure } from '../../relay/github/errors.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { Fault } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
+import { listenHere } from '../support/listen-here.ts'
 
 const BROKEN: [string, Fault][] = [
   ['cut within its body', { cut: 'within' }],
@@ -65,11 +65,8 @@ test('defers the dispatch if a gateway responds with 404 in problem+json', async
 })
 
 test('a timeout is recognized even if the error message equals a secret and is redacted', async () => {
-  const silent = createServer(socket => void socket.on('error', () => {})).listen(0, '127.0.0.1')
-  await once(silent, 'listening')
-  onTestFinished(() => void silent.close())
-  const { port } = silent.address() as { port: number }
-  const github = connect(`http://127.0.0.1:${port}`, 'No response in time')
+  const silent = createServer(socket => void socket.on('error', () => {}))
+  const github = connect(`http://127.0.0.1:${await listenHere(silent)}`, 'No response in time')
   const error = await github.repository('acme/shop').catch(thrown => thrown)
   expect(readFailure(error, { repository: 'acme/shop', now: 0, tries: 0 })).toMatchObject({
     kind: 'later',

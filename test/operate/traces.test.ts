@@ -1,11 +1,12 @@
 import { createServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { traceId } from '../../relay/delivery/trace-context.ts'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { listenHere } from '../support/listen-here.ts'
 import { relayEnv, startRelay } from '../support/relay.ts'
 import { sendGitHubWebhook, sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
@@ -32,11 +33,10 @@ async function startCollector() {
     requests.push({ url: request.url, headers: request.headers, text })
     response.setHeader('content-type', 'application/json').end('{"partialSuccess":{}}')
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
+  const url = `http://127.0.0.1:${await listenHere(server)}`
   const spans = (): Span[] =>
     requests.flatMap(({ text }) => JSON.parse(text).resourceSpans[0].scopeSpans[0].spans)
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests, spans, server }
+  return { url, requests, spans, server }
 }
 
 async function open() {

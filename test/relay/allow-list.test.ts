@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../relay/config/config.ts'
+import { readConfig } from '../../relay/config/config.ts'
+import { configProblems } from '../support/config-problems.ts'
 import { openReceiving } from '../support/receiving.ts'
+
+const LEAST = { PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't' }
 
 test.each<[list: string, allowed: string[], refused: string[]]>([
   ['acme/[!s]*', ['acme/web'], ['acme/secret']],
@@ -46,7 +49,7 @@ const rows: [list: string, glob: string, problem: string][] = [
   ],
 ]
 test.each(rows)('the relay refuses to start with RELAY_ALLOWED_REPOSITORIES=%s', (list, glob, problem) => {
-  expect(problemsOf({ RELAY_ALLOWED_REPOSITORIES: list })).toEqual([
+  expect(configProblems({ ...LEAST, RELAY_ALLOWED_REPOSITORIES: list })).toEqual([
     `RELAY_ALLOWED_REPOSITORIES ${JSON.stringify(glob)} ${problem}`,
   ])
 })
@@ -54,8 +57,8 @@ test.each(rows)('the relay refuses to start with RELAY_ALLOWED_REPOSITORIES=%s',
 test.each(['!acme/secret', '!acme/secret, !acme/[!s]*'])(
   'refuses to start if RELAY_ALLOWED_REPOSITORIES=%s only excludes repositories',
   list => {
-    const env = { RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
-    expect(problemsOf(env)).toEqual([
+    const env = { ...LEAST, RELAY_ALLOWED_REPOSITORIES: list, RELAY_REPOSITORY: 'acme/shop' }
+    expect(configProblems(env)).toEqual([
       'RELAY_ALLOWED_REPOSITORIES only excludes names: add a glob that includes names, such as */*',
     ])
   },
@@ -69,20 +72,6 @@ const lists: [string, string[]][] = [
   ['{acme/shop,other/x}, acme/@(a|b)', ['{acme/shop,other/x}', 'acme/@(a|b)']],
 ]
 test.each(lists)('splits the list %j at commas and line breaks, but not within braces', (list, allowed) => {
-  const config = readConfig({
-    PORT_CLIENT_SECRET: 's',
-    GITHUB_TOKEN: 't',
-    RELAY_ALLOWED_REPOSITORIES: list,
-  })
+  const config = readConfig({ ...LEAST, RELAY_ALLOWED_REPOSITORIES: list })
   expect(config.targets.allowed).toEqual(allowed)
 })
-
-function problemsOf(env: Record<string, string>): string[] {
-  try {
-    readConfig({ PORT_CLIENT_SECRET: 's', GITHUB_TOKEN: 't', ...env })
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
-  return []
-}

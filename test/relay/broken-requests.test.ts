@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createRelayServer } from '../../relay/http/server.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { listenHere } from '../support/listen-here.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 
@@ -65,13 +66,8 @@ describe('if a client sends a request before the previous response is flushed (p
         return give(request)
       },
       () => counts.refused++,
-    ).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    onTestFinished(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {})
+    )
+    const socket = connect(await listenHere(server), '127.0.0.1').on('error', () => {})
     await once(socket, 'connect')
     return { socket, counts, closed: new Promise(resolve => socket.once('close', resolve)) }
   }

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../relay/config/config.ts'
+import { readConfig } from '../../relay/config/config.ts'
+import { configProblems } from '../support/config-problems.ts'
 
 type Env = Record<string, string>
 const LEAST = { PORT_CLIENT_SECRET: 'port secret', GITHUB_TOKEN: 'gh token' }
@@ -13,17 +14,7 @@ const files = (contents: Env) => (path: string) => {
   return contents[path]
 }
 const read = (env: Env, contents: Env = {}) => readConfig({ ...LEAST, ...env }, files(contents))
-
-/** Returns every problem in an environment. */
-function problems(env: Env, contents: Env = {}): string[] {
-  try {
-    readConfig(env, files(contents))
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
-  return []
-}
+const problems = (env: Env, contents: Env = {}) => configProblems(env, files(contents))
 
 test('requires only two variables; the others have defaults', () => {
   expect(readConfig(LEAST)).toEqual({
@@ -165,24 +156,14 @@ test('allows the repositories in the configuration if RELAY_ALLOWED_REPOSITORIES
   expect(targets.allowed).toEqual(['acme/shop', 'acme/a', 'acme/b'])
 })
 
-describe('the configuration of a GitHub App', () => {
-  const app = (key: string, id = '123') => ({
-    PORT_CLIENT_SECRET: 's',
-    GITHUB_APP_ID: id,
-    GITHUB_APP_PRIVATE_KEY: key,
-  })
-
-  test.each([
-    ['in the form that GitHub generates', PKCS1],
-    ['in PKCS#8 form', PKCS8],
-    ['with \\n for line breaks', PKCS1.replaceAll('\n', '\\n')],
-  ])('accepts the private key %s', (_, key) => {
-    expect(readConfig(app(key)).github.auth).toEqual({ appId: '123', privateKey: PKCS8 })
-  })
-
-  test('accepts the client ID in place of the App ID', () => {
-    expect(problems(app(PKCS1, 'Iv23liAbc'))).toEqual([])
-  })
+test.each([
+  ['a private key in the form that GitHub generates', '123', PKCS1],
+  ['a private key in PKCS#8 form', '123', PKCS8],
+  ['a private key with \\n for line breaks', '123', PKCS1.replaceAll('\n', '\\n')],
+  ['the client ID in place of the App ID', 'Iv23liAbc', PKCS1],
+])('the configuration of a GitHub App can have %s', (_, appId, key) => {
+  const env = { PORT_CLIENT_SECRET: 's', GITHUB_APP_ID: appId, GITHUB_APP_PRIVATE_KEY: key }
+  expect(readConfig(env).github.auth).toEqual({ appId, privateKey: PKCS8 })
 })
 
 describe('each configuration error names the variable:', () => {
@@ -353,15 +334,12 @@ describe('each configuration error names the variable:', () => {
     ['{ repository: a/b, match: { action: "{deploy,!x}" } }', 'match action has a "!" within braces'],
     ['{ repository: a/b, match: { actoin: x } }', 'match '],
   ]
-  test('reports a YAML error on one line', () => {
-    expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: '{' })).toEqual([
-      expect.stringMatching(/^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/),
-    ])
-  })
-  test('requires a list of routes', () => {
-    expect(problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r: 'a: 1' })).toEqual([
-      'RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match',
-    ])
+  test.each([
+    ['{', /^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/],
+    ['a: 1', /^RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match$/],
+  ])('RELAY_ROUTES with the file %j', (r, problem) => {
+    const found = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
+    expect(found).toEqual([expect.stringMatching(problem)])
   })
   test.each(routeRows)('RELAY_ROUTES with the second route %j', (route, start) => {
     const r = `- { repository: a/b }\n- ${route}`
@@ -422,18 +400,18 @@ describe('organizations', () => {
   const PORT_CLIENT_ID = 'our-client-id'
 
   test('have a current secret and additional secrets that are accepted during a rotation', () => {
-    const PORT_ORGANIZATIONS = 'theirs:current\nanother:with:colon, theirs:former, theirs:current'
+    const PORT_ORGANIZATIONS = 'theirs:current\nanother:also-current, theirs:former, theirs:current'
     const env = { PORT_CLIENT_ID, PORT_PREVIOUS_SECRETS: 'older, newer, port-secret', PORT_ORGANIZATIONS }
     expect(read({ ...env, PORT_CLIENT_SECRET: 'port-secret' }).organizations).toEqual([
       { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port-secret', 'older', 'newer'] },
       { id: 'theirs', clientId: 'theirs', secrets: ['current', 'former'] },
-      { id: 'another', clientId: 'another', secrets: ['with:colon'] },
+      { id: 'another', clientId: 'another', secrets: ['also-current'] },
     ])
   })
 
   const alone = 'PORT_PREVIOUS_SECRETS, entry 2, must contain only a secret, without white space, colon, or #'
   const pair =
-    'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret'
+    'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret, without white space, another colon, or #'
   const same =
     'PORT_ORGANIZATIONS has the same secret for two organizations: use different secrets, because the secret shows which organization sent a webhook'
   test.each<[Env, string]>([

@@ -59,21 +59,19 @@ describe("the relay waits for GitHub's retry time, at most an hour, or for a min
   })
 })
 
-describe('a temporary error does not fail the delivery:', () => {
-  test('after a 503, the relay waits for the time in Retry-After, then searches for the run', async () => {
-    const relay = await open({ autoRun: false })
-    relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
-    const id = await relay.accept('r_1')
-    const other = await relay.accept('r_2', 'acme/web')
-    await relay.pass(290_000)
-    expect(relay.github.requests).toHaveLength(1)
-    await relay.pass(60_000)
-    const methods = relay.github.requests
-      .filter(({ path }) => path.includes('acme/shop'))
-      .map(each => each.method)
-    expect(methods.slice(0, 3)).toEqual(['POST', 'GET', 'POST'])
-    for (const each of [id, other]) expect(await relay.delivery(each)).toMatchObject({ state: 'dispatched' })
-  })
+test('a temporary error does not fail the delivery: after a 503, the relay waits for the time in Retry-After, then searches for the run', async () => {
+  const relay = await open({ autoRun: false })
+  relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
+  const id = await relay.accept('r_1')
+  const other = await relay.accept('r_2', 'acme/web')
+  await relay.pass(290_000)
+  expect(relay.github.requests).toHaveLength(1)
+  await relay.pass(60_000)
+  const methods = relay.github.requests
+    .filter(({ path }) => path.includes('acme/shop'))
+    .map(each => each.method)
+  expect(methods.slice(0, 3)).toEqual(['POST', 'GET', 'POST'])
+  for (const each of [id, other]) expect(await relay.delivery(each)).toMatchObject({ state: 'dispatched' })
 })
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
@@ -262,11 +260,16 @@ test('a GitHub App has one rate-limit pause per installation, and the key of a p
   expect(scope).not.toBe(createRateLimitPauses({ token: 'ghp_secreu' }, clock).scope)
 })
 
+/** Starts a relay that has claimed a delivery and is about to dispatch it. */
+async function openClaimed() {
+  const relay = await open()
+  const id = await relay.accept('r_1')
+  return { relay, id, claimed: await claim(relay) }
+}
+
 describe('a dispatch attempt', () => {
   test('sends nothing if its lease would expire before the response could be recorded', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    const claimed = await claim(relay)
+    const { relay, id, claimed } = await openClaimed()
     relay.advance(DISPATCH_LEASE_MS - 29_000)
     await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
@@ -277,9 +280,7 @@ describe('a dispatch attempt', () => {
   })
 
   test('sends nothing if the workflow run has already reported; the relay then polls immediately', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    const claimed = await claim(relay)
+    const { relay, id, claimed } = await openClaimed()
     expect(await relay.bind(id, 42)).toBe(true)
     await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
@@ -287,9 +288,7 @@ describe('a dispatch attempt', () => {
   })
 
   test('sends nothing if another relay has taken over the delivery', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    const claimed = await claim(relay)
+    const { relay, id, claimed } = await openClaimed()
     relay.advance(DISPATCH_LEASE_MS + 1_000)
     await claim(relay)
     await relay.engine().dispatch(claimed, NEVER)
@@ -302,9 +301,7 @@ describe('a dispatch attempt', () => {
 describe('a response from GitHub while the database is unavailable', () => {
   /** Each attempt to record the response advances the clock of the retry limit by the next time, and fails. */
   async function openAway(awayMs: number[]) {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    const claimed = await claim(relay)
+    const { relay, id, claimed } = await openClaimed()
     const { apply } = relay.store
     const now = performance.now.bind(performance)
     let ahead = 0

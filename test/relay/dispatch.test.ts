@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { iso, type System, type SystemOptions, startSystem } from '../support/system.ts'
+import type { NewRepository } from '../../tools/simulator/github/types.ts'
+import { iso, type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
 
 /** A workflow that listens to `deploy`. Its run-name contains the run ID, as the README recommends. */
@@ -21,13 +22,16 @@ const sentTo = ({ port }: Pick<System, 'port'>, id: string) =>
   port.requests
     .filter(({ path }) => path.startsWith(`/v1/actions/runs/${id}`))
     .map(({ method, body }) => [method, JSON.parse(withoutDelivery(JSON.stringify(body)))])
-const open = (options: SystemOptions = {}) =>
-  startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY, ...options })
+/** Starts a relay whose repository acme/shop has these workflows, by default none. */
+async function open(shop: NewRepository = {}): Promise<System> {
+  const relay = await startSystem({ autoRun: true, startTimeout: 600_000, runTimeout: DAY })
+  relay.github.addRepository('acme/shop', shop)
+  return relay
+}
 const DAY = 86_400_000
 const logs = ({ port }: System, id: string) => port.run(id).logs.map(log => withoutDelivery(log.message))
 test('dispatches a delivery once if GitHub accepts it, and Port shows "Waiting for GitHub"', async () => {
-  const relay = await open()
-  relay.github.addRepository('acme/shop', WORKFLOW)
+  const relay = await open(WORKFLOW)
   const id = await relay.accept('r_1')
   expect(await relay.step()).toBe(1)
   expect(relay.github.requests.map(({ method, path, body }) => ({ method, path, body }))).toEqual([
@@ -64,7 +68,6 @@ test('dispatches a delivery once if GitHub accepts it, and Port shows "Waiting f
 
 test("updates a Port workflow's node run through the API for node runs", async () => {
   const relay = await open()
-  relay.github.addRepository('acme/shop')
   await relay.accept('wfnr_1')
   await relay.step()
   await relay.send()
@@ -78,7 +81,6 @@ test("updates a Port workflow's node run through the API for node runs", async (
 
 test('a late "Waiting for GitHub" does not overwrite a newer status from the action', async () => {
   const relay = await open()
-  relay.github.addRepository('acme/shop')
   for (const id of ['r_1', 'wfnr_1']) await relay.accept(id)
   while ((await relay.step()) > 0) {}
   relay.advance(5000)
@@ -154,8 +156,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
 })
 
 test('if GitHub rejects the credential, the delivery waits until GitHub accepts it', async () => {
-  const relay = await open()
-  relay.github.addRepository('acme/shop', WORKFLOW)
+  const relay = await open(WORKFLOW)
   relay.github.fail({ status: 401, body: { message: 'Bad credentials' } })
   const id = await relay.accept('r_1')
   await relay.step()
@@ -185,8 +186,7 @@ describe('if GitHub rate limits the relay, the delivery waits and is then dispat
     ['429 without a time', ({ github }) => void github.fail({ status: 429 }), 60_000],
   ]
   test.each(cases)('%s', async (_, arrange, wait) => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop', WORKFLOW)
+    const relay = await open(WORKFLOW)
     relay.github.addRepository('acme/other', WORKFLOW)
     arrange(relay)
     const id = await relay.accept('r_1')
@@ -228,8 +228,7 @@ describe("if GitHub's response was lost", () => {
   test.each(failures)(
     '(%s) and no run was created, the relay searches for two minutes, then retries the dispatch',
     async (_, failure) => {
-      const relay = await open()
-      relay.github.addRepository('acme/shop', WORKFLOW)
+      const relay = await open(WORKFLOW)
       failure(relay)
       const id = await relay.accept('r_1')
       await relay.step()
@@ -282,7 +281,6 @@ describe("if GitHub's response was lost", () => {
 
   test("Port's externalRunId shows that the dispatch took effect even if GitHub does not show the run", async () => {
     const relay = await open()
-    relay.github.addRepository('acme/shop')
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')
     await relay.step()
@@ -296,8 +294,7 @@ describe("if GitHub's response was lost", () => {
   })
 
   test('and GitHub is unreachable for three minutes, the relay finds the run afterwards', async () => {
-    const relay = await open()
-    relay.github.addRepository('acme/shop', WORKFLOW)
+    const relay = await open(WORKFLOW)
     relay.github.failures.serverError({ create: true })
     const id = await relay.accept('r_1')
     await relay.step()
@@ -312,7 +309,6 @@ describe("if GitHub's response was lost", () => {
 
   test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails with a reason that states how long the outcome was unknown', async () => {
     const relay = await open()
-    relay.github.addRepository('acme/shop')
     const id = await relay.accept('r_1')
     relay.advance(DAY + 3_600_000)
     relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })

@@ -13,13 +13,16 @@ const waitUntil = async (relay: System, end: number) => {
 
 describe('a dispatch whose response was lost', () => {
   const open = () => startSystem({ startTimeout: 600_000, runTimeout: 86_400_000 })
-  /** Starts a relay whose dispatch of r_1 gets no response. */
-  const openLost = async (runId = 'r_1') => {
-    const relay = await open()
+  /** Dispatches a delivery and loses GitHub's response. */
+  const lose = async (relay: System, runId = 'r_1') => {
     relay.github.failures.serverError({ create: false })
     const id = await relay.accept(runId)
     await relay.step()
-    return { relay, id }
+    return id
+  }
+  const openLost = async (runId?: string) => {
+    const relay = await open()
+    return { relay, id: await lose(relay, runId) }
   }
   /** Runs the relay for longer than it waits before a retry of the dispatch. */
   const wait = async (relay: System) => {
@@ -51,9 +54,7 @@ describe('a dispatch whose response was lost', () => {
     const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
     if (bound) expect(await relay.bind(before, old.id)).toBe(true)
     relay.advance(1_000)
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
+    const id = await lose(relay)
     await wait(relay)
     expect(posts(relay)).toBe(bound ? 3 : 2)
     await waitUntil(relay, relay.now() + 700_000)
@@ -90,9 +91,7 @@ describe('a dispatch whose response was lost', () => {
       relay.github.createRun({ ...RUN, displayTitle: 'deploy', createdAt: iso(relay.now() + 2_000) })
       relay.advance(5_000)
     }
-    relay.github.failures.serverError({ create: false })
-    const id = await relay.accept('r_1')
-    await relay.step()
+    const id = await lose(relay)
     const createdAt = iso(relay.now() + 2_000)
     const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy', createdAt })
     if (named) relay.port.run('r_1').externalRunId = String(run.id)
@@ -119,9 +118,7 @@ describe('a dispatch whose response was lost', () => {
       const relay = await open()
       await relay.accept('r_before')
       await relay.step()
-      relay.github.failures.serverError({ create: false })
-      const id = await relay.accept('r_1')
-      await relay.step()
+      const id = await lose(relay)
       const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
       relay.port.run('r_1').externalRunId = String(run.id)
       const responses = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })

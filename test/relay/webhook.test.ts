@@ -37,24 +37,22 @@ async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) 
   return { relay: await openReceiving({ ...options, store: { accept } }), accepted }
 }
 
-describe('the URL of a webhook', () => {
-  const KNOWN = 'event_type, workflow, ref, wait'
-  test.each([
-    ['?event_typ=deploy', `has the unknown parameter "event_typ": use only ${KNOWN}`],
-    ['?event_type=deploy&Wait=dispatch', `has the unknown parameter "Wait": use only ${KNOWN}`],
-    ['?__proto__=x', `has the unknown parameter "__proto__": use only ${KNOWN}`],
-    ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
-    ['?wait=true', 'has wait="true": the only valid value is "dispatch"'],
-  ])('with %s is refused with 422 and an error message', async (query, fault) => {
-    const relay = await openReceiving()
-    for (const path of ['/webhook', '/webhook/acme/shop']) {
-      const response = await relay.post({ path: path + query, body: context() })
-      expect([response.status, response.body.detail]).toEqual([422, `The webhook URL ${fault}.`])
-    }
-    expect(await relay.written()).toEqual([])
-    const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
-    expect(unsigned.status).toBe(401)
-  })
+const KNOWN = 'event_type, workflow, ref, wait'
+test.each([
+  ['?event_typ=deploy', `has the unknown parameter "event_typ": use only ${KNOWN}`],
+  ['?event_type=deploy&Wait=dispatch', `has the unknown parameter "Wait": use only ${KNOWN}`],
+  ['?__proto__=x', `has the unknown parameter "__proto__": use only ${KNOWN}`],
+  ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
+  ['?wait=true', 'has wait="true": the only valid value is "dispatch"'],
+])('a webhook URL with %s is refused with 422 and an error message', async (query, fault) => {
+  const relay = await openReceiving()
+  for (const path of ['/webhook', '/webhook/acme/shop']) {
+    const response = await relay.post({ path: path + query, body: context() })
+    expect([response.status, response.body.detail]).toEqual([422, `The webhook URL ${fault}.`])
+  }
+  expect(await relay.written()).toEqual([])
+  const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
+  expect(unsigned.status).toBe(401)
 })
 
 describe('an accepted webhook', () => {
@@ -322,17 +320,13 @@ describe('a webhook is refused', () => {
   })
 
   const full = new Error('disk full')
+  const unpersisted = "a delivery could not be persisted, or the database's response was lost"
   test.each([
     [
       full,
       '10',
       "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
-      [
-        {
-          message: "a delivery could not be persisted, or the database's response was lost",
-          fields: { err: full },
-        },
-      ],
+      [{ message: unpersisted, fields: { err: full } }],
     ],
     [
       new StoreBusy(),

@@ -17,16 +17,14 @@ export async function simulateForPort(
   {
     broken = '',
     inputs,
-    ...known
   }: {
     broken?: string
     /** The inputs of a `workflow_dispatch`. Default: the event is a `repository_dispatch`. */
     inputs?: Record<string, string>
-    blueprints?: Record<string, Record<string, unknown>>
   } = {},
 ) {
   const bin = mkdtempSync(join(tmpdir(), 'examples-bin-'))
-  const [port, github] = await Promise.all([startPortApi(known), startGitHubApi()])
+  const [port, github] = await Promise.all([startPortApi(), startGitHubApi()])
   onTestFinished(async () => {
     rmSync(bin, { recursive: true, force: true })
     await Promise.all([port.close(), github.close()])

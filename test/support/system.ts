@@ -39,14 +39,13 @@ export interface SystemOptions {
   startTimeout?: number
   runTimeout?: number
   retention?: number
-  publicUrl?: string
   autoRun?: boolean
   /** GitHub's clock minus the relay's clock (ms). */
   clockOffset?: number
 }
 
 export async function startSystem(options: SystemOptions = {}) {
-  const { clockOffset = 0, retention = 30 * 86_400_000, publicUrl = null } = options
+  const { clockOffset = 0, retention = 30 * 86_400_000 } = options
   let at = Date.now()
   const clock = () => at
   const [port, github] = await Promise.all([
@@ -112,7 +111,7 @@ export async function startSystem(options: SystemOptions = {}) {
   })
   const open = () =>
     createEngine({
-      ...{ store, github: hub, pauses, clients, findOwners, policy, publicUrl, retention },
+      ...{ store, github: hub, pauses, clients, findOwners, policy, publicUrl: null, retention },
       log: { ...log, warn },
       throttled: { warn },
       onTransition() {},
@@ -277,6 +276,16 @@ export async function startSystem(options: SystemOptions = {}) {
       return current.map((run): [number, Evidence] => [run.id, run.evidence])
     },
   }
+}
+
+/** The ID of the run in Port in {@link startWithRun}. */
+export const RUN = 'r_A1b2C3d4E5f6G7h8'
+
+/** Starts a system with a dispatched delivery and its workflow run, whose title contains {@link RUN}. */
+export async function startWithRun(options: SystemOptions = {}, more: Partial<GitHubRun> = {}) {
+  const system = await startSystem(options)
+  const id = await system.dispatch(RUN)
+  return { system, id, run: system.run(`deploy ${RUN}`, more) }
 }
 
 export const iso = (at: number) => `${new Date(at).toISOString().slice(0, 19)}Z`

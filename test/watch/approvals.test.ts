@@ -1,17 +1,14 @@
 import { expect, test } from 'vitest'
-import { type System, type SystemOptions, startSystem } from '../support/system.ts'
+import { RUN, type System, type SystemOptions, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
 const PRODUCTION = { environment: 'production', reviewers: ['ada', 'release-team'] }
 
 async function waiting(pending: Parameters<System['github']['awaitReview']>[1], options: SystemOptions = {}) {
-  const system = await startSystem(options)
-  const id = await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
-  await system.pass(10_000)
-  system.github.awaitReview(run.id, pending)
-  return { system, id, run }
+  const started = await startWithRun(options, { status: 'in_progress' })
+  await started.system.pass(10_000)
+  started.system.github.awaitReview(started.run.id, pending)
+  return started
 }
 const lines = (system: System) => system.port.run(RUN).logs.flatMap(log => log.message.split('\n'))
 const isReview = ({ path }: { path: string }) => /pending_deployments|approvals/.test(path)

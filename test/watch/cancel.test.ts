@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { START_TIMEOUT, type System, startSystem } from '../support/system.ts'
+import { RUN, START_TIMEOUT, type System, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`
 
 const open = () => startSystem({ actions: 'write' })
@@ -17,9 +16,7 @@ async function expectRequests(system: System, id: string, requests: string[], st
 
 /** Creates a delivery and its run in progress, whose title contains the Port run ID. */
 async function running(actions: 'read' | 'write' = 'write') {
-  const system = await startSystem({ actions })
-  const id = await system.dispatch(RUN)
-  const run = system.run(TITLE, { status: 'in_progress' })
+  const { system, id, run } = await startWithRun({ actions }, { status: 'in_progress' })
   await system.pass(10_000)
   expect(await system.delivery(id)).toMatchObject({ state: 'running' })
   return { system, id, run }

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { type System, startSystem } from '../support/system.ts'
+import { RUN, type System, startSystem } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const OTHER = 'on: { repository_dispatch: { types: [other] } }\n'
 const MINUTE = 60_000
 const WARNING =

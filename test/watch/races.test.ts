@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type ReceivedRequest, until } from '../../tools/simulator/http-server.ts'
-import { START_TIMEOUT, type System, startSystem } from '../support/system.ts'
+import { RUN, START_TIMEOUT, type System, startSystem } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const TITLE = `deploy ${RUN}`
 async function start() {
   const system = await startSystem()

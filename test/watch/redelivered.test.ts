@@ -1,17 +1,10 @@
 import { expect, test } from 'vitest'
-import { START_TIMEOUT, startSystem } from '../support/system.ts'
+import { RUN, START_TIMEOUT, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
-/** Starts a system with a dispatched delivery and its workflow run. */
-async function start() {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  return { system, id, old: system.run(`deploy ${RUN}`) }
-}
 const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
 
 test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
-  const { system, id, old } = await start()
+  const { system, id, run: old } = await startWithRun()
   system.port.run(RUN).externalRunId = String(old.id)
   system.end(old, 'cancelled')
   await system.pass(100_000)
@@ -29,7 +22,7 @@ test('a run from before a redelivery is not bound again, even if Port and the ti
 })
 
 test('a redelivery whose run fails gets the result from GitHub, but Port keeps the earlier result', async () => {
-  const { system, id, old } = await start()
+  const { system, id, run: old } = await startWithRun()
   system.end(old, 'cancelled')
   await system.pass(100_000)
   const shown = structuredClone(system.port.run(RUN))
@@ -64,7 +57,7 @@ test('a node run that is redelivered within a minute is not bound to the earlier
 })
 
 test('a redelivery drops a failure that was not yet sent to Port, and Port shows the result of the new run', async () => {
-  const { system, id, old } = await start()
+  const { system, id, run: old } = await startWithRun()
   await system.pass(10_000)
   await system.port.stop()
   system.end(old, 'cancelled')

@@ -1,21 +1,13 @@
 import { expect, test } from 'vitest'
-import { START_TIMEOUT, startSystem } from '../support/system.ts'
+import { RUN, START_TIMEOUT, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-/** Starts a system with a dispatched delivery and its workflow run. */
-async function start() {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  return { system, id, run: system.run(`deploy ${RUN}`) }
-}
-
 test.each([401, 403, 404])('a single %i after a restart does not finish the delivery', async status => {
-  const { system, id, run } = await start()
+  const { system, id, run } = await startWithRun()
   await system.pass(START_TIMEOUT * 2)
   system.restart()
   system.github.fail({ times: 1, status, body: { message: 'Not Found' }, match: isList })
@@ -37,7 +29,7 @@ test('if GitHub rejects polls for a minute, Port shows that the relay cannot rea
 })
 
 test("a delivery whose Port run does not exist finishes when GitHub reports the workflow run's result", async () => {
-  const { system, id, run } = await start()
+  const { system, id, run } = await startWithRun()
   await system.pass(10_000)
   const body = { ok: false, error: 'not_found', message: 'No such run' }
   system.port.fail({ ...ALWAYS, status: 404, body, match: isRead })
@@ -47,7 +39,7 @@ test("a delivery whose Port run does not exist finishes when GitHub reports the 
 })
 
 test('the relay sends the result to Port after five minutes if a gateway blocks reads of the Port run', async () => {
-  const { system, run } = await start()
+  const { system, run } = await startWithRun()
   await system.pass(10_000)
   system.port.fail({ ...ALWAYS, status: 403, body: { error: 'forbidden' }, match: isRead })
   system.end(run, 'cancelled')

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { RUN_TIMEOUT, startSystem } from '../support/system.ts'
+import { RUN, RUN_TIMEOUT, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 /** The action's reports: none, only the start (as if post never ran), or start and result. */
 type Action = 'nothing' | 'its start' | 'start and result'
 const FAILED = { state: 'finished', status: 'FAILURE', label: 'Failed' }
@@ -27,9 +26,7 @@ describe.each([
   ])(
     'has the expected result in Port if the action reported %s (GitHub webhook: %s, Actions permission: %s)',
     async (action, webhook, actions, expected) => {
-      const system = await startSystem({ actions })
-      const id = await system.dispatch(RUN)
-      const run = system.run(`deploy ${RUN}`)
+      const { system, id, run } = await startWithRun({ actions })
       const page = `${system.github.serverUrl}/acme/shop/actions`
       await system.pass(10_000)
       system.github.setRun(run.id, { status: 'in_progress' })
@@ -84,9 +81,7 @@ test.each([
 )
 
 test('if a run fails before any job exists, the Port run fails with a summary that states what to check', async () => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  const run = system.run(`deploy ${RUN}`)
+  const { system, run } = await startWithRun()
   await system.pass(20_000)
   system.end(run, 'failure')
   await system.pass(60_000)

@@ -2,25 +2,18 @@ import { describe, expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
-import { type System, type SystemOptions, startSystem } from '../support/system.ts'
+import { RUN, type System, startSystem, startWithRun } from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const HOUR = 3_600_000
+const RUNNING = { status: 'in_progress' } as const
 const LONG = { startTimeout: 600_000, runTimeout: 24 * HOUR }
 const isList = ({ path }: ReceivedRequest) => /\/actions\/runs\?/.test(path)
 const isById = ({ path }: ReceivedRequest) => /\/actions\/runs\/\d+$/.test(path)
 
-/** Starts a system with a dispatched delivery and its titled run in progress. */
-async function start(options: SystemOptions = LONG) {
-  const system = await startSystem(options)
-  const id = await system.dispatch(RUN)
-  return { system, id, run: system.run(`deploy ${RUN}`, { status: 'in_progress' }) }
-}
-
 /** Starts a run that is bound by its title, adds 600 newer runs, and restarts the relay. */
 async function openBehind600() {
-  const { system, id, run } = await start()
+  const { system, id, run } = await startWithRun(LONG, RUNNING)
   await system.pass(30_000)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
@@ -69,7 +62,7 @@ test.each([
   ['for an hour', HOUR],
   ['permanently', Number.POSITIVE_INFINITY],
 ])('if list requests get 502 %s, the relay reads a bound run by its ID', async (_, ms) => {
-  const { system, id, run } = await start()
+  const { system, id, run } = await startWithRun(LONG, RUNNING)
   await system.pass(30_000)
   const over = system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
   system.restart()
@@ -85,7 +78,7 @@ test('if list requests get 502 from the start, the relay reads the run by the ID
   const system = await startSystem(LONG)
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const run = system.run(`deploy ${RUN}`, RUNNING)
   system.port.run(RUN).externalRunId = String(run.id)
   await system.pass(10 * 60_000)
   system.end(run, 'failure')
@@ -97,9 +90,7 @@ test.each([-90_000, 90_000])(
   "finds a run with or without the run ID in its title, although GitHub's clock differs by %i ms",
   async clockOffset => {
     for (const title of [`deploy ${RUN}`, 'deploy']) {
-      const system = await startSystem({ clockOffset })
-      await system.dispatch(RUN)
-      const run = system.run(title)
+      const { system, run } = await startWithRun({ clockOffset }, { displayTitle: title })
       await system.pass(20_000)
       system.end(run, 'success')
       await system.pass(60_000)
@@ -109,7 +100,7 @@ test.each([-90_000, 90_000])(
 )
 
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
-  const { system, id, run } = await start({ actions: 'none', runTimeout: 24 * HOUR })
+  const { system, id, run } = await startWithRun({ actions: 'none', runTimeout: 24 * HOUR }, RUNNING)
   await system.webhook(run)
   expect(await system.runs(id)).toEqual([[run.id, 'title']])
   await system.pass(60_000)
@@ -123,7 +114,7 @@ test('persists the result from a GitHub webhook, so a restarted relay needs no r
 })
 
 test('a GitHub webhook that arrives out of order does not revert a newer status', async () => {
-  const { system, id, run } = await start({ actions: 'none' })
+  const { system, id, run } = await startWithRun({ actions: 'none' }, RUNNING)
   const before = { ...run }
   system.end(run, 'failure')
   await system.webhook(run)
@@ -206,10 +197,10 @@ test("a title binds no run while another organization's delivery has no run, bec
   const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
-  const forged = system.run(`roll back ${RUN}`, { status: 'in_progress' })
+  const forged = system.run(`roll back ${RUN}`, RUNNING)
   await system.webhook(forged)
   await system.pass(20_000)
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const run = system.run(`deploy ${RUN}`, RUNNING)
   await system.webhook(run)
   await system.pass(20_000)
   expect([await system.runs(id), await system.runs(other)]).toEqual([[], []])
@@ -222,7 +213,7 @@ test('if deliveries of two organizations have the same Port run ID, a title with
   const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
-  const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+  const run = system.run(`deploy ${RUN}`, RUNNING)
   await system.webhook(run)
   await system.pass(60_000)
   expect([await system.runs(id), await system.runs(claimed)]).toEqual([[], []])
@@ -236,7 +227,7 @@ test.each([
   const system = await startSystem(LONG)
   const id = await system.dispatch(RUN)
   const title = `roll back ${RUN} ${text} by r_B1b2C3d4E5f6G7h8`
-  await system.webhook(system.run(title, { status: 'in_progress' }))
+  await system.webhook(system.run(title, RUNNING))
   await system.pass(20_000)
   expect(await system.runs(id)).toEqual([])
 })

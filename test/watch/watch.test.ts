@@ -1,23 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import type { GitHubRun } from '../../tools/simulator/github/github.ts'
-import { iso, RUN_TIMEOUT, START_TIMEOUT, type System, startSystem } from '../support/system.ts'
+import {
+  iso,
+  RUN,
+  RUN_TIMEOUT,
+  START_TIMEOUT,
+  type System,
+  startSystem,
+  startWithRun,
+} from '../support/system.ts'
 
-const RUN = 'r_A1b2C3d4E5f6G7h8'
 const lines = (system: System, id = RUN) =>
   system.port.run(id).logs.flatMap(({ message }) => message.split('\n'))
 const HOUR = 3_600_000
-
-/** Starts a system with a dispatched delivery and its workflow run. */
-async function start(title = `deploy ${RUN}`, more: Partial<GitHubRun> = {}) {
-  const system = await startSystem()
-  const id = await system.dispatch(RUN)
-  return { system, id, run: system.run(title, more) }
-}
 const RUNNING = { status: 'in_progress' } as const
 
 describe('a run in progress', () => {
   test('can wait for a runner longer than RELAY_START_TIMEOUT', async () => {
-    const { system, id, run } = await start()
+    const { system, id, run } = await startWithRun()
     await system.pass(START_TIMEOUT * 3)
     expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
     expect(await system.runs(id)).toEqual([[run.id, 'title']])
@@ -27,7 +26,7 @@ describe('a run in progress', () => {
   })
 
   test('is bound by the externalRunId that the action writes to Port, even if a title bound another run before', async () => {
-    const { system, id, run: lint } = await start(`lint ${RUN}`, RUNNING)
+    const { system, id, run: lint } = await startWithRun({}, { ...RUNNING, displayTitle: `lint ${RUN}` })
     await system.pass(20_000)
     expect(await system.runs(id)).toEqual([[lint.id, 'title']])
     const deploy = system.run(`deploy ${RUN}`, { status: 'in_progress' })
@@ -43,7 +42,7 @@ describe('a run in progress', () => {
   })
 
   test('that never finishes is polled until RELAY_RUN_TIMEOUT, then Port shows the timeout', async () => {
-    const { system, id } = await start(`deploy ${RUN}`, RUNNING)
+    const { system, id } = await startWithRun({}, RUNNING)
     await system.pass(RUN_TIMEOUT - 10_000)
     expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
     await system.pass(60_000)
@@ -57,7 +56,7 @@ describe('a run in progress', () => {
 
   test('that was deleted on GitHub finishes the Port run, whether or not the action has reported to Port', async () => {
     for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
-      const { system, run } = await start(`deploy ${RUN}`, RUNNING)
+      const { system, run } = await startWithRun({}, RUNNING)
       if (named) system.port.run(RUN).externalRunId = String(run.id)
       if (hooks) await system.webhook(run)
       await system.pass(30_000)
@@ -80,7 +79,7 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
   ])(
     'Port gets the result (%s) of the titled run, for example if a workflow wrote an arbitrary number to Port',
     async (end, status, statusLabel) => {
-      const { system, id, run } = await start(`deploy ${RUN}`, RUNNING)
+      const { system, id, run } = await startWithRun({}, RUNNING)
       system.port.run(RUN).externalRunId = '42'
       await system.pass(60_000)
       expect(await system.runs(id)).toEqual([[run.id, 'title']])
@@ -91,7 +90,7 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
   )
 
   test('the relay waits after the titled run succeeds if externalRunId is greater, because a run in another repository may continue the work', async () => {
-    const { system, run } = await start(`deploy ${RUN}`, RUNNING)
+    const { system, run } = await startWithRun({}, RUNNING)
     system.port.run(RUN).externalRunId = String(run.id + 4242)
     await system.pass(20_000)
     system.end(run, 'success')
@@ -105,7 +104,7 @@ test.each([
   ['skipped', 'failure', 'FAILURE'],
   ['success', 'skipped', 'SUCCESS'],
 ])('if runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
-  const { system, run: a } = await start()
+  const { system, run: a } = await startWithRun()
   const b = system.run(`lint ${RUN}`)
   system.end(a, first)
   system.end(b, second)
@@ -130,7 +129,7 @@ describe('without run-name,', () => {
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
   test.each(['deploy', 'Deploying, please wait'])('the only run (titled "%s") is bound', async title => {
-    const { system, id, run } = await start(title)
+    const { system, id, run } = await startWithRun({}, { displayTitle: title })
     await system.pass(30_000)
     expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
     system.end(run, 'failure')
@@ -202,7 +201,7 @@ test("the relay sends the result of a node run, although Port's API does not ret
 })
 
 test('a re-run changes nothing if the Port run has finished', async () => {
-  const { system, id, run } = await start()
+  const { system, id, run } = await startWithRun()
   await system.pass(20_000)
   system.end(run, 'failure')
   await system.pass(60_000)
@@ -221,7 +220,7 @@ const PROTECTED =
   "Event 'repository_dispatch' is not allowed to trigger Actions workflows. Workflow file: '.github/workflows/deploy.yml'."
 
 test('for a failed run, Port shows the failed step, the annotations, and the last 100 lines of the log', async () => {
-  const { system, run } = await start(`deploy ${RUN}`, RUNNING)
+  const { system, run } = await startWithRun({}, RUNNING)
   const finishedAt = system.now() + 20_000
   const at = (ms: number) => new Date(ms).toISOString().replace('Z', '1234Z')
   const failed = { name: 'Run ./test.sh', status: 'completed' as const, conclusion: 'failure' }

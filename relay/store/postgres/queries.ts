@@ -80,7 +80,10 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
       const inserted = new Set(rows.map(row => row.id))
       for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
     } catch (error) {
-      if (batch.length > 1 && isOfOneRow(error)) return writeEach(batch)
+      if (batch.length > 1 && isOfOneRow(error)) {
+        for (const each of batch) await write([each])
+        return
+      }
       for (const { reject } of batch) reject(error)
     }
   }
@@ -93,19 +96,6 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     } catch (error) {
       if (!isCut(error) || performance.now() - began > AGAIN_WITHIN_MS) throw error
       return await query(statement)
-    }
-  }
-
-  async function writeEach(batch: Waiting[]): Promise<void> {
-    for (const each of batch) {
-      const { resolve, reject } = each
-      try {
-        const rows = await put(insertMany([each]))
-        if (rows.length > 0) written()
-        resolve(rows.length > 0)
-      } catch (error) {
-        reject(error)
-      }
     }
   }
 

@@ -1,9 +1,10 @@
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
+import { listenHere } from '../../support/listen-here.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {
   type Address,
@@ -222,9 +223,7 @@ async function cutting(address: Address) {
       } else relay.write(data)
     })
   })
-  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void proxy.close())
-  url.port = String((proxy.address() as AddressInfo).port)
+  url.port = String(await listenHere(proxy))
   return {
     address: { kind: 'postgres' as const, url: url.href },
     cut(times: number, text = 'INSERT 0') {
