@@ -197,12 +197,13 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     (observation.portDue && (present.length === 0 || isNamedOnly || mayBeCancelled))
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
-    // A synchronous run finishes as soon as its webhook gets a response.
+    // A synchronous run finishes as soon as its webhook gets a response. That counts only if GitHub shows no result.
+    const isHidden = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
     // If GitHub rejected a cancellation, Port's unchanged result doesn't trigger another cancellation.
     if (delivery.cancelSentAt === null && (port.cancelling || (port.finished && isCancelled)))
       return { kind: 'canceled in Port' }
-    if (port.finished) return { kind: 'finished in Port' }
+    if (port.finished && (!port.synchronized || isHidden)) return { kind: 'finished in Port' }
   }
 
   const pollAgain = (at = Number.POSITIVE_INFINITY): Verdict => {

@@ -220,8 +220,8 @@ type System = CredentialError['system'] | null
 
 /** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
 function readCredentialFailure(system: System, status: number, message: string): string | null {
-  if (status === 401 && system) {
-    return `GitHub rejects the relay's App (401: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that the clock of the relay's server is right`
+  if (system && (status === 401 || /integration not found/i.test(message))) {
+    return `GitHub rejects the relay's App (${status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that the clock of the relay's server is right`
   }
   if (status === 401) {
     return `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, has expired, or was revoked; set a new token in the relay's environment`

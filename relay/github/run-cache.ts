@@ -79,7 +79,7 @@ const REFUSED_ONCE_MS = 60_000
 const FORBIDDEN_MS = 300_000
 /** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
 const MISSES = 2
-/** Repositories not polled for this long don't count toward the budget. */
+/** Repositories not polled for an interval and this long don't count toward the budget. */
 const ACTIVE_MS = 120_000
 const MAX_BY_ID = 1_000
 /** If a clock is behind by more than this, it was set back, not just adjusted. */
@@ -98,6 +98,7 @@ export function createRunCache(deps: {
 }): RunCache {
   const { github, budget, budgetById, clock, perMinute } = deps
   const entries = new Map<string, { list: RunList; byId: RunsById; polledAt: number }>()
+  let lastInterval = MIN_INTERVAL_MS
 
   return {
     async poll(repository, { event, since, runIds }, maxAge) {
@@ -143,11 +144,13 @@ export function createRunCache(deps: {
   /** Age at which to read a list again. Chosen so that all lists together stay within the budget. */
   function interval(): number {
     let cost = 0
+    const activeSince = clock() - (ACTIVE_MS + lastInterval)
     for (const [key, { list, polledAt }] of entries) {
-      if (polledAt > clock() - ACTIVE_MS) cost += list.cost()
+      if (polledAt > activeSince) cost += list.cost()
       else if (!list.isReading()) entries.delete(key)
     }
-    return Math.max(MIN_INTERVAL_MS, (cost * 60_000) / perMinute)
+    lastInterval = Math.max(MIN_INTERVAL_MS, (cost * 60_000) / perMinute)
+    return lastInterval
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Context } from 'hono'
+import { text } from '../../port/invocation/values.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../../port/types.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
@@ -68,8 +69,9 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
       'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
     )
   }
-  if (before.status !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(String(after.status))) {
-    return { ignored: `run ${after.id} went from ${String(before.status)} to ${String(after.status)}` }
+  const [from, to] = [text(before.status), text(after.status)]
+  if (from !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(to ?? '')) {
+    return { ignored: `run ${after.id} went from ${from} to ${to}` }
   }
   if (originOf(event) === 'API') return { ignored: `run ${after.id} was finished through Port's API` }
   return { runId: after.id }

@@ -7,28 +7,33 @@ const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
 const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
 
-/** Returns the event after a poll. GitHub returns 404 for the bound run unless a state of the Port run is given. */
+/**
+ * Returns the event after a poll. GitHub returns 404 for the bound run unless a state of the Port run is given.
+ *
+ * @param evidence null if no run is known
+ */
 function poll(
-  evidence: Evidence,
+  evidence: Evidence | null,
   after: number,
   runMore: Partial<DeliveryRun> = {},
   port: Partial<RunState> | null = null,
   more: Partial<Delivery> = {},
+  access: Observation['found']['snapshot']['access'] = 'read',
 ): string {
-  const about = { id: 7, attempt: 1, evidence, past: false, status: 'queued', conclusion: null, url: '' }
-  const run: DeliveryRun = { ...about, ...runMore }
+  const about = { id: 7, attempt: 1, past: false, status: 'queued', conclusion: null, url: '' }
+  const runs: DeliveryRun[] = evidence ? [{ ...about, evidence, ...runMore }] : []
   const delivery = {
     ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', ...more },
-    ...{ state: 'running', runs: [run], receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
+    ...{ state: 'running', runs, receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery
   const now = DISPATCHED_AT + after
   const observation: Observation = {
     now,
     found: {
-      ...{ runs: [run], candidates: [], whole: true, elsewhere: false },
+      ...{ runs, candidates: [], whole: true, elsewhere: false },
       snapshot: {
-        ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
+        ...{ access, reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
         ...{ readAt: now, covers: 0, nextAt: now },
       },
     },
@@ -59,11 +64,22 @@ test.each<Evidence>(['report', 'title', 'candidate'])(
   },
 )
 
+test.each(['report', null] as const)(
+  'with evidence %s, the response of a synchronous run counts after the start timeout if GitHub refuses to show runs',
+  evidence => {
+    const after = (ms: number, access: 'forbidden' | 'unavailable') =>
+      poll(evidence, ms, { reportsConclusion: true }, { finished: true, synchronized: true }, {}, access)
+    expect(after(START_TIMEOUT - 1, 'forbidden')).toBe('runsSeen')
+    expect(after(START_TIMEOUT, 'unavailable')).toBe('runsSeen')
+    expect(after(START_TIMEOUT, 'forbidden')).toBe('finishedInPort')
+  },
+)
+
 const REPORTS = { reportsConclusion: true }
 test.each<[string, Partial<DeliveryRun>, Partial<RunState>, string]>([
   ['a cancellation if the action reports the conclusion through the relay', REPORTS, {}, 'cancelRequested'],
   ['the result of the run if the action reports to Port directly', {}, {}, 'finishedInPort'],
-  ['the webhook response if the run is synchronous', REPORTS, { synchronized: true }, 'finishedInPort'],
+  ['nothing if the run is synchronous', REPORTS, { synchronized: true }, 'runsSeen'],
 ])('a final status in Port counts as %s', (_, runMore, portMore, verdict) => {
   expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
 })

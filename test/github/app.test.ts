@@ -75,6 +75,15 @@ test('if GITHUB_APP_PRIVATE_KEY belongs to another App, the dispatch is deferred
   })
 })
 
+test('if GitHub does not know GITHUB_APP_ID, for example because the App was deleted, the dispatch is deferred', async () => {
+  const { api, app } = await open()
+  const unknown = connect(api, { id: app.id + 1, privateKey: app.privateKey })
+  const reason = expect.stringMatching(
+    /rejects the relay's App \(404: Integration not found\): .*GITHUB_APP_ID/,
+  )
+  expect(await dispatch(unknown)).toMatchObject({ kind: 'deferred', cause: 'credential', reason })
+})
+
 const html = { body: '<p>Welcome</p>', headers: { 'content-type': 'text/html' } }
 const FAULTS: [string, Fault][] = [
   ['a 500', { status: 500 }],

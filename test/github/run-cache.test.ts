@@ -13,12 +13,14 @@ const made = (id: number): WorkflowRun => ({
 function open(runs: WorkflowRun[], limit = 36) {
   let at = 1_000_000
   const asked: string[] = []
+  const etags: (string | null)[] = []
   const cache = createRunCache({
     github: {
-      async runsPage(_, page) {
+      async runsPage(_, page, etag) {
         asked.push(`page ${page}`)
+        etags.push(etag)
         const sorted = [...runs].sort((a, b) => b.id - a.id)
-        return { data: sorted.slice((page - 1) * 100, page * 100), etag: null }
+        return { data: sorted.slice((page - 1) * 100, page * 100), etag: 'known' }
       },
       run: () => expect.fail('No test reads a run by its id'),
     },
@@ -28,8 +30,9 @@ function open(runs: WorkflowRun[], limit = 36) {
     clock: () => at,
   })
   return {
-    asked,
-    poll: (since = 0) => cache.poll('acme/shop', { event: 'repository_dispatch', since, runIds: [] }, 5_000),
+    ...{ asked, etags },
+    poll: (since = 0, repository = 'acme/shop') =>
+      cache.poll(repository, { event: 'repository_dispatch', since, runIds: [] }, 5_000),
     pass: (ms: number) => {
       at += ms
     },
@@ -85,6 +88,16 @@ test('requests stay within the request budget, and the result contains the time 
   }
   expect(asked).toHaveLength(2)
   expect((await look()).nextAt).toBeGreaterThan(1_030_000)
+})
+
+test('with so many repositories that each list is read every four minutes, the requests stay conditional', async () => {
+  const { etags, poll: look, pass } = open([made(1)])
+  for (let second = 0; second < 1_800; second++) {
+    await look(0, `acme/shop-${second % 150}`)
+    pass(1_000)
+  }
+  expect(etags.length).toBeGreaterThan(600)
+  expect(etags.slice(150)).not.toContain(null)
 })
 
 test('the request budget applies to every 60-second window, not only to clock minutes', () => {

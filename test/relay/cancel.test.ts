@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import type { JsonObject } from '../../port/types.ts'
+import type { Json, JsonObject } from '../../port/types.ts'
 import { renderBody } from '../../tools/generate/render-body.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
@@ -12,10 +12,12 @@ import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatc
 vi.setConfig({ testTimeout: 120_000 })
 
 const APPROVAL = 'WAITING_FOR_APPROVAL'
+/** Has no text, because `toString` isn't a function. */
+const ODD = { toString: 1, valueOf: 1 }
 const OTHER_SECRET = 'the-client-secret-of-another-organization'
 
 /** Returns the event of a changed run. Port renders the body of an automation from this event. */
-function runUpdated(run: PortRun, change: { from?: string; to?: string; origin?: string } = {}): JsonObject {
+function runUpdated(run: PortRun, change: { from?: Json; to?: string; origin?: string } = {}): JsonObject {
   const body = JSON.parse(Buffer.from(readFixture('automation-run-updated').body).toString())
   const { diff, trigger } = body.event
   Object.assign(diff.before, { id: run.id, status: change.from ?? 'IN_PROGRESS' })
@@ -136,6 +138,7 @@ test('the relay ignores an event in which no user canceled the run, and its resp
     [runUpdated(run, { origin: 'API' }), `run ${run.id} was finished through Port's API`],
     [runUpdated(run, { to: 'IN_PROGRESS' }), `run ${run.id} went from IN_PROGRESS to IN_PROGRESS`],
     [runUpdated(run, { from: APPROVAL }), `run ${run.id} went from ${APPROVAL} to FAILURE`],
+    [runUpdated(run, { from: ODD }), `run ${run.id} went from null to FAILURE`],
     [{ run_id: 'r_unknown' }, 'the relay has no delivery for run r_unknown'],
     // The same run ID in another organization is a different run.
     [{ run_id: run.id }, unknown, OTHER_SECRET],

@@ -68,6 +68,16 @@ test('a relay whose SQLite file was replaced (for example by a backup) accepts n
   expect([await sendRun(again, 'r_1'), await sendRun(again, 'r_before')]).toEqual([202, 200])
 })
 
+test('a relay exits if it can no longer examine its SQLite file, so that it is restarted', async () => {
+  const path = join(temporaryFolder(), 'relay.db')
+  const relay = await startOn(path, startRelay)
+  rmSync(path)
+  symlinkSync(path, path)
+  await expect(sendRun(relay, 'r_1')).rejects.toThrow()
+  await until(() => /ELOOP: too many symbolic links/.test(relay.printed()), 'its output names the error')
+  expect(await relay.stop()).toBe(1)
+})
+
 test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
   ['a link to a parent folder', 'real/relay.db', 'other/relay.db'],

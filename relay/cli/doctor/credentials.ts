@@ -115,10 +115,11 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   const response = error instanceof RequestError ? error.response : undefined
   if (error instanceof RequestError && response) {
     const message = (response.data as { message?: unknown } | null)?.message
-    if (error.status === 401 && typeof message === 'string') {
+    const isRejected = error.status === 401 || /integration not found/i.test(String(message))
+    if (isRejected && typeof message === 'string') {
       return isToken
         ? `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, expired, or revoked. Set a new token.`
-        : `GitHub rejects the App (401: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.`
+        : `GitHub rejects the App (${error.status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.`
     }
     if (error.status >= 500) return `GitHub responded with ${error.status}: see https://www.githubstatus.com.`
   }

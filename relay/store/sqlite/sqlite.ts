@@ -46,6 +46,8 @@ export async function openSqlite(path: string): Promise<Backend> {
     await thread.terminate()
     throw error
   })
+  // Without the thread, the relay accepts nothing. If the process ends, its supervisor starts it again.
+  thread.removeAllListeners('error')
 
   const checkpoints = startCheckpoints(path)
   let collected = nothing()
@@ -88,7 +90,6 @@ export async function openSqlite(path: string): Promise<Backend> {
       resolve()
     })
   })
-  thread.on('error', () => {})
 
   const run = (statements: Statement[]) =>
     new Promise<Row[][]>((resolve, reject) => {

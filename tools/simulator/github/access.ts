@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ErrorObject } from 'ajv'
-import { importSPKI, jwtVerify } from 'jose'
+import { decodeJwt, importSPKI, jwtVerify } from 'jose'
 import type { FakeServerEnv } from '../http-server.ts'
 import type { GitHubState, Grant } from './state.ts'
 import type { Access, GitHubApp, Permissions, Repository } from './types.ts'
@@ -59,6 +59,9 @@ export async function authenticateApp(
   authorization: string | undefined,
 ): Promise<GitHubApp | Response> {
   const token = bearer(authorization) ?? ''
+  const { iss } = readJwt(token)
+  if (iss !== undefined && !state.apps.some(app => isIssuer(app, iss)))
+    return refuse(404, 'Integration not found')
   for (const app of state.apps) {
     try {
       const key = await importSPKI(app.publicKey, 'RS256')
@@ -67,7 +70,7 @@ export async function authenticateApp(
         requiredClaims: ['iat', 'exp'],
       })
       // Octokit sends a numeric `iss` as a number. This violates the standard, but GitHub accepts it.
-      if (![String(app.id), app.clientId].includes(String(payload.iss))) continue
+      if (!isIssuer(app, payload.iss)) continue
       if ((payload.exp as number) - Date.now() / 1000 > 600) {
         return refuse(401, "'Expiration time' claim ('exp') is too far in the future")
       }
@@ -75,6 +78,16 @@ export async function authenticateApp(
     } catch {}
   }
   return refuse(401, 'A JSON web token could not be decoded')
+}
+
+const isIssuer = (app: GitHubApp, iss: unknown) => [String(app.id), app.clientId].includes(String(iss))
+
+function readJwt(token: string): { iss?: unknown } {
+  try {
+    return decodeJwt(token)
+  } catch {
+    return {}
+  }
 }
 
 const bearer = (authorization = '') => /^(?:token|bearer) (\S+)$/i.exec(authorization)?.[1]
