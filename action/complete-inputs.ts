@@ -94,7 +94,8 @@ async function fromRelay(
 
 /** The message for a re-run, and for a job that starts after another job has finished the Port run. */
 const noLonger = (names: string) =>
-  `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again.`
+  `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an earlier ` +
+  'job of this workflow run finished the delivery, set report: workflow or report: updates in that job.'
 
 function describeMissing(
   refusal: (names: string) => string,

@@ -13,20 +13,20 @@ export type Verdict =
  * @param githubRunId the id of this workflow run; re-runs keep the id
  */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
-  if (state.finished) {
-    return {
-      verdict: 'silent',
-      message:
-        `Port's run ${runId} has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
-        'The job continues, but is not reported.',
-    }
-  }
   if (state.synchronized) {
     return {
       verdict: 'silent',
       message:
         `Port's run ${runId} is synchronous: Port uses the response to its webhook as the result, so this ` +
         'job is not reported. To report the job, turn the Port action\'s "Synchronous" setting off.',
+    }
+  }
+  if (state.finished) {
+    return {
+      verdict: 'silent',
+      message:
+        `Port's run ${runId} has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
+        'The job continues, but is not reported.',
     }
   }
   const other = state.externalRunId

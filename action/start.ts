@@ -67,7 +67,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
     masks.add([...decrypted.masks, ...jobCredentials(inputs, env)])
     const judged = complete.duplicate && checkRun(sent.run_id, complete.duplicate, workflow.runId)
     const duplicate = judged?.verdict === 'duplicate' ? judged.message : null
-    const warnings = setOutputs(complete, duplicate !== null, runner)
+    const warnings = setOutputs(complete, relay !== null, duplicate !== null, runner)
 
     if (duplicate !== null) {
       if (state) saveState(core, null)
@@ -168,6 +168,7 @@ const firstState = (
 /** @returns warnings that Port shows too */
 function setOutputs(
   { payload, decrypted, problems }: CompleteInputs,
+  hasRelay: boolean,
   isDuplicate: boolean,
   { core, env }: Runner,
 ): string[] {
@@ -176,7 +177,7 @@ function setOutputs(
   for (const warning of warnings) core.warning(warning + help(env, 'outputs'))
   if (problems.length > 0) core.setFailed(problems.join('\n'))
   else if (decrypted.encrypted.length > 0 && !isDuplicate)
-    core.warning(encryptedWarning(decrypted.encrypted) + help(env, 'secret-inputs'))
+    core.warning(encryptedWarning(decrypted.encrypted, hasRelay) + help(env, 'secret-inputs'))
   return warnings
 }
 
@@ -187,10 +188,12 @@ function explainSilence({ silence, earlier }: Reporting, inputs: Inputs, runner:
   else if (silence) core.info(silence.message)
 }
 
-const encryptedWarning = (names: string[]) =>
+const encryptedWarning = (names: string[], hasRelay: boolean) =>
   `The secret input${names.length === 1 ? '' : 's'} ${names.map(name => `"${name}"`).join(', ')} ` +
-  `${names.length === 1 ? 'stays' : 'stay'} encrypted. To have the relay decrypt secret inputs, ${OIDC}; or set ` +
-  'port-client-secret, or private-key if the Port action encrypts with client-side.'
+  `${names.length === 1 ? 'stays' : 'stay'} encrypted. ` +
+  (hasRelay
+    ? "The relay's secrets don't decrypt this: if the Port action encrypts with client-side, set private-key."
+    : `To have the relay decrypt secret inputs, ${OIDC}; or set port-client-secret, or private-key if the Port action encrypts with client-side.`)
 
 /** @returns whether to start a progress reporter, because this job reports to the Port run */
 async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner): Promise<boolean> {

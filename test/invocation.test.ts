@@ -112,6 +112,13 @@ describe('each shape of body is read:', () => {
     })
   })
 
+  test("a part of the context with only the action and its inputs: the inputs are the action's", () => {
+    const body = { action: { identifier: 'deploy', encryptedProperties: ['key'] }, inputs: { key: 'x' } }
+    expect(readInvocation(body, 'r_1')).toMatchObject({
+      ...{ runId: 'r_1', action: 'deploy', inputs: { key: 'x' }, encrypted: ['key'] },
+    })
+  })
+
   test('a flat body without a run id: the kind is "none", so Port gets no updates', () => {
     expect(read('flat-no-run-id')).toEqual({
       ...NO_RUN,

@@ -182,7 +182,7 @@ export function createRelayReporter(
       } catch (error) {
         // Retries the reports one by one, so that a rejected report doesn't block the others and a used-up quota
         // doesn't block a conclusion. A delivery that has just finished still accepts log lines.
-        const isRefused = error instanceof PortError && [400, 410, 413].includes(error.status ?? 0)
+        const isRefused = error instanceof PortError && [400, 410, 413, 422].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
         } else for (const { reject } of batch) reject(error)

@@ -128,7 +128,8 @@ function readContext(body: JsonObject): ShapeRead | null {
 function isContext(body: JsonObject): boolean {
   return (
     (isObject(body.run) && typeof body.run.id === 'string' && 'inputs' in body) ||
-    (isObject(body.action) && isObject(body.trigger) && ('inputs' in body || 'event' in body))
+    (isObject(body.action) && isObject(body.trigger) && ('inputs' in body || 'event' in body)) ||
+    (isObject(body.action) && identifier(body.action.identifier) !== null && isObject(body.inputs))
   )
 }
 

@@ -27,7 +27,7 @@ export interface TakeDeps extends BoundDeps {
  * are sent in order, and retried while Port is unavailable. A conclusion finishes the delivery. A report that consists
  * only of updates and contains a conclusion is accepted even if the run has used up its limits.
  *
- * @throws Problem 400, 401, 403, 410, 413, 429, 503
+ * @throws Problem 400, 401, 403, 410, 413, 422, 429, 503
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { store, apply, tokens, rate, log } = deps
@@ -52,7 +52,8 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       const sentence = `A workflow run can report at most ${LIMITS.reportRate.value} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const messages = reports.map(report => check(report, deps.isAllowed))
+    const messages: Message[] = reports
+    for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
     // Count an empty report as one line, because it also uses space in the database.
     const lines = Math.max(
@@ -101,15 +102,15 @@ const LISTS = {
   delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
 }
 
-/** Replaces an entity with a log line that gives the reason if its blueprint isn't allowed. */
-function check(report: Message, isAllowed: TakeDeps['isAllowed']): Message {
-  if (!('entity' in report)) return report
-  const { blueprint, properties, operation = 'upsert' } = report.entity
-  if (isAllowed[operation](blueprint)) return report
+function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): void {
+  if (!('entity' in message)) return
+  const { blueprint, operation = 'upsert' } = message.entity
+  if (isAllowed[operation](blueprint)) return
   const { list, done } = LISTS[operation]
-  const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
-  const message = `The entity ${name} was not ${done}: the relay's ${list} does not include its blueprint.`
-  return { log: [{ level: 'ERROR', message }] }
+  throw new Problem(
+    422,
+    `The relay's ${list} does not include the blueprint ${blueprint}, so no entity of it is ${done}.`,
+  )
 }
 
 /**

@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { type System, startReport, startSystem } from '../reports/open-stage.ts'
@@ -56,14 +57,15 @@ test.each<[string, Record<string, string>, string]>([
   await endDelivery(system, id)
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
-    `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again.` +
+    `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an ` +
+      'earlier job of this workflow run finished the delivery, set report: workflow or report: updates in that job.' +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
     "Nothing is reported to Port, because the action's report input is off.",
   ])
   expect(process.exitCode).toBe(1)
 })
 
-test("a re-run after the delivery has finished lists the secret inputs that the job's own keys cannot decrypt", async () => {
+test("the secret inputs that the relay and the job's own keys cannot decrypt are named, also in a re-run after the delivery has finished", async () => {
   const system = await startSystem()
   const { privateKeyPem, publicKeyPem } = vectors['client-side']
   const { publicKey } = generateKeyPairSync('rsa', {
@@ -81,6 +83,11 @@ test("a re-run after the delivery has finished lists the secret inputs that the 
       },
     },
   })
+  const first = openJob(system, payload)
+  expect((await first.run('main'))[0]).toMatch(
+    /^::warning::The secret inputs "own", "other" stay encrypted\. The relay's secrets .* set private-key\./,
+  )
+  expect(first.outputs().password).toBe(SECRET_INPUT)
   await endDelivery(system, id)
   const run = { runAttempt: 2 }
   const missing = '::error::The relay no longer returns'
@@ -135,6 +142,18 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
   expect(await job.post({ 'INPUT_GITHUB-TOKEN': '' })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
   ])
+})
+
+test('with fail-on-report-error, an entity that the relay does not allow fails the job and the Port run', async () => {
+  const system = await startSystem()
+  const { payload, portRun } = await deliver(system)
+  const job = openJob(system, payload, { 'github-token': '', 'fail-on-report-error': 'true' })
+  await job.run('main')
+  writeFileSync(job.saved().files.entities, '{ "blueprint": "_user", "identifier": "i" }\n')
+  const why =
+    /^::error::Entity _user\/i could not be upserted: the relay .* RELAY_REPORT_BLUEPRINTS does not include/
+  expect(await job.post({ 'INPUT_JOB-STATUS': 'success' })).toContainEqual(expect.stringMatching(why))
+  await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
 })
 
 test('if the Port run has already finished, main sets the outputs and prints only a notice', async () => {

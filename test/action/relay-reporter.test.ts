@@ -118,7 +118,7 @@ test('a message whose response was lost is sent again with the same number once 
   expect(relay.waits).toEqual([1_000, 7_000])
 })
 
-test.each([400, 410, 413])(
+test.each([400, 410, 413, 422])(
   'if the relay refuses a report with %i, the other reports of the message are still sent',
   async status => {
     const relay = await createRelay()
