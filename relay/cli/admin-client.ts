@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { readSecrets } from '../config/values.ts'
 import { proxyProblems } from '../http/outgoing.ts'
 import { type Option, UsageError } from './command.ts'
+import { TIMEOUT_MS, whyUnreachable } from './doctor/check.ts'
 
 /**
  * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, or on this machine if that variable isn't set.
@@ -38,13 +40,29 @@ export async function callAdmin(
     throw new Error(
       `The relay at ${base} doesn't accept this token: RELAY_ADMIN_TOKEN must be the token that the relay was started with.`,
     )
-  if (!response.ok) throw new Error(result.detail ?? `${base}${path} responded with ${response.status}.`)
+  if (!response.ok)
+    throw new Error(
+      result.detail ??
+        `${base}${path} responded with ${response.status}. If a proxy hides /api, run the command where the relay runs, with RELAY_PUBLIC_URL="".`,
+    )
   return result
 }
 
 /** URL of the relay that the environment describes, without a trailing slash. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
   return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
+}
+
+/** Reads the relay's `/readyz` or `/healthz`. Returns the reason if it's unavailable. */
+export async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
+  try {
+    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const body = (await response.json().catch(() => null)) as Json
+    if (isObject(body) && typeof body.ok === 'boolean') return body
+    return `${url.slice(url.lastIndexOf('/'))} responds with ${response.status}`
+  } catch (error) {
+    return whyUnreachable(error)
+  }
 }
 
 export const noRelay = (base: string, cause: unknown) =>

@@ -20,6 +20,7 @@ export const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: s
     '    environment:',
     '      GITHUB_TOKEN_FILE: ""',
     'END',
+    '# With PostgreSQL, also pass -f deploy/compose.postgres.yml.',
     `docker compose -f deploy/compose.yml -f ${OVERRIDE} up --build --detach`,
   ],
   systemd: (file, id, apiUrl) => [

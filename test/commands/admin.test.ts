@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
@@ -9,6 +10,7 @@ import { send } from '../../relay/cli/send.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { placeDeliveries, REJECTED, running } from '../admin/place-deliveries.ts'
+import { listenHere } from '../support/listen-here.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
@@ -160,6 +162,9 @@ test('the commands read their variables as the relay does, and report missing va
   writeFileSync(file, `\ufeff${RELAY_ADMIN_TOKEN}\r\n`)
   const fromFile = { RELAY_ADMIN_TOKEN: '', RELAY_PUBLIC_URL: '', RELAY_ADMIN_TOKEN_FILE: file }
   expect(await of(fromFile)).toMatchObject({ code: 0, stderr: '' })
+  const proxy = createServer((_, response) => response.writeHead(404).end('<p>Not found</p>'))
+  const hidden = await of({ RELAY_PUBLIC_URL: `http://127.0.0.1:${await listenHere(proxy)}` })
+  expect(hidden.stderr).toMatch(/responded with 404\. If a proxy hides/)
   const absent = { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' }
   const refused = `^The relay at http://127.0.0.1:${env.PORT} doesn't accept this token: RELAY_ADMIN_`
   const noRelay =

@@ -320,16 +320,21 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports problems that a running relay reports itself', async () => {
+  test.each([undefined, PUBLIC_URL])('at %s, reports problems that a relay reports itself', async url => {
     const detail = 'The database (RELAY_DATABASE) is unavailable or read-only.'
     const body = { ok: false, checks: { database: { ok: false, detail }, github: { ok: true } } }
     const found = await diagnose({
-      ...{ env: { ...clean, RELAY_PUBLIC_URL: undefined }, clock: Date.now, readFile: () => '' },
-      fetch: async (url, init) =>
-        String(url) === 'http://127.0.0.1:2/readyz' ? Response.json(body, { status: 503 }) : fetch(url, init),
+      ...{ env: { ...clean, RELAY_PUBLIC_URL: url }, clock: Date.now, readFile: () => '' },
+      fetch: async (to, init) => {
+        if (String(to) === 'http://127.0.0.1:2/readyz') return Response.json(body, { status: 503 })
+        // The proxy at the public URL exposes only /healthz.
+        return String(to) === `${url}/readyz`
+          ? new Response('', { status: 404 })
+          : fetch(atThisMachine(to), init)
+      },
     })
     expect(found.filter(({ check }) => check === 'relay')).toEqual([
-      { check: 'relay', status: 'ok', sentence: 'A relay responds at http://127.0.0.1:2.' },
+      { check: 'relay', status: 'ok', sentence: `A relay responds at ${url ?? 'http://127.0.0.1:2'}.` },
       { check: 'relay', status: 'problem', sentence: `The running relay: ${detail}` },
     ])
   })
@@ -411,6 +416,9 @@ describe('while it checks services, doctor', () => {
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
       "problem: GitHub rejects the App (401: A JSON web token could not be decoded): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.",
     )
+    const unknown =
+      /^problem: GitHub rejects the App \(404: Integration not found\): check that GITHUB_APP_ID/
+    expect((await wrong({ ...env, GITHUB_APP_ID: '9999' }))[0]).toMatch(unknown)
     expect(await wrong(env)).toEqual([
       "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
     ])

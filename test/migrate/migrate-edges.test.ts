@@ -186,12 +186,18 @@ test.each<[string, unknown, Keys | string]>([
   expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(name === 'none')
 })
 
-test('migrates the permissions of a workflow whose jobs have none', async () => {
-  const top = { permissions: { contents: 'read' } }
-  const given = { top, job: { permissions: undefined }, jobs: { other: OTHER } }
+test.each<[unknown, unknown]>([
+  [{ contents: 'read' }, { contents: 'read', ...NEEDED }],
+  [{}, NEEDED],
+  ['read-all', expect.objectContaining(ALL)],
+  ['write-all', undefined],
+])('of a workflow with %j, only the reporting jobs get more permissions', async (permissions, expected) => {
+  const lint = { 'runs-on': 'x', steps: [{ uses: 'some-vendor/lint@v1' }] }
+  const given = { top: { permissions }, job: { permissions: undefined }, jobs: { other: OTHER, lint } }
   const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], given))
-  expect(parse(result.text).permissions).toEqual({ contents: 'read', ...NEEDED })
-  expect(jobsOf(result.text).main!.permissions).toBeUndefined()
+  const { main, other, lint: unchanged } = jobsOf(result.text)
+  expect([main!.permissions, other!.permissions]).toEqual([expected, expected])
+  expect([parse(result.text).permissions, unchanged]).toEqual([permissions, lint])
   expect(remarksOf(result).filter(line => line.includes('default permissions'))).toEqual([])
 })
 

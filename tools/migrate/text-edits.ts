@@ -7,10 +7,8 @@ export class TextEdits {
     this.text = text
   }
 
-  /** Identical changes count once because two jobs may need the same change. */
   replace(start: number, end: number, text: string): void {
-    const isKnown = this.#edits.some(edit => edit.start === start && edit.end === end && edit.text === text)
-    if (!isKnown) this.#edits.push({ start, end, text })
+    this.#edits.push({ start, end, text })
   }
 
   /** @param at the start of a line, or the end of the text */

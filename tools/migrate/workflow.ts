@@ -168,7 +168,8 @@ function requestedBy(workflow: string): Permissions {
 }
 
 /**
- * Adds the action's permissions to a job: to the job's `permissions`, to the workflow's, or in a new key.
+ * Adds the action's permissions to a job: to the job's `permissions`, or in a new key next to those that the workflow
+ * gives to all jobs.
  *
  * @param more additional permissions that the job needs
  * @returns the new permissions as text if the job had the repository's default permissions; otherwise null
@@ -180,34 +181,28 @@ function addPermissions(
   edits: TextEdits,
 ): string | null {
   const needed = new Map([['actions', 'read'], ['id-token', 'write'], ...more])
-  const pair = pairOf(job, 'permissions') ?? pairOf(root, 'permissions')
-  if (pair) {
-    merge(pair, needed, edits)
+  const own = pairOf(job, 'permissions')
+  const pair = own ?? pairOf(root, 'permissions')
+  const given = pair ? permissionsOf(pair.value) : new Map([['contents', 'read']])
+  const missing = [...needed].filter(([name, level]) => ![level, 'write'].includes(given.get(name) ?? ''))
+  if (pair && (missing.length === 0 || textAt(pair.value) === 'write-all')) return null
+  const toLines = (all: Iterable<[string, string]>) => [...all].map(([name, level]) => `${name}: ${level}`)
+  const isNew = missing.every(([name]) => !pairOf(own?.value, name))
+  if (own && isNew && yaml.keysOf(own.value).length > 0 && !yaml.isFlow(own.value)) {
+    yaml.addLines(own, toLines(missing), edits)
     return null
   }
-  const all = new Map([['contents', 'read'], ...needed])
+  const all = new Map([...given, ...missing])
   const text = edits.text.slice(job.range![0], job.range![1])
-  for (const [name, pattern] of Object.entries(WRITES)) if (pattern.test(text)) all.set(name, 'write')
-  const names = [...all].map(([name, level]) => `${name}: ${level}`).sort()
-  const before = pairOf(job, 'runs-on') ?? pairOf(job, 'uses')!
+  for (const [name, pattern] of Object.entries(WRITES))
+    if (!pair && pattern.test(text)) all.set(name, 'write')
+  const names = toLines(all).sort()
+  const before = own ?? pairOf(job, 'runs-on') ?? pairOf(job, 'uses')!
+  const column = edits.columnOf(startOf(before.key))
   const lines = ['permissions:', ...names.map(line => `  ${line}`)]
-  edits.insertLines(yaml.afterPair(before, edits), edits.columnOf(startOf(before.key)), lines)
-  return names.join(', ')
-}
-
-function merge(pair: yaml.Entry, needed: Permissions, edits: TextEdits): void {
-  const given = permissionsOf(pair.value)
-  const missing = [...needed].filter(([name, level]) => ![level, 'write'].includes(given.get(name) ?? ''))
-  if (missing.length === 0 || textAt(pair.value) === 'write-all') return
-  const isNew = missing.every(([name]) => !pairOf(pair.value, name))
-  const write = ([name, level]: [string, string]) => `${name}: ${level}`
-  if (isNew && yaml.keysOf(pair.value).length > 0 && !yaml.isFlow(pair.value)) {
-    yaml.addLines(pair, missing.map(write), edits)
-    return
-  }
-  const pad = `\n${' '.repeat(edits.columnOf(startOf(pair.key)) + 2)}`
-  const all = [...new Map([...given, ...missing])].map(each => pad + write(each))
-  edits.replace(startOf(pair.key), yaml.pairEnd(pair, edits), `permissions:${all.join('')}`)
+  if (own) edits.replace(startOf(own.key), yaml.pairEnd(own, edits), lines.join(`\n${' '.repeat(column)}`))
+  else edits.insertLines(yaml.afterPair(before, edits), column, lines)
+  return pair ? null : names.join(', ')
 }
 
 /** Converts a reporting step to `run:`, or removes the step if it has nothing to report. */

@@ -2,10 +2,10 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { isLoopback } from '../../../port/text.ts'
-import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
+import { isObject, type JsonObject } from '../../../port/types.ts'
 import { sendAlert } from '../../admin/send-alert.ts'
 import { proxiesOf } from '../../http/outgoing.ts'
-import { relayAddress } from '../admin-client.ts'
+import { readHealth, relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 /** Checks the status of the running relay, at the public URL or else on this machine. */
@@ -13,18 +13,18 @@ export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
     const [url, own] = [config.publicUrl, relayAddress({ PORT: env.PORT })]
-    const atUrl = url === null ? '' : await readReadiness(fetch, url)
-    const found = isObject(atUrl) ? atUrl : await readReadiness(fetch, own)
+    // The proxy may expose only /healthz.
+    const paths = url === null ? [] : ['/readyz', '/healthz']
+    const [atUrl, alive] = await Promise.all(paths.map(path => readHealth(fetch, url + path)))
+    const found = isObject(atUrl) ? atUrl : await readHealth(fetch, `${own}/readyz`)
+    const isUp = isObject(atUrl) || isObject(alive)
     const findings: Finding[] = []
     if (url !== null && isLoopback(new URL(url).hostname)) findings.push(warning(ofThisMachine(url)))
-    else if (url !== null && !isObject(atUrl)) findings.push(warning(unreachable(url, atUrl)))
-    if (!isObject(found)) return findings
-    const failed = Object.values(found).filter(check => isObject(check) && check.ok !== true) as JsonObject[]
-    return [
-      ...findings,
-      ok(`A relay responds at ${isObject(atUrl) ? url : own}.`),
-      ...failed.map(({ detail }) => problem(`The running relay: ${detail}`)),
-    ]
+    else if (url !== null && !isUp) findings.push(warning(unreachable(url, String(atUrl))))
+    if (isUp || isObject(found)) findings.push(ok(`A relay responds at ${isUp ? url : own}.`))
+    const checks = isObject(found) && isObject(found.checks) ? Object.values(found.checks) : []
+    const failed = checks.filter(check => isObject(check) && check.ok !== true) as JsonObject[]
+    return [...findings, ...failed.map(({ detail }) => problem(`The running relay: ${detail}`))]
   },
 }
 
@@ -32,20 +32,6 @@ const ofThisMachine = (url: string) =>
   `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`
 const unreachable = (url: string, why: string) =>
   `No relay responds at ${url} (${why}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`
-
-/** Reads the checks in `/readyz`. Returns the reason if they're unavailable. */
-async function readReadiness(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
-  try {
-    const response = await fetch(`${url}/readyz`, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-    const body = (await response.json().catch(() => null)) as Json
-    return isObject(body) && isObject(body.checks) ? body.checks : `/readyz responds with ${response.status}`
-  } catch (error) {
-    return whyUnreachable(error)
-  }
-}
 
 /** Checks the OIDC issuer. Without the issuer's keys, the relay accepts no reports. */
 export const oidcIssuer: Check = {
