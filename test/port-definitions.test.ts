@@ -111,9 +111,11 @@ describe('the recommended body', () => {
   test('is the body in docs/routing.md and in the examples', () => {
     const shown = blocks('docs/routing.md').filter(({ language }) => language === 'json')
     expect(shown.map(({ content }) => JSON.parse(content))).toContainEqual(RECOMMENDED_BODY)
-    for (const name of ['restart', 'scaffold', 'existing-workflow', 'report-deployment']) {
-      const { invocationMethod } = JSON.parse(text(`examples/${name}/port-action.json`))
-      expect(invocationMethod.body).toEqual(RECOMMENDED_BODY)
-    }
+    const bodyOf = (name: string) =>
+      JSON.parse(text(`examples/${name}/port-action.json`)).invocationMethod.body
+    for (const name of ['restart', 'scaffold', 'existing-workflow'])
+      expect(bodyOf(name)).toEqual(RECOMMENDED_BODY)
+    const inputs = { version: '{{ .inputs.version }}', environment: '{{ .inputs.environment.identifier }}' }
+    expect(bodyOf('report-deployment')).toEqual({ ...RECOMMENDED_BODY, inputs })
   })
 })

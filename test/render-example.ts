@@ -55,7 +55,12 @@ export const entity = {
 /** The context that Port uses to render an action's body. */
 function contextOf({ identifier, trigger }: Definition): JsonObject {
   return {
-    inputs: typed[identifier]!,
+    inputs: Object.fromEntries(
+      Object.entries(typed[identifier]!).map(([name, value]) => {
+        const { format, blueprint } = trigger.userInputs.properties[name] ?? {}
+        return [name, format === 'entity' ? { ...entity, identifier: value!, blueprint: blueprint! } : value!]
+      }),
+    ),
     trigger: {
       by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace', phoneNumber: '1' } },
       origin: 'UI',

@@ -46,19 +46,31 @@ export async function sendWebhook(
 ): Promise<WebhookResponse> {
   const blueprint = trigger.blueprintIdentifier ?? null
   const context: JsonObject = {
-    inputs: run.properties as JsonObject,
+    inputs: withEntities(run.properties as JsonObject, trigger.userInputs.properties),
     trigger: {
       by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } },
       ...{ origin: 'UI', at: new Date().toISOString(), operation: trigger.operation },
     },
     event: null,
-    entity: run.entity
-      ? { identifier: run.entity, title: run.entity, blueprint, properties: {}, relations: {} }
-      : {},
+    entity: run.entity ? entityOf(run.entity, blueprint) : {},
     action: { identifier, blueprint, encryptedProperties: [] },
     run: { id: run.id },
   }
   return postSigned(relay + path, invocationMethod.method, renderBody(invocationMethod.body, context), secret)
+}
+
+const entityOf = (identifier: string, blueprint: string | null): JsonObject => ({
+  ...{ identifier, title: identifier, blueprint, properties: {}, relations: {} },
+})
+
+/** Replaces the identifiers of entity inputs with the entities, as in Port's context. */
+function withEntities(inputs: JsonObject, definitions: Record<string, InputDefinition>): JsonObject {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => {
+      const { format, blueprint = null } = definitions[name] ?? {}
+      return [name, format === 'entity' && typeof value === 'string' ? entityOf(value, blueprint) : value]
+    }),
+  )
 }
 
 /** Sends a webhook with Port's headers. */
