@@ -20,7 +20,7 @@ export type Allowed = Partial<Record<'twice' | 'failed', true>>
 const FEW = { count: 60, perSecond: 60 }
 const SOME = { count: 120, perSecond: 60 }
 const STRIKE = { perStrike: 60, perSecond: 60 }
-const COMPLETE = { ...SOME, forMs: 30_000, runs: 'successful' } as const
+const COMPLETE = { ...SOME, count: 90, forMs: 30_000, runs: 'successful' } as const
 /** How long each lost response delays its repository. A busy fake GitHub can read a dispatch half a minute late. */
 const BRIEF = { env: { RELAY_START_TIMEOUT: '60s' } }
 const UNSTARTED = { repositories: 60, ...BRIEF }
@@ -90,7 +90,7 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
   const workflow = (store: string) => `workflow_dispatch, ${store}: `
   const killWorkflow = (store: string, database: () => Promise<object>): Fault => [
     `${workflow(store)}SIGKILL between response and record`,
-    async name => killAtResponse(name, { ...killed, times: 15, perKill: 10, ...(await database()) }),
+    async name => killAtResponse(name, { ...killed, times: 15, perKill: 5, ...(await database()) }),
     MAY_FAIL,
   ]
   const workflowFaults = (store: string, database: () => Promise<object>) =>
