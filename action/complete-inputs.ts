@@ -120,8 +120,8 @@ export interface KnownSecrets {
 }
 
 /**
- * Collects the secrets that post has to redact. Some secrets remain unknown if they can't be fetched, or if a key was
- * rotated after main decrypted an input.
+ * Collects the secrets that the post step has to redact. Some secrets remain unknown if they can't be fetched, or if a
+ * key was rotated after main decrypted an input.
  *
  * @param decrypted the names of the inputs that main has decrypted
  */

@@ -254,7 +254,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
-/** The label until a step runs, or for the whole job. */
+/** The label until Port shows the first step; with `status-label`, the label for the whole job. */
 const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
 
 function follow(

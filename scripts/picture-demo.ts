@@ -50,7 +50,7 @@ function wrap(line: string): string[] {
   return [line.slice(0, end), ...wrap(' '.repeat(indent) + line.slice(end + 1))]
 }
 
-/** Draws lines with ANSI codes as an SVG image. */
+/** Renders text lines that contain ANSI codes as an SVG image. */
 function draw(lines: string[]): string {
   const plain = lines.map(line => line.replaceAll(/\x1b\[\d+m/g, ''))
   const width = Math.ceil(Math.max(...plain.map(line => line.length)) * FONT * WIDTH) + 2 * MARGIN

@@ -97,7 +97,7 @@ describe('an action run', () => {
     expect(port.run(id).summary).toBe(summary)
   })
 
-  test('gets only one update attempt if Port rejects an update without a conclusion', async () => {
+  test('sends an update without a conclusion only once if Port rejects it', async () => {
     const { port, client } = await openPort()
     const { id } = port.createRun()
     port.fail({ match: ({ method }) => method === 'PATCH', times: 9, status: 422 })

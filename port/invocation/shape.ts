@@ -273,7 +273,7 @@ const CHANGE_LOG: Known = {
   changelogDestination: isAny,
 }
 
-/** Reads an older change-log destination's body, or an automation's spread event. All fields belong to the event. */
+/** Reads a body that is a change itself, from a change log or an automation. All of its fields belong to the event. */
 function readChangeLog(body: JsonObject): ShapeRead | null {
   if (!isChangeLog(body)) return null
   const context = object(body.context)

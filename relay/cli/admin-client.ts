@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
-import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { readSecrets } from '../config/values.ts'
 import { proxyProblems } from '../http/outgoing.ts'
 import { type Option, UsageError } from './command.ts'
-import { TIMEOUT_MS, whyUnreachable } from './doctor/check.ts'
 
 /**
  * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, or on this machine if that variable isn't set.
@@ -51,18 +49,6 @@ export async function callAdmin(
 /** URL of the relay that the environment describes, without a trailing slash. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
   return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
-}
-
-/** Reads the relay's `/readyz` or `/healthz`. Returns the reason if it's unavailable. */
-export async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
-  try {
-    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
-    const body = (await response.json().catch(() => null)) as Json
-    if (isObject(body) && typeof body.ok === 'boolean') return body
-    return `${url.slice(url.lastIndexOf('/'))} responds with ${response.status}`
-  } catch (error) {
-    return whyUnreachable(error)
-  }
 }
 
 export const noRelay = (base: string, cause: unknown) =>

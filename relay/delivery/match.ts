@@ -197,8 +197,8 @@ export function titleIds(title: string): string[] {
 export const FIRST_POLL_MS = 5_000
 
 /**
- * Whether a finished Port run finishes the delivery. It doesn't after a redelivery, because the Port run could have
- * finished earlier, or after a cancellation, because the workflow run must still be canceled.
+ * Whether a finished Port run finishes the delivery. There are two exceptions: after a redelivery, the Port run could
+ * have finished earlier, and after a cancellation, the workflow run must still be canceled.
  */
 export const followsPort = ({
   queuedAt,

@@ -183,7 +183,7 @@ export function pausedCredential(
 /** Minimum length of secrets to redact. Redacting shorter secrets would remove fragments of ordinary text. */
 const SHORTEST = 6
 /** GitHub's token format. Also matches installation tokens, which aren't in the configuration. */
-const TOKENS = /\b(gh[a-z]|github_pat)_\w{10,}/g
+const TOKENS = /\b(gh[a-z]|github_pat)_\w{20,}/g
 
 /** Removes secrets from a credential's errors, because GitHub or a proxy can quote the request. */
 export function hideSecrets(credential: Credential, secrets: readonly string[]): Credential {

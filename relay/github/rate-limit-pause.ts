@@ -46,7 +46,7 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** If a pause's end is further than this from the current time, the pause is outdated, or the clock was changed. */
+/** A pause that ends further than this from the current time is invalid: it's outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 /** @param onPause called with each new pause */

@@ -198,7 +198,7 @@ export interface Store {
   claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
 
   /**
-   * Applies a transition that was decided on a specific version of the delivery. If the delivery's own fields don't
+   * Applies a transition that was computed from a specific version of the delivery. If the delivery's own fields don't
    * change, the version doesn't change either.
    *
    * @param receipt receipt of the report that caused the event. A repeated report writes nothing.

@@ -7,7 +7,7 @@ import { encryptFor, encryptWith } from './encrypt.ts'
 import { deliver, NO_TOKEN, openJob, SECRET_INPUT } from './open-relay-job.ts'
 import { seeAlso } from './open-runner.ts'
 
-// Runs a job without Port credentials from the sources in this process, with a relay.
+// Runs jobs in this process, from the sources. They have a relay but no Port credentials.
 
 test('a job that needs the relay fails while the relay is down, and post reports the job once the relay is back', async () => {
   const system = await startSystem()
@@ -98,7 +98,7 @@ test("the secret inputs that the relay and the job's own keys cannot decrypt are
   expect(job.outputs().own).toBe('mine')
 })
 
-test('a payload whose relay differs from the input relay-url fails the job, and that relay gets no token', async () => {
+test('if the payload names a relay other than the input relay-url, the job fails, and that other relay gets no token', async () => {
   const system = await startSystem()
   const { payload } = await deliver(system)
   const pinned = openJob(system, payload, { 'relay-url': `${system.url}/` })

@@ -152,7 +152,7 @@ await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack
       const messages = times(attack.lines, line => `${nameOf(number, line)} ${fill}`)
       const reports = messages.map(message => ({ log: [{ level: 'INFO', message }] }))
       const body = JSON.stringify({ delivery, sender, number, reports })
-      // Sends a report without a response again, as the action does.
+      // Resends a report that got no response, as the action does.
       for (let status = await post(body); ; status = await post(body)) {
         count(status)
         if (status === 202) numbers.push(number)

@@ -149,7 +149,7 @@ test.each([
   await sleep(300)
   expect((await send(relay.url, { body: { n: 1 } })).status).toBe(202)
   expect((await send(relay.url, { body: 'x'.repeat(1_000_000) })).status).toBe(202)
-  // The relay reads these bodies instead of refusing them: the first gets a response once its body has arrived.
+  // The relay reads these bodies instead of refusing them: the first sender gets a response once its body is complete.
   sockets[0]!.write(Buffer.alloc(declared, '['))
   expect(await responseOf(sockets[0]!)).toMatch(WRONG_SIGNATURE)
 })

@@ -78,7 +78,7 @@ export function titleOf(name: string): string {
 /** Inputs besides `port` that the relay sends. Port's form doesn't include these inputs. */
 export const OFFERED = ['port_context', 'port_payload', 'port_run_id', 'run_id']
 
-/** The action's own outputs, as listed in `action.yml`. The output of a Port input can't have one of these names. */
+/** The action's own outputs, as listed in `action.yml`. A Port action's input with one of these names gets no output of its own. */
 export const FIXED_OUTPUTS = [
   'inputs',
   'entity',

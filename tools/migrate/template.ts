@@ -34,7 +34,7 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .join('')
 
 /**
- * Converts a text from a step's `with` to its `env`. GitHub evaluates `env` even if `if` then skips the step, so the
+ * Converts text from a step's `with` so that it can be in the step's `env`. GitHub evaluates `env` even if `if` then skips the step, so the
  * outputs in `env` can be empty. Each `fromJSON(x)` reads an empty text as null to prevent an error.
  */
 export const forEnv = (template: string): string =>

@@ -20,7 +20,7 @@ export interface Health {
   oldestMessage: number | null
   /** End of the pause for messages to Port; 0 if there is no pause. */
   portPausedUntil: number
-  /** When GITHUB_TOKEN expires, if GitHub reports it. */
+  /** The time at which GITHUB_TOKEN expires, if GitHub reports it. */
   tokenExpiresAt: number | null
   /** GitHub's clock minus this machine's; null if unknown. */
   clockOffset: number | null

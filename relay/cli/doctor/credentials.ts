@@ -115,8 +115,8 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   const response = error instanceof RequestError ? error.response : undefined
   if (error instanceof RequestError && response) {
     const message = (response.data as { message?: unknown } | null)?.message
-    const isRejected = error.status === 401 || /integration not found/i.test(String(message))
-    if (isRejected && typeof message === 'string') {
+    const isUnknownApp = !isToken && /integration not found/i.test(String(message))
+    if ((error.status === 401 || isUnknownApp) && typeof message === 'string') {
       return isToken
         ? `GitHub rejects GITHUB_TOKEN (401: ${message}): the token is wrong, expired, or revoked. Set a new token.`
         : `GitHub rejects the App (${error.status}: ${message}): check that GITHUB_APP_ID is correct, that GITHUB_APP_PRIVATE_KEY is a key of that App, and that this machine's clock is right.`

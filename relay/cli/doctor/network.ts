@@ -2,10 +2,10 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { isLoopback } from '../../../port/text.ts'
-import { isObject, type JsonObject } from '../../../port/types.ts'
+import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
 import { sendAlert } from '../../admin/send-alert.ts'
 import { proxiesOf } from '../../http/outgoing.ts'
-import { readHealth, relayAddress } from '../admin-client.ts'
+import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 /** Checks the status of the running relay, at the public URL or else on this machine. */
@@ -32,6 +32,18 @@ const ofThisMachine = (url: string) =>
   `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`
 const unreachable = (url: string, why: string) =>
   `No relay responds at ${url} (${why}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`
+
+/** Reads the relay's `/readyz` or `/healthz`. Returns the reason if it's unavailable. */
+async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
+  try {
+    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
+    const body = (await response.json().catch(() => null)) as Json
+    if (isObject(body) && typeof body.ok === 'boolean') return body
+    return `${url.slice(url.lastIndexOf('/'))} responds with ${response.status}`
+  } catch (error) {
+    return whyUnreachable(error)
+  }
+}
 
 /** Checks the OIDC issuer. Without the issuer's keys, the relay accepts no reports. */
 export const oidcIssuer: Check = {

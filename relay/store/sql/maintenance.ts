@@ -61,8 +61,8 @@ export function repairDueTimes(now: number): Statement[] {
 }
 
 /**
- * Inserts a delivery as for a webhook and deletes it in the same transaction, so that no worker sees it. An empty
- * update isn't enough, because SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
+ * Inserts a delivery like that of a webhook, and deletes it in the same transaction, so that no worker sees it. An
+ * empty update isn't enough, because SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
  *
  * @param noise a body of incompressible text
  */

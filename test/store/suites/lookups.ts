@@ -181,7 +181,7 @@ export function lookupTests(place: Place): void {
     expect(await store.waitingMessages(id!)).toEqual({ amount: 2, attempts: 1, dueAt: 5000 })
   })
 
-  test('counts of the same hour are added, and old hours are deleted', async () => {
+  test('counts of the same hour are summed, and old hours are deleted', async () => {
     const store = await place.open()
     const none = { accepted: 0, ...NO_OUTCOME }
     await store.countHours(
