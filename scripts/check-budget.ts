@@ -16,8 +16,8 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 const BUDGET = {
   files: 200,
   /** Was 28,500 before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners were added. */
-  sourceLines: 29_800,
-  testLines: 30_500,
+  sourceLines: 30_500,
+  testLines: 32_000,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
