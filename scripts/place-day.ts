@@ -46,7 +46,9 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     })
     for (const [ms, event] of events) {
       now += ms
-      const { outcome } = await apply((await store.get(id))!, event)
+      const delivery = (await store.get(id))!
+      const { attemptedAt } = delivery
+      const { outcome } = await apply(delivery, 'attemptedAt' in event ? { ...event, attemptedAt } : event)
       if (outcome !== 'applied') throw new Error(`${event.type} was ${outcome}`)
     }
     return id
@@ -57,7 +59,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   })
   const accepted: [number, DeliveryEvent][] = [
     [120, { type: 'attemptStarted' }],
-    [400, { type: 'dispatchAccepted', attempt: 1, run: null }],
+    [400, { type: 'dispatchAccepted', attemptedAt: 0, run: null }],
   ]
   const bound = (id: number): [number, DeliveryEvent][] => [
     ...accepted,
@@ -91,7 +93,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...ended(16_300_000_000, 'cancelled').slice(-1),
   ])
   const deferred: DeliveryEvent = {
-    ...{ type: 'dispatchDeferred', attempt: 1, until: null },
+    ...{ type: 'dispatchDeferred', attemptedAt: 0, until: null },
     reason: 'GitHub is not available (503)',
   }
   named.approval = await place(
@@ -110,7 +112,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
       [
         500,
         {
-          ...{ type: 'dispatchAccepted', attempt: 2 },
+          ...{ type: 'dispatchAccepted', attemptedAt: 0 },
           run: { id: 16_400_000_000, url: 'https://github.com/acme/shop/actions/runs/16400000000' },
         },
       ],

@@ -34,12 +34,12 @@ export type DeliveryEvent =
   /** A dispatch is about to be sent. */
   | { type: 'attemptStarted' }
   /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
-  | ({ type: 'dispatchAccepted'; attempt: number; run: { id: number; url: string } | null } & WithResponse)
-  | ({ type: 'dispatchRejected'; attempt: number; reason: string } & WithResponse)
+  | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
+  | ({ type: 'dispatchRejected'; reason: string } & OfAttempt)
   /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
-  | ({ type: 'dispatchDeferred'; attempt: number; reason: string; until: number | null } & WithResponse)
+  | ({ type: 'dispatchDeferred'; reason: string; until: number | null } & OfAttempt)
   /** It's unknown whether the dispatch started a workflow run. */
-  | ({ type: 'responseLost'; attempt: number; reason: string } & WithResponse)
+  | ({ type: 'responseLost'; reason: string } & OfAttempt)
   /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. */
@@ -71,8 +71,9 @@ export type DeliveryEvent =
   /** The run waits for reviewers or timers. `decided`: all decisions so far, or a webhook's single decision. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
 
-/** `response` is GitHub's response, if there was one. */
-interface WithResponse {
+/** The outcome of an attempt. `attemptedAt` identifies the attempt. `response` is GitHub's response, if there was one. */
+interface OfAttempt {
+  attemptedAt: number | null
   response?: { status: number; requestId: string | null } | undefined
 }
 

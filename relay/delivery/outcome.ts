@@ -221,11 +221,11 @@ export function describeDispatch({ repository, eventType, workflow, ref }: Deliv
 
 /** Returns the history and log fields for an attempt and GitHub's response. If nothing was sent, omits the duration. */
 export const attempted = (
-  { awaitingResponseSince, attemptedAt }: Delivery,
-  { attempt, response }: Pick<Event<'dispatchDeferred'>, 'attempt' | 'response'>,
+  { attempts, awaitingResponseSince, attemptedAt }: Delivery,
+  { response }: Pick<Event<'dispatchDeferred'>, 'response'>,
   now: number,
 ) => ({
-  attempt,
+  attempt: attempts,
   ...(awaitingResponseSince !== null && attemptedAt !== null && { duration_ms: now - attemptedAt }),
   ...(response && { status: response.status }),
   ...(response && response.requestId !== null && { github_request_id: response.requestId }),

@@ -28,8 +28,7 @@ export function reject(
   now: number,
   policy: Policy,
 ): Transition | null {
-  const { attempt, reason } = event
-  if (attempt !== delivery.attempts) return null
+  const { reason } = event
   const details = { ...attempted(delivery, event, now), reason }
   return fail(delivery, { type: 'dispatchRejected', details }, reason, policy)
 }
@@ -40,8 +39,7 @@ export function defer(
   now: number,
   policy: Policy,
 ): Transition | null {
-  const { attempt, reason, until } = event
-  if (attempt !== delivery.attempts) return null
+  const { reason, until } = event
   const details = { ...attempted(delivery, event, now), reason }
   if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
@@ -64,8 +62,7 @@ export function loseResponse(
   now: number,
   policy: Policy,
 ): Transition | null {
-  const { attempt, reason } = event
-  if (attempt !== delivery.attempts) return null
+  const { reason } = event
   return {
     change: { dueAt: now + nextPoll(0, policy), reason, awaitingResponseSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; searching for the workflow run`),

@@ -88,6 +88,8 @@ export function transition(
   now: number,
   policy: Policy,
 ): Transition | null {
+  // Another attempt was sent in the meantime, for example because a user redelivered the delivery.
+  if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
   return handler?.(delivery, event, now, policy) ?? null
 }

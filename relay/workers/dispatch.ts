@@ -57,12 +57,12 @@ export function createDispatch(
     if (paused) {
       await returnPermit()
       const { pausedUntil: until, reason } = paused
-      await apply(claimed, { type: 'dispatchDeferred', attempt: claimed.attempts, reason, until })
+      await apply(claimed, { type: 'dispatchDeferred', attemptedAt: claimed.attemptedAt, reason, until })
       return
     }
     const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
     if (started.outcome !== 'applied') return returnPermit()
-    const attempt = started.delivery.attempts
+    const { attemptedAt } = started.delivery
     const invocation = JSON.parse(claimed.invocation) as Invocation
     const payload = packClientPayload(invocation, {
       ...{ delivery: claimed.id, relay: publicUrl },
@@ -76,7 +76,7 @@ export function createDispatch(
     }
     const record = (event: DeliveryEvent) =>
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
-    const event = toEvent(outcome, attempt)
+    const event = toEvent(outcome, attemptedAt)
     const recorded = await record(event)
     // Another delivery already has the run, because of its title. Record only that GitHub accepted the dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
@@ -85,23 +85,23 @@ export function createDispatch(
   }
 }
 
-function toEvent(outcome: DispatchOutcome, attempt: number): DeliveryEvent {
+function toEvent(outcome: DispatchOutcome, attemptedAt: number | null): DeliveryEvent {
   const { response } = outcome
   switch (outcome.kind) {
     case 'accepted':
-      return { type: 'dispatchAccepted', attempt, run: outcome.run, response }
+      return { type: 'dispatchAccepted', attemptedAt, run: outcome.run, response }
     case 'rejected':
-      return { type: 'dispatchRejected', attempt, reason: outcome.reason, response }
+      return { type: 'dispatchRejected', attemptedAt, reason: outcome.reason, response }
     case 'deferred':
       return {
         type: 'dispatchDeferred',
-        attempt,
+        attemptedAt,
         reason: outcome.reason,
         until: outcome.until,
         response,
       }
     case 'response_lost':
-      return { type: 'responseLost', attempt, reason: outcome.reason, response }
+      return { type: 'responseLost', attemptedAt, reason: outcome.reason, response }
   }
 }
 
@@ -118,7 +118,7 @@ async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }:
     await apply(delivery, { type: 'finishedInPort', runs: found.runs, conclusion: run.status })
   } else if (found.elsewhere) {
     // The run id in Port belongs to a workflow run in another repository, and shows that the dispatch took effect.
-    await apply(delivery, { type: 'dispatchAccepted', attempt: delivery.attempts, run: null })
+    await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
   } else {
     await apply(delivery, {
       type: 'runNotFound',

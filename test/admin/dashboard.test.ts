@@ -235,7 +235,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
 const dispatched: DeliveryEvent[] = [
   { type: 'attemptStarted' },
-  { type: 'dispatchAccepted', attempt: 1, run: null },
+  { type: 'dispatchAccepted', attemptedAt: 0, run: null },
 ]
 const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
 const LATE: DeliveryEvent = { type: 'startTimedOut', cause: NOTHING }
@@ -328,7 +328,10 @@ test('the dashboard explains the effect and asks for confirmation before it rede
     { runId: 'r_2', action: 'two', events: REJECTED },
     { runId: 'r_3', action: 'three', events: REJECTED },
     { runId: 'r_4', action: 'four', events: running(42) },
-    { runId: 'r_5', events: [dispatched[0]!, { type: 'responseLost', attempt: 1, reason: 'no response' }] },
+    {
+      runId: 'r_5',
+      events: [dispatched[0]!, { type: 'responseLost', attemptedAt: 0, reason: 'no response' }],
+    },
   ])
   port.createRun({ id: 'r_1', status: 'FAILURE' })
   port.createRun({ id: 'r_2' })
@@ -435,7 +438,7 @@ test("hostile values in every field are shown as text, and only the dashboard's 
     },
     {
       ...{ runId: 'r_1', eventType: null, workflow: HOSTILE, ref: HOSTILE, action: HOSTILE },
-      events: [{ type: 'attemptStarted' }, { type: 'dispatchRejected', attempt: 1, reason: HOSTILE }],
+      events: [{ type: 'attemptStarted' }, { type: 'dispatchRejected', attemptedAt: 0, reason: HOSTILE }],
     },
   ])
   const { page, errors } = await signedIn()

@@ -16,7 +16,7 @@ const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'http
 export const REJECTED: DeliveryEvent[] = [
   { type: 'attemptStarted' },
   {
-    ...{ type: 'dispatchRejected', attempt: 1, response: { status: 404, requestId: 'C0DE:1F' } },
+    ...{ type: 'dispatchRejected', attemptedAt: 0, response: { status: 404, requestId: 'C0DE:1F' } },
     reason: 'GitHub rejected the dispatch: no such repository.',
   },
 ]
@@ -24,7 +24,7 @@ export const REJECTED: DeliveryEvent[] = [
 /** Returns the events of a delivery that is bound to an unfinished workflow run. */
 export const running = (runId: number): DeliveryEvent[] => [
   { type: 'attemptStarted' },
-  { type: 'dispatchAccepted', attempt: 1, run: null },
+  { type: 'dispatchAccepted', attemptedAt: 0, run: null },
   {
     type: 'runsSeen',
     runs: [aRun(runId)],
@@ -61,8 +61,9 @@ export async function placeDeliveries(database: string | Address, placed: Placed
     const { id } = await store.accept(aDelivery({ receivedAt: store.clock(), ...given }))
     ids.push(id)
     for (const event of events) {
-      const delivery = await store.get(id)
-      const { outcome } = await apply(delivery!, event)
+      const delivery = (await store.get(id))!
+      const { attemptedAt } = delivery
+      const { outcome } = await apply(delivery, 'attemptedAt' in event ? { ...event, attemptedAt } : event)
       if (outcome !== 'applied') throw new Error(`${event.type} was ${outcome}`)
     }
   }

@@ -42,13 +42,14 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
   } as Delivery
 }
 
+const attemptedAt = NOW - 1_000
 const cause: NoRun = { why: 'deleted' }
 const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   attemptStarted: { type: 'attemptStarted' },
-  dispatchAccepted: { type: 'dispatchAccepted', attempt: 1, run: null },
-  dispatchRejected: { type: 'dispatchRejected', attempt: 1, reason: 'GitHub cannot find acme/shop.' },
-  dispatchDeferred: { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: NOW + MINUTE },
-  responseLost: { type: 'responseLost', attempt: 1, reason: 'GitHub responded with 502' },
+  dispatchAccepted: { type: 'dispatchAccepted', attemptedAt, run: null },
+  dispatchRejected: { type: 'dispatchRejected', attemptedAt, reason: 'GitHub cannot find acme/shop.' },
+  dispatchDeferred: { type: 'dispatchDeferred', attemptedAt, reason: 'a limit', until: NOW + MINUTE },
+  responseLost: { type: 'responseLost', attemptedAt, reason: 'GitHub responded with 502' },
   runNotFound: { type: 'runNotFound', list: 'empty', readAt: NOW, reason: 'no run appeared' },
   runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], pollAt: NOW + 5_000 },
   runReported: { type: 'runReported', run: run({ evidence: 'report' }) },
@@ -149,7 +150,7 @@ describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
 })
 
 describe('a dispatch', () => {
-  const deferred = { type: 'dispatchDeferred', attempt: 1, reason: 'a limit', until: null } as const
+  const deferred = { type: 'dispatchDeferred', attemptedAt, reason: 'a limit', until: null } as const
 
   test('is retried after 1 s if the delivery was redelivered after 8 attempts', () => {
     const failed = inState('failed', { attempts: 8 })
@@ -158,23 +159,24 @@ describe('a dispatch', () => {
     const started = transition(queued, { type: 'attemptStarted' }, NOW, POLICY)
     const underWay = { ...queued, ...started?.change } as Delivery
     expect(underWay.attempts).toBe(1)
-    expect(transition(underWay, deferred, NOW, POLICY)?.change.dueAt).toBe(NOW + 1_000)
+    expect(transition(underWay, { ...deferred, attemptedAt: NOW }, NOW, POLICY)?.change.dueAt).toBe(
+      NOW + 1_000,
+    )
   })
 
   test('waits twice as long after each attempt, up to a minute', () => {
     const waits = [1, 2, 3, 4, 5, 6, 7, 8, 20].map(attempts => {
-      const event = { ...deferred, attempt: attempts }
-      const next = transition(inState('queued', { attempts }), event, NOW, POLICY)
+      const next = transition(inState('queued', { attempts }), deferred, NOW, POLICY)
       return ((next?.change.dueAt ?? 0) - NOW) / 1_000
     })
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60])
   })
 
-  test.each(['dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(
-    'ignores %s from an earlier attempt',
+  test.each(['dispatchAccepted', 'dispatchRejected', 'dispatchDeferred', 'responseLost'] as const)(
+    'ignores %s from an earlier attempt, even from before a redelivery',
     type => {
-      const event = { ...EVENTS[type], attempt: 1 }
-      expect(transition(inState('queued', { attempts: 2 }), event, NOW, POLICY)).toBeNull()
+      const event = { ...EVENTS[type], attemptedAt: NOW - MINUTE }
+      for (const state of STATES) expect(transition(inState(state), event, NOW, POLICY)).toBeNull()
     },
   )
 

@@ -63,7 +63,8 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
         ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
       })
       await apply((await store.get(id))!, { type: 'attemptStarted' })
-      await apply((await store.get(id))!, { type: 'dispatchAccepted', attempt: 1, run: null })
+      const delivery = (await store.get(id))!
+      await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
       await store.apply((await store.get(id))!, { change: { dueAt: 9e15 }, messages: [], history: null }, 2)
       return id
     },

@@ -69,8 +69,10 @@ test('a webhook that arrives during a poll triggers another poll immediately', a
 test('a late dispatch response binds the run that the response names', async () => {
   const { system, id } = await start()
   const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
-  const late = { type: 'dispatchAccepted', attempt: 1, run: { id: run.id, url: '' } } as const
-  await system.engine().apply(await system.delivery(id), late)
+  const delivery = await system.delivery(id)
+  const { attemptedAt } = delivery
+  const late = { type: 'dispatchAccepted', attemptedAt, run: { id: run.id, url: '' } } as const
+  await system.engine().apply(delivery, late)
   expect(await system.delivery(id)).toMatchObject({ state: 'running' })
 })
 
