@@ -187,10 +187,10 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const pages = await db.run(rows.map(row => outbox.page(String(row.delivery))))
       return rows.map((row, i) => ({
         ...(row as unknown as OutboxPage),
-        reported: Boolean(row.reported),
-        messages: (pages[i] ?? []).map(({ body, ...rest }) => ({
-          ...(rest as { seq: number; createdAt: number }),
-          message: JSON.parse(String(body)),
+        outputs: String(pages[i]?.[0]?.outputs ?? ''),
+        reported: Boolean(pages[i]?.[0]?.reported),
+        messages: (pages[i] ?? []).map(({ seq, body, createdAt }) => ({
+          ...{ seq: Number(seq), createdAt: Number(createdAt), message: JSON.parse(String(body)) },
         })),
       }))
     },

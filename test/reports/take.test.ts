@@ -6,7 +6,8 @@ import { LIMITS } from '../../relay/config/limits.ts'
 import { reportMessage } from '../../relay/reports/report.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { type Env, openRelayHere } from '../support/relay.ts'
-import { startReport, startSystem } from './open-stage.ts'
+import { newDatabase } from '../support/shared-postgres.ts'
+import { GITHUB_RUN_ID, startReport, startSystem } from './open-stage.ts'
 
 /** Starts a system with a delivery whose run can report. */
 async function startReporting(env: Env = {}) {
@@ -269,3 +270,29 @@ test("updates and empty reports count toward a delivery's limit", async () => {
   expect(await send({ update: { statusLabel: 'Testing' } })).toBe(413)
   expect(await send({ update: { conclusion: 'success' } })).toBe(202)
 })
+
+test.each(['SQLite', 'PostgreSQL'])(
+  'no output of a node run is lost if the report with the result arrives while messages are sent (%s)',
+  async kind => {
+    const system = await startSystem(kind === 'SQLite' ? {} : { RELAY_DATABASE: await newDatabase() })
+    const [amount, atOnce] = [Number(process.env.OUTPUT_RUNS ?? 45), 15]
+    let lost = 0
+    for (let first = 0; first < amount; first += atOnce) {
+      await Promise.all(
+        many(atOnce, async n => {
+          const run = system.port.createNodeRun()
+          const { id } = await system.deliver({ runId: null, body: { run: { id: run.id } } })
+          const token = await startReport(system, id, { runId: GITHUB_RUN_ID + first + n })
+          const result = { conclusion: 'success', output: { version: '1.4.2' } }
+          const lines = many(4, each => system.report(token, id, [log('deploys')], { sender: `job-${each}` }))
+          await Promise.race(lines)
+          expect((await system.report(token, id, [{ update: result }])).status).toBe(202)
+          await Promise.all(lines)
+          await until(() => run.status === 'COMPLETED', 'Port shows the result')
+          if (run.output.version !== '1.4.2') lost++
+        }),
+      )
+    }
+    expect(lost).toBe(0)
+  },
+)

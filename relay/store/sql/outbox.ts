@@ -33,7 +33,7 @@ export function enqueue(
   ]
 }
 
-/** Claims due outboxes. Uses a count for `reported`, because PostgreSQL could hash all runs for an EXISTS. */
+/** Claims due outboxes. */
 export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
   const due = `
     SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
@@ -42,8 +42,7 @@ export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
   return {
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
-      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organization')}, ${of('outputs')},
-        (SELECT count(*) FROM runs WHERE runs.delivery = outboxes.delivery AND evidence = 'report' AND past = 0) AS reported`,
+      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organization')}`,
     params: [now, until, limit],
   }
 }
@@ -57,10 +56,18 @@ export function waiting(delivery: string): Statement {
   }
 }
 
+/**
+ * Reads a delivery's first messages, and in the first row the delivery's outputs and reports. One statement reads all,
+ * because a report changes them together. Uses a count, because PostgreSQL could hash all runs for an EXISTS.
+ */
 export function page(delivery: string): Statement {
+  const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
     sql: `
-      SELECT ${named('seq', 'body', 'createdAt')} FROM (
+      SELECT ${named('seq', 'body', 'createdAt')},
+        ${inFirst('SELECT outputs FROM deliveries WHERE id = ?1')} AS outputs,
+        ${inFirst(`SELECT count(*) FROM runs WHERE delivery = ?1 AND evidence = 'report' AND past = 0`)} AS reported
+      FROM (
         SELECT seq, body, created_at, bytes, sum(bytes) OVER (ORDER BY seq) AS total
         FROM (SELECT * FROM outbox WHERE delivery = ?1 ORDER BY seq LIMIT ${PAGE_MESSAGES}) AS first
       ) AS summed
