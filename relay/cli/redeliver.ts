@@ -113,7 +113,7 @@ export const cancel = defineCommand({
     print(
       response.state === 'cancelled'
         ? `Delivery ${id} is canceled.`
-        : `Delivery ${id} is being canceled: the relay cancels the workflow run on GitHub.`,
+        : `Delivery ${id} is being canceled: the relay ${response.state === 'running' ? 'cancels the workflow run on GitHub' : 'searches for its workflow run on GitHub, to cancel it'}.`,
     )
   },
 })

@@ -2,24 +2,39 @@ import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
-import { finishCancelled, names } from './outcome.ts'
+import { actionsPage, finishCancelled, names } from './outcome.ts'
 
-/** Cancels a queued delivery. If a dispatch is in progress or its response was lost, waits for the outcome. */
+/**
+ * Cancels a queued delivery. If a dispatch was sent and its response is missing, the delivery leaves the queue, so that
+ * it doesn't delay others. The polls then search for its workflow run to cancel it.
+ */
 export function requestWhileQueued(
   delivery: Delivery,
-  event: Event<'cancelRequested'>,
+  { by }: Event<'cancelRequested'>,
   now: number,
   policy: Policy,
-): Transition | null {
-  if (delivery.awaitingResponseSince === null) return finishCancelled(delivery, policy, event.by)
-  if (delivery.cancelRequestedAt !== null) return null
+): Transition {
+  if (delivery.awaitingResponseSince === null) return finishCancelled(delivery, policy, by)
+  const page = actionsPage(policy.serverUrl, delivery.repository)
+  const reason = `GitHub's response to the dispatch is missing, so a workflow run may have started. The relay searches for the run to cancel it: ${page}`
   return {
-    change: { cancelRequestedAt: now },
-    messages: [],
-    history: { type: 'cancelRequested', details: { by: event.by } },
-    // The dispatch in progress continues.
-    keepLease: true,
+    change: {
+      ...{ state: 'dispatched', reason, dispatchedAt: delivery.attemptedAt, awaitingResponseSince: null },
+      ...{ cancelRequestedAt: now, dueAt: now },
+    },
+    messages: [{ log: [{ level: 'WARN', message: `A user canceled the delivery. ${reason}` }] }],
+    history: { type: 'cancelRequested', details: { by } },
   }
+}
+
+/** Finishes a canceled delivery whose dispatch started nothing, although the response was missing at first. */
+export function noteUnsent(
+  delivery: Delivery,
+  _: Event<'dispatchRejected' | 'dispatchDeferred'>,
+  _now: number,
+  policy: Policy,
+): Transition | null {
+  return delivery.cancelRequestedAt === null ? null : finishCancelled(delivery, policy)
 }
 
 /** Requests a cancellation. The next poll that finds the workflow runs cancels them on GitHub. */

@@ -1,7 +1,7 @@
 import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
- * `queued` → `dispatched` (GitHub accepted the dispatch) → `running` (the workflow run is known) → `finished`.
+ * `queued` → `dispatched` (GitHub accepted the dispatch, or may have accepted it, and a user canceled) → `running` (the workflow run is known) → `finished`.
  * From any of these states, a delivery can become `failed` (with a reason), or `cancelled` by a user. A user can
  * redeliver a failed or canceled delivery.
  */

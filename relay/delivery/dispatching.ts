@@ -33,7 +33,7 @@ export function accept(
       ...(delivery.reason !== null && { reason: null }),
       dispatchedAt: now,
       awaitingResponseSince: null,
-      dueAt: delivery.cancelRequestedAt === null ? now + Math.min(FIRST_POLL_MS, startTimeout) : now,
+      dueAt: now + Math.min(FIRST_POLL_MS, startTimeout),
       ...(bound && { runs: [...delivery.runs, bound] }),
     },
     messages: [

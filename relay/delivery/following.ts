@@ -6,6 +6,7 @@ import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
 import {
   CANCELLED,
+  cancelledWithoutRun,
   finish,
   nothingListens,
   outcomeInPort,
@@ -185,9 +186,15 @@ export function giveUp(
   _now: number,
   policy: Policy,
 ): Transition {
-  const history = { type: event.type, details: { why: event.cause.why } }
-  const isCancelled = delivery.cancelRequestedAt !== null && event.type !== 'runTimedOut'
-  return finish(delivery, isCancelled ? CANCELLED : outcomeWithoutRun(event.cause, delivery), history, policy)
+  const { type, cause } = event
+  const ending = outcomeWithoutRun(cause, delivery)
+  const isCancelled = delivery.cancelRequestedAt !== null
+  return finish(
+    delivery,
+    isCancelled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending,
+    { type, details: { why: cause.why } },
+    policy,
+  )
 }
 
 /** Links to the runs in Port. If the action reported, Port already has the link. */

@@ -108,6 +108,22 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   }
 }
 
+/** The result of a canceled delivery whose run wasn't followed. It's canceled if GitHub canceled the run or nothing ran. */
+export function cancelledWithoutRun(
+  cause: NoRun,
+  ending: Ending,
+  { repository, cancelSentAt }: Delivery,
+  { serverUrl }: Policy,
+): Ending {
+  if (cause.why === 'nothing listens' || (cause.why === 'deleted' && cancelSentAt !== null)) return CANCELLED
+  if (cause.why !== 'not seen' && cause.why !== 'unidentified') return ending
+  const page = actionsPage(serverUrl, repository)
+  return unknown(
+    'Unknown',
+    `A user canceled the delivery, but the relay canceled nothing on GitHub: a workflow run may be going on, see ${page}. ${ending.sentence}`,
+  )
+}
+
 export function nothingListens(
   { disabled, workflows }: { disabled: string[]; workflows: number | null },
   repository: string,

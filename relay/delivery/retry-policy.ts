@@ -1,15 +1,7 @@
 import { duration } from '../../port/text.ts'
 import type { Change, Delivery, HistoryEntry, Message, Outcome, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
-import {
-  attempted,
-  clockTime,
-  describeDispatch,
-  failed,
-  finish,
-  finishCancelled,
-  howToName,
-} from './outcome.ts'
+import { attempted, clockTime, describeDispatch, failed, finish, howToName } from './outcome.ts'
 
 /**
  * How long to wait for a run after a lost response, before dispatching again. Incidents that lose responses also delay
@@ -41,7 +33,6 @@ export function defer(
 ): Transition | null {
   const { reason, until } = event
   const details = { ...attempted(delivery, event, now), reason }
-  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
@@ -97,7 +88,11 @@ export function pollAgainOrRetry(
     case 'empty':
       // Don't give up after only one attempt, because no relay may have been running in the meantime.
       if (isLate && delivery.attempts > 1) return giveUp()
-      return retry(delivery, 'no workflow run appeared', now, policy)
+      return {
+        change: { awaitingResponseSince: null, dueAt: now },
+        messages: [],
+        history: { type: 'runNotFound', details: { reason: 'no workflow run appeared' } },
+      }
     case 'unavailable':
       return isLate ? giveUp() : wait(delivery, now + LOOK_MS)
     case 'ambiguous':
@@ -137,17 +132,6 @@ function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
   return { change, messages, history: null }
 }
 
-/** Dispatches the delivery again, unless it was canceled in the meantime. */
-function retry(delivery: Delivery, reason: string, now: number, policy: Policy): Transition {
-  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
-  return {
-    change: { awaitingResponseSince: null, dueAt: now },
-    messages: [],
-    history: { type: 'runNotFound', details: { reason } },
-  }
-}
-
-/** Fails the delivery, unless it was canceled in the meantime. */
 function fail(
   delivery: Delivery,
   history: HistoryEntry,
@@ -155,7 +139,6 @@ function fail(
   policy: Policy,
   [outcome, label]: [Outcome, label: string] = ['not_started', 'Not started'],
 ): Transition {
-  if (delivery.cancelRequestedAt !== null) return finishCancelled(delivery, policy)
   const message = delivery.waitingNotified ? sentence : `${sentence} (Delivery ${delivery.id}.)`
   return finish(delivery, failed(outcome, label, sentence), history, policy, {
     lines: [{ level: 'ERROR', message }],

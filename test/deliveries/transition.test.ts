@@ -120,7 +120,11 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runDeleted: { running: FAILED },
   waitingNotified: { queued: 'waitingNotified reason · 1' },
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
-  cancelRequested: { queued: 'cancelRequestedAt · 0', dispatched: CANCEL_DUE, running: CANCEL_DUE },
+  cancelRequested: {
+    queued: 'state=dispatched reason dispatchedAt awaitingResponseSince cancelRequestedAt dueAt · 1',
+    dispatched: CANCEL_DUE,
+    running: CANCEL_DUE,
+  },
   cancelSent: { running: 'cancelSentAt cancelForced dueAt · 1' },
   cancelRejected: { running: 'cancelRequestedAt cancelSentAt dueAt · 1' },
   approvalSeen: { running: 'waitingFor decisions · 2' },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { until } from '../../tools/simulator/http-server.ts'
 import { RUN, START_TIMEOUT, type System, startSystem, startWithRun } from '../support/system.ts'
 
 const TITLE = `deploy ${RUN}`
@@ -82,6 +83,68 @@ describe('after a cancellation request, a delivery', () => {
     await system.pass(START_TIMEOUT + 60_000)
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
     expect(system.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
+  })
+
+  test.each([
+    ['its untitled run', 'after the response', false],
+    ['its untitled run', 'while the response is missing', true],
+    ['whether it started a run', 'without Actions: read', false],
+  ])('is unknown, not canceled, if the relay can not tell %s (%s)', async (_, how, lost) => {
+    const blind = how === 'without Actions: read'
+    const system = await startSystem({ actions: blind ? 'none' : 'write' })
+    await system.dispatch('r_B1b2C3d4E5f6G7h8')
+    if (lost) system.github.failures.cut({ create: true })
+    const id = await system.dispatch(RUN)
+    const runs = blind ? [] : [system.run('deploy'), system.run('deploy')]
+    await cancel(system, id)
+    expect(await system.delivery(id)).toMatchObject({ state: 'dispatched' })
+    await system.pass(30_000)
+    for (const run of runs) system.end(run, 'success')
+    await system.pass(START_TIMEOUT + 120_000)
+    const page = `${system.github.serverUrl}/acme/shop/actions`
+    const summary = expect.stringContaining(`a workflow run may be going on, see ${page}.`)
+    expect(asked(system)).toEqual([])
+    expect(await system.delivery(id)).toMatchObject({ state: 'failed', outcome: 'unknown' })
+    expect(system.port.run(RUN)).toMatchObject({
+      status: 'FAILURE',
+      statusLabel: 'Unknown',
+      summary,
+      link: [page],
+    })
+  })
+
+  test('whose response was lost leaves the queue at once, and its run is canceled when it appears', async () => {
+    const system = await open()
+    const [id, next] = [await system.accept(RUN), await system.accept('r_B1b2C3d4E5f6G7h8')]
+    system.github.failures.serverError({ create: false, times: 1 })
+    await system.step()
+    await cancel(system, id)
+    await system.step()
+    expect(await system.delivery(next)).toMatchObject({ state: 'dispatched' })
+    await system.pass(15_000)
+    system.run(TITLE, { status: 'in_progress' })
+    await system.pass(30_000)
+    await expectRequests(system, id, ['cancel'])
+    expect(
+      system.port
+        .run(RUN)
+        .logs.map(({ message }) => message)
+        .join(),
+    ).toContain('The relay searches for the run to cancel it')
+  })
+
+  test.each([
+    [404, 'rejects the dispatch'],
+    [429, 'limits the relay'],
+  ])('that is being dispatched is canceled at once if GitHub (%i) %s', async status => {
+    const system = await open()
+    const id = await system.accept(RUN)
+    system.github.fail({ match: ({ path }) => path.endsWith('/dispatches'), delayMs: 200, times: 1, status })
+    const dispatching = system.step()
+    await until(() => system.github.requests.length > 0, 'GitHub receives the dispatch')
+    await cancel(system, id)
+    await dispatching
+    await expectRequests(system, id, [])
   })
 
   test('succeeds if its run had already succeeded', async () => {

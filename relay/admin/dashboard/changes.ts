@@ -35,7 +35,11 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
       delivery,
       'cancel',
       CANCELLING[
-        delivery.state !== 'queued' ? 'running' : delivery.awaitingResponseSince ? 'lost' : 'queued'
+        delivery.state === 'queued' && delivery.awaitingResponseSince === null
+          ? 'queued'
+          : delivery.state === 'running'
+            ? 'running'
+            : 'dispatched'
       ],
     )
   })
@@ -60,7 +64,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 
 const CANCELLING = {
   queued: html`The delivery will not be dispatched.`,
-  lost: html`GitHub may have started a workflow run. If the relay finds the run, the relay cancels it.`,
+  dispatched: html`GitHub may have started a workflow run. The relay searches for the run, and cancels it.`,
   running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
 
