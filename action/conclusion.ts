@@ -1,6 +1,5 @@
 import { type Annotation, annotationLines } from '../port/annotations.ts'
 import { describeLeftOut } from '../port/client/messages.ts'
-import type { ClientPayload } from '../port/payload.ts'
 import type { JsonObject, LogLine, RunUpdate } from '../port/types.ts'
 import type { Remaining } from './remaining.ts'
 import { allOutputs, linksOf, outputOf } from './reporter/reporter.ts'
@@ -47,13 +46,11 @@ export function countedJobs(
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-/** The job's settings, saved state, and payload. */
+/** The job's settings and saved state. */
 export interface Job {
   state: State
   inputs: Inputs
   workflow: Workflow
-  /** The payload as it was sent, with encrypted secret inputs. */
-  payload: ClientPayload
 }
 
 /** The facts about a job that post collected. */
@@ -97,7 +94,7 @@ export interface Loss {
 
 /** @param logFailed whether the log couldn't be sent and `fail-on-report-error` makes that a failure */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
-  const { state, inputs, workflow, payload } = job
+  const { state, inputs, workflow } = job
   const { ours, rest, secrets, entities, steps } = facts
   const written = inputs.report === 'job' ? rest.run.conclusion : null
   const own = secrets.all ? rest.run : EMPTY_RUN_FILE
@@ -140,7 +137,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...{
         results,
         problems: [...problems, ...entities.problems],
-        payload,
+        payload: state.payload,
         outputs: state.kind === 'node_run' ? {} : outputs,
         steps,
         url: workflow.url,

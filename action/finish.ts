@@ -12,7 +12,7 @@ import { createRelayReporter, type RelayReporter } from './reporter/relay.ts'
 import { isUncertain, QuotaError, type Reporter, reportFailure } from './reporter/reporter.ts'
 import { readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
-import { findRelay, readPayload } from './runner/payload.ts'
+import { findRelay } from './runner/payload.ts'
 import { help, isExplained, loadState, type Runner, readWorkflow } from './runner/runner.ts'
 import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
 import { sendEntities } from './steps/send.ts'
@@ -31,9 +31,7 @@ export async function finish(runner: Runner): Promise<void> {
     const inputs = readInputs(core.getInput, env)
     mask(runner, [inputs.portClientSecret, inputs.privateKey])
     const workflow = readWorkflow(env)
-    // Not null, because main has already read this payload.
-    const payload = readPayload(inputs.payload, workflow, env)!
-    await reportResult({ state, inputs, workflow, payload }, remaining, runner)
+    await reportResult({ state, inputs, workflow }, remaining, runner)
   } catch (error) {
     const { message } = error as Error
     const more = isExplained(message) ? '' : help(env, 'port')
@@ -54,12 +52,12 @@ async function reportResult(job: Job, remaining: Promise<Remaining>, runner: Run
   if (facts) await send(job, facts, reporting, runner)
 }
 
-function openReporting({ state, inputs, payload }: Job, runner: Runner): Reporting {
+function openReporting({ state, inputs }: Job, runner: Runner): Reporting {
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
     // Uses main's token. If main has none, this process authenticates now.
-    const found = findRelay(payload, inputs, runner.env)
+    const found = findRelay(state.payload, inputs, runner.env)
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
   }
@@ -79,7 +77,7 @@ async function gather(
   { reporter, relay, masks }: Reporting,
   runner: Runner,
 ): Promise<Facts | null> {
-  const { state, inputs, workflow, payload } = job
+  const { state, inputs, workflow } = job
   const { core, env, clock } = runner
   const { githubToken: token, checkRunId } = inputs
   const reading = readSteps(
@@ -97,7 +95,7 @@ async function gather(
   const ours = owner === 'ours' ? true : null
   const [read, known, written] = await Promise.all([
     reading,
-    knownSecrets(payload, inputs, state.decrypted ?? [], reporter, relay),
+    knownSecrets(state.payload, inputs, state.decrypted ?? [], reporter, relay),
     remaining,
     ours && reporter.prepare(),
   ])

@@ -47,13 +47,14 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   const prefixed: string[] = []
   for (const name of renamed) {
     const other = `input-${name}`
+    const isSame = text(inputs[name]) === text(fixed[name.toLowerCase()])
     if (taken.has(other.toLowerCase())) {
-      impossible.push(name)
+      if (!isSame) impossible.push(name)
       continue
     }
     taken.add(other.toLowerCase())
     values.set(other, text(inputs[name]))
-    prefixed.push(name)
+    if (!isSame) prefixed.push(name)
   }
   for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
   return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Token } from '../port/client/client.ts'
-import type { ClientPayload } from '../port/payload.ts'
+import { type ClientPayload, shrinkClientPayload } from '../port/payload.ts'
 import type { RunState } from '../port/types.ts'
 import { type CompleteInputs, completeInputs } from './complete-inputs.ts'
 import { EMPTY_OUTPUTS, makeOutputs } from './outputs.ts'
@@ -13,7 +13,6 @@ import type { Reporter } from './reporter/reporter.ts'
 import { allOutputs, outputOf, reportDuplicate, reportFailure, reportSecondUse } from './reporter/reporter.ts'
 import { claimReport, type JobFiles, jobFiles } from './runner/files.ts'
 import { type Inputs, readInputs } from './runner/inputs.ts'
-import { jobName } from './runner/jobs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
 import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, readWorkflow, saveState } from './runner/runner.ts'
@@ -21,6 +20,8 @@ import { createMasks, jobCredentials, type Masks, mask, type Redact } from './se
 
 /** How long main can wait for Port, in ms. Post retries later. */
 const BUDGET_MS = 10_000
+/** For the payload in the state. An environment variable has at most 32,767 characters on Windows, and 128 KB on Linux. */
+const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000
 
 /** The data that is needed to report a job. */
 interface Job {
@@ -160,6 +161,10 @@ const firstState = (
   kind: payload.port.kind === 'node_run' ? 'node_run' : 'action_run',
   startedAt,
   files,
+  payload: shrinkClientPayload(
+    { ...payload, port: { ...payload.port, entity: null, event: null, trigger: null } },
+    MOST_SAVED_BYTES,
+  ),
   checked: false,
   linked: false,
   ...(relay && { relay: { ...relay.access(), idToken: null } }),
@@ -219,6 +224,7 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
 
   saveState(core, state)
 
+  let isAnnounced = false
   try {
     const run = kind === 'node_run' && !relay ? null : await reporter.read()
     if (relay) state.relay = relay.access()
@@ -227,12 +233,12 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       return false
     }
     state.checked = true
+    isAnnounced = run?.externalRunId === workflow.runId
   } catch (error) {
     leave(error)
     return false
   }
 
-  const leg = inputs.matrix ? `, job ${jobName(workflow.job, inputs.matrix)}` : ''
   const [updated, logged] = await Promise.allSettled([
     reporter.update({
       statusLabel: labelOf(inputs),
@@ -241,7 +247,8 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
       ...outputOf(kind, allOutputs({}, inputs.needsOutputs, redact).outputs),
     }),
     reporter.log([
-      { level: 'INFO', message: `Workflow run started${leg}: ${workflow.url}` },
+      // Another job, or an earlier attempt, of this workflow run has already sent this line.
+      ...(isAnnounced ? [] : [{ level: 'INFO' as const, message: `Workflow run started: ${workflow.url}` }]),
       ...warnings.map(message => ({ level: 'WARN' as const, message })),
       ...problems.map(message => ({ level: 'ERROR' as const, message })),
     ]),

@@ -58,7 +58,7 @@ export function createReporter(
   const inBatches = (send: (batch: LogLine[]) => Promise<void>) => {
     const sendLog = createLogSender(send, late)
     return (lines: readonly LogLine[]) =>
-      sendLog(lines.map(line => ({ ...line, message: redact(line.message) })))
+      sendLog(lines.map(line => ({ ...line, message: lastText(redact(line.message)) })))
   }
   if (relay) {
     return {
@@ -119,6 +119,9 @@ export function createReporter(
     token: client.token,
   }
 }
+
+/** What a terminal shows of a line that a progress bar rewrites with carriage returns. */
+const lastText = (line: string) => line.split('\r').findLast(text => text.trim() !== '') ?? ''
 
 /** @throws PortError if a secret is in an identifier or a property name of the entity */
 function redactEntity(entity: JsonObject, redact: Redact): JsonObject {

@@ -231,6 +231,8 @@ export function readBytes(path: string, from: number, length: number): Buffer {
 }
 
 const COMMAND = /^\s*::add-mask::(.*)$/is
+/** Hiding every occurrence of a shorter value would make the log unreadable. */
+const SHORTEST_MASK = 4
 
 /**
  * Removes `::add-mask::VALUE` lines from the lines for Port's log, as the runner does for its own log.
@@ -248,7 +250,7 @@ export function takeMasks<Line>(
     if (value !== null) masks.push(value)
     return value === null
   })
-  return { lines: others, masks: masks.filter(mask => mask.trim() !== '') }
+  return { lines: others, masks: masks.filter(mask => mask.trim().length >= SHORTEST_MASK) }
 }
 
 /** The value that a line masks; null for any other line. */

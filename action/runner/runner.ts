@@ -4,6 +4,7 @@ import { dirname, isAbsolute, relative } from 'node:path'
 import { HttpClient } from '@actions/http-client'
 import type { Fetch, Token } from '../../port/client/client.ts'
 import { describeNetworkError, errorChain } from '../../port/client/errors.ts'
+import type { ClientPayload } from '../../port/payload.ts'
 import type { JobFiles } from './files.ts'
 
 /** The functions of `@actions/core` that the action uses. */
@@ -178,6 +179,8 @@ export interface State {
   /** ms since the epoch */
   startedAt: number
   files: JobFiles
+  /** What post needs of the payload, with encrypted secret inputs. A step may delete the event's file. */
+  payload: ClientPayload
   /** Whether Port's response showed that this workflow run reports to the Port run. */
   checked: boolean
   /** Whether Port has the link to this workflow run. */

@@ -4,7 +4,7 @@ import type { Mistake } from '../runner/runner.ts'
 
 /**
  * An entity and what to do with it: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?,
- * relations? }`, and any other fields that Port accepts.
+ * relations? }`.
  */
 export interface Entity {
   operation: 'upsert' | 'delete'
@@ -16,6 +16,8 @@ export interface Entity {
 
 const NAMES = ['blueprint', 'identifier']
 const FIELDS = ['blueprint', 'identifier', 'operation', 'title', 'icon', 'team', 'properties', 'relations']
+/** An entity that was read from Port contains these. Port ignores them. */
+const READ_ONLY = ['createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'scorecards']
 const OPERATIONS = ['upsert', 'delete'] as const
 
 /** Port's rule. @see https://docs.port.io/api-reference/create-an-entity */
@@ -154,6 +156,10 @@ function check(entity: Json, written: Json): Problem[] {
         given,
       )
   }
+  // Port ignores an unknown key, so a misspelled one would lose its value.
+  for (const name of Object.keys(entity))
+    if (![...FIELDS, ...READ_ONLY].includes(name))
+      add(`has an unknown key (known: ${FIELDS.join(', ')})`, name)
   const { operation, team, relations } = entity
   if (operation !== undefined && !OPERATIONS.some(each => each === operation))
     add(`has an operation that is neither ${OPERATIONS.join(' nor ')}`, operation)

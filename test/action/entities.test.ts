@@ -19,6 +19,7 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
   const wrong = JSON.stringify([
     { blueprint: 'service', identifier: 'right' },
     { blueprint: 'service', identifier: 'a b', team: 7 },
+    { blueprint: 'service', identifier: 'c', createdAt: '2026-11-01T10:00:00.000Z', propertys: { a: 1 } },
     { identifier: 'alone', title: 7, properties: [], relations: { domain: 7 } },
     'text',
   ])
@@ -26,11 +27,12 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
   const mistakes = [
     String.raw`2 (service/a b) has characters in its identifier that Port does not accept (allowed: letters, digits, and @ _ . + : \ / = -): "a b".`,
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
-    String.raw`3 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
-    '3 (alone) has a title that is not a string: "7".',
-    '3 (alone) has properties that are not a mapping: "[]".',
-    '3 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
-    '4 is not an entity with a blueprint and an identifier: "text".',
+    '3 (service/c) has an unknown key (known: blueprint, identifier, operation, title, icon, team, properties, relations): "propertys".',
+    String.raw`4 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
+    '4 (alone) has a title that is not a string: "7".',
+    '4 (alone) has properties that are not a mapping: "[]".',
+    '4 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
+    '5 is not an entity with a blueprint and an identifier: "text".',
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
   expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
 import { markAt, readBytes } from '../../action/runner/files.ts'
@@ -130,6 +130,25 @@ test('secrets in messages from Port and in the summary are redacted before the t
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
 })
 
+test('a step that empties $RUNNER_TEMP, with the event in it, does not prevent the report', async () => {
+  const system = await startSystem()
+  const inputs = { password: encryptWith(system.port.clientSecret, SECRET), note: 'from the payload' }
+  const payload = payloadFor(system.run.id, inputs, { encrypted: ['password'] })
+  const job = openRunner({ ...system, payload }, { 'github-token': '' })
+  await job.run('main')
+  const [state, { files }] = [job.state(), job.saved()]
+  for (const name of readdirSync(job.folder)) rmSync(join(job.folder, name), { recursive: true })
+  mkdirSync(dirname(files.log))
+  writeFileSync(files.log, `::add-mask::las\n${SECRET} 10%\r${SECRET} 100%\r\r\nlast\n`)
+  expect((await job.run('post', state)).slice(1)).toEqual([])
+  // Of a line that a progress bar rewrites, Port gets the last text.
+  expect(linesOf(system.run).slice(1)).toEqual(['*** 100%', 'last', expect.stringMatching(/^✓ Job deploy/)])
+  expect(system.run).toMatchObject({
+    status: 'SUCCESS',
+    summary: expect.stringMatching(/password \| \(secret\).*\n.*note +\| from the payload/),
+  })
+})
+
 test('a lost response while the job runs causes a warning and a replacement line', async () => {
   const { run, job } = await startJob()
   const logFile = job.saved().files.log
@@ -155,7 +174,7 @@ test('post gives up on the log if Port asks for a wait of 80 s, and then waits t
   expect(run.status).toBe('SUCCESS')
 })
 
-test('Port shows the name that a matrix job has on GitHub, at the start and at the end', async () => {
+test('Port shows the name that a matrix job has on GitHub, and a second job does not repeat the start', async () => {
   for (const [matrix, name] of [
     [{ os: 'linux', node: 22 }, 'deploy (linux, 22)'],
     [{ on: { os: 'linux', tags: ['a', true] }, none: null, empty: '' }, 'deploy (linux, a, true)'],
@@ -166,9 +185,10 @@ test('Port shows the name that a matrix job has on GitHub, at the start and at t
     const warning =
       '::warning::This job is a matrix leg, and the first leg that finishes also finishes the Port run'
     expect(await job.run('main')).toEqual([expect.stringContaining(warning)])
+    await openRunner(system, { report: 'updates' }).run('main')
     await job.post()
     expect(linesOf(system.run)).toEqual([
-      expect.stringContaining(`Workflow run started, job ${name}: http`),
+      expect.stringContaining('Workflow run started: http'),
       expect.stringContaining(`✓ Job ${name}: success after`),
     ])
   }

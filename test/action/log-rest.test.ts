@@ -135,7 +135,7 @@ test('if process start times are unavailable, post eventually stops waiting for 
 
 test('a mask that an omitted line sets also applies to the lines that are sent', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
-  const narrow = Buffer.from(`first\n${filler}::add-mask::of-a-step\n`)
+  const narrow = Buffer.from(`first\n${filler}::add-mask::of-a-step\n::add-mask::e\n`)
   const wide = Buffer.from('::add-mask::wide%0Asecret\r\n', 'utf16le')
   const path = openLog(Buffer.concat([narrow, wide, Buffer.from(`${filler}last`)]))
   const { lines, masks } = readLinesFrom(path, 0)

@@ -45,7 +45,7 @@ on: { repository_dispatch: { types: [deploy_service] } }
 jobs:
   deploy:
     runs-on: ubuntu-latest
-    strategy: { fail-fast: false, matrix: { region: [eu, us] } }
+    strategy: { fail-fast: false, max-parallel: 1, matrix: { region: [eu, us] } }
     steps:${action({ report: 'updates', 'status-label': 'Deploying' })}
       - { run: 'test "$REGION" = eu', env: { REGION: "\${{ matrix.region }}" } }
   report:

@@ -314,19 +314,20 @@ test('an untrusted certificate immediately causes a warning that names the setti
 
 test('a warning states that an input is only in the output "inputs" if its name and input-NAME are both taken', async () => {
   const system = await startSystem()
-  const inputs = { action: 'mine', 'input-action': 'of another', Delivery: 1, delivery: 2, blueprint: 'b' }
+  const same = { operation: 'DAY-2', blueprint: 'service' }
+  const inputs = { action: 'mine', 'input-action': 'other', Delivery: 1, delivery: 2, event: 'b', ...same }
   const job = openRunner({ ...system, payload: payloadFor(system.run.id, inputs) })
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::warning::"Delivery", "blueprint": .* so the Port input is the output input-Delivery, input-blueprint\. /,
+      /^::warning::"Delivery", "event": .* so the Port input is the output input-Delivery, input-event\. /,
     ),
     expect.stringMatching(
       /^::warning::"action", "delivery": the Port input has no output of its own, so read .*\['action'\]\. /,
     ),
   ])
   expect(job.outputs()).toMatchObject({
-    ...{ action: 'deploy_service', 'input-action': 'of another' },
-    ...{ 'input-Delivery': '1', 'input-blueprint': 'b' },
+    ...{ action: 'deploy_service', 'input-action': 'other', 'input-operation': 'DAY-2' },
+    ...{ 'input-Delivery': '1', 'input-event': 'b' },
   })
   expect(JSON.parse(job.outputs().inputs!)).toEqual(inputs)
 })
