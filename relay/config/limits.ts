@@ -82,8 +82,8 @@ export const LIMITS = {
     'the oldest are decrypted again',
   ),
   /** Each job of a run waits for the response before it sends the next report. A matrix has up to 256 jobs. */
-  reportsWaiting: amount('concurrent reports of one delivery', 300, '429'),
-  reportsWaitingInAll: amount('concurrent reports', 600, '503'),
+  reportsWaiting: bytes('waiting reports of one delivery', MB, '429'),
+  reportsWaitingOfRepository: bytes('waiting reports of one repository', 4 * MB, '429'),
   reportMessages: amount('log messages, updates and entities of one report', 500, '400'),
   reportLines: amount(
     'log lines, updates and entities in the reports of one delivery',

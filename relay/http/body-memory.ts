@@ -18,9 +18,11 @@ export interface BodyReservation {
   take(bytes: number): void
   /**
    * Marks the body as complete and its sender as verified, so that other bodies no longer displace this body.
-   * @throws Problem 503 if too many bodies are being processed
+   *
+   * @param shares the most memory (bytes) that bodies of each of these can use while they are processed
+   * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
    */
-  accept(): void
+  accept(shares?: Record<string, number>): void
   /** Releases the memory. */
   release(): void
 }
@@ -58,17 +60,15 @@ const CHECK_RATE_MS = 500
 export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   const { arrivingBytes, processingBytes, trustedProxies } = options
   const arriving = new Set<Arriving>()
-  const heldBySender = new Map<string, number>()
+  const heldBySender = createSums()
+  const processing = createSums()
   let held = 0
-  let processing = 0
   let checking: NodeJS.Timeout | null = null
 
   function add(body: Arriving, bytes: number): void {
     body.bytes += bytes
     held += bytes
-    const ofSender = (heldBySender.get(body.sender) ?? 0) + bytes
-    if (ofSender > 0) heldBySender.set(body.sender, ofSender)
-    else heldBySender.delete(body.sender)
+    heldBySender.add(body.sender, bytes)
   }
 
   function remove(body: Arriving): void {
@@ -80,7 +80,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     let most = -1
     for (const body of arriving) {
       if (body.bytes === 0) continue
-      const cost = (now - body.since) * (heldBySender.get(body.sender) ?? 0)
+      const cost = (now - body.since) * heldBySender.of(body.sender)
       if (cost > most) [found, most] = [body, cost]
     }
     return found
@@ -106,7 +106,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
       bytes: 0,
       drop: () => {},
     }
-    let accepted = 0
+    let accepted: [key: string, bytes: number][] = []
     return {
       arrive(onDrop) {
         body.since = performance.now()
@@ -127,17 +127,19 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
         }
         add(body, bytes)
       },
-      accept() {
+      accept(shares = {}) {
         const { bytes } = body
         remove(body)
-        if (processing + bytes > processingBytes) throw overloaded()
-        accepted = bytes
-        processing += bytes
+        for (const [key, most] of Object.entries(shares))
+          if (processing.of(key) + bytes > most) throw overShare(key, most)
+        if (processing.of(ALL) + bytes > processingBytes) throw overloaded()
+        accepted = [ALL, ...Object.keys(shares)].map(key => [key, bytes])
+        for (const [key] of accepted) processing.add(key, bytes)
       },
       release() {
         remove(body)
-        processing -= accepted
-        accepted = 0
+        for (const [key, bytes] of accepted) processing.add(key, -bytes)
+        accepted = []
       },
     }
   }
@@ -146,6 +148,27 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     const reservation = open(senderAddress(c, trustedProxies))
     return handle(reservation).finally(reservation.release)
   }
+}
+
+const ALL = ''
+
+/** Sums by key. Forgets keys whose sum is 0. */
+function createSums() {
+  const sums = new Map<string, number>()
+  const of = (key: string) => sums.get(key) ?? 0
+  return {
+    of,
+    add(key: string, bytes: number) {
+      const sum = of(key) + bytes
+      if (sum > 0) sums.set(key, sum)
+      else sums.delete(key)
+    },
+  }
+}
+
+function overShare(key: string, most: number): Problem {
+  const sentence = `The bodies of ${key} that wait to be processed exceed ${most} bytes; this request was not accepted. Send it again shortly, and send less at once.`
+  return new Problem(429, sentence, { 'retry-after': '1' })
 }
 
 function overloaded(): Problem {

@@ -20,22 +20,21 @@ interface Log {
 }
 
 /**
- * Reads a message that was sent with a report token, and the message's delivery. The token must be for this delivery,
- * which must still be bound to the token's run and attempt.
+ * Returns the delivery of a message that was sent with a report token. The token must be for this delivery, which must
+ * still be bound to the token's run and attempt.
  *
- * @param bound contents of the verified token. Required here, so that no body is read without a valid token.
- * @throws Problem 403, 410, and what `read` throws
+ * @param bound contents of the verified token
+ * @throws Problem 403, 410
  */
-export async function boundDelivery<T extends { delivery: string }>(
+export async function boundDelivery(
+  message: { delivery: string },
   bound: BoundRun,
   { store, log }: BoundDeps,
-  read: () => Promise<T>,
-): Promise<{ message: T; delivery: Delivery }> {
-  const message = await read()
+): Promise<Delivery> {
   const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
   if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
   if (hasClosed(delivery, store.clock())) throw refuseFinished()
-  return { message, delivery }
+  return delivery
 }
 
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
@@ -178,6 +177,8 @@ export function createRunOrigins(
 /** What a report token is bound to: one attempt of a workflow run, for one delivery. */
 export interface BoundRun {
   delivery: string
+  /** `owner/name` */
+  repository: string
   runId: number
   runAttempt: number
 }
@@ -217,11 +218,11 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   const key = deriveKey(deps.secret)
 
   return {
-    async mint({ delivery, runId, runAttempt }) {
+    async mint({ delivery, repository, runId, runAttempt }) {
       const { SignJWT } = await import('jose')
       const now = Math.floor(clock() / 1000)
       const expires = now + Math.ceil(lifetimeMs / 1000)
-      const token = await new SignJWT({ run_id: runId, run_attempt: runAttempt })
+      const token = await new SignJWT({ repository, run_id: runId, run_attempt: runAttempt })
         .setProtectedHeader({ alg: 'HS256', typ: TYPE })
         .setSubject(delivery)
         .setAudience(audience)
@@ -238,11 +239,12 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
           algorithms: ['HS256'],
           typ: TYPE,
           audience,
-          requiredClaims: ['exp', 'sub', 'run_id', 'run_attempt'],
+          requiredClaims: ['exp', 'sub', 'repository', 'run_id', 'run_attempt'],
           currentDate: new Date(clock()),
         })
         return {
           delivery: String(payload.sub),
+          repository: String(payload.repository),
           runId: Number(payload.run_id),
           runAttempt: Number(payload.run_attempt),
           renew: Number(payload.exp) * 1000 - clock() < lifetimeMs / 2,

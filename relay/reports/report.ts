@@ -34,14 +34,17 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
+    const body = await readBytes(c, LIMITS.reportBody.value, room, {
+      [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting.value,
+      [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository.value,
+    })
     // Process one report at a time per delivery, so that a run with many concurrent reports delays only itself.
-    return inOrder(bound.delivery, () => take(c, room, bound, renew))
+    return inOrder(bound.delivery, () => take(c, body, bound, renew))
   }
 
-  async function take(c: Context, room: BodyReservation, bound: BoundRun, renew: boolean): Promise<Response> {
-    const { message, delivery } = await boundDelivery(bound, deps, () =>
-      readMessage(c, reportMessage, LIMITS.reportBody.value, room),
-    )
+  async function take(c: Context, body: Uint8Array, bound: BoundRun, renew: boolean): Promise<Response> {
+    const message = parseMessage(body, reportMessage)
+    const delivery = await boundDelivery(message, bound, deps)
     const { sender, number, reports, finishing } = message
     const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
     // Exempt only the first conclusion, which finishes the delivery.
@@ -60,7 +63,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       1,
       messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
     )
-    const bytes = JSON.stringify(messages).length
+    const bytes = Buffer.byteLength(JSON.stringify(messages))
     const isRepeated = number <= used.lastNumber
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
@@ -113,39 +116,18 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   )
 }
 
-/**
- * Runs tasks with the same key one at a time, in order. Tasks with other keys aren't delayed.
- *
- * @throws Problem 429 if too many tasks wait for the key, 503 if too many wait in total
- */
-type KeyedQueue = <T>(key: string, task: () => Promise<T>) => Promise<T>
-
-function createKeyedQueue(): KeyedQueue {
-  const queues = new Map<string, { last: Promise<unknown>; waiting: number }>()
-  const { reportsWaiting, reportsWaitingInAll } = LIMITS
-  let all = 0
-  return async (key, task) => {
-    const queue = queues.get(key) ?? { last: Promise.resolve(), waiting: 0 }
-    if (queue.waiting >= reportsWaiting.value) {
-      const sentence = `${reportsWaiting.value} reports of this delivery are already in progress; this report was not accepted. Send fewer reports at once.`
-      throw new Problem(429, sentence, { 'retry-after': '1', connection: 'close' })
-    }
-    if (all >= reportsWaitingInAll.value) {
-      const sentence =
-        'The relay receives too many reports; this report was not accepted. Send it again shortly.'
-      throw new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
-    }
-    queues.set(key, queue)
-    queue.waiting++
-    all++
-    const mine = queue.last.then(task)
-    queue.last = mine.catch(() => {})
-    try {
-      return await mine
-    } finally {
-      all--
-      if (--queue.waiting === 0) queues.delete(key)
-    }
+/** Runs tasks with the same key one at a time, in order. Tasks with other keys aren't delayed. */
+function createKeyedQueue() {
+  const last = new Map<string, Promise<unknown>>()
+  return <T>(key: string, task: () => Promise<T>): Promise<T> => {
+    const mine = (last.get(key) ?? Promise.resolve()).then(task)
+    const settled = mine
+      .catch(() => {})
+      .then(() => {
+        if (last.get(key) === settled) last.delete(key)
+      })
+    last.set(key, settled)
+    return mine
   }
 }
 
@@ -234,14 +216,9 @@ export const reportMessage = z.object({
   finishing: z.boolean().default(false),
 })
 
-/** @throws Problem 400, which describes the problem without values, and the errors of `readBody` */
-export async function readMessage<T>(
-  c: Context,
-  schema: z.ZodType<T>,
-  maxBytes: number,
-  room: BodyReservation,
-): Promise<T> {
-  const body = readJson(await readBytes(c, maxBytes, room), {
+/** @throws Problem 400, which describes the problem without values */
+export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
+  const body = readJson(bytes, {
     notJson: 'send a report of the action',
     tooDeep: 'remove the deeper levels of the entity',
   })
@@ -252,11 +229,20 @@ export async function readMessage<T>(
   throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
-async function readBytes(c: Context, maxBytes: number, room: BodyReservation): Promise<Uint8Array> {
+/**
+ * Reads a body whose token was verified before.
+ *
+ * @throws what `readBody` and `accept` throw
+ */
+export async function readBytes(
+  c: Context,
+  maxBytes: number,
+  room: BodyReservation,
+  shares?: Record<string, number>,
+): Promise<Uint8Array> {
   try {
     const bytes = await readBody(c, maxBytes, room)
-    // The token was verified before the body was read.
-    room.accept()
+    room.accept(shares)
     return bytes
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error

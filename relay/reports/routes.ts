@@ -14,7 +14,7 @@ import type { PortAccess } from '../workers/outbox.ts'
 import type { BoundDeps } from './authorize.ts'
 import { boundDelivery, createReportTokens, createRunOrigins, refuseFinished } from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
-import { createTake, readMessage, startMessage, type TakeDeps } from './report.ts'
+import { createTake, parseMessage, readBytes, startMessage, type TakeDeps } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
 import { createHandOut, createStart, type HandOutDeps, type StartDeps } from './start.ts'
 
@@ -142,9 +142,8 @@ function createInputsRoute(
       const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate.value} times per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const { message, delivery } = await boundDelivery(bound, deps, () =>
-      readMessage(c, startMessage, LIMITS.reportStartBody.value, room),
-    )
+    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody.value, room), startMessage)
+    const delivery = await boundDelivery(message, bound, deps)
     if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
     return c.json(await deps.shareInputs(delivery, message.complete))
   }

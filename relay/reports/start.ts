@@ -24,7 +24,7 @@ import {
   refuseFinished,
 } from './authorize.ts'
 import type { RunClaims } from './oidc.ts'
-import { readMessage, startMessage } from './report.ts'
+import { parseMessage, readBytes, startMessage } from './report.ts'
 
 export interface StartDeps {
   /** Whether RELAY_ALLOWED_REPOSITORIES allows the repository. */
@@ -82,7 +82,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       const sentence = `A workflow run can send at most ${LIMITS.reportStartRate.value} start requests per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const message = await readMessage(c, startMessage, LIMITS.reportStartBody.value, room)
+    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody.value, room), startMessage)
     const { delivery: id, complete, finishes } = message
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
@@ -90,7 +90,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     // If the response omitted the secret inputs, the action would treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
     const [{ token, expiresAt }, run] = await Promise.all([
-      tokens.mint({ delivery: id, runId: claims.runId, runAttempt: claims.runAttempt }),
+      tokens.mint({ delivery: id, ...claims }),
       readRun(delivery),
     ])
     return c.json({

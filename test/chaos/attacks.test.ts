@@ -6,7 +6,7 @@ import { newDatabase } from '../support/shared-postgres.ts'
 import type { Served } from './attacker.ts'
 import { attackWithBodies, REFUSALS } from './body-attack.ts'
 import { FLOODS, flood } from './flood.ts'
-import { ATTACKS, attackWithReports } from './report-attack.ts'
+import { ATTACKS, AUTHORS, attackAsAuthor, attackWithReports } from './report-attack.ts'
 
 /** `ATTACK_SECONDS=60` runs the complete form. */
 const seconds = Number(process.env.ATTACK_SECONDS ?? 3)
@@ -75,5 +75,17 @@ test.each([
     // The attack exceeded the report limit of one delivery.
     expect(result.responses).toMatchObject(counts([202, 413]))
     expect(result.lines.accepted * attack.width).toBeLessThan(LIMITS.reportBytes.value)
+  },
+)
+
+test.each(Object.keys(AUTHORS) as (keyof typeof AUTHORS)[])(
+  "%s of one author don't delay the reports of others",
+  { timeout },
+  async name => {
+    const result = await attackAsAuthor(seconds, AUTHORS[name])
+    expectServed(result.served, result)
+    console.log(JSON.stringify({ ...result.job, responses: result.responses }))
+    expect(result.job).toMatchObject({ annotations: [], lines: 20 })
+    if (name === 'large reports at once') expect(result.responses).toMatchObject(counts([202, 429]))
   },
 )

@@ -1,15 +1,29 @@
+import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
+import { linesOf, ownSteps, runDispatched } from '../action/play.ts'
+import { GITHUB_RUN_ID, startSystem } from '../reports/open-stage.ts'
+import { startRelay } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 
+const ENDLESS = Number.POSITIVE_INFINITY
+const LARGE = { parallel: 16, lines: 30, width: 7_940, count: ENDLESS, isPortDown: false }
 export const ATTACKS = {
-  'small lines': { parallel: 100, lines: 500, width: 1, count: Number.POSITIVE_INFINITY, isPortDown: false },
-  'large reports': { parallel: 16, lines: 30, width: 7_940, count: 2_000, isPortDown: true },
+  'small lines': { parallel: 100, lines: 500, width: 1, count: ENDLESS, isPortDown: false },
+  'large reports': { ...LARGE, count: 2_000, isPortDown: true },
 } satisfies Record<string, Attack>
+
+/** Attacks by the workflows of one author, with the number of deliveries. */
+export const AUTHORS = {
+  'slow reports of two deliveries': [2, { ...LARGE, parallel: 340, bytesPerSecond: 44 }],
+  'slow reports of three deliveries': [3, { ...LARGE, parallel: 340, bytesPerSecond: 30 }],
+  'reports at the minimum rate': [3, { ...LARGE, parallel: 340, bytesPerSecond: 10_000 }],
+  'large reports at once': [3, { ...LARGE, parallel: 100 }],
+} satisfies Record<string, [deliveries: number, attack: Attack]>
 
 interface Attack {
   /** Concurrent reports. */
@@ -21,9 +35,11 @@ interface Attack {
   /** The number of reports. */
   count: number
   isPortDown: boolean
+  /** How fast each body is sent. Default: at once. */
+  bytesPerSecond?: number
 }
 
-type Target = { url: string; token: string; delivery: string; attack: Attack }
+type Target = { url: string; runs: { token: string; delivery: string }[]; attack: Attack }
 
 /** `numbers`: the numbers of the accepted reports. */
 type Attacked = { responses: Record<string, number>; numbers: number[] }
@@ -50,7 +66,7 @@ export function attackWithReports(options: { database: string; seconds: number; 
     const token = await startReport(relay.url, delivery, tokens[0])
     const before = await memoryOf(relay)
     if (attack.isPortDown) await port.stop()
-    const target: Target = { url: relay.url, token, delivery, attack }
+    const target: Target = { url: relay.url, runs: [{ token, delivery }], attack }
     const attacker = startAttacker<Attacked>(import.meta.url, target)
     try {
       const half = (seconds * 1000) / 2
@@ -80,6 +96,46 @@ export function attackWithReports(options: { database: string; seconds: number; 
     }
   })
 }
+
+/** Lets deliveries of one author report as much as possible alongside reports and a job of another repository. */
+export async function attackAsAuthor(seconds: number, [deliveries, attack]: [number, Attack]) {
+  const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' }, startRelay)
+  const { url, github } = system
+  const repository = 'acme/author'
+  const own = { repository, repositoryId: github.addRepository(repository).id }
+  const runs: Target['runs'] = []
+  for (let n = 1; n <= deliveries; n++) {
+    const { id } = await system.deliver({ body: { github: { repository } } })
+    const started = await system.start(id, { ...own, runId: GITHUB_RUN_ID + n })
+    runs.push({ delivery: id, token: String(started.body.token) })
+  }
+  const [reporting, working] = [await system.deliver(), await system.deliver()]
+  const token = String((await system.start(reporting.id, { runId: GITHUB_RUN_ID - 1 })).body.token)
+  const attacker = startAttacker<Attacked>(import.meta.url, { url, runs, attack } satisfies Target)
+  try {
+    await sleep(1_000)
+    const report = [{ log: [{ level: 'INFO', message: 'honest' }] }]
+    const end = performance.now() + seconds * 1_000
+    const [reports, { jobs }] = await Promise.all([
+      honest(end, 100, n => system.report(token, reporting.id, report, { sender: `s${n}` }), 202),
+      runDispatched(system, working.dispatch, JOB),
+    ])
+    attacker.stop()
+    const { post } = ownSteps(jobs[0]!)
+    const lines = () => linesOf(working.portRun!).filter(line => line.startsWith('line '))
+    await until(() => lines().length === 20, 'Port gets the lines of the job').catch(() => {})
+    const job = { annotations: post.annotations, lines: lines().length, postMs: post.durationMs }
+    return { served: [reports], job, ...(await attacker.result()) }
+  } finally {
+    await attacker.terminate()
+  }
+}
+
+const JOB = `  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: ./
+      - run: for n in $(seq 20); do echo "line $n" >> "$PORT_LOG"; done`
 
 async function sendWebhook({ relay, port }: System, accepted: string[]) {
   const { id } = port.createRun({ action: 'deploy' })
@@ -133,27 +189,31 @@ function missingLines(portRun: PortRun, expected: ReadonlySet<string>): number {
   return Math.max(0, lost - leftOut.reduce((sum, count) => sum + count, 0))
 }
 
-await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack }, signal) => {
+await runAttacker<Target>(import.meta.url, async ({ url, runs, attack }, signal) => {
   const { responses, count } = createCounter()
   const numbers: number[] = []
   const fill = 'x'.repeat(attack.width)
   let next = 1
-  const post = (body: string) =>
-    fetch(`${url}/report`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body }).then(
+  const post = (token: string, body: string): Promise<number | 'none'> => {
+    const headers = { authorization: `Bearer ${token}` }
+    if (attack.bytesPerSecond)
+      return postSlowly(`${url}/report`, headers, body, attack.bytesPerSecond, signal)
+    return fetch(`${url}/report`, { method: 'POST', headers, body }).then(
       async response => {
         await response.text()
         return response.status
       },
-      () => 'none' as const,
+      () => 'none',
     )
-  const sendReports = async (sender: string) => {
+  }
+  const sendReports = async (sender: string, { token, delivery }: Target['runs'][number]) => {
     while (!signal.aborted && next <= attack.count) {
       const number = next++
       const messages = times(attack.lines, line => `${nameOf(number, line)} ${fill}`)
       const reports = messages.map(message => ({ log: [{ level: 'INFO', message }] }))
       const body = JSON.stringify({ delivery, sender, number, reports })
       // Resends a report that got no response, as the action does.
-      for (let status = await post(body); ; status = await post(body)) {
+      for (let status = await post(token, body); ; status = await post(token, body)) {
         count(status)
         if (status === 202) numbers.push(number)
         if (status !== 'none' || signal.aborted) break
@@ -161,9 +221,28 @@ await runAttacker<Target>(import.meta.url, async ({ url, token, delivery, attack
       }
     }
   }
-  await Promise.all(times(attack.parallel, n => sendReports(`sender-${n}`)))
+  await Promise.all(runs.flatMap(run => times(attack.parallel, n => sendReports(`sender-${n}`, run))))
   return { responses, numbers } satisfies Attacked
 })
+
+async function postSlowly(url: string, headers: object, body: string, rate: number, signal: AbortSignal) {
+  const options = {
+    method: 'POST',
+    agent: false,
+    headers: { ...headers, 'content-length': body.length },
+    signal,
+  }
+  const sending = request(url, options)
+  let status: number | 'none' | undefined
+  sending.on('response', response => (status = response.resume().statusCode))
+  sending.on('close', () => (status ??= 'none')).on('error', () => {})
+  for (let n = 0; status === undefined && n < body.length; n += rate / 2) {
+    sending.write(body.slice(n, n + rate / 2))
+    await sleep(500)
+  }
+  sending.destroy()
+  return status ?? 'none'
+}
 
 /** The text that identifies a line in Port's log. */
 function nameOf(number: number, line: number): string {

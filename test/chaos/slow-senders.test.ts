@@ -45,7 +45,7 @@ describe('memory for bodies', () => {
     app.post('/', c =>
       withReservation(c, async room => {
         const body = await readBody(c, 1_000, room)
-        room.accept()
+        room.accept(JSON.parse(c.req.header('shares') ?? '{}'))
         const held = c.req.header('hold')
         if (held) await holding.get(held)?.promise
         return c.text(String(body.length))
@@ -134,6 +134,25 @@ describe('memory for bodies', () => {
     expect((await third.answer).status).toBe(200)
   })
 
+  test('is also limited for the verified bodies that count toward a share', async () => {
+    const memory = open()
+    memory.holding.set('a', Promise.withResolvers())
+    const sendOf = (bytes: number, shares: object, headers: Record<string, string> = {}) => {
+      const sent = memory.send(bytes, { ...headers, shares: JSON.stringify(shares) })
+      sent.end()
+      return sent.answer.then(({ status }) => status)
+    }
+    const first = sendOf(30, { 'delivery 1': 40, 'repository 1': 60 }, { hold: 'a' })
+    await arrived()
+    expect(await sendOf(11, { 'delivery 1': 40 })).toBe(429)
+    expect(await sendOf(31, { 'delivery 2': 40, 'repository 1': 60 })).toBe(429)
+    expect(await sendOf(40, { 'delivery 2': 40, 'repository 2': 60 })).toBe(200)
+    expect(await sendOf(10, { 'delivery 1': 40 })).toBe(200)
+    memory.holding.get('a')?.resolve()
+    expect(await first).toBe(200)
+    expect(await sendOf(40, { 'delivery 1': 40, 'repository 1': 60 })).toBe(200)
+  })
+
   test("isn't reserved for a body larger than the whole memory", async () => {
     expect((await open().send(101).answer).status).toBe(503)
   })
@@ -209,22 +228,16 @@ describe('a report', () => {
 
   test('that never completes gets 503 with Retry-After at the memory limit; complete reports are accepted', async () => {
     const system = await startSystem()
-    let runId = 16_000_000_100
-    const start = async () => {
-      const { id } = await system.deliver()
-      return { id, token: await startReport(system, id, { runId: ++runId }) }
-    }
-    const honest = await start()
-    // The memory fits 32 bodies. Each is for a different delivery, because bodies of one delivery are read in turn.
-    const tokens: string[] = []
-    for (let n = 0; n < 36; n++) tokens.push((await start()).token)
-    const sockets = await openSockets(system.url, tokens.length)
+    const { id: delivery } = await system.deliver()
+    const token = await startReport(system, delivery)
+    // The memory fits 32 bodies.
+    const sockets = await openSockets(system.url, 36)
     const responses = sockets.map(responseOf)
-    for (const [n, socket] of sockets.entries())
-      socket.write(`${head(tokens[n]!, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
+    for (const socket of sockets)
+      socket.write(`${head(token, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
     expect(await Promise.any(responses)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
-    const report = { delivery: honest.id, sender: 'a', number: 1, reports: [] }
-    expect((await system.post('/report', honest.token, report)).status).toBe(202)
+    const report = { delivery, sender: 'a', number: 1, reports: [] }
+    expect((await system.post('/report', token, report)).status).toBe(202)
   })
 
   test.each([

@@ -335,7 +335,9 @@ async function openScene(): Promise<Scene> {
         clock: () => at ?? Date.now(),
         log: { warn: () => {} },
       })
-      return (await tokens.mint({ delivery: bound.id, runId: 1, runAttempt: 2, ...more })).token
+      return (
+        await tokens.mint({ delivery: bound.id, repository: 'acme/shop', runId: 1, runAttempt: 2, ...more })
+      ).token
     },
   }
 }

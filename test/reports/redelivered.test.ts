@@ -58,7 +58,13 @@ test('a report is refused if the delivery is redelivered in the meantime, and th
     store: { ...store, get: overtaken },
     apply,
     tokens: {
-      verify: async () => ({ delivery: id, runId: GITHUB_RUN_ID, runAttempt: 1, renew: false }),
+      verify: async () => ({
+        delivery: id,
+        repository: 'acme/shop',
+        runId: GITHUB_RUN_ID,
+        runAttempt: 1,
+        renew: false,
+      }),
       mint: async () => ({ token: '', expiresAt: 0 }),
     },
     isAllowed: { upsert: () => true, delete: () => true },
