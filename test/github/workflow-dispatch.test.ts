@@ -3,7 +3,6 @@ import type { JsonObject } from '../../port/types.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions, NewRepository } from '../../tools/simulator/github/types.ts'
-import type { Fault } from '../../tools/simulator/http-server.ts'
 import { dispatchContent, formContent } from '../support/dispatch-content.ts'
 import { useNock } from '../support/nock.ts'
 import { REFUSALS } from './workflow-dispatch-refusals.ts'
@@ -332,30 +331,6 @@ test('accepts a response that contains the run id but no URL of the run', async 
 })
 
 describe('a workflow_dispatch without a response from GitHub', () => {
-  test.each<[string, Fault, object]>([
-    ['401', { status: 401 }, { cause: 'credential', until: null }],
-    ['429', { status: 429, headers: { 'retry-after': '30' } }, { cause: 'rate_limit' }],
-    ["a proxy's 404", { status: 404, body: '<html>' }, { cause: 'other' }],
-  ])('%s defers the dispatch because nothing was started', async (_, failure, outcome) => {
-    const { api, dispatch } = await open(OFFERED)
-    api.fail({ match: isPost, ...failure })
-    expect(await dispatch()).toMatchObject({ kind: 'deferred', ...outcome })
-    expect(api.workflowDispatches).toEqual([])
-  })
-
-  test.each<[string, Fault]>([
-    ['a 502 after the dispatch took effect', { status: 502, takesEffect: true }],
-    ['a 500', { status: 500 }],
-    ['a connection cut after the dispatch took effect', { cut: 'after' }],
-    ['a connection cut before the dispatch took effect', { cut: 'before' }],
-    ["a proxy's page", { status: 200, body: '<html>' }],
-  ])('after %s, the dispatch is not sent again because it may have started a run', async (_, failure) => {
-    const { api, dispatch, sent } = await open(OFFERED)
-    api.fail({ match: isPost, ...failure })
-    expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
-    expect(sent()).toHaveLength(1)
-  })
-
   test("is deferred if GitHub rate limits the request for the repository's new name", async () => {
     const { api, dispatch } = await open(OFFERED)
     api.renameRepository('acme/shop', 'acme/store')

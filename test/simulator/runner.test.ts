@@ -1,127 +1,63 @@
 import { createHash } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { RunOptions } from '../../tools/simulator/runner/types.ts'
+import type { RunOptions, SimulatedJob, SimulatedStep } from '../../tools/simulator/runner/types.ts'
+import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
 import { temporaryFolder } from '../support/relay.ts'
-import { clientPayload, fixtures, isRunning, named, seen, simulate, simulateSteps } from './steps.ts'
 
-const oidc = { url: 'http://127.0.0.1:1/token', requestToken: 'request-token-1' }
+const fixtures = join(import.meta.dirname, '../fixtures/simulator')
+const clientPayload = {
+  run_id: 'r_1234567890abcdef',
+  action: 'deploy_service',
+  port: { inputs: { version: 'v1.2.3', replicas: 3, ok: false, tags: ['a', 'b'] } },
+}
+const dispatch = {
+  name: 'repository_dispatch',
+  payload: { event_type: 'deploy_service', client_payload: clientPayload },
+}
 
-describe('a JavaScript action', () => {
-  it('gets its inputs, files, and variables as on a runner, and nothing else from the caller', async () => {
-    process.env.SECRET_OF_THE_CALLER = 'x'
-    const { job, step } = await simulateSteps(
-      `- uses: ./echo-action
-  id: echo
-  with: { who: "\${{ github.event.client_payload.port.inputs.version }}", "two words": 2, whom: me }
-- run: |
-    echo "$GREETED / \${{ env.GREETED }} / \${{ steps.echo.outputs.lines }} / \${{ steps.echo.outcome }}"
-  name: Look`,
-      { env: { MACHINE: 'yes' }, oidc, token: 'ghs_job', runId: 77 },
-    )
-    const { env, event, node } = seen(step('Run ./echo-action'))
-    expect(node).toBe(process.version)
-    expect(env).toMatchObject({
-      INPUT_WHO: 'v1.2.3',
-      INPUT_TWO_WORDS: '2',
-      'INPUT_JOB-STATUS': 'success',
-      'INPUT_CHECK-RUN-ID': String(job.databaseId),
-      INPUT_MATRIX: 'null',
-      'INPUT_GITHUB-TOKEN': 'ghs_job',
-      GITHUB_ACTION: 'echo',
-      GITHUB_ACTION_PATH: join(fixtures, 'echo-action'),
-      GITHUB_ACTIONS: 'true',
-      GITHUB_ACTOR: 'octocat',
-      GITHUB_API_URL: 'https://api.github.com',
-      GITHUB_EVENT_NAME: 'repository_dispatch',
-      GITHUB_GRAPHQL_URL: 'https://api.github.com/graphql',
-      GITHUB_JOB: 'deploy',
-      GITHUB_REF: 'refs/heads/main',
-      GITHUB_REPOSITORY: 'acme/shop',
-      GITHUB_REPOSITORY_ID: '1296269',
-      GITHUB_RUN_ATTEMPT: '1',
-      GITHUB_RUN_ID: '77',
-      GITHUB_RUN_NUMBER: '1',
-      GITHUB_SERVER_URL: 'https://github.com',
-      GITHUB_WORKFLOW: 'Deploy',
-      GITHUB_WORKFLOW_REF: 'acme/shop/.github/workflows/workflow.yml@refs/heads/main',
-      RUNNER_ARCH: expect.stringMatching(/X64|ARM64/),
-      RUNNER_ENVIRONMENT: 'github-hosted',
-      RUNNER_NAME: 'GitHub Actions 1',
-      RUNNER_OS: expect.any(String),
-      CI: 'true',
-      MACHINE: 'yes',
-      PATH: process.env.PATH,
-    })
-    expect(env.RUNNER_TEMP).toContain('played-run-')
-    const foreign = /^(GITHUB_TOKEN$|SECRET_OF_THE_CALLER$|ACTIONS_ID_TOKEN)/
-    expect(Object.keys(env).filter(name => foreign.test(name))).toEqual([])
-    expect(event).toMatchObject({
-      action: 'deploy_service',
-      branch: 'main',
-      client_payload: clientPayload,
-      repository: { full_name: 'acme/shop', id: 1296269, default_branch: 'main', owner: { login: 'acme' } },
-      sender: { login: 'octocat' },
-    })
-    const { outputs, state, env: exported, summary, annotations } = step('Run ./echo-action')
-    expect({ outputs, state, exported, summary }).toEqual({
-      outputs: { greeting: 'Hello v1.2.3', lines: 'one\ntwo' },
-      state: { who: 'v1.2.3' },
-      exported: { GREETED: 'v1.2.3' },
-      summary: '# Hello v1.2.3\n',
-    })
-    const message = expect.stringContaining("Unexpected input(s) 'whom'")
-    expect(annotations).toEqual([expect.objectContaining({ level: 'warning', message })])
-    expect(step('Look').stdout).toBe('v1.2.3 / v1.2.3 / one\ntwo / success\n')
-    expect(job.conclusion).toBe('success')
+/** Runs a workflow with these jobs, as if the relay had dispatched it. */
+async function simulate(jobs: string, options: Partial<RunOptions> = {}) {
+  return await runWorkflow({
+    yaml: `name: Deploy\non: { repository_dispatch: { types: [deploy_service] } }\n${jobs}`,
+    event: dispatch,
+    repository: 'acme/shop',
+    repositoryRoot: fixtures,
+    cancelGraceMs: 200,
+    ...options,
   })
+}
 
-  it('runs its post steps in reverse order after all steps, with its state and the final job.status, even after a failure', async () => {
-    const order: string[] = []
-    const { job, step } = await simulateSteps(
-      `- uses: ./echo-action
-  name: First
-  with: { who: me }
-- uses: ./echo-action
-  name: Second
-- uses: ./echo-action
-  name: Never
-  if: false
-- run: exit 3`,
-      {
-        oidc,
-        checkRunId: false,
-        onStep: ({ step }) => step.status === 'in_progress' && order.push(step.name),
-      },
-      '\n    permissions: { id-token: write }',
-    )
-    expect(order).toEqual(['First', 'Second', 'Never', 'Run exit 3', 'Post Second', 'Post First'])
-    expect(job.steps.map(step => [step.number, step.name, step.conclusion])).toEqual([
-      [1, 'Set up job', 'success'],
-      [2, 'First', 'success'],
-      [3, 'Second', 'success'],
-      [4, 'Never', 'skipped'],
-      [5, 'Run exit 3', 'failure'],
-      [9, 'Post Second', 'success'],
-      [10, 'Post First', 'success'],
-      [11, 'Complete job', 'success'],
-    ])
-    const post = step('Post First')
-    expect(seen(post).env).toMatchObject({ STATE_who: 'me', INPUT_WHO: 'me', 'INPUT_JOB-STATUS': 'failure' })
-    expect(post.summary).toBe('Bye me\n')
-    expect(step('Run exit 3')).toMatchObject({ exitCode: 3, outcome: 'failure', conclusion: 'failure' })
-    expect(job.conclusion).toBe('failure')
-    // As on GitHub Enterprise Server.
-    expect(seen(step('First')).env['INPUT_CHECK-RUN-ID']).toBe('')
-    for (const name of ['First', 'Post First']) {
-      expect(seen(step(name)).env).toMatchObject({
-        ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
-      })
-      expect(step(name).log).not.toContain(oidc.requestToken)
-    }
-  })
+async function simulateSteps(steps: string, options: Partial<RunOptions> = {}, job = '') {
+  const indented = steps.replaceAll('\n', '\n      ')
+  const run = await simulate(
+    `jobs:\n  deploy:\n    runs-on: ubuntu-latest${job}\n    steps:\n      ${indented}`,
+    options,
+  )
+  return { run, job: run.jobs[0]!, step: (name: string) => named(run.jobs[0]!, name) }
+}
+
+function named(job: SimulatedJob, name: string): SimulatedStep {
+  const step = job.steps.find(one => one.name === name)
+  if (!step) throw new Error(`No step "${name}" in: ${job.steps.map(one => one.name).join(', ')}`)
+  return step
+}
+
+function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false
+  return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+}
+
+it('a JavaScript action gets its inputs and no variable of the caller, and unexpected inputs cause a warning', async () => {
+  vi.stubEnv('SECRET_OF_THE_CALLER', 'x')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const { step } = await simulateSteps('- uses: ./echo-action\n  with: { "two words": 2, whom: me }')
+  const { env } = JSON.parse(step('Run ./echo-action').stdout)
+  expect(env).toMatchObject({ INPUT_TWO_WORDS: '2', GITHUB_WORKFLOW: 'Deploy', PATH: process.env.PATH })
+  expect(env).not.toHaveProperty('SECRET_OF_THE_CALLER')
+  const message = expect.stringContaining("Unexpected input(s) 'whom'")
+  expect(step('Run ./echo-action').annotations).toMatchObject([{ level: 'warning', message }])
 })
 
 it('parses multi-line text as YAML does, even if the text contains an expression', async () => {
@@ -191,39 +127,26 @@ jobs:
 `)
     expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
   })
+})
 
-  it('masks secrets and ::add-mask:: values, also line by line, and collects annotations', async () => {
-    const { job, step } = await simulateSteps(
-      `- run: |
+it('masks secrets and ::add-mask:: values, also line by line, and omits outputs that contain a secret', async () => {
+  const { job, step } = await simulateSteps(
+    `- run: |
     echo '::add-mask::first line%0Asecond line'
-    echo '::add-mask::one!(two)*'
     echo 'a first line, a second line, $TOKEN'
-    echo "and $TOKEN, one%21%28two%29%2A"
-    echo '::error title=Bad,file=a.js,line=3::It broke%2C: 100%25'
-    echo '::warning::Careful'
-    echo '::notice::hunter2-hunter2 here'
-    echo '::group::More'; echo inside; echo '::endgroup::'
-    echo '::debug::unseen'
+    echo "and $TOKEN"
+    echo '::error title=Bad,file=a.js,line=3::hunter2-hunter2 broke%2C: 100%25'
     echo "out=$TOKEN" >> "$GITHUB_OUTPUT"
   name: Talk
   env: { TOKEN: "\${{ secrets.TOKEN }}" }
   id: talk`,
-      { secrets: { TOKEN: 'hunter2-hunter2' } },
-      '\n    outputs: { leak: "${{ steps.talk.outputs.out }}", fine: "x" }',
-    )
-    const { log, stdout, annotations } = step('Talk')
-    expect(stdout).toContain('and hunter2-hunter2, one%21')
-    expect(log.split('##[endgroup]')[1]).toContain('a ***, a ***, $TOKEN\nand ***, ***\n')
-    expect(log).not.toContain('hunter2')
-    expect(log.split('##[endgroup]')[1]).not.toContain('unseen')
-    expect(log).toContain('##[group]More\ninside\n##[endgroup]')
-    expect(annotations).toEqual([
-      { level: 'error', message: 'It broke%2C: 100%', properties: { title: 'Bad', file: 'a.js', line: '3' } },
-      { level: 'warning', message: 'Careful', properties: {} },
-      { level: 'notice', message: '*** here', properties: {} },
-    ])
-    expect(job.outputs).toEqual({ fine: 'x' })
-  })
+    { secrets: { TOKEN: 'hunter2-hunter2' } },
+    '\n    outputs: { leak: "${{ steps.talk.outputs.out }}", fine: "x" }',
+  )
+  expect(step('Talk').log.split('##[endgroup]')[1]).toContain('a ***, a ***, $TOKEN\nand ***\n')
+  const properties = { title: 'Bad', file: 'a.js', line: '3' }
+  expect(step('Talk').annotations).toEqual([{ level: 'error', message: '*** broke%2C: 100%', properties }])
+  expect(job.outputs).toEqual({ fine: 'x' })
 })
 
 it('hashFiles() hashes each matching workspace file once, and no file outside the workspace', async () => {
@@ -244,27 +167,11 @@ it('hashFiles() hashes each matching workspace file once, and no file outside th
 })
 
 describe('a cancellation', () => {
-  it('stops the running step, skips the rest, and still runs always(), cancelled(), and post steps', async () => {
-    const { run, job, step } = await simulateSteps(
-      `- uses: ./echo-action
-- run: trap 'echo interrupted; exit 130' INT; echo started; sleep 60 & wait
-  name: Slow
-- run: echo
-  name: Next
-- run: echo
-  name: Cancelled
-  if: cancelled()
-- run: echo
-  name: Failed
-  if: failure()`,
-      { cancelAt: 'Slow' },
-    )
-    expect([run.conclusion, job.conclusion]).toEqual(['cancelled', 'cancelled'])
-    expect(step('Slow')).toMatchObject({ conclusion: 'cancelled', stdout: 'started\ninterrupted\n' })
-    expect(step('Next').conclusion).toBe('skipped')
+  it("can be caused by the job's timeout-minutes", async () => {
+    const steps = '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()'
+    const { job, step } = await simulateSteps(steps, {}, '\n    timeout-minutes: 0.001')
+    expect(job.conclusion).toBe('cancelled')
     expect(step('Cancelled').conclusion).toBe('success')
-    expect(step('Failed').conclusion).toBe('skipped')
-    expect(seen(step('Post Run ./echo-action')).env['INPUT_JOB-STATUS']).toBe('cancelled')
   })
 
   it('kills a step that ignores signals', async () => {
@@ -272,66 +179,9 @@ describe('a cancellation', () => {
     const { step } = await simulateSteps(steps, { cancelAt: 'Deaf' })
     expect(step('Deaf').conclusion).toBe('cancelled')
   })
-
-  it('does not stop a step whose condition is still true', async () => {
-    const steps = '- run: echo started; sleep 0.1; echo done\n  name: A\n  if: always()'
-    const controller = new AbortController()
-    const onStep: RunOptions['onStep'] = ({ step }) => step.name === 'A' && controller.abort()
-    const { run, step } = await simulateSteps(steps, { signal: controller.signal, onStep })
-    expect(step('A').stdout).toBe('started\ndone\n')
-    expect(run.conclusion).toBe('cancelled')
-  })
-
-  it("can also be caused by the job's timeout-minutes", async () => {
-    const steps = '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()'
-    const { job, step } = await simulateSteps(steps, {}, '\n    timeout-minutes: 0.001')
-    expect(job.conclusion).toBe('cancelled')
-    expect(step('Cancelled').conclusion).toBe('success')
-  })
-
-  it('runs no post step if the runner is lost', async () => {
-    const controller = new AbortController()
-    const { job } = await simulateSteps('- uses: ./echo-action\n- run: sleep 60\n  name: Slow', {
-      runnerLost: controller.signal,
-      onStep: ({ step }) => step.name === 'Slow' && setTimeout(() => controller.abort(), 100),
-    })
-    expect(job.conclusion).toBe('failure')
-    expect(named(job, 'Post Run ./echo-action').status).toBe('queued')
-  })
 })
 
 describe('jobs', () => {
-  it('wait for the jobs that they need, and can read the results and outputs of these jobs', async () => {
-    const run = await simulate(`jobs:
-  build:
-    runs-on: ubuntu-latest
-    outputs: { version: "\${{ steps.v.outputs.version }}" }
-    steps: [{ id: v, run: 'echo version=7 >> "$GITHUB_OUTPUT"' }]
-  test:
-    needs: build
-    runs-on: ubuntu-latest
-    steps: [{ run: exit 1 }]
-  skipped:
-    needs: [build, test]
-    runs-on: ubuntu-latest
-    steps: [{ run: echo }]
-  report:
-    needs: [build, test, skipped]
-    if: always()
-    runs-on: ubuntu-latest
-    steps:
-      - name: Look
-        run: echo '\${{ needs.build.outputs.version }}' "$NEEDS"
-        env: { NEEDS: "\${{ toJSON(needs.*.result) }}" }
-`)
-    expect(run.conclusion).toBe('failure')
-    expect(run.jobs.map(({ id, conclusion }) => `${id}: ${conclusion}`)).toEqual([
-      ...['build: success', 'test: failure', 'skipped: skipped', 'report: success'],
-    ])
-    const printed = named(run.jobs[3]!, 'Look').stdout
-    expect(printed.replaceAll(/\s/g, '')).toBe('7["success","failure","skipped"]')
-  })
-
   it('run once per matrix leg, with include and a name for each leg', async () => {
     const run = await simulate(`jobs:
   build:
