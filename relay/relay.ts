@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
-import { createPortClient, type Fetch, type PortClient, type PortError } from '../port/client/client.ts'
+import { createPortClient, type Fetch } from '../port/client/client.ts'
 import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
 import { createRoles } from './admin/auth.ts'
 import { createDatabaseCheck, createReadiness, createTally } from './admin/health.ts'
@@ -21,7 +21,7 @@ import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
 import { createThrottledLog, type ThrottledLog } from './log.ts'
 import { createReports } from './reports/routes.ts'
-import { openStore } from './store/open.ts'
+import { ofAnotherOrganization, openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
 import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
@@ -71,7 +71,7 @@ export async function assembleRelay(
   stopping: AbortSignal,
   opening = openStore(config.database, config.dispatchRate),
 ): Promise<AssembledRelay> {
-  const tally = createTally(await opening, log)
+  const tally = createTally(await openOwn(config, opening), log)
   const { store } = tally
   const { clock } = store
   const throttled = createThrottledLog(log)
@@ -87,12 +87,12 @@ export async function assembleRelay(
   })
   pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
-  const secrets = [...config.organizations.flatMap(each => each.secrets), config.adminToken ?? '']
+  const secrets = [...config.port.secrets, config.adminToken ?? '']
   const sides = createSides({
     ...{ config, clock, pauses, throttled },
     checks: () => [
-      { side: 'github', credential: '', check: github.checkCredential },
-      ...[...clients].map(([credential, { check }]) => ({ side: 'port' as const, credential, check })),
+      { side: 'github', check: github.checkCredential },
+      ...(client ? [{ side: 'port' as const, check: client.check }] : []),
     ],
   })
   const github = createGitHub(config.github, clock, pauses, {
@@ -102,31 +102,28 @@ export async function assembleRelay(
       sides.observeGitHub(response, error)
     },
   })
-  const clients: ReadonlyMap<string, PortClient> = new Map(
-    config.organizations.flatMap(({ id, clientId, secrets: [clientSecret = ''] }) => {
-      const { apiUrl } = config.port
-      const options = {
-        apiUrl,
-        clientId: clientId ?? '',
-        clientSecret,
-        timeoutMs: PORT_TIMEOUT_MS,
-        readNodeRuns: true,
-        clock,
-        fetch: fetchPort(response => metrics.request('port', responseOutcome(response))),
-        onResult: (error: PortError | null) => sides.observePort(id, error),
-      }
-      return clientId === null ? [] : [[id, createPortClient(options)] as const]
-    }),
-  )
+  const {
+    apiUrl,
+    clientId,
+    secrets: [clientSecret],
+  } = config.port
+  const client =
+    clientId === null
+      ? null
+      : createPortClient({
+          ...{ apiUrl, clientId, clientSecret, clock },
+          timeoutMs: PORT_TIMEOUT_MS,
+          readNodeRuns: true,
+          fetch: fetchPort(response => metrics.request('port', responseOutcome(response))),
+          onResult: sides.observePort,
+        })
   const { startTimeout, runTimeout, publicUrl } = config
   const traced = config.tracing !== null
   const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
-  const organizations = config.organizations.map(({ id }) => id)
-  const findByTitle = createFindByTitle(store, organizations)
-  const clockOffset = () => github.clockOffset() ?? 0
-  const findOwners = createFindOwners({ store, findByTitle, organizations, clockOffset, startTimeout })
+  const findByTitle = createFindByTitle(store)
+  const findOwners = createFindOwners(findByTitle)
   const engine = createEngine({
-    ...{ store, github, pauses, clients, findOwners, policy, publicUrl, traced, log, throttled },
+    ...{ store, github, pauses, client, findOwners, policy, publicUrl, traced, log, throttled },
     retention: Math.max(config.retention, runTimeout),
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
@@ -187,6 +184,19 @@ export async function assembleRelay(
       await tally.stop()
       await store.close()
     },
+  }
+}
+
+/** Closes the store again if the database belongs to another organization, so that the process can exit. */
+async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store> {
+  const store = await opening
+  try {
+    const stored = await store.organization(port.clientId)
+    if (stored !== port.clientId) throw new Error(ofAnotherOrganization(stored, port.clientId))
+    return store
+  } catch (error) {
+    await store.close()
+    throw error
   }
 }
 

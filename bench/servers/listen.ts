@@ -37,6 +37,6 @@ export async function readVerified(c: Context): Promise<Uint8Array | null> {
   const body = new Uint8Array(await c.req.arrayBuffer())
   const signature = c.req.header('x-port-signature') ?? ''
   const timestamp = c.req.header('x-port-timestamp') ?? ''
-  const verified = verifySignature([{ id: 'default', secrets: [SECRET] }], signature, timestamp, body)
+  const verified = verifySignature([SECRET], signature, timestamp, body)
   return verified === null ? null : body
 }

@@ -17,8 +17,6 @@ const MAX_BODY = 4096
 
 export interface AdminApiDeps {
   roles: Roles
-  /** Organization ids. */
-  organizations: string[]
   store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
   redelivery: Redelivery
   refusals: Pick<Refusals, 'since' | 'list'>
@@ -28,7 +26,7 @@ export interface AdminApiDeps {
  * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
  * if neither is set. Responses contain no inputs or users.
  */
-export function createAdminApi({ roles, organizations, store, redelivery, refusals }: AdminApiDeps): Hono {
+export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiDeps): Hono {
   const app = new Hono()
   app.use(async (c, next) => {
     if (!roles.isOpen) throw new Problem(404, 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.')
@@ -40,7 +38,7 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
   app.get('/openapi.json', c => c.json(openApi))
   app.get('/deliveries', async c => {
     const given = Object.fromEntries(FILTERS.map(name => [name, c.req.query(name)])) as GivenFilter
-    const filter = readFilter(given, organizations, store.clock())
+    const filter = readFilter(given, store.clock())
     const before = readWhole('before', c.req.query('before'), Number.MAX_SAFE_INTEGER)
     const limit = readWhole('limit', c.req.query('limit'), MAX_LISTED) ?? 50
     const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
@@ -106,7 +104,7 @@ export function createAdminApi({ roles, organizations, store, redelivery, refusa
     const read = bulk.safeParse(parseObject(text))
     if (!read.success) throw refuseBulk(read.error.issues[0])
     const { limit, dry_run: isDry, ...given } = read.data
-    return { filter: readBulkFilter(given, organizations, store.clock()), limit, isDry }
+    return { filter: readBulkFilter(given, store.clock()), limit, isDry }
   }
 }
 

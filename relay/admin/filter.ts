@@ -2,7 +2,6 @@ import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
 import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
-import { runKey } from '../store/sql/intake.ts'
 import type { Filter } from '../store/store.ts'
 
 /** Filters for lists and bulk redelivery, as named in URLs, bodies, and forms. */
@@ -15,11 +14,10 @@ export const MAX_LISTED = 200
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
 /**
- * @param organizations organization ids
  * @param now milliseconds since 1970 by the store's clock
  * @throws Problem 400 that describes the valid values
  */
-export function readFilter(given: GivenFilter, organizations: readonly string[], now: number): Filter {
+export function readFilter(given: GivenFilter, now: number): Filter {
   const { state, outcome, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
     throw new Problem(400, `state must be one of ${STATES.join(', ')}.`)
@@ -32,7 +30,7 @@ export function readFilter(given: GivenFilter, organizations: readonly string[],
     ...(outcome && { outcome: outcome as Outcome }),
     ...(repository && { repository }),
     ...(action && { action }),
-    ...(runId && { dedupeKeys: organizations.map(organization => runKey(organization, runId)) }),
+    ...(runId && { runId }),
     ...(since !== undefined && { since: readSince(since, now) }),
   }
 }
@@ -60,8 +58,8 @@ export function readWhole(name: string, text: string | undefined, max: number): 
 }
 
 /** Requires a state or outcome in redelivery filters, to prevent accidental redeliveries. @throws Problem 400 */
-export function readBulkFilter(given: GivenFilter, organizations: string[], now: number): Filter {
-  if (isBulk(given)) return { ...readFilter(given, organizations, now), redeliverable: true }
+export function readBulkFilter(given: GivenFilter, now: number): Filter {
+  if (isBulk(given)) return { ...readFilter(given, now), redeliverable: true }
   throw new Problem(
     400,
     `Only failed or canceled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`,

@@ -48,11 +48,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   const { config, roles, store, apply, port, github, pauses, sides, checkDatabase, clock, log } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
-  const shared = {
-    ...{ roles, store, refusals },
-    organizations: config.organizations.map(({ id }) => id),
-    redelivery: createRedelivery({ store, apply, port }),
-  }
+  const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
   return {
     refusals,
     api: createAdminApi(shared),

@@ -1,6 +1,5 @@
 import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
-import { DEFAULT_ORGANIZATION } from '../config/organizations.ts'
 import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -20,7 +19,7 @@ export const plainText = (text: Text): string =>
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
-  /** The organization in Port, or the owner on GitHub, whose credential is rejected; empty for all. */
+  /** The owner on GitHub whose installation of the App is suspended; empty otherwise. */
   key: string
   text: Text
   /** A sentence that says what to check or change; empty if there is none or the text says it. */
@@ -43,7 +42,7 @@ export interface Sides {
   /** @param response null if the request failed with the error */
   observeGitHub(response: Pick<Response, 'status' | 'headers'> | null, error?: unknown): void
   /** @param error null if the call succeeded */
-  observePort(organization: string, error: PortError | null): void
+  observePort(error: PortError | null): void
   /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
   isUsed(side: Side): boolean
   /** When the last request succeeded; null if none has. */
@@ -64,31 +63,31 @@ const RETRY_MS = 10_000
 const RETRIED_MS = 10_000
 
 export interface SidesDeps {
-  config: Pick<Config, 'github' | 'organizations'>
+  config: Pick<Config, 'github' | 'port'>
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
   /** One cheap request per credential. `observe` records the results, as for all other requests. */
-  checks: () => { side: Side; credential: string; check: () => Promise<void> }[]
+  checks: () => { side: Side; check: () => Promise<void> }[]
 }
 
 /** Records the last success and the last failure of both services, and reports their problems. */
 export function createSides({ config, clock, pauses, throttled, checks }: SidesDeps): Sides {
   const records = { github: createRecord(clock), port: createRecord(clock) }
 
-  function observe(side: Side, credential: string, observed: Observed): void {
+  function observe(side: Side, observed: Observed): void {
     const record = records[side]
-    record.observe(credential, observed)
+    record.observe(observed)
     const name = NAMES[side]
     if (observed.kind === 'failed') {
       const since = new Date(record.unreachable()?.since ?? clock()).toISOString()
       throttled.warn({ reason: observed.cause, since }, `a request to ${name} failed`)
     } else if (observed.kind === 'rejected') {
-      throttled.error({ reason: rejection(side, credential, observed.status) }, REJECTED[side])
+      throttled.error({ reason: rejection(side, observed.status) }, REJECTED[side])
     }
   }
 
-  /** Returns the rejected credentials by key. */
+  /** Returns the rejected credentials by owner on GitHub. */
   function rejections(side: Side): Map<string, Pick<SideProblem, 'text' | 'advice'>> {
     const found: ReturnType<typeof rejections> = new Map()
     const now = clock()
@@ -100,16 +99,15 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
       const text = [`${reason}. Next attempt at `, Math.max(now, pause.pausedUntil), '.']
       found.set(owner, { text, advice: '' })
     }
-    for (const [credential, status] of records[side].rejected()) {
-      const text = [`${rejection(side, credential, status)}.`]
-      if (!found.has(credential)) found.set(credential, { text, advice: ADVICE[side](config) })
-    }
+    const status = records[side].rejectedWith()
+    if (status !== null && !found.has(''))
+      found.set('', { text: [`${rejection(side, status)}.`], advice: ADVICE[side](config) })
     return found
   }
 
   /** Returns the rejection as a clause. */
-  function rejection(side: Side, credential: string, status: number): string {
-    const settings = side === 'github' ? githubCredential(config) : portCredential(credential)
+  function rejection(side: Side, status: number): string {
+    const settings = side === 'github' ? githubCredential(config) : 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
     return `${NAMES[side]} rejects ${settings} (${status})`
   }
 
@@ -134,20 +132,20 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
   }
 
   return {
-    observeGitHub: (response, error) => observe('github', '', readGitHub(response, error)),
-    observePort(organization, error) {
+    observeGitHub: (response, error) => observe('github', readGitHub(response, error)),
+    observePort(error) {
       const observed = readPort(error)
-      if (observed) observe('port', organization, observed)
+      if (observed) observe('port', observed)
     },
-    isUsed: side => side === 'github' || config.organizations.some(({ clientId }) => clientId !== null),
+    isUsed: side => side === 'github' || config.port.clientId !== null,
     lastSuccess: side => records[side].lastSuccess(),
     isAccepted: side => (rejections(side).size > 0 ? false : records[side].isAccepted()),
     isKnown: side => records[side].isKnown(),
     problems,
     async check() {
-      const due = checks().filter(({ side, credential }) => {
+      const due = checks().filter(({ side }) => {
         const record = records[side]
-        return clock() - record.usedAt(credential) >= (record.unreachable() ? RETRY_MS : IDLE_MS)
+        return clock() - record.usedAt() >= (record.unreachable() ? RETRY_MS : IDLE_MS)
       })
       // `observe` records the results.
       await Promise.allSettled(due.map(({ check }) => check()))
@@ -170,11 +168,6 @@ const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the 
 
 const githubCredential = ({ github: { auth } }: SidesDeps['config']) =>
   'token' in auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
-
-const portCredential = (organization: string) =>
-  organization === DEFAULT_ORGANIZATION
-    ? 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
-    : `the entry of ${organization} in PORT_ORGANIZATIONS`
 
 function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): Observed {
   if (!response)
@@ -221,30 +214,31 @@ function describeOutage(error: unknown): string {
 function createRecord(clock: () => number) {
   let lastSuccess: number | null = null
   let unreachable: { since: number; cause: string; advice: string } | null = null
-  const usedAt = new Map<string, number>()
-  /** Credential → the status of the service's rejection; null if the credential is accepted. */
-  const credentials = new Map<string, number | null>()
-  const rejected = () => [...credentials].filter((each): each is [string, number] => each[1] !== null)
+  let usedAt = Number.NEGATIVE_INFINITY
+  /** The status of the service's rejection; null if the credential is accepted, or if that isn't known yet. */
+  let rejectedWith: number | null = null
+  let isAccepted: boolean | null = null
 
   return {
-    observe(credential: string, observed: Observed): void {
+    observe(observed: Observed): void {
       const now = clock()
-      usedAt.set(credential, now)
+      usedAt = now
       if (observed.kind === 'failed') {
         const { cause, advice = '' } = observed
         unreachable = { since: unreachable?.since ?? now, cause, advice }
         return
       }
       unreachable = null
-      if (observed.kind === 'rejected') credentials.set(credential, observed.status)
-      else lastSuccess = now
-      if (observed.kind === 'succeeded') credentials.set(credential, null)
+      if (observed.kind !== 'rejected') lastSuccess = now
+      if (observed.kind === 'refused') return
+      isAccepted = observed.kind === 'succeeded'
+      rejectedWith = observed.kind === 'rejected' ? observed.status : null
     },
     lastSuccess: () => lastSuccess,
     unreachable: () => unreachable,
-    rejected,
-    isAccepted: () => (credentials.size === 0 ? null : rejected().length === 0),
-    isKnown: () => usedAt.size > 0,
-    usedAt: (credential: string) => usedAt.get(credential) ?? Number.NEGATIVE_INFINITY,
+    rejectedWith: () => rejectedWith,
+    isAccepted: () => isAccepted,
+    isKnown: () => usedAt > Number.NEGATIVE_INFINITY,
+    usedAt: () => usedAt,
   }
 }

@@ -2,7 +2,6 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { proxyProblems } from '../http/outgoing.ts'
-import { type Organization, readOrganizations } from './organizations.ts'
 import { isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,
@@ -24,9 +23,13 @@ import {
 
 /** The relay's configuration, read once and validated as a whole. Times are in milliseconds, sizes in bytes. */
 export interface Config {
-  port: { apiUrl: string; clientId: string | null; clientSecret: string }
-  /** Starts with the organization of `port`. */
-  organizations: Organization[]
+  port: {
+    apiUrl: string
+    /** If null, the relay sends nothing to Port. */
+    clientId: string | null
+    /** The secrets that sign the webhooks and encrypt the inputs. The current client secret is first. */
+    secrets: [string, ...string[]]
+  }
   webhook: { tolerance: number; maxBody: number }
   github: {
     apiUrl: string
@@ -65,7 +68,6 @@ type Env = Record<string, string | undefined>
 const SECRETS = [
   'PORT_CLIENT_SECRET',
   'PORT_PREVIOUS_SECRETS',
-  'PORT_ORGANIZATIONS',
   'GITHUB_TOKEN',
   'GITHUB_APP_PRIVATE_KEY',
   'GITHUB_WEBHOOK_SECRET',
@@ -95,8 +97,16 @@ const variables = z.object({
   PORT_CLIENT_SECRET: z.string({
     error: "is required: set it to your Port organization's client secret, which signs Port's webhooks",
   }),
-  PORT_PREVIOUS_SECRETS: list.default([]),
-  PORT_ORGANIZATIONS: list.default([]),
+  // Excludes incomplete entries and comments, which others could guess.
+  PORT_PREVIOUS_SECRETS: list
+    .superRefine((secrets, ctx) => {
+      const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
+      if (wrong >= 0)
+        ctx.addIssue(
+          `must contain only secrets, without white space, colon, or #, but entry ${wrong + 1} has one`,
+        )
+    })
+    .default([]),
   PORT_API_URL: address
     .refine(text => !/\/v1$/i.test(text), 'must not end with /v1, because the relay adds it')
     .default('https://api.port.io'),
@@ -163,16 +173,6 @@ export function readConfig(
   }
   // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...removedNames(env), ...unknownNames(env))
-  const entries = (name: string) => (unread.includes(name) ? [] : (list.safeParse(values[name]).data ?? []))
-  const organizations = readOrganizations(
-    {
-      clientId: values.PORT_CLIENT_ID?.trim() || null,
-      clientSecret: values.PORT_CLIENT_SECRET ?? '',
-      previous: entries('PORT_PREVIOUS_SECRETS'),
-      others: entries('PORT_ORGANIZATIONS'),
-    },
-    problems,
-  )
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
@@ -191,8 +191,11 @@ export function readConfig(
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const v = parsed.data
   return {
-    port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, clientSecret: v.PORT_CLIENT_SECRET },
-    organizations,
+    port: {
+      apiUrl: v.PORT_API_URL,
+      clientId: v.PORT_CLIENT_ID ?? null,
+      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_PREVIOUS_SECRETS],
+    },
     webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
       apiUrl: v.GITHUB_API_URL,
@@ -249,8 +252,7 @@ function issuerOf(apiUrl: string): string {
 
 /** Variables of earlier versions, and their replacements. */
 const REMOVED = {
-  PORT_WEBHOOK_SECRETS:
-    "list your organization's other secrets in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS",
+  PORT_WEBHOOK_SECRETS: "list your organization's other secrets in PORT_PREVIOUS_SECRETS",
   RELAY_EVENT_TYPE:
     "set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the Port action's identifier, or port_action if there is none",
 }

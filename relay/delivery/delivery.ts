@@ -60,8 +60,6 @@ export interface Delivery extends Target {
   runId: string | null
   kind: RunKind
   action: string | null
-  /** The Port organization whose secret verified the webhook. Only this organization's credentials are used. */
-  organization: string
   state: State
   /** Empty while the delivery is open. */
   outcome: Outcome | ''
@@ -121,7 +119,7 @@ export interface FirstUse {
 /** The fields that intake writes. */
 export interface NewDelivery
   extends Target,
-    Pick<Delivery, 'id' | 'dedupeKey' | 'organization' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
+    Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
   /** The invocation as JSON text. */
   invocation: string
 }

@@ -4,7 +4,7 @@ import type { WorkflowRun } from '../github/runs.ts'
 import type { Delivery, DeliveryRun, Evidence } from './delivery.ts'
 
 /** Leeway for GitHub's timestamps, which have a resolution of one second. */
-export const LEEWAY_MS = 2_000
+const LEEWAY_MS = 2_000
 /** Uncertainty of GitHub's clock. */
 const CLOCK_MS = 60_000
 /** How long GitHub can take to list a second run, if two workflows listen to the same event. */
@@ -103,17 +103,6 @@ export function isCurrent(
   const isOlder = queuedAt !== receivedAt && at < queuedAt - CLOCK_MS
   const isLater = runs.some(each => !each.past) && at > (attemptedAt ?? queuedAt) + startTimeout + CLOCK_MS
   return !isOlder && !isLater
-}
-
-/** Whether a delivery's latest dispatch could have started the run. */
-export function canHaveStarted(
-  delivery: Pick<Delivery, 'workflow' | 'ref' | 'attemptedAt'>,
-  run: WorkflowRun,
-  { clockOffset, startTimeout }: Clocks,
-): boolean {
-  if (delivery.attemptedAt === null || !isOfTarget(run, delivery)) return false
-  const after = run.createdAt - clockOffset - delivery.attemptedAt
-  return after >= -LEEWAY_MS && after <= startTimeout + LEEWAY_MS
 }
 
 /**

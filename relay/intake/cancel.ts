@@ -4,7 +4,6 @@ import { isObject, type Json, type JsonObject, runKind } from '../../port/types.
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
-import { runKey } from '../store/sql/intake.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { OnFirstUse } from './first-use.ts'
@@ -29,13 +28,12 @@ export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response
   const { store, apply, verify, onFirstUse, throttled: throttledLog } = deps
   return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
 
-  async function cancel(c: Context, { organization, body, reservation }: VerifiedWebhook): Promise<Response> {
+  async function cancel(c: Context, { body, reservation }: VerifiedWebhook): Promise<Response> {
     const asked = readCancel(parseBody(body) as Json | undefined)
     if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
     const { runId } = asked
     try {
-      const dedupeKeys = [runKey(organization, runId)]
-      const [delivery] = await store.list({ dedupeKeys }, { limit: 1 })
+      const [delivery] = await store.list({ runId }, { limit: 1 })
       reservation.release()
       if (!delivery) return c.json({ ignored: `the relay has no delivery for run ${runId}` }, 200)
       const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })

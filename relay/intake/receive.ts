@@ -72,7 +72,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
 
   async function parse(
     c: Context,
-    { organization, use, body }: VerifiedWebhook,
+    { use, body }: VerifiedWebhook,
   ): Promise<{ delivery: NewDelivery; wait: boolean }> {
     const json = parseBody(body)
     // Parsing 1 MB with 20,000 keys takes tens of milliseconds, so let other requests run between the steps.
@@ -91,8 +91,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     const now = store.clock()
     const delivery = {
       id: deliveryId(now),
-      dedupeKey: runId ? runKey(organization, runId) : `signed:${use.digest}`,
-      organization,
+      dedupeKey: runId ? runKey(runId) : `signed:${use.digest}`,
       runId,
       kind,
       action,

@@ -11,7 +11,6 @@ import { verifySignature } from './signature.ts'
 
 /** A Port webhook with a valid signature. */
 export interface VerifiedWebhook {
-  organization: string
   use: SignatureUse
   body: Uint8Array
   reservation: BodyReservation
@@ -32,7 +31,7 @@ export type VerifyWebhook = (
  * @returns a function that throws Problem for every refusal
  */
 export function createVerify(
-  config: Pick<Config, 'organizations' | 'webhook' | 'trustedProxies'>,
+  config: Pick<Config, 'port' | 'webhook' | 'trustedProxies'>,
   clock: () => number,
 ): VerifyWebhook {
   const { tolerance, maxBody } = config.webhook
@@ -47,26 +46,26 @@ export function createVerify(
       const declared = checkLength(c, maxBody)
       checkContentType(c)
       const timestamp = requireHeader(c, 'x-port-timestamp')
-      const signature = requireHeader(c, 'x-port-signature')
+      const header = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
       const body = await readBody(c, maxBody, reservation, declared)
-      const verified = verifySignature(config.organizations, signature, timestamp, body)
-      if (!verified) {
+      const signature = verifySignature(config.port.secrets, header, timestamp, body)
+      if (signature === null) {
         throw new Problem(
           401,
-          'The signature does not match: PORT_CLIENT_SECRET (or PORT_PREVIOUS_SECRETS, PORT_ORGANIZATIONS) must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.',
+          'The signature does not match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.',
         )
       }
       reservation.accept()
       const { url } = c.req
       const use = {
         // The digest starts with the time, so that a large index grows at its end.
-        digest: `${signedAt}.${digest(`${timestamp}.${verified.signature}`)}`,
+        digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
         // The URL's path and query, without the host.
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
       }
-      return handle({ organization: verified.organization, use, body, reservation })
+      return handle({ use, body, reservation })
     })
 }
 

@@ -195,8 +195,7 @@ export interface ReportTokens {
 export interface ReportTokenDeps {
   /**
    * The relay's GitHub credential. Anyone with the credential can start a run and get a report token, so a key derived
-   * from the credential grants no additional rights. The key isn't derived from a webhook secret, because a webhook
-   * secret can belong to another organization.
+   * from the credential grants no additional rights.
    */
   secret: string
   /** RELAY_PUBLIC_URL */

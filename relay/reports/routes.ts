@@ -1,7 +1,6 @@
 import { type Context, Hono } from 'hono'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import { DEFAULT_ORGANIZATION } from '../config/organizations.ts'
 import { matcher } from '../config/routes.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
@@ -23,7 +22,7 @@ export interface ReportsDeps {
     Config,
     | 'publicUrl'
     | 'github'
-    | 'organizations'
+    | 'port'
     | 'targets'
     | 'trustedProxies'
     | 'reportBlueprints'
@@ -58,10 +57,6 @@ export function createReports(deps: ReportsDeps): Hono {
     })
     return app
   }
-  const secrets = (organization: string) =>
-    config.organizations.find(
-      ({ id, clientId }) => id === organization && (id === DEFAULT_ORGANIZATION || clientId !== null),
-    )?.secrets ?? []
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const tokens = createReportTokens({ secret, audience, lifetimeMs: LIMITS.reportToken.value, clock, log })
@@ -71,7 +66,7 @@ export function createReports(deps: ReportsDeps): Hono {
   })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
-  const shareInputs = createHandOut({ store, secrets })
+  const shareInputs = createHandOut({ store, secrets: config.port.secrets })
   const start = createStart({
     ...{ isAllowed, store, github, apply, port },
     ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log },

@@ -205,8 +205,8 @@ export interface ShareInputs {
 
 export interface HandOutDeps {
   store: Pick<Store, 'invocation'>
-  /** The secrets that can decrypt an organization's inputs. */
-  secrets: (organization: string) => string[]
+  /** The secrets that can decrypt inputs. */
+  secrets: readonly string[]
 }
 
 /** How long decrypted values are kept in memory. The jobs of a matrix request these values within minutes. */
@@ -215,11 +215,8 @@ const KEPT_MS = 10 * 60_000
 /** Reads and decrypts the inputs once for all of a run's jobs. @returns a function that throws the store's errors */
 export function createHandOut({
   store,
-  secrets,
-}: HandOutDeps): (
-  delivery: Pick<Delivery, 'id' | 'organization'>,
-  complete: boolean,
-) => Promise<ShareInputs> {
+  secrets: clientSecrets,
+}: HandOutDeps): (delivery: Pick<Delivery, 'id'>, complete: boolean) => Promise<ShareInputs> {
   const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
   // Clear the timer, because it keeps a reference to the decrypted values.
   const forget = (id: string, entry = kept.get(id)) => {
@@ -227,12 +224,12 @@ export function createHandOut({
     if (entry && kept.get(id) === entry) kept.delete(id)
   }
 
-  return async ({ id, organization }, complete) => {
-    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id, organization))
+  return async ({ id }, complete) => {
+    const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id))
     return { payload: complete ? payload : null, secrets }
   }
 
-  function keep(id: string, organization: string): Promise<ShareInputs> {
+  function keep(id: string): Promise<ShareInputs> {
     const entry: NonNullable<ReturnType<typeof kept.get>> = { size: 0, whole: read() }
     kept.set(id, entry)
     entry.whole.catch(() => forget(id, entry))
@@ -250,7 +247,7 @@ export function createHandOut({
       }
       return text === null
         ? { payload: null, secrets: {} }
-        : decrypt(JSON.parse(text) as Invocation, secrets(organization))
+        : decrypt(JSON.parse(text) as Invocation, clientSecrets)
     }
   }
 }
@@ -259,7 +256,10 @@ export function createHandOut({
  * @param invocation stored invocation, with encrypted values
  * @param clientSecrets all secrets that Port may have used
  */
-function decrypt({ inputs, encrypted, entity, event }: Invocation, clientSecrets: string[]): ShareInputs {
+function decrypt(
+  { inputs, encrypted, entity, event }: Invocation,
+  clientSecrets: readonly string[],
+): ShareInputs {
   const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
   const secrets: [string, string][] = []
   for (const name of encrypted) {

@@ -3,7 +3,7 @@ export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
   /**
-   * Distinguishes problems of the same type. The key is a Port organization, a GitHub owner, or a repository. Empty if
+   * Distinguishes problems of the same type. The key is a GitHub owner or a repository. Empty if
    * there can be only one problem of this type.
    */
   key: string

@@ -10,7 +10,6 @@ import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import {
   type Accepted,
-  type Attempted,
   type Claimed,
   MAX_OTHERS,
   type OutboxPage,
@@ -83,6 +82,13 @@ export function createStore(db: Backend, dispatchRate: number): Store {
   const firstUse = (digest: string | null): Statement => ({ sql: intake.FIRST_USE, params: [digest] })
 
   return {
+    async organization(clientId) {
+      const rows = await db.run([
+        ...(clientId === null ? [] : [maintenance.storeOrganization(clientId)]),
+        maintenance.organization,
+      ])
+      return (rows.at(-1)?.[0]?.client_id as string | null | undefined) ?? null
+    },
     clock: () => db.clock.now(),
     accept: (delivery, use) =>
       admit(delivery.invocation.length, async () => {
@@ -166,15 +172,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       if (runIds.length === 0) return []
       return (await one(lookups.findRuns(repository, runIds))).map(row => toRun(row))
     },
-    async findByTitle(repository, names) {
-      if (names.dedupeKeys.length + names.ids.length === 0) return []
-      return deliveries(lookups.findByTitle(dialect, repository, names))
+    async findByTitle(repository, ids) {
+      return ids.length === 0 ? [] : deliveries(lookups.findByTitle(dialect, repository, ids))
     },
-    async attemptedBetween(repository, from, to, except) {
-      const limits = { from, to, except, limit: MAX_OTHERS }
-      const rows = await one<Attempted>(lookups.attemptedBetween(repository, limits))
-      return rows.map(row => ({ ...row, hasRun: Boolean(row.hasRun) }))
-    },
+    attemptedBetween: (repository, from, to, except) =>
+      one(lookups.attemptedBetween(repository, { from, to, except, limit: MAX_OTHERS })),
     findUnbound: repository => deliveries(lookups.findUnbound(dialect, repository, MAX_UNBOUND)),
     async reportUsage(id, sender) {
       const [usage] = await one<ReportUsage>(lookups.reportUsage(id, sender))
@@ -240,11 +242,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return rows.map(row => ({ ...row, details: JSON.parse(row.details) }))
     },
     async list(filter, options) {
-      const floor = filter.since === undefined || filter.dedupeKeys ? 0 : await floorOf(filter.since)
+      const floor = filter.since === undefined || filter.runId ? 0 : await floorOf(filter.since)
       return deliveries(lookups.list(dialect, filter, { ...options, floor }))
     },
-    async listedTo({ action, dedupeKeys, since }, before) {
-      if (action === undefined || dedupeKeys) return null
+    async listedTo({ action, runId, since }, before) {
+      if (action === undefined || runId) return null
       const [row] = await one(lookups.edge(dialect, before))
       // Check `first`, because PostgreSQL's LEAST skips nulls and returns an edge even for an empty table.
       if (row?.first == null) return null

@@ -25,13 +25,17 @@ export async function openStore(database: Config['database'], dispatchRate: numb
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
-): Promise<Pick<Store, 'list' | 'invocations' | 'ping' | 'close'>> {
+): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'ping' | 'close'>> {
   const backend =
     database.kind === 'postgres'
       ? await openPostgres(database.url)
       : openSqliteForCommand(database.path, mode)
   return createStore(backend, 0)
 }
+
+/** Explains why a relay can't use a database. */
+export const ofAnotherOrganization = (stored: string | null, clientId: string | null) =>
+  `The database (RELAY_DATABASE) belongs to the Port organization with the client ID ${stored}, but PORT_CLIENT_ID is ${clientId ?? 'not set'}: correct PORT_CLIENT_ID, or use another database for this organization. docs/database.md shows how to change the stored client ID.`
 
 /** Opens only the database, without a store. */
 export function openBackend(database: Config['database']): Promise<Backend> {

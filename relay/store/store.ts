@@ -50,13 +50,6 @@ export interface UsedToken {
   expiresAt: number
 }
 
-/** A delivery whose dispatch was attempted. */
-export interface Attempted
-  extends Pick<Delivery, 'id' | 'organization' | 'eventType' | 'workflow' | 'ref' | 'attemptedAt'> {
-  /** Whether a workflow run of the delivery is known. */
-  hasRun: boolean
-}
-
 /** Usage of a delivery's report limits since the delivery was queued. */
 export interface ReportUsage {
   lines: number
@@ -78,7 +71,6 @@ export interface OutboxPage {
   delivery: string
   runId: string
   repository: string
-  organization: string
   /** Outputs of the node run, as JSON text; empty for none. */
   outputs: string
   /** Whether the action has reported through the relay. */
@@ -137,7 +129,8 @@ export interface Filter {
   redeliverable?: boolean
   repository?: string
   action?: string
-  dedupeKeys?: string[]
+  /** Port's run. */
+  runId?: string
   /** Only deliveries received since this time. */
   since?: number
 }
@@ -147,6 +140,11 @@ export interface Filter {
  * {@link Store.clock}. One test suite checks every store against this contract.
  */
 export interface Store {
+  /**
+   * Returns the client ID of the Port organization that the database belongs to; null if none is stored. The first given
+   * client ID is stored.
+   */
+  organization(clientId: string | null): Promise<string | null>
   /** The database's time, used for all leases and due times. Changes to this machine's clock don't affect it. */
   clock(): number
 
@@ -219,9 +217,14 @@ export interface Store {
   /** Returns the runs with these ids that belong to a delivery, including past runs. Ignores the repository's case. */
   findRuns(repository: string, runIds: number[]): Promise<(DeliveryRun & { delivery: string })[]>
   /** Returns the repository's deliveries that have one of these dedupe keys or ids. */
-  findByTitle(repository: string, names: { dedupeKeys: string[]; ids: string[] }): Promise<Delivery[]>
+  findByTitle(repository: string, ids: readonly string[]): Promise<Delivery[]>
   /** Returns up to {@link MAX_OTHERS} deliveries dispatched to the repository in a period, in any state. */
-  attemptedBetween(repository: string, from: number, to: number, except: string): Promise<Attempted[]>
+  attemptedBetween(
+    repository: string,
+    from: number,
+    to: number,
+    except: string,
+  ): Promise<Pick<Delivery, 'eventType'>[]>
   /** Returns up to 100 dispatched deliveries of the repository without a known run, oldest first. */
   findUnbound(repository: string): Promise<Delivery[]>
   reportUsage(id: string, sender: string): Promise<ReportUsage>

@@ -1,12 +1,10 @@
 import type { Delivery, DeliveryRun, Evidence } from '../delivery/delivery.ts'
 import {
   type BindingFacts,
-  canHaveStarted,
   decisiveRuns,
   isNamed,
   isOfAnother,
   isSinceDispatch,
-  LEEWAY_MS,
   matchRuns,
   mergeRuns,
   refresh,
@@ -16,8 +14,7 @@ import {
 import type { Found } from '../delivery/observation.ts'
 import type { RunCache } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
-import { runKey } from '../store/sql/intake.ts'
-import { type Attempted, MAX_OTHERS, type Store } from '../store/store.ts'
+import { MAX_OTHERS, type Store } from '../store/store.ts'
 
 export interface FindRunsDeps {
   store: Pick<Store, 'findRuns' | 'attemptedBetween' | 'clock'>
@@ -104,10 +101,9 @@ export function createFindRuns({
       const isForeign = (run: WorkflowRun) => {
         const owner = owners.get(run.id)
         if (owner) return owner.id !== delivery.id && (isTitled(run) || isOfAnother(run, [owner], facts))
-        return !isTitled(run) && !owners.has(run.id) && isOfAnother(run, [], facts)
+        return !isTitled(run) && isOfAnother(run, [], facts)
       }
-      const isUndecided = (run: WorkflowRun) =>
-        owners.get(run.id) === null || (isTitled(run) && !owners.has(run.id))
+      const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
       const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
       // If the result is truncated, assume another dispatch with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
@@ -151,86 +147,39 @@ export const toDeliveryRun = (
 /** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
 export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
 
-/** Limit per query. SQLite accepts 32,766 parameters, and the store rounds their number up to a power of two. */
-const MAX_PARAMETERS = 8_000
+/** Limit per query. SQLite accepts 32,766 parameters, two for each id, and the store rounds up to a power of two. */
+const MAX_IDS = 4_000
 
-/** @param organizations ids of all organizations, because a title doesn't show a Port run's organization */
-export function createFindByTitle(
-  store: Pick<Store, 'findByTitle'>,
-  organizations: readonly string[],
-): FindByTitle {
+export function createFindByTitle(store: Pick<Store, 'findByTitle'>): FindByTitle {
   return async (repository, titles) => {
-    const all = [...new Set(titles.flatMap(titleIds))]
+    const ids = [...new Set(titles.flatMap(titleIds))]
     const found: Delivery[] = []
-    const size = Math.max(1, Math.floor(MAX_PARAMETERS / (organizations.length + 1)))
-    for (let first = 0; first < all.length; first += size) {
-      const ids = all.slice(first, first + size)
-      const dedupeKeys = organizations.flatMap(organization => ids.map(id => runKey(organization, id)))
-      found.push(...(await store.findByTitle(repository, { dedupeKeys, ids })))
-    }
+    for (let first = 0; first < ids.length; first += MAX_IDS)
+      found.push(...(await store.findByTitle(repository, ids.slice(first, first + MAX_IDS))))
     return found.filter(delivery => titles.some(title => isNamed(title, delivery)))
   }
 }
 
 /**
- * Finds each workflow run's delivery according to the run's title. Null if the title is inconclusive.
- * Omits runs whose titles contain no delivery id.
+ * Finds each workflow run's delivery according to the run's title. Omits runs whose titles contain no delivery id. If a
+ * title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but not
+ * later ids.
  */
 export type FindOwners = (
   repository: string,
   runs: readonly WorkflowRun[],
-) => Promise<ReadonlyMap<number, Delivery | null>>
+) => Promise<ReadonlyMap<number, Delivery>>
 
-/**
- * If a title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but
- * not later ids. Users can also enter other organizations' ids. A title is therefore inconclusive if another
- * organization's delivery could have started the run, unless that delivery is known to have another run.
- */
-export function createFindOwners(deps: {
-  store: Pick<Store, 'attemptedBetween'>
-  findByTitle: FindByTitle
-  /** Ids of all organizations. */
-  organizations: readonly string[]
-  /** GitHub's clock minus the store's, in milliseconds. */
-  clockOffset: () => number
-  /** RELAY_START_TIMEOUT, in milliseconds. */
-  startTimeout: number
-}): FindOwners {
-  const { store, findByTitle: findNamed, organizations, clockOffset, startTimeout } = deps
+export function createFindOwners(findByTitle: FindByTitle): FindOwners {
   return async (repository, runs) => {
-    const named = await findNamed(
-      repository,
-      runs.map(run => run.title),
+    const titles = runs.map(run => run.title)
+    const named = (await findByTitle(repository, titles)).sort(byReception)
+    return new Map(
+      runs.flatMap(run => {
+        const owner = named.findLast(delivery => isNamed(run.title, delivery))
+        return owner ? [[run.id, owner] as const] : []
+      }),
     )
-    const owners = new Map<number, Delivery>()
-    for (const run of runs) {
-      const owner = named
-        .filter(delivery => isNamed(run.title, delivery))
-        .sort(byReception)
-        .at(-1)
-      if (owner) owners.set(run.id, owner)
-    }
-    if (organizations.length < 2 || owners.size === 0) return owners
-
-    const clocks = { clockOffset: clockOffset(), startTimeout }
-    const times = runs.map(run => run.createdAt - clocks.clockOffset)
-    const [from, to] = [Math.min(...times) - startTimeout - LEEWAY_MS, Math.max(...times) + LEEWAY_MS]
-    const attempted = await store.attemptedBetween(repository, from, to, '')
-    const hasOtherRun = ({ id, hasRun }: Attempted, { id: runId }: WorkflowRun) =>
-      hasRun || runs.some(run => run.id !== runId && owners.get(run.id)?.id === id)
-    const decided = new Map<number, Delivery | null>(owners)
-    for (const run of runs) {
-      const owner = owners.get(run.id)
-      const isRivals = attempted.some(
-        each =>
-          each.organization !== owner?.organization &&
-          canHaveStarted(each, run, clocks) &&
-          !hasOtherRun(each, run),
-      )
-      // If the result is truncated, there could be more rivals.
-      if (owner && (isRivals || attempted.length === MAX_OTHERS)) decided.set(run.id, null)
-    }
-    return decided
   }
 }
 

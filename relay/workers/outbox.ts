@@ -10,32 +10,26 @@ import { keepTrying } from './apply.ts'
 
 /** Access to Port. Decides for which deliveries the relay reads runs from Port and sends messages to Port. */
 export interface PortAccess {
-  /** Whether the delivery has a run in Port and the relay has the organization's credentials. */
-  canReport(delivery: Pick<Delivery, 'runId' | 'kind' | 'organization'>): boolean
-  /** Returns an organization's client; null if the organization has no credentials. */
-  client(organization: string): PortClient | null
+  /** Whether the delivery has a run in Port and the relay has Port's credentials. */
+  canReport(delivery: Pick<Delivery, 'runId' | 'kind'>): boolean
+  /** Null if PORT_CLIENT_ID isn't set. */
+  client: PortClient | null
   /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or is limiting requests. */
   read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** When Port accepts the organization's requests again, milliseconds since 1970. */
-  freeAt(organization: string): number
-  /** The latest `freeAt` of all organizations. */
+  /** When Port accepts requests again, milliseconds since 1970. */
   pausedUntil(): number
 }
 
 /** Used for a delivery without a readable Port run. Only GitHub shows the delivery's progress. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
-/** @param clients clients of the organizations that have credentials, by organization id */
-export function createPortAccess(clients: ReadonlyMap<string, PortClient>): PortAccess {
+export function createPortAccess(client: PortClient | null): PortAccess {
   const access: PortAccess = {
-    canReport: ({ runId, kind, organization }) =>
-      runId !== null && kind !== 'none' && clients.has(organization),
-    client: organization => clients.get(organization) ?? null,
-    freeAt: organization => clients.get(organization)?.pausedUntil() ?? 0,
-    pausedUntil: () => Math.max(0, ...[...clients.values()].map(client => client.pausedUntil())),
+    client,
+    canReport: ({ runId, kind }) => runId !== null && kind !== 'none' && client !== null,
+    pausedUntil: () => client?.pausedUntil() ?? 0,
     async read(delivery) {
-      const { runId, organization } = delivery
-      const client = clients.get(organization)
+      const { runId } = delivery
       if (!client || runId === null || !access.canReport(delivery)) return NO_PORT_RUN
       try {
         return await client.run(runId).read()
@@ -52,8 +46,7 @@ export function createPortAccess(clients: ReadonlyMap<string, PortClient>): Port
 
 export interface OutboxDeps {
   store: Pick<Store, 'settleOutbox' | 'clock'>
-  /** Returns an organization's Port client. */
-  client: (organization: string) => PortClient | null
+  client: PortClient | null
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
   /** Whether finished deliveries are traced. */
@@ -82,9 +75,8 @@ export const createOutbox =
     sendPage(page, deps, stopping)
 
 async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSignal): Promise<void> {
-  const { store, log, retention } = deps
-  const { delivery, runId, repository, organization } = page
-  const client = deps.client(organization)
+  const { store, client, log, retention } = deps
+  const { delivery, runId, repository } = page
   const pausedUntil = () => client?.pausedUntil() ?? 0
   let retryAt: number | null = null
   const about = { delivery, run: runId, repository }
@@ -137,7 +129,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
         kind: 'credentials',
         status: null,
         retryAt: null,
-        message: 'The organization has no credentials.',
+        message: 'PORT_CLIENT_ID is not set.',
       }
     }
     try {

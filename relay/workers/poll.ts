@@ -93,7 +93,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
       return {
         ...before,
         ...{ now, portDue: now >= known.portAt, finishedSince: known.finishedAt, clockOffset: clockOffset() },
-        portFreeAt: port.freeAt(delivery.organization),
+        portFreeAt: port.pausedUntil(),
         approvals: before.approvals === 'not due' && now >= known.approvalsAt ? 'due' : before.approvals,
       }
     }
@@ -106,7 +106,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
         case 'read Port': {
           const run = await port.read(delivery)
           const now = store.clock()
-          known.portAt = Math.max(now + portInterval(delivery, now), port.freeAt(delivery.organization))
+          known.portAt = Math.max(now + portInterval(delivery, now), port.pausedUntil())
           const externalRunId = toGithubRunId(typeof run === 'object' ? run.externalRunId : null)
           if (externalRunId === null) return { port: run }
           return { port: run, found: await findRuns(delivery, { maxAge, externalRunId }) }

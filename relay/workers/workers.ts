@@ -52,8 +52,8 @@ interface EngineDeps {
   store: Store
   github: GitHub
   pauses: RateLimitPauses
-  /** Clients of the organizations that have credentials, by organization id. */
-  clients: ReadonlyMap<string, PortClient>
+  /** Null if PORT_CLIENT_ID isn't set. */
+  client: PortClient | null
   findOwners: FindOwners
   policy: Policy
   publicUrl: string | null
@@ -67,9 +67,9 @@ interface EngineDeps {
 }
 
 export function createEngine(deps: EngineDeps): Engine {
-  const { store, github, clients, findOwners, policy } = deps
+  const { store, github, client, findOwners, policy } = deps
   const { clock } = store
-  const port = createPortAccess(clients)
+  const port = createPortAccess(client)
   const apply = createApplyEvent({ ...deps, canReport: port.canReport })
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
@@ -94,7 +94,7 @@ export function createEngine(deps: EngineDeps): Engine {
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
       approvals: budget(APPROVALS),
     }),
-    outbox: createOutbox({ ...deps, client: port.client }),
+    outbox: createOutbox(deps),
   }
 }
 

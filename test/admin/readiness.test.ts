@@ -70,16 +70,13 @@ test('/readyz reports wrong credentials and what to change, but returns 200 beca
   const secret = 'invented-secret-of-port'
   const { relay, ready, shows } = await open(() => ({
     ...{ GITHUB_TOKEN: 'github_pat_invented', PORT_CLIENT_SECRET: secret },
-    PORT_ORGANIZATIONS: 'another-client:another-secret',
   }))
   await shows('GitHub and Port reject the credentials', checks => !checks.github.ok && !checks.port.ok)
   const { status, ok, checks } = await ready()
   expect({ status, ok, database: checks.database }).toEqual({ status: 200, ok: true, database: { ok: true } })
   const detail = 'GitHub rejects GITHUB_TOKEN (401).'
   expect(checks.github).toEqual({ ok: false, detail, last_success: null })
-  expect(checks.port.detail).toBe(
-    'Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET (401). Port rejects the entry of another-client in PORT_ORGANIZATIONS (401).',
-  )
+  expect(checks.port.detail).toBe('Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET (401).')
   expect((await send(relay.url, { secret, body: { n: 1 } })).status).toBe(202)
   await shows('a dispatch was rejected', ({ github }) => !!github.detail?.includes('Next attempt at 2'))
 })
@@ -151,7 +148,7 @@ test('a response counts as an outage only if it is a 5xx or is not from GitHub o
     problemsAfter(sides => sides.observeGitHub(new Response(null, { status, headers })))
   expect(problemsAfter(each => each.observeGitHub(null, Error())).join()).toContain(' Check GITHUB_API_URL, ')
   const port = (kind: PortErrorKind, status: number | null) =>
-    problemsAfter(sides => sides.observePort('default', new PortError(kind, '', { status })))
+    problemsAfter(sides => sides.observePort(new PortError(kind, '', { status })))
   for (const status of [200, 404, 422, 429]) expect(github(status)).toEqual([])
   expect([github(502), github(403, {}), github(401)].flat()).toEqual([
     ...['unreachable', 'unreachable', 'credential_rejected Set a new token.'],

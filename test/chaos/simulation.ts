@@ -217,16 +217,11 @@ export async function simulate(options: {
   const pauses = createRateLimitPauses({ token: 'none' }, clock)
   const policy = { startTimeout: START_TIMEOUT, runTimeout: 24 * 60 * MINUTE, serverUrl: github.serverUrl }
   const log = { debug() {}, info() {}, warn() {} }
-  const clients = new Map([['default', client]])
-  const organizations = ['default']
-  const findOwners = createFindOwners({
-    ...{ store, findByTitle: createFindByTitle(store, organizations), organizations },
-    ...{ clockOffset: github.clockOffset as () => number, startTimeout: START_TIMEOUT },
-  })
+  const findOwners = createFindOwners(createFindByTitle(store))
   const never = new AbortController().signal
   const open = () =>
     createEngine({
-      ...{ store, github, pauses, clients, findOwners, policy, publicUrl: null },
+      ...{ store, github, pauses, client, findOwners, policy, publicUrl: null },
       ...{ retention: 30 * 24 * 60 * MINUTE, log, throttled: log, onTransition() {}, onAttempt() {} },
     })
   let engine = open()
@@ -297,7 +292,7 @@ export async function simulate(options: {
       ...{ entity: null, inputs: {}, encrypted: [], event: null, trigger: null, github: null },
     }
     const delivery: NewDelivery = {
-      ...{ id, dedupeKey: `run:${runId}`, organization: 'default', runId },
+      ...{ id, dedupeKey: `run:${runId}`, runId },
       ...{ kind: 'action_run', action: 'deploy', repository, eventType, workflow: null, ref: null },
       ...{ invocation: JSON.stringify(invocation), receivedAt: at },
     }

@@ -286,12 +286,18 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
-  test('reports a database that another process has locked, with and without a running relay', async () => {
+  test('reports a database that another process has locked or that belongs to another organization, with and without a running relay', async () => {
     const [free, used] = [join(folder, 'free.db'), join(folder, 'relay.db')]
-    const ofDatabase = async (path: string) => {
-      const found = await findings({ RELAY_DATABASE: `sqlite:${path}` })
+    const ofDatabase = async (path: string, more: Change = {}) => {
+      const found = await findings({ RELAY_DATABASE: `sqlite:${path}`, ...more })
       return found.find(({ check }) => check === 'database')!.sentence
     }
+    const ofAnother = { PORT_CLIENT_ID: 'another' }
+    expect(await ofDatabase(used, ofAnother)).toMatch(
+      / belongs to the Port organization with the client ID .+/,
+    )
+    // doctor doesn't store the client ID.
+    expect(await ofDatabase(free, ofAnother)).toBe(`The database ${free} is writable.`)
     expect(await ofDatabase(used)).toBe(`The database ${used} is in use by a relay, and writable.`)
     expect(await ofDatabase(free)).toBe(`The database ${free} is writable.`)
     const others = [free, used].map(path => new DatabaseSync(path))

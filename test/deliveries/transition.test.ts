@@ -28,7 +28,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
   const isDispatched = state === 'dispatched' || state === 'running'
   return {
     ...{ seq: 1, id: 'd-1', dedupeKey: 'run:r_1', runId: 'r_1', kind: 'action_run', action: 'deploy' },
-    ...{ organization: 'default', repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
+    ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     ...{ state, outcome: '', reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,

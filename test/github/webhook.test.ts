@@ -31,10 +31,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
   const receive = createGitHubWebhook({
     secret,
     trustedProxies: 0,
-    findOwners: createFindOwners({
-      ...{ store, findByTitle: createFindByTitle(store, ['default']), organizations: ['default'] },
-      ...{ clockOffset: () => 0, startTimeout: 6e5 },
-    }),
+    findOwners: createFindOwners(createFindByTitle(store)),
     clockOffset: () => 0,
     startTimeout: 6e5,
     store: { ...store, ...options.store },
@@ -58,7 +55,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     async delivery(runId = RUN) {
       const id = `delivery-${runId}`
       await store.accept({
-        ...{ id, dedupeKey: `run:${runId}`, organization: 'default', runId },
+        ...{ id, dedupeKey: `run:${runId}`, runId },
         ...{ kind: 'action_run', action: null, invocation: '{}', receivedAt: 1 },
         ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
       })

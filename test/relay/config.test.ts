@@ -18,8 +18,7 @@ const problems = (env: Env, contents: Env = {}) => configProblems(env, files(con
 
 test('requires only two variables; the others have defaults', () => {
   expect(readConfig(LEAST)).toEqual({
-    port: { apiUrl: 'https://api.port.io', clientId: null, clientSecret: 'port secret' },
-    organizations: [{ id: 'default', clientId: null, secrets: ['port secret'] }],
+    port: { apiUrl: 'https://api.port.io', clientId: null, secrets: ['port secret'] },
     webhook: { tolerance: 300_000, maxBody: 1_048_576 },
     github: {
       apiUrl: 'https://api.github.com',
@@ -62,8 +61,7 @@ test('reads every variable', () => {
   const routes = '- { match: { action: a* }, repository: acme/infra, event_type: infra }'
   const env = {
     PORT_CLIENT_ID: 'id',
-    PORT_PREVIOUS_SECRETS: 'our-older-secret,',
-    PORT_ORGANIZATIONS: 'their-client-id:secret-of-theirs',
+    PORT_PREVIOUS_SECRETS: 'our-older-secret,\n newer',
     PORT_API_URL: 'https://api.us.port.io/',
     GITHUB_API_URL: 'https://ghe.acme.example/api/v3/',
     GITHUB_WEBHOOK_SECRET: 'hook',
@@ -93,11 +91,11 @@ test('reads every variable', () => {
     LOG_LEVEL: 'debug',
   }
   expect(read(env, { 'routes.yml': routes })).toEqual({
-    port: { apiUrl: 'https://api.us.port.io', clientId: 'id', clientSecret: 'port secret' },
-    organizations: [
-      { id: 'default', clientId: 'id', secrets: ['port secret', 'our-older-secret'] },
-      { id: 'their-client-id', clientId: 'their-client-id', secrets: ['secret-of-theirs'] },
-    ],
+    port: {
+      apiUrl: 'https://api.us.port.io',
+      clientId: 'id',
+      secrets: ['port secret', 'our-older-secret', 'newer'],
+    },
     webhook: { tolerance: 1500, maxBody: 524_288 },
     github: {
       apiUrl: 'https://ghe.acme.example/api/v3',
@@ -173,8 +171,7 @@ describe('each configuration error names the variable:', () => {
   const short = 'must have at least 16 characters'
   const empty = 'is an empty list: add an entry, or remove the variable'
   const unknown = "isn't known: did you mean"
-  const removed =
-    "was removed: list your organization's other secrets in PORT_PREVIOUS_SECRETS, and other organizations as CLIENT_ID:SECRET in PORT_ORGANIZATIONS"
+  const removed = "was removed: list your organization's other secrets in PORT_PREVIOUS_SECRETS"
   const values: [name: string, problem: string, ...values: string[]][] = [
     [
       'PORT_CLIENT_SECRET',
@@ -229,7 +226,11 @@ describe('each configuration error names the variable:', () => {
       ...['sqlite::memory:', 'sqlite:file::memory:?cache=shared'],
     ],
     ['PORT_PREVIOUS_SECRETS', empty, ' ,\n,'],
-    ['PORT_ORGANIZATIONS', empty, ' ,\n,'],
+    [
+      'PORT_PREVIOUS_SECRETS',
+      'must contain only secrets, without white space, colon, or #, but entry 2 has one',
+      ...['one,their-client-id:secret', 'one,# a comment', 'one,#secret'],
+    ],
     ['RELAY_ALLOWED_REPOSITORIES', empty, ' ,\n,'],
     ['RELAY_REPORT_BLUEPRINTS', 'only excludes names: add a glob that includes names, such as *', '!_*'],
     [
@@ -372,7 +373,6 @@ describe('a secret from a file', () => {
   test.each([
     ['PORT_CLIENT_SECRET', ' a secret '],
     ['PORT_PREVIOUS_SECRETS', 'one\ntwo, three'],
-    ['PORT_ORGANIZATIONS', 'their-client-id:secret-of-theirs'],
     ['GITHUB_TOKEN', 'a token'],
     ['GITHUB_WEBHOOK_SECRET', 'hook'],
     ['RELAY_ADMIN_TOKEN', 'a token of some length'],
@@ -393,42 +393,5 @@ describe('a secret from a file', () => {
     expect(problems({ ...LEAST, GITHUB_TOKEN_FILE: '/f' }, { '/f': 'x' })).toEqual([
       'GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set: keep one',
     ])
-  })
-})
-
-describe('organizations', () => {
-  const PORT_CLIENT_ID = 'our-client-id'
-
-  test('have a current secret and additional secrets that are accepted during a rotation', () => {
-    const PORT_ORGANIZATIONS = 'theirs:current\nanother:also-current, theirs:former, theirs:current'
-    const env = { PORT_CLIENT_ID, PORT_PREVIOUS_SECRETS: 'older, newer, port-secret', PORT_ORGANIZATIONS }
-    expect(read({ ...env, PORT_CLIENT_SECRET: 'port-secret' }).organizations).toEqual([
-      { id: 'default', clientId: PORT_CLIENT_ID, secrets: ['port-secret', 'older', 'newer'] },
-      { id: 'theirs', clientId: 'theirs', secrets: ['current', 'former'] },
-      { id: 'another', clientId: 'another', secrets: ['also-current'] },
-    ])
-  })
-
-  const alone = 'PORT_PREVIOUS_SECRETS, entry 2, must contain only a secret, without white space, colon, or #'
-  const pair =
-    'PORT_ORGANIZATIONS, entry 1, must be CLIENT_ID:SECRET, with a client id of Port and its secret, without white space, another colon, or #'
-  const same =
-    'PORT_ORGANIZATIONS has the same secret for two organizations: use different secrets, because the secret shows which organization sent a webhook'
-  test.each<[Env, string]>([
-    ...['their-client-id:secret', '# a comment', '#secret'].map((entry): [Env, string] => [
-      { PORT_PREVIOUS_SECRETS: `one,${entry}` },
-      alone,
-    ]),
-    ...['secret', 'theirs:', ':secret', 'theirs: secret', 'the.irs:secret', '# note', 'default:secret'].map(
-      (entry): [Env, string] => [{ PORT_ORGANIZATIONS: entry }, pair],
-    ),
-    [
-      { PORT_ORGANIZATIONS: `${PORT_CLIENT_ID}:secret` },
-      'PORT_ORGANIZATIONS, entry 1, contains the client id of PORT_CLIENT_ID: move its secret to PORT_PREVIOUS_SECRETS',
-    ],
-    [{ PORT_ORGANIZATIONS: 'theirs:same, others:same' }, same],
-    [{ PORT_ORGANIZATIONS: 'theirs:older', PORT_PREVIOUS_SECRETS: 'older' }, same],
-  ])('with %j are refused with an error that contains no secret', (env, problem) => {
-    expect(problems({ ...LEAST, PORT_CLIENT_ID, ...env })).toEqual([problem])
   })
 })

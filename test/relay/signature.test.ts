@@ -15,14 +15,14 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
   const body = Buffer.from(vector.raw_body)
   const verify = (changed: { body?: Uint8Array; timestamp?: string; signature?: string }) =>
     verifySignature(
-      [{ id: 'default', secrets: [secret] }],
+      [secret],
       changed.signature ?? signature,
       changed.timestamp ?? timestamp,
       changed.body ?? body,
     )
 
   test('has a valid signature', () => {
-    expect(verify({})).toEqual({ organization: 'default', signature: token(signature) })
+    expect(verify({})).toBe(token(signature))
   })
 
   test('is accepted as a webhook one second after its timestamp', async () => {
@@ -62,8 +62,7 @@ describe.each(signatureVectors)('test vector "$name"', vector => {
 })
 
 describe('the signature header', () => {
-  const check = (header: string, secrets = [SECRET]) =>
-    verifySignature([{ id: 'default', secrets }], header, TIMESTAMP, BODY)?.signature ?? null
+  const check = (header: string, secrets = [SECRET]) => verifySignature(secrets, header, TIMESTAMP, BODY)
   const wrong = sign(TIMESTAMP, 'something else')
 
   test('can contain several signatures, separated by commas or spaces', () => {

@@ -82,7 +82,7 @@ let count = 0
 export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   const runId = `r_${++count}`
   return {
-    ...{ id: `d-${count}`, dedupeKey: `run:${given.runId ?? runId}`, organization: 'default', runId },
+    ...{ id: `d-${count}`, dedupeKey: `run:${given.runId ?? runId}`, runId },
     ...{ kind: 'action_run', action: 'deploy', invocation: '{"inputs":{}}', receivedAt: 1000 },
     ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     ...given,

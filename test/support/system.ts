@@ -26,8 +26,6 @@ export const RUN_TIMEOUT = 300_000
 /** A signal that never aborts. */
 export const NEVER = new AbortController().signal
 const SECRET = 'a secret of the webhook'
-/** Port organizations whose webhooks the relay accepts. */
-const ORGANIZATIONS = ['default', 'other']
 
 /** The engine with a real SQLite file, the fakes, and a clock that the test controls. */
 export type System = Awaited<ReturnType<typeof startSystem>>
@@ -83,8 +81,9 @@ export async function startSystem(options: SystemOptions = {}) {
   github.addRepository('acme/shop', { permissions, workflows: [deploy] })
 
   const { apiUrl, clientId, clientSecret } = { apiUrl: port.url, ...port }
-  const client = createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
-  const clients = new Map(options.blind ? [] : ORGANIZATIONS.map(id => [id, client]))
+  const client = options.blind
+    ? null
+    : createPortClient({ apiUrl, clientId, clientSecret, clock, readNodeRuns: true })
   const policy = {
     startTimeout: options.startTimeout ?? START_TIMEOUT,
     runTimeout: options.runTimeout ?? RUN_TIMEOUT,
@@ -105,13 +104,10 @@ export async function startSystem(options: SystemOptions = {}) {
   const log = { debug: line, info: line, warn: line, error: line }
   const warned: { fields: object; message: string }[] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
-  const findOwners = createFindOwners({
-    ...{ store, findByTitle: createFindByTitle(store, ORGANIZATIONS), organizations: ORGANIZATIONS },
-    ...{ clockOffset: () => hub.clockOffset() ?? 0, startTimeout: policy.startTimeout },
-  })
+  const findOwners = createFindOwners(createFindByTitle(store))
   const open = () =>
     createEngine({
-      ...{ store, github: hub, pauses, clients, findOwners, policy, publicUrl: null, retention },
+      ...{ store, github: hub, pauses, client, findOwners, policy, publicUrl: null, retention },
       log: { ...log, warn },
       throttled: { warn },
       onTransition() {},
@@ -179,7 +175,7 @@ export async function startSystem(options: SystemOptions = {}) {
   }
 
   /** Persists a delivery of `deploy`, with a run in Port. */
-  async function accept(runId: string, repository = 'acme/shop', organization = 'default') {
+  async function accept(runId: string, repository = 'acme/shop') {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -187,8 +183,7 @@ export async function startSystem(options: SystemOptions = {}) {
     const { kind, action } = invocation
     const id = `d_${++accepted}`
     await store.accept({
-      ...{ id, runId, kind, action, repository, receivedAt: at },
-      ...{ dedupeKey: runKey(organization, runId), organization },
+      ...{ id, dedupeKey: runKey(runId), runId, kind, action, repository, receivedAt: at },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
     })

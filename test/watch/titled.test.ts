@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import type { ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
@@ -137,88 +137,56 @@ test('polling does not read the invocation from the store', async () => {
   expect(claimed).not.toHaveProperty('invocation')
 })
 
-describe.each([
-  ['one organization', 'default'],
-  ['two organizations', 'other'],
-])('in a repository used by %s', (_, organization) => {
-  test.each(['polling', 'webhooks'])(
-    "by %s, each delivery is bound to its own run, even if a later run's title quotes an earlier Port run ID",
-    async by => {
-      const system = await startSystem(LONG)
-      const plan: { at: number; work: () => Promise<unknown> }[] = []
-      const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
-      for (const gap of [0, 5_000, 40_000]) {
-        for (let n = 0; n < 8; n++) {
-          // Which run starts later, how much later, and which run finishes last.
-          const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n & 4]
-          const name = `${gap / 1000}s-${n}`
-          const repository = `acme/${name}`
-          system.github.addRepository(repository)
-          const ids: [string, string] = [`r_A1b2C3d4E5f6-${name}`, `r_B1b2C3d4E5f6-${name}`]
-          const pair = { name, ids, runs: [] as GitHubRun[] }
-          const titles = [`deploy ${ids[0]}`, `roll back ${ids[0]} by ${ids[1]}`]
-          const show = (run: GitHubRun) => (by === 'webhooks' ? system.webhook(run) : null)
-          plan.push({ at: 0, work: () => system.dispatch(ids[0], repository) })
-          plan.push({ at: gap, work: () => system.dispatch(ids[1], repository, organization) })
-          for (const i of [0, 1]) {
-            const work = async () => {
-              pair.runs[i] = system.run(titles[i]!, { repository, status: 'in_progress' })
-              await show(pair.runs[i])
-            }
-            plan.push({ at: gap + 2_000 + (i === later ? apart : 0), work })
-            const end = async () => {
-              system.end(pair.runs[i]!, i === 0 ? 'success' : 'failure')
-              await show(pair.runs[i]!)
-            }
-            plan.push({ at: gap + 90_000 + (i === lastEnds / 4 ? 20_000 : 0), work: end })
+test.each(['polling', 'webhooks'])(
+  "by %s, each delivery is bound to its own run, even if a later run's title quotes an earlier Port run ID",
+  async by => {
+    const system = await startSystem(LONG)
+    const plan: { at: number; work: () => Promise<unknown> }[] = []
+    const pairs: { name: string; ids: [string, string]; runs: GitHubRun[] }[] = []
+    for (const gap of [0, 5_000, 40_000]) {
+      for (let n = 0; n < 8; n++) {
+        // Which run starts later, how much later, and which run finishes last.
+        const [later, apart, lastEnds] = [n & 1, n & 2 ? 30_000 : 1_000, n & 4]
+        const name = `${gap / 1000}s-${n}`
+        const repository = `acme/${name}`
+        system.github.addRepository(repository)
+        const ids: [string, string] = [`r_A1b2C3d4E5f6-${name}`, `r_B1b2C3d4E5f6-${name}`]
+        const pair = { name, ids, runs: [] as GitHubRun[] }
+        const titles = [`deploy ${ids[0]}`, `roll back ${ids[0]} by ${ids[1]}`]
+        const show = (run: GitHubRun) => (by === 'webhooks' ? system.webhook(run) : null)
+        plan.push({ at: 0, work: () => system.dispatch(ids[0], repository) })
+        plan.push({ at: gap, work: () => system.dispatch(ids[1], repository) })
+        for (const i of [0, 1]) {
+          const work = async () => {
+            pair.runs[i] = system.run(titles[i]!, { repository, status: 'in_progress' })
+            await show(pair.runs[i])
           }
-          pairs.push(pair)
+          plan.push({ at: gap + 2_000 + (i === later ? apart : 0), work })
+          const end = async () => {
+            system.end(pair.runs[i]!, i === 0 ? 'success' : 'failure')
+            await show(pair.runs[i]!)
+          }
+          plan.push({ at: gap + 90_000 + (i === lastEnds / 4 ? 20_000 : 0), work: end })
         }
+        pairs.push(pair)
       }
-      const started = system.now()
-      for (const { at, work } of plan.sort((a, b) => a.at - b.at)) {
-        await system.pass(started + at - system.now())
-        await work()
-      }
-      await system.pass(10 * 60_000)
-      const shown = pairs.map(({ name, ids }) => [name, ...ids.map(id => pick(system.port.run(id)))])
-      const right = pairs.map(({ name, runs }) => [
-        name,
-        ...runs.map(({ id }, i) => `${i === 0 ? 'SUCCESS' : 'FAILURE'} of ${id}`),
-      ])
-      expect(shown.filter((each, i) => String(each) !== String(right[i]))).toEqual([])
-    },
-    120_000,
-  )
-})
+    }
+    const started = system.now()
+    for (const { at, work } of plan.sort((a, b) => a.at - b.at)) {
+      await system.pass(started + at - system.now())
+      await work()
+    }
+    await system.pass(10 * 60_000)
+    const shown = pairs.map(({ name, ids }) => [name, ...ids.map(id => pick(system.port.run(id)))])
+    const right = pairs.map(({ name, runs }) => [
+      name,
+      ...runs.map(({ id }, i) => `${i === 0 ? 'SUCCESS' : 'FAILURE'} of ${id}`),
+    ])
+    expect(shown.filter((each, i) => String(each) !== String(right[i]))).toEqual([])
+  },
+  120_000,
+)
 const pick = ({ status, externalRunId }: PortRun) => `${status} of ${externalRunId}`
-
-test("a title binds no run while another organization's delivery has no run, because that delivery's run could quote the Port run ID in its title", async () => {
-  const system = await startSystem(LONG)
-  const id = await system.dispatch(RUN)
-  const other = await system.dispatch('r_B1b2C3d4E5f6G7h8', 'acme/shop', 'other')
-  const forged = system.run(`roll back ${RUN}`, RUNNING)
-  await system.webhook(forged)
-  await system.pass(20_000)
-  const run = system.run(`deploy ${RUN}`, RUNNING)
-  await system.webhook(run)
-  await system.pass(20_000)
-  expect([await system.runs(id), await system.runs(other)]).toEqual([[], []])
-  expect(await system.bind(other, forged.id)).toBe(true)
-  await system.webhook(run)
-  expect(await system.runs(id)).toEqual([[run.id, 'title']])
-})
-
-test('if deliveries of two organizations have the same Port run ID, a title with this ID binds no run', async () => {
-  const system = await startSystem(LONG)
-  const id = await system.dispatch(RUN)
-  const claimed = await system.dispatch(RUN, 'acme/shop', 'other')
-  const run = system.run(`deploy ${RUN}`, RUNNING)
-  await system.webhook(run)
-  await system.pass(60_000)
-  expect([await system.runs(id), await system.runs(claimed)]).toEqual([[], []])
-  expect(await system.bind(id, run.id)).toBe(true)
-})
 
 test.each([
   ['with more IDs than the relay looks up', Array.from({ length: 25 }, (_, n) => `r_${n}`).join(' ')],

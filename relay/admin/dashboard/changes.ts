@@ -11,15 +11,14 @@ import { layout } from './layout.ts'
 import { amount, filterText } from './list-page.ts'
 
 export interface ChangesDeps {
-  organizations: string[]
   store: Pick<Store, 'get' | 'clock'>
   redelivery: Redelivery
 }
 
 /** The changes that an admin can make, each with a confirmation page. */
 export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
-  const { organizations, store, redelivery } = deps
-  const bulkFilter = (given: GivenFilter) => readBulkFilter(given, organizations, store.clock())
+  const { store, redelivery } = deps
+  const bulkFilter = (given: GivenFilter) => readBulkFilter(given, store.clock())
 
   get('/deliveries/:id/redeliver', 'admin', async (c, session) => {
     const delivery = await knownDelivery(c, store)

@@ -19,7 +19,6 @@ import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
 interface PagesDeps {
-  organizations: string[]
   store: Store
   port: Pick<PortAccess, 'canReport'>
   refusals: Refusals
@@ -59,7 +58,7 @@ export function createDashboard(deps: DashboardDeps): Hono {
 
 /** The read-only pages. */
 function addPages({ get }: Guard, deps: PagesDeps): void {
-  const { organizations, store, refusals } = deps
+  const { store, refusals } = deps
   /** During a rate-limit pause, nothing is dispatched. */
   const paused = (d: Delivery): Delivery => ({
     ...d,
@@ -130,7 +129,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
   /** @returns the filter, or the problem with the filter */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
-      return [readFilter(given, organizations, store.clock()), null]
+      return [readFilter(given, store.clock()), null]
     } catch (error) {
       if (error instanceof Problem) return [null, error.message]
       throw error

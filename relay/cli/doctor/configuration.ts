@@ -1,7 +1,7 @@
 import { isLoopback } from '../../../port/text.ts'
 import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
-import { openStore, openStoreForCommand } from '../../store/open.ts'
+import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../store/open.ts'
 import type { Env } from '../command.ts'
 import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
@@ -139,6 +139,9 @@ export const database: Check = {
     })
     try {
       await store.ping()
+      const { clientId } = config.port
+      const stored = await store.organization(null)
+      if (stored !== null && stored !== clientId) return [problem(ofAnotherOrganization(stored, clientId))]
       return [ok(isInUse ? `${name} is in use by a relay, and writable.` : `${name} is writable.`)]
     } catch (error) {
       return [problem(`${name} doesn't accept writes: ${whyNotWritable((error as Error).message)}`)]

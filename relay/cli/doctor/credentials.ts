@@ -133,13 +133,11 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
 export const port: Check = {
   name: 'port',
   async run({ config, clock, fetch }) {
-    const { clientId, apiUrl } = config.port
+    const { clientId, apiUrl, secrets } = config.port
     if (clientId === null) return []
     let date: string | null = null
     const client = createPortClient({
-      ...config.port,
-      clientId,
-      clock,
+      ...{ apiUrl, clientId, clientSecret: secrets[0], clock },
       timeoutMs: TIMEOUT_MS,
       fetch: async (url, init) => {
         const response = await fetch(url, { ...init, redirect: 'manual' })

@@ -1,4 +1,3 @@
-import { DEFAULT_ORGANIZATION } from '../../config/organizations.ts'
 import type { FirstUse, NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
 import { columnOf, named, type Statement } from '../database.ts'
 
@@ -10,7 +9,7 @@ import { columnOf, named, type Statement } from '../database.ts'
 
 /** Columns that intake writes, in the order of the parameters. The last column is a time, the others are texts. */
 const FIELDS = [
-  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'organization', 'repository'] as const),
+  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
@@ -92,7 +91,5 @@ export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: 
   }
 }
 
-/** Returns the dedupe key of a delivery with a Port run. Run ids are unique only within an organization. */
-export function runKey(organization: string, runId: string): string {
-  return organization === DEFAULT_ORGANIZATION ? `run:${runId}` : `run:${organization}:${runId}`
-}
+/** Returns the dedupe key of a delivery with a Port run. */
+export const runKey = (runId: string) => `run:${runId}`

@@ -4,6 +4,7 @@ import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/del
 import { columns, type Dialect, named, type Statement, stateIs } from '../database.ts'
 import type { Filter } from '../store.ts'
 import { MOST_COUNTED } from './claims.ts'
+import { runKey } from './intake.ts'
 
 export function get(sql: Dialect, id: string): Statement {
   return { sql: `SELECT ${columns(sql)} FROM deliveries WHERE id = ?1`, params: [id] }
@@ -37,23 +38,14 @@ export function findRuns(repository: string, given: readonly number[]): Statemen
   }
 }
 
-export function findByTitle(
-  sql: Dialect,
-  repository: string,
-  given: { dedupeKeys: readonly string[]; ids: readonly string[] },
-): Statement {
-  const [dedupeKeys, ids] = [padded(given.dedupeKeys), padded(given.ids)]
-  const named = (column: string, values: readonly string[], first: number) =>
-    values.length === 0
-      ? []
-      : [
-          `SELECT seq FROM deliveries
-           WHERE ${column} IN (${places(values, first)}) AND repository = ?1`,
-        ]
-  const found = [...named('dedupe_key', dedupeKeys, 2), ...named('id', ids, 2 + dedupeKeys.length)]
+export function findByTitle(sql: Dialect, repository: string, given: readonly string[]): Statement {
+  const ids = padded(given)
+  const named = (column: string, first: number) =>
+    `SELECT seq FROM deliveries WHERE ${column} IN (${places(ids, first)}) AND repository = ?1`
+  const found = `${named('dedupe_key', 2)} UNION ${named('id', 2 + ids.length)}`
   return {
-    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found.join(' UNION '))}`,
-    params: [repository.toLowerCase(), ...dedupeKeys, ...ids],
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', found)}`,
+    params: [repository.toLowerCase(), ...ids.map(runKey), ...ids],
   }
 }
 
@@ -62,8 +54,7 @@ export function attemptedBetween(
   { from, to, except, limit }: { from: number; to: number; except: string; limit: number },
 ): Statement {
   return {
-    sql: `SELECT ${named('id', 'organization', 'eventType', 'workflow', 'ref', 'attemptedAt')},
-            (SELECT count(*) FROM runs WHERE runs.delivery = deliveries.id AND past = 0) AS "hasRun" FROM deliveries
+    sql: `SELECT ${named('eventType')} FROM deliveries
           WHERE repository = ?1 AND attempted_at BETWEEN ?2 AND ?3 AND id <> ?4 ORDER BY attempted_at LIMIT ?5`,
     params: [repository.toLowerCase(), from, to, except, limit],
   }
@@ -109,7 +100,7 @@ interface ListOptions {
  * deliveries. See {@link edge}.
  */
 export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }: ListOptions): Statement {
-  const { state, outcome, redeliverable, repository, action, dedupeKeys, since } = filter
+  const { state, outcome, redeliverable, repository, action, runId, since } = filter
   const params: Statement['params'] = [before ?? Number.MAX_SAFE_INTEGER, limit]
   const parameter = (value: string | number) => `?${params.push(value)}`
   const lowest = [
@@ -119,7 +110,7 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
   const from = lowest.length > 1 ? `${sql.greatest}(${lowest.join(', ')})` : (lowest[0] ?? '0')
   const within = [...(lowest.length > 0 ? [`seq >= ${from}`] : []), 'seq < ?1']
   const rest = [
-    ...(dedupeKeys ? [`dedupe_key IN (${dedupeKeys.map(parameter).join(', ')})`] : []),
+    ...(runId === undefined ? [] : [`dedupe_key = ${parameter(runKey(runId))}`]),
     ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
     ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
   ]
@@ -140,7 +131,7 @@ export function list(sql: Dialect, filter: Filter, { before, floor = 0, limit }:
     const possible = outcomesOf(each).filter(of => !outcome || of === outcome)
     return possible.map(of => range(each, of))
   })
-  const found = dedupeKeys
+  const found = runId
     ? newest(
         ['seq'],
         ...named,

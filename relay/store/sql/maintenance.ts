@@ -4,6 +4,14 @@ import { type Dialect, named, type Statement } from '../database.ts'
 import type { Hour, RateLimitPause } from '../store.ts'
 import { INSERT, toRow } from './intake.ts'
 
+/** Stores the client ID of the database's Port organization, unless one is stored. */
+export const storeOrganization = (clientId: string): Statement => ({
+  sql: 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL',
+  params: [clientId],
+})
+
+export const organization: Statement = { sql: 'SELECT client_id FROM organization', params: [] }
+
 /** Deletes old deliveries, including their runs and events, and returns the deleted rows. */
 export function purge(sql: Dialect, before: number, limit: number): Statement {
   const old = `
@@ -69,7 +77,7 @@ export function repairDueTimes(now: number): Statement[] {
 export function probe(now: number, noise: string): Statement[] {
   const id = randomUUID()
   const delivery: NewDelivery = {
-    ...{ id, dedupeKey: id, organization: '', runId: null, kind: 'none', action: null },
+    ...{ id, dedupeKey: id, runId: null, kind: 'none', action: null },
     ...{ repository: '', eventType: '', workflow: null, ref: null, invocation: noise, receivedAt: now },
   }
   return [

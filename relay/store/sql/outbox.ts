@@ -42,7 +42,7 @@ export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
   return {
     sql: `
       UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
-      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}, ${of('organization')}`,
+      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}`,
     params: [now, until, limit],
   }
 }

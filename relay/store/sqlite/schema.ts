@@ -1,8 +1,8 @@
 /**
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
- * PostgreSQL. The relay refuses a database with another version.
+ * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
  */
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 10
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -13,7 +13,6 @@ export const SCHEMA = `
     run_id TEXT,
     kind TEXT NOT NULL,
     action TEXT,
-    organization TEXT NOT NULL DEFAULT 'default',
     repository TEXT NOT NULL,
     event_type TEXT,
     workflow TEXT,
@@ -145,6 +144,10 @@ export const SCHEMA = `
 
   CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
   INSERT INTO rate_limiter VALUES (0, 0, 0);
+
+  -- One row: the client ID of the Port organization that this database belongs to.
+  CREATE TABLE organization (client_id TEXT) STRICT;
+  INSERT INTO organization VALUES (NULL);
 
   CREATE TABLE hours (
     hour INTEGER PRIMARY KEY,

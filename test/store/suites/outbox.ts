@@ -6,14 +6,13 @@ import { aDispatched, aLine, applyTo, aRun, type Place } from '../place.ts'
 export function outboxTests(place: Place): void {
   test("claims a delivery's messages in order, under a lease that is separate from its poll lease", async () => {
     const store = await place.emptied()
-    const id = await aDispatched(store, { runId: 'r_words', organization: 'labs' })
+    const id = await aDispatched(store, { runId: 'r_words' })
     await add(store, id, 'one', 'two')
     await add(store, id, 'three')
     const [page, ...more] = await store.claimOutboxes(1000, 500, 10)
     expect(more).toEqual([])
     expect(page).toMatchObject({
-      ...{ delivery: id, runId: 'r_words', repository: 'acme/shop', organization: 'labs' },
-      ...{ reported: false, attempts: 0 },
+      ...{ delivery: id, runId: 'r_words', repository: 'acme/shop', reported: false, attempts: 0 },
     })
     expect(page!.messages.map(({ createdAt }) => createdAt)).toEqual([1000, 1000, 1000])
     expect(texts(page)).toEqual(['one', 'two', 'three'])

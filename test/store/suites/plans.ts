@@ -153,10 +153,10 @@ async function callEverything(store: Store): Promise<void> {
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
     },
     wake: () => store.wake(id, now),
+    organization: () => store.organization('client-id'),
     nextDue: () => store.nextDue(),
     findRuns: () => store.findRuns('acme/1', [1, 2, 3]),
-    findByTitle: () =>
-      store.findByTitle('acme/1', { dedupeKeys: ['run:r_1', 'finished:5'], ids: ['finished5'] }),
+    findByTitle: () => store.findByTitle('acme/1', ['r_1', 'finished5']),
     attemptedBetween: () => store.attemptedBetween('acme/1', 1, 1000, id),
     findUnbound: () => store.findUnbound('acme/1'),
     reportUsage: () => store.reportUsage(id, 's'),
@@ -186,7 +186,7 @@ async function callEverything(store: Store): Promise<void> {
           await store.list(filter, { limit: 5 })
           await store.list({ ...filter, action: 'none', since: 5 }, { limit: 5 })
           await store.listedTo({ ...filter, action: 'none' })
-          await store.list({ ...filter, dedupeKeys: ['run:r_1', 'finished:5'] }, { before: 19_000, limit: 5 })
+          await store.list({ ...filter, runId: 'r_1' }, { before: 19_000, limit: 5 })
         }
       }
     },
