@@ -1,9 +1,9 @@
 import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
- * `queued` → `dispatched` (GitHub accepted the dispatch, or may have accepted it, and a user canceled) → `running` (the workflow run is known) → `finished`.
- * From any of these states, a delivery can become `failed` (with a reason), or `cancelled` by a user. A user can
- * redeliver a failed or canceled delivery.
+ * `queued` → `dispatched` (GitHub accepted the dispatch, or the response is missing and a user canceled) → `running` (the
+ * workflow run is known) → `finished`. From any of these states, a delivery can become `failed` (with a reason), or
+ * `cancelled` by a user. A user can redeliver a failed or canceled delivery.
  */
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 

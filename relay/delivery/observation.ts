@@ -86,9 +86,11 @@ const LISTENER_MS = 30_000
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
 
-/** How long a delivery waits for its next poll. The wait grows with the time since the dispatch. */
-export const pollInterval = (delivery: Delivery, now: number, blind = false): number =>
-  Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - startedAt(delivery)) / 6))
+/** How long a delivery waits for its next poll. The wait grows with the time since the dispatch or the cancellation. */
+export const pollInterval = (delivery: Delivery, now: number, blind = false): number => {
+  const since = Math.max(startedAt(delivery), delivery.cancelRequestedAt ?? 0)
+  return Math.max(SOONEST_MS, Math.min(blind ? LATEST_BLIND_MS : LATEST_MS, (now - since) / 6))
+}
 
 /** Decides a poll's next step for a dispatched or running delivery. The first rule that applies decides. Pure. */
 export function nextStep(delivery: Delivery, seen: Observation, policy: Policy): PollStep {

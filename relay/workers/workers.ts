@@ -33,11 +33,12 @@ const MINUTE_MS = 60_000
 /** Planned list requests per minute. Below the budget, so that unplanned requests are possible. */
 const PLANNED = 34
 /**
- * List requests per minute to find runs after lost responses, in addition to polling. A repository's queue waits for
- * these requests. After a relay was killed or during a GitHub outage, many repositories wait at the same time.
+ * List requests per minute, in addition to polling, to find runs after lost responses and to follow canceled runs. A
+ * repository's queue or a user waits for these requests. After a relay was killed or during a GitHub outage, many
+ * repositories wait at the same time.
  */
-const LOST_RESPONSES = 120
-const LOST_RESPONSES_PLANNED = 110
+const URGENT = 120
+const URGENT_PLANNED = 110
 
 /** The steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export interface Engine {
@@ -80,16 +81,19 @@ export function createEngine(deps: EngineDeps): Engine {
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }
   const details = budget(DETAILS)
+  const findUrgently = finder(URGENT, URGENT_PLANNED)
+  const find = finder(LISTS, PLANNED)
   return {
     apply,
     port,
     dispatch: createDispatch({
       ...{ ...deps, port, apply },
-      findRuns: finder(LOST_RESPONSES, LOST_RESPONSES_PLANNED),
+      findRuns: findUrgently,
     }),
     poll: createPoll({
       ...{ store, github, apply, port, policy, clockOffset },
-      findRuns: finder(LISTS, PLANNED),
+      findRuns: (delivery, options) =>
+        (delivery.cancelRequestedAt === null ? find : findUrgently)(delivery, options),
       details,
       findListeners: createFindListeners(github, details, clock, LEFT_BY_FILES),
       approvals: budget(APPROVALS),

@@ -216,6 +216,39 @@ describe('after a cancellation request, a delivery', () => {
   })
 })
 
+test('with 60 repositories and without webhooks, a run is canceled and Port shows it within seconds, and no cancellation is forced', async () => {
+  const system = await startSystem({ actions: 'write', startTimeout: 600_000, runTimeout: 86_400_000 })
+  const permissions = { checks: 'read', contents: 'write', metadata: 'read', actions: 'write' } as const
+  const start = async (n: number) => {
+    const [repository, runId] = [`acme/shop-${n % 60}`, `r_${String(n).padStart(16, 'A')}`]
+    const id = await system.dispatch(runId, repository)
+    return { id, runId, run: system.run(`deploy ${runId}`, { repository, status: 'in_progress' }) }
+  }
+  const started = []
+  for (let n = 0; n < 60; n++) {
+    system.github.addRepository(`acme/shop-${n}`, { permissions })
+    started.push(await start(n))
+  }
+  await system.pass(300_000)
+  const reads = () =>
+    system.github.requests.filter(({ path }) => path.startsWith('/repos/acme/shop-5/')).length
+  // The lists were just read, so their next reads are far away.
+  for (const before = reads(); reads() === before; ) await system.pass(1_000)
+  const canceled = [...started.slice(0, 6), await start(60)]
+  for (const { id } of canceled) await cancel(system, id)
+  const seconds = canceled.map(() => ({ canceled: 0, shown: 0 }))
+  for (let second = 0; second < 250; second++) {
+    for (const [i, { run, runId }] of canceled.entries()) {
+      if (system.github.cancellations.every(each => each.runId !== run.id)) seconds[i]!.canceled++
+      if (system.port.run(runId).status === 'IN_PROGRESS') seconds[i]!.shown++
+    }
+    await system.pass(1_000)
+  }
+  expect(Math.max(...seconds.map(each => each.canceled))).toBeLessThanOrEqual(10)
+  expect(Math.max(...seconds.map(each => each.shown))).toBeLessThanOrEqual(20)
+  expect(asked(system)).toEqual(canceled.map(() => 'cancel'))
+})
+
 describe('if a user finishes the run in Port and no automation calls the relay,', () => {
   test('the relay cancels the workflow run if the action reports through the relay', async () => {
     const { system, id, run } = await running()
