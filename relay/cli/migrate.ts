@@ -66,8 +66,14 @@ function read(file: string): string {
   }
 }
 
-/** Replaces the file atomically. */
+/** Replaces the file atomically. Doesn't follow a link that a repository contains as the new file. */
 function write(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text)
-  renameSync(`${file}.new`, file)
+  try {
+    writeFileSync(`${file}.new`, text, { flag: 'wx' })
+    renameSync(`${file}.new`, file)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const hint = code === 'EEXIST' ? `: remove ${file}.new` : ''
+    throw new Error(`${file} can't be written (${code})${hint}.`, { cause })
+  }
 }

@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { z } from 'zod'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
-import { isObject, type Json } from '../../port/types.ts'
+import type { Json } from '../../port/types.ts'
 import { defineCommand, UsageError } from './command.ts'
 import { SETUP_COMMANDS } from './setup-commands.ts'
 
@@ -57,11 +58,13 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
     if (!Number.isInteger(port) || port < 0 || port > 65_535)
       throw new UsageError('--port must be a number up to 65535.')
     const apiUrl = server === 'https://github.com' ? null : apiOf(server)
-    reserve(file)
+    const reserved = reserve(file)
     let isSaved = false
     const save = (app: CreatedApp) => {
       try {
-        writeFileSync(file, variables(app, apiUrl), { flag: 'r+', flush: true })
+        writeFileSync(reserved, variables(app, apiUrl), { flush: true })
+        if (lstatSync(file).ino !== fstatSync(reserved).ino)
+          throw Object.assign(new Error(), { code: 'another file is in its place' })
         isSaved = true
       } catch (error) {
         note(
@@ -83,6 +86,7 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
       print(`Install the App on your repositories: ${app.page}/installations/new`)
       return isSaved ? 0 : 1
     } finally {
+      closeSync(reserved)
       if (!isSaved) rmSync(file, { force: true })
     }
   },
@@ -95,10 +99,10 @@ function addressOf(option: string, given: string | undefined): string {
   return trimEnd(url.href, '/')
 }
 
-/** Creates the file before the App, because GitHub shows the credentials only once. */
-function reserve(file: string): void {
+/** Creates the file before the App, because GitHub shows the credentials only once. @returns the open file */
+function reserve(file: string): number {
   try {
-    closeSync(openSync(file, 'wx', 0o600))
+    return openSync(file, 'wx', 0o600)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const reason = code === 'EEXIST' ? 'already exists: remove it, or' : `can't be written (${code}):`
@@ -305,24 +309,31 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
       `GitHub rejects the one-time code for creating the App (${response.status}): the code was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
     )
   const body = (await response.json().catch(() => null)) as Json
-  const { id, pem, webhook_secret: webhookSecret, html_url: page } = isObject(body) ? body : {}
-  if (
-    typeof id !== 'number' ||
-    typeof pem !== 'string' ||
-    typeof page !== 'string' ||
-    typeof webhookSecret !== 'string'
-  )
+  const app = createdApp.safeParse(body)
+  if (!app.success)
     throw new Error(
       `GitHub responded with ${response.status}, without the App's credentials: check --server.${LEFT}`,
     )
-  return { id, privateKey: pem, webhookSecret, page }
+  const { id, pem, webhook_secret: webhookSecret, html_url: page } = app.data
+  return { id, privateKey: pem, webhookSecret, page: new URL(page).href }
 }
+
+/** A character that ends a line of an environment file, or starts a command of the terminal, is refused. */
+const createdApp = z.object({
+  id: z.int(),
+  pem: z.string().regex(/^-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\r\n]+-----END [A-Z ]+-----\s*$/),
+  webhook_secret: z.string().regex(/^[\w+/=-]+$/),
+  html_url: z.url({ protocol: /^https?$/ }),
+})
 
 /** Renders an environment file. The key is on one line, which the relay accepts. */
 function variables({ id, privateKey, webhookSecret }: CreatedApp, apiUrl: string | null): string {
   return [
     `GITHUB_APP_ID=${id}`,
-    `GITHUB_APP_PRIVATE_KEY=${privateKey.trim().replaceAll('\n', '\\n')}`,
+    `GITHUB_APP_PRIVATE_KEY=${privateKey
+      .trim()
+      .split(/[\r\n]+/)
+      .join('\\n')}`,
     `GITHUB_WEBHOOK_SECRET=${webhookSecret}`,
     ...(apiUrl === null ? [] : [`GITHUB_API_URL=${apiUrl}`]),
     '',

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -103,6 +104,12 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
   expect(JSON.stringify(lines)).not.toContain(env.GITHUB_WEBHOOK_SECRET)
 })
 
+const PEM = generateKeyPairSync('rsa', {
+  ...{ modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' } },
+  privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
+}).privateKey
+const APP = { id: 7, pem: PEM, webhook_secret: 'a1b2', html_url: 'https://git.example.com/apps/x' }
+
 test('accepts a state once within ten minutes and a code once within an hour, and refuses other sites', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const opened = await openSetup()
@@ -139,6 +146,12 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   for (const [failure, reason] of [
     [{ cut: 'before' }, "GitHub can't be reached at http"],
     [{ status: 502 }, "GitHub responded with 502, without the App's credentials: check --server."],
+    ...[
+      { webhook_secret: 'a\nNODE_OPTIONS=--require=/tmp/x' },
+      { pem: `${PEM}\nNODE_OPTIONS=--require=/tmp/x` },
+      { html_url: 'javascript:alert(1)' },
+      { id: '1\nA=b' },
+    ].map(changes => [{ status: 201, body: { ...APP, ...changes } }, 'GitHub responded with 201'] as const),
   ] as const) {
     github.fail({ match: ({ path }) => path.endsWith('/conversions'), ...failure })
     expect(await refusal(await createOnGitHub(opened))).toMatch(new RegExp(`^${reason}.* ${left}$`))
@@ -148,10 +161,19 @@ test('accepts a state once within ten minutes and a code once within an hour, an
   expect([created.status, refusedTab.status]).toEqual([200, 400])
   expect(notes.at(-1)).toMatch(/^Another page already created the App\./)
   expect(await done).toBe(0)
-  expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(5)
+  expect(github.requests.filter(({ path }) => path.includes('/conversions'))).toHaveLength(9)
   expect(readFileSync(file, 'utf8')).toMatch(
     /^GITHUB_APP_ID=\d+\nGITHUB_APP_PRIVATE_KEY=-----BEGIN[^\n]*\nGITHUB_WEBHOOK_SECRET=\w+\nGITHUB_API_URL=.*\/api\/v3\n$/,
   )
+})
+
+test("writes no escape sequence of GitHub's response to the terminal", async () => {
+  const opened = await openSetup()
+  const body = { ...APP, html_url: 'https://git.example.com/apps/x\u001b]0;\u0007title' }
+  opened.github.fail({ match: ({ path }) => path.endsWith('/conversions'), status: 201, body })
+  await fetch(await createOnGitHub(opened))
+  expect(await opened.done).toBe(0)
+  expect(opened.lines.at(-1)).toMatch(/\/apps\/x%1B\]0;%07title\/installations\/new$/)
 })
 
 test("prints credentials that it can't write to a file, and leaves no file behind if stopped", async () => {
@@ -160,6 +182,18 @@ test("prints credentials that it can't write to a file, and leaves no file behin
   const page = await (await fetch(await createOnGitHub(opened))).text()
   expect(page).toContain('Its credentials are only in the terminal')
   expect(await opened.done).toBe(1)
+  // Another user of the folder replaces the file.
+  const replaced = await openSetup()
+  rmSync(replaced.file)
+  const target = join(temporaryFolder(), 'target')
+  writeFileSync(target, '')
+  symlinkSync(target, replaced.file)
+  await fetch(await createOnGitHub(replaced))
+  expect(await replaced.done).toBe(1)
+  expect(replaced.notes).toEqual([
+    expect.stringContaining("can't be written (another file is in its place)."),
+  ])
+  expect(readFileSync(target, 'utf8')).toBe('')
   expect(opened.notes).toEqual([expect.stringMatching(/github-app\.env can't be written \(ENOENT\)\. Copy/)])
   const names = ['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET']
   expect(Object.keys(parseEnv(opened.lines[1]!))).toEqual(expect.arrayContaining(names))

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
@@ -38,6 +38,15 @@ test('--write writes the files; a second run changes nothing; a refused file exi
   const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
   expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
   expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
+})
+
+test('--write does not follow a link that the repository contains', async () => {
+  const folder = folderWith({ 'deploy.yml': text('deploy.yml'), rc: 'alias ll=ls' })
+  const file = join(folder, 'deploy.yml')
+  symlinkSync(join(folder, 'rc'), `${file}.new`)
+  const stderr = expect.stringContaining(`${file} can't be written (EEXIST): remove ${file}.new.`)
+  expect(await run(migrate, ['--write', file])).toMatchObject({ code: 1, stderr })
+  expect(readFileSync(join(folder, 'rc'), 'utf8')).toBe('alias ll=ls')
 })
 
 test.each([
