@@ -283,9 +283,11 @@ describe('the target in the signed body', () => {
   })
 
   test('is absent, and "github" becomes an input, if the key has any other value', () => {
-    for (const github of ['acme/shop', {}, [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
+    for (const github of ['acme/shop', [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
       expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
     }
+    // Port leaves an empty object if each of its keys is an expression that is null.
+    expect(readInvocation({ github: {} })).toMatchObject({ github: { ref: null, fault: null }, inputs: {} })
   })
 })
 

@@ -102,15 +102,15 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 
 /**
- * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }`. If `github` is empty or
- * has other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
+ * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }`. If `github` has
+ * other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
  * validated later. `fault` names a value that isn't a string, so that an invalid target is never treated as a missing
  * target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
-  if (names.length === 0 || !names.every(name => NAMES.includes(name))) return null
+  if (!names.every(name => NAMES.includes(name))) return null
   // On GitHub, workflow ids are numbers.
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }

@@ -1,21 +1,22 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
-import { relayOf } from './generate.ts'
+import { FORMAT_OPTION, formatOf, relayOf } from './generate.ts'
 
 const ACTION = 'org/port-webhook-action@v1'
 
 export const migrate = defineCommand({
   name: 'migrate',
-  summary: 'Rewrites workflows to report with the action, and a Port action to start them through the relay.',
+  summary: 'Rewrites workflows to report with the action, and Port actions to start them through the relay.',
   positionals: ['FILE…'],
   options: {
     write: { type: 'boolean', help: 'write the workflows instead of printing them' },
     'port-action': {
       type: 'string',
       value: 'FILE',
-      help: 'print this Port action, as exported from Port, with the relay as its backend',
+      help: 'print the Port actions of this file, as exported from Port, with the relay as their backend',
     },
+    format: FORMAT_OPTION,
     relay: { type: 'string', value: 'URL', help: "the relay's address; RELAY_PUBLIC_URL by default" },
     'keep-logs': {
       type: 'boolean',
@@ -26,7 +27,8 @@ export const migrate = defineCommand({
   },
   details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are
 added. All other text is kept. Changes that you must make yourself are on stderr, with file and line. A second run
-changes nothing. If workflows call each other, pass them in one command.`,
+changes nothing. If workflows call each other, pass them in one command. --format belongs to --port-action, whose FILE
+is JSON or YAML with one action or several.`,
   async run({ env, values, positionals: files, print, note }) {
     const { 'port-action': exported, action = ACTION, 'keep-logs': keepLogs = false } = values
     if (files.length === 0 && exported === undefined)
@@ -35,8 +37,10 @@ changes nothing. If workflows call each other, pass them in one command.`,
       throw new UsageError(`--action must be OWNER/NAME@VERSION, not ${JSON.stringify(action)}.`)
     const relay = relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined))
     // The rewriting code and GitHub's parser take longer to load than the relay takes to start.
-    const { migrateFiles, migratePortAction } = await import('../../tools/migrate/files.ts')
-    const ported = exported === undefined ? null : migratePortAction(read(exported), relay)
+    const { migrateFiles } = await import('../../tools/migrate/files.ts')
+    const { migratePortActions } = await import('../../tools/migrate/port-action.ts')
+    const format = formatOf(values.format)
+    const ported = exported === undefined ? null : migratePortActions(read(exported), { relay, format })
     const results = []
     for (const [folder, paths] of Map.groupBy(files, dirname)) {
       const texts = new Map(paths.map(path => [basename(path), read(path)]))
@@ -52,8 +56,9 @@ changes nothing. If workflows call each other, pass them in one command.`,
       if (values.write) print(`${file}: ${changed ? 'rewritten' : 'unchanged'}`)
       else print((results.length > 1 ? `# ${file}\n` : '') + workflow.replace(/\n$/, ''))
     }
-    if (values.json) print(JSON.stringify({ files: results, action: ported?.action }, null, 2))
-    else if (ported) print(JSON.stringify(ported.action, null, 2))
+    const [first, ...others] = ported?.definitions ?? []
+    if (values.json) print(JSON.stringify({ files: results, definitions: ported?.definitions }, null, 2))
+    else if (first) print(JSON.stringify(others.length > 0 ? [first, ...others] : first, null, 2))
     return results.some(({ refused }) => refused) ? 1 : 0
   },
 })

@@ -1,10 +1,7 @@
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { JsonObject } from '../../port/types.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
-import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
-import { definitionProblems } from '../support/definition-problems.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 
@@ -52,55 +49,19 @@ test('--write does not follow a link that the repository contains', async () => 
 test.each([
   [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
   [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
-  [['--port-action', join(root, 'package.json')], /--port-action must be a Port action as JSON/, 1],
+  [['--port-action', 'a.json', '--format', 'json'], /--format must be one of action, workflow/, 2],
 ])('refuses the arguments %j', async (args, message, code) => {
   const result = await run(migrate, args)
   expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })
 
-const github = { org: 'acme', repo: 'shop', workflow: 'deploy.yml', reportWorkflowStatus: true }
-const inputs = { project: '{{ .inputs.project.identifier }}', size: 'small' }
-const port_context = { runId: '{{ .run.id }}', action: '{{ .action.identifier[(("eks_") | length):] }}' }
-const spread = { '{{ spreadValue() }}': '{{ .inputs }}' }
-const action = { installationId: 'i', integrationActionType: 'dispatch_workflow' }
-
-const port_payload = '{{ . }}'
-
-test.each<[string, JsonObject, JsonObject]>([
-  ['inputs that Port computes', { workflowInputs: { ...inputs, port_context } }, { inputs, port_context }],
-  ['all inputs', { workflowInputs: { ...spread, port_payload } }, { inputs: spread, port_payload }],
-  ['no inputs', {}, {}],
-])('--port-action: an action with %s calls the relay', async (_, more, body) => {
-  const userInputs = { properties: { project: { type: 'string' } } }
-  const trigger = { type: 'self-service', operation: 'CREATE', userInputs }
-  const properties = { ...github, ...more }
-  for (const invocationMethod of [
-    { type: 'GITHUB', ...properties },
-    { type: 'INTEGRATION_ACTION', ...action, integrationActionExecutionProperties: properties },
-  ]) {
-    const exported = JSON.stringify({ id: 'x', identifier: 'deploy', trigger, invocationMethod })
-    const folder = folderWith({ 'action.json': exported })
-    const args = ['--port-action', join(folder, 'action.json'), '--relay', 'https://relay.acme.example/']
-    const { code, stdout, stderr } = await run(migrate, args)
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    const action = JSON.parse(stdout)
-    expect(definitionProblems('actions', action)).toEqual([])
-    expect(action).toMatchObject({ identifier: 'deploy', trigger })
-    expect(action.invocationMethod).toEqual({
-      ...{ type: 'WEBHOOK', agent: false, synchronized: false, method: 'POST' },
-      body: { ...RECOMMENDED_BODY, ...body },
-      url: 'https://relay.acme.example/webhook/acme/shop?workflow=deploy.yml',
-    })
-  }
-})
-
-test("if the relay's address or the repository is missing, prints a note that states what to fill in", async () => {
+test('--json prints the workflows and the definitions of Port actions', async () => {
   const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
   const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
   const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
   const { stdout, stderr } = await run(migrate, args)
-  const notes = /a\.json: replace https:\/\/relay\.example\.com .*\n.*a\.json: the URL lacks the repository/
+  const notes = /a\.json: Replace https:\/\/relay\.example\.com .*\n.*a\.json: The URL lacks the repository/
   expect(stderr).toMatch(notes)
   const files = [{ changed: true, refused: false }]
-  expect(JSON.parse(stdout)).toMatchObject({ files, action: { identifier: 'a' } })
+  expect(JSON.parse(stdout)).toMatchObject({ files, definitions: [{ identifier: 'a' }] })
 })

@@ -1,3 +1,5 @@
+import { parse } from 'yaml'
+import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
 /** A Port action's input, in JSON Schema with Port's keywords. */
@@ -22,23 +24,26 @@ export interface PortAction {
 /** The fields that Port's API adds to an action. */
 const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
 
-/** Whether the value is a Port action or a Port API response with an action. False for a workflow. */
-export function isPortAction(value: Json): boolean {
-  return candidates(value).length > 0
+/**
+ * Reads every Port action of an export, or of a response of Port's API (JSON or YAML).
+ *
+ * @throws Error with a message if there is no action, or if one can't be used
+ */
+export function readPortActions(text: string): PortAction[] {
+  const found = candidates(parsed(text.replace(/^\ufeff/, '')))
+  if (found.length > 0) return found.map(readPortAction)
+  throw new Error('The file contains no Port action (identifier, trigger) in JSON or YAML.')
 }
 
-/**
- * @param identifier selects one of several actions
- * @throws Error with a message if the action can't be used
- */
-export function readPortAction(value: Json, identifier?: string): PortAction {
-  const all = candidates(value)
-  const found = all.length === 1 ? all : all.filter(action => action.identifier === identifier)
-  const [action] = found
-  if (!action) {
-    const names = all.map(each => each.identifier).join(', ')
-    throw new Error(`The file has several Port actions. Choose one with --identifier: ${names}.`)
+function parsed(text: string): Json {
+  try {
+    return parseJson(text) ?? (parse(text) as Json)
+  } catch {
+    return null
   }
+}
+
+function readPortAction(action: JsonObject): PortAction {
   const { identifier: name, trigger, invocationMethod, ...about } = withoutNulls(action)
   if (typeof name !== 'string' || name === '') throw new Error('The Port action has no identifier.')
   if (!isObject(trigger)) {

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { isObject, type JsonObject } from '../../port/types.ts'
-import { isComputed } from './invocation-method.ts'
+import { RECOMMENDED_BODY } from './invocation-method.ts'
 import { given, type PortAction, type Property } from './port-action.ts'
 
 /**
@@ -14,7 +15,7 @@ import { given, type PortAction, type Property } from './port-action.ts'
 export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
   const { identifier, trigger, about } = action
   if (trigger.type === 'automation')
-    throw new Error(`${identifier} is an automation: --format port-workflow needs a self-service action.`)
+    throw new Error(`${identifier} is an automation: --format workflow needs a self-service action.`)
   const { title, icon, description, allowAnyoneToViewRuns, requiredApproval, publish, ...leftOut } = about
   const {
     type: _,
@@ -26,7 +27,11 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   } = trigger
   const needsApproval = Boolean(requiredApproval)
   const entity = entityInput(action)
-  const { body } = action.invocationMethod
+  const { github, ...body } = object(action.invocationMethod.body)
+  const settings = Object.entries(object(github))
+  // An expression of an action is invalid in a workflow.
+  const computed = settings.filter(setting => setting.some(isComputed))
+  const fixed = Object.fromEntries(settings.filter(setting => !computed.includes(setting)))
   const names = [...Object.keys(leftOut), ...Object.keys(rest)]
   const path = needsApproval ? ['trigger', 'approval', 'github'] : ['trigger', 'github']
   return {
@@ -40,11 +45,17 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
           config: {
             type: 'SELF_SERVE_TRIGGER',
             userInputs: userInputs(action, entity),
+            // Without a context, the workflow isn't in the entity's menu.
+            ...(entity && { contexts: [{ on: 'ENTITY', userInput: entity.name }] }),
             ...given({ actionCardButtonText, executeActionButtonText, published: publish }),
           },
         },
         ...(needsApproval ? [APPROVAL] : []),
-        { identifier: 'github', title: 'Run on GitHub', config: webhook(action, entity?.name ?? null) },
+        {
+          identifier: 'github',
+          title: 'Run on GitHub',
+          config: webhook(action, fixed, entity?.name ?? null),
+        },
       ],
       connections: path.slice(1).map((target, index) => ({
         sourceIdentifier: path[index]!,
@@ -55,9 +66,10 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
     notes: [
       needsApproval && 'Specify who approves: add "responders" to the node "approval".',
       entity && `The form asks for the ${blueprintIdentifier} in the input ${entity.name}.`,
-      isObject(body) &&
-        isComputedIn(body.github) &&
-        '"github" was removed from the body, because it contains an expression: set the target there as fixed text.',
+      !isDeepStrictEqual(body, RECOMMENDED_BODY) &&
+        'The body of the action was replaced, because its expressions are invalid in a workflow: the node sends every input of the form.',
+      computed.length > 0 &&
+        `Removed from "github" in the body, because an expression of an action is invalid there: ${computed.map(([name]) => name).join(', ')}. Set fixed text.`,
       names.length > 0 && `Removed, because a Port workflow has no such setting: ${names.join(', ')}.`,
     ].filter(note => typeof note === 'string'),
   }
@@ -86,8 +98,8 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   }
 }
 
-/** Whether a value contains an expression. An action's expression is invalid in a workflow node. */
-const isComputedIn = (github: unknown) => isObject(github) && Object.values(github).some(isComputed)
+/** Whether the value is text with an expression that Port evaluates. */
+export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
 /** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */
 const APPROVAL: JsonObject = {
@@ -114,17 +126,20 @@ const APPROVAL: JsonObject = {
  *
  * @see https://docs.port.io/workflows/build-workflows/data-flow/
  */
-function webhook({ identifier, trigger, properties, invocationMethod }: PortAction, entity: string | null) {
+function webhook(
+  { identifier, trigger, properties, invocationMethod }: PortAction,
+  github: JsonObject,
+  entity: string | null,
+): JsonObject {
   const { operation, blueprintIdentifier: blueprint } = trigger
   // The body contains the run id.
-  const { body, headers: _, ...method } = invocationMethod
-  const github = isObject(body) ? body.github : null
+  const { body: _, headers: __, ...method } = invocationMethod
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
   const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`
   return {
     ...method,
     body: {
-      ...(isObject(github) && !isComputedIn(github) && { github }),
+      ...(Object.keys(github).length > 0 && { github }),
       run: { id: '{{ .workflowNodeRun.identifier }}' },
       action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
       inputs: entity ? `{{ .outputs.trigger | del(.${entity}) }}` : '{{ .outputs.trigger }}',
@@ -135,5 +150,7 @@ function webhook({ identifier, trigger, properties, invocationMethod }: PortActi
         by: { user: { email: user('email'), firstName: user('firstName'), lastName: user('lastName') } },
       },
     },
-  } as JsonObject
+  }
 }
+
+const object = (value: unknown): JsonObject => (isObject(value) ? value : {})

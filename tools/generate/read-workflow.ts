@@ -1,4 +1,4 @@
-import { isMap, isScalar, parseDocument } from 'yaml'
+import { parseDocument } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 import { FIXED_OUTPUTS } from './github-input.ts'
@@ -9,8 +9,8 @@ export interface WorkflowFile {
   description: string | null
   /** Events by name, with the author's settings. */
   on: JsonObject
-  /** The `workflow_dispatch` inputs, each with its position in the text. */
-  inputs: { name: string; input: unknown; at: number }[]
+  /** The inputs of `workflow_dispatch` by name. */
+  inputs: JsonObject
   /** The Port inputs that the workflow's expressions reference. */
   usedInputs: string[]
   /** Whether a step uses the action. */
@@ -24,7 +24,7 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
   if (error) throw new Error(`${file} is not YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}.`)
   const value: unknown = document.toJS({ maxAliasCount: 100 })
   if (!isObject(value) || !('on' in value) || !isObject(value.jobs))
-    throw new Error(`${file} is neither a workflow (on, jobs) nor a Port action (identifier, trigger).`)
+    throw new Error(`${file} isn't a workflow (on, jobs). migrate --port-action converts a Port action.`)
   const on = readEvents(value.on)
   const steps = Object.values(value.jobs)
     .flatMap(job => (isObject(job) && Array.isArray(job.steps) ? job.steps : []))
@@ -32,20 +32,11 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
   const dispatch = isObject(on.workflow_dispatch) ? on.workflow_dispatch : {}
-  const node = document.getIn(['on', 'workflow_dispatch', 'inputs'], true)
-  const places = new Map<string, number>()
-  if (isMap(node)) {
-    for (const { key } of node.items) if (isScalar(key)) places.set(String(key.value), key.range?.[0] ?? 0)
-  }
   return {
     name: text(value.name),
     description: text(value.description),
     on,
-    inputs: Object.entries(isObject(dispatch.inputs) ? dispatch.inputs : {}).map(([name, input]) => ({
-      name,
-      input,
-      at: places.get(name) ?? 0,
-    })),
+    inputs: isObject(dispatch.inputs) ? dispatch.inputs : {},
     usedInputs: usedInputs(value, stepIds),
     usesAction: steps.length > 0,
   }

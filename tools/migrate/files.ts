@@ -1,10 +1,6 @@
 import { registerHooks } from 'node:module'
 import { basename } from 'node:path'
 import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
-import { parseJson } from '../../port/text.ts'
-import { isObject, type JsonObject } from '../../port/types.ts'
-import { bodyOfGitHub, EXAMPLE_RELAY, readStart, relayMethod } from '../generate/invocation-method.ts'
-import { isPortAction, readPortAction, writePortAction } from '../generate/port-action.ts'
 import type { Migrated, MigrateOptions } from './read-workflow.ts'
 import { migrateWorkflow } from './workflow.ts'
 
@@ -110,27 +106,4 @@ async function loadParser() {
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
   return parser
-}
-
-/**
- * Returns a Port action with the relay as its backend. The action's body contains the values of `workflowInputs`.
- *
- * @param text the action as exported from Port (JSON)
- * @returns the action, and messages on what to check or complete
- */
-export function migratePortAction(text: string, relay?: string): { action: JsonObject; notes: string[] } {
-  const value = parseJson(text) ?? null
-  if (!isPortAction(value))
-    throw new Error('--port-action must be a Port action as JSON, as exported from Port.')
-  const action = readPortAction(value)
-  const start = readStart(action)
-  const { method, notes } = relayMethod(action.invocationMethod, start, { relay })
-  const body = bodyOfGitHub(action.invocationMethod)
-  const invocationMethod = body ? { ...method, body } : method
-  if (String(method.url).startsWith(EXAMPLE_RELAY))
-    notes.push(`replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`)
-  const computed = isObject(body?.github) ? body.github : {}
-  if (!(start.name ?? computed.workflow) || !(start.repository ?? computed.repository))
-    notes.push('the URL lacks the repository or the workflow: complete the URL.')
-  return { action: writePortAction({ ...action, invocationMethod }), notes }
 }

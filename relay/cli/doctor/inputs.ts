@@ -2,9 +2,9 @@ import { readInvocation } from '../../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../../port/payload.ts'
 import { parseJson } from '../../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../../port/types.ts'
-import { bodyOfGitHub, readStart } from '../../../tools/generate/invocation-method.ts'
-import { type PortAction, readPortAction } from '../../../tools/generate/port-action.ts'
+import { type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
 import { renderBody } from '../../../tools/generate/render-body.ts'
+import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
 import type { Config } from '../../config/config.ts'
 import type { Target } from '../../delivery/delivery.ts'
 import { createCredential } from '../../github/credentials.ts'
@@ -68,10 +68,7 @@ export const recentDeliveries: Check = {
 export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {
-    const value = parseJson(deps.readFile(file).replace(/^\ufeff/, ''))
-    if (value === undefined) return [problem(`${file} is not JSON: export the action from Port as JSON.`)]
-    const actions = (Array.isArray(value) ? value : [value]).map(each => readPortAction(each))
-    const sent = actions.map(action => readSent(action, deps.config))
+    const sent = readPortActions(deps.readFile(file)).map(action => readSent(action, deps.config))
     const found = await Promise.all(sent.map(each => ('offer' in each ? compareAll([each], deps) : [each])))
     return found.flat()
   },
@@ -79,10 +76,10 @@ export const portActionCheck = (file: string): Check => ({
 
 function readSent(action: PortAction, config: Config): Sent | Finding {
   const { identifier, invocationMethod: method, properties, userInputs } = action
-  const body = renderBody(bodyOfGitHub(method) ?? method.body ?? '{{ . }}', contextOf(action), sample)
-  const invocation = readInvocation(body, RUN_ID)
-  const target =
-    method.type === 'WEBHOOK' ? targetOf(config, invocation, addressOf(method)) : ofGitHub(action, identifier)
+  const isWebhook = method.type === 'WEBHOOK'
+  const template = isWebhook ? (method.body ?? '{{ . }}') : bodyOfGitHub(method)
+  const invocation = readInvocation(renderBody(template, contextOf(action), sample), RUN_ID)
+  const target = isWebhook ? targetOf(config, invocation, addressOf(method)) : ofGitHub(action, identifier)
   const { workflow } = target
   if (workflow === null)
     return ok(`${identifier} starts a repository_dispatch, and its payload contains every input.`)

@@ -1,0 +1,291 @@
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import type { JsonObject } from '../../port/types.ts'
+import { migrate } from '../../relay/cli/migrate.ts'
+import { targetOf } from '../../relay/cli/send-request.ts'
+import type { Target } from '../../relay/delivery/delivery.ts'
+import { RECOMMENDED_BODY } from '../../tools/generate/invocation-method.ts'
+import { renderBody } from '../../tools/generate/render-body.ts'
+import { definitionProblems } from '../support/definition-problems.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+const root = join(import.meta.dirname, '../..')
+const RELAY = 'https://r.acme.example'
+const PLACEHOLDER = 'Replace https://relay.example.com with the address of your relay, or pass --relay.'
+const INCOMPLETE = 'The URL lacks the repository or the workflow: complete the URL.'
+const RUN_ID = 'r_Q0YotCZMKxDLdlaU'
+
+interface Definition extends JsonObject {
+  identifier: string
+  invocationMethod: JsonObject & { url: string; body: JsonObject }
+}
+
+/** Migrates the actions of a file. Returns the notes without the file's name. */
+async function migrated(exported: unknown, ...args: string[]) {
+  const file = join(temporaryFolder(), 'actions')
+  writeFileSync(file, typeof exported === 'string' ? exported : JSON.stringify(exported))
+  const { code, stdout, stderr } = await run(migrate, ['--port-action', file, ...args])
+  expect(code).toBe(0)
+  const definitions = [JSON.parse(stdout)].flat() as Definition[]
+  const of = args.includes('workflow') ? 'workflows' : 'actions'
+  for (const each of definitions) expect(definitionProblems(of, each)).toEqual([])
+  const notes = stderr.replaceAll(`${file}: `, '').split('\n').filter(Boolean)
+  return { definition: definitions[0]!, definitions, notes }
+}
+
+const trigger = { type: 'self-service', operation: 'CREATE', userInputs: { properties: {}, required: [] } }
+const AT = { org: 'acme', repo: 'shop', workflow: 'a.yml' }
+const ofGitHub = (more: JsonObject): JsonObject => ({
+  identifier: 'deploy',
+  trigger,
+  invocationMethod: { type: 'GITHUB', ...AT, ...more },
+})
+const ofRelay = {
+  ...{ type: 'WEBHOOK', agent: false, synchronized: false, method: 'POST', body: RECOMMENDED_BODY },
+  url: `${RELAY}/webhook/acme/shop?workflow=a.yml`,
+}
+
+const inputs = { project: '{{ .inputs.project.identifier }}', size: 'small' }
+const port_context = { runId: '{{ .run.id }}', action: '{{ .action.identifier[(("eks_") | length):] }}' }
+const spread = { '{{ spreadValue() }}': '{{ .inputs }}' }
+const quiet = { github: { reportWorkflowStatus: false } }
+
+test.each<[string, JsonObject, JsonObject]>([
+  [
+    'inputs that Port computes',
+    { workflowInputs: { ...inputs, port_context } },
+    { inputs: { ...inputs, port_context } },
+  ],
+  [
+    'all inputs',
+    { workflowInputs: { ...spread, port_payload: '{{ . }}' } },
+    { inputs: { ...spread, port_payload: '{{ . }}' } },
+  ],
+  ['no inputs', { reportWorkflowStatus: true }, {}],
+  ['a status that another system reports', { reportWorkflowStatus: false }, quiet],
+])('an action with %s calls the relay', async (_, more, body) => {
+  const properties = { ...AT, ...more }
+  const integration = { installationId: 'i', integrationActionType: 'dispatch_workflow' }
+  for (const invocationMethod of [
+    { type: 'GITHUB', ...properties },
+    { type: 'INTEGRATION_ACTION', ...integration, integrationActionExecutionProperties: properties },
+  ]) {
+    const exported = { id: 'x', identifier: 'deploy', description: null, trigger, invocationMethod }
+    const { definition, notes } = await migrated(exported, '--relay', `${RELAY}/`)
+    expect(notes).toEqual([])
+    expect(definition).toEqual({
+      ...{ identifier: 'deploy', trigger },
+      invocationMethod: { ...ofRelay, body: { ...RECOMMENDED_BODY, ...body } },
+    })
+  }
+})
+
+const IF_REF = '{{if (.inputs.env == "prod") then "ref" else null end}}'
+const at = { repository: 'acme/shop', eventType: null, workflow: 'a.yml', ref: null }
+/** Columns: changes to the invocation method, the URL after `/webhook`, the user's inputs, and the relay's target. */
+test.each<[JsonObject, string, JsonObject, Target]>([
+  [{ workflowInputs: { ref: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml&ref=v1', {}, { ...at, ref: 'v1' }],
+  [{ workflowInputs: { ref: '{{ .inputs.ref }}', a: '1' } }, '/acme/shop?workflow=a.yml', {}, at],
+  [
+    { workflowInputs: { ref: '{{.inputs.ref}}', a: '1' } },
+    '/acme/shop?workflow=a.yml',
+    { ref: 'v2' },
+    { ...at, ref: 'v2' },
+  ],
+  // Port evaluates the key as before, so the branch stays conditional.
+  [
+    { workflowInputs: { [IF_REF]: 'v1', a: '1' } },
+    '/acme/shop?workflow=a.yml',
+    { env: 'prod' },
+    { ...at, ref: 'v1' },
+  ],
+  [{ workflowInputs: { [IF_REF]: 'v1', a: '1' } }, '/acme/shop?workflow=a.yml', { env: 'test' }, at],
+  [{ org: '{{ .inputs.o }}' }, '?workflow=a.yml', { o: 'ours' }, { ...at, repository: 'ours/shop' }],
+  [{ workflow: '{{ .inputs.f }}' }, '/acme/shop', { f: 'b.yml' }, { ...at, workflow: 'b.yml' }],
+])(
+  "keeps a target that Port's GitHub backend sets as fixed text or with an expression: %j",
+  async (more, address, given, target) => {
+    const { definition, notes } = await migrated(ofGitHub(more))
+    expect(notes).toEqual([PLACEHOLDER])
+    const { url, body } = definition.invocationMethod
+    expect(url).toBe(`https://relay.example.com/webhook${address}`)
+    const context = { run: { id: RUN_ID }, inputs: given, action: {}, trigger: {}, entity: null, event: null }
+    const condition = (expression: string) =>
+      expression.startsWith('if') && given.env === 'prod' ? 'ref' : null
+    const invocation = readInvocation(renderBody(body, context, condition))
+    expect(invocation.inputs).toEqual('workflowInputs' in more ? { a: '1' } : given)
+    const targets = { allowed: ['*/*'], routes: [], repository: null }
+    expect(targetOf({ targets }, invocation, new URL(url))).toEqual(target)
+  },
+)
+
+test("an automation about another run starts through the relay as its own run, and passes the other run's ID", async () => {
+  const runId = '{{ .event.diff.after.id }}'
+  const workflowInputs = { port_context: { runId, kind: 'a' }, port_payload: '{"runId": "{{ .run.id }}"}' }
+  const event = { type: 'RUN_UPDATED', actionIdentifier: 'x' }
+  const automation = { ...ofGitHub({ workflowInputs }), trigger: { type: 'automation', event } }
+  const { definition, notes } = await migrated(automation, '--relay', RELAY)
+  expect(notes).toEqual([
+    `The workflow gets the run ID ${runId}, and reports to that run. The relay reports to the action's own run.`,
+  ])
+  const other = 'r_anotherrun000000'
+  const context = { run: { id: RUN_ID }, event: { diff: { after: { id: other } } } }
+  const invocation = readInvocation(renderBody(definition.invocationMethod.body, context, () => null))
+  expect(invocation.runId).toBe(RUN_ID)
+  expect(invocation.inputs).toMatchObject({ port_context: { runId: other, kind: 'a' } })
+})
+
+test('all actions of an export in JSON or YAML are converted, and notes name the action', async () => {
+  const actions = [ofGitHub({}), { ...ofGitHub({ workflow: null }), identifier: 'other' }]
+  for (const text of [JSON.stringify({ ok: true, actions }), stringify(actions)]) {
+    const { definitions, notes } = await migrated(text, '--relay', RELAY)
+    expect(definitions.map(({ identifier }) => identifier)).toEqual(['deploy', 'other'])
+    expect(notes).toEqual([`other: ${INCOMPLETE}`])
+  }
+})
+
+test('a webhook to another system becomes a webhook to the relay without the old headers, and the notes list the changes', async () => {
+  const action = (more: object) => {
+    const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
+    return { identifier: 'deploy', trigger, invocationMethod: { ...old, ...more } }
+  }
+  const headers = { Authorization: 'Bearer of-jenkins', 'X-Team': 'a' }
+  const old = action({ url: 'https://ci.acme.example/job/deploy', headers, body: { token: 'of-jenkins' } })
+  const made = await migrated(old, '--relay', RELAY)
+  expect(made.definition.invocationMethod).toEqual({ ...ofRelay, url: `${RELAY}/webhook` })
+  const ofHeaders = "The webhook's headers that the relay doesn't read were removed: Authorization, X-Team."
+  expect(made.notes).toEqual([
+    INCOMPLETE,
+    'The webhook\'s "synchronized" was changed from true to false.',
+    'The webhook\'s "agent" was changed from true to false.',
+    'The webhook\'s "method" was changed from PUT to POST.',
+    ofHeaders,
+    "The webhook's body was replaced with the body that the relay reads.",
+  ])
+  const kafka = { ...old, invocationMethod: { type: 'KAFKA', payload: {} } }
+  const ofKafka = await migrated(kafka, '--relay', RELAY)
+  expect(ofKafka.notes).toEqual([
+    INCOMPLETE,
+    "The settings of the action's old backend (KAFKA) were removed.",
+  ])
+  // A webhook that already goes to the relay keeps its URL, its body, its RUN_ID header, and Port's agent.
+  const body = { github: { event_type: 'ship' }, runId: '{{ .run.id }}', service: '{{ .inputs.s }}' }
+  const url = `${RELAY}/webhook?ref=main`
+  const RUN = { RUN_ID: '{{ .run.id }}' }
+  const kept = await migrated(action({ url, headers: { ...headers, ...RUN }, body }))
+  expect(kept.definition.invocationMethod).toEqual({ ...ofRelay, url, agent: true, body, headers: RUN })
+  expect(kept.notes).toContain(ofHeaders)
+})
+
+const ACTIONS = [
+  'test/fixtures/migrate/every-input.json',
+  ...globSync('examples/*/port-action*.json', { cwd: root }),
+]
+const OWN_BODY = /^The body of the action was replaced/
+
+test.each(ACTIONS)(
+  '--format workflow: %s becomes a Port workflow whose node sends the same data',
+  async file => {
+    const value = JSON.parse(readFileSync(join(root, file), 'utf8'))
+    const action = value.action ?? value
+    const { definition, notes } = await migrated(value, '--format', 'workflow')
+    const { nodes } = definition as unknown as { nodes: { config: JsonObject & { body: JsonObject } }[] }
+    const [form, node] = [nodes[0]!.config, nodes.at(-1)!.config]
+    const { operation, blueprintIdentifier: blueprint = null } = action.trigger
+    const { properties } = action.trigger.userInputs as { properties: Record<string, JsonObject> }
+    expect(form.userInputs).toMatchObject({ properties })
+    expect(node).toMatchObject({ type: 'WEBHOOK', synchronized: false, method: 'POST' })
+    expect(node).not.toHaveProperty('headers')
+    const isOnEntity = operation !== 'CREATE' && blueprint !== null
+    expect(form.contexts).toEqual(isOnEntity ? [{ on: 'ENTITY', userInput: 'entity' }] : undefined)
+    const user = { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' }
+    const at = '2026-11-01T10:00:00.000Z'
+    const body = renderBody(node.body, {
+      workflowNodeRun: { identifier: 'wfnr_Q0YotCZMKxDLdlaU' },
+      workflowRun: { createdAt: at, trigger: { by: user } },
+      outputs: { trigger: { version: '1', ...(isOnEntity && { entity: 'shop' }) } },
+    })
+    const secret = Object.keys(properties).filter(name => properties[name]!.encryption)
+    expect(readInvocation(body)).toMatchObject({
+      ...{ kind: 'node_run', runId: 'wfnr_Q0YotCZMKxDLdlaU', action: action.identifier, operation },
+      ...{ blueprint, inputs: { version: '1' }, encrypted: secret },
+      entity: isOnEntity ? { identifier: 'shop' } : null,
+      trigger: { by: { email: user.email, name: 'Ada Lovelace' }, at },
+    })
+    const { github: _, ...own } = action.invocationMethod.body
+    const isOwn = JSON.stringify(own) !== JSON.stringify(RECOMMENDED_BODY)
+    expect(notes.some(note => OWN_BODY.test(note))).toBe(isOwn)
+  },
+)
+
+test('--format workflow: the entity comes from an additional input, and notes list the omitted settings', async () => {
+  const { definition, notes } = await migrated(
+    {
+      identifier: 'svc.restart/now',
+      requiredApproval: true,
+      trigger: {
+        ...{ type: 'self-service', operation: 'DAY-2', blueprintIdentifier: 'service' },
+        condition: { type: 'SEARCH', rules: [], combinator: 'and' },
+        userInputs: { properties: { entity: { type: 'string' } }, required: ['entity'], order: ['entity'] },
+      },
+      invocationMethod: {
+        ...{ type: 'GITHUB', ...AT, reportWorkflowStatus: false },
+        workflowInputs: { a: '1', ref: '{{ .inputs.entity }}' },
+      },
+      approvalNotification: { type: 'email' },
+    },
+    ...['--format', 'workflow', '--relay', RELAY],
+  )
+  const nodes = definition.nodes as { config: JsonObject }[]
+  expect(definition.identifier).toBe('svc_restart_now')
+  expect(nodes.map(({ config }) => config.type)).toEqual(['SELF_SERVE_TRIGGER', 'INPUT', 'WEBHOOK'])
+  expect(nodes[0]!.config).toMatchObject({
+    contexts: [{ on: 'ENTITY', userInput: 'port_entity' }],
+    userInputs: {
+      properties: { port_entity: { type: 'string', format: 'entity', blueprint: 'service' } },
+      required: ['port_entity', 'entity'],
+      order: ['port_entity', 'entity'],
+    },
+  })
+  expect(nodes[2]!.config.body).toMatchObject({
+    github: { reportWorkflowStatus: false },
+    inputs: '{{ .outputs.trigger | del(.port_entity) }}',
+    entity: '{{ .outputs.trigger.port_entity }}',
+  })
+  expect(notes).toEqual([
+    'Specify who approves: add "responders" to the node "approval".',
+    'The form asks for the service in the input port_entity.',
+    expect.stringMatching(OWN_BODY),
+    'Removed from "github" in the body, because an expression of an action is invalid there: ref. Set fixed text.',
+    'Removed, because a Port workflow has no such setting: approvalNotification, condition.',
+  ])
+})
+
+const old = (value: object) => JSON.stringify({ identifier: 'old', invocationMethod: {}, ...value })
+test.each([
+  [
+    readFileSync(join(root, 'package.json'), 'utf8'),
+    [],
+    'The file contains no Port action (identifier, trigger) in JSON or YAML.',
+  ],
+  ['a: [', [], 'The file contains no Port action (identifier, trigger) in JSON or YAML.'],
+  [
+    old({ trigger: 'CREATE' }),
+    [],
+    'The Port action old is in Port\'s older format: it has no "trigger" object. Export it from Port again.',
+  ],
+  [old({ trigger: { userInputs: { properties: { y: {} } } } }), [], 'The input "y" of old has no type.'],
+  [
+    old({ trigger: { type: 'automation' } }),
+    ['--format', 'workflow'],
+    'old is an automation: --format workflow needs a self-service action.',
+  ],
+])('refuses %.40s with %j', async (text, args, stderr) => {
+  const file = join(temporaryFolder(), 'a.json')
+  writeFileSync(file, text)
+  expect(await run(migrate, ['--port-action', file, ...args])).toEqual({ code: 1, stdout: '', stderr })
+})

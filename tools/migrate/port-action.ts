@@ -1,0 +1,157 @@
+import { isDeepStrictEqual } from 'node:util'
+import { isEmpty } from '../../port/invocation/values.ts'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import {
+  EXAMPLE_RELAY,
+  invocationMethod,
+  placeholderNotes,
+  RECOMMENDED_BODY,
+  type Start,
+} from '../generate/invocation-method.ts'
+import { type PortAction, readPortActions, writePortAction } from '../generate/port-action.ts'
+import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
+
+/**
+ * Returns Port actions with the relay as their backend, or Port workflows that call the relay.
+ *
+ * @param text one or more actions as exported from Port (JSON or YAML)
+ * @returns the definitions, and messages on what to check or complete
+ * @throws Error with a message if an action can't be used
+ */
+export function migratePortActions(
+  text: string,
+  { relay, format = 'action' }: { relay?: string | undefined; format?: 'action' | 'workflow' | undefined },
+): { definitions: JsonObject[]; notes: string[] } {
+  const actions = readPortActions(text)
+  const migrated = actions.map(given => {
+    const { method, notes } = relayMethod(given.invocationMethod, relay)
+    const action = { ...given, invocationMethod: method }
+    const made = format === 'workflow' ? toPortWorkflow(action) : null
+    const prefix = actions.length > 1 ? `${given.identifier}: ` : ''
+    return {
+      definition: made?.workflow ?? writePortAction(action),
+      notes: [...notes, ...(made?.notes ?? [])].map(note => `${prefix}${note}`),
+    }
+  })
+  return {
+    definitions: migrated.map(({ definition }) => definition),
+    notes: migrated.flatMap(({ notes }) => notes),
+  }
+}
+
+/** Returns the target of a Port action: of its webhook to the relay, or of Port's GitHub App or integration. */
+export function readStart({ invocationMethod: method }: Pick<PortAction, 'invocationMethod'>): Start {
+  if (isOfGitHub(method)) {
+    const { org, repo, workflow, workflowInputs } = backendOf(method)
+    const repository = fixed(org) && fixed(repo) ? `${org}/${repo}` : null
+    const ref = isObject(workflowInputs) ? fixed(workflowInputs.ref) : null
+    return { event: 'workflow_dispatch', name: fixed(workflow), repository, ref }
+  }
+  const url = typeof method.url === 'string' ? URL.parse(method.url) : null
+  const body = isObject(method.body) && isObject(method.body.github) ? method.body.github : {}
+  const named = (name: string) => fixed(body[name]) ?? fixed(url?.searchParams.get(name))
+  const inPath = /\/webhook\/([\w.-]+\/[\w.-]+)\/?$/.exec(url?.pathname ?? '')?.[1]
+  const target = { repository: fixed(body.repository) ?? inPath ?? null, ref: named('ref') }
+  const workflow = named('workflow')
+  return workflow === null
+    ? { event: 'repository_dispatch', name: named('event_type'), ...target }
+    : { event: 'workflow_dispatch', name: workflow, ...target }
+}
+
+const isOfGitHub = ({ type, integrationActionExecutionProperties: properties }: JsonObject) =>
+  type === 'GITHUB' || isObject(properties)
+
+const backendOf = ({
+  integrationActionExecutionProperties: properties,
+  ...method
+}: JsonObject): JsonObject => (isObject(properties) ? properties : method)
+
+const fixed = (value: unknown): string | null =>
+  typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
+
+/**
+ * Returns an action's method with the relay as its backend. Removes another webhook's headers and body, because these
+ * can contain credentials. If the webhook already calls the relay, keeps its address, its body, its RUN_ID header, and
+ * Port's agent.
+ *
+ * @returns the method, and a message for each value that was set or removed
+ */
+function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {
+  const current = relayOf(old)
+  const isOwn = current !== null && (relay ?? current) === current
+  const isWebhook = old.type === 'WEBHOOK'
+  const target = readStart({ invocationMethod: old })
+  const kept = isOwn && isObject(old.body) ? old.body : RECOMMENDED_BODY
+  const body = isOfGitHub(old) ? bodyOfGitHub(old) : kept
+  const headers = Object.entries(isObject(old.headers) ? old.headers : {})
+  const read = isOwn ? headers.filter(([name]) => /^run_id$/i.test(name)) : []
+  const method: JsonObject = {
+    ...invocationMethod(relay ?? EXAMPLE_RELAY, target),
+    ...(isOwn && { url: old.url!, agent: old.agent === true }),
+    ...(read.length > 0 && { headers: Object.fromEntries(read) }),
+    body,
+  }
+  const computed = isObject(body.github) ? body.github : {}
+  const isComplete = (target.name ?? computed.workflow) && (target.repository ?? computed.repository)
+  const removed = headers.filter(header => !read.includes(header)).map(([name]) => name)
+  const notes = [
+    ...placeholderNotes(method),
+    !isOwn && !isComplete && 'The URL lacks the repository or the workflow: complete the URL.',
+    ...(isOfGitHub(old) ? runIdNotes(body) : []),
+    !['WEBHOOK', 'GITHUB', 'INTEGRATION_ACTION', undefined].some(type => type === old.type) &&
+      `The settings of the action's old backend (${old.type}) were removed.`,
+    ...['synchronized', 'agent', 'method']
+      .filter(key => isWebhook && old[key] !== undefined && old[key] !== method[key])
+      .map(key => `The webhook's "${key}" was changed from ${old[key]} to ${method[key]}.`),
+    removed.length > 0 &&
+      `The webhook's headers that the relay doesn't read were removed: ${removed.join(', ')}.`,
+    isWebhook &&
+      old.body !== undefined &&
+      !isDeepStrictEqual(old.body, body) &&
+      "The webhook's body was replaced with the body that the relay reads.",
+  ]
+  return { method, notes: notes.filter(note => typeof note === 'string') }
+}
+
+/** Returns the relay that a webhook calls; null if the URL isn't a relay's. */
+function relayOf({ type, url: given }: JsonObject): string | null {
+  const url = type === 'WEBHOOK' && typeof given === 'string' ? URL.parse(given) : null
+  const path = /^(.*)\/webhook(?:\/[^/]+\/[^/]+)?\/?$/.exec(url?.pathname ?? '')
+  return url && path ? `${url.origin}${path[1]}` : null
+}
+
+/**
+ * Returns the body for an action with a GitHub backend: the workflow's inputs, and in `github` the settings that the URL
+ * can't express. Port evaluates keys and values of both as before.
+ */
+export function bodyOfGitHub(method: JsonObject): JsonObject {
+  const { org, repo, workflow, workflowInputs, reportWorkflowStatus = true } = backendOf(method)
+  const given = Object.entries(isObject(workflowInputs) ? workflowInputs : {})
+  // Port's backend reads the branch from `ref`. The key can be an expression: `{{ if … then "ref" else null end }}`.
+  const isRef = (key: string) => key === 'ref' || (key.startsWith('{{') && /then\s+"ref"/.test(key))
+  const refs = given.filter(([key, value]) => isRef(key) && !(key === 'ref' && fixed(value)))
+  const github = {
+    ...((isComputed(org) || isComputed(repo)) && { repository: `${org}/${repo}` }),
+    ...(isComputed(workflow) && { workflow: workflow! }),
+    ...Object.fromEntries(refs),
+    ...(reportWorkflowStatus !== true && { reportWorkflowStatus }),
+  }
+  const inputs = Object.fromEntries(given.filter(([key]) => !isRef(key)))
+  return {
+    ...RECOMMENDED_BODY,
+    ...(isObject(workflowInputs) && { inputs }),
+    ...(!isEmpty(github) && { github }),
+  }
+}
+
+/** Returns a note if the workflow reports to another run than the action's own, for example to an event's run. */
+function runIdNotes({ inputs }: JsonObject): string[] {
+  const ids = [...JSON.stringify(inputs).matchAll(/run_?id[\\"]*:[ \\"]*\{\{([^{}]*)\}\}/gi)]
+  return ids
+    .map(([, expression]) => expression!.trim())
+    .filter(expression => expression !== '.run.id')
+    .map(
+      expression =>
+        `The workflow gets the run ID {{ ${expression} }}, and reports to that run. The relay reports to the action's own run.`,
+    )
+}
