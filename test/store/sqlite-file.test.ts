@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
@@ -59,6 +60,13 @@ test('if the commit fails, every request in the commit fails', () => {
     inserted: [true],
     rows: [[[]], [[{ at: 1 }]]],
   })
+})
+
+test('only their owner can read the files', () => {
+  const path = somewhere()
+  open(path)
+  const modes = ['', '-wal', '-shm', '-owner'].map(end => statSync(path + end).mode & 0o777)
+  expect(modes).toEqual(Array(4).fill(0o600))
 })
 
 test('a statement with a limit is planned only once', () => {

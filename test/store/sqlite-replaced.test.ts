@@ -78,6 +78,15 @@ test('a relay exits if it can no longer examine its SQLite file, so that it is r
   expect(await relay.stop()).toBe(1)
 })
 
+test('a relay exits if the thread of its SQLite file ends without an error', async () => {
+  const end =
+    'import{parentPort}from"node:worker_threads";parentPort?.on("message",m=>m.inserts?.length&&process.exit(0))'
+  const relay = await startRelay(relayEnv(), ['--import', `data:text/javascript,${end}`])
+  await expect(sendRun(relay, 'r_1')).rejects.toThrow()
+  await until(() => /ended unexpectedly \(exit code 0\)/.test(relay.printed()), 'its output says why')
+  expect(await relay.stop()).toBe(1)
+})
+
 test.each([
   ['a link to the file', 'real/relay.db', 'link.db'],
   ['a link to a parent folder', 'real/relay.db', 'other/relay.db'],

@@ -35,9 +35,10 @@ export interface SqliteFile {
 export function openSqliteFile(path: string): SqliteFile {
   try {
     makeFolder(dirname(path))
-    closeSync(openSync(path, 'a'))
+    makePrivate(path)
     // Resolve links, so that all paths to the file use the same lock.
     const file = realpathSync(path)
+    makePrivate(`${file}-owner`)
     const owner = holdAlone(`${file}-owner`)
     const database = open(file)
     const { ino } = statSync(file)
@@ -84,6 +85,9 @@ function makeFolder(path: string): void {
   makeFolder(dirname(path))
   mkdirSync(path)
 }
+
+/** Creates a file that only its owner can read, unless it exists. SQLite gives its log the mode of the database. */
+const makePrivate = (path: string) => closeSync(openSync(path, 'a', 0o600))
 
 /** Another relay uses the file. */
 class InUse extends Error {}

@@ -48,6 +48,7 @@ export async function openSqlite(path: string): Promise<Backend> {
   })
   // Without the thread, the relay accepts nothing. If the process ends, its supervisor starts it again.
   thread.removeAllListeners('error')
+  let closing = false
 
   const checkpoints = startCheckpoints(path)
   let collected = nothing()
@@ -82,7 +83,9 @@ export async function openSqlite(path: string): Promise<Backend> {
     settle(requests, rows)
   })
   const exited = new Promise<void>(resolve => {
-    thread.once('exit', () => {
+    thread.once('exit', code => {
+      if (!closing)
+        throw new Error(`The thread of the database ${path} ended unexpectedly (exit code ${code})`)
       ended = new Error(`The database ${path} is closed`)
       for (const { inserts, requests } of [writing ?? nothing(), collected]) {
         for (const { reject } of [...inserts, ...requests]) reject(ended)
@@ -120,6 +123,7 @@ export async function openSqlite(path: string): Promise<Backend> {
       })
     },
     async close() {
+      closing = true
       flush()
       await checkpoints.close()
       if (!ended) thread.postMessage('close')
