@@ -1,6 +1,6 @@
 /**
  * The site of the pages in this folder: `npm run site` builds it, and `.github/workflows/site.yml` publishes it.
- * VitePress isn't a dependency of this project, because only the site needs it.
+ * VitePress isn't a dependency of this project, because only the site needs it: see `scripts/site/`.
  */
 import { readFileSync } from 'node:fs'
 

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { isRepository } from '../config/routes.ts'
 import { duration } from '../config/values.ts'
 import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../delivery/delivery.ts'
@@ -35,17 +36,20 @@ export function readFilter(given: GivenFilter, now: number): Filter {
   }
 }
 
-/** Reads an ISO 8601 time, epoch milliseconds, or a duration before now. */
+/** Reads an RFC 3339 time, milliseconds since 1970, or a duration before now. */
 function readSince(text: string, now: number): number {
   const ago = duration.safeParse(text)
   if (ago.success) return now - ago.data
-  const time = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
-  if (Number.isSafeInteger(time)) return time
+  if (rfc3339.safeParse(text).success) return Date.parse(text)
+  // With fewer digits, the number could be seconds or a year.
+  if (/^\d{12,15}$/.test(text)) return Number(text)
   throw new Problem(
     400,
-    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
+    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits).',
   )
 }
+
+const rfc3339 = z.iso.datetime({ offset: true })
 
 /** @throws Problem 400 */
 export function readWhole(name: string, text: string | undefined, max: number): number | undefined {

@@ -56,7 +56,10 @@ const filters = {
   repository: described('owner/name', text),
   action: described('identifier of the Port action', text),
   run_id: described('id of the run in Port', text),
-  since: described('received since: a time, a duration such as 1h, or milliseconds since 1970', text),
+  since: described(
+    'received since: a time (RFC 3339), a duration such as 1h, or milliseconds since 1970',
+    text,
+  ),
 }
 const query = (name: string, schema: object) => ({ name, in: 'query', schema })
 const id = { name: 'id', in: 'path', required: true, schema: text }

@@ -93,9 +93,12 @@ export function isRef(text: string): boolean {
   )
 }
 
-/** GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path. */
+/**
+ * GitHub's rule for `owner/name`. Excludes the names `.` and `..`, which would change the path, and names that end in
+ * `.git`, because GitHub's API ignores this ending.
+ */
 export function isRepository(text: string): boolean {
-  return /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(text)
+  return /^[a-z0-9][a-z0-9_-]{0,99}\/(?!\.{1,2}$)(?!.*\.git$)[a-z0-9._-]{1,100}$/i.test(text)
 }
 
 /**

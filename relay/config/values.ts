@@ -159,7 +159,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
     return 'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'
   }
   if (options.repositories && !mayMatchRepository(pattern)) {
-    return 'matches no repository: it must have the form owner/name, such as acme/* or */*'
+    return 'matches no repository: it must have the form owner/name without .git, such as acme/* or */*'
   }
   try {
     picomatch.makeRe(pattern, { strictBrackets: true, posix: true })
@@ -169,9 +169,9 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   return null
 }
 
-/** Detects only typical mistakes: a URL, an owner without a name, a single star. */
+/** Detects only typical mistakes: a URL, an owner without a name, a single star, the ending of a clone's URL. */
 function mayMatchRepository(pattern: string): boolean {
-  if (/\s|:|^!|^\/|\/$/.test(pattern)) return false
+  if (/\s|:|^!|^\/|\/$|\.git$/i.test(pattern)) return false
   const parts = pattern.split('/')
   if (parts.includes('**')) return true
   return /[{(]/.test(pattern) ? parts.length > 1 : parts.length === 2

@@ -2,6 +2,7 @@ import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Delivery, Message, Transition } from './delivery.ts'
 import type { Event, Policy } from './events.ts'
+import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 
 /**
@@ -89,7 +90,7 @@ const MAX_DECISIONS = 100
  */
 export function seeApproval(
   delivery: Delivery,
-  { pending, decided, url }: Event<'approvalSeen'>,
+  { pending, decided }: Event<'approvalSeen'>,
 ): Transition | null {
   const waitingFor = pending.length === 0 ? null : pending.map(each => each.environment).join(', ')
   const known = new Set(delivery.decisions.split('\n'))
@@ -98,7 +99,7 @@ export function seeApproval(
   if (!isNew && fresh.length === 0) return null
   const lines = [
     ...fresh.map(describeDecision),
-    ...(isNew && waitingFor ? [describeWaiting(pending, url)] : []),
+    ...(isNew && waitingFor ? [describeWaiting(pending, boundRun(delivery)?.url ?? '')] : []),
   ]
   const messages: Message[] = [{ log: lines }]
   if (isNew && waitingFor !== null) messages.push({ update: { statusLabel: labelOf(pending) } })

@@ -69,7 +69,7 @@ export type DeliveryEvent =
   /** GitHub rejected the cancellation. */
   | { type: 'cancelRejected'; reason: string; pollAt: number }
   /** The run waits for reviewers or timers. `decided`: all decisions so far, or a webhook's single decision. */
-  | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[]; url: string }
+  | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
 
 /** The outcome of an attempt. `attemptedAt` identifies the attempt. `response` is GitHub's response, if there was one. */
 interface OfAttempt {

@@ -3,6 +3,7 @@ import type { Delivery, State, Transition } from './delivery.ts'
 import * as dispatching from './dispatching.ts'
 import type { DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
+import { actionsPage } from './outcome.ts'
 import * as retrying from './retry-policy.ts'
 
 type Handler<T extends EventType> = (
@@ -91,5 +92,18 @@ export function transition(
   // Another attempt was sent in the meantime, for example because a user redelivered the delivery.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
-  return handler?.(delivery, event, now, policy) ?? null
+  return handler?.(delivery, withOwnLinks(event, delivery, policy), now, policy) ?? null
+}
+
+/** Replaces links of runs that don't lead to the GitHub server. GitHub's responses contain them. */
+function withOwnLinks(event: DeliveryEvent, { repository }: Delivery, { serverUrl }: Policy): DeliveryEvent {
+  const own = <T extends { id: number; url: string }>(run: T): T =>
+    URL.parse(run.url)?.origin === new URL(serverUrl).origin
+      ? run
+      : { ...run, url: `${actionsPage(serverUrl, repository)}/runs/${run.id}` }
+  return {
+    ...event,
+    ...('run' in event && { run: event.run && own(event.run) }),
+    ...('runs' in event && { runs: event.runs.map(own) }),
+  } as DeliveryEvent
 }

@@ -140,7 +140,6 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
         ...(isRequested ? environments.map(environment => ({ environment, waitTimer: 0, reviewers })) : []),
       ],
       decided: isRequested ? [] : [{ environments, state: action, by, comment }],
-      url: delivery.runs.find(run => run.id === runId)?.url ?? '',
     })
     return outcome === 'applied' ? 1 : 0
   }

@@ -117,7 +117,6 @@ export async function readApprovals(
       type: 'approvalSeen',
       pending: found.flatMap(({ pending }) => pending),
       decided: found.flatMap(({ decided }) => decided).filter(({ state }) => state !== 'pending'),
-      url: present[0]?.url ?? '',
     }
   } catch {
     return null

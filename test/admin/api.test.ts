@@ -141,11 +141,16 @@ test('each filter narrows the list, and filters can be combined', async () => {
   const first = (await ask('GET', '/api/deliveries?limit=4')).body
   expect(await listed(`limit=4&before=${first.next}`)).toEqual([0])
   expect((await ask('GET', `/api/deliveries?limit=4&before=${first.next}`)).body.next).toBeNull()
+  expect(await listed('since=2026-01-31T14:00:00.5%2B02:00&action=test')).toEqual([1])
   // PostgreSQL columns cannot store a 20-digit number.
-  for (const since of ['yesterday', '99999999999999999999'])
-    expect((await ask('GET', `/api/deliveries?since=${since}`)).body.detail).toBe(
-      'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970.',
-    )
+  const detail =
+    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits).'
+  const typos = ['yesterday', 'last 3', '$1', '1 h ago', '2026-01-31', '2026-02-30T00:00:00Z', '1700000000']
+  for (const since of [...typos, '99999999999999999999']) {
+    const refused = { status: 400, body: { detail } }
+    expect(await ask('GET', `/api/deliveries?${new URLSearchParams({ since })}`)).toMatchObject(refused)
+    expect(await ask('POST', '/api/redeliver', { state: 'failed', since })).toMatchObject(refused)
+  }
 })
 
 test('HEAD responds like GET, including with the view token', async () => {

@@ -263,7 +263,7 @@ const ENDS: [name: string, events: DeliveryEvent[], state: string, titles: strin
   ['dispatched', dispatched, 'dispatched', [...accepted, ...toCome]],
   [
     'waiting for an approval',
-    [...bound, { type: 'approvalSeen', decided: [], url: '', pending: [PRODUCTION] }],
+    [...bound, { type: 'approvalSeen', decided: [], pending: [PRODUCTION] }],
     'running, waiting',
     [...wasBound, 'Waits for an approval: production', 'End of the workflow run'],
   ],
@@ -430,7 +430,7 @@ test("hostile values in every field are shown as text, and only the dashboard's 
           runs: [{ ...RUN, conclusion: HOSTILE, url: `javascript:document.title='stolen'//` }],
         },
         {
-          ...{ type: 'approvalSeen', url: HOSTILE },
+          type: 'approvalSeen',
           pending: [{ environment: HOSTILE, waitTimer: 0, reviewers: [HOSTILE] }],
           decided: [{ environments: [HOSTILE], state: HOSTILE, by: HOSTILE, comment: HOSTILE }],
         },

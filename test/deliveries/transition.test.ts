@@ -80,7 +80,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   cancelRejected: { type: 'cancelRejected', reason: 'it may not', pollAt: NOW + 3_000 },
   approvalSeen: {
     type: 'approvalSeen',
-    ...{ pending: [{ environment: 'production', waitTimer: 0, reviewers: ['ada'] }], decided: [], url: '' },
+    ...{ pending: [{ environment: 'production', waitTimer: 0, reviewers: ['ada'] }], decided: [] },
   },
 }
 
@@ -151,6 +151,27 @@ describe.each(Object.keys(EVENTS) as EventType[])('the event %s', type => {
       expect(next.change.dueAt, 'nothing more is due').toBeNull()
     }
   })
+})
+
+test("a link in GitHub's response that leads elsewhere is replaced by the relay's own", () => {
+  const link = 'https://github.com/acme/shop/actions/runs/7'
+  for (const url of ['javascript:alert(1)', 'https://github.com.evil.example/acme', '']) {
+    const accepted = { type: 'dispatchAccepted', attemptedAt, run: { id: 7, url } } as const
+    for (const next of [
+      transition(inState('queued'), accepted, NOW, POLICY),
+      transition(
+        inState('dispatched'),
+        { ...EVENTS.runsSeen, runs: [run({ url })] } as DeliveryEvent,
+        NOW,
+        POLICY,
+      ),
+    ]) {
+      expect(next?.change.runs).toMatchObject([{ url: link }])
+      expect(next?.messages).toContainEqual(
+        expect.objectContaining({ update: expect.objectContaining({ link: [link] }) }),
+      )
+    }
+  }
 })
 
 describe('a dispatch', () => {

@@ -54,6 +54,11 @@ describe.each(files)('%s', file => {
   })
 })
 
+test('the scripts install packages only with a lock file', () => {
+  const { scripts } = JSON.parse(text('package.json'))
+  expect(Object.values(scripts).join('\n')).not.toMatch(/\bnpx\b|npm (i|install)\b/)
+})
+
 test('a release needs every check, publishes with provenance and an SBOM, and moves v1 last', () => {
   const { jobs } = parse(text('.github/workflows/release.yml'))
   expect(jobs.check.steps.map(({ run }: Step) => run)).toContain('.ci/run')

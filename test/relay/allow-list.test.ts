@@ -23,7 +23,7 @@ test.each<[list: string, allowed: string[], refused: string[]]>([
   }
 })
 
-const nowhere = 'matches no repository: it must have the form owner/name, such as acme/* or */*'
+const nowhere = 'matches no repository: it must have the form owner/name without .git, such as acme/* or */*'
 const within =
   'has a "!" within braces, which excludes nothing: write the exclusion as a separate glob, such as !acme/secret'
 const rows: [list: string, glob: string, problem: string][] = [
@@ -39,6 +39,7 @@ const rows: [list: string, glob: string, problem: string][] = [
   ['https://github.com/acme/*', 'https://github.com/acme/*', nowhere],
   ['acme/shop/', 'acme/shop/', nowhere],
   ['/acme/*', '/acme/*', nowhere],
+  ['acme/*,!acme/secret.git', '!acme/secret.git', nowhere],
   ['acme/shop acme/web', 'acme/shop acme/web', nowhere],
   ['{acme,evil}', '{acme,evil}', nowhere],
   ['acme/[s', 'acme/[s', 'is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters'],

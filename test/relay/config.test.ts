@@ -210,7 +210,7 @@ describe('each configuration error names the variable:', () => {
         'localhost.relay.example',
       ].map(host => `http://${host}`),
     ],
-    ['RELAY_REPOSITORY', 'must be owner/name', 'shop'],
+    ['RELAY_REPOSITORY', 'must be owner/name', 'shop', 'acme/shop.git'],
     ['RELAY_ROUTES:', '/none.yml cannot be read (ENOENT)', '/none.yml'],
     ['PORT_WEBHOOK_SECRETS', removed, 'rotation:x'],
     ['PORT_WEBHOOK_SECRETS_FILE', removed, '/secrets'],

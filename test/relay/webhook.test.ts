@@ -215,7 +215,7 @@ describe('a webhook is refused', () => {
     [415, compressed, header('content-encoding', 'gzip')],
     [422, 'The body has more than 20000 keys: send fewer, or encode a part as text.', { body: keys(20_002) }],
     ...['shop', 'acme/', '/shop', 'acme/shop/x', '../shop', 'acme/..', 'acme/sh op'].map(notRepository),
-    ...['-acme/shop', 'ac.me/shop', 'acme/other\n', ' '].map(notRepository),
+    ...['-acme/shop', 'ac.me/shop', 'acme/other\n', ' ', 'acme/secret.GIT'].map(notRepository),
     [
       422,
       `${notEventType(shown)} Change the action's identifier, or add ?event_type= to the webhook URL.`,
