@@ -12,6 +12,7 @@ import { createAdmin } from './admin/routes.ts'
 import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import type { Config } from './config/config.ts'
 import { matcher } from './config/routes.ts'
+import type { Policy } from './delivery/events.ts'
 import { createGitHub } from './github/client.ts'
 import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
@@ -25,6 +26,7 @@ import { ofAnotherOrganization, openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
 import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
+import { createTimeouts } from './workers/timeouts.ts'
 import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
@@ -119,7 +121,14 @@ export async function assembleRelay(
         })
   const { startTimeout, runTimeout, publicUrl } = config
   const traced = config.tracing !== null
-  const policy = { startTimeout, runTimeout, serverUrl: github.serverUrl }
+  const { clockOffset } = github
+  const timeouts = createTimeouts({ store, clockOffset, stored: await store.clockDifference(), log })
+  const policy: Policy = {
+    ...{ startTimeout, runTimeout, serverUrl: github.serverUrl },
+    get timeoutsFrom() {
+      return timeouts.from()
+    },
+  }
   const findByTitle = createFindByTitle(store)
   const findOwners = createFindOwners(findByTitle)
   const engine = createEngine({
@@ -150,20 +159,20 @@ export async function assembleRelay(
       throttled,
     }),
     checkDatabase,
-    readinessRoute: createReadiness({ checkDatabase, sides, clockOffset: github.clockOffset }),
+    readinessRoute: createReadiness({ checkDatabase, sides, timeouts }),
     metricsRoute: createMetricsRoute({
       ...{ metrics, roles, store, github, port, pauses, sides, throttled },
       clock: Date.now,
     }),
     admin: createAdmin({
-      ...{ config, roles, store, apply, port, pauses, sides, checkDatabase, github, log },
+      ...{ config, roles, store, apply, port, pauses, sides, timeouts, checkDatabase, github, log },
       clock: Date.now,
     }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
       trustedProxies: config.trustedProxies,
       ...{ store, apply, findOwners, traced, throttled },
-      clockOffset: github.clockOffset,
+      clockOffset,
       startTimeout,
     }),
     stopping,
@@ -171,7 +180,7 @@ export async function assembleRelay(
   return {
     ...{ app, throttled },
     startWorkers: () => [
-      ...startWorkers({ config, store, github, engine, pauses, log, throttled }),
+      ...startWorkers({ config, store, github, timeouts, engine, pauses, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
       ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],

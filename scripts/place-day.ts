@@ -16,7 +16,12 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
   let now = real.clock()
   const store = { ...real, clock: () => now }
   const tally = createTally(store, { error() {} })
-  const policy = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+  const policy = {
+    startTimeout: 600_000,
+    runTimeout: 86_400_000,
+    serverUrl: 'https://github.com',
+    timeoutsFrom: 0,
+  }
   const apply = createApplyEvent({
     store,
     policy,

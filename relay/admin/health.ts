@@ -4,8 +4,7 @@ import type { Transition } from '../delivery/delivery.ts'
 import { createTokenBuckets } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Hour, Store } from '../store/store.ts'
-import { FAR_MS } from '../workers/maintenance.ts'
-import { span } from './dashboard/format.ts'
+import type { Timeouts } from '../workers/timeouts.ts'
 import { plainText, type Side, type Sides } from './sides.ts'
 
 interface Check {
@@ -43,12 +42,6 @@ export function createDatabaseCheck(
   }
 }
 
-/** @param offset GitHub's clock minus this machine's, in ms; null if unknown */
-export const clockProblem = (offset: number | null): string | null =>
-  offset !== null && Math.abs(offset) > FAR_MS
-    ? `This machine's clock is ${span(Math.abs(offset))} ${offset > 0 ? 'behind' : 'ahead of'} GitHub's. Correct it (NTP).`
-    : null
-
 /**
  * `GET /readyz`: whether the relay can accept webhooks. The status depends only on the database, because Port doesn't
  * resend webhooks that it couldn't deliver. The body also reports problems with GitHub and Port.
@@ -56,13 +49,13 @@ export const clockProblem = (offset: number | null): string | null =>
 export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
-  clockOffset: () => number | null
+  timeouts: Pick<Timeouts, 'problem'>
 }): (c: Context) => Promise<Response> {
-  const { checkDatabase, sides, clockOffset } = deps
+  const { checkDatabase, sides, timeouts } = deps
 
   function ofSide(side: Side): Check & { last_success: string | null } {
     const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
-    const clock = side === 'github' ? clockProblem(clockOffset()) : null
+    const clock = side === 'github' ? timeouts.problem() : null
     if (clock !== null) found.push(clock)
     const last = sides.lastSuccess(side)
     const detail =

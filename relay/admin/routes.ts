@@ -12,6 +12,7 @@ import { createTokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/outbox.ts'
+import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
 import { createSessions, type Roles } from './auth.ts'
 import type { Html } from './dashboard/format.ts'
@@ -25,9 +26,10 @@ export interface AdminDeps {
   store: Store
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
-  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts' | 'clockOffset'>
+  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
   pauses: Pick<RateLimitPauses, 'allPaused' | 'find'>
   sides: Pick<Sides, 'problems'>
+  timeouts: Pick<Timeouts, 'problem'>
   checkDatabase: () => Promise<{ ok: boolean }>
   /** Milliseconds since 1970 (wall clock). */
   clock: () => number
@@ -45,7 +47,8 @@ export interface Admin {
 }
 
 export function createAdmin(deps: AdminDeps): Admin {
-  const { config, roles, store, apply, port, github, pauses, sides, checkDatabase, clock, log } = deps
+  const { config, roles, store, apply, port, github, pauses, sides, timeouts, checkDatabase, clock, log } =
+    deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
@@ -69,7 +72,7 @@ export function createAdmin(deps: AdminDeps): Admin {
           ...{ queued, queuedSince: backlog.dueSince.dispatch, oldestMessage: backlog.oldestMessage },
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
-          clockOffset: github.clockOffset(),
+          clock: timeouts.problem(),
           refused: refusals.recent(),
         }
       },

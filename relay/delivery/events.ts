@@ -92,6 +92,15 @@ export interface Policy {
   startTimeout: number
   /** RELAY_RUN_TIMEOUT */
   runTimeout: number
+  /** When timeouts start to count, milliseconds since 1970; in the future while a clock is wrong. */
+  timeoutsFrom: number
   /** GitHub's web address: `https://github.com` */
   serverUrl: string
 }
+
+/** When a timeout ends. Every timeout that ends a delivery or a grace period is measured here. */
+export const timeoutEnd = (
+  start: number,
+  timeout: number,
+  { timeoutsFrom }: Pick<Policy, 'timeoutsFrom'>,
+): number => Math.max(start, timeoutsFrom) + timeout

@@ -3,7 +3,7 @@ import type { Snapshot } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
-import type { DeliveryEvent, JobsFound, NoRun, Policy } from './events.ts'
+import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
 import { decisiveRuns, followsPort } from './match.ts'
 
 /** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
@@ -172,12 +172,12 @@ function findListener(
 function judge(delivery: Delivery, observation: Observation, policy: Policy): Verdict {
   const { now, found, port } = observation
   const { snapshot, candidates } = found
-  const startBy = startedAt(delivery) + policy.startTimeout
-  const finishBy = startedAt(delivery) + policy.runTimeout
+  const endOf = (timeout: number) => timeoutEnd(startedAt(delivery), timeout, policy)
+  const [startBy, finishBy] = [endOf(policy.startTimeout), endOf(policy.runTimeout)]
   const present = decisiveRuns(found.runs)
   // A dispatch's response, a report, or a webhook can identify a run before GitHub's API returns the run.
   const isAwaited = ({ evidence }: DeliveryRun) =>
-    now < (evidence === 'response' ? startBy : Math.min(startBy, startedAt(delivery) + FIRST_MOMENTS_MS))
+    now < (evidence === 'response' ? startBy : Math.min(startBy, endOf(FIRST_MOMENTS_MS)))
   const there = present.filter(run => !snapshot.gone.has(run.id) || isAwaited(run))
   const areFinished = isFinished(there)
   const isGone = present.length > 0 && there.length === 0

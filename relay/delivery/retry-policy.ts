@@ -1,6 +1,6 @@
 import { duration } from '../../port/text.ts'
 import type { Change, Delivery, HistoryEntry, Message, Outcome, Transition } from './delivery.ts'
-import type { Event, Policy } from './events.ts'
+import { type Event, type Policy, timeoutEnd } from './events.ts'
 import { attempted, clockTime, describeDispatch, failed, finish, howToName } from './outcome.ts'
 
 /**
@@ -10,6 +10,7 @@ import { attempted, clockTime, describeDispatch, failed, finish, howToName } fro
 export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the run after a lost response. The last search is at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
+const LATEST_POLL_MS = 40_000
 /** Poll interval if the list of runs is inconclusive. */
 const LOOK_MS = 10_000
 const MAX_BACKOFF_MS = 60_000
@@ -55,7 +56,7 @@ export function loseResponse(
 ): Transition | null {
   const { reason } = event
   return {
-    change: { dueAt: now + nextPoll(0, policy), reason, awaitingResponseSince: now, waitingNotified: true },
+    change: { dueAt: nextPoll(now, now, policy), reason, awaitingResponseSince: now, waitingNotified: true },
     messages: once(delivery, `${reason}; searching for the workflow run`),
     history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
@@ -74,8 +75,8 @@ export function pollAgainOrRetry(
 ): Transition {
   const since = delivery.awaitingResponseSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
-  const decidedFrom = since + grace(policy)
-  if (now < decidedFrom) return wait(delivery, since + nextPoll(now - since, policy))
+  const decidedFrom = graceEnd(since, policy)
+  if (now < decidedFrom) return wait(delivery, nextPoll(since, now, policy))
   const isLate = now >= giveUpAt(delivery, now, policy)
   const history: HistoryEntry = { type: 'runNotFound', details: { list, reason } }
   const giveUp = () => {
@@ -98,7 +99,7 @@ export function pollAgainOrRetry(
     case 'ambiguous':
     case 'forbidden': {
       if (isLate) return giveUp()
-      const failAt = since + policy.startTimeout
+      const failAt = timeoutEnd(since, policy.startTimeout, policy)
       if (now < failAt) return wait(delivery, Math.min(now + LOOK_MS, failAt), reason)
       const [label, cure] =
         list === 'ambiguous'
@@ -156,13 +157,22 @@ function once(delivery: Delivery, reason: string): Message[] {
  * Returns the time of the last retry. A delivery can wait in the queue for a long time, behind others or while no relay
  * is running. That delivery doesn't fail when its first attempt fails.
  */
-function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, { runTimeout, startTimeout }: Policy) {
-  return Math.max(queuedAt + runTimeout, (firstAttemptAt ?? now) + Math.min(startTimeout, runTimeout))
+function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
+  const { runTimeout, startTimeout } = policy
+  return Math.max(
+    timeoutEnd(queuedAt, runTimeout, policy),
+    timeoutEnd(firstAttemptAt ?? now, Math.min(startTimeout, runTimeout), policy),
+  )
 }
 
-/** Grace period, never longer than the start timeout. */
-const grace = ({ startTimeout }: Policy) => Math.min(LOST_RESPONSE_GRACE_MS, startTimeout)
+/** End of the grace period, which is never longer than the start timeout. */
+const graceEnd = (since: number, policy: Policy) =>
+  timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 
-/** Returns the time of the next poll. Both times are relative to the loss of the response. */
-const nextPoll = (after: number, policy: Policy) =>
-  Math.min(POLLS_MS.find(poll => poll > after) ?? grace(policy), grace(policy))
+/** @param since when the response was lost */
+const nextPoll = (since: number, now: number, policy: Policy) =>
+  Math.min(
+    since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),
+    now + LATEST_POLL_MS,
+    graceEnd(since, policy),
+  )

@@ -11,6 +11,7 @@ import * as outbox from './sql/outbox.ts'
 import {
   type Accepted,
   type Claimed,
+  type ClockDifference,
   MAX_OTHERS,
   type OutboxPage,
   type ReportUsage,
@@ -214,6 +215,11 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       await db.run([maintenance.savePause(pauses)])
     },
     activePauses: now => one(maintenance.activePauses(now)),
+    clockDifference: async () =>
+      (await one<ClockDifference>(maintenance.clockDifference))[0] as ClockDifference,
+    async saveClockDifference(difference) {
+      await db.run([maintenance.saveClockDifference(difference)])
+    },
 
     async purge(before, limit) {
       const [deleted = []] = await db.run([

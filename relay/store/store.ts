@@ -82,6 +82,14 @@ export interface OutboxPage {
   messages: { seq: number; message: Message; createdAt: number }[]
 }
 
+/** A difference between GitHub's clock and the store's. */
+export interface ClockDifference {
+  /** GitHub's clock minus the store's, in milliseconds; 0 if it is too small to matter. */
+  difference: number
+  /** Since when, milliseconds since 1970 by the store's clock. */
+  since: number
+}
+
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
   /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
@@ -252,6 +260,8 @@ export interface Store {
   /** Persists a rate-limit pause. If the scope already has a pause, the later end is kept. */
   savePause(pauses: RateLimitPause): Promise<void>
   activePauses(now: number): Promise<RateLimitPause[]>
+  clockDifference(): Promise<ClockDifference>
+  saveClockDifference(difference: ClockDifference): Promise<void>
 
   /**
    * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LIMITS } from '../config/limits.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
+import type { Timeouts } from './timeouts.ts'
 
 /** Batch size. Small, so that intake never waits long for the store. */
 const STEP = 200
@@ -43,18 +44,16 @@ export async function purge(
 
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
-/** Clock difference that needs a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
-export const FAR_MS = 30_000
 
 /**
- * Warns once a day about conditions that will stop the relay: a token that expires within two weeks, or a clock that
- * differs from GitHub's.
+ * Warns once a day about conditions that will stop the relay: a token that expires within two weeks, or a wrong clock.
  *
  * @param deps.clock the wall clock, milliseconds since 1970
  * @returns a function to call periodically
  */
 export function createReminders(
-  { facts, clockOffset }: Pick<GitHub, 'facts' | 'clockOffset'>,
+  { facts }: Pick<GitHub, 'facts'>,
+  timeouts: Pick<Timeouts, 'problem'>,
   { clock, log }: { clock: () => number; log: { warn: (fields: object, message: string) => void } },
 ): () => void {
   const warned = new Map<string, number>()
@@ -70,10 +69,7 @@ export function createReminders(
       const fields = { expires_at: new Date(expiresAt).toISOString() }
       warn(fields, 'GITHUB_TOKEN expires soon: set a new token, and restart the relay')
     }
-    const offset = clockOffset() ?? 0
-    if (Math.abs(offset) > FAR_MS) {
-      const fields = { offset_seconds: Math.round(offset / 1000) }
-      warn(fields, "this machine's clock differs from GitHub's: correct the clock (NTP)")
-    }
+    const reason = timeouts.problem()
+    if (reason !== null) warn({ reason }, "the clock differs from GitHub's")
   }
 }

@@ -2,6 +2,7 @@ import { type PortClient, PortError, type PortRun } from '../../port/client/clie
 import { UNREAD } from '../../port/client/messages.ts'
 import { type JsonObject, type LogLine, type RunState, runKind } from '../../port/types.ts'
 import type { Delivery, EntityMessage, Message } from '../delivery/delivery.ts'
+import { type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/messages.ts'
 import { coalesce, describeFailure, nextAttempt, nextStep, settledOf } from '../delivery/messages.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -51,6 +52,7 @@ export interface OutboxDeps {
   throttled: Pick<ThrottledLog, 'warn'>
   /** Whether finished deliveries are traced. */
   traced?: boolean
+  policy: Pick<Policy, 'timeoutsFrom'>
   /** How long a message can wait, in milliseconds. */
   retention: number
 }
@@ -90,7 +92,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     const now = store.clock()
     if (now - began > WORK_MS || stopping.aborted || pausedUntil() > now) break
     const failure = await attempt(message, createdAt)
-    const age = store.clock() - createdAt
+    const age = store.clock() - timeoutEnd(createdAt, 0, deps.policy)
     const step = nextStep(batch, failure, { age, retention, maySplit: searches < MAX_SEARCHES })
     if (step.do === 'split') {
       searches++

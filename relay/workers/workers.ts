@@ -15,6 +15,7 @@ import { createReminders, forgetSignatures, purge } from './maintenance.ts'
 import type { OutboxDeps, PortAccess } from './outbox.ts'
 import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
 import { createPoll } from './poll.ts'
+import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
@@ -118,7 +119,8 @@ const TRACES_MS = 2_000
 interface WorkersDeps {
   config: Config
   store: Store
-  github: Pick<GitHub, 'facts' | 'clockOffset'>
+  github: Pick<GitHub, 'facts'>
+  timeouts: Timeouts
   engine: Engine
   pauses: RateLimitPauses
   log: Pick<Logger, 'info' | 'warn'>
@@ -127,7 +129,7 @@ interface WorkersDeps {
 
 /** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
 export function startWorkers(deps: WorkersDeps): Worker[] {
-  const { config, store, github, engine, pauses, log, throttled } = deps
+  const { config, store, github, timeouts, engine, pauses, log, throttled } = deps
   const { tracing } = config
   const findDue = async () => {
     const now = store.clock()
@@ -183,7 +185,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
   const forget = store.onWork(work => {
     for (const kind of work) byWork[kind].wake()
   })
-  const remind = createReminders(github, { clock: Date.now, log })
+  const remind = createReminders(github, timeouts, { clock: Date.now, log })
   const notifyWaiting = createNotifyWaiting({ store, pauses, apply: engine.apply })
   const stop = () => {
     forget()

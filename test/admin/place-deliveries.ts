@@ -10,7 +10,12 @@ import { startServices } from '../support/services.ts'
 
 export type Placed = Partial<NewDelivery> & { events?: DeliveryEvent[] }
 
-const POLICY = { startTimeout: 600_000, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+const POLICY = {
+  startTimeout: 600_000,
+  runTimeout: 86_400_000,
+  serverUrl: 'https://github.com',
+  timeoutsFrom: 0,
+}
 
 /** The events of a delivery whose dispatch GitHub rejects. */
 export const REJECTED: DeliveryEvent[] = [

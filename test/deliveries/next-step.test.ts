@@ -5,7 +5,12 @@ import { nextStep, type Observation } from '../../relay/delivery/observation.ts'
 
 const DISPATCHED_AT = 1_000_000
 const START_TIMEOUT = 600_000
-const POLICY = { startTimeout: START_TIMEOUT, runTimeout: 86_400_000, serverUrl: 'https://github.com' }
+const POLICY = {
+  startTimeout: START_TIMEOUT,
+  runTimeout: 86_400_000,
+  serverUrl: 'https://github.com',
+  timeoutsFrom: 0,
+}
 
 /**
  * Returns the event after a poll. GitHub returns 404 for the bound run unless a state of the Port run is given.

@@ -15,7 +15,12 @@ import { transition } from '../../relay/delivery/transition.ts'
 
 const NOW = 1_800_000_000_000
 const MINUTE = 60_000
-const POLICY = { startTimeout: 10 * MINUTE, runTimeout: 1_440 * MINUTE, serverUrl: 'https://github.com' }
+const POLICY = {
+  startTimeout: 10 * MINUTE,
+  runTimeout: 1_440 * MINUTE,
+  serverUrl: 'https://github.com',
+  timeoutsFrom: 0,
+}
 
 const run = (more: Partial<DeliveryRun> = {}): DeliveryRun => ({
   ...{ id: 7, attempt: 1, evidence: 'title', past: false, status: 'in_progress', conclusion: null },

@@ -90,7 +90,14 @@ test("the relay's routes match the HTTP API page", () => {
   const deps = { config, store: nothing, apply: nothing, clock: Date.now, log: nothing, throttled: nothing }
   const reports = createReports({ ...deps, github: nothing, port: nothing, findByTitle: nothing })
   const store = { clock: Date.now } as never
-  const sources = { roles: nothing, port: nothing, github: nothing, pauses: nothing, sides: nothing }
+  const sources = {
+    roles: nothing,
+    port: nothing,
+    github: nothing,
+    pauses: nothing,
+    sides: nothing,
+    timeouts: nothing,
+  }
   const admin = createAdmin({ ...deps, ...sources, store, checkDatabase: nothing })
   const routes = { receiveGitHub: nothing, metricsRoute: nothing, readinessRoute: nothing }
   const app = createApp({ ...deps, ...routes, reports, admin, checkDatabase: nothing })

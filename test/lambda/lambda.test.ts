@@ -46,10 +46,11 @@ async function openFunction() {
     runId: () => port.createRun().id,
     body: (id: string) => ({ run: { id }, action: { identifier: 'deploy' }, inputs: { version: '1.4.2' } }),
     /** Makes all work due that waits for a time or for a killed invocation's lease to expire. */
-    async passTime() {
+    async passTime(ms = 0) {
       // A delivery without due work keeps its NULL.
       await client.query('UPDATE deliveries SET lease_until = 0, due_at = due_at * 0')
       await client.query('UPDATE outboxes SET lease_until = 0, due_at = 0')
+      await client.query('UPDATE deliveries SET dispatched_at = dispatched_at - $1', [ms])
     },
     /** Makes GitHub rate limit one dispatch. */
     rateLimit(seconds: number) {
@@ -118,6 +119,17 @@ test('the schedule processes work that becomes due later: retries, polls, and me
   await invoke(scheduled)
   expect(await states()).toEqual(['finished'])
   expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('the schedule fails a delivery without a run after the start timeout', async () => {
+  const { port, invoke, body, runId, passTime, states } = await openFunction()
+  const url = await startGateway(invoke, { shape: 'function URL' })
+  const id = runId()
+  await send(url, { body: body(id), secret: port.clientSecret })
+  await passTime(3_600_000)
+  await invoke(scheduled)
+  expect(await states()).toEqual(['failed'])
+  expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
 })
 
 test('a synchronous action waits for the dispatch', async () => {

@@ -42,7 +42,7 @@ test('a report is refused if the delivery is redelivered in the meantime, and th
   const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
   onTestFinished(() => store.close())
   const log = { debug() {}, info() {}, warn() {} }
-  const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com' }
+  const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com', timeoutsFrom: 0 }
   const apply = createApplyEvent({ store, policy, canReport: () => true, onTransition() {}, log })
   const { id } = await store.accept(aDelivery())
   const now = async () => (await store.get(id))!

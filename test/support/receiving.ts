@@ -46,7 +46,7 @@ export async function openReceiving(
     readinessRoute: createReadiness({
       checkDatabase,
       sides: { isUsed: () => false, problems: () => [], lastSuccess: () => null, isKnown: () => false },
-      clockOffset: () => null,
+      timeouts: { problem: () => null },
     }),
   })
   const request = async (path: string, init?: RequestInit) => app.request(path, init)

@@ -14,6 +14,7 @@ import type { Store } from '../../relay/store/store.ts'
 import { createNotifyWaiting, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
+import { createTimeouts } from '../../relay/workers/timeouts.ts'
 import { createEngine, POLL_LEASE_MS } from '../../relay/workers/workers.ts'
 import { type GitHubRun, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
@@ -43,7 +44,8 @@ export interface SystemOptions {
 }
 
 export async function startSystem(options: SystemOptions = {}) {
-  const { clockOffset = 0, retention = 30 * 86_400_000 } = options
+  const { retention = 30 * 86_400_000 } = options
+  let { clockOffset = 0 } = options
   let at = Date.now()
   const clock = () => at
   const [port, github] = await Promise.all([
@@ -63,9 +65,13 @@ export async function startSystem(options: SystemOptions = {}) {
   )
   /** Delivery id → when its outbox is due. */
   const retries = new Map<string, number>()
+  let difference = await file.clockDifference()
   const store: Store = {
     ...file,
     clock,
+    async saveClockDifference(changed) {
+      difference = changed
+    },
     async settleOutbox(page, sent, retryAt, now) {
       retries.set(page.delivery, retryAt ?? now)
       return file.settleOutbox(page, sent, retryAt, now)
@@ -88,6 +94,9 @@ export async function startSystem(options: SystemOptions = {}) {
     startTimeout: options.startTimeout ?? START_TIMEOUT,
     runTimeout: options.runTimeout ?? RUN_TIMEOUT,
     serverUrl: github.serverUrl,
+    get timeoutsFrom() {
+      return timeouts.from()
+    },
   }
   const auth = { token: github.token }
   const pauses = createRateLimitPauses(auth, clock, closed => void store.savePause(closed))
@@ -105,6 +114,8 @@ export async function startSystem(options: SystemOptions = {}) {
   const warned: { fields: object; message: string }[] = []
   const warn = (fields: object, message: string) => void warned.push({ fields, message })
   const findOwners = createFindOwners(createFindByTitle(store))
+  const openTimeouts = () => createTimeouts({ store, clockOffset: hub.clockOffset, stored: difference, log })
+  let timeouts = openTimeouts()
   const open = () =>
     createEngine({
       ...{ store, github: hub, pauses, client, findOwners, policy, publicUrl: null, retention },
@@ -241,9 +252,16 @@ export async function startSystem(options: SystemOptions = {}) {
     },
     /** Replaces the relay with a new relay that shares only the store. */
     restart() {
-      engine = open()
       asked = github.requests.length
+      timeouts = openTimeouts()
+      engine = open()
     },
+    /** Sets the clock of the database's machine. GitHub's clock goes on. */
+    setClock(ms: number) {
+      at += ms
+      clockOffset -= ms
+    },
+    timeouts: () => timeouts,
     /** Replaces the workflows of acme/shop. */
     workflows(given: { name: string; state: 'active' | 'disabled_manually' }[]) {
       const file = { path: '.github/workflows/a.yml', eventTypes: ['deploy'] }

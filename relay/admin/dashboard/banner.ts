@@ -3,9 +3,8 @@ import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { RecentRefusals } from '../../http/refusals.ts'
 import type { RateLimitPause } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
-import { clockProblem } from '../health.ts'
 import type { SideProblem, Text } from '../sides.ts'
-import { at, counted, type Html, span } from './format.ts'
+import { at, counted, type Html, span, withTimes } from './format.ts'
 
 /** The banner's input. Times are milliseconds since 1970 by the store's clock. */
 export interface Health {
@@ -22,8 +21,8 @@ export interface Health {
   portPausedUntil: number
   /** The time at which GITHUB_TOKEN expires, if GitHub reports it. */
   tokenExpiresAt: number | null
-  /** GitHub's clock minus this machine's; null if unknown. */
-  clockOffset: number | null
+  /** What is wrong with a clock; null if nothing is. */
+  clock: string | null
   refused: RecentRefusals
 }
 
@@ -33,8 +32,7 @@ const MESSAGES_MS = 120_000
 /** Lists current problems and how to fix them. Empty without problems. */
 export function banner(health: Health, now: number): Html {
   const { problems, limits, queued, queuedSince, oldestMessage, portPausedUntil } = health
-  const { tokenExpiresAt, clockOffset, refused } = health
-  const clock = clockProblem(clockOffset)
+  const { tokenExpiresAt, clock, refused } = health
   const waits = (since: number | null, atLeast: number) => since !== null && now - since >= atLeast
   const isExplained = {
     github: limits.length > 0 || problems.some(({ side }) => side === 'github'),
@@ -57,7 +55,7 @@ export function banner(health: Health, now: number): Html {
     tokenExpiresAt !== null &&
       tokenExpiresAt - now < SOON_MS &&
       html`<strong>GITHUB_TOKEN ${tokenExpiresAt > now ? html`expires on ${at(tokenExpiresAt)}` : 'has expired'}.</strong> Set a new token.`,
-    clock !== null && html`<strong>${clock}</strong>`,
+    clock !== null && html`<strong>${withTimes(clock)}</strong>`,
     !isExplained.port &&
       waits(oldestMessage, MESSAGES_MS) &&
       html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type NewDelivery, OUTCOMES } from '../../delivery/delivery.ts'
 import { type Dialect, named, type Statement } from '../database.ts'
-import type { Hour, RateLimitPause } from '../store.ts'
+import type { ClockDifference, Hour, RateLimitPause } from '../store.ts'
 import { INSERT, toRow } from './intake.ts'
 
 /** Stores the client ID of the database's Port organization, unless one is stored. */
@@ -102,6 +102,13 @@ export function activePauses(now: number): Statement {
     params: [now],
   }
 }
+
+export const clockDifference: Statement = { sql: 'SELECT difference, since FROM clock', params: [] }
+
+export const saveClockDifference = ({ difference, since }: ClockDifference): Statement => ({
+  sql: 'UPDATE clock SET difference = ?1, since = ?2',
+  params: [difference, since],
+})
 
 export function forgetPauses(before: number): Statement {
   return { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] }

@@ -163,6 +163,10 @@ export const SCHEMA = `
   CREATE TABLE alerts (holder TEXT NOT NULL, lease_until INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
   INSERT INTO alerts VALUES ('', 0, '{"problems":[],"sentAt":0}');
 
+  -- One row: GitHub's clock minus the database's, or 0 if it is small, and since when.
+  CREATE TABLE clock (difference INTEGER NOT NULL, since INTEGER NOT NULL) STRICT;
+  INSERT INTO clock VALUES (0, 0);
+
   CREATE TABLE revoked_sessions (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `
 

@@ -170,6 +170,8 @@ async function callEverything(store: Store): Promise<void> {
       }
     },
     activePauses: () => store.activePauses(now),
+    clockDifference: () => store.clockDifference(),
+    saveClockDifference: () => store.saveClockDifference({ difference: 0, since: 0 }),
     purge: () => store.purge(100, 5),
     repairDueTimes: () => store.repairDueTimes(now),
     get: () => store.get(id),

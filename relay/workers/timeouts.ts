@@ -1,0 +1,76 @@
+import { duration } from '../../port/text.ts'
+import { clockTime } from '../delivery/outcome.ts'
+import type { GitHub } from '../github/client.ts'
+import type { ClockDifference, Store } from '../store/store.ts'
+
+/** Above this difference between GitHub's clock and the store's, no timeout ends anything. */
+const MOST_MS = 300_000
+/** A difference that stays within UNCHANGED_MS for STABLE_MS no longer matters. */
+const UNCHANGED_MS = 60_000
+const STABLE_MS = 3_600_000
+/** Clock difference that needs a warning. GitHub rejects an App's tokens if the clocks differ by a minute. */
+const FAR_MS = 30_000
+/** How long after the start GitHub's first response counts as late. */
+const LATE_MS = 60_000
+
+/** Whether GitHub's clock confirms the store's clock, by which all timeouts are measured. */
+export interface Timeouts {
+  /**
+   * When timeouts start to count, milliseconds since 1970 by the store's clock. In the future while the clocks differ,
+   * and Infinity before GitHub's first response.
+   */
+  from(): number
+  /** What is wrong with a clock, for operators; null if nothing is. */
+  problem(): string | null
+}
+
+/** @param stored the difference of the last start */
+export function createTimeouts(deps: {
+  store: Pick<Store, 'clock' | 'saveClockDifference'>
+  clockOffset: GitHub['clockOffset']
+  stored: ClockDifference
+  log: { warn: (fields: object, message: string) => void }
+}): Timeouts {
+  const { store, clockOffset, log } = deps
+  const startedAt = store.clock()
+  let known = deps.stored
+
+  function from(): number {
+    const offset = clockOffset()
+    if (offset === null) return Number.POSITIVE_INFINITY
+    const difference = Math.abs(offset) > MOST_MS ? offset : 0
+    if (Math.abs(difference - known.difference) > UNCHANGED_MS) note({ difference, since: store.clock() })
+    return known.since + (known.difference === 0 ? 0 : STABLE_MS)
+  }
+
+  function note(changed: ClockDifference): void {
+    const before = known
+    known = changed
+    const fields = { offset_seconds: Math.round((clockOffset() ?? 0) / 1000) }
+    log.warn(
+      fields,
+      changed.difference === 0 ? 'timeouts apply again' : 'timeouts are suspended: a clock is wrong',
+    )
+    // If the difference can't be stored, it's noted again.
+    store.saveClockDifference(changed).catch(() => {
+      if (known === changed) known = before
+    })
+  }
+
+  return {
+    from,
+    problem() {
+      const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
+      const suspended = 'no timeout ends a delivery'
+      if (offset === null)
+        return now < startedAt + LATE_MS
+          ? null
+          : `GitHub hasn't responded since the start: until then, ${suspended}.`
+      if (Math.abs(offset) <= FAR_MS) return null
+      const side = offset > 0 ? 'behind' : 'ahead of'
+      const wrong = `The clock of the database's machine is ${duration(Math.abs(offset))} ${side} GitHub's. Correct it (NTP).`
+      if (countedFrom <= now) return wrong
+      return `${wrong} Until then, ${suspended}. If the difference doesn't change, timeouts count from ${clockTime(countedFrom)}.`
+    },
+  }
+}
