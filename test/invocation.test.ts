@@ -1,294 +1,477 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
-/** Reads a fixture like the relay does: its body and its RUN_ID header. */
-function read(name: string) {
-  const { headers, body } = readFixture(name)
-  return readInvocation(JSON.parse(Buffer.from(body).toString()), headers.RUN_ID)
-}
 const sent = (name: string) => JSON.parse(Buffer.from(readFixture(name).body).toString())
+/** Reads a fixture like the relay does: its body and its RUN_ID header. */
+const read = (name: string) => readInvocation(sent(name), readFixture(name).headers.RUN_ID)
+const object = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
 const JANE = { email: 'jane.doe@example.com', name: 'Jane Doe' }
 const AT = '2024-06-09T12:28:18.663Z'
+const BY_JANE = { by: JANE, origin: 'UI', at: AT }
 const NOTHING = {
   ...{ action: null, operation: null, blueprint: null, entity: null, encrypted: [] },
   ...{ event: null, trigger: null, github: null },
 }
 const NO_RUN = { ...NOTHING, runId: null, runIdFrom: null, kind: 'none' }
 const ACTION_RUN = { ...NOTHING, runIdFrom: 'body', kind: 'action_run' }
+const CREATED = { ...ACTION_RUN, runId: 'r_Q0YotCZMKxDLdlaU', operation: 'CREATE', blueprint: 'service' }
+const SECRETS = ['api_key', 'db_creds']
+const FORM = { reason: 'rollback', version: 'v1.2.3', approve: true }
+const { port_context, ...uiInputs } = sent('ui-default-create')
 
-describe('each shape of body is read:', () => {
-  test('the full context of a CREATE action, with the JSON type of every input and without an entity', () => {
-    const { inputs } = sent('context-create')
-    expect(read('context-create')).toEqual({
-      ...ACTION_RUN,
-      runId: 'r_Q0YotCZMKxDLdlaU',
-      ...{ action: 'service_scaffold', operation: 'CREATE', blueprint: 'service' },
-      inputs,
-      encrypted: ['api_key', 'db_creds'],
-      trigger: { by: JANE, origin: 'UI', at: AT },
-    })
-    expect(inputs).toMatchObject({
-      ...{ service_name: 'payments-api', replicas: 3, cpu: 0.5, dry_run: false },
-      ...{ tags: ['a', 'b'], config: { nested: { k: 'v' } } },
-      notes: 'line 1\nline 2 "quoted" — café ✅ 🚀',
-      target: { identifier: 'example-service-identifier', blueprint: 'service' },
-    })
-  })
-
-  test('the full context of a DAY-2 action, including the whole entity', () => {
-    expect(read('context-day2')).toEqual({
-      ...ACTION_RUN,
-      runId: 'r_HardNzG6kzc9vWOQ',
-      ...{ action: 'service_restart', operation: 'DAY-2', blueprint: 'service' },
-      entity: sent('context-day2').entity,
-      inputs: { reason: 'rollback', version: 'v1.2.3', approve: true },
-      trigger: { by: JANE, origin: 'UI', at: AT },
-    })
-  })
-
-  test('the legacy body, with its properties as inputs and its action as a string', () => {
-    expect(read('legacy-create')).toEqual({
-      ...ACTION_RUN,
-      runId: 'run_q2mGf9ZYkFRnZJjB',
-      ...{ action: 'create_vm', operation: 'CREATE', blueprint: 'vm' },
-      inputs: { cpu: 2, memory: 4, storage: 50, region: 'eu-west-1' },
-      trigger: {
-        by: { email: 'test@test.com', name: 'test test' },
-        origin: 'API',
-        at: '2022-07-14T11:38:10.629Z',
-      },
-    })
-  })
-
-  test('a v2 body in the shape of the legacy body, as in an example in the Port documentation', () => {
-    expect(read('legacy-imitated-create')).toEqual({
-      ...ACTION_RUN,
-      runId: 'r_Q0YotCZMKxDLdlaU',
-      ...{ action: 'scaffold', operation: 'CREATE', blueprint: 'service' },
-      inputs: sent('legacy-imitated-create').payload.properties,
-      encrypted: ['api_key', 'db_creds'],
-      trigger: { by: JANE, origin: 'UI', at: AT },
-    })
-    expect(read('legacy-imitated-delete')).toMatchObject({
-      runId: 'r_zV9kQ2mT7bLx1WcD',
-      operation: 'DELETE',
-      entity: sent('legacy-imitated-delete').payload.entity,
-    })
-  })
-
-  test('a legacy body without an entity, with the entity identifier from its context', () => {
-    expect(read('action-run-agent')).toMatchObject({
-      ...{ runId: 'run_123', kind: 'action_run', action: 'deploy', blueprint: 'microservice' },
-      ...{ entity: { identifier: 'entity_123' }, inputs: { environment: 'production' } },
-    })
-  })
-
-  test("the default body of Port's UI: every top-level key except port_context is an input", () => {
-    const { port_context, ...inputs } = sent('ui-default-create')
-    expect(read('ui-default-create')).toEqual({
-      ...ACTION_RUN,
-      ...{ runId: 'r_Q0YotCZMKxDLdlaU', forWorkflow: { port_context }, inputs },
-    })
-    expect(read('ui-default-day2').inputs).toEqual({ reason: 'rollback', version: 'v1.2.3', approve: true })
-  })
-
-  test("the default body of Port's UI with a run_id and an entity: the run id, the entity, and the blueprint are read", () => {
-    expect(read('ui-default-snake-case')).toMatchObject({
-      ...{ runId: 'r_HardNzG6kzc9vWOQ', runIdFrom: 'body', action: null, blueprint: 'service' },
-      entity: sent('ui-default-snake-case').port_context.entity,
-      inputs: { action: 'service_restart', reason: 'rollback', version: 'v1.2.3', approve: true },
-    })
-  })
-
-  test('a flat body whose run id is only in the header: every key is an input', () => {
-    expect(read('flat-run-id-in-header')).toEqual({
-      ...ACTION_RUN,
-      ...{ runId: 'r_Q0YotCZMKxDLdlaU', runIdFrom: 'header' },
-      inputs: { property1: 'payments-api', property2: 3 },
-    })
-  })
-
-  test("a part of the context with only the action and its inputs: the inputs are the action's", () => {
-    const body = { action: { identifier: 'deploy', encryptedProperties: ['key'] }, inputs: { key: 'x' } }
-    expect(readInvocation(body, 'r_1')).toMatchObject({
-      ...{ runId: 'r_1', action: 'deploy', inputs: { key: 'x' }, encrypted: ['key'] },
-    })
-  })
-
-  test('a flat body without a run id: the kind is "none", so Port gets no updates', () => {
-    expect(read('flat-no-run-id')).toEqual({
-      ...NO_RUN,
-      inputs: { version: 'v1.2.3', service: 'example-service-identifier' },
-    })
-  })
-
-  test('the body of an automation: the run id is that of the automation, the change is the event, and there are no inputs', () => {
-    const by = { email: 'example-user@test.com', name: 'SomeFirstName SomeLastName' }
-    expect(read('automation-entity-updated')).toEqual({
-      ...ACTION_RUN,
-      runId: 'r_k86OUzq80jRlxFV0',
-      ...{ action: 'automation', blueprint: 'service', inputs: {} },
-      event: sent('automation-entity-updated').event,
-      trigger: { by, origin: 'AUTOMATION', at: AT },
-    })
-    expect(read('automation-entity-created').event).toMatchObject({
-      diff: { before: null, after: { identifier: 'example-service-identifier' } },
-    })
-  })
-
-  test('the body of an expired timer, as a change log', () => {
-    const body = {
-      context: { blueprint: 'lease', entity: 'shop-preview' },
-      action: 'TIMER_EXPIRED',
-      trigger: { at: '2022-12-01T16:50:00+02:00', by: { byPort: true, orgId: 'org_1' }, origin: 'API' },
-      resourceType: 'entity',
-      status: 'SUCCESS',
-    }
-    expect(readInvocation(body)).toMatchObject({
-      ...{ kind: 'none', action: 'TIMER_EXPIRED', blueprint: 'lease', inputs: {}, event: body },
-      entity: { identifier: 'shop-preview' },
-    })
-  })
-
-  test('a change log: the change is the event, and there is no run, even if the change describes a run', () => {
-    expect(read('change-log-entity')).toEqual({
-      ...NO_RUN,
-      ...{ action: 'UPDATE', blueprint: 'vm', entity: { identifier: 'storage-example' }, inputs: {} },
-      event: sent('change-log-entity'),
-      trigger: { by: null, origin: 'API', at: '2022-07-15T16:44:56.288Z' },
-    })
-    expect(read('change-log-run')).toMatchObject({ runId: null, kind: 'none', action: 'Create' })
-  })
-
-  test("the body of a Port workflow's node, with the id of the node run and the custom keys", () => {
-    expect(read('node-run')).toMatchObject({
-      ...{ runId: 'wfnr_Zy98Xw76Vu54Ts32', runIdFrom: 'body', kind: 'node_run' },
-      inputs: { service: 'payments-api', environment: 'staging' },
-    })
-    expect(read('node-run-agent')).toMatchObject({ runId: 'wfnr_abc123', kind: 'node_run', inputs: {} })
-  })
-
-  test('a body of an unknown shape: its keys are inputs', () => {
-    const body = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
-    expect(readInvocation(body)).toEqual({ ...NO_RUN, inputs: body })
-  })
-
-  test('an array, a scalar, or null becomes the single input "body", and a missing body has no inputs', () => {
-    for (const body of [[1, { a: 2 }], [], 'text', 7, true, null]) {
-      expect(readInvocation(body)).toMatchObject({ inputs: { body }, kind: 'none' })
-    }
-    expect(readInvocation(undefined).inputs).toEqual({})
-    expect(readInvocation([], 'r_1')).toMatchObject({ runId: 'r_1', runIdFrom: 'header' })
-  })
-})
-
-describe('the run id', () => {
-  const at = (path: string, id: string) =>
-    path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), id) as object
-  const inOrder = [
-    ...['port_context.runId', 'port_context.run_id', 'port_context.context.runId'],
-    ...['context.runId', 'context.nodeRunId', 'port_payload.context.runId'],
-    ...['port_payload.runId', 'port_payload.run_id', 'port_payload.run.id', 'run.id'],
-    ...['runId', 'run_id', 'runID', 'RUN_ID', 'port_run_id', 'nodeRunId', 'workflowNodeRun.identifier'],
-  ]
-
-  test.each(inOrder.map((path, i) => [path, inOrder.slice(i + 1)] as const))(
-    'is read from %s before less trusted places and the header, unless the value is not a run id',
-    (path, lesser) => {
-      const found = { runId: 'r_better', runIdFrom: 'body', kind: 'action_run' }
-      for (const other of lesser) {
-        const body = merge(at(other, 'r_lesser'), at(path, 'r_better'))
-        expect(readInvocation(body, 'r_header'), other).toMatchObject(found)
-      }
-      expect(readInvocation(at(path, 'r_better'), 'r_header')).toMatchObject(found)
-      const long = `r_${'x'.repeat(100)}`
-      for (const id of ['', 'wfr_1', 'prod', 'r_', 'r_a b', 'r_1\n', 7, null, {}, ['r_1'], long]) {
-        const body = at(path, id as string)
-        expect(readInvocation(body, 'r_header')).toMatchObject({ runId: 'r_header', runIdFrom: 'header' })
-      }
+/** What the relay reads from bodies that Port sends: everything. */
+const WHOLE: Record<string, object> = {
+  'context-create': {
+    ...{ ...CREATED, action: 'service_scaffold', inputs: sent('context-create').inputs, encrypted: SECRETS },
+    trigger: BY_JANE,
+  },
+  'context-day2': {
+    ...{ ...ACTION_RUN, runId: 'r_HardNzG6kzc9vWOQ', action: 'service_restart', operation: 'DAY-2' },
+    ...{ blueprint: 'service', entity: sent('context-day2').entity, inputs: FORM, trigger: BY_JANE },
+  },
+  'legacy-create': {
+    ...{ ...ACTION_RUN, runId: 'run_q2mGf9ZYkFRnZJjB', action: 'create_vm', operation: 'CREATE' },
+    ...{ blueprint: 'vm', inputs: { cpu: 2, memory: 4, storage: 50, region: 'eu-west-1' } },
+    trigger: {
+      by: { email: 'test@test.com', name: 'test test' },
+      origin: 'API',
+      at: '2022-07-14T11:38:10.629Z',
     },
+  },
+  // A v2 body in the shape of the legacy body, as in an example in the Port documentation.
+  'legacy-imitated-create': {
+    ...{ ...CREATED, action: 'scaffold', encrypted: SECRETS, trigger: BY_JANE },
+    inputs: sent('legacy-imitated-create').payload.properties,
+  },
+  'ui-default-create': {
+    ...{ ...ACTION_RUN, runId: 'r_Q0YotCZMKxDLdlaU', forWorkflow: { port_context }, inputs: uiInputs },
+  },
+  'flat-run-id-in-header': {
+    ...{ ...ACTION_RUN, runId: 'r_Q0YotCZMKxDLdlaU', runIdFrom: 'header' },
+    inputs: { property1: 'payments-api', property2: 3 },
+  },
+  'flat-no-run-id': { ...NO_RUN, inputs: { version: 'v1.2.3', service: 'example-service-identifier' } },
+  'automation-entity-updated': {
+    ...{ ...ACTION_RUN, runId: 'r_k86OUzq80jRlxFV0', action: 'automation', blueprint: 'service', inputs: {} },
+    event: sent('automation-entity-updated').event,
+    trigger: {
+      by: { email: 'example-user@test.com', name: 'SomeFirstName SomeLastName' },
+      ...{ origin: 'AUTOMATION', at: AT },
+    },
+  },
+  'change-log-entity': {
+    ...{
+      ...NO_RUN,
+      action: 'UPDATE',
+      blueprint: 'vm',
+      entity: { identifier: 'storage-example' },
+      inputs: {},
+    },
+    event: sent('change-log-entity'),
+    trigger: { by: null, origin: 'API', at: '2022-07-15T16:44:56.288Z' },
+  },
+}
+/** A part of what the relay reads from other bodies that Port sends. */
+const PART: Record<string, object> = {
+  'context-create': {
+    inputs: {
+      ...{ service_name: 'payments-api', replicas: 3, cpu: 0.5, dry_run: false, tags: ['a', 'b'] },
+      ...{ config: { nested: { k: 'v' } }, notes: 'line 1\nline 2 "quoted" — café ✅ 🚀' },
+      target: { identifier: 'example-service-identifier', blueprint: 'service' },
+    },
+  },
+  'legacy-imitated-delete': {
+    ...{ runId: 'r_zV9kQ2mT7bLx1WcD', operation: 'DELETE' },
+    entity: sent('legacy-imitated-delete').payload.entity,
+  },
+  'action-run-agent': {
+    ...{ runId: 'run_123', kind: 'action_run', action: 'deploy', blueprint: 'microservice' },
+    ...{ entity: { identifier: 'entity_123' }, inputs: { environment: 'production' } },
+  },
+  'ui-default-day2': { inputs: FORM },
+  'ui-default-snake-case': {
+    ...{ runId: 'r_HardNzG6kzc9vWOQ', runIdFrom: 'body', action: null, blueprint: 'service' },
+    ...{
+      entity: sent('ui-default-snake-case').port_context.entity,
+      inputs: { action: 'service_restart', ...FORM },
+    },
+  },
+  'automation-entity-created': {
+    event: { diff: { before: null, after: { identifier: 'example-service-identifier' } } },
+  },
+  'automation-run-updated': { runId: 'r_au3aJdlOHUO3d99n' },
+  'change-log-run': { runId: null, kind: 'none', action: 'Create' },
+  'node-run': {
+    ...{ runId: 'wfnr_Zy98Xw76Vu54Ts32', runIdFrom: 'body', kind: 'node_run' },
+    inputs: { service: 'payments-api', environment: 'staging' },
+  },
+  'node-run-agent': { runId: 'wfnr_abc123', kind: 'node_run', inputs: {} },
+  'node-run-body-agent': {
+    ...{ runId: 'wfnr_Zy98Xw76Vu54Ts32', kind: 'node_run' },
+    inputs: { service: 'payments-api', replicas: 3 },
+  },
+}
+test.each(Object.entries(WHOLE))('reads everything in the webhook %s', (name, expected) => {
+  expect(read(name)).toEqual(expected)
+})
+test.each(Object.entries(PART))('reads a part of the webhook %s', (name, expected) => {
+  expect(read(name)).toMatchObject(expected)
+})
+
+type Row = [
+  what: string,
+  body: unknown,
+  expected: { inputs?: unknown; [name: string]: unknown },
+  header?: string,
+]
+
+const RUN = { run: { id: 'r_1' } }
+const OF_R1 = { runId: 'r_1' }
+const DEPLOY = { action: 'deploy', blueprint: 'service' }
+const timer = {
+  ...{ context: { blueprint: 'lease', entity: 'shop-preview' }, action: 'TIMER_EXPIRED' },
+  ...{ trigger: { at: '2022-12-01T16:50:00+02:00', by: { byPort: true } }, resourceType: 'entity' },
+}
+const unknown = { deploy: { what: ['a'] }, run: 'fast', context: 'prod', trigger: 'me', entity: null }
+const own = { environment: 'production', config: { a: [1] } }
+const legacy = {
+  ...{ action: 'deploy', environment: 'production', a: 'own too' },
+  context: { runId: 'r_1', blueprint: 'service', region: 'eu' },
+  payload: { properties: { version: '1', a: 'of Port' }, extra: 2, a: 'own' },
+}
+const nested = { run: { id: 'r_2' }, inputs: { deeper: true }, entity: { identifier: 'x' } }
+const invalid = { entity: 7, trigger: 'nightly', action: ['a'], port_payload: 'text' }
+const odd = { status: 5, trigger: true, port_context: 'x' }
+const action = { identifier: 'deploy', blueprint: 'service', encryptedProperties: ['token'] }
+const secret = { ...DEPLOY, encrypted: ['token'], inputs: expect.objectContaining({ token: 'AAAA' }) }
+const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
+const resembling = { trigger: { by: 'me' }, user: { phoneNumber: '0909' }, event: { by: { user: { a: 1 } } } }
+const GITHUB = { repository: 'acme/shop', event_type: 'deploy' }
+const ofWorkflow = (payload: object, context: object): Row => [
+  `the payload of a node ${JSON.stringify([payload, context])} is never read as a legacy body`,
+  { context, payload: { service: 'shop', ...payload }, other: 1 },
+  {
+    ...{ runId: 'wfnr_1', kind: 'node_run', entity: null },
+    inputs: { service: 'shop', ...payload, other: 1 },
+  },
+]
+
+/** Columns: what is read from a body, the body, the expected part, and the header RUN_ID. */
+const BODIES: Row[] = [
+  [
+    'an expired timer is a change log',
+    timer,
+    { kind: 'none', action: 'TIMER_EXPIRED', inputs: {}, event: timer },
+  ],
+  ['the entity of a timer', timer, { blueprint: 'lease', entity: { identifier: 'shop-preview' } }],
+  ['the keys of an unknown shape are inputs', unknown, { ...NO_RUN, inputs: unknown }],
+  ...[[1, { a: 2 }], [], 'text', 7, true, null].map(
+    (body): Row => [
+      ...([`${JSON.stringify(body)} is the input "body"`, body, { kind: 'none', inputs: { body } }] as const),
+    ],
+  ),
+  ['a missing body has no inputs', undefined, { inputs: {} }],
+  ['the run id of a list is in the header', [], { ...OF_R1, runIdFrom: 'header' }, 'r_1'],
+  [
+    'custom keys are inputs, but form inputs take precedence',
+    {
+      ...sent('context-day2'),
+      ...own,
+      version: 'own',
+      port_context: { runId: 'r_HardNzG6kzc9vWOQ', note: 'mine' },
+    },
+    { inputs: { ...FORM, ...own, note: 'mine' } },
+  ],
+  [
+    ...(['custom keys anywhere in a legacy body are inputs', legacy] as const),
+    {
+      ...{ ...OF_R1, ...DEPLOY },
+      inputs: { version: '1', a: 'of Port', extra: 2, region: 'eu', environment: 'production' },
+    },
+  ],
+  [
+    "keys in port_context and in a run's context are inputs, but top-level keys take precedence",
+    {
+      ...{
+        version: '1',
+        context: { runId: 'r_1', nodeRunId: 'wfnr_1', workflowRunId: 'wfr_1', region: 'eu' },
+      },
+      port_context: { ...OF_R1, entity: 'shop', note: 'mine', version: '0', context: { ...OF_R1, deep: 1 } },
+    },
+    { inputs: { version: '1', note: 'mine', deep: 1, region: 'eu' } },
+  ],
+  ...[{ entity: { identifier: 'x' } }, { action: { kind: 'x' } }, { properties: { a: 1 } }].flatMap(payload =>
+    [{ nodeRunId: 'wfnr_1' }, { runId: 'wfnr_1' }].map(context => ofWorkflow(payload, context)),
+  ),
+  [
+    'a flat body with port_context is never read as a legacy body',
+    { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 }, port_context: OF_R1 },
+    { inputs: { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } } },
+  ],
+  [
+    'values of a wrong type are inputs',
+    { ...RUN, inputs: { v: 1 }, ...invalid },
+    { inputs: { v: 1, ...invalid } },
+  ],
+  [
+    'values of a wrong type in a legacy body are inputs',
+    { ...odd, context: { blueprint: {} }, payload: { properties: {}, entity: 1 } },
+    { inputs: { ...odd, blueprint: {}, entity: 1 } },
+  ],
+  [
+    'a port_payload inside a port_payload is an input',
+    { port_payload: { ...RUN, inputs: { v: 1 }, port_payload: nested } },
+    { ...OF_R1, entity: null, inputs: { v: 1, port_payload: nested } },
+  ],
+  [
+    'a lone nested port_payload is an input',
+    { port_payload: { port_payload: nested } },
+    { inputs: { port_payload: nested } },
+  ],
+  ...['{"v":1}', ['a'], 7, false, ''].map(
+    (inputs): Row => [
+      ...([
+        `the inputs ${inputs} are the input "inputs"`,
+        { ...RUN, inputs },
+        { inputs: { inputs } },
+      ] as const),
+    ],
+  ),
+  ['null inputs are no inputs', { ...RUN, inputs: null }, { inputs: {} }],
+  ['a string action and a string blueprint', { ...RUN, inputs: {}, ...DEPLOY }, DEPLOY],
+  [
+    "the blueprint of Port's own action takes precedence",
+    { ...RUN, inputs: {}, ...DEPLOY, action: { identifier: 'restart', blueprint: 'vm' } },
+    { action: 'restart', blueprint: 'vm', inputs: { blueprint: 'service' } },
+  ],
+  [
+    'a string blueprint',
+    { context: OF_R1, payload: { properties: {} }, blueprint: 'service' },
+    { blueprint: 'service' },
+  ],
+  [
+    "a part of the context with only the action and its inputs: the inputs are the action's",
+    { action: { identifier: 'deploy', encryptedProperties: ['key'] }, inputs: { key: 'x' } },
+    { ...OF_R1, action: 'deploy', inputs: { key: 'x' }, encrypted: ['key'] },
+    'r_1',
+  ],
+  ['secret inputs of its own action', { token: 'AAAA', action }, secret],
+  [
+    'secret inputs of the action in port_context',
+    { token: 'AAAA', port_context: { ...OF_R1, action } },
+    secret,
+  ],
+  [
+    'the user from the trigger in port_context',
+    { v: 1, port_context: { ...OF_R1, trigger } },
+    {
+      operation: 'CREATE',
+      trigger: { by: { email: 'a@b.c', name: null }, origin: null, at: 'now' },
+      inputs: { v: 1 },
+    },
+  ],
+  ...['x'.repeat(101), 'please restart it', '', 'a\nb', 7, null, ['a'], { kind: 'x' }].map(
+    (given): Row => [
+      `no action from the input ${JSON.stringify(given)}`,
+      { action: given, port_context: OF_R1 },
+      { action: null, inputs: { action: given } },
+    ],
+  ),
+  [
+    'no action with a long name',
+    { v: 1, port_context: { action: { identifier: 'x'.repeat(101) } } },
+    { action: null },
+  ],
+  ['an action with a long name', { action: 'x'.repeat(100) }, { action: 'x'.repeat(100) }],
+  ['values that only resemble a user', resembling, { inputs: resembling }],
+  [
+    'the blueprint of a change in its context',
+    { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' } },
+    { blueprint: 'service' },
+  ],
+  [
+    'the target in the key "github", which is not an input',
+    { version: 1, github: GITHUB },
+    { github: { repository: 'acme/shop', eventType: 'deploy' }, inputs: { version: 1 } },
+  ],
+  // Port leaves an empty object if each of its keys is an expression that is null.
+  ['an empty target', { github: {} }, { github: { ref: null, fault: null }, inputs: {} }],
+  [
+    'the target in a full context',
+    { ...sent('context-day2'), github: { event_type: 'x' } },
+    { ...read('context-day2'), github: { repository: null, eventType: 'x' } },
+  ],
+  ...['acme/shop', [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }].map(
+    (github): Row => [
+      ...([
+        `no target from ${JSON.stringify(github)}`,
+        { github },
+        { github: null, inputs: { github } },
+      ] as const),
+    ],
+  ),
+  ...[
+    ...[{ port_context: OF_R1 }, { port_context: { context: OF_R1 } }, { port_payload: { context: OF_R1 } }],
+    ...[{ port_payload: { run_id: 'r_1' } }, { port_context: { requestedBy: 'ada' } }],
+  ].map(
+    (guide): Row => [
+      `the form inputs of a full context that also has the guide keys ${JSON.stringify(guide)}`,
+      { ...RUN, action: { identifier: 'deploy' }, inputs: { service: 'shop' }, ...guide },
+      { ...OF_R1, action: 'deploy', inputs: expect.objectContaining({ service: 'shop' }) },
+    ],
+  ),
+  [
+    'a key that names another run is an input',
+    { run: { id: 'r_2' }, inputs: { service: 'shop' }, port_context: OF_R1 },
+    { inputs: { run: { id: 'r_2' }, inputs: { service: 'shop' } } },
+  ],
+]
+test.each(BODIES)('reads: %s', (_, body, { inputs, ...expected }, header) => {
+  const found = readInvocation(body, header)
+  expect(found).toMatchObject(expected)
+  if (inputs) expect(found.inputs).toEqual(inputs)
+})
+
+const at = (path: string, id: unknown) =>
+  path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), id) as object
+const IN_ORDER = [
+  ...['port_context.runId', 'port_context.run_id', 'port_context.context.runId'],
+  ...['context.runId', 'context.nodeRunId', 'port_payload.context.runId'],
+  ...['port_payload.runId', 'port_payload.run_id', 'port_payload.run.id', 'run.id'],
+  ...['runId', 'run_id', 'runID', 'RUN_ID', 'port_run_id', 'nodeRunId', 'workflowNodeRun.identifier'],
+]
+test.each(IN_ORDER.map((path, i) => [path, IN_ORDER.slice(i + 1)] as const))(
+  'the run id is read from %s before less trusted places and the header, unless the value is not a run id',
+  (path, lesser) => {
+    const found = { runId: 'r_better', runIdFrom: 'body', kind: 'action_run' }
+    for (const other of lesser) {
+      const body = merge(at(other, 'r_lesser'), at(path, 'r_better'))
+      expect(readInvocation(body, 'r_header'), other).toMatchObject(found)
+    }
+    expect(readInvocation(at(path, 'r_better'), 'r_header')).toMatchObject(found)
+    const long = `r_${'x'.repeat(100)}`
+    for (const id of ['', 'wfr_1', 'prod', 'r_', 'r_a b', 'r_1\n', 7, null, {}, ['r_1'], long])
+      expect(readInvocation(at(path, id), 'r_header')).toMatchObject({
+        runId: 'r_header',
+        runIdFrom: 'header',
+      })
+  },
+)
+
+test("the run id is never read from deeper levels, because automations have other runs' ids there, or from an invalid header", () => {
+  const { run: _, ...withoutRun } = sent('automation-run-updated')
+  expect(readInvocation(withoutRun).runId).toBeNull()
+  for (const path of [
+    ...['event.diff.after.id', 'event.run.id', 'diff.before.id', 'payload.run.id', 'inputs.runId'],
+    ...['entity.properties.run_id', 'port_context.entity.runId', 'port_payload.event.run.id'],
+    ...['context.context.runId', 'body.port_context.runId'],
+  ])
+    expect(readInvocation(at(path, 'r_other')).runId, path).toBeNull()
+  for (const header of ['', 'null', '{{ .run.id }}', 'r_', 'wfr_1', 'r_1, r_2', null, undefined])
+    expect(readInvocation({}, header)).toMatchObject({ runId: null, runIdFrom: null })
+  for (const id of ['r_1', 'r_Q0YotCZMKxDLdlaU', 'run_q2mGf9ZYkFRnZJjB'])
+    expect(runKind(id)).toBe('action_run')
+  expect(runKind('wfnr_Zy98Xw76Vu54Ts32')).toBe('node_run')
+  for (const other of ['wfr_Ab12', 'R_1', 'xr_1', ' r_1', 'r-1', 'r_1/../x', 'r_1?x', 1, undefined])
+    expect(runKind(other)).toBe('none')
+})
+
+test("an event that an automation spreads into its body belongs to the body's own run, and other keys are inputs", () => {
+  const { port_context: _, environment: __, ...event } = sent('automation-event-spread')
+  const places = [
+    'port_context.runId',
+    'run.id',
+    'port_payload.run.id',
+    'runId',
+    'run_id',
+    'RUN_ID',
+    'port_run_id',
+  ]
+  for (const place of places)
+    expect(readInvocation({ ...event, ...at(place, 'r_1') }), place).toMatchObject({
+      ...OF_R1,
+      kind: 'action_run',
+    })
+  const whole = read('automation-event-spread')
+  expect(whole).toMatchObject({
+    runId: 'r_au3aJdlOHUO3d99n',
+    event: { ...event, trigger: { by: { user: JANE } } },
+  })
+  expect(Object.keys(whole.event as object)).toEqual(Object.keys(event))
+  expect(whole.inputs).toEqual({ environment: 'production' })
+  expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
+  expect(readInvocation(event, 'r_1')).toMatchObject({ ...OF_R1, runIdFrom: 'header' })
+})
+
+test('only the name and email of the user are kept, for every shape of body and at every depth', () => {
+  const hidden = ['phoneNumber', 'picture', '0909090909', 'gravatar', 'providers', '"status":"ACTIVE"']
+  for (const name of fixtureNames)
+    for (const word of hidden) expect(JSON.stringify(read(name)), `${name}: ${word}`).not.toContain(word)
+  const user = { email: 'a@b.c', firstName: 'A', phoneNumber: '0909', picture: 'https://p' }
+  const given = { by: { userId: 'u', user }, origin: 'UI' }
+  const cleaned = { by: { userId: 'u', user: { email: 'a@b.c', name: 'A' } }, origin: 'UI' }
+  const changed = { ...RUN, event: { diff: {}, trigger: given } }
+  expect(readInvocation(changed).inputs).toEqual({ ...RUN, event: { diff: {}, trigger: cleaned } })
+  for (const body of [
+    { all: { trigger: given }, port_context: OF_R1 },
+    { list: [{ trigger: given }] },
+    { context: { runId: 'wfnr_1' }, payload: { trigger: given } },
+    { ...RUN, inputs: {}, own: { trigger: given } },
+    JSON.parse(`{ "own": { "__proto__": ${JSON.stringify({ trigger: given })}, "a": 1 } }`),
+  ]) {
+    const text = JSON.stringify(readInvocation(body))
+    expect(text).not.toContain('0909')
+    expect(text).toContain(JSON.stringify(cleaned))
+  }
+  const by = (user: unknown) => readInvocation({ ...RUN, inputs: {}, trigger: { by: { user } } }).trigger?.by
+  expect(by({ email: 'a@b.c' })).toEqual({ email: 'a@b.c', name: null })
+  expect(by({ lastName: 'Lovelace' })).toEqual({ email: null, name: 'Lovelace' })
+  expect(by({ name: 'Ada' })).toEqual({ email: null, name: 'Ada' })
+  for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }]) expect(by(nobody)).toBeNull()
+})
+
+test('names that contain control characters, or exceed the length of any name in Port, become null', () => {
+  for (const identifier of ['a\nb', 'a\u0000', '\ud800', 'x'.repeat(501), '']) {
+    const body = { ...RUN, inputs: {}, action: { identifier, blueprint: identifier } }
+    expect(readInvocation(body)).toMatchObject({ action: null, blueprint: null })
+  }
+})
+
+test('any key that is added to any body that Port sends becomes an input, even __proto__', () => {
+  // In a node, only the body in the configuration is user-defined.
+  const names = fixtureNames.filter(name => name !== 'node-run-body-agent')
+  const given = fc.tuple(fc.constantFrom('', 'context', 'payload', 'port_context'), fc.jsonValue())
+  fc.assert(
+    fc.property(fc.constantFrom(...names), fc.array(given, { maxLength: 6 }), (name, values) => {
+      const body = sent(name)
+      const expected: JsonObject = {}
+      values.forEach(([place, value], i) => {
+        const target = place === '' ? body : body[place]
+        // A change's context belongs to the event.
+        if (!isObject(target) || (place === 'context' && 'diff' in body)) return
+        target[`own_${i}`] = value as Json
+        expected[`own_${i}`] = value as Json
+      })
+      const { inputs } = readInvocation(body)
+      expect({ ...object(inputs.payload), ...object(inputs.context), ...inputs }).toMatchObject(expected)
+    }),
+    { numRuns: 1000 },
   )
-
-  test("is never read from deeper levels, because automations have other runs' ids there", () => {
-    expect(read('automation-run-updated').runId).toBe('r_au3aJdlOHUO3d99n')
-    const { run: _, ...withoutRun } = sent('automation-run-updated')
-    expect(readInvocation(withoutRun).runId).toBeNull()
-    const deeper = [
-      ...['event.diff.after.id', 'event.run.id', 'diff.before.id', 'payload.run.id', 'inputs.runId'],
-      ...['entity.properties.run_id', 'port_context.entity.runId', 'port_payload.event.run.id'],
-      ...['context.context.runId', 'body.port_context.runId'],
-    ]
-    for (const path of deeper) {
-      expect(readInvocation(at(path, 'r_other')).runId, path).toBeNull()
-    }
-  })
-
-  test('is ignored in the header if it is not a run id', () => {
-    for (const header of ['', 'null', '{{ .run.id }}', 'r_', 'wfr_1', 'r_1, r_2', null, undefined]) {
-      expect(readInvocation({}, header)).toMatchObject({ runId: null, runIdFrom: null })
-    }
-  })
-
-  test('is recognized by its prefix, not by its length', () => {
-    for (const id of ['r_1', 'r_Q0YotCZMKxDLdlaU', 'run_q2mGf9ZYkFRnZJjB'])
-      expect(runKind(id)).toBe('action_run')
-    expect(runKind('wfnr_Zy98Xw76Vu54Ts32')).toBe('node_run')
-    for (const other of ['wfr_Ab12', 'R_1', 'xr_1', ' r_1', 'r-1', 'r_1/../x', 'r_1?x', 1, undefined]) {
-      expect(runKind(other)).toBe('none')
-    }
-  })
-})
-
-describe('personal data and unusual names:', () => {
-  test('only the name and email of the user are kept, for every shape of body', () => {
-    const hidden = ['phoneNumber', 'picture', '0909090909', 'gravatar', 'providers', '"status":"ACTIVE"']
-    for (const name of fixtureNames) {
-      const text = JSON.stringify(read(name))
-      for (const word of hidden) expect(text, `${name}: ${word}`).not.toContain(word)
-    }
-  })
-
-  test('a user without a name has only an email, and a user without name and email is null', () => {
-    const by = (user: unknown) =>
-      readInvocation({ run: { id: 'r_1' }, inputs: {}, trigger: { by: { user } } }).trigger?.by
-    expect(by({ email: 'a@b.c' })).toEqual({ email: 'a@b.c', name: null })
-    expect(by({ lastName: 'Lovelace' })).toEqual({ email: null, name: 'Lovelace' })
-    expect(by({ name: 'Ada' })).toEqual({ email: null, name: 'Ada' })
-    for (const nobody of [{}, null, 'x', [], { email: '', firstName: 7 }]) expect(by(nobody)).toBeNull()
-  })
-
-  test('names that contain control characters, or exceed the length of any name in Port, become null', () => {
-    for (const identifier of ['a\nb', 'a\u0000', '\ud800', 'x'.repeat(501), '']) {
-      const body = { run: { id: 'r_1' }, inputs: {}, action: { identifier, blueprint: identifier } }
-      expect(readInvocation(body)).toMatchObject({ action: null, blueprint: null })
-    }
-  })
-})
-
-describe('the target in the signed body', () => {
-  test('is read from the key "github", and this key does not become an input', () => {
-    const github = { repository: 'acme/shop', event_type: 'deploy' }
-    expect(readInvocation({ version: 1, github })).toMatchObject({
-      github: { repository: 'acme/shop', eventType: 'deploy' },
-      inputs: { version: 1 },
-    })
-    expect(readInvocation({ ...sent('context-day2'), github: { event_type: 'x' } })).toMatchObject({
-      ...read('context-day2'),
-      github: { repository: null, eventType: 'x' },
-    })
-  })
-
-  test('is absent, and "github" becomes an input, if the key has any other value', () => {
-    for (const github of ['acme/shop', [], null, { repository: 'a/b', token: 'x' }, { org: 'acme' }]) {
-      expect(readInvocation({ github })).toMatchObject({ github: null, inputs: { github } })
-    }
-    // Port leaves an empty object if each of its keys is an expression that is null.
-    expect(readInvocation({ github: {} })).toMatchObject({ github: { ref: null, fault: null }, inputs: {} })
-  })
+  for (const text of [
+    '{"run":{"id":"r_1"},"inputs":{"a":1},"__proto__":{"x":1}}',
+    '{"context":{"runId":"r_1","__proto__":{"x":1}},"payload":{"properties":{"a":1}}}',
+    '{"resourceType":"entity","diff":{},"a":1,"__proto__":{"x":1}}',
+    '{"port_context":{"runId":"r_1","__proto__":{"x":1}},"a":1}',
+    '{"context":{"runId":"r_1"},"payload":{"action":{"invocationMethod":{}}},"a":1,"__proto__":{"x":1}}',
+  ]) {
+    const { inputs } = readInvocation(JSON.parse(text))
+    expect(Object.keys(inputs).sort(), text).toEqual(['__proto__', 'a'])
+    expect(Object.getPrototypeOf(inputs)).toBe(Object.prototype)
+  }
 })
 
 test('reads any JSON without an error, and the run id is valid or null', () => {
@@ -303,13 +486,121 @@ test('reads any JSON without an error, and the run id is valid or null', () => {
   }))
   fc.assert(
     fc.property(value, fc.option(fc.string()), (body, header) => {
-      const read = readInvocation(body, header)
-      expect(read.kind).toBe(read.runId === null ? 'none' : runKind(read.runId))
-      expect(JSON.stringify(JSON.parse(JSON.stringify(read)))).toBe(JSON.stringify(read))
-      expect(read.encrypted.every(name => typeof name === 'string')).toBe(true)
+      const found = readInvocation(body, header)
+      expect(found.kind).toBe(found.runId === null ? 'none' : runKind(found.runId))
+      expect(JSON.stringify(JSON.parse(JSON.stringify(found)))).toBe(JSON.stringify(found))
+      expect(found.encrypted.every(name => typeof name === 'string')).toBe(true)
     }),
     { numRuns: 3000 },
   )
+})
+
+test('visits each key of a body with many keys only a few times', () => {
+  const COUNT = 6_000
+  const many = (prefix: string) =>
+    Object.fromEntries(Array.from({ length: COUNT / 3 }, (_, i) => [`${prefix}${i}`, 'x']))
+  let visits = 0
+  const counted = <T>(value: T): T =>
+    typeof value !== 'object' || value === null
+      ? value
+      : new Proxy(value, {
+          get(target, name, receiver) {
+            visits++
+            return counted(Reflect.get(target, name, receiver))
+          },
+          ownKeys(target) {
+            const keys = Reflect.ownKeys(target)
+            visits += keys.length
+            return keys
+          },
+        })
+  const spread = {
+    port_payload: { ...many('a'), context: { ...OF_R1, ...many('b') } },
+    port_context: { ...OF_R1, ...many('c') },
+  }
+  const bodies = [{ resourceType: 'entity', diff: {}, ...many('a'), ...many('b'), ...many('c') }, spread]
+  for (const body of bodies) {
+    visits = 0
+    expect(Object.keys(readInvocation(counted(body)).inputs).length).toBeGreaterThanOrEqual(COUNT - 1)
+    expect(visits / COUNT).toBeLessThan(6)
+  }
+})
+
+/**
+ * Returns a Port action's body as Port's agent sends it. Translates the agent's `process_run` line by line.
+ * https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
+ */
+function throughAgent(body: JsonObject, runId: string): JsonObject {
+  const headers = { RUN_ID: runId }
+  const invocationMethod = { type: 'WEBHOOK', url: 'https://relay.example.com/webhook', headers }
+  const payload = object(body.payload)
+  return {
+    ...{ ...body, headers, context: { ...object(body.context), runId } },
+    payload: { ...payload, action: { ...object(payload.action), invocationMethod } },
+  }
+}
+function expectSame(body: JsonObject, header = 'r_1') {
+  const direct = readInvocation(body, header)
+  const indirect = readInvocation(throughAgent(body, direct.runId as string))
+  expect(indirect, JSON.stringify(body)).toEqual({ ...direct, runIdFrom: 'body' })
+}
+
+test("a body that is sent through Port's agent is read like the original body", () => {
+  // Omits bodies that are already wrapped, never go through the agent, or contain another run's id in their context.
+  const others = /-agent$|^change-log|^node-run|^automation-event-spread$/
+  for (const name of fixtureNames) if (!others.test(name)) expectSame(sent(name), 'r_Header')
+  for (const body of [
+    { version: '1' },
+    { action: 'deploy', version: '1', github: { repository: 'acme/shop', event_type: 'x' } },
+    { port_payload: { ...RUN, inputs: { a: 1 }, action: { identifier: 'deploy' } }, own: true },
+    { payload: { what: 'the author named it so' }, other: 1 },
+    { payload: { action: { kind: 'x' }, size: 1 }, other: 1 },
+    { context: { environment: 'production' }, version: '1' },
+    { context: { entity: 'shop', blueprint: 'service', runId: 'r_1' }, version: '1' },
+    { context: OF_R1, payload: { properties: { version: '1' } } },
+    { resourceType: 'entity', diff: {}, context: { blueprintIdentifier: 'service' }, ...RUN },
+    {},
+  ] as JsonObject[])
+    expectSame(body)
+  const names = ['version', 'action', 'inputs', 'event', 'trigger', 'entity', 'port_context', 'blueprint']
+  const body = fc.dictionary(fc.constantFrom(...names, 'resourceType', 'diff'), fc.jsonValue())
+  fc.assert(
+    fc.property(body, given => {
+      const found = readInvocation(throughAgent(given as JsonObject, 'r_1'))
+      expect(found).toEqual({ ...readInvocation(given, 'r_1'), runIdFrom: 'body' })
+    }),
+    { numRuns: 1000 },
+  )
+  for (const key of ['port_payload', 'port_context']) {
+    const inner = throughAgent({ version: '1' }, 'r_1')
+    for (const body of [{ [key]: inner, own: true }, throughAgent({ [key]: inner, own: true }, 'r_1')])
+      expect(readInvocation(body)).toMatchObject({ ...OF_R1, inputs: { version: '1', own: true } })
+  }
+})
+
+test('a body through the agent belongs to the run that the agent names; other bodies are not unwrapped', () => {
+  const { port_context: _, ...event } = sent('automation-event-spread')
+  for (const body of [event, { ...event, port_context: { entity: 'shop' } }])
+    expect(readInvocation(throughAgent(body, 'r_au3aJdlOHUO3d99n'))).toMatchObject({
+      ...{ runId: 'r_au3aJdlOHUO3d99n', event: { resourceType: 'run', diff: event.diff } },
+      inputs: { environment: 'production' },
+    })
+  const invocationMethod = { type: 'WEBHOOK' }
+  for (const body of [
+    { headers: 1, context: { runId: 'wfr_1' }, payload: { action: { invocationMethod } } },
+    { headers: 1, context: OF_R1, payload: { action: { invocationMethod: 'WEBHOOK' } } },
+    { headers: 1, context: OF_R1, payload: { invocationMethod } },
+  ])
+    expect(readInvocation(body).inputs).toMatchObject({ headers: 1 })
+  const node = (nodeConfig: unknown) => {
+    const payload = { action: { invocationMethod } }
+    return readInvocation({ headers: {}, payload, context: { runId: 'wfnr_1', nodeConfig } })
+  }
+  const expected = { github: { repository: null, eventType: 'x' }, inputs: { v: 1 } }
+  expect(node({ body: { v: 1, github: { event_type: 'x' } } })).toMatchObject(expected)
+  for (const body of [['a'], 'text', 0, false]) expect(node({ body }).inputs).toEqual({ body })
+  for (const config of [{}, { body: null }, null, 'x'])
+    expect(node(config)).toMatchObject({ runId: 'wfnr_1', kind: 'node_run', inputs: {} })
 })
 
 /** Merges both objects. The second takes precedence. */

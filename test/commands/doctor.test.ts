@@ -154,34 +154,6 @@ test('reports ok on every line for a clean configuration', async () => {
   )
 })
 
-test('reports ok for a clean configuration with a GitHub App and routes', async () => {
-  const app = github.createApp()
-  const hook = { url: `${PUBLIC_URL}/github`, content_type: 'json', insecure_ssl: '0' }
-  github.fail({ match: ({ path }) => path === '/app/hook/config', status: 200, body: hook })
-  const more = routes(`
-- { match: { action: deploy }, repository: acme/shop }
-- { repository: acme/listed, event_type: anything }`)
-  const found = await findings({ ...more, ...envOf(app) })
-  expect(found.filter(({ status }) => status !== 'ok')).toEqual([])
-  expect(found.map(({ sentence }) => sentence)).toEqual(
-    expect.arrayContaining([
-      `GitHub accepts the App ${app.slug}.`,
-      `The GitHub App sends its webhooks to ${PUBLIC_URL}/github.`,
-      'acme/shop: deploy.yml listens to repository_dispatch of type "deploy".',
-      'acme/listed: all.yml listens to repository_dispatch of type "anything".',
-    ]),
-  )
-})
-
-test('lists every problem of an invalid configuration and checks nothing else', async () => {
-  const more = { RELAY_REPOSITORY: '"acme/shop"', RELAY_RUN_TIMEOUT: '24', RELAY_ROUTES: '/missing.yml' }
-  expect((await wrong(more)).toSorted()).toEqual([
-    "problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).",
-    'problem: RELAY_ROUTES: /missing.yml cannot be read (ENOENT).',
-    'problem: RELAY_RUN_TIMEOUT must be a duration such as 30s, 10m, 24h or 30d.',
-  ])
-})
-
 /** Columns: a variable with its value (`-` removes the variable), and the finding. */
 const UNWANTED = `
 RELAY_REPOSITORY=-                  problem: No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.
@@ -212,35 +184,16 @@ describe('for a valid configuration with unintended effects, doctor', () => {
     expect(await wrongIn({ [name]: value === '-' ? undefined : value })).toEqual([expected])
   })
 
-  test("reports an API URL that serves GitHub's web pages, and an OIDC issuer of another GitHub", async () => {
-    const responses = (url: string) => url.startsWith(clean.PORT_API_URL!) || url.startsWith(PUBLIC_URL)
-    const offline: typeof fetch = async (url, init) => {
-      if (responses(String(url))) return fetch(atThisMachine(url), init)
-      return new Response('<html>', { headers: { 'content-type': 'text/html' } })
-    }
-    const wrongAt = async (GITHUB_API_URL: string) => {
-      const env = { ...clean, RELAY_ALLOWED_REPOSITORIES: 'none/*', RELAY_REPOSITORY: '', GITHUB_API_URL }
-      const found = await diagnose({ env, clock: Date.now, readFile: () => '', fetch: offline })
-      return found
-        .filter(({ status, check }) => status !== 'ok' && ['configuration', 'github'].includes(check))
-        .map(({ sentence }) => sentence)
-    }
-    const unlike = (url: string) =>
-      `GITHUB_API_URL (${url}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
-    expect(await wrongAt('https://github.com')).toEqual([
-      'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
-      unlike('https://github.com'),
-    ])
-    expect(await wrongAt('https://git.acme.example')).toEqual([
-      "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
-      unlike('https://git.acme.example'),
-    ])
-    for (const url of [
-      'https://git.acme.example/api/v3',
-      'https://api.acme.ghe.com',
-      'https://api.github.com',
-    ])
-      expect(await wrongAt(url)).toEqual([unlike(url)])
+  test.each([
+    ['https://github.com', ': remove this variable to use the default, https://api.github.com.'],
+    ['https://git.acme.example', "an Enterprise Server's API is at https://HOSTNAME/api/v3."],
+    ['https://git.acme.example/api/v3', null],
+    ['https://api.acme.ghe.com', null],
+  ])('reports an API URL of web pages: %s', async (GITHUB_API_URL, advice) => {
+    const env = envWith({ GITHUB_API_URL })
+    const found = await configuration.run({ env, config: readConfig(env), clock: Date.now, fetch, readFile })
+    const wrong = shown([found].flat()).filter(each => !each.startsWith('ok'))
+    expect(wrong).toEqual(advice === null ? [] : [expect.stringContaining(advice)])
   })
 })
 
@@ -268,6 +221,7 @@ PORT_API_URL=http://${nowhere}      problem: Port did not respond to POST /v1/au
 GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
 RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.
 RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.
+RELAY_REPOSITORY="acme/shop"        problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).
 HTTPS_PROXY=proxy:3128              problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.
 HTTP_PROXY=http://${nowhere}        problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.
 NODE_EXTRA_CA_CERTS=/missing.pem    problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).

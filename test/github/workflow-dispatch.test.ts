@@ -324,8 +324,11 @@ describe('a dispatch that is too large as a whole', () => {
   })
 })
 
-test('accepts a response that contains the run id but no URL of the run', async () => {
-  const { api, dispatch } = await open(OFFERED)
+test('accepts a response that contains the run id but no URL of the run, and no page of a proxy', async () => {
+  const { api, dispatch, sent } = await open(OFFERED)
+  api.fail({ match: isPost, status: 200, body: '<html>' })
+  expect(await dispatch()).toMatchObject({ kind: 'response_lost' })
+  expect(sent()).toHaveLength(1)
   api.fail({ match: isPost, status: 200, body: { workflow_run_id: 42 } })
   expect(await dispatch()).toMatchObject({ kind: 'accepted', run: { id: 42, url: '' } })
 })

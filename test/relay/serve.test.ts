@@ -3,7 +3,10 @@ import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import pino from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../relay/config/config.ts'
+import { createRelay } from '../../relay/relay.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv, startRelay, temporaryFolder } from '../support/relay.ts'
 import { send, webhookRequest } from '../support/send.ts'
@@ -39,16 +42,6 @@ describe('a running relay', () => {
       status: 413,
       detail: 'The body is larger than RELAY_MAX_BODY allows (10240 bytes).',
     })
-  })
-
-  test('keeps running if a sender disconnects in the middle of a body', async () => {
-    const relay = await openRelayHere(relayEnv())
-    const socket = connect(Number(new URL(relay.url).port), '127.0.0.1')
-    await once(socket, 'connect')
-    socket.write('POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"half":')
-    await sleep(50)
-    socket.destroy()
-    expect((await send(relay.url)).status).toBe(202)
   })
 
   test('finishes open requests and dispatches on SIGTERM, then exits with 0', async () => {
@@ -99,4 +92,18 @@ test('a relay creates the folder of its SQLite database if the folder is missing
   const relay = await openRelayHere(relayEnv({ RELAY_DATABASE: `sqlite:${folder}/a/b/relay.db` }))
   expect((await send(relay.url)).status).toBe(202)
   expect(readdirSync(`${folder}/a/b`)).toContain('relay.db')
+})
+
+test('if the listen address is in use, startup fails with a clear message and releases the database', async () => {
+  const first = await createRelay(
+    readConfig(relayEnv({ HOST: '127.0.0.1', PORT: '0' })),
+    pino({ level: 'silent' }),
+  )
+  onTestFinished(() => first.stop())
+  const env = relayEnv({ HOST: '127.0.0.1', PORT: String(first.port) })
+  await expect(createRelay(readConfig(env), pino({ level: 'silent' }))).rejects.toThrow(
+    `The relay cannot listen on 127.0.0.1:${first.port} (EADDRINUSE): set HOST and PORT to a free address.`,
+  )
+  const again = await createRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
+  await again.stop()
 })

@@ -70,9 +70,7 @@ describe('the signature header', () => {
     expect(check(`${SIGNATURE}, ${wrong}`)).toBe(token(SIGNATURE))
     expect(check(`${wrong} ${SIGNATURE}`)).toBe(token(SIGNATURE))
     expect(check(`${wrong}, ${wrong}`)).toBeNull()
-  })
-
-  test('can contain unknown versions; the relay skips them', () => {
+    // The relay skips unknown versions.
     expect(check(`v2,${token(wrong)}, ${SIGNATURE}`)).toBe(token(SIGNATURE))
   })
 
@@ -109,19 +107,6 @@ describe('the signature header', () => {
 })
 
 describe('white space outside strings', () => {
-  test.each([
-    ['{ "a" : [ 1 ,\t2\r\n] }', '{"a":[1,2]}'],
-    ['{"a b": "c\td  e"}', '{"a b":"c\td  e"}'],
-    ['{"a": "quote \\" and  more \\\\", "b": " "}', '{"a":"quote \\" and  more \\\\","b":" "}'],
-    ['{"é": "ü  ü"}', '{"é":"ü  ü"}'],
-    ['"never ends  ', '"never ends  '],
-    ['"ends in a backslash \\', '"ends in a backslash \\'],
-    ['  ', ''],
-    ['', ''],
-  ])('is removed from %j, and nothing else is changed', (text, expected) => {
-    expect(Buffer.from(withoutWhitespace(Buffer.from(text))).toString()).toBe(expected)
-  })
-
   test('is the only difference between any JSON and its compact form', () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.constantFrom(' ', '\t', 2), (value, indent) => {
