@@ -110,47 +110,66 @@ export function batchedByTurn(destination: Destination): LogDestination {
 
 type Write = (fields: object, message: string) => void
 
-/** The log for errors that repeat, for example while Port or the database is unavailable. */
-export interface ThrottledLog extends Record<'warn' | 'error', Write> {
+type Levels = Record<'info' | 'warn' | 'error', Write>
+
+/** The log for what repeats: errors, for example while Port is unavailable, and refusals of unverified senders. */
+export interface ThrottledLog extends Levels {
   /** Writes a line for each message that has occurred since the message's last line. */
   flush(): void
 }
 
 const MINUTE_MS = 60_000
 
-/**
- * Writes an error when it first occurs, then one line per minute for each message while it recurs. Each line has the
- * latest fields and a `count` of occurrences since the previous line. Errors are grouped by message, so variable values
- * belong in the fields.
- */
-export function createThrottledLog(log: Record<'warn' | 'error', Write>, everyMs = MINUTE_MS): ThrottledLog {
-  const lasting = new Map<string, { level: 'warn' | 'error'; fields: object; count: number }>()
+const LONGEST_REASON = 200
 
-  function note(level: 'warn' | 'error', fields: object, message: string): void {
+/**
+ * Writes a message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
+ * a `count` of occurrences since the previous line. If their field `reason` differs, `reasons` has the count of each
+ * one. Occurrences are grouped by message, so variable values belong in the fields.
+ *
+ * @param maxReasons how many reasons a line counts; further ones are counted as `others`
+ */
+export function createThrottledLog(log: Levels, maxReasons: number): ThrottledLog {
+  const lasting = new Map<
+    string,
+    { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }
+  >()
+
+  function note(level: keyof Levels, fields: { reason?: unknown }, message: string): void {
     const known = lasting.get(message)
     if (known) {
-      Object.assign(known, { level, fields, count: known.count + 1 })
+      const { count, reasons } = known
+      const given = String(fields.reason).slice(0, LONGEST_REASON)
+      const reason = reasons.has(given) || reasons.size < maxReasons ? given : 'others'
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+      Object.assign(known, { level, fields, count: count + 1 })
       return
     }
     log[level]({ ...fields, count: 1 }, message)
-    lasting.set(message, { level, fields, count: 0 })
+    lasting.set(message, { level, fields, count: 0, reasons: new Map() })
     const timer = setInterval(() => {
       if (write(message)) return
       lasting.delete(message)
       clearInterval(timer)
-    }, everyMs).unref()
+    }, MINUTE_MS).unref()
   }
 
   /** @returns false if the error hasn't occurred since the previous line */
   function write(message: string): boolean {
     const known = lasting.get(message)
     if (!known || known.count === 0) return false
-    log[known.level]({ ...known.fields, count: known.count }, message)
+    const { level, fields, count, reasons } = known
+    log[level](
+      { ...fields, count, ...(reasons.size > 1 && { reasons: Object.fromEntries(reasons) }) },
+      message,
+    )
     known.count = 0
+    reasons.clear()
     return true
   }
 
   return {
+    info: (fields, message) => note('info', fields, message),
     warn: (fields, message) => note('warn', fields, message),
     error: (fields, message) => note('error', fields, message),
     flush() {

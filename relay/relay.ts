@@ -11,6 +11,7 @@ import { createMetrics, createMetricsRoute } from './admin/metrics.ts'
 import { createAdmin } from './admin/routes.ts'
 import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import type { Config } from './config/config.ts'
+import { LIMITS } from './config/limits.ts'
 import { matcher } from './config/routes.ts'
 import type { Policy } from './delivery/events.ts'
 import { createGitHub } from './github/client.ts'
@@ -76,7 +77,7 @@ export async function assembleRelay(
   const tally = createTally(await openOwn(config, opening), log)
   const { store } = tally
   const { clock } = store
-  const throttled = createThrottledLog(log)
+  const throttled = createThrottledLog(log, LIMITS.loggedReasons.value)
   const metrics = createMetrics()
   const pauses = createRateLimitPauses(config.github.auth, clock, closed => {
     const { reason, pausedUntil, cause } = closed
@@ -165,7 +166,20 @@ export async function assembleRelay(
       clock: Date.now,
     }),
     admin: createAdmin({
-      ...{ config, roles, store, apply, port, pauses, sides, timeouts, checkDatabase, github, log },
+      ...{
+        config,
+        roles,
+        store,
+        apply,
+        port,
+        pauses,
+        sides,
+        timeouts,
+        checkDatabase,
+        github,
+        log,
+        throttled,
+      },
       clock: Date.now,
     }),
     receiveGitHub: createGitHubWebhook({

@@ -4,7 +4,14 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from '../http/problem.ts'
-import { bearer, createTokenBuckets, refuseOverRate, requestFields, senderAddress } from '../http/request.ts'
+import {
+  bearer,
+  createTokenBuckets,
+  refuseOverRate,
+  requestFields,
+  senderAddress,
+  VERIFIED,
+} from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 
 /** `view` can read; `admin` can also make changes. */
@@ -146,18 +153,18 @@ export function isOwnSite(c: Context): boolean {
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
-/** Logs the request, role, and response status of each API call by an operator. */
+type Info = { info: (fields: object, message: string) => void }
+
+/** Logs the request, role, and response status of each call by an operator. Others get one line a minute. */
 export function logCalls(
-  {
-    trustedProxies,
-    log,
-  }: { trustedProxies: number; log: { info: (fields: object, message: string) => void } },
+  { trustedProxies, log, throttled }: { trustedProxies: number; log: Info; throttled: Info },
   message: string,
   roleOf: (c: Context) => Promise<Role | null> | Role | null,
 ): MiddlewareHandler {
   return async (c, next) => {
     const role = await roleOf(c)
     await next()
-    log.info({ role, ...requestFields(c, trustedProxies, c.res.status, c.error) }, message)
+    const target = role !== null || c.get(VERIFIED) ? log : throttled
+    target.info({ role, ...requestFields(c, trustedProxies, c.res.status, c.error) }, message)
   }
 }

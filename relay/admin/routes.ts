@@ -34,6 +34,7 @@ export interface AdminDeps {
   /** Milliseconds since 1970 (wall clock). */
   clock: () => number
   log: { info: (fields: object, message: string) => void }
+  throttled: { info: (fields: object, message: string) => void }
 }
 
 /** The API and dashboard. */
@@ -47,8 +48,21 @@ export interface Admin {
 }
 
 export function createAdmin(deps: AdminDeps): Admin {
-  const { config, roles, store, apply, port, github, pauses, sides, timeouts, checkDatabase, clock, log } =
-    deps
+  const {
+    config,
+    roles,
+    store,
+    apply,
+    port,
+    github,
+    pauses,
+    sides,
+    timeouts,
+    checkDatabase,
+    clock,
+    log,
+    throttled,
+  } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
@@ -56,7 +70,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     refusals,
     api: createAdminApi(shared),
     dashboard: createDashboard({
-      ...{ ...shared, port, trustedProxies, log },
+      ...{ ...shared, port, trustedProxies, log, throttled },
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()

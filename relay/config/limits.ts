@@ -119,6 +119,7 @@ export const LIMITS = {
     'not read; the message lists no declared inputs',
   ),
   logWaiting: bytes('log lines of the relay that wait to be written', 16 * MB, 'further lines are dropped'),
+  loggedReasons: amount('reasons that one line of the log counts', 20, 'counted together, as `others`'),
   refusalReasons: amount(
     'remembered reasons for refused webhooks',
     50,

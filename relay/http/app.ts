@@ -24,8 +24,8 @@ export interface AppDeps {
   /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
-  /** Log for repeated errors. */
-  throttled: Pick<ThrottledLog, 'error'>
+  /** Log for repeated errors and for refusals of unverified senders. */
+  throttled: Pick<ThrottledLog, 'info' | 'error'>
   metrics?: Metrics
   /** Whether the database accepts writes. */
   checkDatabase: () => Promise<{ ok: boolean }>
@@ -88,7 +88,7 @@ export function createApp(deps: AppDeps): Hono {
   const roles = createRoles(config)
   app.use(
     '/api/*',
-    logCalls({ trustedProxies, log }, 'the admin API was called', c => roles.of(bearer(c))),
+    logCalls({ trustedProxies, log, throttled }, 'the admin API was called', c => roles.of(bearer(c))),
   )
   if (admin) app.route('/api', admin.api).route('/', admin.dashboard)
   app.get('/healthz', c => c.json({ ok: true }))
@@ -102,9 +102,9 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(refusal.status)
     admin?.refusals.note(c, refusal)
   }
-  const logRefusal = logRefusals({ trustedProxies, log, onRefusal })
+  const logRefusal = logRefusals({ trustedProxies, log, throttled, onRefusal })
   app.notFound(c => {
-    const problem = new Problem(404, `There is nothing at ${c.req.path}: Port's webhooks go to /webhook.`)
+    const problem = new Problem(404, "There is nothing at this address: Port's webhooks go to /webhook.")
     logRefusal(c, problem)
     return respond(c, problem)
   })

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
-import { senderAddress } from './request.ts'
+import { senderAddress, VERIFIED } from './request.ts'
 
 /** The memory reserved for one request body. */
 export interface BodyReservation {
@@ -99,7 +99,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     }
   }
 
-  function open(sender: string): BodyReservation {
+  function open(sender: string, onVerified: () => void): BodyReservation {
     const body: Arriving = {
       sender,
       since: 0,
@@ -128,6 +128,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
         add(body, bytes)
       },
       accept(shares = {}) {
+        onVerified()
         const { bytes } = body
         remove(body)
         for (const [key, most] of Object.entries(shares))
@@ -145,7 +146,7 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
   }
 
   return (c, handle) => {
-    const reservation = open(senderAddress(c, trustedProxies))
+    const reservation = open(senderAddress(c, trustedProxies), () => c.set(VERIFIED, true))
     return handle(reservation).finally(reservation.release)
   }
 }

@@ -3,7 +3,7 @@ import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
 import type { Problem } from './problem.ts'
-import { requestFields, senderAddress } from './request.ts'
+import { requestFields, senderAddress, VERIFIED } from './request.ts'
 
 /** A refused Port webhook. Repetitions are counted. Times are milliseconds since 1970. */
 export interface Refusal {
@@ -70,8 +70,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const now = clock()
       const minutes = counts.get(status)
       minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
-      // Omit a 404's message, because it contains the path, and senders can vary the path.
-      const why = status === 404 ? '404' : `${status} ${reason}`
+      const why = `${status} ${reason}`
       const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused.value)
       byReason.set(why, kept)
       const key = `${sender} ${repository.slice(0, 200)} ${reason}`
@@ -110,25 +109,32 @@ const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
 /** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
 export const PERSISTED = 'persisted'
 
+interface Info {
+  info: (fields: object, message: string) => void
+}
+
 export interface RefusalDeps {
   trustedProxies: number
-  log: { info: (fields: object, message: string) => void }
+  log: Info
+  throttled: Info
   /** Called with each refused Port webhook. */
   onRefusal: (c: Context, refusal: Problem) => void
 }
 
 /**
- * Logs refused webhooks with the response's status and message, and the sender's address.
+ * Logs refused webhooks with the response's status and message, and the sender's address. Unverified senders get one
+ * line a minute.
  *
  * @returns a function to call for every refused request, including those that aren't webhooks
  */
 export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
-  const { trustedProxies, log, onRefusal } = deps
+  const { trustedProxies, onRefusal } = deps
   return (c, refusal) => {
     const sender = SENDERS.find(([path]) => path.test(c.req.path))?.[1]
     if (!sender || c.get(PERSISTED)) return
     const { status } = refusal
     if (sender === 'Port') onRefusal(c, refusal)
+    const log = c.get(VERIFIED) ? deps.log : deps.throttled
     log.info(requestFields(c, trustedProxies, status, refusal), `a ${sender} webhook is refused`)
   }
 }

@@ -36,6 +36,9 @@ export function networkOf(address: string): string {
   return [...first, ...zeros, ...last].slice(0, 4).join(':')
 }
 
+/** Set when a request's signature or token is verified. Refusals of other requests go through the throttled log. */
+export const VERIFIED = 'verified'
+
 const LONGEST_PATH = 200
 
 /** A request and its response, for the log. */

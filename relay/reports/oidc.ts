@@ -28,7 +28,6 @@ export interface OidcDeps {
   /** RELAY_PUBLIC_URL. Tokens for other audiences, including the owner's default audience, are refused. */
   audience: string
   clock: () => number
-  log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
   /** Minimum time between two requests to the issuer. Limits the requests that forged tokens can cause. */
   cooldownMs?: number
@@ -58,7 +57,6 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     issuer,
     audience,
     clock,
-    log,
     throttled,
     cooldownMs = 3_000,
     cacheMs = 600_000,
@@ -96,7 +94,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
 
   /** The sender gets the same response for every reason. The log contains the reason, but nothing from the token. */
   function refuse(reason: string): Problem {
-    log.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
+    throttled.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
       401,
       `The OIDC token is not accepted: GitHub must have issued it within the last minutes for the audience ${audience}. The relay's log shows the reason.`,

@@ -59,17 +59,23 @@ export function createReports(deps: ReportsDeps): Hono {
   }
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
-  const tokens = createReportTokens({ secret, audience, lifetimeMs: LIMITS.reportToken.value, clock, log })
+  const tokens = createReportTokens({
+    secret,
+    audience,
+    lifetimeMs: LIMITS.reportToken.value,
+    clock,
+    log: throttled,
+  })
   const verify = createOidcVerifier({
     issuer: config.github.oidcIssuer,
-    ...{ audience, clock, log, throttled },
+    ...{ audience, clock, throttled },
   })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
   const shareInputs = createHandOut({ store, secrets: config.port.secrets })
   const start = createStart({
     ...{ isAllowed, store, github, apply, port },
-    ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log },
+    ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log, throttled },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
     rate: createTokenBuckets(LIMITS.reportStartRate.value),

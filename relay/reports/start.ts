@@ -45,6 +45,7 @@ export interface StartDeps {
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
+  throttled: { warn: (fields: object, message: string) => void }
 }
 
 /** Short, because a job waits for this response. */
@@ -164,9 +165,10 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** The sender gets the same response for every reason. */
+  /** The sender gets the same response for every reason. Any repository on GitHub can send a run without a delivery. */
   function refuse(id: string | null, claims: RunClaims, reason: string): Problem {
-    log.warn(
+    const target = id === null ? deps.throttled : log
+    target.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
       'a report was refused: this run cannot report for the delivery',
     )

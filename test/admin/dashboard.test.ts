@@ -98,7 +98,7 @@ test('the dashboard requires signing in, the cookie does not contain the token, 
   expect(relay.printed()).toContain('a dashboard form was submitted')
   expect(relay.printed()).not.toContain(ADMIN_TOKEN)
   expect((await page.goto(`${relay.url}/nowhere`))!.status()).toBe(404)
-  expect(await page.locator('h1 + p').textContent()).toContain('There is nothing at /nowhere')
+  expect(await page.locator('h1 + p').textContent()).toContain('There is nothing at this address')
   await page.goto(relay.url)
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Token').waitFor()

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
@@ -58,6 +60,13 @@ async function open(env: Env = {}) {
       .filter(line => line.delivery === delivery)
       .map(({ time: _, pid: __, hostname: ___, ...line }) => line)
   return { port, github, relay, deliver, call, runOf, end, linesOf }
+}
+
+/** Sends a request that isn't HTTP, and waits until the relay closes the connection. */
+async function sendText(url: string, text: string): Promise<void> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').resume()
+  socket.write(text)
+  await once(socket, 'close')
 }
 
 test('logs one line for each event of a delivery, with the known fields', async () => {
@@ -134,6 +143,33 @@ test('logs one line each for a refused webhook, failed attempt, redelivery, canc
   expect(messages(asked).sort()).toEqual(['a user canceled the delivery', 'the admin API was called'])
 })
 
+test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {
+  const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example' })
+  const COUNT = 60
+  const post = (path: string) => fetch(relay.url + path, { method: 'POST' })
+  const refused: Record<string, (n: number) => Promise<unknown>> = {
+    'a Port webhook is refused': n => post(n % 2 ? '/webhook' : `/webhook/acme/shop-${n}/${n}`),
+    'a GitHub webhook is refused': () => post('/github'),
+    'the admin API was called': n => fetch(`${relay.url}/api/${n}`),
+    'a dashboard form was submitted': n => post(n % 2 ? '/redeliver' : '/sign-out'),
+    'a report was refused: its report token is not accepted': () => post('/report'),
+    'a report was refused: its OIDC token is not accepted': () => post('/report/start'),
+    'a request that cannot be read was refused': () => sendText(relay.url, 'hello\r\n\r\n'),
+  }
+  for (const request of Object.values(refused)) for (let n = 0; n < COUNT; n++) await request(n)
+  await relay.stop()
+  for (const msg of Object.keys(refused)) {
+    const lines = relay.log().filter(line => line.msg === msg)
+    expect(lines, msg).toMatchObject([{ count: 1 }, { count: COUNT - 1 }])
+  }
+  const { reasons } = relay.log().findLast(line => line.msg === 'a Port webhook is refused')!
+  expect(reasons).toEqual({
+    "There is nothing at this address: Port's webhooks go to /webhook.": COUNT / 2 - 1,
+    "The header x-port-timestamp is missing: the relay accepts only Port's webhooks, and a proxy in between must pass this header.":
+      COUNT / 2,
+  })
+})
+
 test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secrets, or user names`, {
   timeout: 60_000 + AMOUNT * 100,
 }, async () => {
@@ -184,13 +220,15 @@ test(`the log of ${AMOUNT} deliveries with all outcomes contains no inputs, secr
       for (const i of numbers) await simulate(i)
     }),
   )
-  const said = (msg: string) => relay.log().filter(line => line.msg === msg).length
+  const said = (msg: string) =>
+    relay.log().reduce((sum, line) => (line.msg === msg ? sum + Number(line.count ?? 1) : sum), 0)
   const of = (remainders: number[]) =>
     Array.from({ length: AMOUNT }, (_, i) => i).filter(i => remainders.includes(i % 6)).length
   const patience = 60_000 + AMOUNT * 20
   const finished = () => said('the delivery finished with its workflow run')
   await until(() => said('GitHub rejected the dispatch') >= of([0]), 'GitHub rejects', patience)
   await until(() => finished() >= of([4]) + 3, 'the deliveries finish', patience)
+  await relay.stop()
   expect(said('the delivery is accepted')).toBe(of([0, 3, 4, 5]))
   expect(said('a Port webhook is refused')).toBe(2 * of([1]) + of([2]))
   for (const text of ['hunter2', 'Lovelace', 'people.example', SECRET, ADMIN_TOKEN, github.token]) {

@@ -10,7 +10,7 @@ type Line = { message: string; [field: string]: unknown }
 function openLog() {
   const lines: Line[] = []
   const write = (fields: object, message: string) => void lines.push({ ...fields, message })
-  return { lines, log: { warn: write, error: write } }
+  return { lines, log: { info: write, warn: write, error: write } }
 }
 
 describe('a repeated error', () => {
@@ -19,7 +19,7 @@ describe('a repeated error', () => {
 
   test('is logged immediately, then once a minute with the latest fields and a count', () => {
     const { lines, log } = openLog()
-    const throttled = createThrottledLog(log)
+    const throttled = createThrottledLog(log, 20)
     for (let i = 0; i < 180; i++) {
       throttled.warn({ i }, 'Port is down')
       vi.advanceTimersByTime(1_000)
@@ -34,7 +34,7 @@ describe('a repeated error', () => {
 
   test('is logged immediately if it recurs after a pause; different messages are logged separately', () => {
     const { lines, log } = openLog()
-    const throttled = createThrottledLog(log)
+    const throttled = createThrottledLog(log, 20)
     throttled.warn({}, 'Port is down')
     throttled.error({}, 'the database is down')
     vi.advanceTimersByTime(2 * MINUTE)
@@ -47,9 +47,20 @@ describe('a repeated error', () => {
     expect(vi.getTimerCount()).toBe(1)
   })
 
+  test('shows how often each reason occurred, of at most 20 reasons', () => {
+    const { lines, log } = openLog()
+    const throttled = createThrottledLog(log, 20)
+    for (let i = 0; i < 100; i++) throttled.info({ reason: i % 2 ? `path ${i}` : 'no token' }, 'refused')
+    vi.advanceTimersByTime(MINUTE)
+    const { reasons, ...line } = lines.at(-1)!
+    expect(line).toEqual({ reason: 'path 99', count: 99, message: 'refused' })
+    expect(reasons).toMatchObject({ 'no token': 49, 'path 1': 1, others: 31 })
+    expect(Object.keys(reasons as object)).toHaveLength(21)
+  })
+
   test('is logged with the remaining count when the relay stops', () => {
     const { lines, log } = openLog()
-    const throttled = createThrottledLog(log)
+    const throttled = createThrottledLog(log, 20)
     for (let i = 0; i < 5; i++) throttled.error({ i }, 'the database is down')
     throttled.flush()
     throttled.flush()

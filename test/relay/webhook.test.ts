@@ -203,7 +203,7 @@ describe('a webhook is refused', () => {
     [401, unsigned, ...['nonsense', sign('1', '{}')].map(value => header('x-port-signature', value))],
     [403, forbidden, { path: '/webhook/acme/other' }],
     ...['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook'].map(
-      (path): Row => [404, `There is nothing at ${path}: Port's webhooks go to /webhook.`, { path }],
+      (path): Row => [404, "There is nothing at this address: Port's webhooks go to /webhook.", { path }],
     ),
     [
       ...([415, wrongType] as const),

@@ -41,7 +41,7 @@ export async function openReceiving(
     apply,
     clock,
     log: { info: note, error: note },
-    throttled: { error: note },
+    throttled: { info: note, error: note },
     checkDatabase,
     readinessRoute: createReadiness({
       checkDatabase,

@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { LIMITS } from '../../config/limits.ts'
 import { OUTCOMES, STATES } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
-import { createTokenBuckets, senderAddress } from '../../http/request.ts'
+import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
 import type { Role, Roles, Session, Sessions } from '../auth.ts'
 import { isOwnForm, isOwnSite, logCalls } from '../auth.ts'
 import type { Html } from './format.ts'
@@ -53,6 +53,7 @@ export interface GuardDeps {
   sessions: Sessions
   trustedProxies: number
   log: { info: (fields: object, message: string) => void }
+  throttled: { info: (fields: object, message: string) => void }
 }
 
 /** Protects pages with the sign-in. */
@@ -68,7 +69,7 @@ export interface Guard {
 }
 
 /** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit forms. */
-export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps): Guard {
+export function createGuard({ roles, sessions, trustedProxies, log, throttled }: GuardDeps): Guard {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate.value)
   const limit = bodyLimit({
@@ -87,10 +88,10 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
     if (!(error instanceof Problem)) throw error
     return sendProblemPage(c, error, await readOrNull(c))
   })
-  const logged = logCalls({ trustedProxies, log }, 'a dashboard form was submitted', async c => {
+  const logged = logCalls({ trustedProxies, log, throttled }, 'a dashboard form was submitted', async c => {
     return (await readOrNull(c))?.role ?? null
   })
-  app.post('/sign-in', logged, limit, async c => {
+  app.post('/sign-in', logged, limit, async (c: Context) => {
     checkOpen()
     // Checked first, so that another site can't use up this browser's sign-in attempts.
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
@@ -107,6 +108,7 @@ export function createGuard({ roles, sessions, trustedProxies, log }: GuardDeps)
       const sentence = 'The token is wrong: use RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN.'
       return c.html(signInPage(next, sentence), 401, SECURITY)
     }
+    c.set(VERIFIED, true)
     await sessions.start(c, role)
     return c.redirect(next, 303)
   })
