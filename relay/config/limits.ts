@@ -113,10 +113,10 @@ export const LIMITS = {
     16 * MB,
     'not read; treated as no response',
   ),
-  workflowFile: bytes(
-    'workflow file that is read for the names of its inputs',
-    16 * KB,
-    'not read; the message lists no declared inputs',
+  workflowTriggers: bytes(
+    '`on:` section of a workflow file that is read for its inputs and event types',
+    8 * KB,
+    "not read; GitHub's responses show which inputs a workflow doesn't declare",
   ),
   logWaiting: bytes('log lines of the relay that wait to be written', 16 * MB, 'further lines are dropped'),
   loggedReasons: amount('reasons that one line of the log counts', 20, 'counted together, as `others`'),

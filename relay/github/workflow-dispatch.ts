@@ -2,13 +2,19 @@ import { RequestError } from '@octokit/request-error'
 import type { ClientPayload } from '../../port/payload.ts'
 import { type Invocation, isObject, type JsonObject } from '../../port/types.ts'
 import { createTtlCache } from '../cache.ts'
-import { LIMITS } from '../config/limits.ts'
 import type { Credential } from './credentials.ts'
 import { type DispatchPolicy, type DispatchResponse, postDispatch } from './dispatch.ts'
 import { type DispatchOutcome, deferred, lost, PreparationError, RejectedError } from './errors.ts'
 import type { RepositoryReader } from './repository.ts'
 import { findResponse, foreignReason, rawMessage, readDocumentation } from './response.ts'
-import { fitInputs, type Offer, offeredNames, offerInputs, readDeclaredInputs } from './workflow-inputs.ts'
+import {
+  fitInputs,
+  type Offer,
+  offeredNames,
+  offerInputs,
+  readWorkflowInputs,
+  withContexts,
+} from './workflow-inputs.ts'
 import {
   type Dispatched,
   isUnknownField,
@@ -19,6 +25,7 @@ import {
   unexpectedInputs,
   workflowRefusal,
 } from './workflow-refusal.ts'
+import type { WorkflowInputs } from './workflow-triggers.ts'
 
 interface WorkflowTarget {
   repository: string
@@ -34,28 +41,31 @@ export type WorkflowDispatcher = (
   policy: DispatchPolicy,
 ) => Promise<DispatchOutcome>
 
-/** Inputs that a workflow doesn't declare, known from an earlier dispatch, this dispatch's refusals, or the file. */
-interface Undeclared {
-  names: ReadonlySet<string>
-  from: 'memory' | 'refusals' | 'file'
+/** What is known about a workflow's inputs. */
+interface Known {
+  /** Null if the file can't be read. */
+  file: WorkflowInputs | null
+  /** Undeclared inputs that GitHub named in a refusal. */
+  refused: ReadonlySet<string>
 }
 
 const WORKFLOW_ROUTE = '/actions/workflows/{workflow_id}/dispatches'
 const RUN_DETAILS = 'return_run_details'
 const BRANCH_MS = 600_000
 /** Short, so that newly declared inputs are sent soon. */
-const UNDECLARED_MS = 60_000
+const KNOWN_MS = 60_000
 /** Limited, because the server can be upgraded. */
 const SERVER_MS = 3_600_000
 /** Maximum number of requests per dispatch. Each refusal shows what to change in the next request. */
 const MAX_REQUESTS = 6
-/** The number of names to remember per workflow. */
-const MAX_UNDECLARED = 200
+/** The number of refused names to remember per workflow. */
+const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch`. A dispatch isn't idempotent, but a refused dispatch starts nothing. Only a refused
- * dispatch is therefore repeated. The repeated request omits undeclared inputs, and `return_run_details` if the server
- * doesn't support that field (Enterprise Server before 3.21). Both omissions are remembered for later dispatches.
+ * Sends a `workflow_dispatch` with the inputs that the workflow file declares. A dispatch isn't idempotent, but a refused
+ * dispatch starts nothing. Only a refused dispatch is therefore repeated. The repeated request omits undeclared inputs
+ * that GitHub names, and `return_run_details` if the server doesn't support that field (Enterprise Server before 3.21).
+ * The file and both omissions are remembered for later dispatches.
  *
  * @returns a function that throws the errors of `postDispatch` and `credential.use`
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
@@ -66,8 +76,8 @@ export function createWorkflowDispatcher(
   clock: () => number,
 ): WorkflowDispatcher {
   const defaultBranches = createTtlCache<string>(BRANCH_MS, clock)
-  /** Input names, by repository, workflow, and ref. */
-  const undeclared = createTtlCache<ReadonlySet<string>>(UNDECLARED_MS, clock)
+  /** By repository, workflow, and ref. */
+  const known = createTtlCache<Known>(KNOWN_MS, clock)
   const server = createTtlCache<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'
 
@@ -75,13 +85,20 @@ export function createWorkflowDispatcher(
     const { repository, workflow } = target
     const offer = offerInputs(content.invocation, content.payload)
     let isReread = false
-    let learned: Undeclared | null = null
+    let learned: Known | null = null
     for (let requests = 1; ; requests++) {
       const ref = target.ref ?? (await findDefaultBranch(repository))
       const key = [repository.toLowerCase(), workflow, ref].join('\n')
       const dispatched = { repository, workflow, ref }
-      const before = learned ?? remembered(key)
-      const { inputs, known }: Chosen = await chooseInputs(dispatched, offer, before)
+      const remembered = learned ? undefined : known.get(key)
+      let current: Known = learned ?? remembered ?? (await readKnown(key, dispatched))
+      let inputs = chooseInputs(dispatched, offer, current)
+      if (inputs instanceof RejectedError && remembered) {
+        // What is remembered doesn't cause a failure, because the workflow may have been fixed.
+        current = await readKnown(key, dispatched)
+        inputs = chooseInputs(dispatched, offer, current)
+      }
+      if (inputs instanceof RejectedError) throw inputs
       const wantsRun = server.get(SERVER) === undefined
       const body = { ref, inputs, ...(wantsRun && { [RUN_DETAILS]: true }) }
       const parameters = { placeholders: { workflow_id: workflow }, body }
@@ -100,16 +117,16 @@ export function createWorkflowDispatcher(
         const isAboutField =
           wantsRun && isUnknownField(message, RUN_DETAILS) && !Object.hasOwn(inputs, RUN_DETAILS)
         if (isAboutField) server.set(SERVER, 'no run details')
-        const names = learn(message, known.names)
-        if (names) {
-          learned = { names, from: known.from === 'memory' ? 'memory' : 'refusals' }
-          undeclared.set(key, names)
+        const more = learn(message, offer, current)
+        if (more) {
+          learned = more
+          known.set(key, more)
         }
         if (isUnknownRef(message) && target.ref === null && !isReread) {
           isReread = true
           learned = null
           defaultBranches.delete(repository.toLowerCase())
-        } else if (!(isAboutField || names) || requests === MAX_REQUESTS) {
+        } else if (!(isAboutField || more) || requests === MAX_REQUESTS) {
           throw new RejectedError(
             workflowRefusal(
               status,
@@ -138,38 +155,35 @@ export function createWorkflowDispatcher(
     }
   }
 
-  function remembered(key: string): Undeclared {
-    const names = undeclared.get(key)
-    return names ? { names, from: 'memory' } : { names: new Set(), from: 'refusals' }
-  }
-
-  /** @throws RejectedError if a user's input would get lost, or if the inputs are too large */
-  async function chooseInputs(dispatched: Dispatched, offer: Offer, known: Undeclared): Promise<Chosen> {
-    const fitted = fitInputs(offer, known.names)
-    if ('inputs' in fitted) return { inputs: fitted.inputs, known }
-    // Remembered names alone don't cause a failure, because the workflow may have been fixed.
-    if (known.from === 'memory')
-      return chooseInputs(dispatched, offer, { names: new Set(), from: 'refusals' })
-    if ('undeclared' in fitted) {
-      const declared = Object.keys((await readInputs(dispatched)) ?? {})
-      throw new RejectedError(undeclaredSentence(dispatched, fitted.undeclared, declared))
-    }
-    // Without undeclared inputs, the other inputs may fit.
-    const declared = known.from === 'file' ? null : await readInputs(dispatched)
-    if (!declared) throw new RejectedError(tooLargeSentence(dispatched, fitted.tooLarge))
-    const names = offeredNames(offer).filter(name => !Object.hasOwn(declared, name))
-    return chooseInputs(dispatched, offer, { names: new Set(names), from: 'file' })
-  }
-
-  /** Reads the inputs that the file declares, to explain a rejection. Returns null if the file can't be read. */
-  function readInputs(dispatched: Dispatched): Promise<JsonObject | null> {
-    return readDeclaredInputs(credential, dispatched, LIMITS.workflowFile.value).catch(() => null)
+  /** Reads the workflow file. If it can't be read, GitHub's refusals show which inputs it doesn't declare. */
+  async function readKnown(key: string, dispatched: Dispatched): Promise<Known> {
+    const file = await readWorkflowInputs(credential, dispatched).catch(() => null)
+    const read = { file, refused: new Set<string>() }
+    known.set(key, read)
+    return read
   }
 }
 
-interface Chosen {
-  inputs: Record<string, string>
-  known: Undeclared
+/** Returns the inputs to send, or an error if a user's input would get lost or the inputs are too large. */
+function chooseInputs(
+  dispatched: Dispatched,
+  offer: Offer,
+  known: Known,
+): Record<string, string> | RejectedError {
+  const fitted = fitInputs(known.file ? withContexts(offer, known.file) : offer, undeclaredIn(offer, known))
+  if ('inputs' in fitted) return fitted.inputs
+  return new RejectedError(
+    'undeclared' in fitted
+      ? undeclaredSentence(dispatched, fitted.undeclared, Object.keys(known.file?.declared ?? {}))
+      : tooLargeSentence(dispatched, fitted.tooLarge),
+  )
+}
+
+/** Returns the offered inputs that the workflow doesn't declare. Only GitHub decides whether the case of a name matters. */
+function undeclaredIn(offer: Offer, { file, refused }: Known): ReadonlySet<string> {
+  if (!file) return refused
+  const declared = new Set(Object.keys(file.declared).map(name => name.toLowerCase()))
+  return new Set([...offeredNames(offer).filter(name => !declared.has(name.toLowerCase())), ...refused])
 }
 
 function readResponse({ status, data }: DispatchResponse): DispatchOutcome {
@@ -188,11 +202,13 @@ function readRefusal(error: unknown): { status: number; message: string } | null
   return { status: response.status, message: rawMessage(response.data) }
 }
 
-/** Returns the undeclared inputs known after a refusal; null if the refusal shows no new input. */
-function learn(message: string, known: ReadonlySet<string>): ReadonlySet<string> | null {
+/** Returns what is known after a refusal; null if the refusal shows no new input. */
+function learn(message: string, offer: Offer, known: Known): Known | null {
+  const undeclared = undeclaredIn(offer, known)
   const missing = missingInput(message)
-  if (missing !== null && known.has(missing)) return new Set()
-  const names = unexpectedInputs(message).filter(name => !known.has(name))
+  if (missing !== null && undeclared.has(missing)) return { file: null, refused: new Set() }
+  const names = unexpectedInputs(message).filter(name => !undeclared.has(name))
   if (names.length === 0) return null
-  return new Set([...(known.size < MAX_UNDECLARED ? known : []), ...names])
+  const { file, refused } = known
+  return { file, refused: new Set([...(refused.size < MAX_REFUSED ? refused : []), ...names]) }
 }

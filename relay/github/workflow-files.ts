@@ -3,6 +3,7 @@ import { BoundedMap, createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
 import type { RequestBudget } from './rate-limit-pause.ts'
 import { mustBeGitHub } from './response.ts'
+import { eventTypes, readEvents } from './workflow-triggers.ts'
 
 /** A workflow file on the default branch, with the id of its contents. */
 interface WorkflowFile {
@@ -45,18 +46,14 @@ export function createWorkflowFileReader(credential: Credential): WorkflowFileRe
   }
 }
 
-/** The event types that a file listens for; null if the file can't be parsed as a workflow. */
-type Types = 'all' | readonly string[] | null
-
 const MAX_FILES = 20
 /** Larger files aren't read. */
 const MAX_BYTES = 250_000
-/** Maximum length of the `on:` section, in characters. */
-const MAX_SECTION = 4_000
-const MAX_BRACKETS = 20
 /** Minimum time between two reads of a repository. */
 const REMEMBERED_MS = 300_000
 const MAX_BLOBS = 1_000
+
+type Types = ReturnType<typeof eventTypes>
 
 /** `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
@@ -81,7 +78,8 @@ export function createFindListeners(
   async function readTypes(repository: string, { path, blob, size }: WorkflowFile): Promise<Types> {
     if (size > MAX_BYTES) return null
     try {
-      const types = await typesIn(await github.workflowFile(repository, path))
+      const events = readEvents(await github.workflowFile(repository, path))
+      const types = events && eventTypes(events)
       blobs.set(blob, types)
       return types
     } catch {
@@ -111,40 +109,4 @@ export function createFindListeners(
     if (types.some(each => each === 'all' || each?.includes(eventType))) return 'found'
     return types.includes(null) ? 'unknown' : 'none'
   }
-}
-
-/** Returns the types in a workflow file's `on: repository_dispatch`. Supports every syntax that GitHub accepts. */
-async function typesIn(text: string): Promise<Types> {
-  const section = triggersIn(text)
-  if (section === null) return null
-  const { parse } = await import('yaml')
-  let on: unknown
-  try {
-    on = (parse(section) as { on?: unknown } | null)?.on
-  } catch {
-    return null
-  }
-  if (typeof on === 'string' || Array.isArray(on)) {
-    return [on].flat().includes('repository_dispatch') ? 'all' : []
-  }
-  if (typeof on !== 'object' || on === null) return null
-  if (!('repository_dispatch' in on)) return []
-  const types = (on.repository_dispatch as { types?: unknown } | null)?.types ?? 'all'
-  if (types === 'all') return types
-  const list = [types].flat()
-  return list.every(each => typeof each === 'string') ? list : null
-}
-
-/**
- * Returns a workflow file's `on:` section, because parsing the whole file would delay webhooks. Returns null if the
- * section is missing, or contains deep nesting or complex keys. Triggers don't need such YAML, which is slow to parse.
- */
-function triggersIn(text: string): string | null {
-  const lines = text.split('\n')
-  const first = lines.findIndex(line => /^(on|"on"|'on') *:/.test(line))
-  if (first < 0) return null
-  const length = lines.slice(first + 1).findIndex(line => /^[^\s#\-}\]]/.test(line))
-  const section = lines.slice(first, length < 0 ? undefined : first + 1 + length).join('\n')
-  if (section.length > MAX_SECTION || section.split(/[[{]/).length > MAX_BRACKETS) return null
-  return /(^|\s)(\?|- +-)\s/m.test(section) ? null : section
 }

@@ -1,7 +1,7 @@
-import { parse } from 'yaml'
 import { type ClientPayload, guideContext, guidePayload, shrinkClientPayload } from '../../port/payload.ts'
-import { type Invocation, isObject, type Json, type JsonObject } from '../../port/types.ts'
+import type { Invocation, Json } from '../../port/types.ts'
 import type { Credential } from './credentials.ts'
+import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.ts'
 
 /**
  * Maximum number of inputs that a workflow can declare and a dispatch can contain.
@@ -79,6 +79,13 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   )
 }
 
+/** Also offers Port's context in the inputs that contain it under another name. An input that Port sends wins. */
+export function withContexts(offer: Offer, { contexts }: Pick<WorkflowInputs, 'contexts'>): Offer {
+  const context = offer.others.get('port_context')
+  if (context === undefined) return offer
+  return { ...offer, others: new Map([...contexts.map(name => [name, context] as const), ...offer.others]) }
+}
+
 export const offeredNames = ({ entered, others }: Offer): string[] => [
   ...new Set([...entered.keys(), PAYLOAD_INPUT, ...others.keys()]),
 ]
@@ -135,35 +142,16 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
-/** Reads the events and their options from a workflow file; null if the text isn't a workflow. */
-export function readEvents(text: string): JsonObject | null {
-  try {
-    const { on } = parse(text) as { on: unknown }
-    if (isObject(on)) return on
-    return Object.fromEntries([on].flat().map(event => [String(event), null]))
-  } catch {
-    return null
-  }
-}
-
-/** The inputs that these events declare for `workflow_dispatch`, by name; null without this trigger. */
-export function declaredInputs(events: JsonObject | null): JsonObject | null {
-  if (!events || !('workflow_dispatch' in events)) return null
-  const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
-  return isObject(inputs) ? inputs : {}
-}
-
 /**
- * Reads the declared inputs from the file on a branch or tag. Needs Contents: read.
+ * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read.
  *
- * @param maxLength larger files aren't parsed, because parsing blocks the relay
+ * @returns null if the file has no `workflow_dispatch`, or can't be parsed quickly
  * @throws the errors of `credential.use`
  */
-export async function readDeclaredInputs(
+export async function readWorkflowInputs(
   credential: Credential,
   { repository, workflow, ref }: { repository: string; workflow: string; ref: string },
-  maxLength = Number.POSITIVE_INFINITY,
-): Promise<JsonObject | null> {
+): Promise<WorkflowInputs | null> {
   return credential.use(repository, async (octokit, at) => {
     const path = /^\d+$/.test(workflow)
       ? (await octokit.actions.getWorkflow({ ...at, workflow_id: Number(workflow) })).data.path
@@ -171,6 +159,7 @@ export async function readDeclaredInputs(
     const file = { ...at, path, ref, mediaType: { format: 'raw' } }
     const { data } = await octokit.repos.getContent(file)
     const text = String(data)
-    return text.length > maxLength ? null : declaredInputs(readEvents(text))
+    const events = readEvents(text)
+    return events && inputsOf(events, text)
   })
 }

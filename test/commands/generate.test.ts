@@ -160,22 +160,41 @@ test.each([
   expect(action.trigger.userInputs.order).toEqual(name === null ? [] : [name])
 })
 
-test.each(['steps.p.outputs.entity', "fromJSON(github.event.inputs.port || '{}').port.entity.title"])(
-  'lists declared inputs before the inputs that are read from the payload, with %s',
-  async entity => {
-    const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
+test.each([
+  ['steps.p.outputs.entity', 'DAY-2'],
+  ['steps.p.outputs.entity-id', 'DAY-2'],
+  ["fromJSON(github.event.inputs.port || '{}').port.entity.title", 'DAY-2'],
+  ['github.event.client_payload.port.entity.title', 'DAY-2'],
+  ['fromJson(inputs.port_context).entity.identifier', 'DAY-2'],
+  ["fromJSON(github.event.inputs['port_context']).context.entity", 'DAY-2'],
+  ['fromJSON( inputs.port_payload ).payload.entity.title', 'DAY-2'],
+  ['steps.other.outputs.entity', 'CREATE'],
+  ['fromJSON(inputs.port_context).blueprint', 'CREATE'],
+])('a workflow that reads %s becomes an action with the operation %s', async (expression, operation) => {
+  const yaml = `on: { workflow_dispatch: { inputs: { size: { type: string }, port: { type: string } } } }
 jobs:
   x:
     runs-on: ubuntu-latest
-    env: { E: "\${{ ${entity} }}" }
+    env: { E: "\${{ ${expression} }}" }
     steps:
       - { uses: acme/port-webhook-action@v1, id: p }
       - run: make \${{ inputs.size }} \${{ steps.p.outputs.size }} \${{ fromJSON(steps.p.outputs.inputs).where }}
 `
-    const action = await actionOf(yaml, 'x.yml')
-    expect(action.trigger).toMatchObject({ operation: 'DAY-2', userInputs: { order: ['size', 'where'] } })
-  },
-)
+  const action = await actionOf(yaml, 'x.yml')
+  // Declared inputs come before the inputs that are only read from the payload.
+  expect(action.trigger).toMatchObject({ operation, userInputs: { order: ['size', 'where'] } })
+})
+
+test("an input that is only read as Port's context under another name isn't in the form", async () => {
+  const names = ['context', 'runId', 'port_run_identifier', 'other', 'unread']
+  const inputs = Object.fromEntries(names.map(name => [name, { required: true }]))
+  const read = `\${{ fromJson(inputs.context).runId }} \${{ fromJSON(github.event.inputs.runId).run_id }}
+          \${{ fromJSON(inputs['port_run_identifier']).runId }} \${{ fromJSON(inputs.other).runId }} \${{ inputs.other }}`
+  const yaml = `on: { workflow_dispatch: { inputs: ${JSON.stringify(inputs)} } }
+jobs: { x: { runs-on: u, steps: [{ run: ${JSON.stringify(read)} }] } }
+`
+  expect((await actionOf(yaml, 'x.yml')).trigger.userInputs.order).toEqual(['other', 'unread'])
+})
 
 test("inputs that the relay provides don't become inputs of the Port action", async () => {
   const before = readFileSync(join(root, 'test/fixtures/migrate/workflows/deploy.yml'), 'utf8')

@@ -17,14 +17,17 @@ const workflowOf = (inputs: Record<string, DeclaredInput>) => ({
   ...{ path: '.github/workflows/deploy.yml', name: 'Deploy', eventTypes: [], dispatch: { inputs } },
 })
 const isPost = ({ method }: { method: string }) => method === 'POST'
+const isFile = ({ path }: { path: string }) => path.includes('/contents/')
 
+/** @param options.isHidden whether the relay can't read the workflow file */
 async function open(
   inputs: Record<string, DeclaredInput> = {},
-  options: GitHubApiOptions = {},
+  { isHidden = false, ...options }: GitHubApiOptions & { isHidden?: boolean } = {},
   repository: NewRepository = {},
 ) {
   const api = await startGitHubApi(options)
   onTestFinished(() => api.close())
+  if (isHidden) api.fail({ match: isFile, status: 403, times: Number.POSITIVE_INFINITY })
   const workflow = workflowOf(inputs)
   const { workflows } = api.addRepository('acme/shop', { workflows: [workflow], ...repository })
   let offset = 0
@@ -90,18 +93,43 @@ describe('a workflow_dispatch', () => {
     expect(JSON.parse(port!).run_id).toBe('r_1')
   })
 
-  test('omits undeclared optional inputs, and sends an additional request for this at most once a minute', async () => {
-    const { dispatch, sent, advance } = await open({ service: {}, port_context: {} })
+  test('contains only declared inputs; the workflow file is read at most once a minute', async () => {
+    const { api, dispatch, sent, advance } = await open({ service: {}, port_context: {} })
+    const requests: string[] = []
+    for (const pause of [0, 59_000, 2_000]) {
+      advance(pause)
+      expect(await dispatch({ service: 'web' }, { ref: 'main' })).toMatchObject({ kind: 'accepted' })
+      requests.push(api.requests.map(({ method }) => method).join(' '))
+      expect(sent().map(({ inputs }) => Object.keys(inputs).sort())).toEqual([['port_context', 'service']])
+    }
+    expect(requests).toEqual(['GET POST', 'POST', 'GET POST'])
+  })
+
+  test("if the file can't be read, omits the inputs that GitHub refuses, and sends an additional request for this at most once a minute", async () => {
+    const { dispatch, sent, advance } = await open({ service: {}, port_context: {} }, { isHidden: true })
     const names = () => sent().map(({ inputs }) => Object.keys(inputs).sort())
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
     expect(names()).toEqual([[...Object.keys(OFFERED), 'service'].sort(), ['port_context', 'service']])
     advance(59_000)
     expect(await dispatch({ service: 'web' })).toMatchObject({ kind: 'accepted' })
     expect(names()).toEqual([['port_context', 'service']])
-    // The workflow file may have changed in the meantime.
+    // The workflow may have changed in the meantime.
     advance(2_000)
     await dispatch({ service: 'web' })
     expect(names()).toHaveLength(2)
+  })
+
+  test("fills an input that is only read as Port's context under another name, unless Port sends it", async () => {
+    const declared = { runId: { required: true }, context: {}, other: {}, mine: {} }
+    const reads =
+      '${{ fromJson(inputs.runId).runId }} ${{ fromJSON(github.event.inputs.context).run_id }} ${{ fromJSON(inputs.mine).runId }} ${{ fromJSON(inputs.other).runId }} ${{ inputs.other }}'
+    const content = `on: { workflow_dispatch: { inputs: ${JSON.stringify(declared)} } }\nenv: { A: "${reads}" }\n`
+    const { api, dispatch } = await open({}, {}, { workflows: [{ ...workflowOf(declared), content }] })
+    expect(await dispatch({ mine: '{}' })).toMatchObject({ kind: 'accepted' })
+    const { inputs } = api.workflowDispatches[0]!
+    expect(Object.keys(inputs).sort()).toEqual(['context', 'mine', 'runId'])
+    expect(JSON.parse(inputs.runId!)).toMatchObject({ runId: 'r_1', run_id: 'r_1' })
+    expect([inputs.context, inputs.mine]).toEqual([inputs.runId, '{}'])
   })
 
   test('is sent if the input "port" contains the undeclared input from the user', async () => {
@@ -109,7 +137,7 @@ describe('a workflow_dispatch', () => {
     expect(await dispatch({ service: 'web', note: 'x', empty: null })).toMatchObject({ kind: 'accepted' })
     expect(Object.keys(api.workflowDispatches[0]!.inputs).sort()).toEqual(['port', 'service'])
     expect(JSON.parse(api.workflowDispatches[0]!.inputs.port!).port.inputs).toMatchObject({ note: 'x' })
-    expect(sent()).toHaveLength(2)
+    expect(sent()).toHaveLength(1)
   })
 
   test("is rejected if a user's input would be lost; the message suggests the closest declared name and a fix", async () => {
@@ -121,11 +149,8 @@ describe('a workflow_dispatch', () => {
         'Workflow deploy.yml in acme/shop doesn\'t declare the inputs "enviroment" (closest declared input: "environment"), "note" on "main": declare them under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the values, or remove them from the Port action\'s body.',
     }
     expect(await dispatch(given)).toEqual(rejected)
-    expect(sent().map(({ inputs }) => inputs.port)).toEqual(['8080'])
+    expect(sent()).toEqual([])
     // Cached declarations don't lead to a rejection, because the workflow may have been corrected.
-    expect(await dispatch(given)).toEqual(rejected)
-    expect(sent()).toHaveLength(1)
-    expect(api.workflowDispatches).toEqual([])
     Object.assign(workflow.dispatch.inputs, { enviroment: {}, note: {} })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
     expect(api.workflowDispatches[0]!.inputs).toEqual({ enviroment: 'prod', note: 'x', port: '8080' })
@@ -256,7 +281,8 @@ describe('a workflow_dispatch', () => {
 
   test('contains only the declared inputs if Port sends more than 25', async () => {
     const given = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, 'x']))
-    const { api, dispatch, sent } = await open({ i3: {}, i30: { required: true }, i59: {}, ...OFFERED })
+    const inputs = { i3: {}, i30: { required: true }, i59: {}, ...OFFERED }
+    const { api, dispatch, sent } = await open(inputs, { isHidden: true })
     expect(await dispatch(given)).toMatchObject({ kind: 'accepted' })
     expect(sent().map(({ inputs }) => Object.keys(inputs).length)).toEqual([25, 25, 20, 8])
     const declared = ['i3', 'i30', 'i59', ...Object.keys(OFFERED)]
@@ -357,7 +383,8 @@ describe('a workflow_dispatch without a response from GitHub', () => {
       const { api, dispatch } = await open(OFFERED)
       api.renameRepository('acme/shop', name)
       expect(await dispatch({}, { ref: 'main' })).toMatchObject(outcome)
-      expect(api.requests.map(({ method }) => method)).toEqual(methods)
+      const posted = api.requests.filter(each => !isFile(each))
+      expect(posted.map(({ method }) => method)).toEqual(methods)
       expect(api.workflowDispatches).toHaveLength(amount)
     },
   )

@@ -131,6 +131,7 @@ const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
 test.each<[string, string, Given, object[]?]>([
   ['an input', '${{ inputs.port_run_id }}', {}],
   ['an expression with brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
+  ["Port's context under another name", '${{ fromJSON(inputs.name).runId }}', {}],
   ['a variable of the job', '${{ env.RUN }}', { job: { env: { RUN } } }],
   ['an output of a script', '${{ steps.c.outputs.runId }}', {}, [{ id: 'c', run: OUTPUT }]],
   ['a variable of a script', '${{ env.RUN_ID }}', {}, [{ run: VARIABLE }]],
@@ -139,7 +140,7 @@ test.each<[string, string, Given, object[]?]>([
     { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
   ],
 ])('recognizes the run id from %s', async (_, runId, given, before = []) => {
-  const steps = [...before, patch({ runId, logMessage: '${{ inputs.name }}' })]
+  const steps = [...before, patch({ runId, logMessage: '${{ github.ref }}' })]
   const { text } = await migrateOne(workflow(steps, given))
   expect(reporting(text)[0]!.run).toContain('PORT_LOG')
 })

@@ -76,7 +76,7 @@ test.each([
   ],
   ['events that the relay cannot parse', 'on: [repository_dispatch'],
   ['events that take minutes to parse', `on:\n${'  ? '.repeat(900)}`],
-  ['events that are too long to read', `on:\n  push:\n${'# \n'.repeat(2_000)}`],
+  ['events that are too long to read', `on:\n  push:\n${'# \n'.repeat(3_000)}`],
   ['events in a file that is too large to read', `on: push\n${'#'.repeat(250_000)}`],
 ])('no warning is shown if a workflow listens to %s', async (_, content) => {
   const system = await start(OTHER, content)

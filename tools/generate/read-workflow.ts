@@ -1,5 +1,6 @@
 import { parseDocument } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
+import { eventsOf, inputsOf } from '../../relay/github/workflow-triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 import { FIXED_OUTPUTS } from './github-input.ts'
 
@@ -9,10 +10,12 @@ export interface WorkflowFile {
   description: string | null
   /** Events by name, with the author's settings. */
   on: JsonObject
-  /** The inputs of `workflow_dispatch` by name. */
+  /** The inputs of `workflow_dispatch` by name, without those that contain Port's context. */
   inputs: JsonObject
   /** The Port inputs that the workflow's expressions reference. */
   usedInputs: string[]
+  /** Whether the workflow's expressions reference the entity, which only day-2 and delete actions have. */
+  usesEntity: boolean
   /** Whether a step uses the action. */
   usesAction: boolean
 }
@@ -25,43 +28,26 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
   const value: unknown = document.toJS({ maxAliasCount: 100 })
   if (!isObject(value) || !('on' in value) || !isObject(value.jobs))
     throw new Error(`${file} isn't a workflow (on, jobs). migrate --port-action converts a Port action.`)
-  const on = readEvents(value.on)
+  const on = eventsOf(value.on)
   const steps = Object.values(value.jobs)
     .flatMap(job => (isObject(job) && Array.isArray(job.steps) ? job.steps : []))
     .filter(isObject)
     .filter(step => /(^|\/)port-webhook-action@/.test(String(step.uses)))
   const stepIds = steps.flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
-  const dispatch = isObject(on.workflow_dispatch) ? on.workflow_dispatch : {}
+  const { declared = {}, contexts = [] } = inputsOf(on, yaml) ?? {}
+  const references = expressionsOf(value).flatMap(referencesOf)
   return {
     name: text(value.name),
     description: text(value.description),
     on,
-    inputs: isObject(dispatch.inputs) ? dispatch.inputs : {},
-    usedInputs: usedInputs(value, stepIds),
+    inputs: Object.fromEntries(Object.entries(declared).filter(([name]) => !contexts.includes(name))),
+    usedInputs: [...new Set(references.flatMap(parts => inputOf(parts, stepIds) ?? []))],
+    usesEntity: references.some(parts => isEntity(parts, stepIds)),
     usesAction: steps.length > 0,
   }
 }
 
-function readEvents(on: unknown): JsonObject {
-  if (isObject(on)) return on
-  const names = Array.isArray(on) ? on : [on]
-  return Object.fromEntries(names.map(name => [String(name), null]))
-}
-
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
-
-/**
- * Returns the Port inputs that a workflow's expressions reference.
- *
- * @param workflow the parsed YAML
- * @param stepIds the ids of steps that use the action
- */
-function usedInputs(workflow: unknown, stepIds: string[]): string[] {
-  const names = expressionsOf(workflow).flatMap(source =>
-    referencesOf(source).flatMap(parts => inputOf(parts, stepIds) ?? []),
-  )
-  return [...new Set(names)]
-}
 
 /** Returns all expression sources below a node. An `if` is an expression even without `${{ }}`. */
 function expressionsOf(node: unknown, key = ''): string[] {
@@ -85,6 +71,17 @@ function referencesOf(source: string): string[][] {
   })
 }
 
+const ENTITY =
+  /^(?:github\.event\.)?(?:client_payload\.port|inputs\.port\.port|(?:inputs|client_payload)\.port_(?:context|payload)(?:\.(?:context|payload))?)\.entity(?:\.|$)/i
+
+/** @param stepIds the ids of steps that use the action */
+function isEntity(parts: string[], stepIds: string[]): boolean {
+  const [first, second, third, fourth] = parts
+  if (first !== 'steps') return ENTITY.test(parts.join('.'))
+  return third === 'outputs' && /^entity(-id)?$/i.test(fourth ?? '') && stepIds.includes(second!)
+}
+
+/** @param stepIds the ids of steps that use the action */
 function inputOf(parts: string[], stepIds: string[]): string | null {
   const [first, second, third, fourth, fifth] = parts
   if (first === 'steps' && third === 'outputs' && fourth !== undefined && stepIds.includes(second!)) {

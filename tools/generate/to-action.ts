@@ -1,6 +1,7 @@
 import { basename } from 'node:path'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { OFFERED_INPUTS } from '../../relay/github/workflow-inputs.ts'
+import { eventTypes } from '../../relay/github/workflow-triggers.ts'
 import { fromGitHubInput, isOwnPort, titleOf } from './github-input.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
 import type { PortAction } from './port-action.ts'
@@ -32,7 +33,8 @@ export function toAction(
 ): { action: PortAction; notes: string[] } {
   const workflow = readWorkflow(yaml, file)
   const event = chooseEvent(workflow, file, options.event)
-  const types = event === 'repository_dispatch' ? eventTypes(workflow.on) : []
+  const listed = event === 'repository_dispatch' ? eventTypes(workflow.on) : null
+  const types = Array.isArray(listed) ? listed : []
   const type = types.find(each => each === options.identifier) ?? types[0]
   if (types.length > 1 && !options.identifier) {
     throw new Error(
@@ -46,7 +48,7 @@ export function toAction(
       .replace(/\.ya?ml$/, '')
       .replace(/[^A-Za-z0-9@_.+:\\/=-]+/g, '_')
   const name = event === 'workflow_dispatch' ? basename(file) : type && type !== identifier ? type : null
-  const { operation = usesEntity(yaml) ? 'DAY-2' : 'CREATE', relay = EXAMPLE_RELAY } = options
+  const { operation = workflow.usesEntity ? 'DAY-2' : 'CREATE', relay = EXAMPLE_RELAY } = options
   const { properties, ...userInputs } = readInputs(workflow, event)
   const action: PortAction = {
     identifier,
@@ -79,11 +81,6 @@ function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event
   )
 }
 
-function eventTypes(on: JsonObject): string[] {
-  const { types } = object(on.repository_dispatch)
-  return [types].flat().filter(type => typeof type === 'string')
-}
-
 /** Returns the declared inputs, and then the inputs that the workflow only reads from the payload. */
 function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event']) {
   const declared = event === 'workflow_dispatch' ? inputs : {}
@@ -96,11 +93,6 @@ function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event'])
     order,
   }
 }
-
-/** Only day-2 and delete actions have an entity. */
-const usesEntity = (yaml: string) =>
-  /\bsteps\.[\w-]+\.outputs\.entity\b/.test(yaml) ||
-  /\b(client_payload|inputs\.port( \|\| '\{\}')?\))\.port\.entity\b/.test(yaml)
 
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const inputs = event === 'workflow_dispatch' ? workflow.inputs : {}

@@ -3,6 +3,8 @@ import { listItems, nodeAt, textAt, textsOf } from './yaml-nodes.ts'
 
 export interface Scope {
   root: unknown
+  /** Inputs that contain Port's context under another name. */
+  contexts: string[]
   job: unknown
   step?: unknown
 }
@@ -12,6 +14,7 @@ const INPUTS = '(?:github\\.event\\.)?(?:inputs|client_payload)'
 const CONTEXT = `(?:fromjson\\(${INPUTS}\\.port_(?:context|payload)\\)|${INPUTS}\\.port_(?:context|payload))`
 /** Matches the run id in Port's context or payload, or an input with that name. */
 const OWN = new RegExp(`^(?:${CONTEXT}\\.(?:context\\.)?(?:run_?id|run\\.id)|${INPUTS}\\.${NAME})$`, 'i')
+const RENAMED = new RegExp(`^fromjson\\(${INPUTS}\\.([\\w-]+)\\)\\.run_?id$`, 'i')
 const REFERENCE = /^(?:env|(?:steps|needs)\.([\w-]+)\.outputs)\.([\w-]+)$/i
 const NAMED = new RegExp(`^${NAME}$`, 'i')
 
@@ -19,16 +22,17 @@ const NAMED = new RegExp(`^${NAME}$`, 'i')
  * Whether a text is certainly the id of the Port run that started the workflow. A variable or output is that id if its
  * value in the file is that id, or if its name suggests the id and a script reads the id from Port's payload.
  */
-export function isOwnRunId(template: string, { root, job, step }: Scope): boolean {
+export function isOwnRunId(template: string, { root, contexts, job, step }: Scope): boolean {
   const source = (onlyExpression(template) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')
-  if (OWN.test(source)) return true
+  const [, input] = RENAMED.exec(source) ?? []
+  if (OWN.test(source) || (input && contexts.includes(input))) return true
   const [, id, name] = REFERENCE.exec(source) ?? []
   if (!name) return false
   const isNeeded = source.startsWith('needs')
   const needed = isNeeded ? nodeAt(root, 'jobs', id!) : null
   const given = id ? [nodeAt(needed, 'outputs')] : [step, job, root].map(each => nodeAt(each, 'env'))
   const text = given.map(each => textsOf(each).get(name.toLowerCase())).find(each => each !== undefined)
-  if (text !== undefined) return !text.includes('needs.') && isOwnRunId(text, { root, job: needed })
+  if (text !== undefined) return !text.includes('needs.') && isOwnRunId(text, { root, contexts, job: needed })
   if (!NAMED.test(name)) return false
   const scripts = listItems(nodeAt(job, 'steps')).filter(({ map }) =>
     id ? textAt(map, 'id') === id : new RegExp(`\\b${name}\\s*(=|<<)`).test(textAt(map, 'run') ?? ''),

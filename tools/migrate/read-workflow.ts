@@ -1,4 +1,5 @@
 import { isMap, parseDocument } from 'yaml'
+import { contextsIn } from '../../relay/github/workflow-triggers.ts'
 import { isOwnRunId, type Scope } from './own-run.ts'
 import { type Facts, isPortAction, Problem, type Report, readPortStep } from './read-step.ts'
 import { hasExpression } from './template.ts'
@@ -47,6 +48,8 @@ export interface Workflow {
   events: string[]
   /** The workflow's declared inputs. */
   inputs: string[]
+  /** Inputs that contain Port's context under another name. */
+  contexts: string[]
   jobs: Job[]
   /** How the Port run finishes: the action's `report` input. */
   report: 'job' | 'workflow' | 'updates'
@@ -71,6 +74,7 @@ export function readWorkflow(
   const on = nodeAt(root, 'on')
   const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
   const declared = [nodeAt(on, 'workflow_dispatch', 'inputs'), nodeAt(on, 'workflow_call', 'inputs')]
+  const inputs = declared.flatMap(yaml.keysOf)
   const maps = yaml.itemsOf(nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
   const jobs = maps.map(map => readJob(map, edits, called))
   const isAlone =
@@ -80,7 +84,8 @@ export function readWorkflow(
     root,
     edits,
     events,
-    inputs: declared.flatMap(yaml.keysOf),
+    inputs,
+    contexts: contextsIn(edits.text, inputs),
     jobs,
     report,
     remark,
@@ -109,7 +114,7 @@ const reads = (line: string): boolean =>
 
 /** @returns whether a remaining step with Port's action can finish the Port run */
 function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): boolean {
-  const { root, edits, events, inputs, jobs, remark } = workflow
+  const { root, contexts, edits, events, inputs, jobs, remark } = workflow
   const byPortOnly = events.every(event => /^(workflow|repository)_dispatch$/.test(event))
   let mayFinish = false
   for (const { map: job, steps } of jobs) {
@@ -125,7 +130,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
       }
       try {
         if (yaml.isFlow(map)) throw new Problem('A step is in flow style: write its keys on separate lines.')
-        const reports = readPortStep({ root, job, step: map }, facts, say)
+        const reports = readPortStep({ root, contexts, job, step: map }, facts, say)
         step.reports = keepLogs && reports.length > 0 ? reports : kept(reports, map, facts.isReferenced)
       } catch (error) {
         if (!(error instanceof Problem)) throw error
@@ -153,13 +158,14 @@ function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[]
 }
 
 /** Adds a remark for each other call to Port. @returns whether any call can finish the Port run */
-function noteOthers({ root, edits, jobs, remark }: Workflow): boolean {
+function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean {
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {
     for (const map of [job, ...steps.map(step => step.map)]) {
       const uses = textAt(map, 'uses') ?? ''
       const text = map === job ? '' : textOf(map, edits)
-      const isHanded = /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, job, step: map })
+      const isHanded =
+        /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })
       const isPorts = /^port-labs\/(?!ocean)/i.test(uses)
       if (isPortAction(map) || !(isHanded || isPorts || PORT_API.test(text))) continue
       const finishes = isHanded || isPorts || (/actions\/runs/i.test(text) && /status/i.test(text))

@@ -9,7 +9,7 @@ import type { Config } from '../../config/config.ts'
 import type { Target } from '../../delivery/delivery.ts'
 import { createCredential } from '../../github/credentials.ts'
 import { createRepositoryReader } from '../../github/repository.ts'
-import { type Offer, offerInputs, readDeclaredInputs } from '../../github/workflow-inputs.ts'
+import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../../github/workflow-inputs.ts'
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
@@ -137,10 +137,10 @@ async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<F
     try {
       const ref = target.ref ?? (await read(repository)).defaultBranch
       const dispatched = { repository, workflow, ref }
-      const declared = await readDeclaredInputs(credential, dispatched)
+      const file = await readWorkflowInputs(credential, dispatched)
       findings.push(
-        ...(declared
-          ? compare(by, { dispatched, offer, optional }, declared)
+        ...(file
+          ? compare(by, { dispatched, offer: withContexts(offer, file), optional }, file.declared)
           : [problem(`${repository}: ${workflow} has no workflow_dispatch on ${ref}: add it under "on".`)]),
       )
     } catch (error) {

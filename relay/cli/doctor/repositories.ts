@@ -1,12 +1,13 @@
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
-import { isObject, type JsonObject } from '../../../port/types.ts'
+import type { JsonObject } from '../../../port/types.ts'
 import { isOwnPort } from '../../../tools/generate/github-input.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
-import { declaredInputs, OFFERED_INPUTS, readEvents as parseEvents } from '../../github/workflow-inputs.ts'
+import { OFFERED_INPUTS } from '../../github/workflow-inputs.ts'
 import { namesOf } from '../../github/workflow-refusal.ts'
+import { eventTypes, inputsOf, readEvents as parseEvents } from '../../github/workflow-triggers.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
@@ -197,8 +198,9 @@ async function checkEventType(
   const listening: Listed[] = []
   for (const workflow of listed) {
     const events = await read(workflow.path, null)
-    if (events && 'repository_dispatch' in events && hasType(events.repository_dispatch, eventType))
-      listening.push(workflow)
+    const types = events && eventTypes(events)
+    const listens = eventType === null ? types?.length !== 0 : types === 'all' || types?.includes(eventType)
+    if (types && listens) listening.push(workflow)
   }
   const what =
     eventType === null ? 'repository_dispatch' : `repository_dispatch of type ${JSON.stringify(eventType)}`
@@ -211,11 +213,6 @@ async function checkEventType(
     )
   const none = `${name}: no workflow on ${branch} listens to ${what}.`
   return eventType === null ? warning(none) : problem(none)
-}
-
-function hasType(dispatch: unknown, eventType: string | null): boolean {
-  const types = isObject(dispatch) ? [dispatch.types ?? []].flat() : []
-  return eventType === null || types.length === 0 || types.includes(eventType)
 }
 
 async function checkWorkflow(
@@ -233,7 +230,7 @@ async function checkWorkflow(
     return warning(`${name}: ${workflow} cannot be read: the credential needs the permission Contents: read.`)
   if (!('workflow_dispatch' in events))
     return problem(`${name}: ${workflow} has no workflow_dispatch: add it under "on".`)
-  const inputs = declaredInputs(events) ?? {}
+  const inputs = inputsOf(events, '')?.declared ?? {}
   const offered = OFFERED_INPUTS.filter(each => Object.hasOwn(inputs, each))
   if (offered.length === 0)
     return warning(

@@ -1,0 +1,88 @@
+import { parse } from 'yaml'
+import { isObject, type JsonObject } from '../../port/types.ts'
+import { LIMITS } from '../config/limits.ts'
+
+/** Longer files aren't searched for references to inputs. */
+const MAX_LENGTH = 250_000
+/** Maximum depth of `[` and `{`. Triggers don't need more, and deep nesting is slow to parse. */
+const MAX_DEPTH = 6
+
+/** The inputs of a workflow that `workflow_dispatch` starts. */
+export interface WorkflowInputs {
+  /** The author's settings by name. */
+  declared: JsonObject
+  /** Inputs that contain Port's context under another name. */
+  contexts: string[]
+}
+
+/**
+ * Reads the events and their options from a workflow file. Parses only the `on:` section, because parsing the whole
+ * file would delay webhooks. Returns null if the section is missing, invalid, too long, or too complex.
+ */
+export function readEvents(text: string): JsonObject | null {
+  const section = sectionOf(text)
+  if (section === null) return null
+  try {
+    const { on } = parse(section, { prettyErrors: false, logLevel: 'error' }) as { on: unknown }
+    return eventsOf(on)
+  } catch {
+    return null
+  }
+}
+
+/** Returns events by name from the value of `on:`. */
+export function eventsOf(on: unknown): JsonObject {
+  if (isObject(on)) return on
+  return Object.fromEntries([on].flat().map(event => [String(event), null]))
+}
+
+function sectionOf(text: string): string | null {
+  const lines = text.split('\n')
+  const first = lines.findIndex(line => /^(on|"on"|'on') *:/.test(line))
+  if (first < 0) return null
+  const length = lines.slice(first + 1).findIndex(line => /^[^\s#\-}\]]/.test(line))
+  const section = lines.slice(first, length < 0 ? undefined : first + 1 + length).join('\n')
+  // Complex keys and nested lists are slow to parse, too.
+  const isComplex = section.length > LIMITS.workflowTriggers.value || /(^|\s)(\?|- +-)\s/m.test(section)
+  return isComplex || depthOf(section) > MAX_DEPTH ? null : section
+}
+
+function depthOf(section: string): number {
+  let [depth, most] = [0, 0]
+  for (const char of section.match(/[[\]{}]/g) ?? []) {
+    depth += char === '[' || char === '{' ? 1 : -1
+    most = Math.max(most, depth)
+  }
+  return most
+}
+
+/** The event types of `repository_dispatch` for which the workflow listens; null if they can't be read. */
+export function eventTypes(events: JsonObject): 'all' | readonly string[] | null {
+  if (!('repository_dispatch' in events)) return []
+  const { types = null } = isObject(events.repository_dispatch) ? events.repository_dispatch : {}
+  if (types === null) return 'all'
+  const list = [types].flat()
+  return list.every(each => typeof each === 'string') ? list : null
+}
+
+/** Reads the inputs of `workflow_dispatch`; null without this trigger. */
+export function inputsOf(events: JsonObject, text: string): WorkflowInputs | null {
+  if (!('workflow_dispatch' in events)) return null
+  const { inputs } = isObject(events.workflow_dispatch) ? events.workflow_dispatch : {}
+  const declared = isObject(inputs) ? inputs : {}
+  return { declared, contexts: contextsIn(text, Object.keys(declared)) }
+}
+
+/** Returns the inputs that the workflow reads only as `fromJSON(inputs.NAME).runId` or `.run_id`. */
+export function contextsIn(text: string, names: string[]): string[] {
+  if (text.length > MAX_LENGTH) return []
+  const references = text.matchAll(
+    /(fromJSON\( ?)?(?:github\.event\.)?\binputs(?:\.([\w-]+)|\['([\w-]+)'\])( ?\)\.run_?id\b)?/gi,
+  )
+  const isContext = new Map<string, boolean>()
+  for (const [, start, dotted, quoted, end] of references) {
+    const name = (dotted ?? quoted)!
+    isContext.set(name, (isContext.get(name) ?? true) && start !== undefined && end !== undefined)
+  }
+  return names.filter(name => isContext.get(name))
+}
