@@ -115,12 +115,16 @@ async function measure(db: Backend): Promise<Rates> {
   return { intake, claims }
 }
 
+const ADDRESS = randomBytes(32).toString('base64url')
+
 /** Creates an accepted delivery with its own run id. Consecutive deliveries go to different repositories. */
 export function newDelivery(i: number, receivedAt: number, repositories = 20) {
   const runId = `r_${randomBytes(8).toString('hex')}`
   return {
     id: deliveryId(receivedAt),
     dedupeKey: `run:${runId}`,
+    sentAs: `${receivedAt}.${randomBytes(32).toString('base64url')} ${ADDRESS}`,
+    signature: null,
     runId,
     kind: 'action_run' as const,
     action: 'deploy',

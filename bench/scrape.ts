@@ -58,10 +58,10 @@ async function fill(backend: Backend): Promise<void> {
       await backend.run([
         {
           sql: `
-            INSERT INTO deliveries (id, dedupe_key, run_id, kind, repository, event_type, invocation, state,
+            INSERT INTO deliveries (id, dedupe_key, sent_as, run_id, kind, repository, event_type, invocation, state,
               received_at, queued_at, updated_at, attempted_at, due_at)
             WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${from + STEP - 1})
-            SELECT '${state}' || i, '${state}:' || i, 'r_' || i, 'action_run', 'acme/' || (i % 50), 'deploy', ?1,
+            SELECT '${state}' || i, '${state}:' || i, '', 'r_' || i, 'action_run', 'acme/' || (i % 50), 'deploy', ?1,
               '${state}', ${now} - i, ${now} - i, ${now} - i, ${now} - i, ${dueAt} FROM n`,
           params: [invocation],
         },

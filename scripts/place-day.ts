@@ -39,7 +39,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     const user = PEOPLE[(i * 7) % PEOPLE.length]
     const runId = `r_${Buffer.from(`Q${i}0YotCZMKxDL`).toString('base64url').slice(0, 16)}`
     const { id } = await tally.store.accept({
-      ...{ id: deliveryId(now), runId, dedupeKey: `run:${runId}` },
+      ...{ id: deliveryId(now), runId, dedupeKey: `run:${runId}`, sentAs: '', signature: null },
       ...{ kind: 'action_run', action, repository: REPOSITORIES[i % REPOSITORIES.length]! },
       ...{ eventType: action, workflow: null, ref: null, receivedAt: now },
       invocation: JSON.stringify({

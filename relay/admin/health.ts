@@ -117,8 +117,8 @@ export function createTally(store: Store, log: { error: (fields: object, message
   return {
     store: {
       ...store,
-      async accept(delivery, use) {
-        const accepted = await store.accept(delivery, use)
+      async accept(delivery) {
+        const accepted = await store.accept(delivery)
         if (!accepted.duplicate) count('accepted')
         return accepted
       },

@@ -135,11 +135,6 @@ export const LIMITS = {
     10_000,
     '`next` in the response continues the list',
   ),
-  signatures: amount(
-    'webhook signatures that are remembered until they expire',
-    1_000_000,
-    'the oldest are forgotten',
-  ),
   waitingWebhooks: amount('webhooks that wait to be persisted', 10_000, '503'),
   waitingBytes: bytes('size of webhooks that wait to be persisted', 128 * MB, '503'),
 } satisfies Record<string, Limit>

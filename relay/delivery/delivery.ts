@@ -98,30 +98,16 @@ export interface Delivery extends Target {
   runs: DeliveryRun[]
 }
 
-/** A use of a verified signature. */
-export interface SignatureUse {
-  /** The signing time, then a digest of timestamp and signature. */
-  digest: string
-  /** Digest of the request's path and query, which aren't signed. */
-  address: string
-  /** When the signature becomes too old; milliseconds since 1970, by the sender's clock. */
-  expiresAt: number
-}
-
-/** The first use of a signature, and the response. `status` is null if the response is derived from the delivery. */
-export interface FirstUse {
-  address: string
-  status: number | null
-  /** JSON, or the error message if the webhook was refused. */
-  body: string | null
-}
-
 /** The fields that intake writes. */
 export interface NewDelivery
   extends Target,
     Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
   /** The invocation as JSON text. */
   invocation: string
+  /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
+  sentAs: string
+  /** The digest of the signature; null if the signed body names the run, so that the dedupe key identifies it. */
+  signature: string | null
 }
 
 /**

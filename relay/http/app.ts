@@ -5,7 +5,6 @@ import type { Metrics } from '../admin/metrics.ts'
 import type { Admin } from '../admin/routes.ts'
 import type { Config } from '../config/config.ts'
 import { createCancel } from '../intake/cancel.ts'
-import { createOnFirstUse } from '../intake/first-use.ts'
 import { createReceive, type ReceiveDeps } from '../intake/receive.ts'
 import { createVerify } from '../intake/verify.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -56,13 +55,12 @@ export function createApp(deps: AppDeps): Hono {
     metrics?.webhook(result)
     if (seconds !== null) metrics?.webhookDuration(seconds)
   }
-  const onFirstUse = createOnFirstUse({ store, throttled })
-  const receive = createReceive({ ...deps, verify, onFirstUse, onAccepted })
+  const receive = createReceive({ ...deps, verify, onAccepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
   })
-  app.post('/webhook/cancel', createCancel({ store, apply, verify, onFirstUse, throttled }))
+  app.post('/webhook/cancel', createCancel({ store, apply, verify, throttled }))
   refuseOthers(app, ['/webhook/cancel'], 'POST', 'Send cancellations with POST.')
   // Use one handler for all methods. With separate handlers, Hono would compose middleware again for each webhook.
   const webhook = (c: Context) => {

@@ -4,48 +4,56 @@ import { isObject, type Json, type JsonObject, runKind } from '../../port/types.
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
+import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import type { OnFirstUse } from './first-use.ts'
-import { parseBody, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 export interface CancelDeps {
-  store: Pick<Store, 'list'>
+  store: Pick<Store, 'list' | 'findCancellation' | 'saveCancellation'>
   apply: ApplyEvent
   verify: VerifyWebhook
-  onFirstUse: OnFirstUse
   throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
  * `POST /webhook/cancel`, signed like every webhook. Cancels the run if the body is `{"run_id": "r_…"}`, or a Port
  * automation's `RUN_UPDATED` event about a run in progress that a user finished. Ignores events for results that the
- * relay or the action reported.
+ * relay or the action reported. A repetition gets the first response.
  *
- * @throws Problem 400, 401, 413, 422, 503
+ * @throws Problem 400, 401, 409, 413, 422, 503
  */
 export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response> {
-  const { store, apply, verify, onFirstUse, throttled: throttledLog } = deps
-  return c => verify(c, webhook => onFirstUse(c, webhook.use, () => cancel(c, webhook)))
+  const { store, apply, verify, throttled: throttledLog } = deps
+  return c =>
+    verify(c, async webhook => {
+      const { json, identity } = await readWebhook(c, webhook)
+      try {
+        const earlier = await store.findCancellation(identity)
+        const response = earlier ?? (await cancel(json as Json | undefined, webhook))
+        if (!earlier) await store.saveCancellation(webhook, response)
+        return c.body(response.body, response.status, { 'content-type': 'application/json' })
+      } catch (error) {
+        if (error instanceof Problem) throw error
+        if (error instanceof SignatureUsed) throw usedElsewhere()
+        throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+        throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
+          'retry-after': '10',
+        })
+      }
+    })
 
-  async function cancel(c: Context, { body, reservation }: VerifiedWebhook): Promise<Response> {
-    const asked = readCancel(parseBody(body) as Json | undefined)
-    if ('ignored' in asked) return c.json({ ignored: asked.ignored }, 200)
+  async function cancel(json: Json | undefined, { reservation }: VerifiedWebhook): Promise<Cancellation> {
+    const respond = (status: 200 | 202, body: JsonObject) => ({ status, body: JSON.stringify(body) })
+    const asked = readCancel(json)
+    if ('ignored' in asked) return respond(200, asked)
     const { runId } = asked
-    try {
-      const [delivery] = await store.list({ runId }, { limit: 1 })
-      reservation.release()
-      if (!delivery) return c.json({ ignored: `the relay has no delivery for run ${runId}` }, 200)
-      const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
-      const response = { delivery: delivery.id, run_id: runId, state: now.state }
-      if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return c.json(response, 202)
-      return c.json({ ...response, ignored: `the delivery is already ${now.state}` }, 200)
-    } catch (error) {
-      throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
-      throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
-        'retry-after': '10',
-      })
-    }
+    const [delivery] = await store.list({ runId }, { limit: 1 })
+    reservation.release()
+    if (!delivery) return respond(200, { ignored: `the relay has no delivery for run ${runId}` })
+    const { outcome, delivery: now } = await apply(delivery, { type: 'cancelRequested', by: 'port' })
+    const response = { delivery: delivery.id, run_id: runId, state: now.state }
+    if (outcome === 'applied' || OPEN_STATES.includes(now.state)) return respond(202, response)
+    return respond(200, { ...response, ignored: `the delivery is already ${now.state}` })
   }
 }
 

@@ -1,23 +1,19 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
-import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery, State, Target } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import { PERSISTED } from '../http/refusals.ts'
 import type { ThrottledLog } from '../log.ts'
-import { runKey } from '../store/sql/intake.ts'
 import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/store.ts'
-import { anotherRun, type OnFirstUse } from './first-use.ts'
 import { createTargets, readAddress } from './target.ts'
-import { deliveryId, parseBody, runIdHeader, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
+import { deliveryId, readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
 export interface ReceiveDeps {
   config: Pick<Config, 'targets'>
   store: Pick<Store, 'accept' | 'get' | 'clock'>
   verify: VerifyWebhook
-  onFirstUse: OnFirstUse
   /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
@@ -26,9 +22,6 @@ export interface ReceiveDeps {
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
-/** In bytes. Smaller bodies are parsed in well under a millisecond. */
-const LARGE = 64 * 1024
-
 /**
  * Accepts a Port webhook: verify → parse → target → persist → respond. Responds with success only after the delivery is
  * on disk.
@@ -36,23 +29,26 @@ const LARGE = 64 * 1024
  * @throws Problem for every refusal
  */
 export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Response> {
-  const { config, store, verify, onFirstUse, stopping, log, throttled: throttledLog, onAccepted } = deps
+  const { config, store, verify, stopping, log, throttled: throttledLog, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
 
   return c => {
     const startedAt = performance.now()
-    return verify(c, webhook =>
-      onFirstUse(c, webhook.use, () => receive(c, webhook, startedAt), { remembers: true }),
-    )
+    return verify(c, webhook => receive(c, webhook, startedAt))
   }
 
   async function receive(c: Context, webhook: VerifiedWebhook, startedAt: number): Promise<Response> {
     // Parse in a separate function, so that no parsed data is retained while waiting for the database.
     const { delivery, wait } = await parse(c, webhook)
-    const accepted = await persist(delivery, webhook.use)
+    const accepted = await persist(delivery)
     webhook.reservation.release()
     // The run id header isn't signed. Refuse a different run id, so that Port shows that its run wasn't started.
-    if (delivery.runId !== null && accepted.runId !== delivery.runId) throw anotherRun()
+    if (delivery.runId !== null && accepted.runId !== delivery.runId) {
+      throw new Problem(
+        409,
+        'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+      )
+    }
     c.set(PERSISTED, true)
     const { id, runId, repository, state, duplicate } = accepted
     const seconds = wait ? null : (performance.now() - startedAt) / 1000
@@ -72,14 +68,9 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
 
   async function parse(
     c: Context,
-    { use, body }: VerifiedWebhook,
+    webhook: VerifiedWebhook,
   ): Promise<{ delivery: NewDelivery; wait: boolean }> {
-    const json = parseBody(body)
-    // Parsing 1 MB with 20,000 keys takes tens of milliseconds, so let other requests run between the steps.
-    const isLarge = body.length > LARGE
-    if (isLarge) await nextTurn()
-    const invocation = readInvocation(json, runIdHeader(c))
-    if (isLarge) await nextTurn()
+    const { invocation, identity } = await readWebhook(c, webhook)
     const limit = LIMITS.encryptedInputs.value
     if (invocation.encrypted.length > limit) {
       const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
@@ -91,7 +82,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     const now = store.clock()
     const delivery = {
       id: deliveryId(now),
-      dedupeKey: runId ? runKey(runId) : `signed:${use.digest}`,
+      ...identity,
       runId,
       kind,
       action,
@@ -107,11 +98,11 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     return { delivery, wait }
   }
 
-  async function persist(delivery: NewDelivery, use: VerifiedWebhook['use']): Promise<Accepted> {
+  async function persist(delivery: NewDelivery): Promise<Accepted> {
     try {
-      return await store.accept(delivery, use)
+      return await store.accept(delivery)
     } catch (error) {
-      if (error instanceof SignatureUsed) throw error
+      if (error instanceof SignatureUsed) throw usedElsewhere()
       if (error instanceof StoreBusy) {
         throw new Problem(
           503,

@@ -1,17 +1,26 @@
 import { hash, randomUUID } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MIMEType } from 'node:util'
 import type { Context } from 'hono'
+import { readInvocation } from '../../port/invocation/invocation.ts'
+import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import type { SignatureUse } from '../delivery/delivery.ts'
+import type { NewDelivery } from '../delivery/delivery.ts'
 import { checkLength, readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
+import { runKey } from '../store/sql/intake.ts'
 import { verifySignature } from './signature.ts'
 
 /** A Port webhook with a valid signature. */
 export interface VerifiedWebhook {
-  use: SignatureUse
+  /** The signing time, then a digest of timestamp and signature. */
+  digest: string
+  /** Digest of the request's path and query, which aren't signed. */
+  address: string
+  /** When the signature becomes too old; milliseconds since 1970, by the sender's clock. */
+  expiresAt: number
   body: Uint8Array
   reservation: BodyReservation
 }
@@ -58,14 +67,13 @@ export function createVerify(
       }
       reservation.accept()
       const { url } = c.req
-      const use = {
+      return handle({
         // The digest starts with the time, so that a large index grows at its end.
         digest: `${signedAt}.${digest(`${timestamp}.${signature}`)}`,
-        // The URL's path and query, without the host.
         address: digest(url.slice(url.indexOf('/', 'https://'.length))),
         expiresAt: signedAt + tolerance,
-      }
-      return handle({ use, body, reservation })
+        ...{ body, reservation },
+      })
     })
 }
 
@@ -123,7 +131,7 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
 }
 
 /** Port's run id, used if the body has no run id. Accepts equal duplicates, because a proxy can repeat the header. */
-export function runIdHeader(c: Context): string | undefined {
+function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
   return others.every(other => other === first) ? first || undefined : header
@@ -154,6 +162,43 @@ export function parseBody(body: Uint8Array): unknown {
   }
   return readJson(body, advice, LIMITS.jsonKeys.value)
 }
+
+/** In bytes. Smaller bodies are parsed in well under a millisecond. */
+const LARGE = 64 * 1024
+
+/**
+ * Parses a webhook. Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
+ *
+ * @throws Problem 400, 422: see `readJson`
+ */
+export async function readWebhook(
+  c: Context,
+  { digest, address, body }: Pick<VerifiedWebhook, 'digest' | 'address' | 'body'>,
+): Promise<{
+  json: unknown
+  invocation: Invocation
+  /** Identifies duplicates of the webhook, and other uses of its signature. */
+  identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs' | 'signature'>
+}> {
+  const json = parseBody(body)
+  if (body.length > LARGE) await nextTurn()
+  const invocation = readInvocation(json, runIdHeader(c))
+  if (body.length > LARGE) await nextTurn()
+  const { runId, runIdFrom } = invocation
+  const identity = {
+    dedupeKey: runId ? runKey(runId) : `signed:${digest}`,
+    sentAs: `${digest} ${address}`,
+    signature: runIdFrom === 'body' ? null : digest,
+  }
+  return { json, invocation, identity }
+}
+
+/** A signature covers the time and the body, but not the URL, so anyone who has seen a webhook could send it elsewhere. */
+export const usedElsewhere = () =>
+  new Problem(
+    409,
+    'A webhook with this signature was received at another address. The address is not signed, so a signature is valid for one address only: send each webhook to a single URL.',
+  )
 
 /**
  * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end, not everywhere. The

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import type { FirstUse, HistoryType, Outcome, Transition } from '../delivery/delivery.ts'
+import type { HistoryType, NewDelivery, Outcome, Transition } from '../delivery/delivery.ts'
 import { type Backend, type Row, type Statement, toDelivery, toRun } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
@@ -10,6 +10,7 @@ import * as maintenance from './sql/maintenance.ts'
 import * as outbox from './sql/outbox.ts'
 import {
   type Accepted,
+  type Cancellation,
   type Claimed,
   type ClockDifference,
   MAX_OTHERS,
@@ -80,7 +81,17 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       waitingSize -= size
     }
   }
-  const firstUse = (digest: string | null): Statement => ({ sql: intake.FIRST_USE, params: [digest] })
+
+  /** Finds an earlier cancellation, and an earlier delivery. Prefers the delivery with the same signature. */
+  async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
+    const digest = intake.digestOf(sentAs)
+    const [cancellations, rows] = (await db.run([
+      intake.findCancellation(digest),
+      intake.findSame(dedupeKey, digest),
+    ])) as [Cancellation[], Same[]]
+    const signed = rows.find(row => intake.digestOf(row.sentAs) === digest)
+    return { cancellation: cancellations[0] ?? null, signed, delivery: signed ?? rows[0] }
+  }
 
   return {
     async organization(clientId) {
@@ -91,34 +102,26 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return (rows.at(-1)?.[0]?.client_id as string | null | undefined) ?? null
     },
     clock: () => db.clock.now(),
-    accept: (delivery, use) =>
+    accept: delivery =>
       admit(delivery.invocation.length, async () => {
-        const digest = use?.digest ?? null
         while (true) {
-          if (await db.insert(delivery, use)) {
+          if (await db.insert(delivery)) {
             notify('dispatch')
             return accepted({ ...delivery, state: 'queued' }, false)
           }
-          const [used, same] = await db.run([firstUse(digest), intake.findSame(delivery, digest)])
-          const first = used?.[0] as FirstUse | undefined
-          if (first && (first.address !== use?.address || first.status !== null || !same?.[0]))
-            throw new SignatureUsed(first)
-          if (same?.[0]) return accepted(same[0] as unknown as Same, same[0].id !== delivery.id)
+          const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
+          if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
+          if (earlier) return accepted(earlier, earlier.id !== delivery.id)
           // The conflicting delivery was deleted in the meantime, so insert again.
         }
       }),
-    firstUse: async digest => (await one<FirstUse>(firstUse(digest)))[0] ?? null,
-    rememberUse: (use, response) =>
-      admit(response.body.length, async () => {
-        const params = intake.toUseRow(use, null, response)
-        const [written, [first]] = (await db.run([
-          { sql: `${intake.REMEMBER} RETURNING digest`, params },
-          firstUse(use.digest),
-        ])) as [Row[], FirstUse[]]
-        return written.length > 0 ? null : (first ?? null)
-      }),
-    async forgetSignatures(now, most, limit) {
-      return (await one(maintenance.forgetSignatures(dialect, now, most, limit))).length
+    async findCancellation(identity) {
+      const { cancellation, signed } = await findEarlier(identity)
+      if (signed) throw new SignatureUsed()
+      return cancellation
+    },
+    async saveCancellation(signed, response) {
+      await db.run([intake.saveCancellation(signed, response)])
     },
     onWork(listener) {
       listeners.add(listener)
@@ -312,10 +315,10 @@ function workOf({ change, messages, requeue }: Transition): Work[] {
   ]
 }
 
-type Same = Omit<Accepted, 'duplicate'>
+type Same = Omit<Accepted, 'duplicate'> & { sentAs: string }
 
 const accepted = (
-  { id, state, runId, repository, eventType, workflow, ref }: Same,
+  { id, state, runId, repository, eventType, workflow, ref }: Omit<Same, 'sentAs'>,
   duplicate: boolean,
 ): Accepted => ({
   ...{ id, state, runId, repository, eventType, workflow, ref },

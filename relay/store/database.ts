@@ -1,4 +1,4 @@
-import type { Delivery, DeliveryRun, NewDelivery, SignatureUse } from '../delivery/delivery.ts'
+import type { Delivery, DeliveryRun, NewDelivery } from '../delivery/delivery.ts'
 
 /** A claim of at most `limit` rows until a point in time, in milliseconds since 1970. */
 export interface Lease {
@@ -30,13 +30,12 @@ export interface Backend {
    */
   claim(statement: Statement): Promise<Row[]>
   /**
-   * Writes a delivery and the use of its signature, and resolves when both records are on disk. Concurrent calls can
-   * share a commit.
+   * Writes a delivery, and resolves when it is on disk. Concurrent calls can share a commit.
    *
    * @returns false if nothing was written, because the dedupe key exists or the signature was used before. The
    *   existing delivery can be this delivery, if the first attempt's response was lost.
    */
-  insert(delivery: NewDelivery, use?: SignatureUse): Promise<boolean>
+  insert(delivery: NewDelivery): Promise<boolean>
   /** Calls the listener when another relay on this database has accepted a delivery. */
   onWork(listener: () => void): void
   close(): Promise<void>

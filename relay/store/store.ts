@@ -1,12 +1,10 @@
 import type {
   Delivery,
   DeliveryRun,
-  FirstUse,
   HistoryEntry,
   Message,
   NewDelivery,
   Outcome,
-  SignatureUse,
   State,
   Target,
   Transition,
@@ -90,6 +88,13 @@ export interface ClockDifference {
   since: number
 }
 
+/** The response to a cancellation. */
+export interface Cancellation {
+  status: 200 | 202
+  /** JSON */
+  body: string
+}
+
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
   /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
@@ -159,26 +164,18 @@ export interface Store {
   /**
    * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is reported as a duplicate.
    *
-   * @param use use of the signature, recorded in the same transaction
    * @throws StoreBusy if too many webhooks are waiting to be persisted
-   * @throws SignatureUsed if the signature was used at another address or for another run, or its first use was refused
+   * @throws SignatureUsed if the signature was used at another address
    */
-  accept(delivery: NewDelivery, use?: SignatureUse): Promise<Accepted>
-  /** Returns the recorded first use of a signature. */
-  firstUse(digest: string): Promise<FirstUse | null>
+  accept(delivery: NewDelivery): Promise<Accepted>
   /**
-   * Records the response to a signature that started no delivery.
+   * Returns the response to a cancellation with the same signature; null if there was none.
    *
-   * @returns the first use if the signature was used before. Nothing is written in this case.
-   * @throws StoreBusy as `accept`
+   * @throws SignatureUsed if a delivery has the signature
    */
-  rememberUse(use: SignatureUse, response: { status: number; body: string }): Promise<FirstUse | null>
-  /**
-   * Deletes at most `limit` signatures: expired signatures, and the oldest signatures if there are more than `most`.
-   *
-   * @returns the number of deleted signatures
-   */
-  forgetSignatures(now: number, most: number, limit: number): Promise<number>
+  findCancellation(identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>): Promise<Cancellation | null>
+  /** Stores the response to a cancellation until the signature expires. No delivery can have the signature then. */
+  saveCancellation(signed: { digest: string; expiresAt: number }, response: Cancellation): Promise<void>
   /**
    * Calls the listener with the kinds of work that this relay or another relay could have made due. The returned
    * function removes the listener.
@@ -265,7 +262,7 @@ export interface Store {
 
   /**
    * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
-   * Also deletes rate-limit pauses that ended before that time, and expired tokens and revoked sessions.
+   * Also deletes rate-limit pauses that ended before that time, and expired cancellations, tokens, and revoked sessions.
    */
   purge(before: number, limit: number): Promise<number>
   /** Makes work due now if its due time is implausibly late, for example after a clock was set back. */
@@ -322,13 +319,11 @@ export interface Store {
 /** Maximum number of deliveries that {@link Store.attemptedBetween} returns. */
 export const MAX_OTHERS = 100
 
-/** The signature was used before at another address or for another delivery. */
+/** The signature was used before at another address. */
 export class SignatureUsed extends Error {
-  readonly first: FirstUse
-  constructor(first: FirstUse) {
+  constructor() {
     super('The signature was used before')
     this.name = 'SignatureUsed'
-    this.first = first
   }
 }
 

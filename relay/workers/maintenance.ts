@@ -1,26 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LIMITS } from '../config/limits.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Store } from '../store/store.ts'
 import type { Timeouts } from './timeouts.ts'
 
 /** Batch size. Small, so that intake never waits long for the store. */
 const STEP = 200
-const SIGNATURES_STEP = 2_000
 const PAUSE_MS = 50
-
-/** Deletes expired signatures and the oldest signatures beyond the limit. */
-export async function forgetSignatures(
-  store: Pick<Store, 'forgetSignatures' | 'clock'>,
-  stopped: () => boolean = () => false,
-): Promise<void> {
-  const most = LIMITS.signatures.value
-  while (
-    !stopped() &&
-    (await store.forgetSignatures(store.clock(), most, SIGNATURES_STEP)) === SIGNATURES_STEP
-  )
-    await sleep(PAUSE_MS)
-}
 
 /**
  * Deletes finished deliveries that haven't changed for `retention` milliseconds. Keeps deliveries whose webhooks could

@@ -11,7 +11,7 @@ import { type Store, WORK, type Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
 import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
-import { createReminders, forgetSignatures, purge } from './maintenance.ts'
+import { createReminders, purge } from './maintenance.ts'
 import type { OutboxDeps, PortAccess } from './outbox.ts'
 import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
 import { createPoll } from './poll.ts'
@@ -212,7 +212,6 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
       remind()
       const now = store.clock()
       await store.repairDueTimes(now)
-      await forgetSignatures(store, stopped)
       const { tolerance } = config.webhook
       const removed = await purge(store, { now, retention: config.retention, tolerance }, stopped)
       if (removed > 0) log.info({ removed }, 'deliveries older than RELAY_RETENTION were deleted')

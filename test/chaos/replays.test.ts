@@ -12,7 +12,7 @@ async function openGitHub(): Promise<{ github: GitHubApi; env: Record<string, st
 }
 
 test.each(['SQLite', 'PostgreSQL'])(
-  'a webhook that is replayed at another URL starts nothing, regardless of the first response (%s)',
+  'a webhook that was accepted, or canceled a run, starts nothing at another URL; a refused webhook is judged again (%s)',
   async kind => {
     const { github, env } = await openGitHub()
     github.addRepository('acme/web')
@@ -21,13 +21,10 @@ test.each(['SQLite', 'PostgreSQL'])(
     let relay = await startRelay(shared)
     const timestamp = String(Math.floor(Date.now() / 1000))
     const again = (path: string, body: unknown) => send(relay.url, { path, body, timestamp })
-    const [accepted, headerOnly] = [{ run: { id: 'r_1' }, inputs: {} }, { inputs: {} }]
+    const refused = ['/webhook/acme/foreign', { run: { id: 'r_2' }, inputs: {} }] as const
     const captured: [path: string, body: unknown, first: number, later: number][] = [
-      ['/webhook/acme/shop', accepted, 202, 200],
-      ['/webhook/acme/shop', headerOnly, 202, 200],
-      ['/webhook/acme/foreign', { run: { id: 'r_2' }, inputs: {} }, 403, 403],
-      ['/webhook', Buffer.from('{"no": JSON'), 400, 400],
-      ['/webhook?unknown=1', { run: { id: 'r_3' }, inputs: {} }, 422, 422],
+      ['/webhook/acme/shop', { run: { id: 'r_1' }, inputs: {} }, 202, 200],
+      ['/webhook/acme/shop', { inputs: {} }, 202, 200],
       ['/webhook/cancel', { run_id: 'r_unknown' }, 200, 200],
       ['/webhook/cancel', { run_id: 'r_1' }, 202, 202],
     ]
@@ -37,6 +34,7 @@ test.each(['SQLite', 'PostgreSQL'])(
       expect(first.status, path).toBe(status)
       firsts.push(first.body)
     }
+    expect((await again(...refused)).status).toBe(403)
     const replayAll = async () => {
       for (const [n, [path, body, , status]] of captured.entries()) {
         for (const elsewhere of ['/webhook/acme/web', '/webhook/acme/web?event_type=x', '/webhook/cancel']) {
@@ -48,15 +46,17 @@ test.each(['SQLite', 'PostgreSQL'])(
         }
         const { status: same, body: response } = await again(path, body)
         expect(same, path).toBe(status)
-        if (n > 1) expect(response, path).toEqual(firsts[n])
+        if (firsts[n] && n > 1) expect(response, path).toEqual(firsts[n])
       }
     }
     await replayAll()
     // Digests and responses survive a restart. The restarted relay also allows acme/foreign.
     await relay.stop()
     relay = await startRelay({ ...shared, RELAY_ALLOWED_REPOSITORIES: 'acme/shop,acme/web,acme/foreign' })
+    expect((await again(...refused)).status).toBe(202)
+    captured.push([...refused, 202, 200])
     await replayAll()
-    expect(github.dispatches.filter(({ repository }) => repository !== 'acme/shop')).toEqual([])
+    expect(github.dispatches.filter(({ repository }) => repository === 'acme/web')).toEqual([])
     await relay.stop()
   },
   60_000,

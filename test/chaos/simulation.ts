@@ -297,7 +297,7 @@ export async function simulate(options: {
       ...{ entity: null, inputs: {}, encrypted: [], event: null, trigger: null, github: null },
     }
     const delivery: NewDelivery = {
-      ...{ id, dedupeKey: `run:${runId}`, runId },
+      ...{ id, dedupeKey: `run:${runId}`, sentAs: '', signature: null, runId },
       ...{ kind: 'action_run', action: 'deploy', repository, eventType, workflow: null, ref: null },
       ...{ invocation: JSON.stringify(invocation), receivedAt: at },
     }

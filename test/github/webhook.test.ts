@@ -55,7 +55,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
     async delivery(runId = RUN) {
       const id = `delivery-${runId}`
       await store.accept({
-        ...{ id, dedupeKey: `run:${runId}`, runId },
+        ...{ id, dedupeKey: `run:${runId}`, sentAs: '', signature: null, runId },
         ...{ kind: 'action_run', action: null, invocation: '{}', receivedAt: 1 },
         ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
       })

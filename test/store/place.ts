@@ -9,7 +9,6 @@ import type {
   DeliveryRun,
   Message,
   NewDelivery,
-  SignatureUse,
   Transition,
 } from '../../relay/delivery/delivery.ts'
 import { createStore } from '../../relay/store/create-store.ts'
@@ -32,8 +31,8 @@ export interface Place {
 }
 
 const WIPE = {
-  sqlite: ['DELETE FROM deliveries', 'DELETE FROM rate_limit_pauses', 'DELETE FROM signatures'],
-  postgres: ['TRUNCATE deliveries, rate_limit_pauses, signatures RESTART IDENTITY CASCADE'],
+  sqlite: ['DELETE FROM deliveries', 'DELETE FROM rate_limit_pauses', 'DELETE FROM cancellations'],
+  postgres: ['TRUNCATE deliveries, rate_limit_pauses, cancellations RESTART IDENTITY CASCADE'],
 }
 
 export function usePlace(kind: Address['kind']): Place {
@@ -83,17 +82,16 @@ export function aDelivery(given: Partial<NewDelivery> = {}): NewDelivery {
   const runId = `r_${++count}`
   return {
     ...{ id: `d-${count}`, dedupeKey: `run:${given.runId ?? runId}`, runId },
+    ...{ sentAs: `digest-${count} /webhook`, signature: null },
     ...{ kind: 'action_run', action: 'deploy', invocation: '{"inputs":{}}', receivedAt: 1000 },
     ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     ...given,
   }
 }
 
-/** Returns a signature record that expires at 2000. */
-export const aUse = (digest: string, given: Partial<SignatureUse> = {}): SignatureUse => ({
-  ...{ digest, address: '/webhook', expiresAt: 2000 },
-  ...given,
-})
+/** Returns a unique delivery whose signed body doesn't name the run. */
+export const aSigned = (digest: string, address = '/webhook', given: Partial<NewDelivery> = {}) =>
+  aDelivery({ sentAs: `${digest} ${address}`, signature: digest, ...given })
 
 /** Returns a workflow run for a delivery. */
 export const aRun = (id: number, given: Partial<DeliveryRun> = {}): DeliveryRun => ({

@@ -50,7 +50,7 @@ test('if the commit fails, every request in the commit fails', () => {
   other.exec('BEGIN IMMEDIATE')
   onTestFinished(() => other.close())
   const put = [{ sql: PUT, params: [1, 1] }]
-  const inserts = [{ row: toRow(aDelivery()), use: null }]
+  const inserts = [toRow(aDelivery())]
   const locked = 'database is locked'
   const failed = { inserted: [locked], rows: [locked], changed: Infinity }
   expect(file.run({ inserts, requests: [put], claims: false })).toEqual(failed)

@@ -1,6 +1,6 @@
 import { createStore } from '../../relay/store/create-store.ts'
 import { createDatabaseClock, type Statement, sqlite } from '../../relay/store/database.ts'
-import { toRow, toUseRow } from '../../relay/store/sql/intake.ts'
+import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 
@@ -20,10 +20,7 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
       clock: createDatabaseClock(),
       run,
       claim: async statement => (await run([statement]))[0] ?? [],
-      async insert(delivery, use) {
-        const row = { row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null }
-        return (await commit({ inserts: [row] })).inserted === true
-      },
+      insert: async delivery => (await commit({ inserts: [toRow(delivery)] })).inserted === true,
       onWork() {},
       async close() {
         file.close()

@@ -194,7 +194,17 @@ export async function startSystem(options: SystemOptions = {}) {
     const { kind, action } = invocation
     const id = `d_${++accepted}`
     await store.accept({
-      ...{ id, dedupeKey: runKey(runId), runId, kind, action, repository, receivedAt: at },
+      ...{
+        id,
+        dedupeKey: runKey(runId),
+        sentAs: '',
+        signature: null,
+        runId,
+        kind,
+        action,
+        repository,
+        receivedAt: at,
+      },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
     })

@@ -166,7 +166,7 @@ describe('without run-name,', () => {
     const accept = async (number: number, eventType: string) => {
       const other = { ...(await system.delivery(id)), id: `o_${number}`, dedupeKey: `run:${number}` }
       const accepted = { ...other, eventType, invocation: '{}', receivedAt: system.now() }
-      await system.store.accept(accepted)
+      await system.store.accept({ ...accepted, sentAs: '', signature: null })
       await system.engine().apply(await system.delivery(other.id), { type: 'attemptStarted' })
     }
     for (let number = 0; number < 100; number++) await accept(number, `other-${number}`)

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import type { QueryConfig } from 'pg'
-import type { NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
+import type { NewDelivery } from '../../delivery/delivery.ts'
 import type { Row } from '../database.ts'
-import { type Insert, insertMany } from '../sql/intake.ts'
+import { insertMany } from '../sql/intake.ts'
 
 type Value = string | number | null
 
@@ -39,7 +39,8 @@ const MAX_SIZE = 8 * 1024 * 1024
 /** A write is repeated only if the connection is lost within this time. After that, the sender has waited long enough. */
 const AGAIN_WITHIN_MS = 2_000
 
-type Waiting = Insert & {
+interface Waiting {
+  delivery: NewDelivery
   resolve: (inserted: boolean) => void
   reject: (error: unknown) => void
 }
@@ -75,7 +76,7 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 
   async function write(batch: Waiting[]): Promise<void> {
     try {
-      const rows = await put(insertMany(batch))
+      const rows = await put(insertMany(batch.map(each => each.delivery)))
       if (rows.length > 0) written()
       const inserted = new Set(rows.map(row => row.id))
       for (const { delivery, resolve } of batch) resolve(inserted.has(delivery.id))
@@ -99,9 +100,9 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
     }
   }
 
-  return (delivery: NewDelivery, use?: SignatureUse) =>
+  return (delivery: NewDelivery) =>
     new Promise<boolean>((resolve, reject) => {
-      collected.push({ delivery, use, resolve, reject })
+      collected.push({ delivery, resolve, reject })
       // Flush after this event loop turn, so that requests read in one turn share a commit.
       if (active < BATCHES && !scheduled) {
         scheduled = true

@@ -1,5 +1,6 @@
-import type { FirstUse, NewDelivery, SignatureUse } from '../../delivery/delivery.ts'
+import type { NewDelivery } from '../../delivery/delivery.ts'
 import { columnOf, named, type Statement } from '../database.ts'
+import type { Cancellation } from '../store.ts'
 
 /*
  * The files in this folder contain the store's statements, one function each. Parameters are `?1`, `?2`, and so on.
@@ -9,85 +10,71 @@ import { columnOf, named, type Statement } from '../database.ts'
 
 /** Columns that intake writes, in the order of the parameters. The last column is a time, the others are texts. */
 const FIELDS = [
-  ...(['id', 'dedupeKey', 'runId', 'kind', 'action', 'repository'] as const),
+  ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
   ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
 const RECEIVED = `?${FIELDS.length}`
+const isUncanceled = (digest: string) =>
+  `NOT EXISTS (SELECT 1 FROM cancellations WHERE cancellations.digest = ${digest})`
 
-/** Inserts one delivery unless its dedupe key exists. */
+/** Inserts one delivery unless its dedupe key or signature exists, or a cancellation has its signature. */
 export const INSERT = `
-  ${INTO} VALUES (${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued')
+  ${INTO} SELECT ${FIELDS.map((_, i) => `?${i + 1}`).join(', ')}, ${RECEIVED}, ${RECEIVED}, ${RECEIVED}, 'queued'
+  WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
   ON CONFLICT DO NOTHING`
 
 /** The parameters of {@link INSERT}. */
-export function toRow(d: NewDelivery): Statement['params'] {
-  return FIELDS.map(field => d[field])
-}
+export const toRow = (d: NewDelivery): Statement['params'] => [
+  ...FIELDS.map(field => d[field]),
+  digestOf(d.sentAs),
+]
 
-export const FIRST_USE = `SELECT ${named('address', 'status', 'body')} FROM signatures WHERE digest = ?1`
-
-/** Records the use of a signature unless the signature was used before. */
-export const REMEMBER = `
-  INSERT INTO signatures (digest, address, expires_at, delivery, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-  ON CONFLICT DO NOTHING`
-
-/** The parameters of {@link REMEMBER}. @param started the delivery that the signature started */
-export const toUseRow = (
-  { digest, address, expiresAt }: SignatureUse,
-  started: string | null,
-  response: Pick<FirstUse, 'status' | 'body'> = { status: null, body: null },
-): Statement['params'] => [digest, address, expiresAt, started, response.status, response.body]
-
-/** Columns of a signature use. Used on PostgreSQL to insert many deliveries with one list per column. */
-const USES = ['digest', 'address', 'expires_at']
-const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text', 'text', 'bigint']
+/** Used on PostgreSQL to insert many deliveries with one list per column. */
+const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text']
 const INSERT_MANY = `
-  WITH given AS (
-    SELECT * FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})
-      WITH ORDINALITY AS given (${NAMES}, ${USES.join(', ')}, place)
-  ), used AS (
-    INSERT INTO signatures (${USES.join(', ')}, delivery)
-    SELECT ${USES.join(', ')}, id FROM given WHERE digest IS NOT NULL ORDER BY digest
-    ON CONFLICT DO NOTHING RETURNING delivery
-  )
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
-  FROM given WHERE digest IS NULL OR id IN (SELECT delivery FROM used)
+  FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})
+    WITH ORDINALITY AS given (${NAMES}, digest, place)
+  WHERE ${isUncanceled('given.digest')}
   ORDER BY place
   ON CONFLICT DO NOTHING RETURNING id`
 
-/** A delivery, and the use of its signature. */
-export interface Insert {
-  delivery: NewDelivery
-  use?: SignatureUse | undefined
-}
-
 /** @returns a statement that returns the written rows */
-export function insertMany(inserts: readonly Insert[]): {
+export function insertMany(deliveries: readonly NewDelivery[]): {
   sql: string
   params: (string | number | null)[][]
 } {
+  const rows = deliveries.map(toRow)
+  return { sql: INSERT_MANY, params: LISTS.map((_, i) => rows.map(row => row[i] ?? null)) }
+}
+
+/** Returns the digest of the signature. */
+export const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
+
+const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref', 'sentAs')
+
+/** Finds deliveries by dedupe key and by signature. */
+export function findSame(dedupeKey: string, digest: string): Statement {
   return {
-    sql: INSERT_MANY,
-    params: [
-      ...FIELDS.map(field => inserts.map(({ delivery }) => delivery[field])),
-      ...(['digest', 'address', 'expiresAt'] as const).map(field =>
-        inserts.map(({ use }) => use?.[field] ?? null),
-      ),
-    ],
+    sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
+          UNION ALL SELECT ${SAME} FROM deliveries WHERE signature = ?2`,
+    params: [dedupeKey, digest],
   }
 }
 
-const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref')
+export function findCancellation(digest: string): Statement {
+  return { sql: 'SELECT status, body FROM cancellations WHERE digest = ?1', params: [digest] }
+}
 
-/** Finds a delivery by its dedupe key or, if there is none, by its signature. */
-export function findSame({ dedupeKey }: Pick<NewDelivery, 'dedupeKey'>, digest: string | null): Statement {
+export function saveCancellation(
+  { digest, expiresAt }: { digest: string; expiresAt: number },
+  { status, body }: Cancellation,
+): Statement {
   return {
-    sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
-          UNION ALL
-          SELECT ${SAME} FROM deliveries WHERE id = (SELECT delivery FROM signatures WHERE digest = ?2)`,
-    params: [dedupeKey, digest],
+    sql: `INSERT INTO cancellations (digest, expires_at, status, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING`,
+    params: [digest, expiresAt, status, body],
   }
 }
 

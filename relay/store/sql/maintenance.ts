@@ -25,27 +25,14 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
-/** Maximum difference between the database's clock and the clocks by which tokens and sessions expire. */
+/** Maximum difference between the database's clock and the clocks by which signatures, tokens, and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
 
 export function forgetExpired(now: number): Statement[] {
-  return ['used_tokens', 'revoked_sessions'].map(table => ({
+  return ['cancellations', 'used_tokens', 'revoked_sessions'].map(table => ({
     sql: `DELETE FROM ${table} WHERE expires_at < ?1`,
     params: [now - EXPIRY_MARGIN_MS],
   }))
-}
-
-/** Deletes expired signatures, and the oldest signatures if there are more than `most`. Returns the deleted rows. */
-export function forgetSignatures(sql: Dialect, now: number, most: number, limit: number): Statement {
-  const old = `
-    SELECT digest FROM signatures
-    WHERE expires_at < ${sql.greatest}(?1, coalesce((
-      SELECT expires_at FROM signatures WHERE expires_at > 0 ORDER BY expires_at DESC LIMIT 1 OFFSET ?2), 0))
-    ORDER BY expires_at LIMIT ?3`
-  return {
-    sql: `DELETE FROM signatures WHERE ${sql.among('digest', old)} RETURNING digest`,
-    params: [now - EXPIRY_MARGIN_MS, most - 1, limit],
-  }
 }
 
 /** The longest delay that a step sets for the next step. */
@@ -77,7 +64,7 @@ export function repairDueTimes(now: number): Statement[] {
 export function probe(now: number, noise: string): Statement[] {
   const id = randomUUID()
   const delivery: NewDelivery = {
-    ...{ id, dedupeKey: id, runId: null, kind: 'none', action: null },
+    ...{ id, dedupeKey: id, sentAs: '', signature: null, runId: null, kind: 'none', action: null },
     ...{ repository: '', eventType: '', workflow: null, ref: null, invocation: noise, receivedAt: now },
   }
   return [

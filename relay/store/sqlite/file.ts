@@ -2,13 +2,13 @@ import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row, Statement } from '../database.ts'
-import { INSERT, REMEMBER } from '../sql/intake.ts'
+import { INSERT } from '../sql/intake.ts'
 import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
 /** The writes of one commit. */
 export interface Batch {
-  /** New deliveries (see `toRow`) and the uses of their signatures (see `toUseRow`). */
-  inserts: { row: Statement['params']; use: Statement['params'] | null }[]
+  /** New deliveries, see `toRow`. */
+  inserts: Statement['params'][]
   /** The statements of each transaction. */
   requests: Statement[][]
   /** Whether the batch contains only claims. Claims needn't be on disk. */
@@ -123,8 +123,6 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
     return statement
   }
   const insert = prepare(INSERT)
-  const remember = prepare(REMEMBER)
-  const remove = prepare('DELETE FROM deliveries WHERE id = ?1')
   const changes = prepare('SELECT total_changes() AS total')
   let [claims, total] = [false, 0]
 
@@ -135,7 +133,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
         database.exec(`PRAGMA synchronous = ${claims ? 'NORMAL' : 'FULL'}`)
       }
       database.exec('BEGIN IMMEDIATE')
-      const inserted = batch.inserts.map(each => attempt(() => insertOne(each)))
+      const inserted = batch.inserts.map(row => attempt(() => insert.run(...row).changes === 1))
       const rows = batch.requests.map(runOne)
       database.exec('COMMIT')
       const before = total
@@ -146,14 +144,6 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
       if (database.isTransaction) database.exec('ROLLBACK')
       return failed(batch, (error as Error).message)
     }
-  }
-
-  function insertOne({ row, use }: Batch['inserts'][number]): boolean {
-    const isNew = insert.run(...row).changes === 1
-    if (!use || remember.run(...use).changes === 1) return isNew
-    // The signature was used before.
-    if (isNew) remove.run(row[0] as string)
-    return false
   }
 
   function runOne(statements: Statement[]): Row[][] | string {

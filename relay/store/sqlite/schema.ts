@@ -2,7 +2,7 @@
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
  * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
  */
-export const SCHEMA_VERSION = 10
+export const SCHEMA_VERSION = 11
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -10,6 +10,8 @@ export const SCHEMA = `
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     dedupe_key TEXT NOT NULL UNIQUE,
+    sent_as TEXT NOT NULL,
+    signature TEXT,
     run_id TEXT,
     kind TEXT NOT NULL,
     action TEXT,
@@ -46,6 +48,8 @@ export const SCHEMA = `
     notified_at INTEGER,
     invocation TEXT NOT NULL
   ) STRICT;
+  -- insert, findSame
+  CREATE UNIQUE INDEX deliveries_signature ON deliveries (signature) WHERE signature IS NOT NULL;
   -- claimQueued, findUnnotified, takePermits, list
   CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
   -- claimPolls
@@ -116,16 +120,15 @@ export const SCHEMA = `
     PRIMARY KEY (delivery, sender)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE signatures (
+  -- The responses to cancellations, by the digests of their signatures.
+  CREATE TABLE cancellations (
     digest TEXT PRIMARY KEY,
-    address TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
-    delivery TEXT,
-    status INTEGER,
-    body TEXT
+    status INTEGER NOT NULL,
+    body TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
-  -- forgetSignatures
-  CREATE INDEX signatures_expired ON signatures (expires_at);
+  -- purge
+  CREATE INDEX cancellations_expired ON cancellations (expires_at);
 
   CREATE TABLE used_tokens (
     jti TEXT PRIMARY KEY,

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { type Backend, createDatabaseClock, type Row, type Statement, sqlite } from '../database.ts'
-import { toRow, toUseRow } from '../sql/intake.ts'
+import { toRow } from '../sql/intake.ts'
 import type { Batch, Responses } from './file.ts'
 
 interface Waiting<T> {
@@ -114,10 +114,10 @@ export async function openSqlite(path: string): Promise<Backend> {
       flush()
       return (await rows)[0] ?? []
     },
-    insert(delivery, use) {
+    insert(delivery) {
       return new Promise((resolve, reject) => {
         if (ended) return reject(ended)
-        collected.batch.inserts.push({ row: toRow(delivery), use: use ? toUseRow(use, delivery.id) : null })
+        collected.batch.inserts.push(toRow(delivery))
         collected.inserts.push({ resolve, reject })
         schedule()
       })

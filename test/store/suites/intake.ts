@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import type { FirstUse, SignatureUse } from '../../../relay/delivery/delivery.ts'
-import { StoreBusy } from '../../../relay/store/store.ts'
-import { aDelivery, applyTo, aUse, type Place } from '../place.ts'
+import { SignatureUsed, StoreBusy } from '../../../relay/store/store.ts'
+import { aDelivery, applyTo, aSigned, type Place } from '../place.ts'
 
 export function intakeTests(place: Place): void {
   test('an accepted delivery is queued and due, and reads return it unchanged', async () => {
@@ -11,7 +10,7 @@ export function intakeTests(place: Place): void {
       ...{ id: given.id, state: 'queued', runId: given.runId, duplicate: false },
       ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
     })
-    const { invocation, ...fields } = given
+    const { invocation, sentAs: _, signature: __, ...fields } = given
     expect(await store.get(given.id)).toEqual({
       ...fields,
       ...{ seq: 1, state: 'queued', outcome: '', reason: null, version: 0, attempts: 0, runs: [] },
@@ -44,44 +43,45 @@ export function intakeTests(place: Place): void {
     expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
-  test('a signature that was refused, or was used at another URL, starts no delivery', async () => {
+  test('a signature that was used at another address, or for a cancellation, starts no delivery', async () => {
     const store = await place.emptied()
-    const { runId } = await store.accept(aDelivery(), aUse('accepted'))
-    expect(await store.rememberUse(aUse('refused'), { status: 403, body: 'no' })).toBeNull()
-    const accepted = { address: '/webhook', status: null, body: null }
-    const refused = { address: '/webhook', status: 403, body: 'no' }
-    const uses: [SignatureUse, FirstUse][] = [
-      [aUse('accepted', { address: '/webhook/acme/other' }), accepted],
-      [aUse('refused'), refused],
-      [aUse('refused', { address: '/webhook/acme/other' }), refused],
-    ]
-    for (const [use, first] of uses) {
-      await expect(store.accept(aDelivery(), use)).rejects.toMatchObject({ name: 'SignatureUsed', first })
-      expect(await store.rememberUse(use, { status: 422, body: '' })).toEqual(first)
-    }
-    // Uses a second signature for the same delivery, then that signature with another run.
-    await store.accept(aDelivery({ runId }), aUse('second'))
-    await expect(store.accept(aDelivery(), aUse('second'))).rejects.toMatchObject({ first: accepted })
-    expect(await store.list({}, { limit: 10 })).toHaveLength(1)
-  })
+    const response = { status: 202, body: 'canceled' } as const
+    const inBody = aDelivery()
+    const signed = aSigned('signed')
+    const [first, second] = [await store.accept(inBody), await store.accept(signed)]
+    await store.saveCancellation({ digest: 'canceled', expiresAt: 1 }, response)
+    await store.saveCancellation({ digest: 'canceled', expiresAt: 1 }, { status: 200, body: 'again' })
 
-  test('deletes expired signatures, and the oldest signatures if there are too many', async () => {
-    const store = await place.emptied()
-    const at = 10 * 60_000
-    const uses = [1, 2, 3, 4, 5].map(n => aUse(`${n}`, { expiresAt: n }))
-    await Promise.all(uses.map(use => store.accept(aDelivery(), use)))
-    expect(await store.forgetSignatures(at + 3, 10, 1)).toBe(1)
-    expect(await store.forgetSignatures(at + 3, 10, 100)).toBe(1)
-    expect(await store.firstUse('2')).toBeNull()
-    expect(await store.forgetSignatures(0, 2, 100)).toBe(1)
-    expect(await Promise.all(['3', '4', '5'].map(store.firstUse))).toMatchObject([null, {}, {}])
+    expect(await store.accept({ ...inBody, id: 'again' })).toEqual({ ...first, duplicate: true })
+    // A delivery with the same signature counts more than one with the same run.
+    const ofAnother = { ...signed, id: 'again', dedupeKey: inBody.dedupeKey, runId: inBody.runId }
+    for (const each of [{ ...signed, id: 'again' }, aSigned('signed'), ofAnother])
+      expect(await store.accept(each)).toEqual({ ...second, duplicate: true })
+    const digest = inBody.sentAs.split(' ')[0]
+    const refused = [
+      { ...inBody, sentAs: `${digest} /other` },
+      aSigned('signed', '/other'),
+      aSigned('canceled'),
+    ]
+    for (const each of refused) await expect(store.accept(each)).rejects.toThrow(SignatureUsed)
+    expect(await store.list({}, { limit: 10 })).toHaveLength(2)
+
+    expect(await store.findCancellation(aSigned('canceled', '/other'))).toEqual(response)
+    expect(await store.findCancellation(aSigned('another', '', { runId: inBody.runId }))).toBeNull()
+    for (const each of [inBody, aSigned('signed')])
+      await expect(store.findCancellation(each)).rejects.toThrow(SignatureUsed)
+    // Signatures expire by the sender's clock, so they are kept ten minutes longer.
+    await store.saveCancellation({ digest: 'new', expiresAt: store.clock() - 5 * 60_000 }, response)
+    await store.purge(0, 10)
+    expect(await store.findCancellation(aSigned('canceled'))).toBeNull()
+    expect(await store.findCancellation(aSigned('new'))).toEqual(response)
   })
 
   test('accepts only one of many identical concurrent deliveries', async () => {
     const store = await place.emptied()
     const responses = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
-        i % 2 ? store.accept(aDelivery({ runId: 'r_twin' })) : store.accept(aDelivery(), aUse('twin')),
+        i % 2 ? store.accept(aDelivery({ runId: 'r_twin' })) : store.accept(aSigned('twin')),
       ),
     )
     expect(responses.filter(({ duplicate }) => !duplicate)).toHaveLength(2)

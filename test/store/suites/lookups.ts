@@ -128,10 +128,10 @@ export function lookupTests(place: Place): void {
     const store = createStore(backend, 0)
     const amount = LIMITS.listed.value + 50
     const sql = `
-      INSERT INTO deliveries (id, dedupe_key, kind, action, repository, event_type, invocation, state, outcome,
+      INSERT INTO deliveries (id, dedupe_key, sent_as, kind, action, repository, event_type, invocation, state, outcome,
         received_at, queued_at, updated_at)
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${amount})
-      SELECT 'd' || i, 'k' || i, 'none', CASE WHEN i IN (7, 20) THEN 'rare' ELSE 'other' END, 'acme/' || (i % 2), 'e',
+      SELECT 'd' || i, 'k' || i, '', 'none', CASE WHEN i IN (7, 20) THEN 'rare' ELSE 'other' END, 'acme/' || (i % 2), 'e',
         '{}', 'finished', 'succeeded', i * 100000, i * 100000, 1 FROM n`
     await backend.run([{ sql, params: [] }])
     const listed = async (filter: Filter, before?: number) => [

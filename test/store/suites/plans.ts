@@ -3,7 +3,7 @@ import { type Change, OUTCOMES, STATES } from '../../../relay/delivery/delivery.
 import { createStore } from '../../../relay/store/create-store.ts'
 import type { Backend, Row, Statement } from '../../../relay/store/database.ts'
 import { openBackend } from '../../../relay/store/open.ts'
-import { INSERT, insertMany, REMEMBER, toRow, toUseRow } from '../../../relay/store/sql/intake.ts'
+import { INSERT, insertMany, toRow } from '../../../relay/store/sql/intake.ts'
 import type { Filter, Store } from '../../../relay/store/store.ts'
 import {
   aDelivery,
@@ -12,7 +12,7 @@ import {
   aLine,
   applyTo,
   aRun,
-  aUse,
+  aSigned,
   NO_OUTCOME,
   type Place,
 } from '../place.ts'
@@ -53,12 +53,10 @@ export function planTests(place: Place): void {
           note([statement])
           return backend.claim(statement)
         },
-        insert(delivery, use) {
-          const many = [{ delivery, use }, { delivery: aDelivery() }]
-          const row = { sql: INSERT, params: toRow(delivery) }
-          if (place.kind === 'postgres') note([insertMany(many) as unknown as Statement])
-          else note(use ? [row, { sql: REMEMBER, params: toUseRow(use, delivery.id) }] : [row])
-          return backend.insert(delivery, use)
+        insert(delivery) {
+          const many = insertMany([delivery, aDelivery()]) as unknown as Statement
+          note([place.kind === 'postgres' ? many : { sql: INSERT, params: toRow(delivery) }])
+          return backend.insert(delivery)
         },
       }
       await fill(backend, analyzed)
@@ -105,6 +103,7 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
     ),
     of('delivery, number, at, type, details', `id, 1, 1, 'runFinished', '{}'`, 'events'),
     of('delivery, sender, last', `id, 's', 1`, 'report_senders'),
+    of('digest, expires_at, status, body', `id, 4000000000000, 200, ''`, 'cancellations'),
   ])
   if (analyzed === 'no queue') await analyze()
   for (const state of ['dispatched', 'running', 'failed']) await insertAll(state, QUEUED)
@@ -113,15 +112,17 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
     await aDispatched(store, { repository })
     await applyTo(store, await aFailed(store, 5000, { repository }), { messages: [aLine('one')] })
   }
-  const queue = Array.from({ length: QUEUED }, (_, i) => aDelivery({ repository: `acme/${i % 10}` }))
-  await Promise.all(queue.map((given, i) => store.accept(given, aUse(`k${i}`))))
+  const queue = Array.from({ length: QUEUED }, (_, i) =>
+    aSigned(`k${i}`, '/webhook', { repository: `acme/${i % 10}` }),
+  )
+  await Promise.all(queue.map(store.accept))
 
   async function insertAll(state: string, amount: number): Promise<void> {
     const sql = `
-      INSERT INTO deliveries (id, dedupe_key, kind, repository, event_type, invocation, state, outcome, received_at,
+      INSERT INTO deliveries (id, dedupe_key, sent_as, kind, repository, event_type, invocation, state, outcome, received_at,
         queued_at, updated_at, attempted_at, due_at)
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${amount})
-      SELECT '${state}' || i, '${state}:' || i, 'none', 'acme/' || (i % 10), 'e', '{}', '${state}',
+      SELECT '${state}' || i, '${state}:' || i, '', 'none', 'acme/' || (i % 10), 'e', '{}', '${state}',
         '${OUTCOME[state] ?? ''}', i, i, i, i, CASE WHEN '${state}' IN ('dispatched', 'running') THEN 4000000000000 END FROM n`
     await backend.run([{ sql, params: [] }])
   }
@@ -130,16 +131,15 @@ async function fill(backend: Backend, analyzed: string): Promise<void> {
 /** Calls each method once, and `list` with every kind of filter. */
 async function callEverything(store: Store): Promise<void> {
   const given = aDelivery()
-  const use = aUse('bytes')
   const id = given.id
   const now = 900_000
   const receipt = { sender: 's', number: 1, lines: 1, bytes: 1 }
   const page = { delivery: id, version: 0 }
   const calls: Record<keyof Omit<Store, 'close' | 'onWork' | 'clock'>, () => Promise<unknown>> = {
-    accept: async () => [await store.accept(given, use), await store.accept(given, use)],
-    firstUse: () => store.firstUse('bytes'),
-    rememberUse: () => store.rememberUse(aUse('refused'), { status: 403, body: '' }),
-    forgetSignatures: () => store.forgetSignatures(now, 10, 5),
+    accept: async () => [await store.accept(given), await store.accept(given)],
+    findCancellation: () => store.findCancellation(aSigned('another')),
+    saveCancellation: () =>
+      store.saveCancellation({ digest: 'bytes', expiresAt: now }, { status: 200, body: '' }),
     takePermits: () => store.takePermits(now, 5),
     returnPermits: () => store.returnPermits(1),
     claimQueued: () => store.claimQueued(now, 1, 5, 'owner:'),
