@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
+import type { PortPage } from '../../tools/simulator/port/page.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
 
 /** Sends a request. A body that is a string is sent unchanged, other bodies are sent as JSON. */
@@ -113,4 +116,30 @@ test('the fake Port refuses what Port refuses', async () => {
   expect(run).toMatchObject({ status: 'IN_PROGRESS', logs: [expect.anything()] })
   // A PATCH without `output` deletes the outputs.
   expect(api.nodeRun('wfnr_1')).toMatchObject({ status: 'COMPLETED', result: 'FAILED', output: {}, logs: [] })
+})
+
+test('a page of another machine can neither start a run in the fake Port nor read its pages', async () => {
+  const port = await startPortApi()
+  onTestFinished(() => port.close())
+  const trigger = { operation: 'CREATE', userInputs: { properties: {} } }
+  const given = { identifier: 'deploy', title: 'Deploy', trigger, invocationMethod: {} }
+  const action = given as unknown as PortPage['buttons'][number]['action']
+  port.openPage({ buttons: [{ action, inputs: {} }], relay: () => 'http://127.0.0.1:1' })
+  const send = async (method: string, path: string, headers: Record<string, string>) => {
+    const sent = request(port.url + path, { method, headers }).end()
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    response.resume()
+    return response.statusCode
+  }
+  const rows: [headers: Record<string, string>, get: number, post: number][] = [
+    [{}, 200, 303],
+    [{ origin: port.url, 'sec-fetch-site': 'same-origin' }, 200, 303],
+    [{ origin: 'null', 'sec-fetch-site': 'same-site' }, 200, 303],
+    [{ 'sec-fetch-site': 'cross-site' }, 200, 403],
+    [{ origin: 'null', 'sec-fetch-site': 'cross-site' }, 200, 403],
+    [{ origin: 'https://evil.com' }, 200, 403],
+    [{ host: `evil.com:${new URL(port.url).port}` }, 403, 403],
+  ]
+  for (const [headers, ...statuses] of rows)
+    expect([await send('GET', '/', headers), await send('POST', '/run/0', headers)]).toEqual(statuses)
 })

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import { isLoopback } from '../../port/text.ts'
 
 /** A received request. */
 export type ReceivedRequest = {
@@ -92,6 +93,7 @@ export async function startFakeServer<E extends FakeServerEnv>(
 
   const app = new Hono<FakeServerEnv>()
   app.use('*', async (c, next) => {
+    if (isFromForeignPage(c)) return c.text('Open this page by its address 127.0.0.1.', 403)
     const request = await receive(c)
     requests.push(request)
     const failure = take(request)
@@ -165,6 +167,22 @@ export async function startFakeServer<E extends FakeServerEnv>(
       await stop()
     },
   }
+}
+
+/**
+ * Whether a page of another machine sent the request, or read it under a name of its own that resolves to this machine.
+ * A page without a referrer has the origin `null`, and browsers then send where it comes from.
+ */
+function isFromForeignPage(c: Context): boolean {
+  const { host = '', origin = 'null', 'sec-fetch-site': site } = c.req.header()
+  const isForeign = (url: string) => {
+    const { hostname = '' } = URL.parse(url) ?? {}
+    // No one can own a name under .example. Tests reach a fake under such a name through a proxy.
+    return !isLoopback(hostname) && !hostname.endsWith('.example')
+  }
+  if (isForeign(`http://${host}`)) return true
+  if (c.req.method === 'GET') return false
+  return origin === 'null' ? site === 'cross-site' : isForeign(origin)
 }
 
 async function receive(c: Context<FakeServerEnv>): Promise<ReceivedRequest> {
