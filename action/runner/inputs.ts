@@ -107,7 +107,7 @@ const OIDC = 'or omit it and give the job "permissions: id-token: write"'
 const FILE = (name: string) => (use: string) => `write ${use} to $${name}`
 const [toRun, toLog] = [FILE('PORT_RUN'), FILE('PORT_LOG')]
 const ENTITY = 'write the entity to $PORT_ENTITIES, as YAML or JSON'
-/** Maps inputs of port-labs/port-github-action, and this action's former inputs, to their replacements. */
+/** Maps inputs of port-labs/port-github-action to their replacements. */
 const FOREIGN: Record<string, string> = {
   clientId: `use port-client-id, ${OIDC}`,
   clientSecret: `use port-client-secret, ${OIDC}`,
@@ -125,12 +125,10 @@ const FOREIGN: Record<string, string> = {
       .split(' ')
       .map(name => [name, ENTITY]),
   ),
-  'secret-key': 'use private-key',
-  progress: 'use live',
 }
 
 /** Names that only port-github-action uses. An author can also set other names, such as `INPUT_STATUS`, in `env:`. */
-const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage', 'secret-key']
+const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage']
 
 /** Finds inputs that action.yml doesn't declare. The runner only warns about them, and suggests no replacement. */
 const findForeign = (env: Runner['env']): string[] =>

@@ -172,7 +172,7 @@ export function readConfig(
     )
   }
   // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
-  problems.push(...contradictions(values), ...proxyProblems(env), ...removedNames(env), ...unknownNames(env))
+  problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
   const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
     name => name !== undefined,
@@ -250,31 +250,13 @@ function issuerOf(apiUrl: string): string {
   return `https://token.actions.${subdomain ? `${subdomain}.ghe.com` : 'githubusercontent.com'}`
 }
 
-/** Variables of earlier versions, and their replacements. */
-const REMOVED = {
-  PORT_WEBHOOK_SECRETS: "list your organization's other secrets in PORT_PREVIOUS_SECRETS",
-  RELAY_EVENT_TYPE:
-    "set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the Port action's identifier, or port_action if there is none",
-}
-
-function removedNames(env: Env): string[] {
-  return Object.entries(REMOVED).flatMap(([name, replacement]) =>
-    [name, `${name}_FILE`]
-      .filter(each => env[each] !== undefined)
-      .map(each => `${each} was removed: ${replacement}`),
-  )
-}
-
 /** Reports mistyped names, because otherwise the defaults would silently apply. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
   return Object.entries(env)
     .filter(
       ([name, value = '']) =>
-        name.startsWith('RELAY_') &&
-        !VARIABLES.includes(name) &&
-        !(name in REMOVED) &&
-        !isServiceLink(name, value),
+        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
     )
     .map(([name]) => {
       const nearest = nearestName(name, relays)

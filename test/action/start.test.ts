@@ -271,7 +271,7 @@ test('a workflow that a user starts on GitHub sends nothing to Port, and main pr
   expect(process.exitCode).not.toBe(1)
 })
 
-test('inputs of port-github-action and former names of our inputs cause errors that state the current names', async () => {
+test('inputs of port-github-action cause errors that state what replaces them', async () => {
   const system = await startSystem()
   const old = {
     clientId: 'a',
@@ -279,7 +279,6 @@ test('inputs of port-github-action and former names of our inputs cause errors t
     status: 'SUCCESS',
     logMessage: 'm',
     entities: '[]',
-    progress: 'false',
   }
   const [error] = await openRunner(system, old).run('main')
   const oidc = 'or omit it and give the job "permissions: id-token: write"'
@@ -288,8 +287,7 @@ test('inputs of port-github-action and former names of our inputs cause errors t
     "runId isn't an input of this action: the payload contains the run id.",
     "logMessage isn't an input of this action: write the line to $PORT_LOG.",
     "status isn't an input of this action: the action reports the result of the job, or write conclusion=failure to $PORT_RUN.",
-    "entities isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.",
-    `progress isn't an input of this action: use live.${seeAlso('inputs')}`,
+    `entities isn't an input of this action: write the entity to $PORT_ENTITIES, as YAML or JSON.${seeAlso('inputs')}`,
   ])
   expect(system.port.requests).toEqual([])
   // A job can define variables with these names itself.

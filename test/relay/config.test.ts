@@ -171,7 +171,6 @@ describe('each configuration error names the variable:', () => {
   const short = 'must have at least 16 characters'
   const empty = 'is an empty list: add an entry, or remove the variable'
   const unknown = "isn't known: did you mean"
-  const removed = "was removed: list your organization's other secrets in PORT_PREVIOUS_SECRETS"
   const values: [name: string, problem: string, ...values: string[]][] = [
     [
       'PORT_CLIENT_SECRET',
@@ -212,13 +211,6 @@ describe('each configuration error names the variable:', () => {
     ],
     ['RELAY_REPOSITORY', 'must be owner/name', 'shop', 'acme/shop.git'],
     ['RELAY_ROUTES:', '/none.yml cannot be read (ENOENT)', '/none.yml'],
-    ['PORT_WEBHOOK_SECRETS', removed, 'rotation:x'],
-    ['PORT_WEBHOOK_SECRETS_FILE', removed, '/secrets'],
-    [
-      'RELAY_EVENT_TYPE',
-      "was removed: set the event type in the webhook's URL (?event_type=) or in RELAY_ROUTES (event_type); the default is the Port action's identifier, or port_action if there is none",
-      'go',
-    ],
     ['RELAY_DATABASE', 'must be sqlite:PATH or postgres://…', 'mysql://x', 'sqlite:', 'sqlite:  '],
     [
       'RELAY_DATABASE',
