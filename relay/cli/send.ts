@@ -45,7 +45,6 @@ export const send = defineCommand({
       help: 'the signing secret, by default PORT_CLIENT_SECRET',
     },
     'dry-run': { type: 'boolean', help: 'send nothing; print target, inputs and the request to GitHub' },
-    curl: { type: 'boolean', help: 'send nothing; print a bash command that sends the webhook' },
     json: JSON_OPTION,
   },
   details: [
@@ -60,7 +59,6 @@ export const send = defineCommand({
       if (extra)
         throw new UsageError(`--${extra} requires --action instead of FILE, which is the whole body.`)
     }
-    if (values['dry-run'] && values.curl) throw new UsageError('--dry-run and --curl exclude each other.')
     if (values['event-type'] && values.workflow)
       throw new UsageError('--event-type and --workflow exclude each other.')
     if (values.ref && !values.workflow) throw new UsageError('--ref requires --workflow.')
@@ -84,17 +82,6 @@ export const send = defineCommand({
         else note(`The relay would refuse the webhook with ${status}: ${detail}`)
         return 1
       }
-    }
-    const secretFile = values['secret-file'] ?? (env.PORT_CLIENT_SECRET ? null : env.PORT_CLIENT_SECRET_FILE)
-    if (values.curl) {
-      const command = curlCommand({
-        url: url.href,
-        body: asText(body),
-        runIdHeader,
-        secretFile: secretFile || null,
-      })
-      print(values.json ? JSON.stringify({ command }) : command)
-      return 0
     }
     const headers = signWebhook(body, readSecret(env, values['secret-file']), now)
     const { status, response } = await post(
@@ -125,15 +112,6 @@ function readBody(file: string): Uint8Array {
   } catch (cause) {
     throw new Error(`${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
   }
-}
-
-/** Returns the body as text, for a shell command. */
-function asText(body: Uint8Array): string {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
-    if (!text.includes('\0')) return text
-  } catch {}
-  throw new Error('The body is not UTF-8 text, so a command cannot contain it: send the body without --curl.')
 }
 
 /** Builds the webhook URL with the target. @param address the relay's URL, or the webhook URL of a Port action */
@@ -211,40 +189,6 @@ function describe({ target, inputs, request }: DryRun): string {
       .map(line => `  ${line}`),
   ].join('\n')
 }
-
-interface CurlOptions {
-  url: string
-  body: string
-  runIdHeader: string | null
-  /** The file with the secret; null if the secret is in the environment. */
-  secretFile: string | null
-}
-
-/**
- * A bash command that signs a body with openssl and sends it with curl. The command refers to the secret but doesn't
- * contain it. The body is piped, because Linux limits arguments to 128 KB.
- */
-function curlCommand({ url, body, runIdHeader, secretFile }: CurlOptions): string {
-  const headers = [
-    "-H 'content-type: application/json'",
-    '-H "x-port-timestamp: $timestamp"',
-    '-H "x-port-signature: $signature"',
-    ...(runIdHeader ? [`-H ${quote(`RUN_ID: ${runIdHeader}`)}`] : []),
-  ]
-  return [
-    '(',
-    secretFile
-      ? `secret=$(cat ${quote(secretFile)}) || exit 1`
-      : 'secret=${PORT_CLIENT_SECRET:?is needed: the client secret of the Port organization}',
-    `body=${quote(body)}`,
-    'timestamp=$(date +%s)',
-    `signature="v1,$(printf '%s.%s' "$timestamp" "$body" | openssl dgst -sha256 -hmac "$secret" -binary | openssl base64 -A)"`,
-    `printf '%s' "$body" | curl --silent --show-error ${quote(url)} ${headers.join(' ')} --data-binary @-`,
-    ')',
-  ].join('\n')
-}
-
-const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 
 /**
  * Parses the inputs from `--input NAME=TEXT` and `--input NAME:=JSON`.

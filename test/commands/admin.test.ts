@@ -49,7 +49,6 @@ afterEach(() => vi.restoreAllMocks())
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
   [send, [], 'send needs either FILE or --action NAME.'],
-  [send, ['--action', 'a', '--dry-run', '--curl'], '--dry-run and --curl exclude each other.'],
   [deliveries, ['--limit', '0'], 'limit must be a whole number from 1 to 200.'],
   [deliveries, ['--repository', 'shop'], 'repository must be owner/name.'],
   [deliveries, ['ID', '--limit', '1'], 'With an ID, only --json is allowed: remove other options or the ID.'],
@@ -62,7 +61,6 @@ const WRONG: [Command, string[], string][] = [
 ]
 /** Arguments that make a command print JSON, and an excerpt of that JSON. */
 const JSON_OF: [Command, string[], object][] = [
-  [send, ['--action', 'deploy', '--curl', '--json'], { command: expect.stringContaining('curl') }],
   [deliveries, ['--json', '--limit', '1'], { deliveries: [expect.any(Object)], next: 3 }],
   [redeliver, ['--state', 'failed', '--dry-run', '--json'], { dry_run: true, redelivered: 0, more: false }],
   [cancel, ['ID', '--json'], { delivery: expect.any(String), state: 'running' }],

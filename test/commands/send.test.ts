@@ -1,11 +1,8 @@
-import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { send } from '../../relay/cli/send.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
-import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { run } from '../support/run-command.ts'
 import { SECRET } from '../support/sign.ts'
@@ -113,44 +110,6 @@ test('a dry run prints the target, inputs, and request, and sends nothing', asyn
   expect((await run(send, refused, {})).stderr).toMatch(/^The configuration has \d problems:/)
 })
 
-test('prints a bash, openssl, and curl command whose signed request the relay accepts', async () => {
-  const { github, env } = await openLoop()
-  const folder = temporaryFolder()
-  const secretFile = join(folder, "it's the secret")
-  writeFileSync(secretFile, `${SECRET}\n`)
-  const note = `it's "$HOME" \`id\` \\ !! é\n@x %s`
-  const args = ['--action', 'deploy', '--input', `note=${note}`, '--curl']
-  const bash = async (command: string, more: Record<string, string>) =>
-    promisify(execFile)('bash', ['-c', command], { env: { PATH: process.env.PATH, ...more } }).catch(
-      (error: { stdout: string; stderr: string }) => error,
-    )
-  const { stdout: command } = await run(send, args, env)
-  expect(command).not.toContain(SECRET)
-  const sentWith = async (secret: string) =>
-    JSON.parse((await bash(command, { PORT_CLIENT_SECRET: secret })).stdout)
-  expect(await sentWith(SECRET)).toMatchObject({ event_type: 'deploy' })
-  expect(await sentWith('wrong')).toMatchObject({ status: 401 })
-  expect((await bash(command, {})).stderr).toContain('PORT_CLIENT_SECRET: is needed: the client secret of')
-  const { stdout: other } = await run(send, [...args, '--secret-file', secretFile, '--json'], env)
-  expect(other).not.toContain(SECRET)
-  expect(JSON.parse((await bash(JSON.parse(other).command, {})).stdout)).toMatchObject({ state: 'queued' })
-  await until(() => github.dispatches.length === 2, 'both deliveries are dispatched')
-  expect(github.dispatches[1]).toMatchObject({ clientPayload: { port: { inputs: { note } } } })
-})
-
-test('the printed command can send a body of 600 KB', async () => {
-  const { env } = await openLoop()
-  const file = join(temporaryFolder(), 'body.json')
-  writeFileSync(file, JSON.stringify({ text: 'x'.repeat(600_000) }))
-  const { stdout: command } = await run(send, [file, '--curl', '--run-id', 'r_0123456789abcdef'], env)
-  const script = join(temporaryFolder(), 'send.sh')
-  writeFileSync(script, command)
-  const { stdout } = await promisify(execFile)('bash', [script], {
-    env: { PATH: process.env.PATH, PORT_CLIENT_SECRET },
-  })
-  expect(JSON.parse(stdout)).toMatchObject({ run_id: 'r_0123456789abcdef' })
-})
-
 test.each([
   ['body.json --action deploy', 'send needs either FILE or --action NAME.'],
   ['body.json --entity shop', '--entity requires --action instead of FILE, which is the whole body.'],
@@ -177,7 +136,4 @@ test('the error names the file that cannot be read or the variable that is missi
   )
   const missing = '--secret-file: /missing cannot be read (ENOENT).'
   expect(await wrong(['--action', 'a', '--secret-file', '/missing'])).toBe(missing)
-  const file = join(temporaryFolder(), 'bytes')
-  writeFileSync(file, Buffer.from([0x7b, 0xff]))
-  expect(await wrong([file, '--curl'])).toMatch(/^The body is not UTF-8 text, so a command cannot contain it/)
 })
