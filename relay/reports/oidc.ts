@@ -14,10 +14,6 @@ export interface RunClaims {
   ref: string
   /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
   workflowRef: string
-  /** The token's id. */
-  jti: string
-  /** Milliseconds since 1970 by the issuer's clock. */
-  expiresAt: number
   runId: number
   runAttempt: number
 }
@@ -38,7 +34,6 @@ export interface OidcDeps {
 
 /** GitHub's tokens have about 2,000 characters. */
 const MAX_TOKEN = 8_000
-const MAX_JTI = 200
 /** Allows for clock differences. */
 const LEEWAY_S = 30
 /** GitHub's tokens live for about 5 minutes. A token with a longer lifetime isn't from GitHub. */
@@ -79,7 +74,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
         audience,
         clockTolerance: LEEWAY_S,
         maxTokenAge: MAX_AGE_S,
-        requiredClaims: ['exp', 'iat', 'nbf', 'jti'],
+        requiredClaims: ['exp', 'iat', 'nbf'],
         currentDate: new Date(clock()),
       })
       payload = verified.payload
@@ -103,16 +98,13 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   }
 
   function readClaims(payload: JWTPayload): RunClaims {
-    const { event_name, repository, repository_id, ref, workflow_ref, jti, exp, run_id, run_attempt } =
-      payload
+    const { event_name, repository, repository_id, ref, workflow_ref, run_id, run_attempt } = payload
     const [runId, runAttempt] = [number(run_id), number(run_attempt)]
     if (
       typeof event_name !== 'string' ||
       typeof repository !== 'string' ||
       typeof repository_id !== 'string' ||
       typeof ref !== 'string' ||
-      typeof jti !== 'string' ||
-      jti.length > MAX_JTI ||
       runId === null ||
       runAttempt === null
     ) {
@@ -120,11 +112,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     }
     return {
       ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },
-      ...{
-        workflowRef: typeof workflow_ref === 'string' ? workflow_ref : '',
-        jti,
-        expiresAt: Number(exp) * 1000,
-      },
+      workflowRef: typeof workflow_ref === 'string' ? workflow_ref : '',
     }
   }
 

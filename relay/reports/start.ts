@@ -108,7 +108,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
    * Doesn't change a finished delivery.
    */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
-    const { runId, runAttempt, jti, expiresAt } = claims
+    const { runId, runAttempt } = claims
     for (let refusedOn = -1; ; ) {
       const found = await store.get(id)
       if (!found) throw refuse(id, claims, "the delivery doesn't exist")
@@ -125,10 +125,10 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
         ...{ status: 'in_progress', conclusion: null, url, reportsConclusion },
       }
       const event = { type: 'runReported' as const, run }
-      const { outcome, delivery } = await apply(found, event, { token: { jti, expiresAt }, strict: true })
+      const { outcome, delivery } = await apply(found, event, { strict: true })
       if (outcome !== 'conflict') return delivery
       if (version === refusedOn) {
-        throw refuse(id, claims, 'another delivery is bound to this run or has already used its OIDC token')
+        throw refuse(id, claims, 'another delivery is bound to this run')
       }
       refusedOn = version
     }

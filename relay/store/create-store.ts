@@ -151,9 +151,9 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return rows.map(row => toDelivery(row)).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
 
-    async apply(delivery, transition, now, receipt, token) {
+    async apply(delivery, transition, now, receipt) {
       const changeId = randomInt(2 ** 47)
-      const { statements, decisive } = apply(dialect, { delivery, changeId, transition, now, receipt, token })
+      const { statements, decisive } = apply(dialect, { delivery, changeId, transition, now, receipt })
       let applied: boolean
       try {
         applied = (await db.run(statements))[decisive]?.length === 1

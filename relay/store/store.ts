@@ -41,13 +41,6 @@ export interface ReportReceipt {
   bytes: number
 }
 
-/** An OIDC token that a workflow run presented. */
-export interface UsedToken {
-  jti: string
-  /** Milliseconds since 1970, by the issuer's clock. */
-  expiresAt: number
-}
-
 /** Usage of a delivery's report limits since the delivery was queued. */
 export interface ReportUsage {
   lines: number
@@ -205,16 +198,14 @@ export interface Store {
    * change, the version doesn't change either.
    *
    * @param receipt receipt of the report that caused the event. A repeated report writes nothing.
-   * @param token token that authorizes the event. The token can't be used for another delivery afterwards.
    * @returns false if nothing was written, because the delivery has another version by now, or another delivery has
-   *   one of its runs or has used the token
+   *   one of its runs
    */
   apply(
     delivery: Pick<Delivery, 'id' | 'version' | 'repository'>,
     transition: Transition,
     now: number,
     receipt?: ReportReceipt,
-    token?: UsedToken,
   ): Promise<boolean>
   /** Makes an open delivery due now, even if a relay has claimed it. */
   wake(id: string, now: number): Promise<void>
@@ -262,7 +253,7 @@ export interface Store {
 
   /**
    * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
-   * Also deletes rate-limit pauses that ended before that time, and expired cancellations, tokens, and revoked sessions.
+   * Also deletes rate-limit pauses that ended before that time, and expired cancellations and revoked sessions.
    */
   purge(before: number, limit: number): Promise<number>
   /** Makes work due now if its due time is implausibly late, for example after a clock was set back. */

@@ -5,7 +5,7 @@ import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { HISTORY } from '../delivery/history.ts'
 import { joinLogs } from '../delivery/messages.ts'
 import { transition } from '../delivery/transition.ts'
-import type { ReportReceipt, Store, UsedToken } from '../store/store.ts'
+import type { ReportReceipt, Store } from '../store/store.ts'
 
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
@@ -22,8 +22,6 @@ export interface ApplyDeps {
 interface ApplyOptions {
   /** Receipt of the report that caused the event. */
   receipt?: ReportReceipt
-  /** The OIDC token that authorizes the event. */
-  token?: UsedToken
   /** Applies the event only to this version of the delivery. */
   strict?: boolean
   /** How long to retry while the database is unavailable, in milliseconds. */
@@ -32,7 +30,7 @@ interface ApplyOptions {
   stopping?: AbortSignal
 }
 
-/** `conflict`: the delivery changed, or another delivery has the run or token. `gone`: the delivery was deleted. */
+/** `conflict`: the delivery changed, or another delivery has the run. `gone`: the delivery was deleted. */
 interface Applied {
   outcome: 'applied' | 'ignored' | 'conflict' | 'gone'
   delivery: Delivery
@@ -51,7 +49,7 @@ export type ApplyEvent = (
 export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
   const { store, policy, canReport, log, onTransition, traced } = deps
   return async (delivery, event, options = {}) => {
-    const { receipt, token, strict, patienceMs = 0, stopping } = options
+    const { receipt, strict, patienceMs = 0, stopping } = options
     let current = delivery
     for (;;) {
       const now = store.clock()
@@ -63,7 +61,7 @@ export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
       const traceAt = traced && next.history && !OPEN_STATES.includes(state) ? now + TRACE_DELAY_MS : null
       if (
         await keepTrying(
-          () => store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, receipt, token),
+          () => store.apply(decided, { ...next, messages, ...(traceAt && { traceAt }) }, now, receipt),
           patienceMs,
           stopping,
         )

@@ -14,7 +14,7 @@ import type {
 import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
-import type { ReportReceipt, Store, UsedToken } from '../../relay/store/store.ts'
+import type { ReportReceipt, Store } from '../../relay/store/store.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 export type Address = Config['database']
@@ -130,9 +130,8 @@ export async function applyTo(
   transition: Partial<Transition>,
   now = 1000,
   receipt?: ReportReceipt,
-  token?: UsedToken,
 ): Promise<boolean> {
-  return store.apply(await get(store, id), aTransition(transition), now, receipt, token)
+  return store.apply(await get(store, id), aTransition(transition), now, receipt)
 }
 
 /** Creates a delivery that GitHub accepted at 1000. Its next poll is due at 5000. */

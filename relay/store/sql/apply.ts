@@ -1,7 +1,7 @@
 import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
 import { columnOf, type Dialect, type Statement, stateIs } from '../database.ts'
-import type { ReportReceipt, UsedToken } from '../store.ts'
+import type { ReportReceipt } from '../store.ts'
 import { enqueue } from './outbox.ts'
 
 /** How many of a delivery's first and last history entries to keep. */
@@ -19,7 +19,6 @@ interface Applied {
   transition: Transition
   now: number
   receipt?: ReportReceipt | undefined
-  token?: UsedToken | undefined
 }
 
 /**
@@ -27,7 +26,7 @@ interface Applied {
  * based on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
  */
 export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
-  const { delivery, changeId, transition, now, receipt, token } = applied
+  const { delivery, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
   const { lockNumber } = sql
@@ -50,12 +49,11 @@ export function apply(sql: Dialect, applied: Applied): { statements: Statement[]
       ...(history ? addEvent(mark, now, history.type, JSON.stringify(history.details)) : []),
       ...enqueue(mark, messages, now),
       ...(receipt ? [keepReceipt(mark, receipt)] : []),
-      ...(token ? [keepToken(mark, token)] : []),
     ],
   }
 }
 
-function update(sql: Dialect, { delivery, changeId, transition, now, receipt, token }: Applied): Statement {
+function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
   const { change, history, requeue, keepLease, traceAt } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
@@ -87,11 +85,6 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt, to
   if (receipt) {
     where.push(`NOT EXISTS (SELECT 1 FROM report_senders
       WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
-  }
-  if (token) {
-    where.push(
-      `NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ${parameter(token.jti)} AND delivery <> ?1)`,
-    )
   }
   return { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`, params }
 }
@@ -138,16 +131,6 @@ function addEvent(mark: Mark, now: number, type: string, details: string): State
       params: [...mark],
     },
   ]
-}
-
-/** Records a token. If two deliveries use a token concurrently, the primary key makes the second transaction fail. */
-function keepToken(mark: Mark, { jti, expiresAt }: UsedToken): Statement {
-  return {
-    sql: `INSERT INTO used_tokens (jti, delivery, expires_at)
-          SELECT ?3, id, ?4 FROM deliveries
-          WHERE ${MARKED} AND NOT EXISTS (SELECT 1 FROM used_tokens WHERE jti = ?3 AND delivery = ?1)`,
-    params: [...mark, jti, expiresAt],
-  }
 }
 
 function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {

@@ -25,11 +25,11 @@ export function purge(sql: Dialect, before: number, limit: number): Statement {
   }
 }
 
-/** Maximum difference between the database's clock and the clocks by which signatures, tokens, and sessions expire. */
+/** Maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
 
 export function forgetExpired(now: number): Statement[] {
-  return ['cancellations', 'used_tokens', 'revoked_sessions'].map(table => ({
+  return ['cancellations', 'revoked_sessions'].map(table => ({
     sql: `DELETE FROM ${table} WHERE expires_at < ?1`,
     params: [now - EXPIRY_MARGIN_MS],
   }))

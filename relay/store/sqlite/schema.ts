@@ -2,7 +2,7 @@
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
  * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
  */
-export const SCHEMA_VERSION = 11
+export const SCHEMA_VERSION = 12
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -129,14 +129,6 @@ export const SCHEMA = `
   ) STRICT, WITHOUT ROWID;
   -- purge
   CREATE INDEX cancellations_expired ON cancellations (expires_at);
-
-  CREATE TABLE used_tokens (
-    jti TEXT PRIMARY KEY,
-    delivery TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  -- purge
-  CREATE INDEX used_tokens_expired ON used_tokens (expires_at);
 
   CREATE TABLE rate_limit_pauses (
     scope TEXT PRIMARY KEY,

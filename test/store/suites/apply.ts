@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import type { Delivery } from '../../../relay/delivery/delivery.ts'
 import {
   acceptAll,
   aDispatched,
@@ -145,34 +144,4 @@ export function applyTests(place: Place): void {
     const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
     expect(kept).toEqual([...numbers(1, 50), ...numbers(81, 230)])
   })
-
-  test('a token that was used for one delivery is refused for others until its record is deleted after expiry', async () => {
-    const store = await place.emptied()
-    const [first, second] = await acceptAll(store, {}, {})
-    const use = async (id: string, expiresAt: number, run: number) =>
-      applyTo(store, id, bind(run), undefined, undefined, { jti: 'one', expiresAt })
-    const expiresAt = store.clock() - 11 * 60_000
-    expect(await use(first!, expiresAt, 1)).toBe(true)
-    expect(await use(first!, expiresAt, 1)).toBe(true)
-    expect(await use(second!, expiresAt, 2)).toBe(false)
-    expect(await get(store, second!)).toMatchObject({ state: 'queued', runs: [] })
-    await store.purge(0, 10)
-    expect(await use(second!, store.clock() + 300_000, 2)).toBe(true)
-    await store.purge(0, 10)
-    expect(await use(first!, store.clock() + 300_000, 1)).toBe(false)
-  })
-
-  test('if two deliveries use a token concurrently, only one succeeds', async () => {
-    const store = await place.emptied()
-    const ids = await acceptAll(store, {}, {})
-    const deliveries = await Promise.all(ids.map(id => get(store, id)))
-    const token = { jti: 'both', expiresAt: store.clock() + 300_000 }
-    const use = (delivery: Delivery, i: number) =>
-      store.apply(delivery, aTransition(bind(i + 1)), 2000, undefined, token)
-    await Promise.allSettled(deliveries.map(use))
-    const states = await Promise.all(ids.map(async id => (await get(store, id)).state))
-    expect(states.toSorted()).toEqual(['queued', 'running'])
-  })
 }
-
-const bind = (run: number) => ({ change: { state: 'running' as const, runs: [aRun(run)] } })

@@ -148,8 +148,7 @@ async function callEverything(store: Store): Promise<void> {
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }
       const history = { type: 'runFinished' as const, details: {} }
-      const token = { jti: 'one', expiresAt: now }
-      await applyTo(store, id, { change, messages: [aLine('one')], history }, now, receipt, token)
+      await applyTo(store, id, { change, messages: [aLine('one')], history }, now, receipt)
       await applyTo(store, id, { change: { state: 'queued' }, requeue: true }, now)
     },
     wake: () => store.wake(id, now),
