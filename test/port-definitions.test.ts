@@ -31,23 +31,6 @@ test.each(definitions)("%s contains a definition that matches Port's published s
   expect(definitionProblems('actions', asText)).toContain('/invocationMethod/body must be object')
 })
 
-test('refuses a Port workflow whose webhook has a string as its body', () => {
-  const workflow = (body: unknown) => ({
-    identifier: 'release',
-    nodes: [
-      { identifier: 'form', config: { type: 'SELF_SERVE_TRIGGER', userInputs: { properties: {} } } },
-      {
-        identifier: 'deploy',
-        config: { type: 'WEBHOOK', url: 'https://r.acme.example', synchronized: false, body },
-      },
-    ],
-    connections: [{ sourceIdentifier: 'form', targetIdentifier: 'deploy' }],
-  })
-  expect(definitionProblems('workflows', workflow({}))).toEqual([])
-  const problems = definitionProblems('workflows', workflow('{{ . }}'))
-  expect(problems).toContain('/nodes/1/config/body must be object')
-})
-
 describe('the recommended body', () => {
   const user = {
     ...{ email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' },

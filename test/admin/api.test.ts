@@ -180,12 +180,6 @@ test('a dry run lists the deliveries to redeliver and whether their Port runs ha
   expect(numbersOf(body)).toEqual([1, 0])
 })
 
-test('the preview of a redelivery shows whether the Port run has finished', async () => {
-  const dry = async (i: number) =>
-    (await ask('POST', `/api/deliveries/${ids[i]}/redeliver?dry_run=true`)).body.port_run_ended
-  expect([await dry(0), await dry(1), await dry(2)]).toEqual([true, false, null])
-})
-
 test('refuses a bulk redelivery without a filter or with an invalid field', async () => {
   const state =
     'Only failed or canceled deliveries can be redelivered: set a state (failed or cancelled) or an outcome other than succeeded.'

@@ -21,15 +21,3 @@ test("a relay that was suspended during a dispatch reads the response after resu
     expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 })
-
-test("a scenario fails immediately, with the relay's output, if its relay exits by itself", async () => {
-  const crashing = withSystem({}, async system => {
-    await system.relay.start()
-    const load = system.load({ count: 100_000, perSecond: 10 })
-    process.kill(system.relay.pid, 'SIGABRT')
-    await load.done
-  })
-  await expect(crashing).rejects.toThrow(/^The relay exited by itself with SIGABRT\.[\s\S]*"msg":"/)
-  const starting = withSystem({ env: { RELAY_DATABASE: 'nowhere' } }, system => system.relay.start())
-  await expect(starting).rejects.toThrow(/^The relay exited: [\s\S]*RELAY_DATABASE/)
-})

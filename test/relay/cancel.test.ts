@@ -6,7 +6,7 @@ import type { PortRun } from '../../tools/simulator/port/port.ts'
 import { text } from '../docs/pages.ts'
 import { readFixture } from '../support/fixture.ts'
 import { send } from '../support/send.ts'
-import { openScene, REPOSITORY, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
+import { openScene, type Scene, workflow } from '../workflow-dispatch/open-scene.ts'
 
 // Each test waits for several polls, seconds apart.
 vi.setConfig({ testTimeout: 120_000 })
@@ -41,16 +41,16 @@ async function reaches(scene: Scene, run: PortRun, state: string) {
 
 /** Creates a delivery whose workflow run is in progress on GitHub. */
 async function running(scene: Scene, path = '/webhook?workflow=deploy.yml') {
-  const { run, response: answer } = await scene.deliver({ path })
+  const { run, delivery } = await scene.deliver(path)
   const { github_run_id } = await reaches(scene, run, 'running')
-  const workflowRun = scene.github.setRun(github_run_id!, { status: 'in_progress' })
-  return { run, delivery: answer.delivery, workflowRun }
+  const workflowRun = scene.github.setRun(github_run_id, { status: 'in_progress' })
+  return { run, delivery, workflowRun }
 }
 
 /** Starts a relay, and adds one workflow for each kind of target to the repository. */
-async function open(options: Parameters<typeof openScene>[0] = {}): Promise<Scene> {
-  const scene = await openScene({ ...options, github: { autoRun: true, ...options.github } })
-  scene.github.addRepository(REPOSITORY, {
+async function open(): Promise<Scene> {
+  const scene = await openScene({ autoRun: true })
+  scene.github.addRepository('acme/shop', {
     workflows: [
       workflow({ port: {} }),
       {

@@ -3,11 +3,12 @@ import type { GitHubRun } from '../../tools/simulator/github/github.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { seededRandom, shuffle } from '../support/random.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
-import { OFFERED, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+import { openScene, type Scene, WEBHOOK_SECRET, workflow } from './open-scene.ts'
 
 /** `EXACT_RUNS=1000` runs the complete form. */
 const AMOUNT = Number(process.env.EXACT_RUNS ?? 200)
-const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
+/** The inputs that the relay sends in addition to the form's inputs. */
+const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 const AT_ONCE = 20
 /** Conclusions that don't require the run's jobs, and their results in Port. */
 const ENDS = [
@@ -22,18 +23,15 @@ test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and resul
   const seed = Math.floor(Math.random() * 2 ** 31)
   console.log(`seed ${seed}`)
   const random = seededRandom(seed)
-  const scene = await openScene({
-    github: { shownAfterMs: 3_000, order: runs => shuffle(runs, random) },
-    env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET },
-  })
-  const { github, relay } = scene
-  github.addRepository(REPOSITORY, { workflows: [workflow(OFFERED)] })
+  const scene = await openScene({ shownAfterMs: 3_000, order: runs => shuffle(runs, random) })
+  const { github, relay, page } = scene
+  github.addRepository('acme/shop', { workflows: [workflow(OFFERED)] })
   // All list requests fail until all runs are bound.
   const isList = ({ path }: { path: string }) => /\/actions\/runs(\?|$)/.test(path)
   const allowLists = github.fail({ match: isList, status: 502, times: Number.POSITIVE_INFINITY })
 
   const numbers = Array.from({ length: AMOUNT }, (_, i) => i)
-  const delivered = await pooled(numbers, () => scene.deliver({ path: '/webhook?workflow=deploy.yml' }))
+  const delivered = await pooled(numbers, () => scene.deliver('/webhook?workflow=deploy.yml'))
   const runs = delivered.map(({ run }) => run)
   const patience = 300_000 + AMOUNT * 100
   await until(
@@ -49,7 +47,7 @@ test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and resul
   )
   expect(own.size).toBe(AMOUNT)
   expect(new Set(github.runs.map(({ displayTitle }) => displayTitle))).toEqual(new Set(['Deploy']))
-  for (const run of runs) expect(run.link).toEqual([scene.page(own.get(run.id)!.id)])
+  for (const run of runs) expect(run.link).toEqual([page(own.get(run.id)!.id)])
   const bindings = () => relay.log().filter(line => line.evidence !== undefined)
   await until(() => bindings().length === AMOUNT, 'the log names the evidence of every binding')
   expect(new Set(bindings().map(line => line.evidence))).toEqual(new Set(['response']))
@@ -61,7 +59,7 @@ test(`each of ${AMOUNT} rapid deliveries to one workflow gets the link and resul
   const wrong = runs.filter(
     ({ id, status, link, externalRunId }) =>
       status !== conclusions.get(id)![1] ||
-      [link].flat().join() !== scene.page(own.get(id)!.id) ||
+      [link].flat().join() !== page(own.get(id)!.id) ||
       externalRunId !== String(own.get(id)!.id),
   )
   expect(wrong).toEqual([])

@@ -3,17 +3,16 @@ import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import type { JsonObject } from '../../port/types.ts'
-import type { DeclaredInput, WorkflowDispatch } from '../../tools/simulator/github/types.ts'
+import type { WorkflowDispatch } from '../../tools/simulator/github/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { runWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { openRelayHere, temporaryFolder } from '../support/relay.ts'
+import { temporaryFolder } from '../support/relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { ADMIN_TOKEN, openScene, REPOSITORY, type Scene, workflow } from './open-scene.ts'
+import { openScene, type Scene, WEBHOOK_SECRET, workflow } from './open-scene.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')
-const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
 
 const USER = { email: 'ada@acme.example', firstName: 'Ada', phoneNumber: '0909' }
 const TRIGGER = { by: { user: USER }, origin: 'UI', at: '2026-11-01T10:00:00.000Z', operation: 'DAY-2' }
@@ -152,7 +151,7 @@ test('the fixtures contain twelve guide-style workflows, none of which uses the 
 describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store => {
   const open = async () => {
     const database = store === 'PostgreSQL' && { RELAY_DATABASE: await newDatabase() }
-    return openScene({ env: { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET, ...database } })
+    return openScene({}, { ...database })
   }
 
   test('start unchanged, read their inputs, and report as before', { timeout: 180_000 }, async () => {
@@ -217,40 +216,4 @@ describe.each(['SQLite', 'PostgreSQL'] as const)('the workflows, on %s,', store 
     await sendRunWebhook(relay.url, run, { github, secret: WEBHOOK_SECRET })
     return readFileSync(calls, 'utf8').split('\n').filter(Boolean)
   }
-
-  test('without "port", an undeclared input prevents the dispatch; once the input is declared, a redelivery sends it with the same context', async () => {
-    const scene = await open()
-    const { github } = scene
-    const declared: Record<string, DeclaredInput> = { service: {}, port_context: { required: true } }
-    github.addRepository(REPOSITORY, { workflows: [workflow(declared)] })
-    const path = '/webhook?workflow=deploy.yml'
-    const context = { entity: ENTITY, trigger: TRIGGER, version: 2 }
-    const run = scene.port.createRun()
-    const body = { service: 'web', note: 'x', empty: null, port_context: { runId: run.id, ...context } }
-    const { status, body: response } = await send(scene.relay.url, { path, body })
-    expect(status).toBe(202)
-    await until(() => run.status === 'FAILURE', 'Port is updated')
-    expect([run.statusLabel, run.summary]).toEqual([
-      'Not started',
-      'Workflow deploy.yml in acme/shop doesn\'t declare the input "note" on "main": declare it under "on: workflow_dispatch: inputs:", or declare the input "port", which contains the value, or remove it from the Port action\'s body.',
-    ])
-    expect(github.requests.map(({ method, path, status }) => `${method} ${path} ${status}`)).toEqual([
-      'GET /repos/acme/shop 200',
-      'GET /repos/acme/shop/contents/.github%2Fworkflows%2Fdeploy.yml?ref=main 200',
-    ])
-    expect(github.workflowDispatches).toEqual([])
-
-    await scene.relay.stop()
-    declared.note = {}
-    const other = await openRelayHere(scene.env)
-    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    const url = `${other.url}/api/deliveries/${response.delivery}/redeliver`
-    const redelivered = await fetch(url, { method: 'POST', headers })
-    expect(redelivered.status).toBe(202)
-    await until(() => github.workflowDispatches.length === 1, 'GitHub accepts the dispatch')
-    expect(github.workflowDispatches[0]!.inputs).toEqual({
-      ...{ service: 'web', note: 'x' },
-      port_context: JSON.stringify(body.port_context),
-    })
-  })
 })

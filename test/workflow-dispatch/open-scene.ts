@@ -1,84 +1,49 @@
-import { onTestFinished } from 'vitest'
 import type { JsonObject } from '../../port/types.ts'
-import { type GitHubApi, startGitHubApi } from '../../tools/simulator/github/github.ts'
 import type { DeclaredInput, GitHubApiOptions } from '../../tools/simulator/github/types.ts'
-import { type PortApi, type PortRun, startPortApi } from '../../tools/simulator/port/port.ts'
-import { type Env, openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
+import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
-import { SECRET } from '../support/sign.ts'
+import { startServices } from '../support/services.ts'
 
-export const REPOSITORY = 'acme/shop'
-export const ADMIN_TOKEN = 'an-admin-token-of-some-length'
+export const WEBHOOK_SECRET = 'a-secret-of-the-app-of-some-length'
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+/** A relay between a fake Port and a fake GitHub. */
+export type Scene = Awaited<ReturnType<typeof openScene>>
 
 /** A delivery's fields in the admin API. */
 interface ShownDelivery {
-  delivery: string
   state: string
-  github_run_id: number | null
-  evidence: string | null
+  github_run_id: number
   events: { type: string; details: JsonObject }[]
 }
 
-/** A relay between a fake Port and a fake GitHub. */
-export interface Scene {
-  port: PortApi
-  github: GitHubApi
-  relay: Relay
-  /** The relay's environment. */
-  env: Env
-  /** Creates a run in Port, and sends the run's webhook to this path of the relay. */
-  deliver(webhook: { path: string }): Promise<{ run: PortRun; response: JsonObject }>
-  shown(runId: string): Promise<ShownDelivery>
-  /** Returns the URL of a workflow run's page. */
-  page(githubRunId: number): string
-}
-
-export async function openScene(options: { github?: GitHubApiOptions; env?: Env } = {}): Promise<Scene> {
-  const [port, github] = await Promise.all([
-    startPortApi({ clientSecret: SECRET }),
-    startGitHubApi(options.github),
-  ])
-  onTestFinished(async () => {
-    await Promise.all([port.close(), github.close()])
-  })
-  const env = relayEnv({
-    PORT_API_URL: port.url,
-    PORT_CLIENT_ID: port.clientId,
-    GITHUB_API_URL: github.url,
-    GITHUB_TOKEN: github.token,
-    RELAY_REPOSITORY: REPOSITORY,
-    RELAY_ALLOWED_REPOSITORIES: 'acme/*',
-    RELAY_DISPATCH_RATE: '0',
-    RELAY_ADMIN_TOKEN: ADMIN_TOKEN,
-    ...options.env,
-  })
-  const relay = await openRelayHere(env)
+export async function openScene(options: GitHubApiOptions = {}, database: Record<string, string> = {}) {
+  const { port, github, env } = await startServices(options)
+  const settings = { RELAY_ALLOWED_REPOSITORIES: 'acme/*', RELAY_DISPATCH_RATE: '0', RELAY_ADMIN_TOKEN }
+  const secret = { GITHUB_WEBHOOK_SECRET: WEBHOOK_SECRET }
+  const relay = await openRelayHere(relayEnv({ ...env, ...settings, ...secret, ...database }))
   const api = async (path: string) => {
-    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
-    const response = await fetch(`${relay.url}/api/deliveries${path}`, { headers })
-    return (await response.json()) as JsonObject
+    const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
+    return (await fetch(`${relay.url}/api/deliveries${path}`, { headers })).json()
   }
   return {
-    ...{ port, github, relay, env },
-    async deliver({ path }) {
+    ...{ port, github, relay },
+    /** Creates a run in Port, and sends the run's webhook to this path of the relay. */
+    async deliver(path: string) {
       const run = port.createRun({ action: 'deploy_service' })
-      const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: [] }
-      const body = { run: { id: run.id }, action, inputs: {}, trigger: { operation: 'CREATE' } }
+      const body = { run: { id: run.id }, action: { identifier: 'deploy_service' }, inputs: {} }
       const { status, body: response } = await send(relay.url, { path, body })
       if (status !== 202) throw new Error(`The relay responded with ${status}: ${response.detail}`)
-      return { run, response }
+      return { run, delivery: response.delivery }
     },
-    async shown(runId) {
-      const { deliveries } = await api(`?run_id=${runId}`)
-      const [first] = deliveries as JsonObject[]
-      return (await api(`/${first?.delivery}`)) as unknown as ShownDelivery
+    async shown(runId: string) {
+      const { deliveries } = (await api(`?run_id=${runId}`)) as { deliveries: { delivery: string }[] }
+      return (await api(`/${deliveries[0]?.delivery}`)) as ShownDelivery
     },
-    page: githubRunId => `${github.serverUrl}/${REPOSITORY}/actions/runs/${githubRunId}`,
+    /** Returns the URL of a workflow run's page. */
+    page: (githubRunId: number) => `${github.serverUrl}/acme/shop/actions/runs/${githubRunId}`,
   }
 }
-
-/** The inputs that the relay sends in addition to the form's inputs. */
-export const OFFERED = { port: {}, port_context: {}, port_run_id: {}, run_id: {}, port_payload: {} }
 
 /** Returns a workflow that users can start manually. */
 export const workflow = (inputs: Record<string, DeclaredInput> = {}) => ({
