@@ -1,3 +1,4 @@
+import { backOff } from '../../port/retry.ts'
 import type { JsonObject, RunUpdate } from '../../port/types.ts'
 import { allOutputs, linksOf, outputOf } from '../reporter/reporter.ts'
 import { createStepLister, isForbidden, type ListedStep, retryAtOf } from '../runner/jobs.ts'
@@ -6,6 +7,7 @@ import { readRunFile } from '../steps/run.ts'
 import type { FollowedJob, Following } from './process.ts'
 
 const LONGEST_NAME = 80
+const LONGEST_POLL_MS = 300_000
 
 /**
  * Shows the running step, or the label that steps write to `$PORT_RUN`, and updates links and outputs.
@@ -57,7 +59,9 @@ export function followLabel(following: Following): {
     const list = createStepLister(job.workflow, github, { fetch, clock })
     let limitedUntil = 0
     for (let failures = 0; ; ) {
-      await sleep(Math.max(pollAfter(clock() - started) * 2 ** failures, limitedUntil - clock()))
+      await sleep(
+        Math.max(backOff(failures, pollAfter(clock() - started), LONGEST_POLL_MS), limitedUntil - clock()),
+      )
       if (stopping.signal.aborted) return
       try {
         const steps = (await list())?.steps.filter(each => each.authors) ?? []
@@ -66,7 +70,7 @@ export function followLabel(following: Following): {
         await show()
       } catch (error) {
         if (isForbidden(error)) return
-        failures = Math.min(failures + 1, 5)
+        failures++
         limitedUntil = soon(retryAtOf(error) ?? 0)
       }
     }

@@ -1,6 +1,7 @@
 import { PortError, type PortRun, type Token } from '../../port/client/client.ts'
-import { LONGEST_WAIT_MS, readRetryAt, wasNotSent } from '../../port/client/errors.ts'
+import { wasNotSent } from '../../port/client/errors.ts'
 import { mergeOutputs } from '../../port/client/messages.ts'
+import { backOff, LONGEST_WAIT_MS, readRetryAt } from '../../port/retry.ts'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
@@ -74,7 +75,6 @@ export function isUncertain(error: unknown): error is PortError {
 }
 
 const TRIES = 5
-const FIRST_WAIT_MS = 1_000
 
 /** The additional time, in ms, that attempts to send the final status can use. */
 export const FINAL_EXTRA_MS = 30_000
@@ -91,7 +91,7 @@ export type Retry = <T>(
 ) => Promise<T>
 
 /**
- * Retries temporary failures. Makes five attempts, 1, 2, 4, and 8 s apart, or later if Port requests a later time. All
+ * Retries temporary failures. Makes five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests a later time. All
  * calls share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later
  * calls wait only if Port requests a time.
  *
@@ -114,7 +114,7 @@ export function createRetry(options: {
         if (!(error instanceof PortError) || !error.temporary || !again(error)) throw error
         if (error.cause instanceof UntrustedCertificate) throw error
         const named = (error.retryAt ?? 0) - clock()
-        const wait = named > 0 ? named : FIRST_WAIT_MS * 2 ** (tried - 1)
+        const wait = named > 0 ? named : backOff(tried - 1, 1_000, 8_000)
         const inVain = named <= 0 && (gaveUp || tried >= TRIES)
         if (inVain || clock() + wait > deadline + extraMs) {
           gaveUp = true

@@ -1,5 +1,5 @@
 import { type Annotation, readAnnotations } from '../../port/annotations.ts'
-import { readRetryAt } from '../../port/client/errors.ts'
+import { readRetryAt } from '../../port/retry.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { type Runner, type Workflow, whyNoResponse } from './runner.ts'
 

@@ -2,8 +2,9 @@ import { trimEnd } from '../text.ts'
 import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '../types.ts'
 import { isObject, runKind } from '../types.ts'
 import type { Call } from './errors.ts'
-import { createRateLimitPause, describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
+import { describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
 import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
+import { createRateLimitPause } from './rate-limit.ts'
 
 export { PortError } from './errors.ts'
 

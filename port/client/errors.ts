@@ -1,3 +1,4 @@
+import { LONGEST_WAIT_MS, readRetryAt } from '../retry.ts'
 import { parseJson } from '../text.ts'
 import { isObject } from '../types.ts'
 
@@ -70,9 +71,6 @@ export interface Response {
   headers: { get(name: string): string | null }
   text: string
 }
-
-/** The maximum delay before a request to Port, even if a response requests a longer delay. */
-export const LONGEST_WAIT_MS = 600_000
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 
@@ -234,84 +232,4 @@ export function errorChain(error: unknown): NodeJS.ErrnoException[] {
     each = each instanceof AggregateError ? each.errors[0] : each.cause
   }
   return errors
-}
-
-const SOONEST_MS = 1_000
-const NUMBER = /^\d+(\.\d+)?$/
-
-/**
- * Returns when a rate-limiting server accepts the next request, in ms since the epoch, or null if that isn't in the
- * future. Reads `Retry-After` (s or a date), or else `x-ratelimit-reset` (epoch s or ms, delta in s) at 0 remaining.
- *
- * @param longestMs the maximum delay in ms; the minimum is one second
- * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
- * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
- * @see https://docs.port.io/api-reference/rate-limits
- */
-export function readRetryAt(
-  headers: { get(name: string): string | null },
-  now: number,
-  longestMs: number,
-): number | null {
-  const remaining = headers.get('x-ratelimit-remaining')
-  const reset = remaining === null || remaining === '0' ? headers.get('x-ratelimit-reset') : null
-  const at = [afterTime(headers.get('retry-after'), now), resetTime(reset, now)].find(time => time > now)
-  return at === undefined ? null : Math.ceil(Math.min(now + longestMs, Math.max(now + SOONEST_MS, at)))
-}
-
-function afterTime(after: string | null, now: number): number {
-  if (!after) return Number.NaN
-  if (NUMBER.test(after)) return now + Number(after) * 1000
-  // A date starts with the day of the week, but `Date.parse` accepts many other strings.
-  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
-}
-
-function resetTime(reset: string | null, now: number): number {
-  if (!reset || !NUMBER.test(reset)) return Number.NaN
-  const value = Number(reset)
-  if (value < 1e9) return now + value * 1000
-  return value < 1e11 ? value * 1000 : value
-}
-
-/** The first and the longest pause if Port's response has no time. The pause doubles with each rejection. */
-const FIRST_MS = 1_000
-const LONGEST_MS = 32_000
-
-/** The period in which Port accepts no requests. Port limits whole organizations, so a client pauses all requests. */
-export interface RateLimitPause {
-  /** ms since the epoch; 0 before the first pause */
-  until(): number
-  /** @throws PortError while requests are paused */
-  check(what: string): void
-  /** Resets the next pause to its first length, because Port accepts requests again. */
-  accepted(): void
-  /** @param retryAt the time in Port's response, in ms since the epoch */
-  limited(retryAt: number | null): void
-}
-
-/**
- * @param clock returns ms since the epoch
- * @see https://docs.port.io/api-reference/rate-limits
- */
-export function createRateLimitPause(clock: () => number): RateLimitPause {
-  let until = 0
-  let nextMs = FIRST_MS
-  return {
-    until: () => until,
-    check(what) {
-      if (clock() >= until) return
-      const sentence = `Port limits the organization's requests until ${new Date(until).toISOString()}: ${what} was not sent.`
-      throw new PortError('later', sentence, { retryAt: until })
-    },
-    accepted() {
-      nextMs = FIRST_MS
-    },
-    limited(retryAt) {
-      const now = clock()
-      // Responses to concurrent requests count as one rejection.
-      if (retryAt === null && now < until) return
-      until = Math.max(until, retryAt ?? now + nextMs)
-      if (retryAt === null) nextMs = Math.min(2 * nextMs, LONGEST_MS)
-    },
-  }
 }

@@ -1,3 +1,4 @@
+import { backOff } from '../../port/retry.ts'
 import { duration } from '../../port/text.ts'
 import type { Change, Delivery, HistoryEntry, Message, Outcome, Transition } from './delivery.ts'
 import { type Event, type Policy, timeoutEnd } from './events.ts'
@@ -13,7 +14,7 @@ const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 const LATEST_POLL_MS = 40_000
 /** Poll interval if the list of runs is inconclusive. */
 const LOOK_MS = 10_000
-const MAX_BACKOFF_MS = 60_000
+const LONGEST_WAIT_MS = 60_000
 
 export function reject(
   delivery: Delivery,
@@ -39,8 +40,7 @@ export function defer(
     const sentence = `Gave up after ${duration(now - delivery.queuedAt)}: ${reason}.`
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
-  const backoff = Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.max(0, delivery.attempts - 1))
-  const dueAt = Math.min(until ?? now + backoff, last)
+  const dueAt = Math.min(until ?? now + backOff(delivery.attempts - 1, 1_000, LONGEST_WAIT_MS), last)
   return {
     change: { dueAt, reason, awaitingResponseSince: null, waitingNotified: true },
     messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),

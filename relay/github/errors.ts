@@ -1,4 +1,5 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
+import { backOff } from '../../port/retry.ts'
 import { CredentialError } from './credentials.ts'
 import { PausedError, readLimit } from './rate-limit-pause.ts'
 import {
@@ -183,7 +184,7 @@ export function readFailure(
   const failure = classify(error, repository, now, tries)
   const soon = (reason: string): ReadFailure => ({
     kind: 'later',
-    at: now + 2_000 * 2 ** Math.min(tries, 5),
+    at: now + backOff(tries, 2_000, 60_000),
     reason,
   })
   switch (failure.kind) {

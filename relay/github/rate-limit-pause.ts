@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readRetryAt } from '../../port/client/errors.ts'
+import { backOff, readRetryAt } from '../../port/retry.ts'
 import type { Config } from '../config/config.ts'
 import type { PauseCause, RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
@@ -46,6 +46,8 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
+/** The first pause if GitHub names no time. */
+const FIRST_PAUSE_MS = 60_000
 /** A pause that ends further than this from the current time is invalid: it's outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
@@ -151,7 +153,7 @@ export function readLimit(
   // GitHub's times use its own clock, which may differ from the relay's.
   const offset = (Date.parse(headers.get('date') ?? '') || now) - now
   const asked = readRetryAt(headers, now + offset, LONGEST_PAUSE_MS)
-  const until = asked === null ? now + 60_000 * 2 ** Math.min(tries, 5) : asked - offset
+  const until = asked === null ? now + backOff(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS / 2) : asked - offset
   return {
     until: Math.min(until, now + LONGEST_PAUSE_MS),
     reason: isFailure ? OVERLOADED : LIMITED,

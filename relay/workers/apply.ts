@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { backOff } from '../../port/retry.ts'
 import type { Delivery, HistoryEntry, HistoryType, Transition } from '../delivery/delivery.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { HISTORY } from '../delivery/history.ts'
-import { joinLogs } from '../delivery/messages.ts'
+import { joinLogs } from '../delivery/outbox-policy.ts'
 import { transition } from '../delivery/transition.ts'
 import type { ReportReceipt, Store } from '../store/store.ts'
 
@@ -102,8 +103,6 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
   log[OF_OUTAGES.includes(type) ? 'debug' : 'info'](fields, HISTORY[type].log)
 }
 
-const FIRST_WAIT_MS = 100
-const LONGEST_WAIT_MS = 1_000
 /** How long to retry after a stop was requested. */
 const STOPPING_MS = 15_000
 
@@ -121,10 +120,11 @@ export async function keepTrying<T>(
 ): Promise<T> {
   const until = performance.now() + patienceMs
   let stopBy = Number.POSITIVE_INFINITY
-  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(LONGEST_WAIT_MS, wait * 2)) {
+  for (let failures = 0; ; failures++) {
     try {
       return await work()
     } catch (error) {
+      const wait = backOff(failures, 100, 1_000)
       if (stopping?.aborted) stopBy = Math.min(stopBy, performance.now() + STOPPING_MS)
       if (performance.now() + wait > Math.min(until, stopBy)) throw error
       await sleep(wait)

@@ -8,9 +8,12 @@ import { createMasks } from '../../action/secrets/redact.ts'
 import { PortError } from '../../port/client/client.ts'
 import type { LogLine } from '../../port/types.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
 import { follow, jobFor, openFolder, textsOf } from './open-progress-reporter.ts'
 import { openRunner } from './open-runner.ts'
 import { REPOSITORY, startSystem } from './play.ts'
+
+withoutJitter()
 
 // Tests the progress reporter with a simulated clock. progress.test.ts runs the bundle.
 

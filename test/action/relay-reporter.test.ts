@@ -4,7 +4,10 @@ import { QuotaError } from '../../action/reporter/reporter.ts'
 import { createFetch, type RelayAccess } from '../../action/runner/runner.ts'
 import type { JsonObject } from '../../port/types.ts'
 import { PROBLEM_TYPE } from '../../relay/http/problem.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
 import { messagesTo, openFakeRelay } from './open-fake-relay.ts'
+
+withoutJitter()
 
 async function createRelay() {
   const server = await openFakeRelay()

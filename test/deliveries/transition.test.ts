@@ -12,6 +12,9 @@ import type { DeliveryEvent, EventType, NoRun } from '../../relay/delivery/event
 import { HISTORY } from '../../relay/delivery/history.ts'
 import { LOST_RESPONSE_GRACE_MS } from '../../relay/delivery/retry-policy.ts'
 import { transition } from '../../relay/delivery/transition.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 const NOW = 1_800_000_000_000
 const MINUTE = 60_000

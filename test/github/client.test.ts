@@ -7,6 +7,9 @@ import type { GitHubApiOptions } from '../../tools/simulator/github/types.ts'
 import type { Fault } from '../../tools/simulator/http-server.ts'
 import { formContent } from '../support/dispatch-content.ts'
 import { listenHere } from '../support/listen-here.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 type NewApp = NonNullable<Parameters<GitHubApi['createApp']>[0]>
 type Auth = Parameters<typeof createGitHub>[0]['auth']

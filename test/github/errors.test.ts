@@ -2,6 +2,9 @@ import { RequestError } from '@octokit/request-error'
 import { expect, test } from 'vitest'
 import { CredentialError } from '../../relay/github/credentials.ts'
 import { dispatchFailure, PreparationError, readFailure } from '../../relay/github/errors.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 const NOW = Date.parse('2026-03-01T10:00:00Z')
 const repository = 'acme/shop'

@@ -4,6 +4,9 @@ import { createRunCache } from '../../relay/github/run-cache.ts'
 import { DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { NEVER, type System, type SystemOptions, startSystem } from '../support/system.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 const posts = ({ github }: System) => github.requests.filter(({ method }) => method === 'POST')
 const claim = async (relay: System) =>

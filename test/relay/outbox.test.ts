@@ -4,6 +4,9 @@ import { OUTBOX_LEASE_MS, PORT_TIMEOUT_MS } from '../../relay/workers/outbox.ts'
 import type { Fault, ReceivedRequest } from '../../tools/simulator/http-server.ts'
 import { type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 const DAY = 86_400_000
 const ALWAYS = { times: Number.POSITIVE_INFINITY }

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { backOff } from '../../../port/retry.ts'
 
 const CHANNEL = 'relay_work'
 const NOTICE = `NOTIFY ${CHANNEL}`
-const FIRST_WAIT_MS = 100
-const LONGEST_WAIT_MS = 2_000
 /** Pause between notices. Under load, sending a notice for each commit would reduce intake throughput by a sixth. */
 const REST_MS = 20
 
@@ -22,7 +21,7 @@ export interface Listener {
 export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {
   let client: Client | null = null
   let timer: NodeJS.Timeout | undefined
-  let wait = FIRST_WAIT_MS
+  let failures = 0
   let closed = false
   let wanted = false
   let sending = false
@@ -45,7 +44,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
       await next.query(`SET synchronous_commit = off; LISTEN ${CHANNEL}`)
       if (closed) return await next.end()
       client = next
-      wait = FIRST_WAIT_MS
+      failures = 0
       if (!sending) void send()
     } catch {
       next.end().catch(() => {})
@@ -54,12 +53,14 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
   }
   const again = () => {
     if (closed) return
-    timer = setTimeout(async () => {
-      await open()
-      // Notices could have been missed while the connection was lost.
-      if (client) onWork()
-    }, wait)
-    wait = Math.min(LONGEST_WAIT_MS, wait * 2)
+    timer = setTimeout(
+      async () => {
+        await open()
+        // Notices could have been missed while the connection was lost.
+        if (client) onWork()
+      },
+      backOff(failures++, 100, 2_000),
+    )
   }
   const send = async () => {
     sending = true

@@ -1,6 +1,7 @@
 import type { PortError } from '../../port/client/client.ts'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { logBatches } from '../../port/client/messages.ts'
+import { backOff, LONGEST_WAIT_MS } from '../../port/retry.ts'
 import type { LogLine } from '../../port/types.ts'
 import type { OutboxPage, Sent } from '../store/store.ts'
 import type { Message } from './delivery.ts'
@@ -188,12 +189,11 @@ export function describeFailure({ kind, status, cause }: PortFailure): { reason:
 
 /** Maximum wait between attempts, during about the first hour (FIRST_LONGEST_MS) and afterwards. */
 const FIRST_LONGEST_MS = 60_000
-const LONGEST_WAIT_MS = 600_000
 const MANY_ATTEMPTS = 60
 
 /** Returns the time of the next attempt: Port's `retryAt`, within limits. Times are milliseconds since 1970. */
 export function nextAttempt(now: number, attempts: number, retryAt: number | null): number {
   const longest = attempts < MANY_ATTEMPTS ? FIRST_LONGEST_MS : LONGEST_WAIT_MS
-  const soonest = now + Math.min(longest, 1000 * 2 ** Math.min(attempts, 10))
-  return Math.ceil(Math.min(now + LONGEST_WAIT_MS, Math.max(soonest, retryAt ?? 0)))
+  const soonest = now + backOff(attempts, 1_000, longest)
+  return Math.ceil(Math.max(soonest, Math.min(now + LONGEST_WAIT_MS, retryAt ?? 0)))
 }

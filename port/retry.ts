@@ -1,0 +1,48 @@
+/** The maximum delay before a request to Port, even if a response requests a longer delay. */
+export const LONGEST_WAIT_MS = 600_000
+
+/**
+ * Returns the delay before the next attempt, in ms. It doubles with each failure. It varies by 10%, so that clients that
+ * failed at the same time don't all try again at the same time.
+ *
+ * @param failures consecutive failures before the last one
+ */
+export const backOff = (failures: number, firstMs: number, longestMs: number): number =>
+  Math.round(Math.min(longestMs, firstMs * 2 ** Math.max(0, failures)) * (0.9 + Math.random() / 5))
+
+const SOONEST_MS = 1_000
+const NUMBER = /^\d+(\.\d+)?$/
+
+/**
+ * Returns when a rate-limiting server accepts the next request, in ms since the epoch, or null if that isn't in the
+ * future. Reads `Retry-After` (s or a date), or else `x-ratelimit-reset` (epoch s or ms, delta in s) at 0 remaining.
+ *
+ * @param longestMs the maximum delay in ms; the minimum is one second
+ * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+ * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+ * @see https://docs.port.io/api-reference/rate-limits
+ */
+export function readRetryAt(
+  headers: { get(name: string): string | null },
+  now: number,
+  longestMs: number,
+): number | null {
+  const remaining = headers.get('x-ratelimit-remaining')
+  const reset = remaining === null || remaining === '0' ? headers.get('x-ratelimit-reset') : null
+  const at = [afterTime(headers.get('retry-after'), now), resetTime(reset, now)].find(time => time > now)
+  return at === undefined ? null : Math.ceil(Math.min(now + longestMs, Math.max(now + SOONEST_MS, at)))
+}
+
+function afterTime(after: string | null, now: number): number {
+  if (!after) return Number.NaN
+  if (NUMBER.test(after)) return now + Number(after) * 1000
+  // A date starts with the day of the week, but `Date.parse` accepts many other strings.
+  return /^[a-z]/i.test(after) ? Date.parse(after) : Number.NaN
+}
+
+function resetTime(reset: string | null, now: number): number {
+  if (!reset || !NUMBER.test(reset)) return Number.NaN
+  const value = Number(reset)
+  if (value < 1e9) return now + value * 1000
+  return value < 1e11 ? value * 1000 : value
+}
