@@ -1,3 +1,4 @@
+import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { FileLine } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
@@ -94,7 +95,7 @@ function notRead(error: Error & { linePos?: [{ line: number }] }, text: string, 
   const reason = error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, '')
   return {
     line: line + at,
-    sentence: `neither YAML nor JSON: ${reason}`,
+    sentence: `neither a line of JSON nor YAML (with --- between documents): ${reason}`,
     value: text.split('\n')[at] ?? text,
   }
 }
@@ -217,90 +218,31 @@ export interface EntityDocument {
 }
 
 /**
- * Splits the text of `$PORT_ENTITIES` into documents. A document ends at `---`, at the end of a JSON value or flow
- * collection (`{…}`, `[…]`) that starts a line, or before a line that can't belong to the document: a duplicate key, or
- * a key after a list. So steps can append documents with or without `---` between them.
+ * Splits the text of `$PORT_ENTITIES` into documents: lines of JSON, and YAML documents, which end at `---` or before a
+ * line of JSON.
  *
  * @param lines complete lines only
  * @param options.settled whether to return the last document too, although nothing follows it
  */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
-  let current = newDocument()
+  let current: { texts: string[]; line: number; end: number } = { texts: [], line: 0, end: 0 }
   const close = (closed: boolean) => {
-    if (current.texts.some(text => text.trim() !== '' && !text.startsWith('#')))
-      documents.push({ text: current.texts.join('\n'), line: current.line, end: current.end, closed })
-    current = newDocument()
+    const { texts, line, end } = current
+    if (texts.some(text => text.trim() !== '' && !text.startsWith('#')))
+      documents.push({ text: texts.join('\n'), line, end, closed })
+    current = { texts: [], line: 0, end: 0 }
   }
   for (const [index, { text, end }] of lines.entries()) {
-    const mark = /^(?:---|\.\.\.)(?:\s+(.*))?$/s.exec(text)
-    if (mark) close(true)
-    const content = mark ? (mark[1] ?? '') : text
-    if (current.kind !== 'flow' && current.kind !== null && cannotFollow(content, current)) close(true)
-    current.kind ??= kindOf(content)
-    current.end = end
+    const [mark, content = mark ? '' : text] = /^(?:---|\.\.\.)(?:\s+(.*)|$)/s.exec(text) ?? []
+    const isJson = /^[[{]/.test(content) && parseJson(content) !== undefined
+    if (mark !== undefined || isJson) close(true)
+    if (content === '' && current.texts.length === 0) continue
     if (current.texts.length === 0) current.line = index + 1
-    if (content !== '' || current.texts.length > 0) current.texts.push(content)
-    if (current.kind === 'flow') {
-      if (isFlowEnd(content, current)) close(true)
-    } else {
-      const key = keyOf(content)
-      if (key !== null) current.keys.add(key)
-    }
+    current.texts.push(content)
+    current.end = end
+    if (isJson) close(true)
   }
   if (options.settled) close(false)
   return documents
-}
-
-interface Current {
-  /** Null while the document has no content. */
-  kind: 'flow' | 'list' | 'mapping' | null
-  texts: string[]
-  line: number
-  end: number
-  keys: Set<string>
-  /** The open brackets of a flow collection, and the open quotation mark. */
-  depth: number
-  quote: string
-}
-
-const newDocument = (): Current => ({
-  kind: null,
-  texts: [],
-  line: 0,
-  end: 0,
-  keys: new Set(),
-  depth: 0,
-  quote: '',
-})
-
-function kindOf(line: string): Current['kind'] {
-  if (line.trim() === '' || line.startsWith('#')) return null
-  if (/^\s*[[{]/.test(line)) return 'flow'
-  return /^\s*-(\s|$)/.test(line) ? 'list' : 'mapping'
-}
-
-function cannotFollow(line: string, { kind, keys }: Current): boolean {
-  if (/^[[{]/.test(line)) return true
-  const key = keyOf(line)
-  return key !== null && (kind === 'list' || keys.has(key))
-}
-
-/** The key at the start of a line. */
-function keyOf(line: string): string | null {
-  return /^["']?([\w$-]+)["']?\s*:(?:\s|$)/.exec(line)?.[1] ?? null
-}
-
-/** Whether all brackets, from this line and earlier lines, are closed at the end of the line. */
-function isFlowEnd(line: string, state: Current): boolean {
-  for (let at = 0; at < line.length; at++) {
-    const char = line[at]!
-    if (state.quote !== '') {
-      if (char === '\\' && state.quote === '"') at++
-      else if (char === state.quote) state.quote = ''
-    } else if ((char === '"' || char === "'") && /^[\s{[,:]?$/.test(line[at - 1] ?? '')) state.quote = char
-    else if (char === '{' || char === '[') state.depth++
-    else if (char === '}' || char === ']') state.depth--
-  }
-  return state.depth <= 0 && state.quote === ''
 }

@@ -61,7 +61,11 @@ test('the log shows the blueprint, identifier, and Port response of a rejected e
 })
 
 test.each([
-  ['{ a: [', 'neither YAML nor JSON: Flow sequence in block collection must be ', '"{ a: ["'],
+  [
+    '{ a: [',
+    'neither a line of JSON nor YAML (with --- between documents): Flow sequence in block collection must be ',
+    '"{ a: ["',
+  ],
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
   [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
 ])('the warning about the document %j states its line and quotes its start', async (text, message, start) => {
