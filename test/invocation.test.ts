@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readInvocation } from '../port/invocation/invocation.ts'
+import { SHAPES } from '../port/invocation/shapes.ts'
 import { isObject, type Json, type JsonObject, runKind } from '../port/types.ts'
 import { fixtureNames, readFixture } from './support/fixture.ts'
 
@@ -131,6 +132,11 @@ type Row = [
 
 const RUN = { run: { id: 'r_1' } }
 const OF_R1 = { runId: 'r_1' }
+/** Port's own context. The run in it isn't the invoked run. */
+const OWN = {
+  port_context: { runId: 'r_2', trigger: { by: { user: { picture: 'p' } } } },
+  port_payload: '{"a": 1}',
+}
 const DEPLOY = { action: 'deploy', blueprint: 'service' }
 const timer = {
   ...{ context: { blueprint: 'lease', entity: 'shop-preview' }, action: 'TIMER_EXPIRED' },
@@ -325,6 +331,11 @@ const BODIES: Row[] = [
     ],
   ),
   [
+    "Port's own context among the inputs, which is no input, and the run that it names isn't the invoked run",
+    { run: { id: 'r_1' }, inputs: { service: 'shop', ...OWN } },
+    { ...OF_R1, inputs: { service: 'shop' }, forWorkflow: OWN },
+  ],
+  [
     'a key that names another run is an input',
     { run: { id: 'r_2' }, inputs: { service: 'shop' }, port_context: OF_R1 },
     { inputs: { run: { id: 'r_2' }, inputs: { service: 'shop' } } },
@@ -405,6 +416,15 @@ test("an event that an automation spreads into its body belongs to the body's ow
   expect(whole.inputs).toEqual({ environment: 'production' })
   expect(readInvocation(event)).toMatchObject({ runId: null, kind: 'none' })
   expect(readInvocation(event, 'r_1')).toMatchObject({ ...OF_R1, runIdFrom: 'header' })
+})
+
+test("each of Port's formats has a fixture that no other format matches", () => {
+  const fixtures = { CONTEXT: 'context-create', LEGACY: 'legacy-create', CHANGE_LOG: 'change-log-entity' }
+  for (const [name, fixture] of Object.entries(fixtures)) {
+    const matching = Object.entries(SHAPES).filter(([, shape]) => shape.matches(sent(fixture)))
+    expect(matching.map(([each]) => each)).toEqual([name])
+  }
+  expect(Object.keys(SHAPES)).toEqual(Object.keys(fixtures))
 })
 
 test('only the name and email of the user are kept, for every shape of body and at every depth', () => {

@@ -1,6 +1,6 @@
 import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
 import { contextRunId, isObject, runKind } from '../types.ts'
-import { type Asked, isChangeLog, readShape, unwrapAgent } from './shape.ts'
+import { type Asked, readShape, SHAPES, unwrapAgent } from './shapes.ts'
 import {
   assign,
   cleanField,
@@ -27,7 +27,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
   const inBody = isObject(whole) ? findRunId(whole) : null
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
-  const { inputs: given, entered, own, ...asked } = readBody(body)
+  const { inputs: given, entered, own, contexts, ...asked } = readBody(body)
   const inputs: JsonObject = {}
   for (const fields of given)
     for (const [name, value] of fields) assign(inputs, name, cleanField(name, value))
@@ -37,7 +37,10 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
     runId,
     runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
     kind: runKind(runId),
-    forWorkflow: forWorkflow(contextsOf(ofAuthor, body), { inputs: given, entered, own, runId }),
+    forWorkflow: forWorkflow(
+      { ...contextsOf(ofAuthor, body), ...contexts },
+      { inputs: given, entered, own, runId },
+    ),
   }
 }
 
@@ -48,7 +51,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
  * `context` of a change log, unless Port's agent replaced that context.
  */
 function findRunId(body: JsonObject): string | null {
-  const ofAnother = isChangeLog(body) && unwrapAgent(body) === body
+  const ofAnother = SHAPES.CHANGE_LOG.matches(body) && unwrapAgent(body) === body
   const portContext = object(body.port_context)
   const portPayload = object(body.port_payload)
   const candidates = [

@@ -20,12 +20,14 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
-    const text = body[name]
-    const value = typeof text === 'string' && /^\s*\{/.test(text) ? parseJson(text) : null
-    return isObject(value) ? [[name, outline(value)]] : []
+    const value = readContext(body[name])
+    return typeof body[name] === 'string' && isObject(value) ? [[name, outline(value)]] : []
   })
   return texts.length > 0 ? { ...body, ...Object.fromEntries(texts) } : body
 }
+
+const readContext = (value: Json | undefined) =>
+  typeof value === 'string' && /^\s*\{/.test(value) ? parseJson(value) : value
 
 const IDENTIFYING = ['runId', 'run_id', 'run', 'context', 'action', 'blueprint', 'entity']
 
@@ -47,6 +49,8 @@ export const text = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && value.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(value)
     ? value
     : null
+
+export const firstText = (...values: unknown[]) => values.map(text).find(each => each !== null) ?? null
 
 /**
  * Returns an action identifier from a field that can also contain an input. It must use Port's identifier characters
@@ -138,6 +142,8 @@ export type Known = Record<string, (value: Json) => boolean>
 export const isAny = () => true
 export const isText = (value: Json) => value === null || text(value) !== null
 export const isObjectOrNull = (value: Json) => value === null || isObject(value)
+/** Port's own context: an object, or an object as JSON text. */
+export const isContext = (value: Json | undefined) => isObject(readContext(value))
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
 /**

@@ -136,7 +136,7 @@ test("an automation about another run starts through the relay as its own run, a
   const context = { run: { id: RUN_ID }, event: { diff: { after: { id: other } } } }
   const invocation = readInvocation(renderBody(definition.invocationMethod.body, context, () => null))
   expect(invocation.runId).toBe(RUN_ID)
-  expect(invocation.inputs).toMatchObject({ port_context: { runId: other, kind: 'a' } })
+  expect(invocation.forWorkflow).toMatchObject({ port_context: { runId: other, kind: 'a' } })
 })
 
 test('all actions of an export in JSON or YAML are converted, and notes name the action', async () => {

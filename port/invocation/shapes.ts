@@ -1,0 +1,319 @@
+import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
+import { contextRunId, isObject, runKind } from '../types.ts'
+import {
+  type Fields,
+  field,
+  fieldsOf,
+  firstText,
+  identifier,
+  isAny,
+  isContext,
+  isEmpty,
+  isEntity,
+  isObjectOrNull,
+  isText,
+  type Known,
+  object,
+  readEntity,
+  readTrigger,
+  spreadsInputs,
+  text,
+  texts,
+  unknownFields,
+  without,
+} from './values.ts'
+
+/** The data of an invocation, without its run and target. */
+export interface Asked
+  extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
+  /** The inputs in order of precedence: later inputs win. */
+  inputs: Fields[]
+  /** The inputs that a user entered, in the same order. */
+  entered: Fields[]
+  /** The inputs that are in the body outside the form's inputs. */
+  own: Fields[]
+  /** Port's own context among the form's inputs. */
+  contexts?: ForWorkflow
+}
+
+/** A format of Port. Fields that aren't known are the author's, and are read like the fields of any other body. */
+interface Shape {
+  known: Known
+  matches(body: JsonObject): boolean
+  /** @param taken the body's known fields */
+  read(body: JsonObject, taken: JsonObject): Partial<Asked>
+}
+
+/** An action's or automation's full or recommended context. If `inputs` isn't an object, it becomes an input. */
+const CONTEXT: Shape = {
+  known: {
+    run: isObject,
+    inputs: isObjectOrNull,
+    action: value => isObjectOrNull(value) || identifier(value) !== null,
+    entity: isEntity,
+    event: isAny,
+    trigger: isObjectOrNull,
+  },
+  matches(body) {
+    const { run, action, trigger, inputs } = body
+    if (isObject(run) && typeof run.id === 'string' && 'inputs' in body) return true
+    if (!isObject(action)) return false
+    const isNamed = identifier(action.identifier) !== null && isObject(inputs)
+    return isNamed || (isObject(trigger) && ('inputs' in body || 'event' in body))
+  },
+  read(body) {
+    const action = object(body.action)
+    const entity = readEntity(body.entity)
+    const contexts: ForWorkflow = {}
+    const inputs = [unknownFields(object(body.inputs), OWN_CONTEXTS, contexts as JsonObject)]
+    return {
+      action: text(action.identifier) ?? identifier(body.action),
+      operation: text(object(body.trigger).operation),
+      blueprint: firstText(
+        action.blueprint,
+        entity?.blueprint,
+        object(object(body.event).context).blueprintIdentifier,
+        body.blueprint,
+      ),
+      entity,
+      inputs,
+      entered: inputs,
+      contexts,
+      encrypted: texts(action.encryptedProperties),
+      event: body.event ?? null,
+      trigger: readTrigger(body.trigger),
+    }
+  },
+}
+
+/** If these are among the inputs, they aren't the user's: the author passes them to the workflow. */
+const OWN_CONTEXTS: Known = { port_context: isContext, port_payload: isContext }
+
+/** The fields of a `context` that identifies a run, in a legacy body and in a Port workflow's node. */
+const RUN_CONTEXT: Known = {
+  runId: isAny,
+  nodeRunId: isAny,
+  workflowRunId: isAny,
+  entity: isEntity,
+  blueprint: isText,
+}
+const PAYLOAD: Known = {
+  action: isObjectOrNull,
+  entity: isEntity,
+  properties: isObjectOrNull,
+  censoredProperties: value => value === null || Array.isArray(value),
+}
+
+/** The body of Port's older actions (v1), or of an author who follows that documented format. */
+const LEGACY: Shape = {
+  known: {
+    action: isText,
+    resourceType: isText,
+    status: isText,
+    trigger: isObjectOrNull,
+    context: isObject,
+    payload: isObject,
+  },
+  // Excludes a Port workflow's node, whose body also has `context`, but only the author's keys in `payload`.
+  matches({ context, payload, port_context }) {
+    const { properties, action, entity } = object(payload)
+    const isOfAction = isObject(properties) || isObject(action) || isObject(entity)
+    const isNode = runKind(contextRunId(context)) === 'node_run'
+    return isObject(context) && isOfAction && !isObject(port_context) && !isNode
+  },
+  read(body) {
+    const context = object(body.context)
+    const payload = object(body.payload)
+    const action = object(payload.action)
+    const entity = readEntity(payload.entity) ?? readEntity(context.entity)
+    const entered = [fieldsOf(object(payload.properties))]
+    const own = [unknownFields(context, RUN_CONTEXT), unknownFields(payload, PAYLOAD)]
+    return {
+      action: firstText(body.action, action.identifier),
+      operation: text(action.trigger),
+      blueprint: firstText(context.blueprint, action.blueprint, entity?.blueprint, body.blueprint),
+      entity,
+      inputs: [...own, ...entered],
+      entered,
+      own,
+      encrypted: texts(payload.censoredProperties),
+      trigger: readTrigger(body.trigger),
+    }
+  },
+}
+
+const CHANGE_LOG_FIELDS = 'id action resourceType status trigger context diff headers changelogDestination'
+
+/** A body that is a change itself, from a change log or an automation. All of its fields belong to the event. */
+const CHANGE_LOG: Shape = {
+  known: Object.fromEntries(CHANGE_LOG_FIELDS.split(' ').map(name => [name, isAny])),
+  matches(body) {
+    // An expired timer changes nothing, so it has no "diff".
+    const isTimer = body.action === 'TIMER_EXPIRED' && isObject(body.context) && isObject(body.trigger)
+    return typeof body.resourceType === 'string' && (isObject(body.diff) || isTimer) && !LEGACY.matches(body)
+  },
+  read(body, taken) {
+    const context = object(body.context)
+    return {
+      action: text(body.action),
+      blueprint: firstText(context.blueprint, context.blueprintIdentifier),
+      entity: readEntity(context.entity),
+      // Port's agent adds these two.
+      event: without(taken, 'headers', 'changelogDestination'),
+      trigger: readTrigger(body.trigger),
+    }
+  },
+}
+
+/** The formats of Port. The first one that matches determines how the body is read. */
+export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
+
+/** Reads a body's shape, and the keys that the author added. */
+export function readShape(body: JsonObject): Asked {
+  const isSpread = spreadsInputs(body)
+  // If the inputs are spread over the body, only a change can be recognized.
+  const shapes = isSpread ? [CHANGE_LOG] : Object.values(SHAPES)
+  const shape = shapes.find(each => each.matches(body))
+  if (!shape) return readFlat(body, isSpread)
+  const taken: JsonObject = {}
+  const rest = unknownFields(body, shape.known, taken)
+  const read = shape.read(body, taken)
+  const flat = rest.size === 0 ? NOTHING : readFlat(rest, isSpread)
+  return {
+    // A change doesn't identify the action.
+    action: (isSpread ? null : read.action) ?? flat.action,
+    operation: read.operation ?? flat.operation,
+    blueprint: read.blueprint ?? flat.blueprint,
+    entity: read.entity ?? flat.entity,
+    inputs: [...flat.inputs, ...(read.inputs ?? [])],
+    entered: read.entered ?? (isSpread ? flat.entered : []),
+    own: [...(read.own ?? []), ...flat.own, ...flat.entered],
+    ...(read.contexts && { contexts: read.contexts }),
+    encrypted: [...new Set([...(read.encrypted ?? []), ...flat.encrypted])],
+    event: read.event ?? flat.event,
+    trigger: read.trigger ?? flat.trigger,
+  }
+}
+
+const isRunContext = (value: Json | undefined) => contextRunId(value) !== null
+const hasBy = (value: Json | undefined) => isObject(value) && isObject(value.by)
+
+/** Port's keys in a body that can also have keys from the author. */
+const FLAT: Known = {
+  port_payload: isObject,
+  port_context: isObject,
+  context: isRunContext,
+  workflowNodeRun: isObject,
+  trigger: hasBy,
+}
+const PORT_CONTEXT: Known = {
+  ...RUN_CONTEXT,
+  run_id: isAny,
+  context: isRunContext,
+  action: value => isObject(value) || identifier(value) !== null,
+  trigger: hasBy,
+}
+
+/**
+ * Reads any other body, with the author's keys next to Port's keys.
+ *
+ * @param isSpread whether the author's keys can be inputs that a user entered
+ */
+function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
+  const given = field(body, 'port_payload')
+  // Port's agent may also have wrapped `port_payload` and `port_context`.
+  const payload = object(unwrapAgent(given) as Json)
+  const portContext = object(unwrapAgent(field(body, 'port_context')) as Json)
+  const portPayload = isObject(given) ? readPortPayload(payload) : NOTHING
+  const inRun = isRunContext(field(body, 'context'))
+  const context = runContext(field(body, 'context'))
+  const action = readAction(portContext.action)
+  const ownAction = readAction(isSpread ? null : field(body, 'action'))
+  const trigger = [portContext.trigger, field(body, 'trigger')].find(hasBy)
+  const entity = readEntity(portContext.entity) ?? portPayload.entity
+  const own = [unknownFields(context, RUN_CONTEXT)]
+  const entered = [
+    // In a workflow node, the payload contains the author's keys.
+    ...(inRun ? [fieldsOf(object(field(body, 'payload')))] : []),
+    unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
+  ]
+  return {
+    action: action.identifier ?? portPayload.action ?? ownAction.identifier,
+    operation: portPayload.operation ?? text(object(trigger).operation),
+    blueprint: firstText(
+      portContext.blueprint,
+      ...[entity?.blueprint, portPayload.blueprint, context.blueprint],
+      ...[action.blueprint, ownAction.blueprint],
+    ),
+    entity: entity ?? readEntity(context.entity),
+    inputs: [
+      ...portPayload.inputs,
+      unknownFields(runContext(portContext.context), RUN_CONTEXT),
+      unknownFields(portContext, PORT_CONTEXT),
+      ...own,
+      ...entered,
+    ],
+    entered,
+    own,
+    encrypted: [...portPayload.encrypted, ...action.encrypted, ...ownAction.encrypted],
+    event: portPayload.event,
+    trigger: readTrigger(trigger) ?? portPayload.trigger,
+  }
+}
+
+/** Port never nests `port_payload`, so an inner `port_payload` is one of the author's keys. */
+function readPortPayload(payload: JsonObject): Asked {
+  const own = payload.port_payload
+  if (own === undefined) return readShape(payload)
+  const asked = readShape(without(payload, 'port_payload'))
+  return { ...asked, inputs: [...asked.inputs, new Map([['port_payload', own]])] }
+}
+
+const NOTHING: Asked = {
+  ...{ action: null, operation: null, blueprint: null, entity: null, event: null, trigger: null },
+  ...{ inputs: [], entered: [], own: [], encrypted: [] },
+}
+
+const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
+
+/** Reads an action: an object as in Port's context, or an identifier that GitHub accepts as an event type. */
+function readAction(value: Json | undefined) {
+  const action = object(value)
+  return {
+    identifier: identifier(value) ?? identifier(action.identifier),
+    blueprint: action.blueprint,
+    encrypted: texts(action.encryptedProperties),
+  }
+}
+
+/**
+ * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
+ * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, the author's body is in
+ * `context.nodeConfig.body`. Any other body is returned unchanged.
+ *
+ * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
+ */
+export function unwrapAgent(body: unknown): unknown {
+  if (!isObject(body)) return body
+  const { context, payload } = body
+  if (!isObject(context) || !isObject(payload) || !isObject(payload.action)) return body
+  if (runKind(context.runId) === 'none' || !isObject(payload.action.invocationMethod)) return body
+
+  const own = without(body, 'headers', 'payload', 'context')
+  const action = without(payload.action, 'invocationMethod')
+  const ownPayload = isEmpty(action) ? without(payload, 'action') : { ...payload, action }
+  if (!isEmpty(ownPayload)) own.payload = ownPayload
+  if (runKind(context.runId) === 'node_run') {
+    own.context = without(context, 'nodeConfig')
+    return object(context.nodeConfig).body ?? own
+  }
+  const ownContext = without(context, 'runId')
+  // Keeps a legacy body's context, even if it has only the run id, because the context identifies a legacy body.
+  if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
+    own.context = isOfPort(ownContext) ? context : ownContext
+  }
+  return own
+}
+
+/** Whether the context has only a run id, an entity, and a blueprint. If so, the context is Port's and not an input. */
+const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0
