@@ -98,7 +98,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...ended(16_300_000_000, 'cancelled').slice(-1),
   ])
   const deferred: DeliveryEvent = {
-    ...{ type: 'dispatchDeferred', attemptedAt: 0, until: null },
+    ...{ type: 'dispatchDeferred', cause: 'error', attemptedAt: 0, until: null },
     reason: 'GitHub is not available (503)',
   }
   named.approval = await place(

@@ -23,7 +23,10 @@ export function requestWhileQueued(
       ...{ state: 'dispatched', reason, dispatchedAt: delivery.attemptedAt, awaitingResponseSince: null },
       ...{ cancelRequestedAt: now, dueAt: now },
     },
-    messages: [{ log: [{ level: 'WARN', message: `A user canceled the delivery. ${reason}` }] }],
+    messages: [
+      { log: [{ level: 'WARN', message: `A user canceled the delivery. ${reason}` }] },
+      { update: { statusLabel: 'Canceling', link: [page] }, unlessStarted: true },
+    ],
     history: { type: 'cancelRequested', details: { by } },
   }
 }

@@ -16,6 +16,17 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
+/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
+export type PauseCause = 'limit' | 'credential' | 'installation'
+
+/** The cause of a wait: an earlier delivery of the repository, a pause of the credential, or an error of GitHub. */
+export type WaitCause = 'queue' | PauseCause | 'error'
+
+/** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
+export type Wait =
+  | { cause: 'queue'; blocker: Pick<Delivery, 'id' | 'runId'> }
+  | { cause: Exclude<WaitCause, 'queue'>; reason: string; until: number | null }
+
 /** States from which a user can redeliver the delivery. */
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
@@ -80,8 +91,8 @@ export interface Delivery extends Target {
   attemptedAt: number | null
   /** When the latest attempt was sent, or when its response was lost; null if no response is missing. */
   awaitingResponseSince: number | null
-  /** Whether Port's log already shows that the delivery is waiting. Reset when the delivery is queued. */
-  waitingNotified: boolean
+  /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
+  shownCause: WaitCause | ''
   dispatchedAt: number | null
   /** When a user canceled the delivery, or null. */
   cancelRequestedAt: number | null

@@ -95,7 +95,7 @@ export function redeliver(delivery: Delivery, _: Event<'redelivered'>, now: numb
       firstAttemptAt: null,
       attemptedAt: null,
       awaitingResponseSince: null,
-      waitingNotified: false,
+      shownCause: '',
       dispatchedAt: null,
       cancelRequestedAt: null,
       cancelSentAt: null,

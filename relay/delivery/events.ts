@@ -1,7 +1,7 @@
 import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Job } from '../github/jobs.ts'
-import type { DeliveryRun, Message } from './delivery.ts'
+import type { DeliveryRun, Message, PauseCause, Wait } from './delivery.ts'
 
 /** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
 export interface FinishedJob {
@@ -37,7 +37,12 @@ export type DeliveryEvent =
   | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
   | ({ type: 'dispatchRejected'; reason: string } & OfAttempt)
   /** The dispatch started nothing. `until` is the time for the next attempt, if GitHub's response contains one. */
-  | ({ type: 'dispatchDeferred'; reason: string; until: number | null } & OfAttempt)
+  | ({
+      type: 'dispatchDeferred'
+      cause: PauseCause | 'error'
+      reason: string
+      until: number | null
+    } & OfAttempt)
   /** It's unknown whether the dispatch started a workflow run. */
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
   /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
@@ -59,8 +64,8 @@ export type DeliveryEvent =
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
-  /** The delivery waits for a rate-limit pause. Port's log shows this once. */
-  | { type: 'waitingNotified'; reason: string; until: number }
+  /** The delivery waits in the queue. Port shows each cause once. */
+  | { type: 'waitingNotified'; wait: Wait }
   | { type: 'redelivered' }
   /** A user canceled the delivery in Port or through the relay's API. */
   | { type: 'cancelRequested'; by: 'port' | 'api' }

@@ -29,7 +29,10 @@ export const timelineText = (
 export const HISTORY: { [T in HistoryType]: Texts } = {
   waitingNotified: {
     log: 'the delivery waits',
-    timeline: d => timelineText('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+    timeline: d =>
+      d.cause === 'queue'
+        ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
+        : timelineText('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
   },
   dispatchAccepted: {
     log: 'GitHub accepted the dispatch',

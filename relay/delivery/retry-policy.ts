@@ -1,8 +1,9 @@
 import { backOff } from '../../port/retry.ts'
 import { duration } from '../../port/text.ts'
-import type { Change, Delivery, HistoryEntry, Message, Outcome, Transition } from './delivery.ts'
+import type { Delivery, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import { type Event, type Policy, timeoutEnd } from './events.ts'
-import { attempted, clockTime, describeDispatch, failed, finish, howToName } from './outcome.ts'
+import { attempted, failed, finish, howToName } from './outcome.ts'
+import { showWait, UNRECORDED } from './waiting.ts'
 
 /**
  * How long to wait for a run after a lost response, before dispatching again. Incidents that lose responses also delay
@@ -33,7 +34,7 @@ export function defer(
   now: number,
   policy: Policy,
 ): Transition | null {
-  const { reason, until } = event
+  const { cause, reason, until } = event
   const details = { ...attempted(delivery, event, now), reason }
   const last = giveUpAt(delivery, now, policy)
   if (now >= last) {
@@ -41,9 +42,10 @@ export function defer(
     return fail(delivery, { type: 'dispatchDeferred', details }, sentence, policy)
   }
   const dueAt = Math.min(until ?? now + backOff(delivery.attempts - 1, 1_000, LONGEST_WAIT_MS), last)
+  const { change, messages } = showWait(delivery, { cause, reason, until: dueAt }, now)
   return {
-    change: { dueAt, reason, awaitingResponseSince: null, waitingNotified: true },
-    messages: once(delivery, `${reason}; next attempt at ${clockTime(dueAt)}`),
+    change: { dueAt, reason, awaitingResponseSince: null, ...change },
+    messages,
     history: { type: 'dispatchDeferred', details: { ...details, until: dueAt } },
   }
 }
@@ -55,9 +57,10 @@ export function loseResponse(
   policy: Policy,
 ): Transition | null {
   const { reason } = event
+  const { change, messages } = showWait(delivery, { cause: 'error', reason, until: null }, now)
   return {
-    change: { dueAt: nextPoll(now, now, policy), reason, awaitingResponseSince: now, waitingNotified: true },
-    messages: once(delivery, `${reason}; searching for the workflow run`),
+    change: { dueAt: nextPoll(now, now, policy), reason, awaitingResponseSince: now, ...change },
+    messages,
     history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
   }
 }
@@ -76,7 +79,11 @@ export function pollAgainOrRetry(
   const since = delivery.awaitingResponseSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }
   const decidedFrom = graceEnd(since, policy)
-  if (now < decidedFrom) return wait(delivery, nextPoll(since, now, policy))
+  const wait = (dueAt: number, reason = delivery.reason ?? UNRECORDED): Transition => {
+    const { change, messages } = showWait(delivery, { cause: 'error', reason, until: null }, now)
+    return { change: { dueAt, ...change }, messages, history: null }
+  }
+  if (now < decidedFrom) return wait(nextPoll(since, now, policy))
   const isLate = now >= giveUpAt(delivery, now, policy)
   const history: HistoryEntry = { type: 'runNotFound', details: { list, reason } }
   const giveUp = () => {
@@ -95,12 +102,12 @@ export function pollAgainOrRetry(
         history: { type: 'runNotFound', details: { reason: 'no workflow run appeared' } },
       }
     case 'unavailable':
-      return isLate ? giveUp() : wait(delivery, now + LOOK_MS)
+      return isLate ? giveUp() : wait(now + LOOK_MS)
     case 'ambiguous':
     case 'forbidden': {
       if (isLate) return giveUp()
       const failAt = timeoutEnd(since, policy.startTimeout, policy)
-      if (now < failAt) return wait(delivery, Math.min(now + LOOK_MS, failAt), reason)
+      if (now < failAt) return wait(Math.min(now + LOOK_MS, failAt), reason)
       const [label, cure] =
         list === 'ambiguous'
           ? [
@@ -114,25 +121,6 @@ export function pollAgainOrRetry(
   }
 }
 
-/** Notifies Port of a rate-limit pause. No attempt was made, and nothing is due until the pause ends. */
-export function notifyWaiting(delivery: Delivery, { reason, until }: Event<'waitingNotified'>): Transition {
-  return {
-    change: { waitingNotified: true, reason },
-    messages: once(delivery, `${reason}; next attempt at ${clockTime(until)}`),
-    history: delivery.waitingNotified ? null : { type: 'waitingNotified', details: { reason, until } },
-    keepLease: true,
-  }
-}
-
-function wait(delivery: Delivery, dueAt: number, reason?: string): Transition {
-  const change: Change = { dueAt, waitingNotified: true }
-  const messages = once(
-    delivery,
-    reason ?? `GitHub's response wasn't recorded; searching for the workflow run`,
-  )
-  return { change, messages, history: null }
-}
-
 function fail(
   delivery: Delivery,
   history: HistoryEntry,
@@ -140,17 +128,10 @@ function fail(
   policy: Policy,
   [outcome, label]: [Outcome, label: string] = ['not_started', 'Not started'],
 ): Transition {
-  const message = delivery.waitingNotified ? sentence : `${sentence} (Delivery ${delivery.id}.)`
+  const message = delivery.shownCause ? sentence : `${sentence} (Delivery ${delivery.id}.)`
   return finish(delivery, failed(outcome, label, sentence), history, policy, {
     lines: [{ level: 'ERROR', message }],
   })
-}
-
-/** Returns a line for Port's log about the wait, at most once each time the delivery is queued. */
-function once(delivery: Delivery, reason: string): Message[] {
-  if (delivery.waitingNotified) return []
-  const message = `Waiting to dispatch ${describeDispatch(delivery)} (delivery ${delivery.id}): ${reason}.`
-  return [{ log: [{ level: 'WARN', message }] }]
 }
 
 /**

@@ -5,6 +5,7 @@ import type { DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
 import { actionsPage } from './outcome.ts'
 import * as retrying from './retry-policy.ts'
+import * as waiting from './waiting.ts'
 
 type Handler<T extends EventType> = (
   delivery: Delivery,
@@ -40,7 +41,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
   dispatchDeferred: only({ queued: retrying.defer, dispatched: cancelling.noteUnsent }),
   responseLost: only({ queued: retrying.loseResponse }),
   runNotFound: only({ queued: retrying.pollAgainOrRetry }),
-  waitingNotified: only({ queued: retrying.notifyWaiting }),
+  waitingNotified: only({ queued: waiting.notify }),
   runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
   runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
   jobFinished: only({

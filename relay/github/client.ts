@@ -128,7 +128,7 @@ export function createGitHub(
       }
       // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is lifted.
       if (outcome.kind === 'accepted' || outcome.kind === 'rejected') pauses.resume(repository)
-      if (outcome.kind !== 'deferred' || outcome.cause !== 'rate_limit') return outcome
+      if (outcome.kind !== 'deferred' || outcome.cause !== 'limit') return outcome
       return { ...outcome, until: pauses.find(repository)?.pausedUntil ?? outcome.until }
     },
   }

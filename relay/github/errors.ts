@@ -1,5 +1,6 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { backOff } from '../../port/retry.ts'
+import type { PauseCause } from '../delivery/delivery.ts'
 import { CredentialError } from './credentials.ts'
 import { PausedError, readLimit } from './rate-limit-pause.ts'
 import {
@@ -31,7 +32,7 @@ type Outcome =
       kind: 'deferred'
       until: number | null
       reason: string
-      cause: 'rate_limit' | 'credential' | 'installation' | 'other'
+      cause: PauseCause | 'error'
     }
   /** The dispatch may have started a workflow. */
   | { kind: 'response_lost'; reason: string }
@@ -139,7 +140,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
   const failure = classify(error instanceof PreparationError ? error.cause : error, repository, now, 0)
   switch (failure.kind) {
     case 'limited':
-      return { ...deferred(failure.reason, 'rate_limit'), until: failure.until }
+      return { ...deferred(failure.reason, 'limit'), until: failure.until }
     case 'unreachable':
       return isSent && failure.isSent ? lost(failure.reason) : deferred(failure.reason)
     // The outcome doesn't depend on a retry time from GitHub. After that time, the relay searches for the run.
@@ -165,7 +166,7 @@ function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext
 
 export const deferred = (
   reason: string,
-  cause: Extract<Outcome, { kind: 'deferred' }>['cause'] = 'other',
+  cause: Extract<Outcome, { kind: 'deferred' }>['cause'] = 'error',
 ): Extract<DispatchOutcome, { kind: 'deferred' }> => ({ kind: 'deferred', until: null, reason, cause })
 
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })

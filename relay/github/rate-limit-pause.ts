@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { backOff, readRetryAt } from '../../port/retry.ts'
 import type { Config } from '../config/config.ts'
-import type { PauseCause, RateLimitPause } from '../store/store.ts'
+import type { PauseCause } from '../delivery/delivery.ts'
+import type { RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
 
 /**

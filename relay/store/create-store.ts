@@ -17,6 +17,7 @@ import {
   type OutboxPage,
   type ReportUsage,
   SignatureUsed,
+  type Stalled,
   type Store,
   StoreBusy,
   type TracedDelivery,
@@ -144,8 +145,18 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
       return rows.map(row => toDelivery<Claimed>(row)).sort((a, b) => a.seq - b.seq)
     },
-    findUnnotified: (now, limit, scope, after) =>
-      deliveries(claims.findUnnotified(dialect, { now, limit, scope, after })),
+    findWaiting: (now, before, limit, scope) =>
+      deliveries(claims.findWaiting(dialect, { now, before, limit, scope })),
+    async heads(given) {
+      const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
+      if (queued.length === 0) return new Map()
+      const heads = await deliveries(lookups.heads(dialect, [...new Set(queued)]))
+      return new Map(heads.map(head => [head.repository, head]))
+    },
+    async stalled(before, limit, scope) {
+      const rows = await one(claims.stalled(dialect, { before, limit, scope }))
+      return rows.map(row => toDelivery<Stalled>(row))
+    },
     async claimPolls(now, leaseMs, limit) {
       const rows = await db.claim(claims.claimPolls(dialect, { now, until: now + leaseMs, limit }))
       return rows.map(row => toDelivery(row)).sort((a, b) => Number(a.dueAt) - Number(b.dueAt))

@@ -127,7 +127,7 @@ const DELIVERY = named(
   ...['seq', 'id', 'dedupeKey', 'runId', 'kind', 'action', 'repository', 'eventType'],
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
-  ...['waitingNotified', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
+  ...['shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
   ...['waitingFor', 'decisions', 'outputs'],
 )
 
@@ -141,9 +141,8 @@ export const columns = (sql: Dialect) => {
 
 /** Converts a row of {@link columns} to a delivery. Both databases store booleans as numbers. */
 export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
-  const [waitingNotified, cancelForced] = [Boolean(row.waitingNotified), Boolean(row.cancelForced)]
   const runs = (JSON.parse(String(row.runs)) as Row[]).map(toRun)
-  return { ...row, waitingNotified, cancelForced, runs } as unknown as T
+  return { ...row, cancelForced: Boolean(row.cancelForced), runs } as unknown as T
 }
 
 export function toRun<T extends DeliveryRun>({ past, reportsConclusion, ...rest }: Row): T {

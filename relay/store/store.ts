@@ -5,6 +5,7 @@ import type {
   Message,
   NewDelivery,
   Outcome,
+  PauseCause,
   State,
   Target,
   Transition,
@@ -18,9 +19,6 @@ export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId
 
 /** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
-
-/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
-export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** A period during which GitHub accepts no requests from a credential. */
 export interface RateLimitPause {
@@ -87,6 +85,9 @@ export interface Cancellation {
   /** JSON */
   body: string
 }
+
+/** A repository's oldest queued delivery, and since when nothing was dispatched from the queue. */
+export type Stalled = Delivery & { stalledSince: number }
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
@@ -188,8 +189,15 @@ export interface Store {
    * @param scope scope of rate-limit pauses, or the prefix of the owners' scopes, to which the owner is appended
    */
   claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]>
-  /** Finds deliveries with a `seq` above `after` that wait for a paused credential without a notice in Port's log. */
-  findUnnotified(now: number, limit: number, scope: string, after: number): Promise<Delivery[]>
+  /**
+   * Finds unclaimed deliveries that were queued before a time and wait for something that Port doesn't show yet. Finds
+   * none while many messages to Port are waiting, because results are more important.
+   */
+  findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]>
+  /** Returns the oldest queued delivery of each repository in which one of these deliveries is queued. */
+  heads(deliveries: readonly Delivery[]): Promise<Map<string, Delivery>>
+  /** Finds queues from which nothing was dispatched since a time, without a pause. Returns their oldest deliveries. */
+  stalled(before: number, limit: number, scope: string): Promise<Stalled[]>
   /** Claims dispatched and running deliveries that are due. */
   claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]>
 

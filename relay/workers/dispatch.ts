@@ -5,6 +5,7 @@ import type { DeliveryEvent } from '../delivery/events.ts'
 import { FIRST_POLL_MS, followsPort, toGithubRunId } from '../delivery/match.ts'
 import type { Found } from '../delivery/observation.ts'
 import { traceparent } from '../delivery/trace-context.ts'
+import { blockerOf, NOTIFY_AFTER_MS, waitOf } from '../delivery/waiting.ts'
 import type { GitHub } from '../github/client.ts'
 import { CREDENTIAL_RETRY_MS, type DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
@@ -56,8 +57,14 @@ export function createDispatch(
     const paused = pauses.find(repository)
     if (paused) {
       await returnPermit()
-      const { pausedUntil: until, reason } = paused
-      await apply(claimed, { type: 'dispatchDeferred', attemptedAt: claimed.attemptedAt, reason, until })
+      const { pausedUntil: until, reason, cause } = paused
+      await apply(claimed, {
+        type: 'dispatchDeferred',
+        attemptedAt: claimed.attemptedAt,
+        cause,
+        reason,
+        until,
+      })
       return
     }
     const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
@@ -96,6 +103,7 @@ function toEvent(outcome: DispatchOutcome, attemptedAt: number | null): Delivery
       return {
         type: 'dispatchDeferred',
         attemptedAt,
+        cause: outcome.cause,
         reason: outcome.reason,
         until: outcome.until,
         response,
@@ -146,45 +154,28 @@ function readList(
   }
 }
 
-/** Deliveries per batch. The next batch starts when the previous batch is persisted. */
+/** Deliveries per round. With one round a second, about as many as Port accepts messages for. */
 const AT_ONCE = 50
-/** A `seq` is assigned before the commit, so deliveries with slightly lower values can become visible later. */
-const MARGIN = 500
 
-/**
- * Writes to Port's log that a delivery is waiting for a rate-limit pause, once per delivery across relays and restarts.
- * Covers the deliveries that aren't claimed, because they wait behind other deliveries of the same repository.
- */
+/** Shows in Port what deliveries wait for that have waited for a while, oldest first: one round. */
 export function createNotifyWaiting({
   store,
   pauses,
   apply,
 }: {
-  store: Pick<Store, 'findUnnotified' | 'clock'>
+  store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses
   apply: ApplyEvent
-}): (stopped: () => boolean) => Promise<void> {
-  let after = 0
-  let known = ''
-  return async stopped => {
-    const closed = pauses.allPaused()
-    const scopes = closed.map(({ scope }) => scope).join()
-    if (scopes !== known) after = 0
-    known = scopes
-    if (closed.length === 0) return
-    let found: Awaited<ReturnType<Store['findUnnotified']>>
-    do {
-      found = await store.findUnnotified(store.clock(), AT_ONCE, pauses.scope, after)
-      await Promise.all(
-        found.map(delivery => {
-          const closed = pauses.find(delivery.repository)
-          if (!closed) return null
-          const { pausedUntil: until, reason } = closed
-          return apply(delivery, { type: 'waitingNotified', reason, until })
-        }),
-      )
-      const last = found.at(-1)
-      if (last) after = Math.max(0, last.seq - MARGIN)
-    } while (found.length === AT_ONCE && !stopped())
+}): () => Promise<void> {
+  return async () => {
+    const now = store.clock()
+    const found = await store.findWaiting(now, now - NOTIFY_AFTER_MS, AT_ONCE, pauses.scope)
+    const heads = await store.heads(found)
+    await Promise.all(
+      found.map(delivery => {
+        const wait = waitOf(delivery, pauses.find(delivery.repository), blockerOf(delivery, heads))
+        return wait && apply(delivery, { type: 'waitingNotified', wait }, { strict: true })
+      }),
+    )
   }
 }

@@ -110,7 +110,7 @@ const POLLS_AT_ONCE = 100
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000
-const NOTIFY_MS = 500
+const NOTIFY_MS = 1_000
 /** How often to read due times and other relays' pauses, while work is due (SOONEST_MS) and otherwise (LATEST_MS). */
 const SOONEST_MS = 500
 const LATEST_MS = 2_000

@@ -40,7 +40,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     ...{ state, outcome: '', reason: state === 'failed' ? 'It failed.' : null, version: 3, attempts: 1 },
     ...{ receivedAt: NOW - MINUTE, queuedAt: NOW - MINUTE, updatedAt: NOW - MINUTE },
     dueAt: ['finished', 'failed', 'cancelled'].includes(state) ? null : NOW,
-    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, waitingNotified: false },
+    ...{ firstAttemptAt: NOW - 1_000, attemptedAt: NOW - 1_000, shownCause: '' },
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
@@ -51,12 +51,13 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
 }
 
 const attemptedAt = NOW - 1_000
+const LIMIT = { cause: 'limit', reason: 'a limit', until: NOW + MINUTE } as const
 const cause: NoRun = { why: 'deleted' }
 const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   attemptStarted: { type: 'attemptStarted' },
   dispatchAccepted: { type: 'dispatchAccepted', attemptedAt, run: null },
   dispatchRejected: { type: 'dispatchRejected', attemptedAt, reason: 'GitHub cannot find acme/shop.' },
-  dispatchDeferred: { type: 'dispatchDeferred', attemptedAt, reason: 'a limit', until: NOW + MINUTE },
+  dispatchDeferred: { ...LIMIT, type: 'dispatchDeferred', attemptedAt },
   responseLost: { type: 'responseLost', attemptedAt, reason: 'GitHub responded with 502' },
   runNotFound: { type: 'runNotFound', list: 'empty', readAt: NOW, reason: 'no run appeared' },
   runsSeen: { type: 'runsSeen', runs: [run({ status: 'queued' })], pollAt: NOW + 5_000 },
@@ -81,7 +82,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
   runDeleted: { type: 'runDeleted', cause },
-  waitingNotified: { type: 'waitingNotified', reason: 'a limit', until: NOW + MINUTE },
+  waitingNotified: { type: 'waitingNotified', wait: LIMIT },
   redelivered: { type: 'redelivered' },
   cancelRequested: { type: 'cancelRequested', by: 'port' },
   cancelSent: { type: 'cancelSent', forced: false, pollAt: NOW + 3_000 },
@@ -93,13 +94,13 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
 }
 
 const NOTED = 'dispatchedAt awaitingResponseSince · 0'
-const DEFERRED = 'dueAt reason awaitingResponseSince waitingNotified · 1'
+const DEFERRED = 'dueAt reason awaitingResponseSince shownCause · 2'
 const SEEN = 'dueAt runs state=running dispatchedAt awaitingResponseSince · 1'
 const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs · 0'
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince waitingNotified dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
@@ -114,7 +115,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   dispatchRejected: { queued: 'state=failed outcome reason dueAt awaitingResponseSince · 2' },
   dispatchDeferred: { queued: DEFERRED },
   responseLost: { queued: DEFERRED },
-  runNotFound: { queued: 'dueAt waitingNotified · 1' },
+  runNotFound: { queued: 'dueAt shownCause · 2' },
   runsSeen: { queued: SEEN, dispatched: SEEN, running: 'dueAt runs · 0' },
   runReported: { queued: REPORTED, dispatched: REPORTED, running: REPORTED },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
@@ -126,10 +127,10 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runTimedOut: { dispatched: FAILED, running: FAILED },
   runUnidentified: { dispatched: FAILED },
   runDeleted: { running: FAILED },
-  waitingNotified: { queued: 'waitingNotified reason · 1' },
+  waitingNotified: { queued: 'shownCause · 2' },
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
   cancelRequested: {
-    queued: 'state=dispatched reason dispatchedAt awaitingResponseSince cancelRequestedAt dueAt · 1',
+    queued: 'state=dispatched reason dispatchedAt awaitingResponseSince cancelRequestedAt dueAt · 2',
     dispatched: CANCEL_DUE,
     running: CANCEL_DUE,
   },
@@ -183,7 +184,7 @@ test("a link in GitHub's response that leads elsewhere is replaced by the relay'
 })
 
 describe('a dispatch', () => {
-  const deferred = { type: 'dispatchDeferred', attemptedAt, reason: 'a limit', until: null } as const
+  const deferred = { ...EVENTS.dispatchDeferred, until: null }
 
   test('is retried after 1 s if the delivery was redelivered after 8 attempts', () => {
     const failed = inState('failed', { attempts: 8 })

@@ -13,7 +13,7 @@ const claim = async (relay: System) =>
   (await relay.store.claimQueued(relay.now(), DISPATCH_LEASE_MS, 1, 'owner:'))[0]!
 const lastReason = async ({ store }: System, id: string) => (await store.history(id)).at(-1)?.details.reason
 const waits = ({ port }: System, run: string) =>
-  port.run(run).logs.filter(({ message }) => message.startsWith('Waiting'))
+  port.run(run).logs.filter(({ message }) => message.startsWith('Waits for'))
 
 async function open(options: SystemOptions = {}): Promise<System> {
   const timeouts = { startTimeout: 600_000, runTimeout: 86_400_000 }
@@ -135,6 +135,8 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
       const reason = `something between the relay and GitHub responded with ${status} and redirects to ${elsewhere.url}: set GITHUB_API_URL to the URL of GitHub's API itself`
       expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
       expect(await lastReason(relay, id)).toBe(reason)
+      relay.advance(30_000)
+      await relay.notifyWaiting()
       await relay.send()
       expect(waits(relay, 'r_1')[0]?.message).toContain(reason)
     },
@@ -192,19 +194,26 @@ describe('during a rate-limit pause', () => {
     for (const run of runs) await relay.accept(run)
     relay.github.failures.tooMany(600)
     await relay.step()
-    await relay.notifyWaiting()
+    const notify = async (ms: number) => {
+      relay.advance(ms)
+      for (let round = 0; round < 7; round++) {
+        await relay.notifyWaiting()
+        while ((await relay.send()) > 0);
+      }
+    }
+    await notify(29_000)
+    expect(waits(relay, 'r_0')).toEqual([])
     for (const run of ['r_late', 'r_later']) await relay.accept(run)
     await relay.accept('r_elsewhere', 'acme/web')
-    await relay.notifyWaiting()
-    await relay.notifyWaiting()
-    while ((await relay.send()) > 0);
+    await notify(1_000)
+    for (const run of runs) expect(waits(relay, run), run).toHaveLength(1)
+    await notify(30_000)
     for (const run of [...runs, 'r_late', 'r_later', 'r_elsewhere'])
       expect(waits(relay, run), run).toHaveLength(1)
-    relay.advance(601_000)
+    relay.advance(541_000)
     relay.github.failures.tooMany(600)
     await relay.step()
-    await relay.notifyWaiting()
-    while ((await relay.send()) > 0);
+    await notify(0)
     for (const run of runs) expect(waits(relay, run), run).toHaveLength(1)
   })
 })

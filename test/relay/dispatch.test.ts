@@ -161,6 +161,8 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
   const id = await relay.accept('r_1')
   await relay.step()
   expect(await relay.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
+  relay.advance(30_000)
+  await relay.notifyWaiting()
   await relay.send()
   const sentence =
     "GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, has expired, or was revoked; set a new token in the relay's environment"
@@ -176,7 +178,7 @@ test('if GitHub rejects the credential, the delivery waits until GitHub accepts 
 
 describe('if GitHub rate limits the relay, the delivery waits and is then dispatched, and Port shows the wait once:', () => {
   const cases: [string, (relay: System) => void, number][] = [
-    ['429 with Retry-After', ({ github }) => void github.failures.tooMany(30), 30_000],
+    ['429 with Retry-After', ({ github }) => void github.failures.tooMany(45), 45_000],
     ['403 for a secondary rate limit', ({ github }) => void github.failures.secondaryLimit(60), 60_000],
     [
       '403 for a primary rate limit until its reset',
@@ -200,12 +202,14 @@ describe('if GitHub rate limits the relay, the delivery waits and is then dispat
     const elsewhere = await relay.accept('r_3', 'acme/other')
     relay.advance(wait - 3000)
     expect(relay.github.dispatches).toEqual([])
+    await relay.notifyWaiting()
     await relay.send()
     expect(logs(relay, 'r_1')).toEqual([
       expect.stringMatching(
-        /^Waiting to dispatch "deploy" to acme\/shop: GitHub is rate limiting this credential \((403|429): .+\); next attempt at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.$/,
+        /^Waits for GitHub's rate limit until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: GitHub is rate limiting this credential\.$/,
       ),
     ])
+    expect(relay.port.run('r_1').statusLabel).toMatch(/^Waits for GitHub's rate limit until \d\d:\d\d UTC$/)
     relay.advance(7000)
     while ((await relay.step()) > 0);
     for (const each of [id, after, elsewhere]) expect((await relay.delivery(each)).state).toBe('dispatched')

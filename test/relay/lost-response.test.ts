@@ -155,7 +155,7 @@ describe('a dispatch whose response was lost', () => {
       expect(posts(relay)).toBe(1)
       await relay.send()
       expect(relay.port.run('r_1').logs.flatMap(({ message }) => message.split('\n'))).toEqual([
-        expect.stringContaining('; searching for the workflow run.'),
+        expect.stringContaining('; searching for the workflow run'),
       ])
       await waitUntil(relay, attemptedAt + 620_000)
       expect(posts(relay)).toBe(1)

@@ -4,6 +4,7 @@ import { until } from '../../tools/simulator/http-server.ts'
 import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { startServices } from '../support/services.ts'
+import { startSystem } from '../support/system.ts'
 
 const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
 
@@ -31,4 +32,41 @@ test('two spellings of a repository share a queue, so the second delivery waits 
     headers: { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` },
   })
   expect(((await listed.json()) as { deliveries: unknown[] }).deliveries).toHaveLength(3)
+})
+
+test('if GitHub responds with 500 to one payload, Port shows what each delivery waits for, and a cancellation moves the queue', async () => {
+  const system = await startSystem({ actions: 'write', startTimeout: 600_000, runTimeout: 86_400_000 })
+  const { github, port } = system
+  const isPoisoned = ({ body }: { body?: unknown }) => JSON.stringify(body ?? '').includes('"r_0"')
+  github.fail({ match: isPoisoned, status: 500, times: Number.POSITIVE_INFINITY })
+  const ids: string[] = []
+  for (let n = 0; n < 6; n++) ids.push(await system.accept(`r_${n}`))
+  /** The label and the log lines that Port shows for each delivery. */
+  const shown = () =>
+    ids.map((_, n) => {
+      const { statusLabel, logs } = port.run(`r_${n}`)
+      return [statusLabel, ...logs.map(({ message }) => message.replace(/ \(delivery \w+\)/, ''))]
+    })
+  const pass = async (seconds: number) => {
+    for (let second = 0; second < seconds; second++) {
+      await system.pass(1_000)
+      await system.notifyWaiting()
+      await system.send()
+    }
+  }
+  await pass(29)
+  expect(shown()).toEqual(ids.map(() => [undefined]))
+  await pass(100)
+  const error = 'GitHub responded with 500 to the dispatch to acme/shop; searching for the workflow run'
+  expect(shown()).toEqual([
+    ['Waits for GitHub', `Waits for GitHub: ${error}.`],
+    ...ids
+      .slice(1)
+      .map(() => ['Waits for an earlier run of acme/shop', 'Waits for an earlier run of acme/shop: r_0.']),
+  ])
+  const { apply } = system.engine()
+  await apply(await system.delivery(ids[0]!), { type: 'cancelRequested', by: 'port' })
+  await pass(1)
+  expect(github.dispatches.map(each => each.clientPayload.run_id)).toEqual([1, 2, 3, 4, 5].map(n => `r_${n}`))
+  expect(shown()[0]!.at(-1)).toContain('The relay searches for the run to cancel it')
 })

@@ -220,7 +220,7 @@ export async function startSystem(options: SystemOptions = {}) {
       at += ms
     },
     /** Notifies Port about deliveries that wait because of a rate-limit pause. */
-    notifyWaiting: () => notifyWaiting(() => false),
+    notifyWaiting,
     /** Returns the time of the next retry of the delivery's messages (ms since the epoch). */
     retryAt: (id: string) => retries.get(id) ?? Number.NaN,
     /** Advances the clock, and does all work at the time when it becomes due. */

@@ -1,3 +1,4 @@
+import type { WaitCause } from '../../delivery/delivery.ts'
 import { columns, type Dialect, type Lease, named, type Statement, stateIs } from '../database.ts'
 
 /**
@@ -16,11 +17,14 @@ const HEADS = (column: string) => `
   )
   SELECT ${column} FROM oldest JOIN deliveries head ON head.seq = oldest.seq`
 
-/** Whether a delivery's credential is paused. @param scope parameter with the scope, or the start of an owner's scope */
+/** Whether a pause is of a delivery's credential. @param scope parameter with the scope, or the start of an owner's scope */
+const isOfScope = (sql: Dialect, scope: string, of: string) =>
+  `rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})`
+
+/** Whether a delivery's credential is paused. */
 const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
   EXISTS (SELECT 1 FROM rate_limit_pauses
-    WHERE rate_limit_pauses.scope IN (CAST(${scope} AS TEXT), CAST(${scope} AS TEXT) || ${sql.owner(`${of}.repository`)})
-      AND rate_limit_pauses.paused_until > ${now})`
+    WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
@@ -43,21 +47,54 @@ export function claimQueued(
   }
 }
 
-/** Looks up each queued delivery separately, because PostgreSQL could scan all deliveries for a join. */
-export function findUnnotified(
+/** Maximum number of deliveries to examine for each shown cause. */
+const EXAMINED = 200
+/** Maximum number of deliveries with waiting messages while Port is notified of waits. */
+const MAX_OUTBOXES = 200
+
+/** Finds deliveries for which Port shows nothing, and deliveries whose pause started or ended since. */
+export function findWaiting(
   sql: Dialect,
-  { now, limit, scope, after }: { now: number; limit: number; scope: string; after: number },
+  { now, before, limit, scope }: { now: number; before: number; limit: number; scope: string },
 ): Statement {
-  const unannounced = `
-    WITH queue AS MATERIALIZED (SELECT seq FROM deliveries WHERE state = 'queued')
-    SELECT seq FROM queue
-    WHERE seq > ?4 AND (
-      SELECT waiting_notified = 0 AND run_id IS NOT NULL AND kind <> 'none' AND ${isPaused(sql, '?3', '?1', 'waiting')}
-      FROM deliveries waiting WHERE waiting.seq = queue.seq)
-    ORDER BY seq LIMIT ?2`
+  const paused = isPaused(sql, '?4', '?1', 'waiting')
+  const shown = (cause: WaitCause | '', where: string) => `
+    SELECT seq FROM (
+      SELECT seq, repository FROM deliveries
+      WHERE state = 'queued' AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
+      ORDER BY queued_at LIMIT ${EXAMINED}) AS waiting
+    WHERE ${where}`
+  const found = [
+    shown('', '1 = 1'),
+    ...(['queue', 'error'] as const).map(cause => shown(cause, paused)),
+    ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
+  ]
   return {
-    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', unannounced)} ORDER BY seq`,
-    params: [now, limit, scope, after],
+    sql: `SELECT ${columns(sql)} FROM deliveries
+          WHERE (SELECT count(*) FROM (SELECT 1 FROM outboxes LIMIT ${MAX_OUTBOXES}) AS counted) < ${MAX_OUTBOXES}
+            AND ${sql.among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`,
+    params: [now, before, limit, scope],
+  }
+}
+
+/**
+ * Finds repositories from whose queue nothing was dispatched since a time. The time counts from the oldest delivery's
+ * first attempt, or else from the last attempt before it, and from the end of the last pause.
+ */
+export function stalled(
+  sql: Dialect,
+  { before, limit, scope }: { before: number; limit: number; scope: string },
+): Statement {
+  const since = `${sql.greatest}(
+    coalesce(head.first_attempt_at, ${sql.greatest}(head.queued_at, coalesce((
+      SELECT max(attempted_at) FROM deliveries attempted
+      WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
+    coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(sql, '?3', 'head')}), 0))`
+  return {
+    sql: `SELECT ${columns(sql)}, "stalledSince" FROM (${HEADS(`head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
+          JOIN deliveries ON deliveries.seq = queue.head
+          WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`,
+    params: [before, limit, scope],
   }
 }
 

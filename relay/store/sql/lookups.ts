@@ -68,6 +68,18 @@ export function findUnbound(sql: Dialect, repository: string, limit: number): St
   }
 }
 
+/** Selects each repository separately, so that the cost is independent of the queue's length. */
+export function heads(sql: Dialect, given: readonly string[]): Statement {
+  const repositories = padded(given)
+  const oldest = repositories.map(
+    (_, i) => `SELECT min(seq) AS seq FROM deliveries WHERE state = 'queued' AND repository = ?${i + 1}`,
+  )
+  return {
+    sql: `SELECT ${columns(sql)} FROM deliveries WHERE ${sql.among('seq', oldest.join(' UNION ALL '))}`,
+    params: repositories,
+  }
+}
+
 export function reportUsage(id: string, sender: string): Statement {
   return {
     sql: `

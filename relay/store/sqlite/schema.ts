@@ -33,7 +33,7 @@ export const SCHEMA = `
     first_attempt_at INTEGER,
     attempted_at INTEGER,
     awaiting_response_since INTEGER,
-    waiting_notified INTEGER NOT NULL DEFAULT 0,
+    shown_cause TEXT NOT NULL DEFAULT '',
     dispatched_at INTEGER,
     cancel_requested_at INTEGER,
     cancel_sent_at INTEGER,
@@ -50,8 +50,10 @@ export const SCHEMA = `
   ) STRICT;
   -- insert, findSame
   CREATE UNIQUE INDEX deliveries_signature ON deliveries (signature) WHERE signature IS NOT NULL;
-  -- claimQueued, findUnnotified, takePermits, list
+  -- claimQueued, heads, stalled, takePermits, list
   CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
+  -- findWaiting
+  CREATE INDEX deliveries_waiting ON deliveries (shown_cause, queued_at) WHERE state = 'queued' AND kind <> 'none';
   -- claimPolls
   CREATE INDEX deliveries_polled ON deliveries (due_at) WHERE state IN ('dispatched', 'running');
   -- findUnbound

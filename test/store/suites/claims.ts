@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Change } from '../../../relay/delivery/delivery.ts'
+import type { Change, WaitCause } from '../../../relay/delivery/delivery.ts'
+
 import type { Store } from '../../../relay/store/store.ts'
 import { acceptAll, aDispatched, aFailed, applyTo, aTransition, get, type Place } from '../place.ts'
 
@@ -152,20 +153,64 @@ export function claimTests(place: Place): void {
     expect(await store.activePauses(0)).toMatchObject([{ scope: 'token:1' }])
   })
 
-  test('finds deliveries that wait during a rate-limit pause, at any queue position, until Port is notified', async () => {
+  test('finds waiting deliveries at any position in a queue until Port shows the cause, and again if a pause starts or ends', async () => {
     const store = await place.emptied()
     const ids = await acceptAll(store, ...Array.from({ length: 3 }, () => ({ repository: 'acme/a' })))
-    await acceptAll(store, { repository: 'zeta/z' }, { repository: 'acme/b', runId: null, kind: 'none' })
-    const find = async (limit: number, after = 0, scope = 'owner:') =>
-      (await store.findUnnotified(1000, limit, scope, after)).map(({ id }) => id)
-    expect(await find(10)).toEqual([])
+    const others = await acceptAll(
+      store,
+      { repository: 'zeta/z' },
+      { repository: 'acme/b', runId: null, kind: 'none' },
+      { repository: 'acme/c', receivedAt: 1500 },
+    )
+    const find = async (now: number, limit = 10, scope = 'owner:') =>
+      (await store.findWaiting(now, 1000, limit, scope)).map(({ id }) => id).toSorted()
+    const show = async (shownCause: WaitCause, ...shown: string[]) => {
+      for (const id of shown) await applyTo(store, id, { change: { shownCause } })
+    }
+    const all = [...ids, others[0]!].toSorted()
+    expect(await find(1000)).toEqual(all)
+    expect(await find(1000, 2)).toHaveLength(2)
+    await show('queue', ids[0]!, ids[1]!, others[0]!)
+    expect(await find(1000)).toEqual([ids[2]])
     await store.savePause({ scope: 'owner:acme', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
-    expect(await find(2)).toEqual(ids.slice(0, 2))
-    await applyTo(store, ids[0]!, { change: { waitingNotified: true } })
-    expect(await find(10)).toEqual(ids.slice(1))
-    expect(await find(10, (await get(store, ids[1]!)).seq)).toEqual(ids.slice(2))
-    await store.savePause({ scope: 'token:1', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
-    expect(await find(10, 0, 'token:1')).toHaveLength(3)
+    expect(await find(1000)).toEqual(ids.toSorted())
+    expect(await find(8000)).toEqual([ids[2]])
+    await show('limit', ...ids)
+    expect(await find(1000)).toEqual([])
+    expect(await find(8000)).toEqual(ids.toSorted())
+    const [first] = await claim(store, 8000)
+    expect(await find(8000)).not.toContain(first!.id)
+  })
+
+  test('finds the oldest delivery of each queue, and queues from which nothing was dispatched since a time', async () => {
+    const store = await place.emptied()
+    const ids = await acceptAll(
+      store,
+      { repository: 'acme/a', receivedAt: 1 },
+      { repository: 'acme/a', receivedAt: 2 },
+      { repository: 'zeta/z', receivedAt: 500 },
+    )
+    const [a, , z] = ids
+    const heads = async () =>
+      [...(await store.heads(await Promise.all(ids.map(id => get(store, id)))))].map(([, { id }]) => id)
+    const find = async (before: number) =>
+      (await store.stalled(before, 10, 'owner:')).map(({ id, stalledSince }) => [id, stalledSince])
+    expect((await heads()).toSorted()).toEqual([a, z].toSorted())
+    expect(await find(1000)).toEqual([
+      [a, 1],
+      [z, 500],
+    ])
+    await applyTo(store, a!, { change: { firstAttemptAt: 300, attemptedAt: 900 } })
+    expect(await find(400)).toEqual([[a, 300]])
+    await applyTo(store, a!, { change: { state: 'failed', outcome: 'not_started' } })
+    expect((await heads()).toSorted()).toEqual([ids[1], z].toSorted())
+    expect(await find(1000), 'the delivery is the oldest since the last attempt').toEqual([
+      [z, 500],
+      [ids[1], 900],
+    ])
+    await store.savePause({ scope: 'owner:zeta', pausedUntil: 8000, cause: 'limit', reason: 'limited' })
+    expect(await find(1000)).toEqual([[ids[1], 900]])
+    expect(await find(8000)).toContainEqual([z, 8000])
   })
 }
 

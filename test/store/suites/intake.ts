@@ -15,7 +15,7 @@ export function intakeTests(place: Place): void {
       ...fields,
       ...{ seq: 1, state: 'queued', outcome: '', reason: null, version: 0, attempts: 0, runs: [] },
       ...{ queuedAt: given.receivedAt, updatedAt: given.receivedAt, dueAt: given.receivedAt },
-      ...{ firstAttemptAt: null, attemptedAt: null, awaitingResponseSince: null, waitingNotified: false },
+      ...{ firstAttemptAt: null, attemptedAt: null, awaitingResponseSince: null, shownCause: '' },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
       ...{ waitingFor: null, decisions: '', outputs: '' },
     })

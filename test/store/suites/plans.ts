@@ -143,7 +143,9 @@ async function callEverything(store: Store): Promise<void> {
     takePermits: () => store.takePermits(now, 5),
     returnPermits: () => store.returnPermits(1),
     claimQueued: () => store.claimQueued(now, 1, 5, 'owner:'),
-    findUnnotified: () => store.findUnnotified(now, 5, 'owner:', 0),
+    findWaiting: () => store.findWaiting(now, now, 5, 'owner:'),
+    heads: async () => store.heads([(await store.get(id))!, { ...(await store.get(id))!, state: 'queued' }]),
+    stalled: () => store.stalled(now, 5, 'owner:'),
     claimPolls: () => store.claimPolls(now, 1, 5),
     apply: async () => {
       const change: Change = { state: 'failed', reason: 'no', dueAt: 1, runs: [aRun(1), aRun(2)] }

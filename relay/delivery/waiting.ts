@@ -1,0 +1,87 @@
+import type { JsonObject } from '../../port/types.ts'
+import type { RateLimitPause } from '../store/store.ts'
+import type { Change, Delivery, Message, Transition, Wait } from './delivery.ts'
+import type { Event } from './events.ts'
+import { clockTime } from './outcome.ts'
+
+/** How long a delivery waits in the queue before Port shows what it waits for. */
+export const NOTIFY_AFTER_MS = 30_000
+
+/** Returns the earlier delivery that a delivery waits for. @param heads each repository's oldest queued delivery */
+export function blockerOf(delivery: Delivery, heads: ReadonlyMap<string, Delivery>): Delivery | null {
+  const head = heads.get(delivery.repository)
+  return delivery.state === 'queued' && head && head.id !== delivery.id ? head : null
+}
+
+/** Returns what a queued delivery waits for; null if its dispatch is due. */
+export function waitOf(
+  delivery: Delivery,
+  pause: RateLimitPause | null,
+  blocker: Delivery | null,
+): Wait | null {
+  if (pause) return { cause: pause.cause, reason: pause.reason, until: pause.pausedUntil }
+  if (blocker) return { cause: 'queue', blocker }
+  const { awaitingResponseSince, dueAt, reason } = delivery
+  if (awaitingResponseSince !== null) return { cause: 'error', reason: reason ?? UNRECORDED, until: null }
+  return reason === null ? null : { cause: 'error', reason, until: dueAt }
+}
+
+export const UNRECORDED = "GitHub's response wasn't recorded"
+
+/** Describes a wait for users, as a label and as a clause. */
+function describeWait({ repository }: Delivery, wait: Wait): { label: string; clause: string } {
+  if (wait.cause === 'queue') {
+    const label = `Waits for an earlier run of ${repository}`
+    return { label, clause: `${label}: ${wait.blocker.runId ?? wait.blocker.id}` }
+  }
+  const { cause, reason, until } = wait
+  const time = until === null ? '' : clockTime(until)
+  switch (cause) {
+    case 'limit':
+      return {
+        label: `Waits for GitHub's rate limit until ${time.slice(11, 16)} UTC`,
+        clause: `Waits for GitHub's rate limit until ${time}: ${reason}`,
+      }
+    case 'credential':
+    case 'installation': {
+      const label = "Waits until GitHub accepts the relay's credential"
+      return { label, clause: `${label}: ${reason}` }
+    }
+    case 'error': {
+      const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`
+      return { label: 'Waits for GitHub', clause: `Waits for GitHub: ${reason}; ${next}` }
+    }
+  }
+}
+
+/** Shows in Port what a delivery waits for, unless it's too early, or Port already shows this cause. */
+export function showWait(
+  delivery: Delivery,
+  wait: Wait,
+  now: number,
+): { change: Pick<Change, 'shownCause'>; messages: Message[] } {
+  const isShown = wait.cause === delivery.shownCause
+  if (isShown || now - delivery.queuedAt < NOTIFY_AFTER_MS) return { change: {}, messages: [] }
+  const { label, clause } = describeWait(delivery, wait)
+  const level = wait.cause === 'queue' ? 'INFO' : 'WARN'
+  return {
+    change: { shownCause: wait.cause },
+    messages: [
+      { log: [{ level, message: `${clause} (delivery ${delivery.id}).` }] },
+      { update: { statusLabel: label }, unlessStarted: true },
+    ],
+  }
+}
+
+/** Notifies Port of a delivery that waits without an attempt, behind another delivery or for the end of a pause. */
+export function notify(
+  delivery: Delivery,
+  { wait }: Event<'waitingNotified'>,
+  now: number,
+): Transition | null {
+  const shown = showWait(delivery, wait, now)
+  if (shown.messages.length === 0) return null
+  const details: JsonObject =
+    wait.cause === 'queue' ? { cause: wait.cause, blocked_by: wait.blocker.id } : { ...wait }
+  return { ...shown, history: { type: 'waitingNotified', details } }
+}
