@@ -56,8 +56,8 @@ const BRANCH_MS = 600_000
 const KNOWN_MS = 60_000
 /** Limited, because the server can be upgraded. */
 const SERVER_MS = 3_600_000
-/** Maximum number of requests per dispatch. Each refusal shows what to change in the next request. */
-const MAX_REQUESTS = 6
+/** Maximum number of requests per dispatch, with and without the file. Each refusal shows what to change in the next. */
+const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 /** The number of refused names to remember per workflow. */
 const MAX_REFUSED = 200
 
@@ -126,7 +126,7 @@ export function createWorkflowDispatcher(
           isReread = true
           learned = null
           defaultBranches.delete(repository.toLowerCase())
-        } else if (!(isAboutField || more) || requests === MAX_REQUESTS) {
+        } else if (!(isAboutField || more) || requests === (current.file ? MAX_REQUESTS : MAX_WITHOUT_FILE)) {
           throw new RejectedError(
             workflowRefusal(
               status,

@@ -119,6 +119,20 @@ describe('a workflow_dispatch', () => {
     expect(names()).toHaveLength(2)
   })
 
+  test.each([
+    ["can't be read", 6, true, 'accepted'],
+    ['was read', 3, false, 'rejected'],
+  ])(
+    'if the file %s and GitHub refuses one input at a time, $2 requests are sent',
+    async (_, most, isHidden, kind) => {
+      const { api, dispatch, sent } = await open(OFFERED, { isHidden })
+      for (const name of Object.keys(OFFERED))
+        api.fail({ match: isPost, status: 422, body: { message: `Unexpected inputs provided: ["${name}"]` } })
+      expect(await dispatch()).toMatchObject({ kind })
+      expect(sent()).toHaveLength(most)
+    },
+  )
+
   test("fills an input that is only read as Port's context under another name, unless Port sends it", async () => {
     const declared = { runId: { required: true }, context: {}, other: {}, mine: {} }
     const reads =
