@@ -13,92 +13,44 @@ const AGAINST_SLOW_SENDERS = {
   keepAliveTimeout: 65_000,
 }
 
-type Refusal = [status: number, title: string, detail: string]
-
-const NOT_HTTP: Refusal = [
-  400,
-  'Bad Request',
-  'The request cannot be read: its first line, its headers, or its length is not valid HTTP/1.1.',
-]
-
-/** Node parser errors, by code. */
-const FAILURES: Record<string, Refusal> = {
-  HPE_HEADER_OVERFLOW: [
-    431,
-    'Request Header Fields Too Large',
-    'The headers exceed 16 KB: send fewer or shorter headers.',
-  ],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'Content Too Large', 'The chunk extensions exceed 16 KB.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [
-    408,
-    'Request Timeout',
-    'The request did not arrive in time: the headers must arrive within 10 s, and the whole request within 30 s.',
-  ],
+/** The response to a request that Node can't parse, by the error's code. */
+const UNREADABLE: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Content Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
 /**
- * The HTTP server in front of the app. Sends problem details for malformed requests that never reach the app.
+ * The HTTP server in front of the app.
  *
  * @param fetch the app's `fetch`
- * @param onRefusal called with each refusal's status, reason, and connection address
+ * @param onRefusal called with the status, reason, and connection address of each request that never reaches the app
  */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},
 ): Server {
-  const listener = getRequestListener(fetch, {
-    // Used for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
-    hostname: 'localhost',
-    errorHandler: () => {
-      const { body, headers } = problem(NOT_HTTP)
-      return new Response(body, { status: 400, headers })
-    },
-  })
-  // Don't let Node refuse a request without a Host header, because Node's response has no problem details.
-  const requests = oneAtATime(refusePipelined)
-  const options = { ...AGAINST_SLOW_SENDERS, ...requests.options, requireHostHeader: false }
-  const server = createServer(options, (request, response) => {
-    if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
-      refuse(response, [400, 'Bad Request', 'The Host header is missing.'])
-    } else listener(request, response)
-  })
+  // The host name is for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
+  const listener = getRequestListener(fetch, { hostname: 'localhost' })
+  const requests = oneAtATime(({ remoteAddress = '' }) =>
+    onRefusal(
+      400,
+      'A request arrived before the response to the previous request (pipelining).',
+      remoteAddress,
+    ),
+  )
+  const server = createServer({ ...AGAINST_SLOW_SENDERS, ...requests.options }, listener)
   server.timeout = LIMITS.stalledTime.value
   limitConnections(server, LIMITS.connections.value, requests.isBusy)
-  server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
-    refuse(response, [417, 'Expectation Failed', 'The Expect header must be 100-continue.'])
-  })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code !== 'ECONNRESET' && socket.writable) {
-      const failure = FAILURES[error.code ?? ''] ?? NOT_HTTP
-      onRefusal(failure[0], failure[2], socket.remoteAddress ?? '')
-      const { body, headers } = problem(failure)
-      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-      socket.write(`HTTP/1.1 ${failure[0]} ${failure[1]}\r\n${lines.join('')}\r\n${body}`)
+      const status = UNREADABLE[error.code ?? ''] ?? '400 Bad Request'
+      onRefusal(Number.parseInt(status, 10), error.message, socket.remoteAddress ?? '')
+      socket.write(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`)
     }
     socket.destroySoon()
   })
   return server
-
-  function refusePipelined(socket: Socket): void {
-    const reason =
-      'A request arrived before the response to the previous request: requests must not be pipelined.'
-    onRefusal(400, reason, socket.remoteAddress ?? '')
-  }
-}
-
-function refuse(response: ServerResponse, failure: Refusal): void {
-  const { body, headers } = problem(failure)
-  response.writeHead(failure[0], headers).end(body)
-}
-
-function problem([status, title, detail]: Refusal) {
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail })
-  const headers = {
-    'content-type': 'application/problem+json',
-    'content-length': String(Buffer.byteLength(body)),
-    connection: 'close',
-  }
-  return { body, headers }
 }
 
 /**
