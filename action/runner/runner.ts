@@ -1,6 +1,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { dirname, isAbsolute, relative } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { HttpClient } from '@actions/http-client'
 import type { Fetch, Token } from '../../port/client/client.ts'
 import { describeNetworkError, errorChain } from '../../port/client/errors.ts'
@@ -249,7 +250,8 @@ function untrusted(cause: NodeJS.ErrnoException): UntrustedCertificate | null {
 
 /**
  * A small `fetch` that keeps connections open and uses a self-hosted runner's proxy (`https_proxy`, `no_proxy`).
- * The global `fetch` supports proxies only with a flag. Redirects aren't followed.
+ * The global `fetch` supports proxies only with a flag. `HttpClient` has no deadline, and waits forever if a response
+ * is cut. Redirects aren't followed.
  */
 export function createFetch(): Fetch {
   // One client per scheme, because a client uses its first agent for both schemes.
@@ -260,17 +262,11 @@ export function createFetch(): Fetch {
     new Promise((resolve, reject) => {
       const { client, request } = url.startsWith('https:') ? secure : plain
       const sent = request(url, { method, headers, signal, agent: client.getAgent(url) }, response => {
-        const chunks: Buffer[] = []
-        response.on('data', chunk => chunks.push(chunk))
-        response.on('error', reject)
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8')
-          resolve({
-            status: response.statusCode!,
-            headers: new ResponseHeaders(response.headers),
-            text: async () => text,
-          })
-        })
+        const { statusCode: status, headers } = response
+        readText(response).then(
+          body => resolve({ status: status!, headers: new ResponseHeaders(headers), text: async () => body }),
+          reject,
+        )
       })
       sent.on('error', error => reject(untrusted(error) ?? error))
       sent.end(body)
