@@ -123,7 +123,7 @@ describe('a workflow_dispatch', () => {
     ["can't be read", 6, true, 'accepted'],
     ['was read', 3, false, 'rejected'],
   ])(
-    'if the file %s and GitHub refuses one input at a time, $2 requests are sent',
+    'if the file %s and GitHub refuses one input at a time, at most %i requests are sent',
     async (_, most, isHidden, kind) => {
       const { api, dispatch, sent } = await open(OFFERED, { isHidden })
       for (const name of Object.keys(OFFERED))
@@ -380,9 +380,9 @@ describe('a workflow_dispatch without a response from GitHub', () => {
     const limit = { status: 429, headers: { 'retry-after': '30' } }
     api.fail({ match: ({ path }) => path.startsWith('/repositories/'), ...limit })
     const outcome = await dispatch({}, { ref: 'main' })
-    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
+    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'limit' })
     expect('until' in outcome && outcome.until! > Date.now()).toBe(true)
-    expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'rate_limit' })
+    expect(await dispatch({}, { ref: 'main' })).toMatchObject({ kind: 'deferred', cause: 'limit' })
     expect(api.requests).toHaveLength(2)
   })
 
