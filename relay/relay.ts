@@ -144,7 +144,7 @@ export async function assembleRelay(
   const { apply, port } = engine
   const roles = createRoles(config)
   const checkDatabase = createDatabaseCheck(store, throttled)
-  const alerts = createAlerts({ config, store, sides, checkDatabase, throttled })
+  const alerts = createAlerts({ config, store, scope: pauses.scope, sides, checkDatabase, throttled })
   const app = createApp({
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,

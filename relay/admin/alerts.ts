@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
+import { describeStalled } from '../delivery/waiting.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { AlertState, KnownProblem } from '../store/alert-state.ts'
 import type { Store } from '../store/store.ts'
@@ -18,13 +19,17 @@ const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
 /** How long a problem must be absent to count as resolved. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
+/** How long nothing must have been dispatched from a repository's queue. */
+export const STALLED_MS = 5 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 const MOST_LISTED = 200
 
 export interface AlertsDeps {
   config: Pick<Config, 'alert' | 'publicUrl'>
-  store: Pick<Store, 'clock' | 'claimAlerts' | 'saveAlerts' | 'backlog' | 'list'>
+  store: Pick<Store, 'clock' | 'claimAlerts' | 'saveAlerts' | 'backlog' | 'list' | 'stalled'>
+  /** Scope of rate-limit pauses. */
+  scope: string
   sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
   checkDatabase: () => Promise<{ ok: boolean; detail?: string }>
   throttled: Pick<ThrottledLog, 'warn'>
@@ -38,7 +43,7 @@ export interface AlertsDeps {
  * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
 export function createAlerts(deps: AlertsDeps): () => Promise<void> {
-  const { config, store, sides, checkDatabase, throttled } = deps
+  const { config, store, scope, sides, checkDatabase, throttled } = deps
   const { alert, publicUrl } = config
   const holder = randomUUID()
   let own: AlertState = { problems: [], sentAt: 0 }
@@ -91,8 +96,9 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
 
   async function readDatabase(known: readonly KnownProblem[]): Promise<Problem[]> {
     const now = store.clock()
-    const [{ dueSince }, notStarted] = await Promise.all([
+    const [{ dueSince }, stalled, notStarted] = await Promise.all([
       store.backlog(now),
+      store.stalled(now - STALLED_MS, MOST_LISTED, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
     ])
     const since = dueSince.dispatch ?? now
@@ -102,6 +108,10 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     const newest = new Map(recent.toReversed().map(each => [each.repository, each.id]))
     return [
       ...(now - since > QUEUE_MS ? [queueOld] : []),
+      ...stalled.map(each => ({
+        ...{ type: 'queue_stalled', side: null, key: each.repository },
+        ...{ text: describeStalled(each), since: each.stalledSince },
+      })),
       // If the list is full, the problem can also affect repositories that aren't listed.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
       ...[...newest].map(([key, id]) => {

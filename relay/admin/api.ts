@@ -5,6 +5,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
 import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
+import { blockerOf } from '../delivery/waiting.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
@@ -17,7 +18,7 @@ const MAX_BODY = 4096
 
 export interface AdminApiDeps {
   roles: Roles
-  store: Pick<Store, 'get' | 'list' | 'listedTo' | 'history' | 'clock'>
+  store: Pick<Store, 'get' | 'list' | 'listedTo' | 'heads' | 'history' | 'clock'>
   redelivery: Redelivery
   refusals: Pick<Refusals, 'since' | 'list'>
 }
@@ -44,12 +45,13 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
     const deliveries = await store.list(filter, { ...(before !== undefined && { before }), limit })
     const isFull = deliveries.length === limit
     const next = isFull ? (deliveries.at(-1)?.seq ?? null) : await store.listedTo(filter, before)
-    return c.json({ deliveries: deliveries.map(showDelivery), next })
+    const heads = await store.heads(deliveries)
+    return c.json({ deliveries: deliveries.map(each => showDelivery(each, blockerOf(each, heads))), next })
   })
   app.get('/deliveries/:id', async c => {
     const delivery = await knownDelivery(c, store)
     return c.json({
-      ...showDelivery(delivery),
+      ...showDelivery(delivery, blockerOf(delivery, await store.heads([delivery]))),
       events: showEvents(delivery, await store.history(delivery.id)),
     })
   })
@@ -144,7 +146,7 @@ const tooLarge = () => {
 }
 
 /** A delivery in an API response, without inputs and users. */
-function showDelivery(d: Delivery) {
+function showDelivery(d: Delivery, blocker: Delivery | null = null) {
   const run = boundRun(d)
   return {
     delivery: d.id,
@@ -162,6 +164,7 @@ function showDelivery(d: Delivery) {
     evidence: run?.evidence ?? null,
     attempts: d.attempts,
     waiting_for: d.waitingFor,
+    blocked_by: blocker && { delivery: blocker.id, run_id: blocker.runId },
     cancel_requested_at: isoOrNull(d.cancelRequestedAt),
     received_at: iso(d.receivedAt),
     updated_at: iso(d.updatedAt),

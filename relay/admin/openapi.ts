@@ -39,6 +39,10 @@ const delivery = {
   },
   attempts: described('dispatch attempts since the delivery was queued', whole),
   waiting_for: described('environments for which the workflow run needs approval', orNull(text)),
+  blocked_by: described(
+    'the earlier delivery of the repository that this delivery waits for',
+    orNull(object({ delivery: text, run_id: orNull(text) })),
+  ),
   cancel_requested_at: orNull(time),
   received_at: time,
   updated_at: time,

@@ -15,6 +15,7 @@ import type { PortAccess } from '../workers/outbox.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
 import { createSessions, type Roles } from './auth.ts'
+import { BACKLOG_MS } from './dashboard/banner.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
@@ -27,7 +28,7 @@ export interface AdminDeps {
   apply: ApplyEvent
   port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
   github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
-  pauses: Pick<RateLimitPauses, 'allPaused' | 'find'>
+  pauses: Pick<RateLimitPauses, 'allPaused' | 'find' | 'scope'>
   sides: Pick<Sides, 'problems'>
   timeouts: Pick<Timeouts, 'problem'>
   checkDatabase: () => Promise<{ ok: boolean }>
@@ -74,8 +75,9 @@ export function createAdmin(deps: AdminDeps): Admin {
       sessions: createSessions(config, clock, store),
       async health() {
         const now = store.clock()
-        const [{ queued }, backlog, database] = await Promise.all([
+        const [{ queued }, stalled, backlog, database] = await Promise.all([
           store.counts(),
+          store.stalled(now - BACKLOG_MS, MOST_STALLED, pauses.scope),
           store.backlog(now),
           checkDatabase(),
         ])
@@ -83,7 +85,12 @@ export function createAdmin(deps: AdminDeps): Admin {
           problems: sides.problems(),
           isDatabaseOk: database.ok,
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
-          ...{ queued, queuedSince: backlog.dueSince.dispatch, oldestMessage: backlog.oldestMessage },
+          ...{
+            queued,
+            stalled,
+            queuedSince: backlog.dueSince.dispatch,
+            oldestMessage: backlog.oldestMessage,
+          },
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
           clock: timeouts.problem(),
@@ -108,6 +115,9 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
       ? `https://app.${host}/organization/run?runId=${encodeURIComponent(runId)}`
       : null
 }
+
+/** Number of stalled queues that the banner shows. */
+const MOST_STALLED = 3
 
 const KEPT_MS = 15_000
 const MAX_KEPT = 100

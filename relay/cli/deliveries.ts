@@ -15,6 +15,7 @@ export interface Shown {
   ref: string | null
   attempts: number
   waiting_for: string | null
+  blocked_by: { delivery: string; run_id: string | null } | null
   cancel_requested_at: string | null
   due_at: string | null
   received_at: string
@@ -130,12 +131,14 @@ export function table(rows: Shown[], color: Call['color']): string[] {
 }
 
 /** What an open delivery is waiting for; empty if it isn't waiting. */
-function whyWaiting({ state, attempts, waiting_for, cancel_requested_at, due_at }: Shown): string {
+function whyWaiting(delivery: Shown): string {
+  const { state, attempts, waiting_for, blocked_by, cancel_requested_at, due_at } = delivery
   if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
   if (waiting_for !== null) return `waits for an approval: ${waiting_for}`
   if (state !== 'queued') return ''
+  if (blocked_by !== null) return `waits for an earlier run: ${blocked_by.run_id ?? blocked_by.delivery}`
   return attempts === 0 || due_at === null
-    ? 'waits for earlier deliveries to the repository, or for GitHub'
+    ? 'waits for its dispatch'
     : `attempt ${attempts + 1} at ${due_at.slice(11, 19)} UTC`
 }
 

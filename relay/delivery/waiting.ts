@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../port/types.ts'
-import type { RateLimitPause } from '../store/store.ts'
+import type { RateLimitPause, Stalled } from '../store/store.ts'
 import type { Change, Delivery, Message, Transition, Wait } from './delivery.ts'
 import type { Event } from './events.ts'
 import { clockTime } from './outcome.ts'
@@ -52,6 +52,14 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
       return { label: 'Waits for GitHub', clause: `Waits for GitHub: ${reason}; ${next}` }
     }
   }
+}
+
+/** Explains to operators why nothing is dispatched from a repository's queue. */
+export function describeStalled({ stalledSince, ...head }: Stalled): string {
+  const { id, repository, runId } = head
+  const wait = waitOf(head, null, null)
+  const clause = wait && wait.cause !== 'queue' ? `: ${wait.reason}` : ''
+  return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If it isn't needed, cancel it: the next delivery is then dispatched.`
 }
 
 /** Shows in Port what a delivery waits for, unless it's too early, or Port already shows this cause. */

@@ -25,7 +25,7 @@ export async function openStore(database: Config['database'], dispatchRate: numb
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',
-): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'ping' | 'close'>> {
+): Promise<Pick<Store, 'organization' | 'list' | 'invocations' | 'stalled' | 'ping' | 'close'>> {
   const backend =
     database.kind === 'postgres'
       ? await openPostgres(database.url)

@@ -8,11 +8,15 @@ import { temporaryFolder } from '../support/relay.ts'
 const NOW = Date.parse('2026-03-01T12:00:00Z')
 const MINUTE = 60_000
 const WELL: Health = {
-  ...{ problems: [], isDatabaseOk: true, limits: [] },
+  ...{ problems: [], isDatabaseOk: true, limits: [], stalled: [] },
   ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
   ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
   refused: { count: 0, statuses: [], reason: '' },
 }
+const STALLED = {
+  ...aDelivery({ id: 'd-1', runId: 'r_1', repository: 'acme/shop' }),
+  ...{ reason: 'GitHub responded with 500', stalledSince: NOW - 7 * MINUTE },
+} as unknown as Health['stalled'][number]
 const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: NOW - 25 * MINUTE }
 
 test.each<[string, Partial<Health>, RegExp[]]>([
@@ -53,6 +57,13 @@ test.each<[string, Partial<Health>, RegExp[]]>([
     'a backlog if there is no other problem',
     BEHIND,
     [/Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued.* 1 h/],
+  ],
+  [
+    'a queue from which nothing is dispatched, with its oldest delivery',
+    { ...BEHIND, oldestMessage: null, stalled: [STALLED] },
+    [
+      /Nothing was dispatched to acme\/shop for 7 min<\/strong>, because <a href="\/deliveries\/d-1">r_1<\/a> waits: GitHub responded with 500\./,
+    ],
   ],
   ['a clock that differs by minutes', { clock: 'A clock is wrong.' }, [/A clock is wrong\./]],
   [

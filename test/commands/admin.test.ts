@@ -93,7 +93,9 @@ test('commands refuse wrong arguments with one message and exit code 2, print JS
 test('deliveries shows the target of each delivery, and the history of a single delivery', async () => {
   const [failed, bound, queued] = ids
   const { stdout } = await run(deliveries, [], env)
-  const waits = expect.stringMatching(/^(attempt \d+ at|waits for earlier deliveries)/)
+  const waits = expect.stringMatching(
+    /^(attempt \d+ at|waits for an earlier run: r_\w+|waits for its dispatch)/,
+  )
   const rejected = 'GitHub rejected the dispatch: no such repository.'
   expect(stdout.split('\n').map(line => line.slice(21).trimEnd().split(/ {2,}/))).toEqual([
     ['DELIVERY', 'STATE', 'OUTCOME', 'RUN', 'REPOSITORY', 'TARGET', 'REASON'],

@@ -280,6 +280,23 @@ describe('while it checks services, doctor', () => {
     ])
   })
 
+  test('reports a queue from which nothing is dispatched, and its oldest delivery', async () => {
+    const path = join(folder, 'stalled.db')
+    const receivedAt = Date.now() - 600_000
+    const placed = ['r_0', 'r_1'].map(runId => ({ runId, receivedAt, repository: 'acme/shop' }))
+    const [id] = await placeDeliveries(path, placed)
+    const found = (await findings({ RELAY_DATABASE: `sqlite:${path}` })).filter(
+      ({ check }) => check === 'deliveries',
+    )
+    expect(shown(found)).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^problem: Nothing was dispatched to acme/shop since .* UTC, because the delivery ${id} \\(run r_0\\) waits`,
+        ),
+      ),
+    ])
+  })
+
   test.each([undefined, PUBLIC_URL])('at %s, reports problems that a relay reports itself', async url => {
     const detail = 'The database (RELAY_DATABASE) is unavailable or read-only.'
     const body = { ok: false, checks: { database: { ok: false, detail }, github: { ok: true } } }

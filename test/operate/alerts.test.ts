@@ -39,7 +39,7 @@ async function open() {
   const sides: SideProblem[] = []
   const relay = (access = database) =>
     createAlerts({
-      ...{ config, store, throttled: { warn: fields => void logged.push(fields) } },
+      ...{ config, store, scope: 'owner:', throttled: { warn: fields => void logged.push(fields) } },
       sides: { problems: () => sides, isUsed: () => true, isKnown: () => true, check: async () => {} },
       checkDatabase: async () =>
         access.isUp ? { ok: true } : { ok: false, detail: "It doesn't accept writes." },
@@ -162,7 +162,8 @@ test('logs an endpoint failure without the URL, and retries the same message a m
 test("sends alerts about a database that fails, an old queue, and workflows that don't start", async () => {
   const { received, store, reads, database, pass, now } = await open()
   await store.accept({ ...aDelivery(), receivedAt: now(), invocation: '{"inputs":"hunter2"}' })
-  expect(await pass(15 * MINUTE)).toEqual([])
+  expect(await pass(15 * MINUTE)).toEqual([[300, ['queue_stalled'], []]])
+  expect(received[0]!.body.started[0]).toMatchObject({ key: 'acme/shop' })
   reads.fail = true
   expect(await pass(5 * MINUTE)).toEqual([[10, ['database_unavailable'], []]])
   reads.fail = false
@@ -183,9 +184,9 @@ test("sends alerts about a database that fails, an old queue, and workflows that
   const { id, repository } = await fail()
   expect(await pass(55 * MINUTE)).toEqual([
     [10, ['workflow_not_started'], []],
-    [70, [], ['queue_old']],
+    [70, [], ['queue_stalled', 'queue_old']],
   ])
-  expect(received[3]!.body.text).toContain(`The delivery ${id} for ${repository} started no workflow.`)
+  expect(received[4]!.body.text).toContain(`The delivery ${id} for ${repository} started no workflow.`)
   await store.accept({ ...aDelivery(), repository: 'acme/till', receivedAt: now() })
   await fail()
   expect(await pass(20 * MINUTE)).toEqual([

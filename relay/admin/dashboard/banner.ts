@@ -1,7 +1,7 @@
 import { html } from 'hono/html'
 import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { RecentRefusals } from '../../http/refusals.ts'
-import type { RateLimitPause } from '../../store/store.ts'
+import type { RateLimitPause, Stalled } from '../../store/store.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
 import type { SideProblem, Text } from '../sides.ts'
 import { at, counted, type Html, span, withTimes } from './format.ts'
@@ -13,6 +13,8 @@ export interface Health {
   /** GitHub's rate limits. */
   limits: readonly RateLimitPause[]
   queued: number
+  /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
+  stalled: readonly Stalled[]
   /** When the oldest queued delivery was queued; null if none is queued. */
   queuedSince: number | null
   /** When the oldest waiting message to Port was written; null if no message is waiting. */
@@ -26,7 +28,7 @@ export interface Health {
   refused: RecentRefusals
 }
 
-const BACKLOG_MS = 60_000
+export const BACKLOG_MS = 60_000
 const MESSAGES_MS = 120_000
 
 /** Lists current problems and how to fix them. Empty without problems. */
@@ -59,7 +61,12 @@ export function banner(health: Health, now: number): Html {
     !isExplained.port &&
       waits(oldestMessage, MESSAGES_MS) &&
       html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
+    ...health.stalled.map(
+      ({ id, runId, repository, reason, stalledSince }) =>
+        html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits${reason !== null && `: ${reason}`}.`,
+    ),
     !isExplained.github &&
+      health.stalled.length === 0 &&
       waits(queuedSince, BACKLOG_MS) &&
       html`<strong>Dispatches are delayed.</strong>${inQueue} The oldest delivery has waited for ${span(now - (queuedSince ?? now))}. GitHub is slow or failing, or RELAY_DISPATCH_RATE is too low.`,
     refused.count > 0 &&

@@ -11,6 +11,8 @@ export interface DeliveryPage {
   session: Session
   delivery: Delivery
   timeline: Step[]
+  /** The earlier delivery of the repository that this delivery waits for. */
+  blocker: Delivery | null
   who: string | null
   messages: WaitingMessages | null
   /** Whether the relay can send messages to the delivery's Port run. */
@@ -52,7 +54,7 @@ function facts(page: DeliveryPage) {
   const { delivery: d, who, portUrl, serverUrl, now } = page
   const run = runPage(d, serverUrl)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
-<div class="${d.outcome || d.state}">${reason(d, now)}</div>
+<div class="${d.outcome || d.state}">${reason(d, now, page.blocker)}</div>
 <dl>
 ${fact('Received', ago(d.receivedAt, now, html`, ${at(d.receivedAt)}`))}
 ${fact('State', d.outcome === '' ? null : d.state)}

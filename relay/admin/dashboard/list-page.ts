@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
 import { type Delivery, OPEN_STATES, OUTCOMES, type Outcome } from '../../delivery/delivery.ts'
+import { blockerOf } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
@@ -20,6 +21,8 @@ export interface ListPage {
   counts: Record<string, number>
   outcomes: Record<Outcome, number>
   deliveries: Delivery[]
+  /** The oldest queued delivery of each listed repository. */
+  heads: ReadonlyMap<string, Delivery>
   /** The user who started each delivery, by delivery id. */
   users: ReadonlyMap<string, string | null>
   next: number | null
@@ -102,13 +105,13 @@ ${session.role === 'admin' && isBulk(given) && deliveries.length > 0 && html`<p 
 }
 
 function rows(page: ListPage) {
-  const { deliveries, next, given, before, live, now, users } = page
+  const { deliveries, heads, next, given, before, live, now, users } = page
   const off = live ? null : 'off'
   return html`${
     deliveries.length === 0
       ? nothing(page)
       : html`<div class="headings" aria-hidden="true"><span>Outcome</span><span>Action</span><span>Target</span><span>Who</span><span>Received</span></div>
-<ol class="rows">${deliveries.map(each => row(each, users.get(each.id) ?? null, now))}</ol>`
+<ol class="rows">${deliveries.map(each => row(each, users.get(each.id) ?? null, now, blockerOf(each, heads)))}</ol>`
   }
 <p class="pages">${before !== undefined && html`<a id="newest" href="/${query({ ...given, live: off })}">Newest</a>`}
 ${next !== null && html`<a id="older" href="/${query({ ...given, before: next, live: off })}">Older</a>`}</p>`
@@ -127,26 +130,29 @@ function nothing({ given, problem, before, next, webhookUrl }: ListPage) {
 <p><code data-copy>npx port-webhook-relay send --action NAME</code></p></div>`
 }
 
-const row = (d: Delivery, who: string | null, now: number) => html`<li class="${d.outcome || d.state}">
+const row = (
+  d: Delivery,
+  who: string | null,
+  now: number,
+  blocker: Delivery | null,
+) => html`<li class="${d.outcome || d.state}">
 ${badge(d)}
 <a class="main" id="d-${d.seq}" href="/deliveries/${encodeURIComponent(d.id)}">${d.action ?? 'no action'}</a>
 <span class="target">${d.repository} <span class="what">${d.workflow ?? d.eventType}${d.ref !== null && `@${d.ref}`}</span></span>
 <span class="by">${who && html`<span class="away">by </span>${who}`}</span>
 <span class="age">${ago(d.receivedAt, now)}</span>
-${reason(d, now)}
+${reason(d, now, blocker)}
 </li>`
 
 /** Why a delivery failed, or what it's waiting for and until when. */
-export function reason({ state, outcome, reason, ...d }: Delivery, now: number) {
+export function reason(delivery: Delivery, now: number, blocker: Delivery | null) {
+  const { state, outcome, reason, ...d } = delivery
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
   const next = d.dueAt !== null && d.dueAt - now >= 1000 ? `in ${span(d.dueAt - now)}` : 'now'
   const waits = {
-    queued:
-      d.awaitingResponseSince !== null
-        ? `Searching for the workflow run${reason ? `: ${reason}` : ''}.`
-        : d.attempts > 0 || reason
-          ? `Next attempt ${next}${reason ? `: ${reason}` : ''}.`
-          : `Waits for earlier deliveries to ${d.repository}.`,
+    queued: blocker
+      ? html`Waits for an earlier run of ${d.repository}: <a href="/deliveries/${encodeURIComponent(blocker.id)}">${blocker.runId ?? blocker.id}</a>.`
+      : `${d.awaitingResponseSince !== null ? 'Searching for the workflow run' : `Next attempt ${next}`}${reason ? `: ${reason}` : ''}.`,
     dispatched: reason ?? 'Waits for its workflow run.',
     running: d.waitingFor && `Waits for an approval: ${d.waitingFor}.`,
   }

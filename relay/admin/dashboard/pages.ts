@@ -2,6 +2,7 @@ import type { Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
+import { blockerOf } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../../http/refusals.ts'
 import type { Filter, Store } from '../../store/store.ts'
@@ -73,8 +74,9 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     const options = { ...(before !== undefined && { before }), limit: PAGE }
     const deliveries = filter ? (await store.list(filter, options)).map(paused) : []
     const isFull = deliveries.length === PAGE
-    const [health, hours, counts, outcomes, invocations, continued] = await Promise.all([
+    const [health, heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
       deps.health(),
+      store.heads(deliveries),
       store.hours(now - DAY_MS),
       store.counts(),
       store.outcomes(),
@@ -85,7 +87,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
       isFull || !filter ? null : store.listedTo(filter, before),
     ])
     return listPage({
-      ...{ session, given, problem, before, counts, outcomes, deliveries, now },
+      ...{ session, given, problem, before, counts, outcomes, deliveries, heads, now },
       webhookUrl: deps.webhookUrl(new URL(c.req.url).origin),
       live: isLive(c),
       redelivered: readWhole('redelivered', c.req.query('redelivered'), MAX_REDELIVERED) ?? null,
@@ -97,7 +99,8 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
   })
   get('/deliveries/:id', 'view', async (c, session) => {
     const delivery = paused(await knownDelivery(c, store))
-    const [history, invocation, messages, health, steps] = await Promise.all([
+    const [heads, history, invocation, messages, health, steps] = await Promise.all([
+      store.heads([delivery]),
       store.history(delivery.id),
       store.invocation(delivery.id),
       store.waitingMessages(delivery.id),
@@ -107,7 +110,15 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     const asked = parse(invocation)
     const from = typeof asked.targetFrom === 'string' ? asked.targetFrom : null
     return deliveryPage({
-      ...{ session, delivery, messages, steps, live: isLive(c), now: store.clock() },
+      ...{
+        session,
+        delivery,
+        blocker: blockerOf(delivery, heads),
+        messages,
+        steps,
+        live: isLive(c),
+        now: store.clock(),
+      },
       timeline: timeline(delivery, history, from),
       who: whoIn(asked),
       isReported: deps.port.canReport(delivery),

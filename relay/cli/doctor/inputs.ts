@@ -5,9 +5,12 @@ import { type Invocation, isObject, type Json, type JsonObject } from '../../../
 import { type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
 import { renderBody } from '../../../tools/generate/render-body.ts'
 import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
+import { STALLED_MS } from '../../admin/alerts.ts'
 import type { Config } from '../../config/config.ts'
 import type { Target } from '../../delivery/delivery.ts'
+import { describeStalled } from '../../delivery/waiting.ts'
 import { createCredential } from '../../github/credentials.ts'
+import { createRateLimitPauses } from '../../github/rate-limit-pause.ts'
 import { createRepositoryReader } from '../../github/repository.ts'
 import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../../github/workflow-inputs.ts'
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
@@ -31,7 +34,7 @@ interface Sent {
   optional: string[]
 }
 
-/** Checks whether the workflows of recent deliveries declare the inputs that were sent. */
+/** Checks whether queues are stalled, and whether the workflows of recent deliveries declare the inputs that were sent. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
@@ -57,7 +60,9 @@ export const recentDeliveries: Check = {
         const target = { repository, workflow, ref, eventType: null }
         return [{ by, target, offer: offerOf(invocation, deps.config), optional: [] }]
       })
-      return await compareAll(sent, deps)
+      const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
+      const stalled = await store.stalled(deps.clock() - STALLED_MS, MAX_COMPARED, scope)
+      return [...stalled.map(each => problem(describeStalled(each))), ...(await compareAll(sent, deps))]
     } finally {
       await store.close()
     }
