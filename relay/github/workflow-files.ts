@@ -1,4 +1,5 @@
 import { RequestError } from '@octokit/request-error'
+import type { Octokit } from '@octokit/rest'
 import { BoundedMap, createTtlCache } from '../cache.ts'
 import type { Credential } from './credentials.ts'
 import type { RequestBudget } from './rate-limit-pause.ts'
@@ -38,11 +39,7 @@ export function createWorkflowFileReader(credential: Credential): WorkflowFileRe
         }
       }),
     workflowFile: (repository, path) =>
-      credential.use(repository, async (octokit, at) => {
-        const { data } = await octokit.repos.getContent({ ...at, path })
-        if (Array.isArray(data) || data.type !== 'file') throw new Error(`${path} isn't a file`)
-        return Buffer.from(data.content, 'base64').toString('utf8')
-      }),
+      credential.use(repository, (octokit, at) => readFile(octokit, { ...at, path })),
   }
 }
 
@@ -52,6 +49,15 @@ const MAX_BYTES = 250_000
 /** Minimum time between two reads of a repository. */
 const REMEMBERED_MS = 300_000
 const MAX_BLOBS = 1_000
+
+/** Returns a file's text. Needs Contents: read. */
+export async function readFile(
+  octokit: Octokit,
+  file: { owner: string; repo: string; path: string; ref?: string },
+): Promise<string> {
+  const { data } = await octokit.repos.getContent({ ...file, mediaType: { format: 'raw' } })
+  return String(data)
+}
 
 type Types = ReturnType<typeof eventTypes>
 

@@ -1,6 +1,7 @@
 import { type ClientPayload, guideContext, guidePayload, shrinkClientPayload } from '../../port/payload.ts'
 import type { Invocation, Json } from '../../port/types.ts'
 import type { Credential } from './credentials.ts'
+import { readFile } from './workflow-files.ts'
 import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.ts'
 
 /**
@@ -156,9 +157,7 @@ export async function readWorkflowInputs(
     const path = /^\d+$/.test(workflow)
       ? (await octokit.actions.getWorkflow({ ...at, workflow_id: Number(workflow) })).data.path
       : `.github/workflows/${workflow}`
-    const file = { ...at, path, ref, mediaType: { format: 'raw' } }
-    const { data } = await octokit.repos.getContent(file)
-    const text = String(data)
+    const text = await readFile(octokit, { ...at, path, ref })
     const events = readEvents(text)
     return events && inputsOf(events, text)
   })

@@ -1,6 +1,5 @@
-import { registerHooks } from 'node:module'
 import { basename } from 'node:path'
-import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
+import { loadParser } from '../simulator/runner/parser.ts'
 import type { Migrated, MigrateOptions } from './read-workflow.ts'
 import { migrateWorkflow } from './workflow.ts'
 
@@ -59,8 +58,6 @@ async function check(name: string, before: Files, after: Files): Promise<string 
   return `GitHub's parser ${what}: ${said.join('; ')}.`
 }
 
-let hooked = false
-
 /**
  * Checks a workflow with GitHub's own parser. Loads the parser on first use, because loading is slow.
  *
@@ -83,27 +80,4 @@ export async function checkWorkflow(
   if (value) await parser.convertWorkflowTemplate(context, value, { getFileContent }, depth)
   const messages = context.errors.getErrors().map(error => error.message)
   return messages.filter(message => !message.includes('Unable to find reusable workflow'))
-}
-
-/**
- * The parser imports its JSON schemas without an import attribute, which Node rejects. A load hook for those files adds
- * the attribute. In the bundle, the schemas are modules and the hook is never called.
- */
-async function loadParser() {
-  if (!hooked) {
-    hooked = true
-    const isSchema = (url: string) => /@actions\/workflow-parser\/dist\/[^/]+\.json$/.test(url)
-    registerHooks({
-      load: (url, context, next) =>
-        next(url, isSchema(url) ? { ...context, importAttributes: { type: 'json' } } : context),
-    })
-  }
-  const [parser, schema] = await Promise.all([
-    import('@actions/workflow-parser'),
-    import('@actions/workflow-parser/workflows/workflow-schema'),
-  ])
-  // Fixes a bug in package 0.3.61, which rejects "on: repository_dispatch": this constant is "branch_protection_rule".
-  const { definitions } = schema.getWorkflowSchema()
-  ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
-  return parser
 }

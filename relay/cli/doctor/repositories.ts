@@ -5,9 +5,10 @@ import { isOwnPort } from '../../../tools/generate/github-input.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
+import { readFile } from '../../github/workflow-files.ts'
 import { OFFERED_INPUTS } from '../../github/workflow-inputs.ts'
 import { namesOf } from '../../github/workflow-refusal.ts'
-import { eventTypes, inputsOf, readEvents as parseEvents } from '../../github/workflow-triggers.ts'
+import { eventTypes, inputsOf, readEvents } from '../../github/workflow-triggers.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { type Check, type Finding, ok, problem, warning, whyUnreachable } from './check.ts'
 
@@ -166,23 +167,12 @@ type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
 
 function createReader(octokit: Octokit, owner: string, repo: string, branch: string): Read {
   const known = new Map<string, Promise<JsonObject | null>>()
-  return (path, ref = branch) => {
-    const key = `${ref}:${path}`
-    const events = known.get(key) ?? readEvents(octokit, { owner, repo, path, ref: ref ?? branch })
+  return (path, ref) => {
+    const file = { owner, repo, path, ref: ref ?? branch }
+    const key = `${file.ref}:${path}`
+    const events = known.get(key) ?? readFile(octokit, file).then(readEvents, () => null)
     known.set(key, events)
     return events
-  }
-}
-
-async function readEvents(
-  octokit: Octokit,
-  file: { owner: string; repo: string; path: string; ref: string },
-): Promise<JsonObject | null> {
-  try {
-    const { data } = await octokit.repos.getContent({ ...file, mediaType: { format: 'raw' } })
-    return parseEvents(String(data))
-  } catch {
-    return null
   }
 }
 

@@ -8,7 +8,7 @@ let hooked = false
  * GitHub's own workflow parser and expression evaluator, loaded on first use.
  *
  * The parser imports its JSON schemas without an import attribute, which Node rejects. A load hook for those files adds
- * the attribute. Vite loads JSON without the hook.
+ * the attribute. In the bundle, the schemas are modules and the hook is never called.
  */
 export async function loadParser() {
   if (!hooked) {
