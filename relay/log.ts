@@ -14,9 +14,9 @@ const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
 }
 
 /** Writes lines such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
-export const forTerminal = (destination: LogDestination): LogDestination => ({
-  ...destination,
-  write: line => destination.write(readable(line)),
+export const forTerminal = (destination: DestinationStream & { flush(done?: () => void): void }) => ({
+  write: (line: string) => destination.write(readable(line)),
+  flush: (done?: () => void) => destination.flush(done),
 })
 
 function readable(line: string): string {
@@ -49,62 +49,6 @@ function describeError(error: unknown): object {
     // Omit the first lines, which repeat the message.
     stack: stack.slice(Math.max(0, stack.search(/^ +at /m))).slice(0, LONGEST),
     ...(cause instanceof Error && { cause: describeError(cause) }),
-  }
-}
-
-type Destination = ReturnType<typeof pino.destination>
-
-/** A destination for pino. */
-export type LogDestination = Pick<Destination, 'flush' | 'flushSync'> & { write(line: string): void }
-
-/** Maximum time that a line waits for other lines. */
-const FLUSH_MS = 100
-
-/**
- * Writes all lines of one event loop turn together. On every write, a pino destination measures up to 16 KB of buffered
- * lines. Under load, measuring takes longer than the write itself. If too many lines are buffered, a turn's lines are
- * dropped. If the buffer is below the destination's minimum size, it is flushed within 100 ms.
- */
-export function batchedByTurn(destination: Destination): LogDestination {
-  let lines: string[] = []
-  let isScheduled = false
-  let isChanged = false
-  const schedule = () => {
-    if (!isScheduled) setTimeout(flush, FLUSH_MS).unref()
-    isScheduled = true
-  }
-  const flush = () => {
-    isScheduled = false
-    destination.flush()
-  }
-  // A flush does nothing during a write, so lines that were added meanwhile need another flush.
-  destination.on('drain', () => {
-    if (isChanged) schedule()
-    isChanged = false
-  })
-  const passOn = () => {
-    if (lines.length === 0) return
-    const text = lines.join('')
-    lines = []
-    destination.write(text)
-    isChanged = true
-    schedule()
-  }
-  // Run before pino's own listener, which flushes the destination.
-  process.prependListener('exit', passOn)
-  return {
-    write(line) {
-      if (lines.length === 0) setImmediate(passOn)
-      lines.push(line)
-    },
-    flush(done) {
-      passOn()
-      destination.flush(done)
-    },
-    flushSync() {
-      passOn()
-      destination.flushSync()
-    },
   }
 }
 

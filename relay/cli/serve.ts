@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import pino from 'pino'
 import { readConfig } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
-import { batchedByTurn, createLog, forTerminal } from '../log.ts'
+import { createLog, forTerminal } from '../log.ts'
 import { openStore } from '../store/open.ts'
 import { defineCommand, type Env } from './command.ts'
 
@@ -15,9 +15,11 @@ export const serve = defineCommand({
 
 async function runRelay(env: Env): Promise<undefined> {
   const config = readConfig(env)
-  const destination = batchedByTurn(
-    pino.destination({ dest: 1, sync: false, minLength: 16_000, maxLength: LIMITS.logWaiting.value }),
-  )
+  // Without a minimum, flush doesn't wait until everything is written.
+  const destination = pino.destination({
+    ...{ dest: 1, sync: false, minLength: 1 },
+    maxLength: LIMITS.logWaiting.value,
+  })
   const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
   // The database opens in its own thread while other modules load.
   const opening = openStore(config.database, config.dispatchRate)
@@ -32,7 +34,6 @@ async function runRelay(env: Env): Promise<undefined> {
   if (config.targets.allowed.length === 0) {
     log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
   }
-  log.flush()
 
   let stopping = false
   const stop = async (signal: string) => {

@@ -66,7 +66,7 @@ test('a failing command prints its error message and exits with 1', async () => 
 test('the log on a terminal is readable and shows level names', () => {
   const lines: string[] = []
   const write = (line: string) => void lines.push(line)
-  const log = createLog('info', forTerminal({ write, flush() {}, flushSync() {} }))
+  const log = createLog('info', forTerminal({ write, flush() {} }))
   log.warn({ count: 3, repository: 'acme/shop' }, 'GitHub is unreachable')
   log.error({ err: new TypeError('no') }, 'failed')
   expect(lines.join('').replace(/^ +at .*\n/gm, '')).toMatch(
