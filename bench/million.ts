@@ -88,7 +88,7 @@ const DISPATCHED: Transition = {
 
 /** Measures one store. Adds deliveries to the store and marks them as finished. */
 async function measure(db: Backend): Promise<Rates> {
-  const store = createStore(db, 0)
+  const store = createStore(db)
   const now = Date.now()
   const intakeBegun = performance.now()
   let next = 0

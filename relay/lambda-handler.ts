@@ -17,6 +17,8 @@ const QUIET_MS = 1_500
 /** Time reserved to finish a step, for requests and for schedules. A GitHub or Port request takes at most 10 s. */
 const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
+/** Small, because AWS can start many of these relays at once. */
+const FIRST_DISPATCHES = 2
 /** Time reserved for the response. */
 const RESPONSE_MS = 1_000
 /** How long the next invocation can reuse the relay. */
@@ -50,7 +52,7 @@ export function createHandler(
       if (passed < KEEP_MS && Math.abs(passed - awake) < FROZEN_MS) return last.relay
       last.relay.close().catch(() => {})
     }
-    return assembleRelay(config, log, new AbortController().signal)
+    return assembleRelay(config, log, new AbortController().signal, undefined, FIRST_DISPATCHES)
   }
 
   async function invoke(event: Event, context: Context): Promise<APIGatewayProxyResult | undefined> {

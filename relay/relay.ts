@@ -25,6 +25,7 @@ import { createThrottledLog, type ThrottledLog } from './log.ts'
 import { createReports } from './reports/routes.ts'
 import { ofAnotherOrganization, openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
+import { createDispatchRate, DISPATCH_BURST } from './workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from './workers/find-runs.ts'
 import { PORT_TIMEOUT_MS } from './workers/outbox.ts'
 import { createTimeouts } from './workers/timeouts.ts'
@@ -66,13 +67,15 @@ export interface AssembledRelay {
  *
  * @param stopping aborted when this relay stops dispatching
  * @param opening the store, if it is already being opened
+ * @param firstDispatches how many dispatches RELAY_DISPATCH_RATE allows at the start
  * @throws Error with a message for users if the database can't be opened
  */
 export async function assembleRelay(
   config: Config,
   log: Logger,
   stopping: AbortSignal,
-  opening = openStore(config.database, config.dispatchRate),
+  opening = openStore(config.database),
+  firstDispatches = DISPATCH_BURST,
 ): Promise<AssembledRelay> {
   const tally = createTally(await openOwn(config, opening), log)
   const { store } = tally
@@ -132,8 +135,9 @@ export async function assembleRelay(
   }
   const findByTitle = createFindByTitle(store)
   const findOwners = createFindOwners(findByTitle)
+  const rate = createDispatchRate(config.dispatchRate, firstDispatches)
   const engine = createEngine({
-    ...{ store, github, pauses, client, findOwners, policy, publicUrl, traced, log, throttled },
+    ...{ store, github, pauses, rate, client, findOwners, policy, publicUrl, traced, log, throttled },
     retention: Math.max(config.retention, runTimeout),
     onTransition(before, applied, now) {
       metrics.transition(before, applied, now)
@@ -194,7 +198,7 @@ export async function assembleRelay(
   return {
     ...{ app, throttled },
     startWorkers: () => [
-      ...startWorkers({ config, store, github, timeouts, engine, pauses, log, throttled }),
+      ...startWorkers({ config, store, github, timeouts, engine, pauses, rate, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
       ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],

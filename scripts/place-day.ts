@@ -12,7 +12,7 @@ const PEOPLE = ['Jane Doe', 'Rafael Ortiz', 'Mei Tanaka', 'Amina Diallo', null]
 
 /** Writes a day of generated deliveries into a new database, as a relay would. */
 export async function placeDay(path: string): Promise<{ approval: string; failed: string }> {
-  const real = await openStore({ kind: 'sqlite', path }, 0)
+  const real = await openStore({ kind: 'sqlite', path })
   let now = real.clock()
   const store = { ...real, clock: () => now }
   const tally = createTally(store, { error() {} })

@@ -22,7 +22,7 @@ async function runRelay(env: Env): Promise<undefined> {
   })
   const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
   // The database opens in its own thread while other modules load.
-  const opening = openStore(config.database, config.dispatchRate)
+  const opening = openStore(config.database)
   const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
   const relay = await openRelay(config, log, opening)
   log.info({ address: relay.address, port: relay.port }, 'listening')

@@ -25,20 +25,14 @@ import {
   type Work,
 } from './store.ts'
 
-const BURST = 20
 const MAX_UNBOUND = 100
 /** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
 /** If several relays accept deliveries, one with a higher `seq` could have been queued up to this much earlier. */
 const QUEUED_MARGIN_MS = 60_000
 
-/**
- * Creates the store for either database.
- *
- * @param dispatchRate dispatches per minute; 0 for no limit
- */
-export function createStore(db: Backend, dispatchRate: number): Store {
-  const rate = dispatchRate > 0 ? { perMinute: dispatchRate, burst: BURST } : null
+/** Creates the store for either database. */
+export function createStore(db: Backend): Store {
   const { dialect } = db
   const listeners = new Set<(work: readonly Work[]) => void>()
   const notify = (...work: Work[]) => {
@@ -133,14 +127,6 @@ export function createStore(db: Backend, dispatchRate: number): Store {
       return due ?? { dispatch: null, watch: null, outbox: null }
     },
 
-    async takePermits(now, limit) {
-      if (!rate) return limit
-      const [row] = await one(claims.takePermits(dialect, { now, limit, rate }))
-      return Number(row?.granted ?? 0)
-    },
-    async returnPermits(amount) {
-      if (rate && amount > 0) await db.run([claims.returnPermits(amount)])
-    },
     async claimQueued(now, leaseMs, limit, scope) {
       const rows = await db.claim(claims.claimQueued(dialect, { now, until: now + leaseMs, limit, scope }))
       return rows.map(row => toDelivery<Claimed>(row)).sort((a, b) => a.seq - b.seq)

@@ -10,11 +10,10 @@ import type { Store } from './store.ts'
 /**
  * Opens the configured store.
  *
- * @param dispatchRate dispatches per minute; 0 for no limit
  * @throws Error with a message that includes the path or server
  */
-export async function openStore(database: Config['database'], dispatchRate: number): Promise<Store> {
-  return createStore(await openBackend(database), dispatchRate)
+export async function openStore(database: Config['database']): Promise<Store> {
+  return createStore(await openBackend(database))
 }
 
 /**
@@ -30,7 +29,7 @@ export async function openStoreForCommand(
     database.kind === 'postgres'
       ? await openPostgres(database.url)
       : openSqliteForCommand(database.path, mode)
-  return createStore(backend, 0)
+  return createStore(backend)
 }
 
 /** Explains why a relay can't use a database. */

@@ -178,10 +178,6 @@ export interface Store {
   /** Returns when each kind of work is due next; null if none is waiting. Includes claimed and paused work. */
   nextDue(): Promise<Record<Work, number | null>>
 
-  /** Takes at most `limit` permits from the rate limiter for due work. Returns 0 if nothing is due. */
-  takePermits(now: number, limit: number): Promise<number>
-  /** Returns permits that no dispatch used. */
-  returnPermits(amount: number): Promise<void>
   /**
    * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To keep
    * the order, the whole repository waits until its oldest delivery is due.

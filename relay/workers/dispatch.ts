@@ -15,7 +15,7 @@ import type { FindRuns } from './find-runs.ts'
 import type { PortAccess } from './outbox.ts'
 
 export interface DispatchDeps {
-  store: Pick<Store, 'clock' | 'returnPermits'>
+  store: Pick<Store, 'clock'>
   github: Pick<GitHub, 'dispatch'>
   pauses: RateLimitPauses
   port: PortAccess
@@ -26,6 +26,44 @@ export interface DispatchDeps {
   traced?: boolean
   /** Called with the outcome of each attempt. */
   onAttempt: (outcome: DispatchOutcome['kind']) => void
+  rate: DispatchRate
+}
+
+/** Limits this relay's dispatches: a token bucket in memory. */
+export interface DispatchRate {
+  /** Returns how many dispatches, at most `limit`, the rate allows now. */
+  available(limit: number): number
+  /** Counts a dispatch. */
+  take(): void
+}
+
+export const DISPATCH_BURST = 20
+
+/**
+ * @param perMinute RELAY_DISPATCH_RATE; 0 for no limit
+ * @param timer monotonic time in milliseconds
+ */
+export function createDispatchRate(
+  perMinute: number,
+  tokens = DISPATCH_BURST,
+  timer = () => performance.now(),
+): DispatchRate {
+  let at = timer()
+  const fill = () => {
+    const now = timer()
+    tokens = Math.min(DISPATCH_BURST, tokens + ((now - at) * perMinute) / 60_000)
+    at = now
+  }
+  return {
+    available(limit) {
+      fill()
+      return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
+    },
+    take() {
+      fill()
+      tokens--
+    },
+  }
 }
 
 /** Time for a dispatch, including requests for a token and for a moved repository's new URL. */
@@ -43,20 +81,16 @@ const FRESH_MS = 1_000
 export function createDispatch(
   deps: DispatchDeps,
 ): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
-  const { store, github, pauses, apply, publicUrl, traced, onAttempt } = deps
-  // Ignore errors, because a lost permit only delays a dispatch, but the outcome must still be recorded.
-  const returnPermit = () => store.returnPermits(1).catch(() => {})
+  const { store, github, pauses, apply, publicUrl, traced, onAttempt, rate } = deps
 
   return async (claimed, stopping) => {
     const { repository } = claimed
     if (claimed.awaitingResponseSince !== null) {
-      await returnPermit()
       await findLostRun(claimed, deps)
       return
     }
     const paused = pauses.find(repository)
     if (paused) {
-      await returnPermit()
       const { pausedUntil: until, reason, cause } = paused
       await apply(claimed, {
         type: 'dispatchDeferred',
@@ -67,8 +101,10 @@ export function createDispatch(
       })
       return
     }
+    // Before the first await, so that the next claim takes it into account.
+    rate.take()
     const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
-    if (started.outcome !== 'applied') return returnPermit()
+    if (started.outcome !== 'applied') return
     const { attemptedAt } = started.delivery
     const invocation = JSON.parse(claimed.invocation) as Invocation
     const payload = packClientPayload(invocation, {
@@ -88,7 +124,6 @@ export function createDispatch(
     // Another delivery already has the run, because of its title. Record only that GitHub accepted the dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
-    if (outcome.kind === 'deferred') await returnPermit()
   }
 }
 

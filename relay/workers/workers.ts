@@ -9,7 +9,13 @@ import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Store, WORK, type Work } from '../store/store.ts'
 import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
-import { createDispatch, createNotifyWaiting, DISPATCH_LEASE_MS, type DispatchDeps } from './dispatch.ts'
+import {
+  createDispatch,
+  createNotifyWaiting,
+  DISPATCH_LEASE_MS,
+  type DispatchDeps,
+  type DispatchRate,
+} from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, purge } from './maintenance.ts'
 import type { OutboxDeps, PortAccess } from './outbox.ts'
@@ -66,6 +72,7 @@ interface EngineDeps {
   throttled: OutboxDeps['throttled']
   onTransition: ApplyDeps['onTransition']
   onAttempt: DispatchDeps['onAttempt']
+  rate: DispatchRate
 }
 
 export function createEngine(deps: EngineDeps): Engine {
@@ -123,13 +130,14 @@ interface WorkersDeps {
   timeouts: Timeouts
   engine: Engine
   pauses: RateLimitPauses
+  rate: DispatchRate
   log: Pick<Logger, 'info' | 'warn'>
   throttled: ThrottledLog
 }
 
 /** Starts the workers for dispatches, polls, and the outbox, and the periodic work. */
 export function startWorkers(deps: WorkersDeps): Worker[] {
-  const { config, store, github, timeouts, engine, pauses, log, throttled } = deps
+  const { config, store, github, timeouts, engine, pauses, rate, log, throttled } = deps
   const { tracing } = config
   const findDue = async () => {
     const now = store.clock()
@@ -147,11 +155,9 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
         name: 'dispatch',
         onEmpty,
         async claim(limit) {
-          const permits = await store.takePermits(store.clock(), limit)
-          if (permits === 0) return []
-          const claimed = await store.claimQueued(store.clock(), DISPATCH_LEASE_MS, permits, pauses.scope)
-          await store.returnPermits(permits - claimed.length)
-          return claimed
+          const allowed = rate.available(limit)
+          if (allowed === 0) return []
+          return store.claimQueued(store.clock(), DISPATCH_LEASE_MS, allowed, pauses.scope)
         },
         key: delivery => delivery.id,
         step: engine.dispatch,

@@ -85,7 +85,7 @@ test.each<[string, Partial<Health>, RegExp[]]>([
 })
 
 test('counts events per hour and keeps the counts for two days', async () => {
-  const real = await openStore({ kind: 'sqlite', path: `${temporaryFolder()}/relay.db` }, 0)
+  const real = await openStore({ kind: 'sqlite', path: `${temporaryFolder()}/relay.db` })
   let now = NOW
   const errors: object[] = []
   const tally = createTally({ ...real, clock: () => now }, { error: fields => void errors.push(fields) })

@@ -55,10 +55,7 @@ export async function openWithDeliveries(placed: Placed[] | ((github: GitHubApi)
 
 /** Writes deliveries and their events into a database that no relay has open. Returns their ids. */
 export async function placeDeliveries(database: string | Address, placed: Placed[]): Promise<string[]> {
-  const store = await openStore(
-    typeof database === 'string' ? { kind: 'sqlite', path: database } : database,
-    0,
-  )
+  const store = await openStore(typeof database === 'string' ? { kind: 'sqlite', path: database } : database)
   const log = { info() {}, debug() {} }
   const apply = createApplyEvent({ store, policy: POLICY, canReport: () => false, onTransition() {}, log })
   const ids: string[] = []

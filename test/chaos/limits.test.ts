@@ -76,13 +76,10 @@ test('a rate-limit pause applies to all relays on one PostgreSQL database, and P
   })
 })
 
-test('RELAY_DISPATCH_RATE also applies across a restart: a burst of 20 dispatches, then the configured rate', async () => {
+test('RELAY_DISPATCH_RATE allows a burst of 20 dispatches, then the configured rate', async () => {
   await withRelays({ env: { RELAY_DISPATCH_RATE: '120' } }, async system => {
     const { relay, github } = system
     await sendAll(system, relay.url, 28)
-    await until(() => github.dispatches.length >= 21, 'the burst is dispatched')
-    await relay.stop()
-    await relay.start()
     await until(() => github.dispatches.length === 28, 'all deliveries are dispatched')
     const times = github.dispatches.map(({ at }) => at - github.dispatches[0]!.at)
     // The first dispatch occurs shortly after the token bucket started to refill.

@@ -7,6 +7,7 @@ import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
+import { createDispatchRate } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { createEngine } from '../../relay/workers/workers.ts'
 import { seededRandom } from '../support/random.ts'
@@ -72,7 +73,7 @@ export async function simulate(options: {
   const between = (least: number, most: number) => least + random() * (most - least)
   let at = BEGIN
   const clock = () => at
-  const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') }, 0)
+  const file = await openStore({ kind: 'sqlite', path: join(options.folder, 'simulation.db') })
   const schedule = createSchedule()
   /** Adds the times at which the engine has work to the schedule. */
   const store: Store = {
@@ -227,6 +228,7 @@ export async function simulate(options: {
   const open = () =>
     createEngine({
       ...{ store, github, pauses, client, findOwners, policy, publicUrl: null },
+      rate: createDispatchRate(0),
       ...{ retention: 30 * 24 * 60 * MINUTE, log, throttled: log, onTransition() {}, onAttempt() {} },
     })
   let engine = open()

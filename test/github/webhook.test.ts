@@ -17,7 +17,7 @@ const RUN = 'r_A1b2C3d4E5f6G7h8'
 
 async function open(options: { secret?: string | null; store?: Partial<Store> } = {}) {
   const { secret = SECRET } = options
-  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') })
   onTestFinished(() => store.close())
   const apply = createApplyEvent({
     store,

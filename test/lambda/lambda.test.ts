@@ -8,6 +8,7 @@ import { readConfig } from '../../relay/config/config.ts'
 import { createHandler } from '../../relay/lambda-handler.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { placeDeliveries } from '../admin/place-deliveries.ts'
 import { builtRelay } from '../support/built-relay.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
 import { send, webhookRequest } from '../support/send.ts'
@@ -19,7 +20,7 @@ const WEBHOOK_SECRET = 'a secret of the webhook'
 const TIMEOUT_MS = 30_000
 
 /** The function with its own database, a fake Port, and a fake GitHub. */
-async function openFunction() {
+async function openFunction(more: Record<string, string> = {}) {
   const [port, github, database] = await Promise.all([startPortApi(), startGitHubApi(), newDatabase()])
   github.addRepository('acme/shop')
   const env: Record<string, string> = {
@@ -32,6 +33,7 @@ async function openFunction() {
     RELAY_REPOSITORY: 'acme/shop',
     RELAY_DATABASE: database,
     LOG_LEVEL: 'silent',
+    ...more,
   }
   const handler = createHandler(readConfig(env), pino({ level: 'silent' }))
   const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
@@ -138,6 +140,13 @@ test('a synchronous action waits for the dispatch', async () => {
   const webhook = { path: '/webhook?wait=dispatch', body: body(runId()), secret: port.clientSecret }
   expect(await send(url, webhook)).toMatchObject({ status: 200, body: { state: 'dispatched' } })
   expect(github.dispatches).toHaveLength(1)
+})
+
+test('RELAY_DISPATCH_RATE starts with two dispatches', async () => {
+  const { env, github, invoke } = await openFunction({ RELAY_DISPATCH_RATE: '1' })
+  await placeDeliveries({ kind: 'postgres', url: env.RELAY_DATABASE! }, [{}, {}, {}])
+  await invoke(scheduled)
+  expect(github.dispatches).toHaveLength(2)
 })
 
 test('requests that change nothing start no work, and health checks get a response', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createRateLimitPauses, createRequestBudget } from '../../relay/github/rate-limit-pause.ts'
 import { createRunCache } from '../../relay/github/run-cache.ts'
-import { DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
+import { createDispatchRate, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { startGitHubApi } from '../../tools/simulator/github/github.ts'
 import { NEVER, type System, type SystemOptions, startSystem } from '../support/system.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
@@ -21,6 +21,25 @@ async function open(options: SystemOptions = {}): Promise<System> {
   for (const name of ['acme/shop', 'acme/web', 'acme/api']) relay.github.addRepository(name)
   return relay
 }
+
+test('the dispatch rate allows a burst of 20, then the configured number per minute, and counts every attempt', () => {
+  let now = 5
+  const rate = createDispatchRate(60, undefined, () => now)
+  const take = (amount: number) => Array.from({ length: amount }, rate.take)
+  const after = (ms: number) => {
+    now += ms
+    return rate.available(100)
+  }
+  expect([after(0), rate.available(7)]).toEqual([20, 7])
+  take(20)
+  expect([after(0), after(999), after(1), after(3_500)]).toEqual([0, 0, 1, 4])
+  // A delivery that was claimed twice is dispatched later, and takes from the next second.
+  take(5)
+  expect([after(0), after(500), after(1_000), after(600_000)]).toEqual([0, 0, 1, 20])
+  const unlimited = createDispatchRate(0)
+  for (let n = 0; n < 50; n++) unlimited.take()
+  expect(unlimited.available(100)).toBe(100)
+})
 
 describe("the relay waits for GitHub's retry time, at most an hour, or for a minute if the retry time is invalid:", () => {
   const reset = (at: number) => ({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(at) })

@@ -2,6 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type { NewRepository } from '../../tools/simulator/github/types.ts'
 import { iso, type System, startSystem } from '../support/system.ts'
 import { withoutDelivery } from '../support/without-delivery.ts'
+import { withoutJitter } from '../support/without-jitter.ts'
+
+withoutJitter()
 
 /** A workflow that listens to `deploy`. Its run-name contains the run ID, as the README recommends. */
 const WORKFLOW = {

@@ -39,7 +39,7 @@ test('after a redelivery, the previous run cannot report and does not block the 
 })
 
 test('a report is refused if the delivery is redelivered in the meantime, and the delivery remains queued', async () => {
-  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') })
   onTestFinished(() => store.close())
   const log = { debug() {}, info() {}, warn() {} }
   const policy = { startTimeout: 6e5, runTimeout: 864e5, serverUrl: 'https://github.com', timeoutsFrom: 0 }

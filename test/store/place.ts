@@ -27,7 +27,7 @@ export interface Place {
   /** Deletes the rows of a shared store and returns the store. Opening a new store takes longer than most tests. */
   emptied(): Promise<Store>
   /** Opens a store on the given database or a new one, and closes the store after the test. */
-  open(address?: Address, dispatchRate?: number): Promise<Store>
+  open(address?: Address): Promise<Store>
 }
 
 const WIPE = {
@@ -59,12 +59,12 @@ export function usePlace(kind: Address['kind']): Place {
         await emptied.backend.run(WIPE[kind].map(sql => ({ sql, params: [] })))
       } else {
         const backend = await openBackend(await place.empty())
-        emptied = { backend, store: createStore(backend, 0) }
+        emptied = { backend, store: createStore(backend) }
       }
       return emptied.store
     },
-    async open(address, dispatchRate = 0) {
-      const store = await openStore(address ?? (await place.empty()), dispatchRate)
+    async open(address) {
+      const store = await openStore(address ?? (await place.empty()))
       opened.push(store)
       return store
     },

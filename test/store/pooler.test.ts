@@ -33,7 +33,7 @@ test.each<[string, PoolerOptions]>([
     const url = await openPooler(options)
     for (let i = 0; i < Math.min(3, options.size); i++) {
       if (options.size > 1) await useTwo(url, i)
-      const { message } = await openStore(readConfig(relayEnv({ RELAY_DATABASE: url })).database, 0).then(
+      const { message } = await openStore(readConfig(relayEnv({ RELAY_DATABASE: url })).database).then(
         () => new Error('opened'),
         error => error as Error,
       )

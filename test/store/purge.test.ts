@@ -9,7 +9,7 @@ const DAY = 86_400_000
 const NOW = 100 * DAY
 
 test('keeps a delivery while its webhook could be replayed, even if RELAY_RETENTION is shorter', async () => {
-  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') }, 0)
+  const store = await openStore({ kind: 'sqlite', path: join(temporaryFolder(), 'relay.db') })
   onTestFinished(() => store.close())
   const given = aDelivery({ receivedAt: NOW })
   await store.accept(given)

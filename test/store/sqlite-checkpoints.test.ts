@@ -8,7 +8,7 @@ import { aDelivery } from './place.ts'
 
 test('commits are moved into the database file while the store is open, and no WAL file is left after closing', async () => {
   const path = join(temporaryFolder(), 'relay.db')
-  const store = await openStore({ kind: 'sqlite', path }, 0)
+  const store = await openStore({ kind: 'sqlite', path })
   const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
   await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
   // Commits trigger checkpoints only beyond 256 MB. The last few deliveries can wait for the next checkpoint.

@@ -11,8 +11,8 @@ import { openSqlite } from '../../relay/store/sqlite/sqlite.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
-const PUT = 'INSERT INTO rate_limiter VALUES (?1, ?2, 0)'
-const ALL = 'SELECT refilled_at AS at FROM rate_limiter WHERE refilled_at > 0 ORDER BY refilled_at'
+const PUT = 'INSERT INTO revoked_sessions VALUES (?1, ?2)'
+const ALL = 'SELECT expires_at AS at FROM revoked_sessions ORDER BY expires_at'
 
 /* The contract suite tests the rest of the SQLite backend through the store API. */
 
@@ -34,7 +34,7 @@ test('a failing request rolls back only its own changes within a shared commit',
     ],
     claims: false,
   })
-  const refused = 'NOT NULL constraint failed: rate_limiter.tokens'
+  const refused = 'NOT NULL constraint failed: revoked_sessions.id'
   expect(rows).toEqual([
     [[]],
     refused,

@@ -62,7 +62,7 @@ export async function openRelayHere(env: Env = {}): Promise<Relay> {
   const log = createLog(env.LOG_LEVEL ?? 'info', { write: (line: string) => (printed += line) })
   const config = readConfig({ HOST: '127.0.0.1', PORT: '0', ...env })
   const { database } = config
-  const opening = database.kind === 'sqlite' ? openStoreHere(database.path, config.dispatchRate) : undefined
+  const opening = database.kind === 'sqlite' ? openStoreHere(database.path) : undefined
   const relay = await createRelay(config, log, opening)
   let stopping: Promise<void> | undefined
   const stop = async () => {

@@ -5,7 +5,7 @@ import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
 
 /** Opens a store without {@link openStore}'s threads, because starting them takes longer than most tests run. */
-export async function openStoreHere(path: string, dispatchRate = 0): Promise<Store> {
+export async function openStoreHere(path: string): Promise<Store> {
   const file = openSqliteFile(path)
   const commit = async ({ inserts = [], requests = [] }: Partial<Batch>) => {
     await new Promise(resolve => setImmediate(resolve))
@@ -14,20 +14,17 @@ export async function openStoreHere(path: string, dispatchRate = 0): Promise<Sto
     return { inserted: firstOf(inserted), rows: firstOf(rows) ?? [] }
   }
   const run = async (statements: Statement[]) => (await commit({ requests: [statements] })).rows
-  return createStore(
-    {
-      dialect: sqlite,
-      clock: createDatabaseClock(),
-      run,
-      claim: async statement => (await run([statement]))[0] ?? [],
-      insert: async delivery => (await commit({ inserts: [toRow(delivery)] })).inserted === true,
-      onWork() {},
-      async close() {
-        file.close()
-      },
+  return createStore({
+    dialect: sqlite,
+    clock: createDatabaseClock(),
+    run,
+    claim: async statement => (await run([statement]))[0] ?? [],
+    insert: async delivery => (await commit({ inserts: [toRow(delivery)] })).inserted === true,
+    onWork() {},
+    async close() {
+      file.close()
     },
-    dispatchRate,
-  )
+  })
 }
 
 function firstOf<T>([response]: (T | string)[]): T | undefined {

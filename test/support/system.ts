@@ -11,7 +11,7 @@ import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
 import { createGitHubWebhook } from '../../relay/intake/github-webhook.ts'
 import { runKey } from '../../relay/store/sql/intake.ts'
 import type { Store } from '../../relay/store/store.ts'
-import { createNotifyWaiting, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
+import { createDispatchRate, createNotifyWaiting, DISPATCH_LEASE_MS } from '../../relay/workers/dispatch.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
 import { OUTBOX_LEASE_MS } from '../../relay/workers/outbox.ts'
 import { createTimeouts } from '../../relay/workers/timeouts.ts'
@@ -119,6 +119,7 @@ export async function startSystem(options: SystemOptions = {}) {
   const open = () =>
     createEngine({
       ...{ store, github: hub, pauses, client, findOwners, policy, publicUrl: null, retention },
+      rate: createDispatchRate(0),
       log: { ...log, warn },
       throttled: { warn },
       onTransition() {},

@@ -162,16 +162,3 @@ test("an open delivery whose ID is in the title of a later delivery's run is not
   await system.pass(60_000)
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
-
-test("GitHub's rate limit is recorded even if the database failed shortly before", async () => {
-  const system = await startSystem()
-  const { returnPermits } = system.store
-  system.store.returnPermits = async () => {
-    system.store.returnPermits = returnPermits
-    throw new Error('PostgreSQL: terminating connection due to administrator command')
-  }
-  system.github.failures.tooMany(60)
-  const id = await system.dispatch(RUN)
-  expect(await system.delivery(id)).toMatchObject({ state: 'queued', awaitingResponseSince: null })
-  expect(await system.history(id)).toContain('dispatchDeferred')
-})

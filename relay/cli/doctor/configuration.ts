@@ -132,7 +132,7 @@ export const database: Check = {
     const name =
       config.database.kind === 'sqlite' ? `The database ${config.database.path}` : 'The PostgreSQL database'
     let isInUse = false
-    const store = await openStore(config.database, 0).catch(error => {
+    const store = await openStore(config.database).catch(error => {
       isInUse = /^Another relay is running/.test(error.message)
       if (isInUse) return openStoreForCommand(config.database, 'write')
       throw error

@@ -140,37 +140,6 @@ export function backlog(now: number): Statement {
   }
 }
 
-/** Rate of the token bucket. The table `rate_limiter` stores the bucket in its only row. */
-export interface Rate {
-  perMinute: number
-  burst: number
-}
-
-/**
- * Refills the bucket and takes at most `limit` permits if work is due. Returns the number as `granted`. Treats a refill
- * time in the future as now, because a clock could have been set back.
- */
-export function takePermits(
-  sql: Dialect,
-  { now, limit, rate }: { now: number; limit: number; rate: Rate },
-): Statement {
-  const filled = `
-    ${sql.least}(CAST(?3 AS DOUBLE PRECISION),
-      tokens + ${sql.greatest}(0, ?1 - refilled_at) * CAST(?4 AS DOUBLE PRECISION))`
-  const granted = `${sql.least}(CAST(?2 AS BIGINT), CAST(floor(${filled}) AS BIGINT))`
-  return {
-    sql: `
-      UPDATE rate_limiter SET tokens = ${filled} - ${granted}, granted = ${granted}, refilled_at = ?1
-      WHERE EXISTS (SELECT 1 FROM deliveries WHERE state = 'queued' AND due_at <= ?1)
-      RETURNING granted`,
-    params: [now, limit, rate.burst, rate.perMinute / 60_000],
-  }
-}
-
-export function returnPermits(amount: number): Statement {
-  return { sql: 'UPDATE rate_limiter SET tokens = tokens + ?1', params: [amount] }
-}
-
 /**
  * Claims finished deliveries whose trace is due. Skips deliveries with waiting messages, because the trace shows when
  * Port received the messages. The claim postpones the due time, so that another relay retries if this relay is killed.

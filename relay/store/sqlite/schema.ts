@@ -2,7 +2,7 @@
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
  * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
  */
-export const SCHEMA_VERSION = 12
+export const SCHEMA_VERSION = 13
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -50,7 +50,7 @@ export const SCHEMA = `
   ) STRICT;
   -- insert, findSame
   CREATE UNIQUE INDEX deliveries_signature ON deliveries (signature) WHERE signature IS NOT NULL;
-  -- claimQueued, heads, stalled, takePermits, list
+  -- claimQueued, heads, stalled, list
   CREATE INDEX deliveries_queued ON deliveries (repository, seq) WHERE state = 'queued';
   -- findWaiting
   CREATE INDEX deliveries_waiting ON deliveries (shown_cause, queued_at) WHERE state = 'queued' AND kind <> 'none';
@@ -138,9 +138,6 @@ export const SCHEMA = `
     cause TEXT NOT NULL,
     reason TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
-
-  CREATE TABLE rate_limiter (tokens REAL NOT NULL, refilled_at INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;
-  INSERT INTO rate_limiter VALUES (0, 0, 0);
 
   -- One row: the client ID of the Port organization that this database belongs to.
   CREATE TABLE organization (client_id TEXT) STRICT;

@@ -105,30 +105,6 @@ export function claimTests(place: Place): void {
     expect((await get(store, failed)).dueAt).toBeNull()
   })
 
-  test('the rate limiter allows a burst of 20 dispatches, then dispatches at the configured rate', async () => {
-    const store = await place.open(undefined, 60)
-    expect(await store.takePermits(1_000_000, 100)).toBe(0)
-    await acceptAll(store, {})
-    const take = (now: number) => store.takePermits(now, 100)
-    expect(await take(1_000_000)).toBe(20)
-    expect(await take(1_000_999)).toBe(0)
-    expect(await take(1_001_000)).toBe(1)
-    expect(await take(1_004_500)).toBe(3)
-    expect(await take(1_005_000)).toBe(1)
-    await store.returnPermits(3)
-    expect(await store.takePermits(1_005_000, 2)).toBe(2)
-    expect([await take(1_005_000), await take(9_000_000)]).toEqual([1, 20])
-  })
-
-  test('an empty token bucket refills after the clock was set back', async () => {
-    const store = await place.open(undefined, 60)
-    await acceptAll(store, {})
-    const ahead = 1_790_000_000_000
-    const back = ahead - 3_600_000
-    const take = (now: number) => store.takePermits(now, 100)
-    expect([await take(ahead), await take(back), await take(back + 2000)]).toEqual([20, 0, 2])
-  })
-
   test('a rate-limit pause prevents claims for its credential (a token or an owner)', async () => {
     const store = await place.emptied()
     await acceptAll(store, { repository: 'acme/a' }, { repository: 'acme-labs/b' }, { repository: 'zeta/c' })

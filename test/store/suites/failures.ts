@@ -30,7 +30,7 @@ function sqliteTests(place: Place): void {
     const backend = await openBackend(address)
     const pragma = async (name: string) =>
       Object.values((await backend.run([{ sql: `PRAGMA ${name}`, params: [] }]))[0]?.[0] ?? {})[0]
-    return { address, store: createStore(backend, 0), pragma }
+    return { address, store: createStore(backend), pragma }
   }
 
   test('refuses each write as a whole while the disk is full, and accepts writes when space becomes available', async () => {
@@ -164,7 +164,7 @@ function postgresTests(place: Place): void {
     const { url } = (await place.empty()) as { url: string }
     const refused = async (change: Partial<URL>) => {
       const changed = Object.assign(new URL(url), { password: 'hunter2' }, change)
-      const error: Error = await openStore({ kind: 'postgres', url: changed.href }, 0).then(
+      const error: Error = await openStore({ kind: 'postgres', url: changed.href }).then(
         () => new Error('it opened'),
         error => error,
       )
@@ -178,7 +178,7 @@ function postgresTests(place: Place): void {
     expect(await refused({ password: 'password', pathname: '/none' })).toMatch(
       /^The PostgreSQL database none on .*database "none" does not exist/,
     )
-    await expect(openStore({ kind: 'postgres', url: 'postgres://relay:hun%ter2@[db/x' }, 0)).rejects.toThrow(
+    await expect(openStore({ kind: 'postgres', url: 'postgres://relay:hun%ter2@[db/x' })).rejects.toThrow(
       /^RELAY_DATABASE is not a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
     )
   })

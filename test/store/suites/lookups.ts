@@ -125,7 +125,7 @@ export function lookupTests(place: Place): void {
   test('a list request by action scans a limited number of deliveries per page, and the next page continues after them', async () => {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
-    const store = createStore(backend, 0)
+    const store = createStore(backend)
     const amount = LIMITS.listed.value + 50
     const sql = `
       INSERT INTO deliveries (id, dedupe_key, sent_as, kind, action, repository, event_type, invocation, state, outcome,

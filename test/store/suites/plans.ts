@@ -60,7 +60,7 @@ export function planTests(place: Place): void {
         },
       }
       await fill(backend, analyzed)
-      await callEverything(createStore(recording, 600))
+      await callEverything(createStore(recording))
 
       expect(seen.size).toBeGreaterThan(30)
       await expectIndexes()
@@ -88,7 +88,7 @@ const OUTCOME: Record<string, string> = { finished: 'succeeded', failed: 'not_st
 
 async function fill(backend: Backend, analyzed: string): Promise<void> {
   const analyze = () => backend.run([{ sql: 'ANALYZE', params: [] }])
-  const store = createStore(backend, 0)
+  const store = createStore(backend)
   if (analyzed === 'empty') await analyze()
   await insertAll('finished', FINISHED)
   const of = (columns: string, values: string, table: string) => ({
@@ -140,8 +140,6 @@ async function callEverything(store: Store): Promise<void> {
     findCancellation: () => store.findCancellation(aSigned('another')),
     saveCancellation: () =>
       store.saveCancellation({ digest: 'bytes', expiresAt: now }, { status: 200, body: '' }),
-    takePermits: () => store.takePermits(now, 5),
-    returnPermits: () => store.returnPermits(1),
     claimQueued: () => store.claimQueued(now, 1, 5, 'owner:'),
     findWaiting: () => store.findWaiting(now, now, 5, 'owner:'),
     heads: async () => store.heads([(await store.get(id))!, { ...(await store.get(id))!, state: 'queued' }]),

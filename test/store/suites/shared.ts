@@ -20,9 +20,9 @@ import {
 
 /** Tests several relays on one database. */
 export function sharedTests(place: Place): void {
-  async function two(dispatchRate = 0, given?: Address): Promise<[Store, Store]> {
+  async function two(given?: Address): Promise<[Store, Store]> {
     const address = given ?? (await place.empty())
-    return Promise.all([place.open(address, dispatchRate), place.open(address, dispatchRate)])
+    return Promise.all([place.open(address), place.open(address)])
   }
 
   /** Returns a database with these settings. */
@@ -71,17 +71,6 @@ export function sharedTests(place: Place): void {
     await Promise.all([relay(stores[0]), relay(stores[0]), relay(stores[1]), relay(stores[1])])
     expect(done).toBe(given.length)
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
-  })
-
-  test('the dispatch rate applies to both relays together', async () => {
-    const stores = await two(60)
-    await acceptAll(stores[0], {})
-    const take = async (now: number) => {
-      const all = Array.from({ length: 8 }, (_, i) => stores[i % 2]!.takePermits(now, 5))
-      const permits = await Promise.all(all)
-      return permits.reduce((sum, each) => sum + each)
-    }
-    expect([await take(1_000_000), await take(1_000_500), await take(1_003_000)]).toEqual([20, 0, 3])
   })
 
   test('a rate-limit pause that one relay starts also applies to the other', async () => {
@@ -147,7 +136,7 @@ export function sharedTests(place: Place): void {
 
   test('a report that two relays receive concurrently is applied once', async () => {
     const address = await place.empty()
-    const stores = await two(0, address)
+    const stores = await two(address)
     const id = await aDispatched(stores[0])
     const { waiting, release } = await held(address, `SELECT 1 FROM deliveries WHERE id = '${id}' FOR UPDATE`)
     const receipt = { sender: 'a', number: 1, lines: 1, bytes: 10 }
@@ -161,7 +150,7 @@ export function sharedTests(place: Place): void {
 
   test("a redelivery and the sending of the delivery's old messages do not deadlock", async () => {
     const address = await place.empty()
-    const [one, other] = await two(0, address)
+    const [one, other] = await two(address)
     const id = await aFailed(one)
     await applyTo(one, id, { messages: [aLine('old')] })
     const [page] = await one.claimOutboxes(2000, 10_000, 10)
