@@ -95,7 +95,7 @@ async function fromRelay(
 /** The message for a re-run, and for a job that starts after another job has finished the Port run. */
 const noLonger = (names: string) =>
   `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an earlier ` +
-  'job of this workflow run finished the delivery, set report: workflow or report: updates in that job.'
+  'job of this workflow run finished the delivery, remove report: job from that job.'
 
 function describeMissing(
   refusal: (names: string) => string,

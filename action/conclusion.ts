@@ -1,6 +1,6 @@
 import { type Annotation, annotationLines } from '../port/annotations.ts'
-import { describeLeftOut } from '../port/client/messages.ts'
-import type { JsonObject, LogLine, RunUpdate } from '../port/types.ts'
+import { describeLeftOut, worstOf } from '../port/client/messages.ts'
+import type { Conclusion, JsonObject, LogLine, ReportedJob, RunUpdate } from '../port/types.ts'
 import type { Remaining } from './remaining.ts'
 import { allOutputs, linksOf, outputOf } from './reporter/reporter.ts'
 import type { Inputs, JobStatus } from './runner/inputs.ts'
@@ -14,20 +14,6 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 
 /** The labels that Port shows next to the final status. They replace the running job's label. */
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
-
-/**
- * Returns the worst of these conclusions: this job's, those of the jobs in its `needs`, and the conclusion in
- * `$PORT_RUN`. Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
- */
-export function conclude(
-  jobStatus: JobStatus,
-  needs: Record<string, string>,
-  written: JobStatus | null,
-): JobStatus {
-  const all = [jobStatus, ...Object.values(needs), written]
-  if (all.includes('failure')) return 'failure'
-  return all.includes('cancelled') ? 'cancelled' : 'success'
-}
 
 /**
  * Returns the other jobs that count. If any job in `needs` ran, only the jobs in `needs` count, because GitHub lists
@@ -96,12 +82,13 @@ export interface Loss {
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
   const { state, inputs, workflow } = job
   const { ours, rest, secrets, entities, steps } = facts
-  const written = inputs.report === 'job' ? rest.run.conclusion : null
+  const reportsResult = inputs.report === 'job' || inputs.report === 'auto'
+  const written = reportsResult ? rest.run.conclusion : null
   const own = secrets.all ? rest.run : EMPTY_RUN_FILE
   const needsOutputs = secrets.all ? inputs.needsOutputs : {}
   const { outputs, left } = allOutputs(own.outputs, needsOutputs, redact)
   const outputNames = Object.keys({ ...own.outputs, ...needsOutputs })
-  const isReplaced = state.kind === 'node_run' && !state.relay && inputs.report !== 'job'
+  const isReplaced = state.kind === 'node_run' && !state.relay && !reportsResult
   const links = own.links.filter(link => redact(link) === link)
   // If masks are missing, `rest` already contains a message.
   const withheld = !secrets.all && rest.allMasks && hasTexts(rest, inputs)
@@ -160,8 +147,9 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...results,
     ].filter(line => line.message.trim() !== ''),
     update: lastUpdate(job, {
-      conclusion: conclude(status, needs, written),
-      ...{ summary, ownSummary, links, outputs },
+      // Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
+      ...{ status, author: worstOf([...(Object.values(needs) as Conclusion[]), written]) },
+      ...{ name, summary, ownSummary, links, outputs },
     }),
   }
 }
@@ -170,13 +158,16 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * Only `report: job` finishes the Port run. Otherwise the relay or another job finishes it, and this job sends a
- * summary only if the author provides a summary.
+ * `report: job` finishes the Port run. With `report: auto`, the relay finishes it with this result, or with a worse one.
+ * Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides a summary.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
   end: {
-    conclusion: JobStatus
+    status: JobStatus
+    /** The worst conclusion that the author set. */
+    author: Conclusion
+    name: string
     summary: string
     ownSummary: string
     links: string[]
@@ -189,16 +180,24 @@ function lastUpdate(
     ? {}
     : { link: linksOf(workflow.url, end.links, state.kind), externalRunId: workflow.runId }
   const output = outputOf(state.kind, end.outputs)
-  if (inputs.report !== 'job') {
+  if (inputs.report !== 'job' && inputs.report !== 'auto') {
     const linkMissing = !state.linked || end.links.length > 0
     return {
       ...((linkMissing || output.output) && { ...link, ...output }),
       ...(end.ownSummary && { summary: end.ownSummary, ...link }),
     }
   }
-  const { conclusion, summary } = end
-  return { conclusion, statusLabel: LABEL[conclusion], summary, ...link, ...output }
+  const { author, summary } = end
+  const conclusion = worstOf([end.status, author])
+  const id = Number(inputs.checkRunId) || null
+  const name = end.name.slice(0, MOST_NAME)
+  const job: ReportedJob = { ...{ id, name, author }, ownSummary: end.ownSummary !== '' }
+  const result = { conclusion, statusLabel: LABEL[conclusion], summary, ...link, ...output }
+  return inputs.report === 'auto' ? { ...result, job } : result
 }
+
+/** The relay accepts names of this length. */
+const MOST_NAME = 300
 
 /** Whether steps or the author wrote texts for Port that can contain a secret. */
 const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>

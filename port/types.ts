@@ -77,8 +77,24 @@ export interface RunUpdate {
   externalRunId?: string
   /** For node runs: replaces all existing outputs. At most 64 KB. */
   output?: JsonObject
-  /** Finishes the run. */
-  conclusion?: 'success' | 'failure' | 'cancelled'
+  /** Finishes the run, unless `job` is set. */
+  conclusion?: Conclusion
+  /** Makes the update the result of a job. The relay keeps it until the workflow run has finished. */
+  job?: ReportedJob
+}
+
+export type Conclusion = 'success' | 'failure' | 'cancelled'
+
+/** A job that has reported its result to the relay. */
+export interface ReportedJob {
+  /** The job's ID on GitHub; null on Enterprise Server. */
+  id: number | null
+  /** The job's name on GitHub. */
+  name: string
+  /** The worst conclusion that the author set, in `$PORT_RUN` or by the input `needs`. */
+  author: Conclusion
+  /** Whether the author wrote the summary. */
+  ownSummary: boolean
 }
 
 /** A run, as Port returns it. */

@@ -148,7 +148,7 @@ function refuseSecret(name: string, value: Json | undefined, redact: Redact): vo
 
 /** The outputs are already redacted: see `allOutputs`. */
 function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
-  const { conclusion, statusLabel, summary, link } = update
+  const { conclusion, statusLabel, summary, link, job } = update
   return {
     ...update,
     // The workflow run's link comes first and is kept even if a secret equals the owner's name. Any other link with a
@@ -157,5 +157,6 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
     // A conclusion's label is a constant.
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),
     ...(summary !== undefined && { summary: redact(summary) }),
+    ...(job && { job: { ...job, name: redact(job.name) } }),
   }
 }

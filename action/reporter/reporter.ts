@@ -290,7 +290,7 @@ export function reportDuplicate(
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
 /** Values of the input `report`. Each value reports more of the result than the value before it. */
-const STRENGTH = ['updates', 'workflow', 'job']
+const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
 /**
  * Prints that an earlier step of the job reports to Port, and which of this step's inputs are ignored.

@@ -2,7 +2,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { help, type Runner } from './runner.ts'
 
-const REPORT = ['job', 'workflow', 'updates', 'off'] as const
+const REPORT = ['auto', 'job', 'workflow', 'updates', 'off'] as const
 const ON_DUPLICATE = ['fail', 'continue'] as const
 const JOB_STATUS = ['success', 'failure', 'cancelled'] as const
 const RESULT: unknown[] = [...JOB_STATUS, 'skipped']
@@ -18,6 +18,7 @@ export interface Inputs {
   relayUrl: string
   /** A PEM key, for secret inputs that Port's client encrypted. */
   privateKey: string
+  /** With Port credentials, `auto` becomes `job`. */
   report: (typeof REPORT)[number]
   /** The results of the earlier jobs, by job id. */
   needs: Record<string, string>
@@ -92,6 +93,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     checkRunId: get('check-run-id') || null,
     matrix: object('matrix', 'left to its default'),
   }
+  if (inputs.report === 'auto' && inputs.portClientSecret !== '') inputs.report = 'job'
   if ((inputs.portClientId === '') !== (inputs.portClientSecret === '')) {
     const [given, missing] =
       inputs.portClientId === ''

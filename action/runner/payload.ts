@@ -195,7 +195,7 @@ export function findRelay(
       url: relay,
       delivery,
       complete: truncated.length > 0,
-      finishes: report === 'job' || report === 'workflow',
+      finishes: report !== 'updates' && report !== 'off',
     },
     ...{ idToken: { url, requestToken }, token: null },
   }

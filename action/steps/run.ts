@@ -1,6 +1,6 @@
 import { OUTPUTS } from '../../port/client/messages.ts'
 import { parseJson } from '../../port/text.ts'
-import type { Json, JsonObject } from '../../port/types.ts'
+import type { Conclusion, Json, JsonObject } from '../../port/types.ts'
 import { readBytes, sizeOf, splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 
@@ -18,7 +18,6 @@ export interface RunFile {
   problems: Mistake[]
 }
 
-type Conclusion = 'success' | 'failure' | 'cancelled'
 /** GitHub's and Port's conclusions, in any case. */
 const CONCLUSIONS: Record<string, Conclusion> = {
   ...{ success: 'success', succeeded: 'success', failure: 'failure', failed: 'failure' },

@@ -1,4 +1,4 @@
-import type { Json, JsonObject, LogLine, RunState, RunUpdate } from '../types.ts'
+import type { Conclusion, Json, JsonObject, LogLine, RunState, RunUpdate } from '../types.ts'
 import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
@@ -14,11 +14,12 @@ export async function sendUpdate(
   send: (update: RunUpdate) => Promise<unknown>,
 ): Promise<void> {
   const shown = cutTexts(update)
-  const { conclusion, summary, output } = shown
+  const { conclusion, summary, output, job } = shown
   const kept = output && { output }
   const forms = [shown]
   if (conclusion !== undefined) {
-    for (const less of [{ conclusion, summary, ...kept }, { conclusion, ...kept }, { conclusion }]) {
+    const result = { conclusion, ...(job && { job }) }
+    for (const less of [{ ...result, summary, ...kept }, { ...result, ...kept }, result]) {
       if (size(less) < size(forms.at(-1) as RunUpdate)) forms.push(less)
     }
   }
@@ -72,6 +73,12 @@ const KINDS = new Set<PortErrorKind>(['refused', 'unreachable'])
 const CONTENT = new Set<number | null>([400, 413, 422])
 
 const size = (update: RunUpdate): number => Object.values(update).filter(value => value !== undefined).length
+
+const BETTER_FIRST: Conclusion[] = ['success', 'cancelled', 'failure']
+
+/** Returns the worst of these conclusions; `success` if there are none. */
+export const worstOf = (conclusions: readonly (Conclusion | null | undefined)[]): Conclusion =>
+  BETTER_FIRST.findLast(each => conclusions.includes(each)) ?? 'success'
 
 /** Returns the body for `PATCH /v1/actions/runs/{id}`. A canceled run is reported as a failure with a label. */
 export function actionRunBody(update: RunUpdate): JsonObject {

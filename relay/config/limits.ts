@@ -91,6 +91,11 @@ export const LIMITS = {
     '413; a conclusion is accepted',
   ),
   reportBytes: bytes('size of all reports of one delivery', 20 * MB, '413; a conclusion is accepted'),
+  reportJobs: amount(
+    'jobs of a workflow run that report their results',
+    1_000,
+    "413; GitHub's conclusion still includes the job",
+  ),
   outputs: bytes(
     'outputs of one node run',
     OUTPUTS.maxBytes,

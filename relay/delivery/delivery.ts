@@ -1,4 +1,4 @@
-import type { JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
+import type { Conclusion, JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
 
 /**
  * `queued` → `dispatched` (GitHub accepted the dispatch, or the response is missing and a user canceled) → `running` (the
@@ -61,6 +61,31 @@ export interface Target {
   ref: string | null
 }
 
+/** What jobs have reported for the final update of the run in Port. Port replaces texts with each update. */
+export interface Reported {
+  /** The attempt of the workflow run to which `jobs` belong; 0 if no job has reported a result. */
+  attempt: number
+  jobs: JobResult[]
+  summary: Summary | null
+  links: string[]
+}
+
+export interface JobResult {
+  /** The job's ID on GitHub, or its name if the action doesn't know the ID. */
+  job: number | string
+  conclusion: Conclusion
+  /** The worst conclusion that the author set. */
+  author: Conclusion
+}
+
+interface Summary {
+  text: string
+  /** Whether the author wrote it. */
+  own: boolean
+  /** The result of the job that it describes. */
+  conclusion: Conclusion
+}
+
 /** An accepted webhook and its progress. Times are milliseconds since 1970, by the store's clock. */
 export interface Delivery extends Target {
   /** Position in the order of acceptance and in the repository's queue. A redelivery assigns the next free number. */
@@ -106,6 +131,12 @@ export interface Delivery extends Target {
   decisions: string
   /** Outputs of the node run as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
+  /** What jobs have reported for the final update; null for nothing. */
+  reported: Reported | null
+  /** When the post step of a job last reported, or null. */
+  finishingAt: number | null
+  /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
+  runWebhook: boolean
   runs: DeliveryRun[]
 }
 
@@ -159,6 +190,7 @@ export type HistoryType =
   | 'runTimedOut'
   | 'runUnidentified'
   | 'runDeleted'
+  | 'runHidden'
   | 'redelivered'
   | 'cancelRequested'
   | 'cancelSent'

@@ -47,14 +47,14 @@ export type DeliveryEvent =
   | ({ type: 'responseLost'; reason: string } & OfAttempt)
   /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
-  /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. */
-  | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number }
+  /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. `webhook`: GitHub sent it. */
+  | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   /** A job of the workflow run finished. */
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
-  /** Messages from the action. `ends`: a message has the conclusion. `ending`: the action's job is finishing. */
-  | { type: 'reportReceived'; messages: Message[]; ends: boolean; ending: boolean }
+  /** Messages from the action, in this attempt of the workflow run. `ending`: the action's job is finishing. */
+  | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
   | { type: 'runFinished'; run: DeliveryRun; runs: DeliveryRun[]; found: JobsFound | null }
   /** The run in Port has finished for any reason. `conclusion` is Port's status of the run. */
   | { type: 'finishedInPort'; runs: DeliveryRun[]; conclusion?: string }
@@ -64,6 +64,8 @@ export type DeliveryEvent =
   | { type: 'runTimedOut'; cause: NoRun }
   | { type: 'runUnidentified'; cause: NoRun }
   | { type: 'runDeleted'; cause: NoRun }
+  /** GitHub refuses to show the repository's runs, and a job has reported its result. */
+  | { type: 'runHidden'; cause: NoRun }
   /** The delivery waits in the queue. Port shows each cause once. */
   | { type: 'waitingNotified'; wait: Wait }
   | { type: 'redelivered' }

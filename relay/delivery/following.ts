@@ -1,24 +1,25 @@
 import { describeLeftOut, mergeOutputs } from '../../port/client/messages.ts'
 import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
-import type { Change, Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
+import { decide } from './decide.ts'
+import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
 import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
-import {
-  CANCELLED,
-  cancelledWithoutRun,
-  finish,
-  nothingListens,
-  outcomeInPort,
-  outcomeOf,
-  outcomeOfRun,
-  outcomeWithoutRun,
-} from './outcome.ts'
+import { QUICK_READS_MS } from './observation.ts'
+import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
+import { addReport } from './reported.ts'
 
 /** Records the polled workflow runs, and binds new runs to the delivery. */
-export function see(delivery: Delivery, { runs: seen, pollAt }: Event<'runsSeen'>, now: number): Transition {
+export function see(
+  delivery: Delivery,
+  { runs: seen, pollAt, webhook }: Event<'runsSeen'>,
+  now: number,
+): Transition {
   const runs = mergeRuns(delivery.runs, seen)
-  const change = { dueAt: pollAt, ...(!same(delivery.runs, runs) && { runs }) }
+  const change: Change = {
+    ...{ dueAt: pollAt, ...(!same(delivery.runs, runs) && { runs }) },
+    ...(webhook && { runWebhook: true }),
+  }
   const first = runs[delivery.runs.length]
   if (!first) return { change, messages: [], history: null }
   return {
@@ -77,19 +78,33 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/** Forwards the action's messages to Port. A message with the conclusion finishes the delivery. */
+/**
+ * Forwards the action's messages to Port, except the result of a job, which becomes part of the final update. A
+ * conclusion without a job finishes the delivery.
+ */
 export function report(
   delivery: Delivery,
-  { messages, ends, ending }: Event<'reportReceived'>,
+  { messages, attempt, ending }: Event<'reportReceived'>,
   now: number,
 ): Transition {
-  const { outputs, sent, left } = takeOutputs(delivery, messages)
-  const change = outputs === delivery.outputs ? {} : { outputs }
+  const { outputs, sent: updated, left } = takeOutputs(delivery, messages)
+  const sent = updated.filter(message => !('update' in message && message.update.job))
+  const reported = updated.reduce<Reported | null>((known, message) => {
+    const { job, summary, link } = 'update' in message ? message.update : {}
+    const isKept = job || (ending && (summary || link))
+    return isKept && 'update' in message ? addReport(known, message.update, attempt) : known
+  }, delivery.reported)
+  const change: Change = {
+    ...(outputs !== delivery.outputs && { outputs }),
+    ...(reported !== delivery.reported && { reported }),
+    // The job finishes on GitHub only after its post step.
+    ...(ending && { finishingAt: now, dueAt: Math.min(delivery.dueAt ?? now, now + QUICK_READS_MS[0]) }),
+  }
   // Every report contains all of the job's outputs, so list omitted outputs only once, in the last report.
   const all: Message[] =
     left.length > 0 && ending ? [{ log: [{ level: 'WARN', message: describeLeftOut(left) }] }, ...sent] : sent
-  if (!ends) return { change: { ...change, ...(ending && { dueAt: now }) }, messages: all, history: null }
-  const conclusion = messages.flatMap(each => ('update' in each ? [each.update.conclusion] : [])).at(-1)
+  const conclusion = sent.flatMap(each => ('update' in each ? (each.update.conclusion ?? []) : [])).at(-1)
+  if (!conclusion) return { change, messages: all, history: null }
   const isCancelled = delivery.cancelRequestedAt !== null && conclusion === 'cancelled'
   const state = isCancelled ? 'cancelled' : 'finished'
   return {
@@ -99,7 +114,7 @@ export function report(
       ...{ reason: isCancelled ? CANCELLED.sentence : null, dueAt: null },
     },
     messages: all,
-    history: { type: 'reportReceived', details: { conclusion: conclusion ?? null, state } },
+    history: { type: 'reportReceived', details: { conclusion, state } },
   }
 }
 
@@ -132,8 +147,7 @@ export function end(
   _now: number,
   policy: Policy,
 ): Transition {
-  const isCancelled = delivery.cancelRequestedAt !== null && run.conclusion === 'cancelled'
-  const ending = isCancelled ? CANCELLED : outcomeOfRun(run, found?.jobs ?? null, delivery.repository)
+  const ending = decide(delivery, { run, jobs: found?.jobs ?? null }, policy)
   const jobs = foundJobs(found)
   const details = {
     ...{ github_run_id: run.id, conclusion: run.conclusion },
@@ -182,19 +196,12 @@ export function warn(
 /** Finishes the delivery without a finished workflow run. */
 export function giveUp(
   delivery: Delivery,
-  event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'>,
+  event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'>,
   _now: number,
   policy: Policy,
 ): Transition {
-  const { type, cause } = event
-  const ending = outcomeWithoutRun(cause, delivery)
-  const isCancelled = delivery.cancelRequestedAt !== null
-  return finish(
-    delivery,
-    isCancelled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending,
-    { type, details: { why: cause.why } },
-    policy,
-  )
+  const history = { type: event.type, details: { why: event.cause.why } }
+  return finish(delivery, decide(delivery, event, policy), history, policy)
 }
 
 /** Links to the runs in Port. If the action reported, Port already has the link. */

@@ -106,6 +106,10 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     log: 'the delivery finished: its workflow run was deleted',
     timeline: d => timelineText('The workflow run was deleted', 'bad', text(d.reason)),
   },
+  runHidden: {
+    log: "the delivery finished with its job's result: GitHub refuses to show the workflow run",
+    timeline: d => timelineText("A job's result counts", 'plain', conclusion(d), text(d.reason)),
+  },
   redelivered: {
     log: 'the delivery is queued again',
     timeline: () => timelineText('Queued again', 'plain', 'A user redelivered the delivery.'),

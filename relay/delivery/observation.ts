@@ -5,6 +5,7 @@ import type { Listeners } from '../github/workflow-files.ts'
 import type { Delivery, DeliveryRun } from './delivery.ts'
 import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
 import { decisiveRuns, followsPort } from './match.ts'
+import { resultOfJobs } from './reported.ts'
 
 /** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
@@ -48,7 +49,7 @@ type Verdict =
   | { kind: 'canceled in Port' }
   | { kind: 'run finished'; run: DeliveryRun }
   /** Give up on the delivery with this event type. */
-  | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted'; cause: NoRun }
+  | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'; cause: NoRun }
 
 /** The known runs of a delivery. */
 export interface Found {
@@ -63,6 +64,8 @@ export interface Found {
   elsewhere: boolean
 }
 
+/** When to read a run by its ID after the report of a finishing job. Most runs finish with such a job. */
+export const QUICK_READS_MS = [2_000, 4_000, 8_000, 16_000, 32_000] as const
 /** How long the relay waits for a report of the action's post step after a run has finished. */
 const GRACE_MS = 500
 /** For this long after a dispatch, a 404 for a run doesn't mean that the run was deleted. */
@@ -85,6 +88,10 @@ const LISTENER_MS = 30_000
 /** How long to wait before reading Port's run id again. The wait grows: the action writes the id early or never. */
 export const portInterval = (delivery: Delivery, now: number): number =>
   Math.max(SOONEST_MS, Math.min(LATEST_PORT_MS, (now - startedAt(delivery)) / 3))
+
+/** The times at which to read a delivery's run by its ID, milliseconds since 1970. */
+export const quickReads = ({ finishingAt }: Pick<Delivery, 'finishingAt'>): number[] =>
+  finishingAt === null ? [] : QUICK_READS_MS.map(ms => finishingAt + ms)
 
 /** How long a delivery waits for its next poll. The wait grows with the time since the dispatch or the cancellation. */
 export const pollInterval = (delivery: Delivery, now: number, blind = false): number => {
@@ -125,7 +132,7 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
       return finishRun(verdict.run, seen)
     default: {
       const { kind: type, cause } = verdict
-      if (cause.why !== 'nothing listens') return apply({ type, cause })
+      if (cause.why !== 'nothing listens') return apply({ type, cause } as DeliveryEvent)
       if (seen.workflows === 'not read') return { do: 'read workflows' }
       return apply({ type, cause: { ...cause, ...seen.workflows } })
     }
@@ -184,8 +191,10 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   const overdue = present.length === 0 && now >= startBy
   const isSeen = there.some(run => run.status === 'completed' || snapshot.runs.has(run.id))
   const blind = snapshot.access !== 'read' && !isSeen
-  // If only the relay sends results to Port and Port shows a different result, a user has set that result.
-  const isReported = present.length > 0 && present.every(run => run.reportsConclusion)
+  const hasResult = resultOfJobs({ ...delivery, runs: found.runs }) !== null
+  // If only the relay sends results to Port and Port shows a different result, a user has set that result. After a
+  // job's report, a later job could have set it.
+  const isReported = present.length > 0 && present.every(run => run.reportsConclusion) && !hasResult
   // For node runs, Port shows a pending cancellation.
   const mayBeCancelled = delivery.kind === 'node_run' || isReported
   const isNamedOnly = present.length > 0 && present.every(run => run.evidence === 'title')
@@ -200,12 +209,12 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   if (port === 'not read' && needsPort) return { kind: 'read Port' }
   if (typeof port === 'object' && followsPort(delivery)) {
     // A synchronous run finishes as soon as its webhook gets a response. That counts only if GitHub shows no result.
-    const isHidden = snapshot.access === 'forbidden' && !isSeen && now >= startBy
+    const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
     // If GitHub rejected a cancellation, Port's unchanged result doesn't trigger another cancellation.
     if (delivery.cancelSentAt === null && (port.cancelling || (port.finished && isCancelled)))
       return { kind: 'canceled in Port' }
-    if (port.finished && (!port.synchronized || isHidden)) return { kind: 'finished in Port' }
+    if (port.finished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
   }
 
   const pollAgain = (at = Number.POSITIVE_INFINITY): Verdict => {
@@ -215,7 +224,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
       port === 'unread' ? observation.portFreeAt : 0,
     )
     const listenBy = delivery.state === 'dispatched' ? startedAt(delivery) + LISTENER_MS : 0
-    const limits = [startBy, finishBy, listenBy].filter(limit => limit > now)
+    const limits = [startBy, finishBy, listenBy, ...quickReads(delivery)].filter(limit => limit > now)
     return { kind: 'poll again', at: Math.ceil(Math.min(at, next, ...limits)) }
   }
   // The action could have reported the result to Port already, so wait up to UNREAD_MS for Port's response.
@@ -233,10 +242,16 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     // The work could continue in another repository's run. Only Port shows that run's result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
+  // A relay that has just started doesn't know since when GitHub has refused.
+  const refusedFor = Math.max(snapshot.refusedFor, now - (delivery.finishingAt ?? now))
+  const isHidden = blind && snapshot.access === 'forbidden' && refusedFor >= REFUSED_MS
+  if (hasResult && isHidden && !delivery.runWebhook) {
+    return { kind: 'runHidden', cause: tooLate(present, found, blind, policy) }
+  }
   if (now >= finishBy) {
     return {
       kind: 'runTimedOut',
-      cause: tooLate(present.length > 0 ? present : candidates, observation, policy),
+      cause: tooLate(present.length > 0 ? present : candidates, found, blind, policy),
     }
   }
   if (!overdue || found.elsewhere) return pollAgain()
@@ -246,13 +261,14 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
 
 function tooLate(
   runs: readonly { status: string }[],
-  { found: { snapshot } }: Observation,
+  { snapshot }: Found,
+  blind: boolean,
   { runTimeout }: Policy,
 ): NoRun {
   const reason = snapshot.reason ?? "GitHub doesn't show that run"
   if (runs.length === 0) return { why: 'unknown', runTimeout, reason }
   const open = runs.find(run => run.status !== 'completed')
-  if (open?.status === 'unknown') return { why: 'end not seen', runTimeout, reason }
+  if (open?.status === 'unknown' || blind) return { why: 'end not seen', runTimeout, reason }
   return { why: 'too long', runTimeout, status: open?.status ?? 'completed' }
 }
 

@@ -1,10 +1,11 @@
 import { duration } from '../../port/text.ts'
-import type { LogLine } from '../../port/types.ts'
+import type { Conclusion, LogLine } from '../../port/types.ts'
 import { PROTECTION_HINT } from '../github/errors.ts'
 import type { Job } from '../github/jobs.ts'
 import type { Delivery, DeliveryRun, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import type { Event, NoRun, Policy } from './events.ts'
 import { boundRun } from './match.ts'
+import { finalTexts, hasReported } from './reported.ts'
 
 const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
   ['success', 'succeeded'],
@@ -33,11 +34,11 @@ export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclu
 }
 
 /** The result of a delivery, for users. */
-interface Ending {
+export interface Ending {
   /** If `failed`, the workflow didn't do its work, so a user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
   outcome: Outcome
-  conclusion: 'success' | 'failure' | 'cancelled'
+  conclusion: Conclusion
   label: string
   /** The cause and the next step for the user. */
   sentence: string
@@ -61,7 +62,7 @@ export const failed = (outcome: Outcome, label: string, sentence: string): Endin
 })
 
 const notStarted = (sentence: string) => failed('not_started', 'Not started', sentence)
-const unknown = (label: string, sentence: string) => failed('unknown', label, sentence)
+export const unknown = (label: string, sentence: string) => failed('unknown', label, sentence)
 
 /** Tells users how to make a delivery's run identifiable. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
@@ -108,22 +109,6 @@ export function outcomeWithoutRun(cause: NoRun, delivery: Delivery): Ending {
   }
 }
 
-/** The result of a canceled delivery whose run wasn't followed. It's canceled if GitHub canceled the run or nothing ran. */
-export function cancelledWithoutRun(
-  cause: NoRun,
-  ending: Ending,
-  { repository, cancelSentAt }: Delivery,
-  { serverUrl }: Policy,
-): Ending {
-  if (cause.why === 'nothing listens' || (cause.why === 'deleted' && cancelSentAt !== null)) return CANCELLED
-  if (cause.why !== 'not seen' && cause.why !== 'unidentified') return ending
-  const page = actionsPage(serverUrl, repository)
-  return unknown(
-    'Unknown',
-    `A user canceled the delivery, but the relay canceled nothing on GitHub: a workflow run may be going on, see ${page}. ${ending.sentence}`,
-  )
-}
-
 export function nothingListens(
   { disabled, workflows }: { disabled: string[]; workflows: number | null },
   repository: string,
@@ -144,13 +129,10 @@ function noRunOfWorkflow(delivery: Delivery): string {
   return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
-/** The result if the workflow run finished without a report. */
-export function outcomeOfRun(
-  run: Pick<DeliveryRun, 'conclusion'>,
-  jobs: Job[] | null,
-  repository: string,
-): Ending {
+/** The result according to GitHub. */
+export function outcomeOfRun(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): Ending {
   const { conclusion } = run
+  const { repository } = delivery
   const outcome = outcomeOf(conclusion)
   const failedAs = (label: string, sentence: string) => failed(outcome, label, sentence)
   const succeeded = (label: string, sentence: string): Ending => ({
@@ -165,7 +147,7 @@ export function outcomeOfRun(
         `The workflow run in ${repository} finished as neutral, which GitHub counts as passed.`,
       )
     case 'failure':
-      return { ...failedAs('Failed', failure(jobs, repository)), state: 'finished' }
+      return { ...failedAs('Failed', failure(delivery, run, jobs)), state: 'finished' }
     case 'cancelled':
       return { ...failedAs('Cancelled', cancelled(jobs, repository)), conclusion: 'cancelled' }
     case 'timed_out':
@@ -202,10 +184,13 @@ export function outcomeOfRun(
 const noJobs = (repository: string) =>
   `The workflow run in ${repository} failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 
-function failure(jobs: Job[] | null, repository: string): string {
+function failure(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): string {
+  const { repository } = delivery
   const failed = (jobs ?? []).filter(job => job.conclusion === 'failure' || job.conclusion === 'timed_out')
-  const [job] = failed
+  // The action redacts the names of steps, and the relay can't.
+  const job = failed.find(each => !hasReported(delivery, run, each))
   if (jobs && !jobs.some(each => each.started)) return noJobs(repository)
+  if (!job && failed.length > 0) return `The workflow run in ${repository} failed. The log shows where.`
   if (!job) return `The workflow run in ${repository} failed. The run's page shows where.`
   const more = failed.length > 1 ? ` (and ${failed.length - 1} more failed)` : ''
   const step = failedStep(job)
@@ -284,10 +269,11 @@ export function finish(
         update: {
           conclusion,
           statusLabel: label,
-          link: [run?.url || (run ? `${page}/runs/${run.id}` : page)],
           ...(run && { externalRunId: String(run.id) }),
-          // After a success, the workflow's own summary is kept.
-          ...(!success && { summary: sentence }),
+          ...finalTexts(delivery, {
+            ...{ conclusion, sentence },
+            url: run?.url || (run ? `${page}/runs/${run.id}` : page),
+          }),
         },
       },
     ],

@@ -1,5 +1,5 @@
 import * as cancelling from './cancellation.ts'
-import type { Delivery, State, Transition } from './delivery.ts'
+import { type Delivery, OPEN_STATES, type State, type Transition } from './delivery.ts'
 import * as dispatching from './dispatching.ts'
 import type { DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
@@ -67,6 +67,7 @@ const TABLE: { [T in EventType]: Row<T> } = {
   runTimedOut: only({ dispatched: following.giveUp, running: following.giveUp }),
   runUnidentified: only({ dispatched: following.giveUp }),
   runDeleted: only({ running: following.giveUp }),
+  runHidden: only({ running: following.giveUp }),
   redelivered: only({ failed: dispatching.redeliver, cancelled: dispatching.redeliver }),
   cancelRequested: only({
     queued: cancelling.requestWhileQueued,
@@ -93,7 +94,10 @@ export function transition(
   // Another attempt was sent in the meantime, for example because a user redelivered the delivery.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
   const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
-  return handler?.(delivery, withOwnLinks(event, delivery, policy), now, policy) ?? null
+  const next = handler?.(delivery, withOwnLinks(event, delivery, policy), now, policy) ?? null
+  const isOpen = next === null || OPEN_STATES.includes(next.change.state ?? delivery.state)
+  // The final update contains the texts.
+  return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }
 }
 
 /** Replaces links of runs that don't lead to the GitHub server. GitHub's responses contain them. */

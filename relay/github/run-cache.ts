@@ -13,6 +13,8 @@ interface Want {
   /** Milliseconds since 1970 by GitHub's clock; null if only the ids matter. */
   since: number | null
   runIds: readonly number[]
+  /** Whether to read these runs by their IDs now, instead of the list, if the budget allows it. */
+  quick?: boolean
 }
 
 /** What is known about a repository's runs. Times are milliseconds since 1970. */
@@ -60,10 +62,12 @@ interface RunList {
 
 /** Runs that aren't in the list and are read individually. */
 interface RunsById {
-  read(id: number, maxAge: number): Promise<void>
+  /** Without `maxAge`, reads the run now, outside of the budget. */
+  read(id: number, maxAge?: number): Promise<void>
   /** Undefined if the run is unknown. */
   get(id: number): WorkflowRun | 'gone' | undefined
-  delete(id: number): void
+  /** Forgets a run that was read before the list was. */
+  deleteBefore(id: number, readAt: number): void
 }
 
 const PAGE = 100
@@ -93,35 +97,50 @@ export function createRunCache(deps: {
   github: Pick<RunReader, 'runsPage' | 'run'>
   budget: RequestBudget
   budgetById: RequestBudget
+  /** Budget for quick reads: of all runs, and of each run. */
+  quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
   perMinute: number
 }): RunCache {
-  const { github, budget, budgetById, clock, perMinute } = deps
+  const { github, budget, budgetById, clock, perMinute, quick } = deps
+  const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
   const entries = new Map<string, { list: RunList; byId: RunsById; polledAt: number }>()
   let lastInterval = MIN_INTERVAL_MS
 
   return {
-    async poll(repository, { event, since, runIds }, maxAge) {
+    async poll(repository, { event, since, runIds, quick = false }, maxAge) {
       const { list, byId } = open(repository, event)
       const age = Math.max(maxAge, interval())
-      await list.refresh(since, runIds, age)
+      const { readAt, access: before } = list.access()
+      // A 404 is conclusive only if GitHub has shown the list.
+      if (quick && readAt !== null && before !== 'forbidden' && runIds.every(takeQuick)) {
+        for (const id of runIds) await byId.read(id)
+      } else {
+        await list.refresh(since, runIds, age)
+      }
       const runs = new Map(list.runs())
-      for (const id of runs.keys()) byId.delete(id)
       const access = list.access()
+      for (const id of runs.keys()) byId.deleteBefore(id, access.readAt ?? 0)
       const isForbidden = access.access === 'forbidden'
       const missing = runIds.filter(id => !runs.has(id))
       if (!isForbidden) {
         for (const id of missing) await byId.read(id, Math.max(maxAge, MIN_INTERVAL_MS))
       }
       const gone = new Set<number>()
-      for (const id of missing) {
+      for (const id of runIds) {
         const run = byId.get(id)
-        if (run === 'gone') gone.add(id)
-        else if (run) runs.set(id, run)
+        if (run !== 'gone' && run) runs.set(id, run)
+        else if (run === 'gone' && !runs.has(id)) gone.add(id)
       }
       const dueAt = Math.max(clock(), list.blockedUntil(), (access.readAt ?? 0) + age)
       return { ...access, runs, gone, nextAt: isForbidden ? clock() : dueAt }
     },
+  }
+
+  function takeQuick(id: number): boolean {
+    const ofRun = quickOfRun.get(id) ?? quick.ofRun()
+    quickOfRun.set(id, ofRun)
+    return ofRun.take() && quick.all.take()
   }
 
   function open(repository: string, event: RunEvent) {
@@ -273,21 +292,24 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
   return {
     async read(id, maxAge) {
       const known = entries.get(id)
-      if ((known && clock() - known.readAt < maxAge) || !budget.take()) return
+      const readAt = clock()
+      if (maxAge !== undefined && ((known && readAt - known.readAt < maxAge) || !budget.take())) return
       try {
         const { data, etag } = await github.run(repository, id, known?.etag ?? null)
-        entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt: clock() })
+        entries.set(id, { run: data ?? known?.run ?? null, etag, misses: 0, readAt })
       } catch (error) {
         // The list isn't forbidden, so the 404 doesn't mean that a permission is missing.
         const isMissing = error instanceof RequestError && error.response?.status === 404
         if (!isMissing) return
-        entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt: clock() })
+        entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }
     },
     get(id) {
       const known = entries.get(id)
       return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
     },
-    delete: id => void entries.delete(id),
+    deleteBefore(id, readAt) {
+      if ((entries.get(id)?.readAt ?? 0) <= readAt) entries.delete(id)
+    },
   }
 }

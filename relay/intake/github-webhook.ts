@@ -101,8 +101,8 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       const runs = known
         ? delivery.runs.map(each => (each.id === run.id ? refresh(each, run) : each))
         : [...delivery.runs, toDeliveryRun(run, 'title')]
-      const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
-      return outcome === 'applied' ? 1 : 0
+      const event = { type: 'runsSeen' as const, runs, pollAt: store.clock(), webhook: true as const }
+      return (await apply(delivery, event)).outcome === 'applied' ? 1 : 0
     }
     // A run whose title identifies no delivery could belong to any unbound delivery, so poll all of these.
     const unbound = await store.findUnbound(repository)

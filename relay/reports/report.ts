@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { OUTPUTS } from '../../port/client/messages.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
-import { type Message, OPEN_STATES } from '../delivery/delivery.ts'
+import type { Delivery, Message } from '../delivery/delivery.ts'
 import { readBody, readJson } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
@@ -24,8 +24,8 @@ export interface TakeDeps extends BoundDeps {
 
 /**
  * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 after persisting them. Messages
- * are sent in order, and retried while Port is unavailable. A conclusion finishes the delivery. A report that consists
- * only of updates and contains a conclusion is accepted even if the run has used up its limits.
+ * are sent in order, and retried while Port is unavailable. A conclusion finishes the delivery, unless it is the result
+ * of a job. A report that consists only of updates with a conclusion is accepted even if the quota is used up.
  *
  * @throws Problem 400, 401, 403, 410, 413, 422, 429, 503
  */
@@ -46,15 +46,14 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const message = parseMessage(body, reportMessage)
     const delivery = await boundDelivery(message, bound, deps)
     const { sender, number, reports, finishing } = message
-    const ends = reports.some(report => 'update' in report && report.update.conclusion !== undefined)
-    // Exempt only the first conclusion, which finishes the delivery.
-    const isExempt =
-      ends && OPEN_STATES.includes(delivery.state) && reports.every(report => 'update' in report)
-    const waitMs = isExempt ? 0 : rate.take(`${bound.runId} ${bound.runAttempt}`)
+    const concludes = (report: Message) => 'update' in report && report.update.conclusion !== undefined
+    const isExempt = reports.length > 0 && reports.every(concludes)
+    const waitMs = rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
       const sentence = `A workflow run can report at most ${LIMITS.reportRate.value} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
       throw refuseOverRate(sentence, waitMs)
     }
+    checkJobs(delivery, reports)
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
@@ -70,7 +69,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       const receipt = { sender, number, lines, bytes }
       const applied = await apply(
         delivery,
-        { type: 'reportReceived', messages, ends, ending: finishing },
+        { type: 'reportReceived', messages, attempt: bound.runAttempt, ending: finishing },
         { receipt },
       )
       // The delivery may have been redelivered or deleted in the meantime.
@@ -97,6 +96,14 @@ function checkUsage(lines: number, bytes: number): void {
       `The reports of a delivery can contain at most ${reportBytes.value} bytes: this report exceeds that limit.`,
     )
   }
+}
+
+/** Refuses the results of too many jobs. GitHub's conclusion includes these jobs. */
+function checkJobs({ reported }: Delivery, reports: Message[]): void {
+  const most = LIMITS.reportJobs.value
+  if ((reported?.jobs.length ?? 0) < most || !reports.some(each => 'update' in each && each.update.job))
+    return
+  throw new Problem(413, `At most ${most} jobs of a workflow run can report their results.`)
 }
 
 /** The allow-list's variable and the participle for the message, by entity operation. */
@@ -154,15 +161,24 @@ const isOutputs = (value: unknown) =>
   isObject(value) &&
   Object.keys(value).every(name => OUTPUTS.name.test(name)) &&
   Buffer.byteLength(JSON.stringify(value)) <= LIMITS.outputs.value
+const conclusion = z.enum(['success', 'failure', 'cancelled'])
 const runUpdate = z.object({
   statusLabel: z.string().max(1_000).optional(),
   link: z
-    .array(z.url({ protocol: /^https?$/ }))
+    .array(z.url({ protocol: /^https?$/ }).max(2_000))
     .max(10)
     .optional(),
   summary: z.string().optional(),
   externalRunId: z.string().max(200).optional(),
-  conclusion: z.enum(['success', 'failure', 'cancelled']).optional(),
+  conclusion: conclusion.optional(),
+  job: z
+    .object({
+      id: z.int().nullable(),
+      name: z.string().max(300),
+      author: conclusion,
+      ownSummary: z.boolean(),
+    })
+    .optional(),
   output: z
     .custom<JsonObject>(
       isOutputs,

@@ -28,7 +28,8 @@ export interface FindRunsDeps {
 
 export type FindRuns = (
   delivery: Delivery,
-  options: { maxAge: number; externalRunId: number | null },
+  /** `quick`: read a bound run by its ID now. */
+  options: { maxAge: number; externalRunId: number | null; quick?: boolean },
 ) => Promise<Found>
 
 /** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
@@ -39,7 +40,7 @@ export function createFindRuns({
   clockOffset,
   startTimeout,
 }: FindRunsDeps): FindRuns {
-  return async (delivery, { maxAge, externalRunId }) => {
+  return async (delivery, { maxAge, externalRunId, quick = false }) => {
     const present = decisiveRuns(delivery.runs)
     const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
     const since = present.length > 0 ? null : attemptedAt + clockOffset() - startTimeout
@@ -51,6 +52,7 @@ export function createFindRuns({
       {
         event: startEvent(delivery),
         since,
+        quick: quick && wanted.length > 0,
         runIds: external === null ? wanted : [...new Set([...wanted, external])],
       },
       maxAge,

@@ -3,8 +3,10 @@ import type { Delivery } from '../delivery/delivery.ts'
 import type { DeliveryEvent, Policy } from '../delivery/events.ts'
 import { decisiveRuns, toGithubRunId } from '../delivery/match.ts'
 import type { Observation, PollStep } from '../delivery/observation.ts'
-import { isFinished, nextStep, pollInterval, portInterval } from '../delivery/observation.ts'
+import { isFinished, nextStep, pollInterval, portInterval, quickReads } from '../delivery/observation.ts'
+import { hasReported } from '../delivery/reported.ts'
 import type { GitHub } from '../github/client.ts'
+import type { Job } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import type { FindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
@@ -47,6 +49,8 @@ interface Note {
   finishedAt: number | null
   /** When to read Port's run again. */
   portAt: number
+  /** When a poll last read the run by its ID because a job finished. */
+  quickAt: number
   /** When to read pending approvals again, even if Port already shows pending approvals. */
   approvalsAt: number
 }
@@ -67,10 +71,13 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
 
   return async delivery => {
     const known = note(delivery)
-    const maxAge = pollInterval(delivery, store.clock())
+    const now = store.clock()
+    const maxAge = pollInterval(delivery, now)
+    const quick = quickReads(delivery).some(at => at <= now && at > known.quickAt)
+    if (quick) known.quickAt = now
     const canReport = port.canReport(delivery)
     let seen: Observation = {
-      found: await findRuns(delivery, { maxAge, externalRunId: null }),
+      found: await findRuns(delivery, { maxAge, externalRunId: null, quick }),
       ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read', workflows: 'not read' },
       ...{ listeners: 'not read', approvals: 'not due', cancelTried: false },
       ...{ now: 0, portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0 },
@@ -120,7 +127,8 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
           return outcome === null || outcome === 'ignored' ? { approvals: 'read' } : 'done'
         }
         case 'read jobs': {
-          const jobs = await findFailedJobs(repository, step.run, { github, budget: details })
+          const isReported = (job: Job) => hasReported(delivery, step.run, job)
+          const jobs = await findFailedJobs(repository, step.run, isReported, { github, budget: details })
           return { jobs: jobs ?? details.freeAt() }
         }
         case 'read listeners':
@@ -142,7 +150,9 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
   function note({ id, queuedAt }: Delivery): Note {
     const before = notes.get(id)
     const known =
-      before?.queuedAt === queuedAt ? before : { queuedAt, finishedAt: null, portAt: 0, approvalsAt: 0 }
+      before?.queuedAt === queuedAt
+        ? before
+        : { queuedAt, finishedAt: null, portAt: 0, quickAt: 0, approvalsAt: 0 }
     notes.set(id, known)
     return known
   }

@@ -21,11 +21,14 @@ const LEFT_BY_LOGS = 5
 /**
  * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
  *
+ * @param isReported whether the job has reported its result. Such a job gets no lines, because the action redacts what
+ *   it sends, and the relay can't.
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
   repository: string,
   run: { id: number; attempt: number },
+  isReported: (job: Job) => boolean,
   { github, budget }: { github: JobReader; budget: RequestBudget },
 ): Promise<JobsFound | null> {
   if (!budget.take()) return null
@@ -37,7 +40,8 @@ export async function findFailedJobs(
     return { jobs: null, lines: [{ level: 'WARN', message }] }
   }
   const { jobs, total } = found
-  const bad = jobs.filter(job => job.conclusion !== 'success' && job.conclusion !== 'skipped')
+  const isBad = (job: Job) => job.conclusion !== 'success' && job.conclusion !== 'skipped'
+  const bad = jobs.filter(job => isBad(job) && !isReported(job))
   const isRead = (job: Job, i: number) => i < MAX_LOGS && job.conclusion === 'failure'
   const [logs, annotations] = await Promise.all([
     Promise.all(bad.map((job, i) => (isRead(job, i) ? readLog(job) : null))),

@@ -31,6 +31,9 @@ import { repeat, startWorker, type Worker } from './worker.ts'
  */
 const LISTS = 36
 const BY_ID = 8
+/** Budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
+const QUICK = 60
+const QUICK_OF_RUN = 10
 /** Budget for jobs, job logs, annotations, and workflow files. Reading workflow files leaves a quarter for failed runs. */
 const DETAILS = 16
 const LEFT_BY_FILES = 4
@@ -82,9 +85,10 @@ export function createEngine(deps: EngineDeps): Engine {
   const apply = createApplyEvent({ ...deps, canReport: port.canReport })
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
+  const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
   const finder = (lists: number, perMinute: number) => {
     const cache = createRunCache({
-      ...{ github, budget: budget(lists), budgetById: budget(BY_ID), perMinute, clock },
+      ...{ github, budget: budget(lists), budgetById: budget(BY_ID), quick, perMinute, clock },
     })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }

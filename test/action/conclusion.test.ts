@@ -1,18 +1,7 @@
 import { expect, test } from 'vitest'
-import { conclude, countedJobs } from '../../action/conclusion.ts'
+import { countedJobs } from '../../action/conclusion.ts'
 
 // Tests how the final status is determined. outcomes.test.ts covers whole jobs.
-
-test.each<['success' | 'failure' | 'cancelled', Record<string, string>, 'failure' | null, string]>([
-  ['success', {}, null, 'success'],
-  ['success', { build: 'success', lint: 'skipped' }, null, 'success'],
-  ['success', { build: 'cancelled' }, null, 'cancelled'],
-  ['cancelled', { build: 'failure' }, null, 'failure'],
-  ['failure', { build: 'cancelled' }, null, 'failure'],
-  ['success', {}, 'failure', 'failure'],
-])('job status %s, needs %o, and written conclusion %s result in %s', (status, needs, written, result) => {
-  expect(conclude(status, needs, written)).toBe(result)
-})
 
 test.each<[string, Record<string, string>, Record<string, string>, string[]]>([
   [

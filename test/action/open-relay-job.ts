@@ -24,7 +24,8 @@ export function openJob(
   const idToken = system.issuer.runner(system.run(run))
   return openRunner(
     { port: system.port, github: system.github, payload },
-    { 'port-client-id': '', 'port-client-secret': '', ...inputs },
+    // GitHub doesn't know the run of this job.
+    { 'port-client-id': '', 'port-client-secret': '', report: 'job', ...inputs },
     {
       ACTIONS_ID_TOKEN_REQUEST_URL: idToken.url,
       ACTIONS_ID_TOKEN_REQUEST_TOKEN: idToken.requestToken,

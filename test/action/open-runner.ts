@@ -85,7 +85,7 @@ export function openRunner(
     'port-api-url': port.url,
     'port-client-id': port.clientId,
     'port-client-secret': port.clientSecret,
-    report: 'job',
+    report: 'auto',
     live: 'false',
     'on-duplicate': 'fail',
     'fail-on-report-error': 'false',

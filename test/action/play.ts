@@ -81,6 +81,7 @@ export const runDispatched = (
   { port, github, issuer, repositoryId, run }: RelaySystem,
   { eventType, clientPayload }: Dispatch,
   jobs: string,
+  { runId = GITHUB_RUN_ID, ...more }: Partial<RunOptions> = {},
 ) =>
   runWorkflow({
     yaml: `
@@ -89,10 +90,11 @@ permissions: { id-token: write, actions: read }
 jobs:
 ${jobs}`,
     event: { name: 'repository_dispatch', payload: { event_type: eventType, client_payload: clientPayload } },
-    ...{ repository: REPOSITORY, repositoryId, github, runId: GITHUB_RUN_ID },
+    ...{ repository: REPOSITORY, repositoryId, github, runId },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-    oidc: issuer.runner(run()),
+    oidc: issuer.runner(run({ runId })),
+    ...more,
   })
 
 /** The payload that the relay sends for an invocation of `deploy_service`. */

@@ -58,7 +58,7 @@ test.each<[string, Record<string, string>, string]>([
   const again = openJob(system, payload, { report: 'off' }, { runAttempt: 2 })
   expect(await again.run('main')).toEqual([
     `::error::The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an ` +
-      'earlier job of this workflow run finished the delivery, set report: workflow or report: updates in that job.' +
+      'earlier job of this workflow run finished the delivery, remove report: job from that job.' +
       seeAlso(names.includes('large') ? 'large-payloads' : 'secret-inputs'),
     "Nothing is reported to Port, because the action's report input is off.",
   ])

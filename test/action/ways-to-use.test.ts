@@ -118,7 +118,7 @@ test('a client id without a secret, or any other invalid input, makes main fail 
   const system = await startSystem()
   const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
   expect(await openRunner(system, wrong).run('main')).toEqual([
-    '::error::report must be job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
+    '::error::report must be auto, job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
       'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is set, but port-client-secret is empty: ' +
       `check the name of its secret or variable.${seeAlso('inputs')}`,
   ])

@@ -23,7 +23,7 @@ const reported =
   (conclusion: 'success' | 'failure' | 'cancelled'): Events =>
   id => [
     ...running(id),
-    { type: 'reportReceived', messages: [{ update: { conclusion } }], ends: true, ending: true },
+    { type: 'reportReceived', messages: [{ update: { conclusion } }], attempt: 1, ending: true },
   ]
 const inPort =
   (conclusion: string, ofRun: string | null = null): Events =>

@@ -9,7 +9,7 @@ import {
   tooMany,
   untitled,
 } from './github-faults.ts'
-import { kill, killAtResponse, killOneOf, portDown } from './relay-faults.ts'
+import { kill, killAfterReport, killAtResponse, killOneOf, portDown } from './relay-faults.ts'
 import type { Verdict } from './verdict.ts'
 
 export type Fault = [name: string, run: (name: string) => Promise<Verdict>, allowed?: Allowed]
@@ -44,6 +44,14 @@ export function shortFaults(newDatabase: () => Promise<string>): Fault[] {
     [
       'SIGKILL, one of two relays, PostgreSQL',
       async name => killOneOf(name, { ...twoRelays, database: await newDatabase() }),
+    ],
+    [
+      "SIGKILL between a job's report and the end of its run, PostgreSQL",
+      async name => killAfterReport(name, { times: 4, database: await newDatabase() }),
+    ],
+    [
+      "SIGKILL between a job's report and the end of its run, SQLite",
+      name => killAfterReport(name, { times: 4 }),
     ],
     ['PostgreSQL stopped and started', name => postgresDown(name, { ...STRIKE, times: 1, forMs: 700 })],
     ['500 for every 3rd dispatch, run created', strike(serverErrors(true), 10)],
@@ -109,6 +117,14 @@ export function completeFaults(newDatabase: () => Promise<string>): Fault[] {
       MAY_FAIL,
     ],
     ['SIGKILL at random, SQLite', name => kill(name, kills), MAY_FAIL],
+    [
+      "SIGKILL between a job's report and the end of its run, PostgreSQL",
+      async name => killAfterReport(name, { times: 30, ...(await postgres()) }),
+    ],
+    [
+      "SIGKILL between a job's report and the end of its run, SQLite",
+      name => killAfterReport(name, { times: 30 }),
+    ],
     killWorkflow('PostgreSQL', postgres),
     killWorkflow('SQLite', sqlite),
     ...workflowFaults('PostgreSQL', postgres),

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { until } from '../../tools/simulator/http-server.ts'
+import { send } from '../support/send.ts'
 import type { RelayProcess } from './relay-process.ts'
-import { type SystemOptions, withSystem } from './system.ts'
+import { AUDIENCE, REPOSITORY, type SystemOptions, withSystem } from './system.ts'
 import { judge, judgeStrikes, type Strikes, type Verdict } from './verdict.ts'
 
 type Kills = SystemOptions & { times: number; perKill: number }
@@ -75,6 +76,61 @@ async function setLeasesExpired(database: string): Promise<void> {
   await client.connect()
   await client.query('UPDATE deliveries SET lease_until = 0; UPDATE outboxes SET lease_until = 0')
   await client.end()
+}
+
+/**
+ * Sends SIGKILL after each job's report, before or after the end of its workflow run. A run whose status in Port differs
+ * from GitHub's conclusion counts as lost.
+ */
+export async function killAfterReport(
+  fault: string,
+  { times, database }: { times: number; database?: string },
+): Promise<Verdict> {
+  const options = { connected: true, runs: 'none', ...(database && { database }) } as const
+  return withSystem(options, async system => {
+    const { relay, port, github, issuer, repositoryId, accepted } = system
+    await relay.start()
+    const post = (path: string, token: string, body: object) =>
+      fetch(`${relay.url}/report${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}` },
+        body: JSON.stringify(body),
+      })
+    const ends: { portRun: string; conclusion: string }[] = []
+    for (let n = 0; n < times; n++) {
+      const conclusion = n % 2 === 0 ? 'success' : 'failure'
+      const { id } = port.createRun({ action: 'deploy' })
+      const body = { run: { id }, action: { identifier: 'deploy' }, inputs: {} }
+      const { delivery } = (await send(relay.url, { body })).body
+      await until(() => accepted().includes(id), 'GitHub gets the dispatch')
+      const run = github.createRun({ repository: REPOSITORY, displayTitle: id, status: 'in_progress' })
+      const oidc = issuer.token({ repository: REPOSITORY, repositoryId, runId: run.id }, AUDIENCE)
+      const { token } = (await (await post('/start', oidc, { delivery })).json()) as { token: string }
+      // The job succeeds. Only GitHub shows that another job fails.
+      const job = { id: n + 1, name: 'deploy', author: 'success', ownSummary: false }
+      const reports = [{ update: { conclusion: 'success', summary: `Job ${n}`, job } }]
+      const response = await post('', token, { delivery, sender: 'a', number: 1, reports, finishing: true })
+      if (response.status !== 202)
+        throw new Error(`The report got ${response.status}: ${await response.text()}`)
+      const end = () => github.setRun(run.id, { status: 'completed', conclusion })
+      if (n % 3 === 0) end()
+      await sleep(Math.random() * 3_000)
+      await relay.kill()
+      end()
+      await relay.start()
+      ends.push({ portRun: id, conclusion })
+    }
+    const STATUS = { success: 'SUCCESS', failure: 'FAILURE' } as Record<string, string>
+    const open = () => ends.filter(({ portRun }) => port.run(portRun).status === 'IN_PROGRESS')
+    await until(() => open().length === 0, `${fault}: every run has finished in Port`, 180_000).catch(
+      () => {},
+    )
+    const wrong = ends.filter(({ portRun, conclusion }) => {
+      const { status, summary } = port.run(portRun)
+      return status !== STATUS[conclusion] || !/Job \d+$/.test(summary ?? '')
+    })
+    return { ...(await judge(fault, times, system)), acknowledged: times, lost: wrong.length, failed: 0 }
+  })
 }
 
 /** Makes Port unreachable while deliveries arrive. Dispatches continue, and Port gets all messages later. */

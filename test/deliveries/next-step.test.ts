@@ -28,7 +28,8 @@ function poll(
   const about = { id: 7, attempt: 1, past: false, status: 'queued', conclusion: null, url: '' }
   const runs: DeliveryRun[] = evidence ? [{ ...about, evidence, ...runMore }] : []
   const delivery = {
-    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', ...more },
+    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run' },
+    ...{ reported: null, finishingAt: null, runWebhook: false, ...more },
     ...{ state: 'running', runs, receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
     dispatchedAt: DISPATCHED_AT,
   } as unknown as Delivery

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { Delivery } from '../../relay/delivery/delivery.ts'
+import { decide } from '../../relay/delivery/decide.ts'
+import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { NoRun } from '../../relay/delivery/events.ts'
-import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
 import { PROTECTION_HINT } from '../../relay/github/errors.ts'
 import type { Job } from '../../relay/github/jobs.ts'
 
@@ -15,6 +15,11 @@ const job = (
     steps: steps.map(([name, result], n) => ({ name, number: n + 1, conclusion: result, finishedAt: null })),
   },
 ]
+const POLICY = { serverUrl: 'https://github.com' }
+const DELIVERY = {
+  ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
+  ...{ cancelRequestedAt: null, reported: null, runs: [] as DeliveryRun[] },
+} as Delivery
 const NO_JOBS = `The workflow run in acme/shop failed before any of its jobs started. The run's page shows GitHub's error, for example: the workflow file has an error; it uses an action or a permission that the repository doesn't allow (Settings, Actions, General); or ${PROTECTION_HINT}.`
 const LOST = "before it could report its result. The run's page shows who or what stopped it."
 
@@ -95,7 +100,8 @@ test.each<[conclusion: string | null, jobs: Job[] | null, sentence: string]>([
   (ended, jobs, sentence) => {
     const [state, conclusion, outcome, label] = RESULTS[String(ended)]!
     const expected = { state, conclusion, outcome, label, sentence }
-    expect(outcomeOfRun({ conclusion: ended }, jobs, 'acme/shop')).toEqual(expected)
+    const run = { conclusion: ended } as DeliveryRun
+    expect(decide(DELIVERY, { run, jobs }, POLICY)).toEqual(expected)
   },
 )
 
@@ -136,9 +142,8 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
     `The relay couldn't determine the result of the dispatch of "deploy" to acme/shop within 5 min: ${reason}. Look at the repository's Actions page.`,
   ],
 ])('a delivery without a workflow run because of %j becomes %s', (cause, label, sentence) => {
-  const delivery = { repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null } as Delivery
   const outcome = label === 'Not started' ? 'not_started' : 'unknown'
-  expect(outcomeWithoutRun(cause, delivery)).toEqual({
+  expect(decide(DELIVERY, { cause }, POLICY)).toEqual({
     ...{ state: 'failed', conclusion: 'failure', outcome, label, sentence },
   })
 })

@@ -44,7 +44,7 @@ const inState = (state: State, more: Partial<Delivery> = {}): Delivery => {
     awaitingResponseSince: state === 'queued' ? NOW - 1_000 : null,
     dispatchedAt: isDispatched ? NOW - 500 : null,
     ...{ cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
-    ...{ waitingFor: null, decisions: '', outputs: '' },
+    ...{ waitingFor: null, decisions: '', outputs: '', reported: null, finishingAt: null, runWebhook: false },
     runs: state === 'running' ? [run()] : [],
     ...more,
   } as Delivery
@@ -69,7 +69,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   reportReceived: {
     type: 'reportReceived',
     messages: [{ update: { conclusion: 'success' } }],
-    ...{ ends: true, ending: true },
+    ...{ attempt: 1, ending: true },
   },
   runFinished: {
     type: 'runFinished',
@@ -82,6 +82,7 @@ const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   runTimedOut: { type: 'runTimedOut', cause: { why: 'too long', runTimeout: 1, status: 'queued' } },
   runUnidentified: { type: 'runUnidentified', cause: { why: 'unidentified', amount: 2 } },
   runDeleted: { type: 'runDeleted', cause },
+  runHidden: { type: 'runHidden', cause },
   waitingNotified: { type: 'waitingNotified', wait: LIMIT },
   redelivered: { type: 'redelivered' },
   cancelRequested: { type: 'cancelRequested', by: 'port' },
@@ -100,7 +101,7 @@ const REPORTED = 'state=running dispatchedAt awaitingResponseSince dueAt runs ·
 const ENDED = 'state=finished outcome reason dueAt awaitingResponseSince runs · 0'
 const FAILED = 'state=failed outcome reason dueAt · 2'
 const REQUEUED =
-  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs runs · 0'
+  'state=queued outcome reason queuedAt dueAt attempts firstAttemptAt attemptedAt awaitingResponseSince shownCause dispatchedAt cancelRequestedAt cancelSentAt cancelForced waitingFor decisions outputs reported finishingAt runWebhook runs · 0'
 const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
 /**
  * The effect of each event in each state: the changed fields, including the state if it changes, then the number of
@@ -119,7 +120,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runsSeen: { queued: SEEN, dispatched: SEEN, running: 'dueAt runs · 0' },
   runReported: { queued: REPORTED, dispatched: REPORTED, running: REPORTED },
   jobFinished: { running: ' · 0', finished: ' · 0', failed: ' · 0', cancelled: ' · 0' },
-  reportReceived: { running: 'state=finished outcome reason dueAt · 1' },
+  reportReceived: { running: 'finishingAt dueAt state=finished outcome reason · 1' },
   runFinished: { running: 'state=finished outcome reason dueAt runs · 2' },
   finishedInPort: { queued: ENDED, dispatched: ENDED, running: ENDED },
   listenerMissing: { dispatched: 'reason dueAt · 1' },
@@ -127,6 +128,7 @@ const TABLE: { [T in EventType]: { [S in State]?: string } } = {
   runTimedOut: { dispatched: FAILED, running: FAILED },
   runUnidentified: { dispatched: FAILED },
   runDeleted: { running: FAILED },
+  runHidden: { running: FAILED },
   waitingNotified: { queued: 'shownCause · 2' },
   redelivered: { failed: REQUEUED, cancelled: REQUEUED },
   cancelRequested: {

@@ -26,6 +26,10 @@ function open(runs: WorkflowRun[], limit = 36) {
     },
     budget: createRequestBudget(limit, 60_000, () => at),
     budgetById: createRequestBudget(10, 60_000, () => at),
+    quick: {
+      all: createRequestBudget(3, 60_000, () => at),
+      ofRun: () => createRequestBudget(2, 60_000, () => at),
+    },
     perMinute: 34,
     clock: () => at,
   })

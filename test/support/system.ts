@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
 import { readInvocation } from '../../port/invocation/invocation.ts'
+import type { Conclusion, ReportedJob, RunUpdate } from '../../port/types.ts'
 import type { Delivery, Evidence, Message } from '../../relay/delivery/delivery.ts'
 import { joinLogs } from '../../relay/delivery/outbox-policy.ts'
 import { createGitHub } from '../../relay/github/client.ts'
@@ -260,6 +261,17 @@ export async function startSystem(options: SystemOptions = {}) {
       }
       const { delivery } = await engine.apply(await get(id), { type: 'runReported', run })
       return delivery.runs.some(each => each.id === githubRunId && !each.past)
+    },
+    /** Reports the result of a job, as the action's post step does. Port gets it with the final update. */
+    async reportJob(
+      id: string,
+      conclusion: Conclusion,
+      { attempt = 1, ...more }: Partial<ReportedJob & RunUpdate> & { attempt?: number } = {},
+    ) {
+      const { id: jobId = 1, name = 'deploy', author = 'success', ownSummary = false, ...update } = more
+      const job = { id: jobId, name, author, ownSummary }
+      const messages = [{ update: { conclusion, summary: `Job: ${conclusion}`, job, ...update } }]
+      await engine.apply(await get(id), { type: 'reportReceived', messages, attempt, ending: true })
     },
     /** Replaces the relay with a new relay that shares only the store. */
     restart() {

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../port/types.ts'
-import type { Delivery } from '../../relay/delivery/delivery.ts'
-import { outcomeOfRun, outcomeWithoutRun } from '../../relay/delivery/outcome.ts'
+import { decide } from '../../relay/delivery/decide.ts'
+import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import type { PortApi } from './port/port.ts'
 import type { SimulatedRun } from './runner/types.ts'
 
@@ -61,6 +61,14 @@ interface RelayResult {
   sentence: string
 }
 
+const POLICY = { serverUrl: 'https://github.com' }
+/** A delivery that isn't canceled, and about which nothing was reported. */
+const UNCANCELED = {
+  cancelRequestedAt: null,
+  reported: null,
+  runs: [] as DeliveryRun[],
+} as unknown as Delivery
+
 /** Returns the relay's result for a finished workflow run whose Port run is still in progress. */
 export function relayResult({ jobs, conclusion }: SimulatedRun, repository: string): RelayResult {
   const seen = jobs.map(({ databaseId, name, conclusion, steps }) => ({
@@ -75,7 +83,11 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
       finishedAt: step.completedAt ? Date.parse(step.completedAt) : null,
     })),
   }))
-  const end = outcomeOfRun({ conclusion }, seen, repository)
+  const end = decide(
+    { ...UNCANCELED, repository },
+    { run: { conclusion } as DeliveryRun, jobs: seen },
+    POLICY,
+  )
   return {
     status: end.conclusion === 'success' ? 'SUCCESS' : 'FAILURE',
     label: end.label,
@@ -85,11 +97,9 @@ export function relayResult({ jobs, conclusion }: SimulatedRun, repository: stri
 
 /** Explains what GitHub and Port show if no workflow handles an event type. */
 export function nothingStarts(eventType: string): string {
-  const delivery = { repository: 'your repository', eventType, workflow: null } as Delivery
-  const { label, sentence } = outcomeWithoutRun(
-    { why: 'nothing listens', disabled: [], workflows: null },
-    delivery,
-  )
+  const delivery = { ...UNCANCELED, repository: 'your repository', eventType, workflow: null }
+  const cause = { why: 'nothing listens' as const, disabled: [], workflows: null }
+  const { label, sentence } = decide(delivery, { cause }, POLICY)
   return `On GitHub nothing would start, and after RELAY_START_TIMEOUT the relay would finish the run in Port as FAILURE, "${label}": ${sentence}`
 }
 

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../config/limits.ts'
-import type { Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
+import type { Change, Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
 import { columnOf, type Dialect, type Statement, stateIs } from '../database.ts'
 import type { ReportReceipt } from '../store.ts'
 import { enqueue } from './outbox.ts'
@@ -65,8 +65,7 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: 
   }
   for (const [field, value] of fields) {
     if (field === 'runs') continue
-    const plain = typeof value === 'boolean' ? Number(value) : ((value ?? null) as string | number | null)
-    set.push(`${columnOf(field)} = ${parameter(plain)}`)
+    set.push(`${columnOf(field)} = ${parameter(toColumn(value))}`)
   }
   if (requeue) set.push(`seq = ${sql.nextSeq}`, 'report_lines = 0', 'report_bytes = 0')
   if (history) set.push('events = events + 1')
@@ -87,6 +86,11 @@ function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: 
       WHERE delivery = ?1 AND sender = ${parameter(receipt.sender)} AND last >= ${parameter(receipt.number)})`)
   }
   return { sql: `UPDATE deliveries SET ${set.join(', ')} WHERE ${where.join(' AND ')} RETURNING id`, params }
+}
+
+function toColumn(value: Change[keyof Change]): string | number | null {
+  if (typeof value === 'boolean') return Number(value)
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : (value ?? null)
 }
 
 type Mark = readonly [id: string, changeId: number]

@@ -17,7 +17,14 @@ export function intakeTests(place: Place): void {
       ...{ queuedAt: given.receivedAt, updatedAt: given.receivedAt, dueAt: given.receivedAt },
       ...{ firstAttemptAt: null, attemptedAt: null, awaitingResponseSince: null, shownCause: '' },
       ...{ dispatchedAt: null, cancelRequestedAt: null, cancelSentAt: null, cancelForced: false },
-      ...{ waitingFor: null, decisions: '', outputs: '' },
+      ...{
+        waitingFor: null,
+        decisions: '',
+        outputs: '',
+        reported: null,
+        finishingAt: null,
+        runWebhook: false,
+      },
     })
     expect(await store.invocation(given.id)).toBe(invocation)
     expect(await store.history(given.id)).toEqual([])

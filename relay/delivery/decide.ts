@@ -1,0 +1,82 @@
+import { worstOf } from '../../port/client/messages.ts'
+import type { Conclusion } from '../../port/types.ts'
+import type { Job } from '../github/jobs.ts'
+import type { Delivery, DeliveryRun } from './delivery.ts'
+import type { NoRun, Policy } from './events.ts'
+import {
+  actionsPage,
+  CANCELLED,
+  type Ending,
+  outcomeOf,
+  outcomeOfRun,
+  outcomeWithoutRun,
+  unknown,
+} from './outcome.ts'
+import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
+
+const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
+
+/** A result that the action reported. */
+const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
+  ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },
+})
+
+/** What is known about a delivery that finishes: the finished workflow run and its jobs, or why there is none. */
+type Seen = { run: DeliveryRun; jobs: Job[] | null } | { cause: NoRun }
+
+/**
+ * Decides the result of a dispatched delivery. The first row that applies decides:
+ *
+ * | workflow run | a user canceled | jobs have reported | result |
+ * |---|---|---|---|
+ * | finished as `cancelled` | yes | – | canceled |
+ * | finished | – | – | GitHub's conclusion, or a worse one that the author set |
+ * | none, or deleted after the relay canceled it | yes | – | canceled |
+ * | none that the relay can identify | yes | – | unknown |
+ * | deleted or unreadable | – | yes | the worst result of the jobs |
+ * | none, deleted, unreadable, or too long | – | – | not started or unknown |
+ */
+export function decide(delivery: Delivery, seen: Seen, policy: Pick<Policy, 'serverUrl'>): Ending {
+  const { repository } = delivery
+  const isCanceled = delivery.cancelRequestedAt !== null
+  if ('run' in seen) {
+    const { run } = seen
+    if (isCanceled && run.conclusion === 'cancelled') return CANCELLED
+    const ofGitHub = outcomeOfRun(delivery, run, seen.jobs)
+    const author = conclusionOfAuthors(delivery, run)
+    const sentence = `The workflow run in ${repository} finished as "${run.conclusion}" on GitHub, but its author set the conclusion "${author}" in $PORT_RUN or by the input needs.`
+    return worstOf([author, ofGitHub.conclusion]) === ofGitHub.conclusion
+      ? ofGitHub
+      : byAction(author, sentence)
+  }
+  const { cause } = seen
+  const ending = outcomeOfJobs(delivery, cause) ?? outcomeWithoutRun(cause, delivery)
+  return isCanceled ? cancelledWithoutRun(cause, ending, delivery, policy) : ending
+}
+
+/** The result that jobs have reported, if GitHub doesn't show the workflow run; null if that result doesn't count. */
+function outcomeOfJobs(delivery: Delivery, cause: NoRun): Ending | null {
+  const result = resultOfJobs(delivery)
+  if (result === null || (cause.why !== 'deleted' && cause.why !== 'end not seen')) return null
+  const why =
+    cause.why === 'deleted'
+      ? `the workflow run in ${delivery.repository} was deleted on GitHub`
+      : `the relay can't read the workflow run in ${delivery.repository}: ${cause.reason}. To get the result of the whole run, give the relay Actions: read`
+  return byAction(result, `This is the result that the job reported, because ${why}.`)
+}
+
+/** The result of a canceled delivery whose run wasn't followed. It's canceled if GitHub canceled the run or nothing ran. */
+function cancelledWithoutRun(
+  cause: NoRun,
+  ending: Ending,
+  { repository, cancelSentAt }: Delivery,
+  { serverUrl }: Pick<Policy, 'serverUrl'>,
+): Ending {
+  if (cause.why === 'nothing listens' || (cause.why === 'deleted' && cancelSentAt !== null)) return CANCELLED
+  if (cause.why !== 'not seen' && cause.why !== 'unidentified') return ending
+  const page = actionsPage(serverUrl, repository)
+  return unknown(
+    'Unknown',
+    `A user canceled the delivery, but the relay canceled nothing on GitHub: a workflow run may be going on, see ${page}. ${ending.sentence}`,
+  )
+}

@@ -1,0 +1,69 @@
+import { worstOf } from '../../port/client/messages.ts'
+import type { Conclusion, RunUpdate } from '../../port/types.ts'
+import type { Delivery, DeliveryRun, JobResult, Reported } from './delivery.ts'
+import { boundRun } from './match.ts'
+
+const NOTHING: Reported = { attempt: 0, jobs: [], summary: null, links: [] }
+const MAX_LINKS = 10
+
+/**
+ * Adds an update. A result replaces the result of the same job, and discards the results of an earlier attempt, but not
+ * the texts. A summary that the author wrote replaces a generated one; otherwise, the summary of the worst job is kept.
+ */
+export function addReport(before: Reported | null, update: RunUpdate, attempt: number): Reported {
+  const known = before ?? NOTHING
+  const { job, conclusion = 'success', summary: text, link = [] } = update
+  const isNewAttempt = job !== undefined && known.attempt !== attempt
+  const id = job && (job.id ?? job.name)
+  const others = isNewAttempt ? [] : known.jobs.filter(each => each.job !== id)
+  const { summary } = known
+  const own = job?.ownSummary ?? true
+  const isKept =
+    summary?.own === own ? !isNewAttempt && isWorse(summary.conclusion, conclusion) : summary?.own
+  return {
+    attempt: job ? attempt : known.attempt,
+    jobs: id === undefined ? others : [...others, { job: id, conclusion, author: job?.author ?? 'success' }],
+    summary: text && !isKept ? { text, own, conclusion } : summary,
+    links: [...new Set([...known.links, ...link])].slice(-MAX_LINKS),
+  }
+}
+
+const isWorse = (a: Conclusion, b: Conclusion) => worstOf([a, b]) !== b
+
+type Reporting = Pick<Delivery, 'reported' | 'runs'>
+
+const jobsOf = ({ reported }: Pick<Delivery, 'reported'>, run: DeliveryRun | null): JobResult[] | null =>
+  reported && run && reported.attempt === run.attempt ? reported.jobs : null
+
+/** The worst result that jobs of the current attempt have reported; null if no job has reported. */
+export function resultOfJobs(delivery: Reporting): Conclusion | null {
+  const jobs = jobsOf(delivery, boundRun(delivery))
+  return jobs && worstOf(jobs.map(({ conclusion }) => conclusion))
+}
+
+/** The worst conclusion that authors set in the jobs of a run's attempt. */
+export const conclusionOfAuthors = (delivery: Reporting, run: DeliveryRun): Conclusion =>
+  worstOf((jobsOf(delivery, run) ?? []).map(({ author }) => author))
+
+/** Whether a job of a run has reported its result. The action has redacted what that job sent. */
+export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: number; name: string }) =>
+  (jobsOf(delivery, run) ?? []).some(each => each.job === job.id || each.job === job.name)
+
+/**
+ * Returns the links and the summary of a delivery's final update.
+ *
+ * @param sentence the relay's description of the result. It precedes a summary that describes a better result.
+ */
+export function finalTexts(
+  { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
+  { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },
+): Pick<RunUpdate, 'link' | 'summary'> {
+  const { summary, links } = reported ?? NOTHING
+  // The action's link to the workflow run contains the attempt.
+  const own = links.filter(link => !`${link}/`.startsWith(`${url}/`))
+  const link = [url, ...own].slice(0, kind === 'node_run' ? 3 : MAX_LINKS)
+  if (isWorse(conclusion, summary?.conclusion ?? 'success'))
+    return { link, summary: [sentence, summary?.text].filter(Boolean).join('\n\n') }
+  // After a success without a summary, Port keeps the summary that it has.
+  return { link, ...(summary && { summary: summary.text }) }
+}
