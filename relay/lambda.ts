@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { readConfig } from './config/config.ts'
-import { useProxy } from './http/outgoing.ts'
+import { useProxy } from './config/outgoing.ts'
 import { createHandler } from './lambda-handler.ts'
 import { createLog } from './log.ts'
 

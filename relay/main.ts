@@ -1,8 +1,8 @@
 import packageJson from '../package.json' with { type: 'json' }
 import { overview, runCommand } from './cli/command.ts'
 import { serve } from './cli/serve.ts'
+import { useProxy } from './config/outgoing.ts'
 import { nearestName } from './config/values.ts'
-import { useProxy } from './http/outgoing.ts'
 
 useProxy(process.env)
 const [name = 'serve', ...args] = process.argv.slice(2)

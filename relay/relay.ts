@@ -12,13 +12,12 @@ import { createAdmin } from './admin/routes.ts'
 import { createSides, GITHUB_REJECTS } from './admin/sides.ts'
 import type { Config } from './config/config.ts'
 import { LIMITS } from './config/limits.ts'
+import { fetchLimited, type OnResponse, responseOutcome } from './config/outgoing.ts'
 import { matcher } from './config/routes.ts'
 import type { Policy } from './delivery/events.ts'
 import { createGitHub } from './github/client.ts'
 import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
-import { fetchLimited } from './http/outgoing.ts'
-import { type OnResponse, responseOutcome } from './http/problem.ts'
 import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
 import { createThrottledLog, type ThrottledLog } from './log.ts'
@@ -80,7 +79,7 @@ export async function assembleRelay(
   const tally = createTally(await openOwn(config, opening), log)
   const { store } = tally
   const { clock } = store
-  const throttled = createThrottledLog(log, LIMITS.loggedReasons.value)
+  const throttled = createThrottledLog(log, LIMITS.loggedReasons)
   const metrics = createMetrics()
   const pauses = createRateLimitPauses(config.github.auth, clock, closed => {
     const { reason, pausedUntil, cause } = closed

@@ -38,7 +38,7 @@ export interface AdminTokens {
 
 export function createRoles(config: AdminTokens & { trustedProxies: number }): Roles {
   const { adminToken, viewToken, trustedProxies } = config
-  const failures = createTokenBuckets(LIMITS.signInRate.value)
+  const failures = createTokenBuckets(LIMITS.signInRate)
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
   return {

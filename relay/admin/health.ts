@@ -19,7 +19,7 @@ export function createDatabaseCheck(
   store: Pick<Store, 'ping'>,
   throttled: Pick<ThrottledLog, 'error'>,
 ): () => Promise<Check> {
-  const pace = createTokenBuckets(LIMITS.databaseChecks.value)
+  const pace = createTokenBuckets(LIMITS.databaseChecks)
   let lastCheck: Promise<Check> | null = null
   let isChecking = false
 

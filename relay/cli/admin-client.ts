@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
+import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
-import { proxyProblems } from '../http/outgoing.ts'
 import { type Option, UsageError } from './command.ts'
 
 /**

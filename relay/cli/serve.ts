@@ -18,7 +18,7 @@ async function runRelay(env: Env): Promise<undefined> {
   // Without a minimum, flush doesn't wait until everything is written.
   const destination = pino.destination({
     ...{ dest: 1, sync: false, minLength: 1 },
-    maxLength: LIMITS.logWaiting.value,
+    maxLength: LIMITS.logWaiting,
   })
   const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
   // The database opens in its own thread while other modules load.

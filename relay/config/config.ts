@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { proxyProblems } from '../http/outgoing.ts'
+import { proxyProblems } from './outgoing.ts'
 import { isRepository, matcher, type Route, readRoutes } from './routes.ts'
 import {
   accessToken,

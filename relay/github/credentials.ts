@@ -2,7 +2,7 @@ import type { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
-import { fetchLimited } from '../http/outgoing.ts'
+import { fetchLimited } from '../config/outgoing.ts'
 import { PausedError, type RateLimitPauses, readLimit } from './rate-limit-pause.ts'
 import { foreignReason, isForeign, mustBeGitHub } from './response.ts'
 

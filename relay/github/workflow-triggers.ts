@@ -43,7 +43,7 @@ function sectionOf(text: string): string | null {
   const length = lines.slice(first + 1).findIndex(line => /^[^\s#\-}\]]/.test(line))
   const section = lines.slice(first, length < 0 ? undefined : first + 1 + length).join('\n')
   // Complex keys and nested lists are slow to parse, too.
-  const isComplex = section.length > LIMITS.workflowTriggers.value || /(^|\s)(\?|- +-)\s/m.test(section)
+  const isComplex = section.length > LIMITS.workflowTriggers || /(^|\s)(\?|- +-)\s/m.test(section)
   return isComplex || depthOf(section) > MAX_DEPTH ? null : section
 }
 

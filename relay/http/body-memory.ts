@@ -90,8 +90,8 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     const now = performance.now()
     for (const body of arriving) {
       const elapsed = now - body.since
-      if (elapsed < LIMITS.bodyRateGrace.value) break // Bodies are in order of arrival.
-      if (body.bytes < (LIMITS.bodyRate.value * elapsed) / 1000) body.drop(tooSlow())
+      if (elapsed < LIMITS.bodyRateGrace) break // Bodies are in order of arrival.
+      if (body.bytes < (LIMITS.bodyRate * elapsed) / 1000) body.drop(tooSlow())
     }
     if (arriving.size === 0 && checking) {
       clearInterval(checking)
@@ -181,9 +181,7 @@ function overloaded(): Problem {
 }
 
 function tooSlow(): Problem {
-  return new Problem(
-    408,
-    `The body arrives too slowly: send at least ${LIMITS.bodyRate.value} bytes per second.`,
-    { connection: 'close' },
-  )
+  return new Problem(408, `The body arrives too slowly: send at least ${LIMITS.bodyRate} bytes per second.`, {
+    connection: 'close',
+  })
 }

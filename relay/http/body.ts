@@ -28,7 +28,7 @@ export async function readBody(
   let pieces = 0
   try {
     await eachChunk(c, reservation, chunk => {
-      if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece.value) throw TOO_SMALL
+      if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
       const needed = length + chunk.length
       if (needed > maxBytes) throw tooLarge(maxBytes)
       if (length === 0) {
@@ -62,7 +62,7 @@ const NOTHING = new Uint8Array(0)
 
 const TOO_SMALL = new Problem(
   400,
-  `The body arrives in pieces of less than ${LIMITS.bodyPiece.value} bytes: send it with a Content-Length, or in larger chunks.`,
+  `The body arrives in pieces of less than ${LIMITS.bodyPiece} bytes: send it with a Content-Length, or in larger chunks.`,
   { connection: 'close' },
 )
 
@@ -165,7 +165,7 @@ function refuseInfinite(value: unknown, key: string | number): void {
 }
 
 /** GitHub's JSON parser accepts up to 100 levels. The client payload adds a few levels to the body's levels. */
-const MAX_DEPTH = LIMITS.jsonDepth.value
+const MAX_DEPTH = LIMITS.jsonDepth
 
 /** A number with fewer digits can't exceed 1.8e308, unless it has an exponent. */
 const MANY_DIGITS = 200

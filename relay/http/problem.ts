@@ -69,37 +69,3 @@ export function refuseOthers(app: Hono, paths: string[], allow: string, sentence
     })
   }
 }
-
-/** The outcome of a request to Port or GitHub. */
-export type ResponseOutcome = 'ok' | 'rejected' | 'unauthorized' | 'limited' | 'error' | 'unreachable'
-
-export const RESPONSE_OUTCOMES: readonly ResponseOutcome[] = [
-  'ok',
-  'rejected',
-  'unauthorized',
-  'limited',
-  'error',
-  'unreachable',
-]
-
-/** Called with each response, or with null and the error if there was no response. */
-export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
-
-/**
- * - `unauthorized`: the credential was rejected (401)
- * - `limited`: too many requests (429, or GitHub's equivalent 403)
- * - `rejected`: any other 4xx
- * - `error`: 5xx
- * - `unreachable`: no response
- */
-export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
-  if (response === null) return 'unreachable'
-  const { status, headers } = response
-  const isLimit =
-    status === 429 ||
-    (status === 403 && (headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'))
-  if (isLimit) return 'limited'
-  if (status === 401) return 'unauthorized'
-  if (status >= 500) return 'error'
-  return status >= 400 ? 'rejected' : 'ok'
-}

@@ -50,7 +50,7 @@ const MAX_REASON = 400
 /** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
 export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
   // Keyed by reason, then ordered by `lastAt`. A bot's many refusals for one reason don't displace other reasons.
-  const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons.value)
+  const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
   /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
@@ -71,7 +71,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const minutes = counts.get(status)
       minutes?.set(minuteOf(now), (minutes.get(minuteOf(now)) ?? 0) + 1)
       const why = `${status} ${reason}`
-      const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused.value)
+      const kept = byReason.get(why) ?? new BoundedMap<string, Refusal>(LIMITS.refused)
       byReason.set(why, kept)
       const key = `${sender} ${repository.slice(0, 200)} ${reason}`
       const known = kept.get(key)

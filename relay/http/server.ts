@@ -6,9 +6,9 @@ import { networkOf } from './request.ts'
 
 /** Time limits for headers and bodies. Idle connections stay open longer than load balancers' usual 60 s. */
 const AGAINST_SLOW_SENDERS = {
-  maxHeaderSize: LIMITS.requestLine.value,
-  headersTimeout: LIMITS.headersTime.value,
-  requestTimeout: LIMITS.requestTime.value,
+  maxHeaderSize: LIMITS.requestLine,
+  headersTimeout: LIMITS.headersTime,
+  requestTimeout: LIMITS.requestTime,
   connectionsCheckingInterval: 2_000,
   keepAliveTimeout: 65_000,
 }
@@ -40,8 +40,8 @@ export function createRelayServer(
     ),
   )
   const server = createServer({ ...AGAINST_SLOW_SENDERS, ...requests.options }, listener)
-  server.timeout = LIMITS.stalledTime.value
-  limitConnections(server, LIMITS.connections.value, requests.isBusy)
+  server.timeout = LIMITS.stalledTime
+  limitConnections(server, LIMITS.connections, requests.isBusy)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code !== 'ECONNRESET' && socket.writable) {
       const status = UNREADABLE[error.code ?? ''] ?? '400 Bad Request'
@@ -98,7 +98,7 @@ export function oneAtATime(onPipelined: (socket: Socket) => void) {
       constructor(socket: Socket) {
         super(socket)
         count(socket, 1)
-        if (requestsOf(socket) <= LIMITS.requestsAtOnce.value) return
+        if (requestsOf(socket) <= LIMITS.requestsAtOnce) return
         Object.defineProperty(this, 'upgrade', { get: () => true, set() {} })
         onPipelined(socket)
       }

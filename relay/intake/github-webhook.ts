@@ -50,8 +50,8 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     throttled: throttledLog,
   } = deps
   const withReservation = createBodyMemory({
-    arrivingBytes: LIMITS.githubArriving.value,
-    processingBytes: LIMITS.githubProcessing.value,
+    arrivingBytes: LIMITS.githubArriving,
+    processingBytes: LIMITS.githubProcessing,
     trustedProxies,
   })
 
@@ -185,12 +185,12 @@ const unsigned = () =>
 
 async function readBytes(c: Context, reservation: BodyReservation): Promise<Uint8Array> {
   try {
-    return await readBody(c, LIMITS.githubBody.value, reservation)
+    return await readBody(c, LIMITS.githubBody, reservation)
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 413) throw error
     throw new Problem(
       413,
-      `The body is larger than ${LIMITS.githubBody.value} bytes, the maximum size of GitHub's webhooks.`,
+      `The body is larger than ${LIMITS.githubBody} bytes, the maximum size of GitHub's webhooks.`,
       error.headers,
     )
   }

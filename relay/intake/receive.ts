@@ -71,7 +71,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     webhook: VerifiedWebhook,
   ): Promise<{ delivery: NewDelivery; wait: boolean }> {
     const { invocation, identity } = await readWebhook(c, webhook)
-    const limit = LIMITS.encryptedInputs.value
+    const limit = LIMITS.encryptedInputs
     if (invocation.encrypted.length > limit) {
       const sentence = `The webhook has ${invocation.encrypted.length} encrypted inputs; at most ${limit} are accepted. Encrypt fewer inputs of the Port action.`
       throw new Problem(422, sentence)

@@ -45,8 +45,8 @@ export function createVerify(
 ): VerifyWebhook {
   const { tolerance, maxBody } = config.webhook
   const withReservation = createBodyMemory({
-    arrivingBytes: LIMITS.webhookArriving.value * maxBody,
-    processingBytes: LIMITS.webhookProcessing.value * maxBody,
+    arrivingBytes: LIMITS.webhookArriving * maxBody,
+    processingBytes: LIMITS.webhookProcessing * maxBody,
     trustedProxies: config.trustedProxies,
   })
 
@@ -160,7 +160,7 @@ export function parseBody(body: Uint8Array): unknown {
     notJson: 'check the "body" of the Port action\'s invocation method',
     tooDeep: "GitHub doesn't accept deeper JSON",
   }
-  return readJson(body, advice, LIMITS.jsonKeys.value)
+  return readJson(body, advice, LIMITS.jsonKeys)
 }
 
 /** In bytes. Smaller bodies are parsed in well under a millisecond. */

@@ -42,7 +42,7 @@ export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
 
 /** Whether a delivery has finished and its grace period has passed. */
 const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
-  !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace.value
+  !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace
 
 export const refuseFinished = () =>
   new Problem(

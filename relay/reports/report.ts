@@ -34,9 +34,9 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   const inOrder = createKeyedQueue()
   return async (c, room) => {
     const { renew, ...bound } = await tokens.verify(bearer(c))
-    const body = await readBytes(c, LIMITS.reportBody.value, room, {
-      [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting.value,
-      [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository.value,
+    const body = await readBytes(c, LIMITS.reportBody, room, {
+      [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting,
+      [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository,
     })
     // Process one report at a time per delivery, so that a run with many concurrent reports delays only itself.
     return inOrder(bound.delivery, () => take(c, body, bound, renew))
@@ -50,7 +50,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const isExempt = reports.length > 0 && reports.every(concludes)
     const waitMs = rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run can report at most ${LIMITS.reportRate.value} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
+      const sentence = `A workflow run can report at most ${LIMITS.reportRate} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
       throw refuseOverRate(sentence, waitMs)
     }
     checkJobs(delivery, reports)
@@ -84,23 +84,23 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
 
 function checkUsage(lines: number, bytes: number): void {
   const { reportLines, reportBytes } = LIMITS
-  if (lines > reportLines.value) {
+  if (lines > reportLines) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain at most ${reportLines.value} log lines, updates, and entities: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportLines} log lines, updates, and entities: this report exceeds that limit.`,
     )
   }
-  if (bytes > reportBytes.value) {
+  if (bytes > reportBytes) {
     throw new Problem(
       413,
-      `The reports of a delivery can contain at most ${reportBytes.value} bytes: this report exceeds that limit.`,
+      `The reports of a delivery can contain at most ${reportBytes} bytes: this report exceeds that limit.`,
     )
   }
 }
 
 /** Refuses the results of too many jobs. GitHub's conclusion includes these jobs. */
 function checkJobs({ reported }: Delivery, reports: Message[]): void {
-  const most = LIMITS.reportJobs.value
+  const most = LIMITS.reportJobs
   if ((reported?.jobs.length ?? 0) < most || !reports.some(each => 'update' in each && each.update.job))
     return
   throw new Problem(413, `At most ${most} jobs of a workflow run can report their results.`)
@@ -160,7 +160,7 @@ const isLog = (value: unknown) =>
 const isOutputs = (value: unknown) =>
   isObject(value) &&
   Object.keys(value).every(name => OUTPUTS.name.test(name)) &&
-  Buffer.byteLength(JSON.stringify(value)) <= LIMITS.outputs.value
+  Buffer.byteLength(JSON.stringify(value)) <= LIMITS.outputs
 const conclusion = z.enum(['success', 'failure', 'cancelled'])
 const runUpdate = z.object({
   statusLabel: z.string().max(1_000).optional(),
@@ -182,7 +182,7 @@ const runUpdate = z.object({
   output: z
     .custom<JsonObject>(
       isOutputs,
-      `must be an object of at most ${LIMITS.outputs.value / 1024} KB whose names consist of letters, digits, _, and -`,
+      `must be an object of at most ${LIMITS.outputs / 1024} KB whose names consist of letters, digits, _, and -`,
     )
     .optional(),
 })
@@ -227,7 +227,7 @@ export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
   number: z.int().min(1),
-  reports: z.array(report).max(LIMITS.reportMessages.value),
+  reports: z.array(report).max(LIMITS.reportMessages),
   /** Whether the job is finishing. */
   finishing: z.boolean().default(false),
 })

@@ -62,7 +62,7 @@ export function createReports(deps: ReportsDeps): Hono {
   const tokens = createReportTokens({
     secret,
     audience,
-    lifetimeMs: LIMITS.reportToken.value,
+    lifetimeMs: LIMITS.reportToken,
     clock,
     log: throttled,
   })
@@ -78,20 +78,20 @@ export function createReports(deps: ReportsDeps): Hono {
     ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log, throttled },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
-    rate: createTokenBuckets(LIMITS.reportStartRate.value),
+    rate: createTokenBuckets(LIMITS.reportStartRate),
   })
   const give = createInputsRoute({
     ...{ store, tokens, shareInputs, log },
-    rate: createTokenBuckets(LIMITS.reportInputsRate.value),
+    rate: createTokenBuckets(LIMITS.reportInputsRate),
   })
   const take = createTake({
     ...{ store, tokens, apply, log },
     isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
-    rate: createTokenBuckets(LIMITS.reportRate.value),
+    rate: createTokenBuckets(LIMITS.reportRate),
   })
   const withReservation = createBodyMemory({
-    arrivingBytes: LIMITS.reportArriving.value,
-    processingBytes: LIMITS.reportProcessing.value,
+    arrivingBytes: LIMITS.reportArriving,
+    processingBytes: LIMITS.reportProcessing,
     trustedProxies: config.trustedProxies,
   })
 
@@ -140,10 +140,10 @@ function createInputsRoute(
     const bound = await deps.tokens.verify(bearer(c))
     const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
     if (waitMs > 0) {
-      const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate.value} times per minute. Retry after the time in the Retry-After header.`
+      const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate} times per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody.value, room), startMessage)
+    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
     const delivery = await boundDelivery(message, bound, deps)
     if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
     return c.json(await deps.shareInputs(delivery, message.complete))

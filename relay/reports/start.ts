@@ -80,10 +80,10 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
     const waitMs = deps.rate.take(String(claims.runId))
     if (waitMs > 0) {
-      const sentence = `A workflow run can send at most ${LIMITS.reportStartRate.value} start requests per minute. Retry after the time in the Retry-After header.`
+      const sentence = `A workflow run can send at most ${LIMITS.reportStartRate} start requests per minute. Retry after the time in the Retry-After header.`
       throw refuseOverRate(sentence, waitMs)
     }
-    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody.value, room), startMessage)
+    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
     const { delivery: id, complete, finishes } = message
     const delivery = await bind(id, claims, finishes)
     const given = await deps.shareInputs(delivery, complete)
@@ -243,7 +243,7 @@ export function createHandOut({
       entry.size = text?.length ?? 0
       let total = [...kept.values()].reduce((sum, { size }) => sum + size, 0)
       for (const [oldest, { size }] of kept) {
-        if (total <= LIMITS.inputsKept.value) break
+        if (total <= LIMITS.inputsKept) break
         total -= size
         forget(oldest)
       }

@@ -66,7 +66,7 @@ export function createStore(db: Backend): Store {
   /** Refuses webhooks that exceed the limits, to restrict memory use. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
     const { waitingWebhooks, waitingBytes } = LIMITS
-    if (waiting >= waitingWebhooks.value || waitingSize + size > waitingBytes.value) throw new StoreBusy()
+    if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
     waiting++
     waitingSize += size
     try {

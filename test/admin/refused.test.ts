@@ -59,10 +59,10 @@ test('counts repeated refusals; many refusals of one sender do not displace the 
   ])
 })
 
-test(`at most ${LIMITS.refused.value} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {
+test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {
   const relay = await open()
   await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
-  const amount = LIMITS.refused.value + 20
+  const amount = LIMITS.refused + 20
   for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/r${i}`, { method: 'POST' })
   for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/shop/${i}`, { method: 'POST' })
   await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
@@ -73,5 +73,5 @@ test(`at most ${LIMITS.refused.value} refusals per reason are kept, so that bots
     of('The signature does not match'),
     of('The header x-port-timestamp'),
     of('There is nothing'),
-  ]).toEqual([1, LIMITS.refused.value, LIMITS.refused.value])
+  ]).toEqual([1, LIMITS.refused, LIMITS.refused])
 })

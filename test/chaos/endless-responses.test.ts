@@ -11,7 +11,7 @@ import { formContent } from '../support/dispatch-content.ts'
 import { listenHere } from '../support/listen-here.ts'
 
 const MB = 1024 ** 2
-const TOO_LARGE = `the response has more than ${LIMITS.response.value} bytes`
+const TOO_LARGE = `the response has more than ${LIMITS.response} bytes`
 
 /** Starts a server that responds to every request in this way. `sent` counts bytes. */
 async function startServer(answer: (response: ServerResponse) => Promise<number> | number, headers = {}) {
@@ -51,7 +51,7 @@ describe('an endless response is read only up to its limit', () => {
     const server = await startServer(endless)
     await expect(readPort(server.url)).rejects.toThrow(TOO_LARGE)
     await expect.poll(server.sent).toBeGreaterThan(0)
-    expect(server.sent()).toBeLessThan(LIMITS.response.value + 32 * MB)
+    expect(server.sent()).toBeLessThan(LIMITS.response + 32 * MB)
   })
 
   test("from GitHub: the dispatch outcome is unknown, and a list of runs can't be read", async () => {
@@ -62,7 +62,7 @@ describe('an endless response is read only up to its limit', () => {
     expect(['response_lost', 'accepted']).toContain(outcome.kind)
     await expect(runsPage('acme/shop', 1, null, 'repository_dispatch')).rejects.toThrow()
     await expect.poll(server.sent).toBeGreaterThan(0)
-    expect(server.sent()).toBeLessThan(2 * (LIMITS.response.value + 32 * MB))
+    expect(server.sent()).toBeLessThan(2 * (LIMITS.response + 32 * MB))
   })
 
   test("from GitHub's OIDC issuer: no key is available, and the log states why", async () => {

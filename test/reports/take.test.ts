@@ -47,7 +47,7 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
     (await system.report(token, id, reports, { number: ++number })).status
   const end = { update: { conclusion: 'success' } }
   const full = log('ü'.repeat(125_000))
-  const most = LIMITS.reportBytes.value / 250_000
+  const most = LIMITS.reportBytes / 250_000
   let status = 202
   while (status === 202 && number <= most) status = await send(full)
   expect([status, number]).toEqual([413, Math.ceil(most)])
@@ -126,7 +126,7 @@ test('a finished delivery accepts only log lines, and only during the grace peri
 
   await system.relay.stop()
   const database = new DatabaseSync(system.env.RELAY_DATABASE!.slice('sqlite:'.length))
-  database.prepare('UPDATE deliveries SET updated_at = updated_at - ?').run(LIMITS.reportGrace.value)
+  database.prepare('UPDATE deliveries SET updated_at = updated_at - ?').run(LIMITS.reportGrace)
   database.close()
   await system.restart()
   expect(await send('other', 10, log('a later line'))).toBe(410)
@@ -223,7 +223,7 @@ test("parallel reports cannot exceed a delivery's limits", async () => {
   }
   const responses = await Promise.all(Array.from({ length: 30 }, (_, n) => send(n)))
   const accepted = responses.filter(({ status }) => status === 202).length
-  expect(accepted * log.length).toBe(LIMITS.reportLines.value)
+  expect(accepted * log.length).toBe(LIMITS.reportLines)
 })
 
 test("updates and empty reports count toward a delivery's limit", async () => {
@@ -233,7 +233,7 @@ test("updates and empty reports count toward a delivery's limit", async () => {
     (await system.report(token, id, reports, { number: ++number })).status
   const line = { level: 'INFO', message: '' }
   const EACH = 8_000
-  let left: number = LIMITS.reportLines.value - 2
+  let left: number = LIMITS.reportLines - 2
   for (; left > 0; left -= EACH) {
     expect(await send({ log: Array(Math.min(EACH, left)).fill(line) })).toBe(202)
   }

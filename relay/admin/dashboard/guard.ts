@@ -71,7 +71,7 @@ export interface Guard {
 /** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit forms. */
 export function createGuard({ roles, sessions, trustedProxies, log, throttled }: GuardDeps): Guard {
   const app = new Hono()
-  const signIns = createTokenBuckets(LIMITS.signInRate.value)
+  const signIns = createTokenBuckets(LIMITS.signInRate)
   const limit = bodyLimit({
     maxSize: MAX_FORM,
     onError: () => {

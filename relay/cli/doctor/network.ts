@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { isLoopback } from '../../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../../port/types.ts'
 import { sendAlert } from '../../admin/send-alert.ts'
-import { proxiesOf } from '../../http/outgoing.ts'
+import { proxiesOf } from '../../config/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 

@@ -6,7 +6,7 @@ import { enqueue } from './outbox.ts'
 
 /** How many of a delivery's first and last history entries to keep. */
 const FIRST_EVENTS = 50
-const LAST_EVENTS = LIMITS.events.value - FIRST_EVENTS
+const LAST_EVENTS = LIMITS.events - FIRST_EVENTS
 
 /** Condition for later statements. True if the first statement has updated the delivery and set this mark. */
 const MARKED = 'id = ?1 AND change_id = ?2'

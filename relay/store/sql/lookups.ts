@@ -174,7 +174,7 @@ export function edge(sql: Dialect, before = Number.MAX_SAFE_INTEGER): Statement 
 }
 
 const edgeBefore = (sql: Dialect) =>
-  `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed.value} FROM deliveries`
+  `SELECT ${sql.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`
 
 /** Reads the first delivery at or above a `seq`. */
 export function firstFrom(seq: number): Statement {

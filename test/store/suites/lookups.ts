@@ -126,7 +126,7 @@ export function lookupTests(place: Place): void {
     const backend = await openBackend(await place.empty())
     onTestFinished(() => backend.close())
     const store = createStore(backend)
-    const amount = LIMITS.listed.value + 50
+    const amount = LIMITS.listed + 50
     const sql = `
       INSERT INTO deliveries (id, dedupe_key, sent_as, kind, action, repository, event_type, invocation, state, outcome,
         received_at, queued_at, updated_at)

@@ -1,5 +1,5 @@
 import { setGlobalProxyFromEnv } from 'node:http'
-import { LIMITS } from '../config/limits.ts'
+import { LIMITS } from './limits.ts'
 
 type Env = Record<string, string | undefined>
 
@@ -58,7 +58,7 @@ export async function fetchLimited(url: string, init?: RequestInit): Promise<Res
   const response = await fetch(url, init)
   const { body, headers, status, statusText } = response
   if (body === null) return response
-  const limit = LIMITS.response.value
+  const limit = LIMITS.response
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
@@ -68,4 +68,29 @@ export async function fetchLimited(url: string, init?: RequestInit): Promise<Res
   }
   const whole = new Response(Buffer.concat(chunks), { status, statusText, headers })
   return Object.defineProperty(whole, 'url', { value: response.url })
+}
+
+/** The outcomes of a request to Port or GitHub. */
+export const RESPONSE_OUTCOMES = [
+  'ok',
+  'rejected',
+  'unauthorized',
+  'limited',
+  'error',
+  'unreachable',
+] as const
+export type ResponseOutcome = (typeof RESPONSE_OUTCOMES)[number]
+
+/** Called with each response, or with null and the error if there was no response. */
+export type OnResponse = (response: Pick<Response, 'status' | 'headers'> | null, error?: unknown) => void
+
+export function responseOutcome(response: Parameters<OnResponse>[0]): ResponseOutcome {
+  if (response === null) return 'unreachable'
+  const { status, headers } = response
+  // GitHub also limits with 403.
+  const isLimit = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
+  if (status === 429 || (status === 403 && isLimit)) return 'limited'
+  if (status === 401) return 'unauthorized'
+  if (status >= 500) return 'error'
+  return status >= 400 ? 'rejected' : 'ok'
 }
