@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { trimEnd } from '../../port/text.ts'
-import { writePortAction } from '../../tools/generate/port-action.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { toAction } from '../../tools/generate/to-action.ts'
 import { isRepository } from '../config/routes.ts'
@@ -56,8 +55,7 @@ export const generate = defineCommand({
       blueprint: values.blueprint,
       approval: values.approval,
     })
-    const made =
-      format === 'workflow' ? toPortWorkflow(action) : { workflow: writePortAction(action), notes: [] }
+    const made = format === 'workflow' ? toPortWorkflow(action) : { workflow: action, notes: [] }
     const content = `${JSON.stringify(made.workflow, null, 2)}\n`
     notes.push(...made.notes)
     if (values.output !== undefined) write(values.output, content)

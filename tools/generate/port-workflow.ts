@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { RECOMMENDED_BODY } from './invocation-method.ts'
-import { given, type PortAction, type Property } from './port-action.ts'
+import { formOf, given, type PortAction, type Property } from './port-action.ts'
 
 /**
  * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook to
@@ -13,12 +13,13 @@ import { given, type PortAction, type Property } from './port-action.ts'
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
  */
 export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
-  const { identifier, trigger, about } = action
+  const { identifier, trigger, invocationMethod, ...about } = action
   if (trigger.type === 'automation')
     throw new Error(`${identifier} is an automation: --format workflow needs a self-service action.`)
   const { title, icon, description, allowAnyoneToViewRuns, requiredApproval, publish, ...leftOut } = about
   const {
     type: _,
+    userInputs: __,
     operation,
     blueprintIdentifier,
     actionCardButtonText,
@@ -27,7 +28,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   } = trigger
   const needsApproval = Boolean(requiredApproval)
   const entity = entityInput(action)
-  const { github, ...body } = object(action.invocationMethod.body)
+  const { github, ...body } = object(invocationMethod.body)
   const settings = Object.entries(object(github))
   // An expression of an action is invalid in a workflow.
   const computed = settings.filter(setting => setting.some(isComputed))
@@ -76,21 +77,21 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
 }
 
 /** Returns an input for the entity, because a Port workflow can't operate on an entity as an action can. */
-function entityInput({ trigger, properties }: PortAction): { name: string; property: Property } | null {
-  const { operation, blueprintIdentifier: blueprint } = trigger
+function entityInput(action: PortAction): { name: string; property: Property } | null {
+  const { operation, blueprintIdentifier: blueprint } = action.trigger
   if (operation !== 'DAY-2' && operation !== 'DELETE') return null
   if (typeof blueprint !== 'string') return null
   let name = 'entity'
-  while (Object.hasOwn(properties, name)) name = `port_${name}`
+  while (Object.hasOwn(formOf(action).properties, name)) name = `port_${name}`
   return { name, property: { type: 'string', title: 'Entity', format: 'entity', blueprint } }
 }
 
 function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>): JsonObject {
-  const { required, order, ...others } = action.userInputs ?? {}
-  if (!entity) return { properties: action.properties, ...given({ required, order }), ...others }
+  const { properties, required, order, ...others } = formOf(action)
+  if (!entity) return { properties, ...given({ required, order }), ...others }
   const { name, property } = entity
   return {
-    properties: { [name]: property, ...action.properties },
+    properties: { [name]: property, ...properties },
     // If `required` is a query, Port decides which inputs are required.
     required: isObject(required) ? required : [name, ...(Array.isArray(required) ? required : [])],
     ...(Array.isArray(order) && { order: [name, ...order] }),
@@ -126,12 +127,10 @@ const APPROVAL: JsonObject = {
  *
  * @see https://docs.port.io/workflows/build-workflows/data-flow/
  */
-function webhook(
-  { identifier, trigger, properties, invocationMethod }: PortAction,
-  github: JsonObject,
-  entity: string | null,
-): JsonObject {
+function webhook(action: PortAction, github: JsonObject, entity: string | null): JsonObject {
+  const { identifier, trigger, invocationMethod } = action
   const { operation, blueprintIdentifier: blueprint } = trigger
+  const { properties } = formOf(action)
   // The body contains the run id.
   const { body: _, headers: __, ...method } = invocationMethod
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)

@@ -49,22 +49,16 @@ export function toAction(
       .replace(/[^A-Za-z0-9@_.+:\\/=-]+/g, '_')
   const name = event === 'workflow_dispatch' ? basename(file) : type && type !== identifier ? type : null
   const { operation = workflow.usesEntity ? 'DAY-2' : 'CREATE', relay = EXAMPLE_RELAY } = options
-  const { properties, ...userInputs } = readInputs(workflow, event)
   const action: PortAction = {
     identifier,
-    about: {
-      title: workflow.name ?? titleOf(identifier),
-      ...(workflow.description && { description: workflow.description }),
-      requiredApproval: options.approval ?? false,
-    },
+    title: workflow.name ?? titleOf(identifier),
+    ...(workflow.description && { description: workflow.description }),
     trigger: {
-      type: 'self-service',
-      operation,
+      ...{ type: 'self-service', operation, userInputs: readInputs(workflow, event) },
       ...(options.blueprint && { blueprintIdentifier: options.blueprint }),
     },
-    properties,
-    userInputs,
     invocationMethod: invocationMethod(relay, { event, name, repository: options.repository ?? null }),
+    requiredApproval: options.approval ?? false,
   }
   return { action, notes: notes(workflow, event, file, action) }
 }

@@ -8,7 +8,7 @@ import {
   RECOMMENDED_BODY,
   type Start,
 } from '../generate/invocation-method.ts'
-import { type PortAction, readPortActions, writePortAction } from '../generate/port-action.ts'
+import { type PortAction, readPortActions } from '../generate/port-action.ts'
 import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
 
 /**
@@ -29,7 +29,7 @@ export function migratePortActions(
     const made = format === 'workflow' ? toPortWorkflow(action) : null
     const prefix = actions.length > 1 ? `${given.identifier}: ` : ''
     return {
-      definition: made?.workflow ?? writePortAction(action),
+      definition: made?.workflow ?? action,
       notes: [...notes, ...(made?.notes ?? [])].map(note => `${prefix}${note}`),
     }
   })

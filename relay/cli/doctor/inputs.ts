@@ -2,7 +2,7 @@ import { readInvocation } from '../../../port/invocation/invocation.ts'
 import { packClientPayload } from '../../../port/payload.ts'
 import { parseJson } from '../../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../../port/types.ts'
-import { type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
+import { formOf, type PortAction, readPortActions } from '../../../tools/generate/port-action.ts'
 import { renderBody } from '../../../tools/generate/render-body.ts'
 import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
 import { STALLED_MS } from '../../admin/alerts.ts'
@@ -80,7 +80,8 @@ export const portActionCheck = (file: string): Check => ({
 })
 
 function readSent(action: PortAction, config: Config): Sent | Finding {
-  const { identifier, invocationMethod: method, properties, userInputs } = action
+  const { identifier, invocationMethod: method } = action
+  const { properties, required: named } = formOf(action)
   const isWebhook = method.type === 'WEBHOOK'
   const template = isWebhook ? (method.body ?? '{{ . }}') : bodyOfGitHub(method)
   const invocation = readInvocation(renderBody(template, contextOf(action), sample), RUN_ID)
@@ -88,7 +89,7 @@ function readSent(action: PortAction, config: Config): Sent | Finding {
   const { workflow } = target
   if (workflow === null)
     return ok(`${identifier} starts a repository_dispatch, and its payload contains every input.`)
-  const required = Array.isArray(userInputs?.required) ? userInputs.required : Object.keys(properties)
+  const required = Array.isArray(named) ? named : Object.keys(properties)
   const optional = Object.keys(properties).filter(name => !required.includes(name))
   const offer = offerOf(invocation, config)
   return { by: identifier, target: { ...target, workflow }, offer, optional }
@@ -100,9 +101,13 @@ const RUN_ID = 'r_Doctor0000000000'
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
 /** The context of a run in which each input has a value. */
-function contextOf({ identifier, trigger, properties }: PortAction): JsonObject {
+function contextOf(action: PortAction): JsonObject {
+  const { identifier, trigger } = action
   const samples: Record<string, Json> = { boolean: true, number: 1, array: [], object: {} }
-  const inputs = Object.entries(properties).map(([name, { type }]) => [name, samples[type] ?? 'x'])
+  const inputs = Object.entries(formOf(action).properties).map(([name, { type }]) => [
+    name,
+    samples[type] ?? 'x',
+  ])
   const blueprint = trigger.blueprintIdentifier ?? null
   return {
     run: { id: RUN_ID },
