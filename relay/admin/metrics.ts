@@ -11,6 +11,7 @@ import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Backlog, Store } from '../store/store.ts'
 import type { PortAccess } from '../workers/outbox.ts'
+import { STALLED_MS } from './alerts.ts'
 import type { Roles } from './auth.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
@@ -25,7 +26,12 @@ const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 
 /** Values at scrape time. Times are milliseconds since 1970, or null. */
 interface ScrapeValues {
   /** Read from the database; null while it is unavailable. */
-  stored: { now: number; counts: Awaited<ReturnType<Store['counts']>>; backlog: Backlog } | null
+  stored: {
+    now: number
+    counts: Awaited<ReturnType<Store['counts']>>
+    backlog: Backlog
+    stalled: number
+  } | null
   rateLimitRemaining: number | null
   tokenExpiresAt: number | null
   /** GitHub's clock minus the relay's, in milliseconds. */
@@ -92,6 +98,10 @@ export function createMetrics(): Metrics {
     'oldest_due_age_seconds',
     'How long the oldest due work has been waiting; the same in every relay on one database',
     ['work'],
+  )
+  const stalled = gauge(
+    'stalled_queues',
+    'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
   )
   const attempts = counter('dispatch_attempts_total', 'Dispatches sent to GitHub', 'outcome', ATTEMPTS)
   const toDispatch = histogram(
@@ -170,6 +180,7 @@ export function createMetrics(): Metrics {
     for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {})) {
       oldestDue.set({ work }, age(since))
     }
+    stalled.set(stored?.stalled ?? Number.NaN)
     messages.set(stored?.backlog.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
     remaining.set(now.rateLimitRemaining ?? Number.NaN)
@@ -213,9 +224,9 @@ export function createMetrics(): Metrics {
 export interface MetricsRouteDeps {
   metrics: Metrics
   roles: Roles
-  store: Pick<Store, 'counts' | 'backlog' | 'clock'>
+  store: Pick<Store, 'counts' | 'backlog' | 'stalled' | 'clock'>
   github: Pick<GitHub, 'facts' | 'clockOffset'>
-  pauses: Pick<RateLimitPauses, 'allPaused'>
+  pauses: Pick<RateLimitPauses, 'allPaused' | 'scope'>
   port: Pick<PortAccess, 'pausedUntil'>
   sides: Pick<Sides, 'isUsed' | 'isAccepted' | 'lastSuccess'>
   /** Milliseconds since 1970 by the wall clock, like Prometheus's times. */
@@ -223,6 +234,7 @@ export interface MetricsRouteDeps {
   throttled: Pick<ThrottledLog, 'error'>
 }
 
+const MOST_STALLED = 100
 /** If the database takes longer, only the metrics of this process are returned. */
 const READ_MS = 2_000
 
@@ -264,11 +276,12 @@ async function read(deps: MetricsRouteDeps): Promise<ScrapeValues> {
 
   async function readStored(): Promise<ScrapeValues['stored']> {
     try {
-      const reading = Promise.all([store.counts(), store.backlog(now)])
+      const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)
+      const reading = Promise.all([store.counts(), store.backlog(now), stalling])
       const read = await Promise.race([reading, sleep(READ_MS, null, { ref: false })])
       if (!read) throw new Error(`no response within ${READ_MS} ms`)
-      const [counts, backlog] = read
-      return { now, counts, backlog }
+      const [counts, backlog, stalled] = read
+      return { now, counts, backlog, stalled: stalled.length }
     } catch (error) {
       throttled.error({ err: error, work: 'metrics' }, 'database unavailable; retrying')
       return null

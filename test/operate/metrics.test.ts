@@ -35,7 +35,11 @@ const NAMED = {
   build_info: 'version',
 }
 /** Additional series. */
-const MORE = { github_token_expiry_timestamp_seconds: '', github_clock_offset_seconds: '' }
+const MORE = {
+  stalled_queues: '',
+  github_token_expiry_timestamp_seconds: '',
+  github_clock_offset_seconds: '',
+}
 
 async function open(env: Env = {}) {
   const database = join(temporaryFolder(), 'relay.db')

@@ -45,6 +45,7 @@ async function known(): Promise<Map<string, string[]>> {
       now: 0,
       counts: { queued: 0, dispatched: 0, running: 0, failed: 0 },
       backlog: { dueSince: { dispatch: 0, watch: 0, outbox: 0 }, messages: 0, oldestMessage: null },
+      stalled: 0,
     },
     ...{ rateLimitRemaining: 1, tokenExpiresAt: 1, clockOffset: 1 },
     pausedUntil: { github: 1, port: 1 },
