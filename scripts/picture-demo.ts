@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { layoutProblems } from '../test/support/layout-problems.ts'
+import { layoutProblems } from './layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 const file = join(root, 'docs/images/demo.svg')

@@ -7,7 +7,6 @@ import { acts } from '../demo/acts.ts'
 import { judge } from '../demo/run-act.ts'
 import { until } from '../tools/simulator/http-server.ts'
 import { TEST_ENV } from './support/environment.ts'
-import { layoutProblems } from './support/layout-problems.ts'
 
 const root = join(import.meta.dirname, '..')
 const PICTURE = readFileSync(join(root, 'docs/images/demo.svg'), 'utf8')
@@ -174,12 +173,6 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     expect(relays.filter(isRunning)).toEqual([])
     expect(left).toEqual([])
   })
-})
-
-test("the demo's picture keeps its columns aligned in Chromium with any fonts", async ({ skip }) => {
-  const problems = await layoutProblems(PICTURE)
-  if (typeof problems === 'string') return skip(problems)
-  expect(problems).toEqual([])
 })
 
 test('the demo checks the status, label, and log of each run against the expected values', () => {

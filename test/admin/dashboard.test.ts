@@ -6,7 +6,6 @@ import type { DeliveryEvent, NoRun } from '../../relay/delivery/events.ts'
 import { until } from '../../tools/simulator/http-server.ts'
 import { aRun } from '../store/place.ts'
 import { openBrowser } from '../support/browser.ts'
-import { openRelayHere, relayEnv } from '../support/relay.ts'
 import { send } from '../support/send.ts'
 import { ADMIN_TOKEN, openWithDeliveries, REJECTED, running, VIEW_TOKEN } from './place-deliveries.ts'
 
@@ -533,12 +532,4 @@ test('axe-core finds nothing serious in light and dark mode, no text is cut off 
   await page.locator('.rows .main').last().focus()
   await page.keyboard.press('Enter')
   await page.waitForURL(/\/deliveries\//)
-})
-
-test('the dashboard is off if no token is set', async () => {
-  const relay = await openRelayHere(relayEnv())
-  const response = await fetch(relay.url)
-  expect(response.status).toBe(404)
-  const off = 'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.'
-  expect(await response.text()).toContain(off)
 })

@@ -24,13 +24,6 @@ async function roleOf(tokens: AdminTokens, cookie: string): Promise<Role | null>
   return (await (await app.request('/', { headers: { cookie } })).json()) as Role | null
 }
 
-test('a session has the role of its token', async () => {
-  const both = { adminToken: ADMIN, viewToken: VIEW }
-  for (const role of ['admin', 'view'] as const)
-    expect(await roleOf(both, await cookieOf(both, role))).toBe(role)
-  expect(await cookieOf({ adminToken: null, viewToken: VIEW }, 'admin')).toBe('')
-})
-
 test.each([
   ['no admin token is set', null],
   ['an admin token is set', ADMIN],

@@ -204,10 +204,14 @@ test('the admin API explains invalid queries, requires the right method for each
   expect((await ask('', 'GET', `bearer ${RELAY_ADMIN_TOKEN}`))[0]).toBe(200)
 })
 
-test('without RELAY_ADMIN_TOKEN, the admin API responds to every request with 404', async () => {
-  const relay = await openRelayHere(relayEnv())
-  const response = await fetch(`${relay.url}/api/deliveries`)
-  expect(response.status).toBe(404)
-  const detail = 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.'
-  expect(await response.json()).toMatchObject({ detail })
+test('without tokens, the admin API, the metrics, and the dashboard respond to every request with 404', async () => {
+  const { url } = await openRelayHere(relayEnv())
+  for (const [path, detail] of [
+    ['/api/deliveries', 'The admin API is off: set RELAY_ADMIN_TOKEN to turn it on.'],
+    ['/metrics', 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.'],
+    ['/', 'The dashboard is off: set RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN to turn it on.'],
+  ] as const) {
+    const response = await fetch(url + path)
+    expect([response.status, await response.text()]).toEqual([404, expect.stringContaining(detail)])
+  }
 })

@@ -105,44 +105,6 @@ test('logs one line for each event of a delivery, with the known fields', async 
   })
 })
 
-test('logs one line each for a refused webhook, failed attempt, redelivery, cancellation, and refused API call', async () => {
-  const { github, relay, deliver, call, linesOf } = await open({ RELAY_START_TIMEOUT: '1h' })
-  const messages = (from: number) => relay.log().flatMap(({ msg }, i) => (i < from ? [] : msg))
-  await deliver('r_1', { secret: 'wrong' })
-  const reason = expect.stringContaining('PORT_CLIENT_SECRET')
-  expect(relay.log()).toMatchObject([
-    {
-      ...{ level: 30, msg: 'a Port webhook is refused', status: 401, address: '127.0.0.1' },
-      ...{ method: 'POST', path: '/webhook/acme/shop-0', reason },
-    },
-  ])
-  expect((await fetch(`${relay.url}/github`, { method: 'POST', body: '{}' })).status).toBe(401)
-  expect(messages(1)).toEqual(['a GitHub webhook is refused'])
-  expect((await fetch(`${relay.url}/api/deliveries`)).status).toBe(401)
-  expect(relay.log().at(-1)).toMatchObject({ msg: 'the admin API was called', status: 401, role: null })
-
-  github.fail({ status: 404, body: { message: 'Not Found' } })
-  const { body } = await deliver('r_2')
-  await until(() => linesOf(body.delivery).length === 2, 'the delivery fails')
-  expect(linesOf(body.delivery).at(-1)).toMatchObject({
-    ...{ level: 30, msg: 'GitHub rejected the dispatch', state: 'failed', attempt: 1, status: 404 },
-    reason: expect.stringContaining('GitHub cannot find acme/shop-0'),
-  })
-  github.fail({ status: 503, times: Number.POSITIVE_INFINITY })
-  const before = relay.log().length
-  expect(await call('POST', `deliveries/${body.delivery}/redeliver`)).toBe(202)
-  await until(() => messages(before).length >= 4, 'the dispatch is attempted again')
-  expect(messages(before).slice(0, 4).sort()).toEqual([
-    "GitHub's response to the dispatch was lost",
-    'a request to GitHub failed',
-    'the admin API was called',
-    'the delivery is queued again',
-  ])
-  const asked = relay.log().length
-  expect(await call('POST', `deliveries/${body.delivery}/cancel`)).toBe(202)
-  expect(messages(asked).sort()).toEqual(['a user canceled the delivery', 'the admin API was called'])
-})
-
 test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {
   const { relay } = await open({ RELAY_PUBLIC_URL: 'https://relay.example' })
   const COUNT = 60

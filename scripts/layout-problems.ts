@@ -1,4 +1,4 @@
-import { openBrowser } from './browser.ts'
+import { openBrowser } from '../test/support/browser.ts'
 
 interface DrawnText {
   textContent: string
