@@ -1,97 +1,186 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
-import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
+import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
 import { nextStep, type Observation } from '../../relay/delivery/observation.ts'
 
-const DISPATCHED_AT = 1_000_000
-const START_TIMEOUT = 600_000
-const POLICY = {
-  startTimeout: START_TIMEOUT,
-  runTimeout: 86_400_000,
-  serverUrl: 'https://github.com',
-  timeoutsFrom: 0,
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const BEGIN = 1_000_000
+const START = 10 * MINUTE
+const DAY = 1_440 * MINUTE
+const POLICY = { startTimeout: START, runTimeout: DAY, serverUrl: 'https://github.com', timeoutsFrom: 0 }
+
+interface Scene extends Partial<Observation> {
+  /** The workflow runs of the delivery. Default: a run in progress that its title identifies. */
+  runs?: Partial<DeliveryRun>[]
+  /** Changes to the delivery, whose runs are those above unless it has other runs. */
+  delivery?: Partial<Delivery>
+  snapshot?: Partial<Observation['found']['snapshot']>
+  of?: Partial<Observation['found']>
+  /** The run in Port. Default: in progress. */
+  run?: Partial<RunState>
 }
 
-/**
- * Returns the event after a poll. GitHub returns 404 for the bound run unless a state of the Port run is given.
- *
- * @param evidence null if no run is known
- */
-function poll(
-  evidence: Evidence | null,
-  after: number,
-  runMore: Partial<DeliveryRun> = {},
-  port: Partial<RunState> | null = null,
-  more: Partial<Delivery> = {},
-  access: Observation['found']['snapshot']['access'] = 'read',
-): string {
-  const about = { id: 7, attempt: 1, past: false, status: 'queued', conclusion: null, url: '' }
-  const runs: DeliveryRun[] = evidence ? [{ ...about, evidence, ...runMore }] : []
-  const delivery = {
-    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run' },
-    ...{ reported: null, finishingAt: null, runWebhook: false, ...more },
-    ...{ state: 'running', runs, receivedAt: DISPATCHED_AT, queuedAt: DISPATCHED_AT },
-    dispatchedAt: DISPATCHED_AT,
+const aRun = (more: Partial<DeliveryRun>): DeliveryRun => ({
+  ...{ id: 7, attempt: 1, past: false, status: 'in_progress', conclusion: null, url: '', evidence: 'title' },
+  ...more,
+})
+
+/** Returns the next step of a poll this long after the dispatch, with what its event depends on. */
+function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen }: Scene): string {
+  const now = BEGIN + after
+  const all = runs.map(aRun)
+  const subject = {
+    ...{ cancelRequestedAt: null, cancelSentAt: null, waitingFor: null, kind: 'action_run', workflow: null },
+    ...{ state: all.length > 0 ? 'running' : 'dispatched', reason: null, runs: all, updatedAt: BEGIN },
+    ...{ receivedAt: BEGIN, queuedAt: BEGIN, dispatchedAt: BEGIN },
+    ...{ reported: null, finishingAt: null, runWebhook: false, ...delivery },
   } as unknown as Delivery
-  const now = DISPATCHED_AT + after
+  const port = { status: 'in_progress', finished: false, externalRunId: null, synchronized: false } as const
   const observation: Observation = {
-    now,
     found: {
-      ...{ runs, candidates: [], whole: true, elsewhere: false },
+      ...{ runs: all, candidates: [], whole: true, elsewhere: false, ...of },
       snapshot: {
-        ...{ access, reason: null, refusedFor: 0, runs: new Map(), gone: new Set(port ? [] : [7]) },
-        ...{ readAt: now, covers: 0, nextAt: now },
+        ...{ access: 'read', reason: null, refusedFor: 0, runs: new Map(), gone: new Set() },
+        ...{ readAt: now, covers: 0, nextAt: now, ...snapshot },
       },
     },
-    port: {
-      ...{ status: 'in_progress', finished: false, externalRunId: null },
-      ...{ synchronized: false, properties: null, body: null },
-      ...port,
-    },
-    ...{ portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0, canReport: true },
-    ...{ jobs: 'not read', workflows: 'not read', listeners: 'not read', approvals: 'not due' },
-    cancelTried: false,
+    ...{ now, port: { ...port, properties: null, body: null, ...run }, portDue: false, portFreeAt: 0 },
+    ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read', workflows: 'not read' },
+    ...{ listeners: 'found', approvals: 'not due', cancelTried: false, ...seen },
   }
-  const step = nextStep(delivery, observation, POLICY)
-  return step.do === 'apply' ? step.event.type : step.do
+  const step = nextStep(subject, observation, POLICY)
+  if (step.do !== 'apply') return step.do
+  const { event } = step
+  if (event.type === 'runFinished') return `runFinished ${event.run.conclusion} of ${event.run.id}`
+  if (event.type === 'finishedInPort') return `finishedInPort ${event.conclusion}`
+  if ('cause' in event && typeof event.cause === 'object' && 'why' in event.cause) {
+    return `${event.type}: ${event.cause.why}`
+  }
+  return event.type === 'runsSeen' ? 'later' : event.type
 }
 
-test('if GitHub responds with 404, the run from the dispatch response counts as deleted after the start timeout', () => {
-  expect(poll('response', 20_000)).toBe('runsSeen')
-  expect(poll('response', START_TIMEOUT - 1)).toBe('runsSeen')
-  expect(poll('response', START_TIMEOUT)).toBe('runDeleted')
+const NONE = { runs: [] }
+const QUEUED = { runs: [{ status: 'queued' }] }
+const ended = (conclusion: string, more: Partial<DeliveryRun> = {}) => ({
+  status: 'completed',
+  conclusion,
+  ...more,
 })
-
-test.each<Evidence>(['report', 'title', 'candidate'])(
-  'if GitHub responds with 404, a run that was seen before (%s) counts as deleted after a minute',
-  evidence => {
-    expect(poll(evidence, 59_999)).toBe('runsSeen')
-    expect(poll(evidence, 60_000)).toBe('runDeleted')
-  },
-)
-
-test.each(['report', null] as const)(
-  'with evidence %s, the response of a synchronous run counts after the start timeout if GitHub refuses to show runs',
-  evidence => {
-    const after = (ms: number, access: 'forbidden' | 'unavailable') =>
-      poll(evidence, ms, { reportsConclusion: true }, { finished: true, synchronized: true }, {}, access)
-    expect(after(START_TIMEOUT - 1, 'forbidden')).toBe('runsSeen')
-    expect(after(START_TIMEOUT, 'unavailable')).toBe('runsSeen')
-    expect(after(START_TIMEOUT, 'forbidden')).toBe('finishedInPort')
-  },
-)
-
-const REPORTS = { reportsConclusion: true }
-test.each<[string, Partial<DeliveryRun>, Partial<RunState>, string]>([
-  ['a cancellation if the action reports the conclusion through the relay', REPORTS, {}, 'cancelRequested'],
-  ['the result of the run if the action reports to Port directly', {}, {}, 'finishedInPort'],
-  ['nothing if the run is synchronous', REPORTS, { synchronized: true }, 'runsSeen'],
-])('a final status in Port counts as %s', (_, runMore, portMore, verdict) => {
-  expect(poll('report', 20_000, runMore, { status: 'failure', finished: true, ...portMore })).toBe(verdict)
+const ENDED = { runs: [ended('success')] }
+const FAILED = { runs: [ended('failure')] }
+const GONE = { gone: new Set([7]) }
+const of404 = (evidence: DeliveryRun['evidence'], more: Scene = {}): Scene => ({
+  ...{ runs: [{ evidence, status: 'queued' }], snapshot: GONE },
+  ...more,
 })
+const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
+const candidates = (...statuses: string[]) =>
+  ({ candidates: statuses.map((status, id) => ({ id, status })) }) as unknown as Scene['of']
+const READ = { jobs: { jobs: [], lines: [] } }
+const UNREAD: Scene = { port: 'unread', ...ENDED }
+const NODE = { kind: 'node_run' as const }
+const REPORTED = { evidence: 'report' as const, reportsConclusion: true }
+const IN_PORT = { status: 'failure', finished: true } as const
+const SYNCHRONOUS = { ...IN_PORT, synchronized: true }
+const WAITING = { runs: [{ status: 'waiting' }] }
+const CANCEL = { cancelRequestedAt: BEGIN }
 
-test('cancels a node run while Port is canceling the Port workflow, unless the node run is completed', () => {
-  const node = { kind: 'node_run' as const }
-  expect(poll('response', 20_000, {}, { cancelling: true }, node)).toBe('cancelRequested')
-  expect(poll('response', 20_000, {}, { finished: true }, node)).toBe('finishedInPort')
+/** Columns: how long after the dispatch, what the poll sees, and the next step. `later`: another poll. */
+const STEPS: [after: number, seen: Scene, step: string][] = [
+  [3 * START, QUEUED, 'later'],
+  [20 * SECOND, {}, 'later'],
+  [DAY, {}, 'runTimedOut: too long'],
+  [DAY, { runs: [{ status: 'unknown' }] }, 'runTimedOut: end not seen'],
+  // No run has started: nothing listens, GitHub doesn't show the list, or the run isn't identified.
+  [START - 1, NONE, 'later'],
+  [START, NONE, 'read workflows'],
+  [START, { ...NONE, workflows: { disabled: [], workflows: 1 } }, 'startTimedOut: nothing listens'],
+  [DAY - 1, { ...NONE, snapshot: { access: 'unavailable' } }, 'later'],
+  [DAY, { ...NONE, snapshot: { access: 'unavailable' } }, 'runTimedOut: unknown'],
+  [START, { ...NONE, snapshot: { readAt: BEGIN } }, 'later'],
+  [START, { ...NONE, of: { whole: false } }, 'later'],
+  [START, { ...NONE, snapshot: { ...REFUSED, refusedFor: MINUTE - 1 } }, 'later'],
+  [START, { ...NONE, snapshot: REFUSED }, 'startTimedOut: not seen'],
+  [START, { ...NONE, snapshot: REFUSED, run: { status: 'unknown' } }, 'later'],
+  [3 * START, { ...NONE, of: { elsewhere: true } }, 'later'],
+  [START, { ...NONE, of: candidates('completed', 'in_progress') }, 'later'],
+  [START, { ...NONE, of: candidates('completed', 'completed') }, 'runUnidentified: unidentified'],
+  // The runs have finished: an earlier poll must have seen this, and a failed run's jobs are read.
+  [2 * MINUTE, { ...ENDED, delivery: { runs: [aRun({})] } }, 'later'],
+  [2 * MINUTE, { ...ENDED, delivery: { updatedAt: BEGIN + 2 * MINUTE - 499 } }, 'later'],
+  [2 * MINUTE, ENDED, 'runFinished success of 7'],
+  [2 * MINUTE, { ...ENDED, port: 'not read' }, 'read Port'],
+  [2 * MINUTE, FAILED, 'read jobs'],
+  [2 * MINUTE, { ...FAILED, canReport: false }, 'runFinished failure of 7'],
+  [2 * MINUTE, { ...FAILED, ...READ }, 'runFinished failure of 7'],
+  [2 * MINUTE, { ...FAILED, jobs: BEGIN + 130 * SECOND }, 'later'],
+  [2 * MINUTE, { ...FAILED, jobs: BEGIN + 3 * MINUTE }, 'runFinished failure of 7'],
+  [
+    2 * MINUTE,
+    { runs: [ended('neutral'), ended('failure', { id: 8 })], ...READ },
+    'runFinished failure of 8',
+  ],
+  [
+    2 * MINUTE,
+    { runs: [ended('skipped'), ended('failure', { id: 8 })], ...READ },
+    'runFinished failure of 8',
+  ],
+  [2 * MINUTE, { runs: [ended('skipped'), ended('success', { id: 8 })] }, 'runFinished success of 8'],
+  [2 * MINUTE, { runs: [ended('failure'), { id: 8 }] }, 'later'],
+  [2 * MINUTE, { runs: [ended('failure'), { id: 8, evidence: 'report' }] }, 'later'],
+  [2 * MINUTE, { ...ENDED, of: { elsewhere: true } }, 'later'],
+  [2 * MINUTE, { ...FAILED, ...READ, of: { elsewhere: true } }, 'runFinished failure of 7'],
+  [2 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'later'],
+  [5 * MINUTE, { ...UNREAD, finishedSince: BEGIN }, 'runFinished success of 7'],
+  // GitHub responds with 404 for the run.
+  [START - 1, of404('response'), 'later'],
+  [START, of404('response'), 'runDeleted: deleted'],
+  ...(['report', 'title', 'candidate'] as const).flatMap((evidence): typeof STEPS => [
+    [MINUTE - 1, of404(evidence), 'later'],
+    [MINUTE, of404(evidence), 'runDeleted: deleted'],
+  ]),
+  [MINUTE, { runs: [{ evidence: 'port', status: 'unknown' }], snapshot: GONE }, 'later'],
+  [MINUTE, { runs: [{}, { id: 8 }], snapshot: GONE }, 'later'],
+  // A final status in Port was set by a user, by the action, or by the response of a synchronous webhook.
+  [20 * SECOND, { runs: [REPORTED], run: IN_PORT }, 'cancelRequested'],
+  [20 * SECOND, { runs: [{ evidence: 'report' }], run: IN_PORT }, 'finishedInPort failure'],
+  [20 * SECOND, { runs: [REPORTED], run: SYNCHRONOUS }, 'later'],
+  // GitHub refuses the list, or is down.
+  ...[[REPORTED], []].flatMap((runs): typeof STEPS => {
+    const seen = { runs, run: SYNCHRONOUS, workflows: { disabled: [], workflows: 1 } }
+    const refused = { ...seen, snapshot: { access: 'forbidden' as const } }
+    return [
+      [START - 1, refused, 'later'],
+      [START, { ...seen, snapshot: { access: 'unavailable' } }, 'later'],
+      [START, refused, 'finishedInPort failure'],
+    ]
+  }),
+  [20 * SECOND, { delivery: NODE, run: { cancelling: true } }, 'cancelRequested'],
+  [20 * SECOND, { delivery: NODE, run: { finished: true, status: 'unknown' } }, 'finishedInPort unknown'],
+  // When Port is read. A new run is bound before anything else.
+  [MINUTE, { port: 'not read', portDue: true }, 'read Port'],
+  [MINUTE, { runs: [{ evidence: 'report' }], port: 'not read', portDue: true }, 'later'],
+  [MINUTE, { port: 'not read', snapshot: { access: 'forbidden' } }, 'read Port'],
+  [2 * MINUTE, { ...FAILED, delivery: { runs: [] } }, 'later'],
+  // Approvals.
+  [MINUTE, WAITING, 'read approvals'],
+  [MINUTE, { ...WAITING, approvals: 'read' }, 'later'],
+  [MINUTE, { ...WAITING, delivery: { waitingFor: 'production' } }, 'later'],
+  [MINUTE, { ...WAITING, approvals: 'due', delivery: { waitingFor: 'production' } }, 'read approvals'],
+  [MINUTE, { delivery: { waitingFor: 'production' } }, 'read approvals'],
+  // A canceled delivery.
+  [MINUTE, { delivery: CANCEL }, 'cancel runs'],
+  [MINUTE, { delivery: CANCEL, cancelTried: true }, 'later'],
+  [2 * MINUTE, { ...ENDED, delivery: CANCEL }, 'runFinished success of 7'],
+  // Does a workflow listen?
+  [30 * SECOND, { ...NONE, listeners: 'not read' }, 'read listeners'],
+  [30 * SECOND - 1, { ...NONE, listeners: 'not read' }, 'later'],
+  [30 * SECOND, { ...NONE, listeners: 'none' }, 'listenerMissing'],
+  [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { workflow: 'a.yml' } }, 'later'],
+  [30 * SECOND, { ...NONE, listeners: 'not read', of: candidates('queued') }, 'later'],
+  [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { reason: 'none' } }, 'later'],
+]
+test.each(STEPS)('%i ms after the dispatch, with %j: %s', (after, seen, step) => {
+  expect(poll(after, seen)).toBe(step)
 })

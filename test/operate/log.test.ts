@@ -70,7 +70,7 @@ async function sendText(url: string, text: string): Promise<void> {
 }
 
 test('logs one line for each event of a delivery, with the known fields', async () => {
-  const { relay, deliver, call, runOf, end, linesOf } = await open()
+  const { github, relay, deliver, call, runOf, end, linesOf } = await open()
   const { body } = await deliver('r_1')
   const about = {
     ...{ level: 30, delivery: body.delivery, run: 'r_1' },
@@ -103,6 +103,22 @@ test('logs one line for each event of a delivery, with the known fields', async 
     ...{ level: 30, msg: 'the admin API was called', method: 'GET', status: 200, role: 'admin' },
     ...{ path: `/api/deliveries/${body.delivery}`, address: '127.0.0.1' },
   })
+
+  github.fail({ status: 404, body: { message: 'Not Found' } })
+  const { body: rejected } = await deliver('r_2')
+  const last = () => linesOf(rejected.delivery).at(-1)
+  await until(() => last()?.msg === 'GitHub rejected the dispatch', 'the delivery fails')
+  expect(last()).toMatchObject({
+    ...{ level: 30, state: 'failed', attempt: 1, status: 404 },
+    reason: expect.stringContaining('GitHub cannot find acme/shop-0'),
+  })
+  github.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+  expect(await call('POST', `deliveries/${rejected.delivery}/redeliver`)).toBe(202)
+  await until(() => last()?.msg === "GitHub's response to the dispatch was lost", 'a second attempt')
+  expect(await call('POST', `deliveries/${rejected.delivery}/cancel`)).toBe(202)
+  expect(linesOf(rejected.delivery).map(({ msg }) => msg)).toEqual(
+    expect.arrayContaining(['the delivery is queued again', 'a user canceled the delivery']),
+  )
 })
 
 test('refused requests of unverified senders are logged at once, then once a minute with their number and reasons', async () => {

@@ -88,6 +88,7 @@ describe('GET /metrics', () => {
       )
     }
     expect(readSeries(text).build_info).toEqual({ [packageJson.version]: 1 })
+    expect((await fetch(`${relay.url}/metrics`, { method: 'POST' })).status).toBe(405)
   })
 
   test('counts webhook and delivery events', async () => {

@@ -30,19 +30,6 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
   expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
 })
 
-test("Port shows a rejection before the run's result", async () => {
-  const { system, run } = await waiting([PRODUCTION])
-  await system.pass(30_000)
-  system.github.review(run.id, { ...APPROVED, state: 'rejected', comment: 'Not today' })
-  system.end(run, 'failure')
-  await system.pass(60_000)
-  const all = lines(system)
-  const rejected = all.indexOf('production was rejected by ada: Not today')
-  expect(rejected).toBeGreaterThan(-1)
-  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE' })
-  expect(all.slice(rejected + 1).length).toBeGreaterThan(0)
-})
-
 test('Port shows a label if the run waits for a timer, and a label if it waits for several environments', async () => {
   const { system } = await waiting([{ environment: 'staging', waitTimer: 30, reviewers: [] }])
   await system.pass(30_000)
@@ -82,17 +69,6 @@ test('the history and the log contain no user names', async () => {
   const kept = JSON.stringify([await system.store.history(id), system.logged])
   expect(kept).toContain('production')
   expect(kept).not.toMatch(/ada|release-team|Go!/)
-})
-
-test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
-  const { system, id, run } = await waiting([PRODUCTION])
-  const body = { message: 'no' }
-  system.github.fail({ match: isReview, status: 403, body, times: Number.POSITIVE_INFINITY })
-  await system.pass(30_000)
-  expect(label(system)).not.toMatch(/approval/)
-  system.end(run, 'success')
-  await system.pass(30_000)
-  expect((await system.delivery(id)).state).toBe('finished')
 })
 
 test("Port shows that approval is pending even if GitHub's API returns the approval late and a poll result is discarded", async () => {

@@ -54,16 +54,6 @@ test('workflow files are listed at most every five minutes and read again only i
   for (const id of ids) expect(warnings(system, id)).toHaveLength(1)
 })
 
-test('the warning is removed from the delivery if a run starts late', async () => {
-  const system = await start()
-  const id = await system.dispatch(RUN)
-  await system.pass(40_000)
-  expect((await system.delivery(id)).reason).toMatch(/the repository has no workflows/)
-  system.run(`deploy ${RUN}`, { status: 'in_progress' })
-  await system.pass(MINUTE)
-  expect(await system.delivery(id)).toMatchObject({ state: 'running', reason: null })
-})
-
 test.each([
   ['the event type in a list', 'on: { repository_dispatch: { types: [other, deploy] } }'],
   ['only the event type', '"on":\n  repository_dispatch:\n    types: deploy'],
@@ -97,17 +87,4 @@ test.each([
   await system.pass(5 * MINUTE)
   expect([warnings(system), system.port.run(RUN).status]).toEqual([[], 'IN_PROGRESS'])
   expect(reads(system)).toBeLessThanOrEqual(1)
-})
-
-test('reading many workflow files leaves part of the request budget for details of failed runs', async () => {
-  const system = await start(...Array.from({ length: 20 }, (_, n) => `${OTHER}# ${n}\n`))
-  await system.dispatch(RUN)
-  const perMinute: number[] = []
-  for (let minute = 0, before = 0; minute < 5; minute++) {
-    await system.pass(MINUTE)
-    perMinute.push(reads(system) - before)
-    before = reads(system)
-  }
-  expect(Math.max(...perMinute)).toBeLessThanOrEqual(12)
-  expect(warnings(system)).toHaveLength(1)
 })

@@ -31,13 +31,6 @@ describe('a report that arrives while the relay polls the delivery', () => {
     expect(await system.runs(id)).toEqual([[system.github.runs[0]!.id, 'report']])
   })
 
-  test('remains the evidence if the poll finds the same run by title', async () => {
-    const { system, id } = await start()
-    const run = system.run(TITLE, { status: 'in_progress' })
-    await lookWhile(system, () => system.bind(id, run.id))
-    expect(await system.runs(id)).toEqual([[run.id, 'report']])
-  })
-
   test('binds only its own run, even if the poll finds another run as the only candidate', async () => {
     const { system, id } = await start()
     system.run('deploy', { status: 'in_progress' })
@@ -64,16 +57,6 @@ test('a webhook that arrives during a poll triggers another poll immediately', a
   const { system, id } = await start()
   await lookWhile(system, () => system.webhook(system.run('deploy', { status: 'in_progress' })))
   expect(await system.delivery(id)).toMatchObject({ dueAt: system.now() })
-})
-
-test('a late dispatch response binds the run that the response names', async () => {
-  const { system, id } = await start()
-  const run = system.run('other', { event: 'workflow_dispatch', status: 'in_progress' })
-  const delivery = await system.delivery(id)
-  const { attemptedAt } = delivery
-  const late = { type: 'dispatchAccepted', attemptedAt, run: { id: run.id, url: '' } } as const
-  await system.engine().apply(delivery, late)
-  expect(await system.delivery(id)).toMatchObject({ state: 'running' })
 })
 
 test.each([
@@ -143,22 +126,4 @@ test("a run with an old delivery's ID in its title is not bound to that delivery
   expect(system.github.dispatches).toHaveLength(2)
   expect(system.port.run(second).summary ?? '').not.toMatch(/No workflow/)
   expect(run.status).toBe('in_progress')
-})
-
-test("an open delivery whose ID is in the title of a later delivery's run is not bound to that run", async () => {
-  const system = await startSystem({ runTimeout: 3_600_000 })
-  const first = await system.dispatch(RUN)
-  const run = system.run(TITLE, { status: 'waiting' })
-  await system.pass(START_TIMEOUT + 90_000)
-  expect(await system.runs(first)).toEqual([[run.id, 'title']])
-  const second = await system.dispatch('r_B1b2C3d4E5f6G7h8')
-  const other = system.run(`Roll back ${RUN}`, { status: 'in_progress' })
-  await system.webhook(other)
-  await system.pass(20_000)
-  expect(await system.runs(first)).toEqual([[run.id, 'title']])
-  expect(await system.bind(second, other.id)).toBe(true)
-  system.end(other, 'failure')
-  system.end(run, 'success')
-  await system.pass(60_000)
-  expect(system.port.run(RUN).status).toBe('SUCCESS')
 })

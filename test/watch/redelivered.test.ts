@@ -21,24 +21,6 @@ test('a run from before a redelivery is not bound again, even if Port and the ti
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a redelivery whose run fails gets the result from GitHub, but Port keeps the earlier result', async () => {
-  const { system, id, run: old } = await startWithRun()
-  system.end(old, 'cancelled')
-  await system.pass(100_000)
-  const shown = structuredClone(system.port.run(RUN))
-  await system.redeliver(id)
-  const run = system.run(`deploy ${RUN}`)
-  await system.pass(10_000)
-  system.end(run, 'timed_out')
-  await system.pass(60_000)
-  const runs = [
-    { id: old.id, past: true },
-    { id: run.id, past: false },
-  ]
-  expect(await system.delivery(id)).toMatchObject({ state: 'failed', runs })
-  expect(system.port.run(RUN)).toEqual(shown)
-})
-
 test('a node run that is redelivered within a minute is not bound to the earlier, canceled workflow runs', async () => {
   const system = await startSystem()
   const id = await system.dispatch(NODE_RUN)

@@ -28,16 +28,6 @@ test('if GitHub rejects polls for a minute, Port shows that the relay cannot rea
   expect(system.port.run(RUN).summary).toMatch(/^No workflow run in acme\/shop reported within 1 min/)
 })
 
-test("a delivery whose Port run does not exist finishes when GitHub reports the workflow run's result", async () => {
-  const { system, id, run } = await startWithRun()
-  await system.pass(10_000)
-  const body = { ok: false, error: 'not_found', message: 'No such run' }
-  system.port.fail({ ...ALWAYS, status: 404, body, match: isRead })
-  system.end(run, 'success')
-  await system.pass(30_000)
-  expect((await system.delivery(id)).state).toBe('finished')
-})
-
 test('the relay sends the result to Port after five minutes if a gateway blocks reads of the Port run', async () => {
   const { system, run } = await startWithRun()
   await system.pass(10_000)

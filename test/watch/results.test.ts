@@ -79,13 +79,3 @@ test.each([
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
   },
 )
-
-test('if a run fails before any job exists, the Port run fails with a summary that states what to check', async () => {
-  const { system, run } = await startWithRun()
-  await system.pass(20_000)
-  system.end(run, 'failure')
-  await system.pass(60_000)
-  const { status, summary } = system.port.run(RUN)
-  expect(status).toBe('FAILURE')
-  expect(summary).toMatch(/before any of its jobs .* workflow file .*\(Settings, Actions, Policies\)/)
-})

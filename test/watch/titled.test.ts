@@ -51,13 +51,6 @@ test('after a restart, a bound run behind 600 newer runs is polled with at most 
   expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 })
 
-test('if a bound run is deleted after a restart, Port shows the deletion instead of "no workflow listens"', async () => {
-  const { system, run } = await openBehind600()
-  system.github.fail({ ...ALWAYS, match: ({ path }) => path.endsWith(`/runs/${run.id}`), status: 404 })
-  await system.pass(120_000)
-  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Deleted' })
-})
-
 test.each([
   ['for an hour', HOUR],
   ['permanently', Number.POSITIVE_INFINITY],
@@ -73,31 +66,6 @@ test.each([
   expect((await system.delivery(id)).state).toBe('finished')
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
-
-test('if list requests get 502 from the start, the relay reads the run by the ID that Port stores', async () => {
-  const system = await startSystem(LONG)
-  await system.dispatch(RUN)
-  system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
-  const run = system.run(`deploy ${RUN}`, RUNNING)
-  system.port.run(RUN).externalRunId = String(run.id)
-  await system.pass(10 * 60_000)
-  system.end(run, 'failure')
-  await system.pass(180_000)
-  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
-})
-
-test.each([-90_000, 90_000])(
-  "finds a run with or without the run ID in its title, although GitHub's clock differs by %i ms",
-  async clockOffset => {
-    for (const title of [`deploy ${RUN}`, 'deploy']) {
-      const { system, run } = await startWithRun({ clockOffset }, { displayTitle: title })
-      await system.pass(20_000)
-      system.end(run, 'success')
-      await system.pass(60_000)
-      expect(system.port.run(RUN), title).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
-    }
-  },
-)
 
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
   const { system, id, run } = await startWithRun({ actions: 'none', runTimeout: 24 * HOUR }, RUNNING)
@@ -127,14 +95,6 @@ test('a GitHub webhook about a run of another event binds nothing, even if the t
   const id = await system.dispatch(RUN)
   await system.webhook(system.run(`deploy ${RUN}`, { event: 'workflow_dispatch', status: 'in_progress' }))
   expect(await system.runs(id)).toEqual([])
-})
-
-test('polling does not read the invocation from the store', async () => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  const [claimed] = await system.store.claimPolls(system.now() + 5_000, 1, 10)
-  expect(claimed).toBeDefined()
-  expect(claimed).not.toHaveProperty('invocation')
 })
 
 test.each(['polling', 'webhooks'])(
