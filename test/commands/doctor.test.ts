@@ -522,8 +522,11 @@ describe("doctor compares a workflow's inputs", () => {
     const named = (name: string, declared: object) => {
       return { ...inputs(declared), name, path: `.github/workflows/${name}.yml` }
     }
+    const renamed = { replicas: {}, enviroment: {}, runId: required }
+    const content = `on: ${JSON.stringify({ workflow_dispatch: { inputs: renamed } })}\nrun-name: \${{ fromJson(inputs.runId).runId }}\n`
     github.addRepository('acme/scaled', {
       workflows: [
+        { ...named('renamed', renamed), content },
         named('guide', { replicas: {}, environment: {}, port_context: required }),
         named('carried', { port: {}, region: { required: true, default: 'eu' } }),
         named('strict', { replicas: required, enviroment: required, region: required }),
@@ -548,6 +551,10 @@ describe("doctor compares a workflow's inputs", () => {
       [to('workflow=guide.yml', FLAT), undeclared],
       [to('workflow=guide.yml', '{{ . }}'), undeclared],
       [to('workflow=guide.yml', undefined), undeclared],
+      [
+        to('workflow=renamed.yml', RECOMMENDED_BODY),
+        'ok: scale: renamed.yml in acme/scaled gets every input.',
+      ],
       [
         to('workflow=carried.yml', RECOMMENDED_BODY),
         'ok: scale: carried.yml in acme/scaled gets every input, and its input "port" contains "replicas", "enviroment".',
