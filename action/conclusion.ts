@@ -159,7 +159,7 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
 
 /**
  * `report: job` finishes the Port run. With `report: auto`, the relay finishes it with this result, or with a worse one.
- * Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides a summary.
+ * If another system reports the final status, this job sends everything else. Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides a summary.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
@@ -192,8 +192,10 @@ function lastUpdate(
   const id = Number(inputs.checkRunId) || null
   const name = end.name.slice(0, MOST_NAME)
   const job: ReportedJob = { ...{ id, name, author }, ownSummary: end.ownSummary !== '' }
-  const result = { conclusion, statusLabel: LABEL[conclusion], summary, ...link, ...output }
-  return inputs.report === 'auto' ? { ...result, job } : result
+  const rest = { statusLabel: LABEL[conclusion], summary, ...link, ...output }
+  const finishes = state.payload.port.reportWorkflowStatus !== false
+  if (inputs.report === 'auto' || (state.relay && !finishes)) return { conclusion, ...rest, job }
+  return finishes ? { conclusion, ...rest } : rest
 }
 
 /** The relay accepts names of this length. */

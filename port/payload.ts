@@ -23,6 +23,8 @@ export type ClientPayload = {
     relay: string | null
     /** The delivery's trace (W3C), if tracing is on. */
     traceparent?: string
+    /** Whether the action reports the final status; absent if it does. */
+    reportWorkflowStatus?: false
     /** The items that didn't fit: `inputs.<name>`, `entity`, `event`, or all of `inputs` and `encrypted`. */
     truncated: string[]
   } & Pick<
@@ -56,6 +58,7 @@ export function packClientPayload(
       trigger: invocation.trigger,
       relay: options.relay,
       ...(options.traceparent && { traceparent: options.traceparent }),
+      ...(invocation.github?.reportWorkflowStatus === false && { reportWorkflowStatus: false }),
       truncated: [],
     },
   }
@@ -147,6 +150,7 @@ export function readClientPayload(value: unknown): ClientPayload | null {
       trigger,
       relay: text(port.relay),
       ...(traceparent && TRACEPARENT.test(traceparent) && { traceparent }),
+      ...(port.reportWorkflowStatus === false && { reportWorkflowStatus: false }),
       truncated: texts(port.truncated),
     },
   }

@@ -44,6 +44,8 @@ export interface Invocation {
     workflow: string | null
     ref: string | null
     fault: string | null
+    /** False if another system reports the final status of a workflow that has started. */
+    reportWorkflowStatus?: false
   } | null
   /** Absent if the body has none of these facts, or once the relay no longer needs these facts. */
   forWorkflow?: ForWorkflow | undefined

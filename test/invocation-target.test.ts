@@ -11,8 +11,10 @@ describe('a target in the signed body', () => {
     { repository: { name: 'acme/other' } },
     { event_type: 5 },
     { event_type: ['deploy'] },
+    { reportWorkflowStatus: 'no' },
   ])('is refused with 422 if it is %j', async github => {
-    const detail = `"github.${Object.keys(github)}" in the body must be a string: correct or remove it in the "body" of the Port action.`
+    const must = 'reportWorkflowStatus' in github ? 'true or false' : 'a string'
+    const detail = `"github.${Object.keys(github)}" in the body must be ${must}: correct or remove it in the "body" of the Port action.`
     const refusal = { status: 422, body: { detail } }
     expect(await (await open()).post({ body: { v: 1, github } })).toMatchObject(refusal)
   })

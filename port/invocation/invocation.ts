@@ -103,22 +103,24 @@ function readBody(body: unknown): Asked & Pick<Invocation, 'github'> {
 }
 
 const NAMES = ['repository', 'event_type', 'workflow', 'ref']
+const STATUS = 'reportWorkflowStatus'
 
 /**
- * Reads the target in the signed body: `github: { repository, event_type | workflow, ref }`. If `github` has
- * other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
+ * Reads the target in the signed body: `github: { repository, event_type | workflow, ref,
+ * reportWorkflowStatus }`. If `github` has other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
  * validated later. `fault` names a value that isn't a string, so that an invalid target is never treated as a missing
  * target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
-  if (!names.every(name => NAMES.includes(name))) return null
+  if (!names.every(name => NAMES.includes(name) || name === STATUS)) return null
   // On GitHub, workflow ids are numbers.
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }
     : value
   const fault = NAMES.find(name => typeof (given[name] ?? '') !== 'string')
+  const status = value[STATUS] ?? true
   const textOf = (item: Json | undefined) => (typeof item === 'string' && item !== '' ? item : null)
   return {
     repository: textOf(given.repository),
@@ -127,6 +129,9 @@ function readBodyTarget(value: Json | undefined): Invocation['github'] {
     ref: textOf(given.ref),
     fault: fault
       ? `"github.${fault}" in the body must be a string: correct or remove it in the "body" of the Port action.`
-      : null,
+      : typeof status !== 'boolean'
+        ? `"github.${STATUS}" in the body must be true or false: correct or remove it in the "body" of the Port action.`
+        : null,
+    ...(status === false && { [STATUS]: false as const }),
   }
 }

@@ -135,6 +135,8 @@ export interface Delivery extends Target {
   reported: Reported | null
   /** When the post step of a job last reported, or null. */
   finishingAt: number | null
+  /** Whether the relay reports the final status of a workflow that has started. If not, another system does. */
+  reportWorkflowStatus: boolean
   /** Whether GitHub has sent a `workflow_run` webhook about the delivery since it was queued. */
   runWebhook: boolean
   runs: DeliveryRun[]
@@ -150,6 +152,8 @@ export interface NewDelivery
   sentAs: string
   /** The digest of the signature; null if the signed body names the run, so that the dedupe key identifies it. */
   signature: string | null
+  /** Default: true. */
+  reportWorkflowStatus?: boolean
 }
 
 /**

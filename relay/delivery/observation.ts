@@ -210,11 +210,13 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
   if (typeof port === 'object' && followsPort(delivery)) {
     // A synchronous run finishes as soon as its webhook gets a response. That counts only if GitHub shows no result.
     const isUnseen = snapshot.access === 'forbidden' && !isSeen && now >= startBy
+    // Another system reports the final status while the workflow is running.
+    const hasFinished = port.finished && delivery.reportWorkflowStatus !== false
     const isCancelled = isReported && there.length > 0 && !areFinished && !port.synchronized
     // If GitHub rejected a cancellation, Port's unchanged result doesn't trigger another cancellation.
-    if (delivery.cancelSentAt === null && (port.cancelling || (port.finished && isCancelled)))
+    if (delivery.cancelSentAt === null && (port.cancelling || (hasFinished && isCancelled)))
       return { kind: 'canceled in Port' }
-    if (port.finished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
+    if (hasFinished && (!port.synchronized || isUnseen)) return { kind: 'finished in Port' }
   }
 
   const pollAgain = (at = Number.POSITIVE_INFINITY): Verdict => {

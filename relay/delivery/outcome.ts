@@ -238,8 +238,12 @@ export const actionsPage = (serverUrl: string, repository: string) => `${serverU
 /** @param ms milliseconds since 1970 */
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
+/** The conclusions of a workflow run without a job that has started. */
+const WITHOUT_WORK = ['startup_failure', 'skipped']
+
 /**
- * Finishes a delivery. Sets the final state, and sends the log and then the final status to Port.
+ * Finishes a delivery. Sets the final state, and sends the log and then the final status to Port. If another
+ * system reports the status of a workflow that has started, the status is left out.
  *
  * @param shown.lines log lines to send instead of the result's message
  */
@@ -254,6 +258,8 @@ export function finish(
   const reason = success ? null : sentence
   const page = actionsPage(serverUrl, delivery.repository)
   const { run = boundRun(delivery), more = [] } = shown
+  const hasStarted = run ? !WITHOUT_WORK.includes(run.conclusion ?? '') : outcome === 'unknown'
+  const isReported = delivery.reportWorkflowStatus !== false || !hasStarted
   const { lines = [{ level: success ? 'INFO' : 'ERROR', message: sentence }] } = shown
   return {
     change: {
@@ -267,7 +273,7 @@ export function finish(
       { log: [...lines, ...more] },
       {
         update: {
-          conclusion,
+          ...(isReported && { conclusion }),
           statusLabel: label,
           ...(run && { externalRunId: String(run.id) }),
           ...finalTexts(delivery, {

@@ -87,6 +87,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       kind,
       action,
       ...target,
+      reportWorkflowStatus: invocation.github?.reportWorkflowStatus ?? true,
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,

@@ -128,7 +128,7 @@ const DELIVERY = named(
   ...['workflow', 'ref', 'state', 'outcome', 'reason', 'receivedAt', 'queuedAt', 'updatedAt', 'dueAt'],
   ...['version', 'changeId', 'attempts', 'firstAttemptAt', 'attemptedAt', 'awaitingResponseSince'],
   ...['shownCause', 'dispatchedAt', 'cancelRequestedAt', 'cancelSentAt', 'cancelForced'],
-  ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook'],
+  ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
 )
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
@@ -141,11 +141,12 @@ export const columns = (sql: Dialect) => {
 
 /** Converts a row of {@link columns} to a delivery. Both databases store booleans as numbers. */
 export function toDelivery<T extends Delivery>({ changeId: _, ...row }: Row): T {
-  const { cancelForced, runWebhook, reported } = row
+  const { cancelForced, runWebhook, reportWorkflowStatus, reported } = row
   return {
     ...row,
     cancelForced: Boolean(cancelForced),
     runWebhook: Boolean(runWebhook),
+    reportWorkflowStatus: Boolean(reportWorkflowStatus),
     reported: reported === null ? null : JSON.parse(String(reported)),
     runs: (JSON.parse(String(row.runs)) as Row[]).map(toRun),
   } as unknown as T

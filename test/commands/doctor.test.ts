@@ -201,7 +201,7 @@ describe('for a valid configuration with unintended effects, doctor', () => {
 const REPOSITORIES = `
 - { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
 - { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports and GitHub's webhooks.
+- { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.
 - { repository: acme/read, workflow: any.yml }               ok
 - { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.

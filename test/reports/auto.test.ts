@@ -118,3 +118,19 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
     await Promise.all(all)
   },
 )
+
+test.each([true, false])(
+  'if another system reports the final status, the action sends everything else (through the relay: %s)',
+  async relay => {
+    const system = await startSystem()
+    const own = relay ? '' : action().replaceAll(/^.*(uses: |id: port|with:).*\n?/gm, '')
+    const steps = `\n      - uses: ./\n        with:\n          live: "false"\n${own}      - run: exit 1`
+    const body = { github: { reportWorkflowStatus: false } }
+    const { dispatch, portRun } = await system.deliver({ body })
+    await runDispatched(system, dispatch, job('build', steps))
+    await until(() => portRun!.statusLabel === 'Failed', 'Port gets the label')
+    expect(portRun!.status).toBe('IN_PROGRESS')
+    expect(portRun!.summary).toMatch(/^✗ Job build: failure/)
+    expect(portRun!.logs.some(({ message }) => message.includes('Job build: failure'))).toBe(true)
+  },
+)

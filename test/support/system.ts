@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { createPortClient } from '../../port/client/client.ts'
 import { readInvocation } from '../../port/invocation/invocation.ts'
 import type { Conclusion, ReportedJob, RunUpdate } from '../../port/types.ts'
-import type { Delivery, Evidence, Message } from '../../relay/delivery/delivery.ts'
+import type { Delivery, Evidence, Message, NewDelivery } from '../../relay/delivery/delivery.ts'
 import { joinLogs } from '../../relay/delivery/outbox-policy.ts'
 import { createGitHub } from '../../relay/github/client.ts'
 import { createRateLimitPauses } from '../../relay/github/rate-limit-pause.ts'
@@ -188,7 +188,7 @@ export async function startSystem(options: SystemOptions = {}) {
   }
 
   /** Persists a delivery of `deploy`, with a run in Port. */
-  async function accept(runId: string, repository = 'acme/shop') {
+  async function accept(runId: string, repository = 'acme/shop', more: Partial<NewDelivery> = {}) {
     if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
     else port.createRun({ id: runId })
     const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
@@ -209,6 +209,7 @@ export async function startSystem(options: SystemOptions = {}) {
       },
       ...{ eventType: 'deploy', workflow: null, ref: null },
       invocation: JSON.stringify(invocation),
+      ...more,
     })
     return id
   }

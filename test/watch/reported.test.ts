@@ -168,6 +168,39 @@ test('after the report of a job, a result that Port shows finishes the delivery 
   expect(system.github.requests.filter(({ path }) => path.endsWith('/cancel'))).toEqual([])
 })
 
+describe('if another system reports the final status,', () => {
+  const open = async () => {
+    const system = await startSystem({ actions: 'write' })
+    return { system, id: await system.dispatch(RUN, 'acme/shop', { reportWorkflowStatus: false }) }
+  }
+
+  test('Port gets the label, the summary, and the log of the relay, and the workflow run continues', async () => {
+    const { system, id } = await open()
+    const run = system.run(`deploy ${RUN}`, { status: 'in_progress' })
+    await system.pass(10_000)
+    await system.bind(id, run.id)
+    await system.reportJob(id, 'success')
+    system.port.endRun(RUN, 'SUCCESS')
+    await system.pass(60_000)
+    expect(await system.delivery(id)).toMatchObject({ state: 'running', cancelRequestedAt: null })
+    Object.assign(system.port.run(RUN), { status: 'IN_PROGRESS', finishedAt: undefined })
+    system.end(run, 'failure')
+    await system.pass(60_000)
+    expect(await system.delivery(id)).toMatchObject({ state: 'finished', outcome: 'failed' })
+    const { status, statusLabel, summary } = system.port.run(RUN)
+    expect([status, statusLabel]).toEqual(['IN_PROGRESS', 'Failed'])
+    expect(summary).toMatch(/Job: success$/)
+    expect(system.github.requests.filter(({ path }) => path.endsWith('/cancel'))).toEqual([])
+  })
+
+  test.each([null, 'skipped', 'startup_failure'])('Port shows that nothing started: %s', async conclusion => {
+    const { system } = await open()
+    if (conclusion) system.end(system.run(`deploy ${RUN}`), conclusion)
+    await system.pass(180_000)
+    expect(system.port.run(RUN).status).toBe('FAILURE')
+  })
+})
+
 test.each([[null], [700]])(
   'a failed job with ID %s that has reported gets no lines of its log',
   async jobId => {

@@ -153,7 +153,7 @@ function unlisted(name: string, startsWorkflow: boolean): Finding {
         `The relay's credential cannot start a workflow of ${name}: it needs the permission Actions: write.`,
       )
     : warning(
-        `The relay's credential lacks the permission Actions: read on ${name}: the relay can follow a workflow run only through the action's reports and GitHub's webhooks.`,
+        `The relay's credential lacks the permission Actions: read on ${name}: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.`,
       )
 }
 

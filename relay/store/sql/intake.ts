@@ -8,10 +8,10 @@ import type { Cancellation } from '../store.ts'
  * statements that use each index, and tests check all query plans.
  */
 
-/** Columns that intake writes, in the order of the parameters. The last column is a time, the others are texts. */
+/** Columns that intake writes, in the order of the parameters. The last two are numbers, the others are texts. */
 const FIELDS = [
   ...(['id', 'dedupeKey', 'sentAs', 'signature', 'runId', 'kind', 'action', 'repository'] as const),
-  ...(['eventType', 'workflow', 'ref', 'invocation', 'receivedAt'] as const),
+  ...(['eventType', 'workflow', 'ref', 'invocation', 'reportWorkflowStatus', 'receivedAt'] as const),
 ] satisfies readonly (keyof NewDelivery)[]
 const NAMES = FIELDS.map(columnOf).join(', ')
 const INTO = `INSERT INTO deliveries (${NAMES}, queued_at, updated_at, due_at, state)`
@@ -27,12 +27,12 @@ export const INSERT = `
 
 /** The parameters of {@link INSERT}. */
 export const toRow = (d: NewDelivery): Statement['params'] => [
-  ...FIELDS.map(field => d[field]),
+  ...FIELDS.map(field => (field === 'reportWorkflowStatus' ? Number(d[field] ?? true) : d[field])),
   digestOf(d.sentAs),
 ]
 
 /** Used on PostgreSQL to insert many deliveries with one list per column. */
-const LISTS = [...FIELDS.map(field => (field === 'receivedAt' ? 'bigint' : 'text')), 'text']
+const LISTS = [...FIELDS.map((_, i) => (i < FIELDS.length - 2 ? 'text' : 'bigint')), 'text']
 const INSERT_MANY = `
   ${INTO} SELECT ${NAMES}, received_at, received_at, received_at, 'queued'
   FROM unnest(${LISTS.map((type, i) => `CAST(?${i + 1} AS ${type}[])`).join(', ')})

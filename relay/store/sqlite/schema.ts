@@ -2,7 +2,7 @@
  * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
  * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
  */
-export const SCHEMA_VERSION = 13
+export const SCHEMA_VERSION = 14
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */
 export const SCHEMA = `
@@ -44,6 +44,7 @@ export const SCHEMA = `
     reported TEXT,
     finishing_at INTEGER,
     run_webhook INTEGER NOT NULL DEFAULT 0,
+    report_workflow_status INTEGER NOT NULL DEFAULT 1,
     events INTEGER NOT NULL DEFAULT 0,
     report_lines INTEGER NOT NULL DEFAULT 0,
     report_bytes INTEGER NOT NULL DEFAULT 0,

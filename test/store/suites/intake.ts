@@ -24,6 +24,7 @@ export function intakeTests(place: Place): void {
         reported: null,
         finishingAt: null,
         runWebhook: false,
+        reportWorkflowStatus: true,
       },
     })
     expect(await store.invocation(given.id)).toBe(invocation)
