@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto'
+import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
@@ -265,6 +265,8 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
 }
 
 /** Derives a key for report tokens only. The key doesn't reveal the secret. */
-function deriveKey(secret: string): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', secret, '', 'port-webhook-action report token, version 1', 32))
+function deriveKey(secret: string): KeyObject {
+  const info = 'port-webhook-action report token, version 1'
+  // jose imports a KeyObject only once.
+  return createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', info, 32)))
 }
