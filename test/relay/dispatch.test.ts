@@ -199,11 +199,13 @@ describe('if GitHub rate limits the relay, the delivery waits and is then dispat
     await relay.step()
     const { state, dueAt, awaitingResponseSince } = await relay.delivery(id)
     expect({ state, awaitingResponseSince }).toEqual({ state: 'queued', awaitingResponseSince: null })
-    expect(dueAt! - before).toBeGreaterThan(wait - 2000)
-    expect(dueAt! - before).toBeLessThan(wait + 3000)
+    const waits = dueAt! - before
+    // Without a time from GitHub, the wait varies by 10%.
+    expect(waits).toBeGreaterThan(wait * 0.9 - 2000)
+    expect(waits).toBeLessThan(wait * 1.1 + 3000)
     const after = await relay.accept('r_2')
     const elsewhere = await relay.accept('r_3', 'acme/other')
-    relay.advance(wait - 3000)
+    relay.advance(waits - 3000)
     expect(relay.github.dispatches).toEqual([])
     await relay.notifyWaiting()
     await relay.send()
