@@ -24,6 +24,8 @@ export const STALLED_MS = 5 * MINUTE_MS
 /** How long a workflow that didn't start counts as a problem. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 const MOST_LISTED = 200
+/** An outage of GitHub stalls every queue. */
+const MOST_STALLED = 10
 
 export interface AlertsDeps {
   config: Pick<Config, 'alert' | 'publicUrl'>
@@ -98,7 +100,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     const now = store.clock()
     const [{ dueSince }, stalled, notStarted] = await Promise.all([
       store.backlog(now),
-      store.stalled(now - STALLED_MS, MOST_LISTED, scope),
+      store.stalled(now - STALLED_MS, MOST_STALLED, scope),
       store.list({ outcome: 'not_started' }, { limit: MOST_LISTED }),
     ])
     const since = dueSince.dispatch ?? now
