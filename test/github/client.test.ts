@@ -148,7 +148,7 @@ test.each(
       : ['/installation', '/access_tokens']) {
       const { api, github } = await openApp()
       api.fail({ match: ({ path }) => path.endsWith(route), ...fault })
-      expect(await dispatch(github), route).toMatchObject({ kind: 'deferred', cause: 'other' })
+      expect(await dispatch(github), route).toMatchObject({ kind: 'deferred', cause: 'error' })
       expect(await dispatch(github), route).toMatchObject({ kind: 'accepted', run: null })
       expect(api.dispatches).toHaveLength(1)
     }
@@ -174,7 +174,7 @@ test.each(Object.entries(BROKEN))(
     api.fail({ ...fault, match: ({ method }) => method === 'GET' })
     const target = { repository: SHOP, eventType: null, workflow: 'deploy.yml', ref: null }
     const outcome = await connect(api.url, { token: api.token }).dispatch(target, formContent({}))
-    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'other' })
+    expect(outcome).toMatchObject({ kind: 'deferred', cause: 'error' })
     expect(api.requests.filter(({ method }) => method === 'POST')).toEqual([])
   },
 )

@@ -39,8 +39,8 @@ const wait = { 'retry-after': '30' }
  * 5xx, the dispatch may have started a run, even if GitHub asks to wait. Reads can simply be repeated.
  */
 const TABLE: [what: string, error: Error, effects: string][] = [
-  ['no connection', unanswered('ECONNREFUSED'), 'other, other, other; later 16, later 16'],
-  ['a lost connection', unanswered('ECONNRESET'), 'response_lost, other, other; later 16, later 16'],
+  ['no connection', unanswered('ECONNREFUSED'), 'error, error, error; later 16, later 16'],
+  ['a lost connection', unanswered('ECONNRESET'), 'response_lost, error, error; later 16, later 16'],
   ['401', answered(401, says('Bad credentials')), 'credential, credential, credential; later 60, later 60'],
   [
     '403',
@@ -55,28 +55,24 @@ const TABLE: [what: string, error: Error, effects: string][] = [
   [
     '403, hourly rate limit',
     answered(403, says('No more'), reset),
-    'rate_limit 90, rate_limit 90, rate_limit 90; later 90, later 90',
+    'limit 90, limit 90, limit 90; later 90, later 90',
   ],
   [
     '403, secondary rate limit',
     answered(403, says('You have exceeded a secondary rate limit')),
-    'rate_limit 60, rate_limit 60, rate_limit 60; later 480, later 480',
+    'limit 60, limit 60, limit 60; later 480, later 480',
   ],
-  ['403 with an HTML page', answered(403, PAGE), 'other, other, other; later 16, later 16'],
+  ['403 with an HTML page', answered(403, PAGE), 'error, error, error; later 16, later 16'],
   ['404', answered(404, says('Not Found')), 'rejected, rejected, rejected; forbidden, forbidden'],
-  ['404 with an HTML page', answered(404, PAGE), 'other, other, other; later 16, later 16'],
-  ['408', answered(408, PAGE), 'response_lost, other, other; later 16, later 16'],
+  ['404 with an HTML page', answered(404, PAGE), 'error, error, error; later 16, later 16'],
+  ['408', answered(408, PAGE), 'response_lost, error, error; later 16, later 16'],
   ['409', answered(409, says('Conflict')), 'rejected, rejected, rejected; later 16, later 16'],
-  ['409 with an HTML page', answered(409, PAGE), 'other, other, other; later 16, later 16'],
+  ['409 with an HTML page', answered(409, PAGE), 'error, error, error; later 16, later 16'],
   ['422', answered(422, says('Invalid')), 'rejected, rejected, rejected; forbidden, forbidden'],
-  ['429', answered(429, ''), 'rate_limit 60, rate_limit 60, rate_limit 60; later 480, later 480'],
-  [
-    '429, Retry-After',
-    answered(429, '', wait),
-    'rate_limit 30, rate_limit 30, rate_limit 30; later 30, later 30',
-  ],
-  ['500', answered(500, says('Server Error')), 'response_lost, other, other; later 16, later 16'],
-  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost, other, other; later 30, later 30'],
+  ['429', answered(429, ''), 'limit 60, limit 60, limit 60; later 480, later 480'],
+  ['429, Retry-After', answered(429, '', wait), 'limit 30, limit 30, limit 30; later 30, later 30'],
+  ['500', answered(500, says('Server Error')), 'response_lost, error, error; later 16, later 16'],
+  ['503, Retry-After', answered(503, PAGE, wait), 'response_lost, error, error; later 30, later 30'],
 ]
 
 test.each(TABLE)('classifies the error: %s', (_, error, effects) => {
