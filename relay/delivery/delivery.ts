@@ -1,4 +1,6 @@
 import type { Conclusion, JsonObject, LogLine, RunKind, RunUpdate } from '../../port/types.ts'
+import type { Target } from '../github/client.ts'
+import type { PauseCause } from '../github/rate-limit-pause.ts'
 
 /**
  * `queued` → `dispatched` (GitHub accepted the dispatch, or the response is missing and a user canceled) → `running` (the
@@ -15,9 +17,6 @@ export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'unknown'
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
-
-/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
-export type PauseCause = 'limit' | 'credential' | 'installation'
 
 /** The cause of a wait: an earlier delivery of the repository, a pause of the credential, or an error of GitHub. */
 export type WaitCause = 'queue' | PauseCause | 'error'
@@ -48,17 +47,6 @@ export interface DeliveryRun {
   url: string
   /** Whether the action reports the result through the relay. If so, only a user can set a different result in Port. */
   reportsConclusion?: boolean
-}
-
-/** The target of a delivery: a repository plus an event type, or plus a workflow and a ref. */
-export interface Target {
-  repository: string
-  /** Event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
-  eventType: string | null
-  /** File name or id of the workflow for a `workflow_dispatch`. */
-  workflow: string | null
-  /** Null for the default branch. */
-  ref: string | null
 }
 
 /** What jobs have reported for the final update of the run in Port. Port replaces texts with each update. */
@@ -222,3 +210,6 @@ export interface Transition {
   /** When to export the delivery's trace, if tracing is on; milliseconds since 1970. */
   traceAt?: number
 }
+
+/** A repository's oldest queued delivery, and since when nothing was dispatched from the queue. */
+export type Stalled = Delivery & { stalledSince: number }

@@ -1,7 +1,8 @@
 import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Job } from '../github/jobs.ts'
-import type { DeliveryRun, Message, PauseCause, Wait } from './delivery.ts'
+import type { PauseCause } from '../github/rate-limit-pause.ts'
+import type { DeliveryRun, Message, Wait } from './delivery.ts'
 
 /** A job without its name, which can contain inputs. Times are milliseconds since 1970. */
 export interface FinishedJob {

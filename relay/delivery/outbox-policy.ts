@@ -3,16 +3,30 @@ import { describeNetworkError } from '../../port/client/errors.ts'
 import { logBatches } from '../../port/client/messages.ts'
 import { backOff, LONGEST_WAIT_MS } from '../../port/retry.ts'
 import type { LogLine } from '../../port/types.ts'
-import type { OutboxPage, Sent } from '../store/store.ts'
 import type { Message } from './delivery.ts'
 
-/** A waiting message, or some of a message's lines. */
-type Part = OutboxPage['messages'][number]
+/** A message in the outbox, or some of its lines. */
+export interface WaitingMessage {
+  seq: number
+  message: Message
+  /** Milliseconds since 1970. */
+  createdAt: number
+}
+
+/** The settled items of a page: its first messages, and the first lines of the next message. */
+export interface Sent {
+  /** `seq` values of the settled messages. */
+  done: number[]
+  /** The rest of the next message, if only some of its lines are settled. */
+  rest?: { seq: number; message: Message } | null
+  /** Whether to record for the delivery's trace when the messages were sent. */
+  traced?: boolean
+}
 
 /** Messages sent in one request. */
 export interface Batch {
   /** The combined messages, in order. */
-  parts: Part[]
+  parts: WaitingMessage[]
   message: Message
   /** When the first message was written, milliseconds since 1970. */
   createdAt: number
@@ -42,8 +56,8 @@ export function joinLogs(messages: readonly Message[]): Message[] {
 }
 
 /** Combines consecutive log lines into as few requests as possible, because Port limits requests. */
-export function coalesce(messages: readonly Part[]): Batch[] {
-  const groups: Part[][] = []
+export function coalesce(messages: readonly WaitingMessage[]): Batch[] {
+  const groups: WaitingMessage[][] = []
   /** Size of the last batch in bytes if lines can be added to it, otherwise null. */
   let open: number | null = null
   for (const part of messages) {
@@ -62,14 +76,15 @@ export function coalesce(messages: readonly Part[]): Batch[] {
 /** Splits a batch of log lines in two. Returns null for a single line or another kind of message. */
 function halve({ parts, message }: Batch): [Batch, Batch] | null {
   if (!('log' in message) || message.log.length < 2) return null
-  const linesOf = (part: Part): Part[] => message.log.map(line => ({ ...part, message: { log: [line] } }))
+  const linesOf = (part: WaitingMessage): WaitingMessage[] =>
+    message.log.map(line => ({ ...part, message: { log: [line] } }))
   const all = parts.length > 1 ? parts : parts.flatMap(linesOf)
   const middle = Math.ceil(all.length / 2)
   return [toBatch(all.slice(0, middle)), toBatch(all.slice(middle))]
 }
 
 /** Returns the settled messages and lines of a page, given the remaining batches. */
-export function settledOf(messages: OutboxPage['messages'], left: readonly Batch[]): Sent {
+export function settledOf(messages: WaitingMessage[], left: readonly Batch[]): Sent {
   const parts = left.flatMap(batch => batch.parts)
   const [first] = parts
   if (!first) return { done: messages.map(({ seq }) => seq) }
@@ -82,8 +97,8 @@ export function settledOf(messages: OutboxPage['messages'], left: readonly Batch
   return { done, rest: isPart ? { seq: first.seq, message: { log: lines } } : null }
 }
 
-function toBatch(parts: Part[]): Batch {
-  const [first] = parts as [Part]
+function toBatch(parts: WaitingMessage[]): Batch {
+  const [first] = parts as [WaitingMessage]
   const log = parts.flatMap(({ message }) => ('log' in message ? message.log : []))
   return { parts, message: 'log' in first.message ? { log } : first.message, createdAt: first.createdAt }
 }

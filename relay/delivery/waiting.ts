@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../port/types.ts'
-import type { RateLimitPause, Stalled } from '../store/store.ts'
-import type { Change, Delivery, Message, Transition, Wait } from './delivery.ts'
+import type { RateLimitPause } from '../github/rate-limit-pause.ts'
+import type { Change, Delivery, Message, Stalled, Transition, Wait } from './delivery.ts'
 import type { Event } from './events.ts'
 import { clockTime } from './outcome.ts'
 

@@ -2,7 +2,6 @@ import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
-import type { Target } from '../delivery/delivery.ts'
 import { type ApprovalReader, createApprovalReader } from './approvals.ts'
 import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
@@ -14,6 +13,17 @@ import { createRunControl, createRunReader, type RunControl, type RunReader } fr
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
 import { createWorkflowFileReader, type WorkflowFileReader } from './workflow-files.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
+
+/** The target of a dispatch: a repository plus an event type, or plus a workflow and a ref. */
+export interface Target {
+  repository: string
+  /** Event type of a `repository_dispatch`; null for a `workflow_dispatch`. */
+  eventType: string | null
+  /** File name or id of the workflow for a `workflow_dispatch`. */
+  workflow: string | null
+  /** Null for the default branch. */
+  ref: string | null
+}
 
 export interface GitHub
   extends RunReader,

@@ -1,8 +1,7 @@
 import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { backOff } from '../../port/retry.ts'
-import type { PauseCause } from '../delivery/delivery.ts'
 import { CredentialError } from './credentials.ts'
-import { PausedError, readLimit } from './rate-limit-pause.ts'
+import { type PauseCause, PausedError, readLimit } from './rate-limit-pause.ts'
 import {
   findResponse,
   foreignReason,

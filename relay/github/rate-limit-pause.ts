@@ -1,9 +1,20 @@
 import { createHash } from 'node:crypto'
 import { backOff, readRetryAt } from '../../port/retry.ts'
 import type { Config } from '../config/config.ts'
-import type { PauseCause } from '../delivery/delivery.ts'
-import type { RateLimitPause } from '../store/store.ts'
 import { findResponse, readMessage } from './response.ts'
+
+/** Why a pause starts: GitHub's rate limit, a rejected credential, or an owner's suspended installation of the App. */
+export type PauseCause = 'limit' | 'credential' | 'installation'
+
+/** A period during which GitHub accepts no requests from a credential. */
+export interface RateLimitPause {
+  /** The credential: a digest of the token, or of the App's key with the owner of the installation. */
+  scope: string
+  pausedUntil: number
+  cause: PauseCause
+  /** The reason, worded for users. */
+  reason: string
+}
 
 /**
  * GitHub applies rate limits per credential, not per repository. After a limited request, the relay sends nothing with

@@ -16,7 +16,7 @@ import {
   type Route,
   WORKFLOW_RULE,
 } from '../config/routes.ts'
-import type { Target } from '../delivery/delivery.ts'
+import type { Target } from '../github/client.ts'
 import { Problem } from '../http/problem.ts'
 
 /** The target in the signed body, in the URL (`/webhook/:owner/:repo?event_type=`), or in a route. */

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { LIMITS } from '../config/limits.ts'
-import type { HistoryType, NewDelivery, Outcome, Transition } from '../delivery/delivery.ts'
+import type { HistoryType, NewDelivery, Outcome, Stalled, Transition } from '../delivery/delivery.ts'
 import { type Backend, type Row, type Statement, toDelivery, toRun } from './database.ts'
 import { apply, wake } from './sql/apply.ts'
 import * as claims from './sql/claims.ts'
@@ -17,7 +17,6 @@ import {
   type OutboxPage,
   type ReportUsage,
   SignatureUsed,
-  type Stalled,
   type Store,
   StoreBusy,
   type TracedDelivery,

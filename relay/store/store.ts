@@ -2,14 +2,15 @@ import type {
   Delivery,
   DeliveryRun,
   HistoryEntry,
-  Message,
   NewDelivery,
   Outcome,
-  PauseCause,
+  Stalled,
   State,
-  Target,
   Transition,
 } from '../delivery/delivery.ts'
+import type { Sent, WaitingMessage } from '../delivery/outbox-policy.ts'
+import type { Target } from '../github/client.ts'
+import type { RateLimitPause } from '../github/rate-limit-pause.ts'
 import type { AlertState } from './alert-state.ts'
 
 /** Intake's response. */
@@ -19,16 +20,6 @@ export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId
 
 /** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
 export type Claimed = Delivery & { invocation: string; leaseUntil: number }
-
-/** A period during which GitHub accepts no requests from a credential. */
-export interface RateLimitPause {
-  /** The credential: a digest of the token, or of the App's key with the owner of the installation. */
-  scope: string
-  pausedUntil: number
-  cause: PauseCause
-  /** The reason, worded for users. */
-  reason: string
-}
 
 /** Identifies a report from the action, so that the report is applied only once. */
 export interface ReportReceipt {
@@ -68,7 +59,7 @@ export interface OutboxPage {
   version: number
   /** Consecutive attempts in which Port accepted no message. */
   attempts: number
-  messages: { seq: number; message: Message; createdAt: number }[]
+  messages: WaitingMessage[]
 }
 
 /** A difference between GitHub's clock and the store's. */
@@ -86,9 +77,6 @@ export interface Cancellation {
   body: string
 }
 
-/** A repository's oldest queued delivery, and since when nothing was dispatched from the queue. */
-export type Stalled = Delivery & { stalledSince: number }
-
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
   /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
@@ -97,16 +85,6 @@ export interface Backlog {
   messages: number
   /** When the oldest waiting message was written. */
   oldestMessage: number | null
-}
-
-/** The settled items of a page: its first messages, and the first lines of the next message. */
-export interface Sent {
-  /** `seq` values of the settled messages. */
-  done: number[]
-  /** The rest of the next message, if only some of its lines are settled. */
-  rest?: { seq: number; message: Message } | null
-  /** Whether to record for the delivery's trace when the messages were sent. */
-  traced?: boolean
 }
 
 /** A delivery's messages that are waiting for Port. */

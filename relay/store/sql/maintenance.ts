@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type NewDelivery, OUTCOMES } from '../../delivery/delivery.ts'
+import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { type Dialect, named, type Statement } from '../database.ts'
-import type { ClockDifference, Hour, RateLimitPause } from '../store.ts'
+import type { ClockDifference, Hour } from '../store.ts'
 import { INSERT, toRow } from './intake.ts'
 
 /** Stores the client ID of the database's Port organization, unless one is stored. */

@@ -1,6 +1,6 @@
 import type { Message } from '../../delivery/delivery.ts'
+import type { Sent } from '../../delivery/outbox-policy.ts'
 import { columnOf, type Dialect, type Lease, named, type Statement } from '../database.ts'
-import type { Sent } from '../store.ts'
 
 /** Limits of what one claim reads from an outbox. A larger message is read alone. */
 const PAGE_MESSAGES = 100
