@@ -212,11 +212,11 @@ await runAttacker<Target>(import.meta.url, async ({ url, runs, attack }, signal)
       const messages = times(attack.lines, line => `${nameOf(number, line)} ${fill}`)
       const reports = messages.map(message => ({ log: [{ level: 'INFO', message }] }))
       const body = JSON.stringify({ delivery, sender, number, reports })
-      // Resends a report that got no response, as the action does.
+      // Resends a report that got no response or 429, as the action does.
       for (let status = await post(token, body); ; status = await post(token, body)) {
         count(status)
         if (status === 202) numbers.push(number)
-        if (status !== 'none' || signal.aborted) break
+        if (![429, 'none'].includes(status) || signal.aborted) break
         await sleep(50)
       }
     }
