@@ -88,7 +88,7 @@ export async function assembleRelay(
     else throttled.error(fields, GITHUB_REJECTS)
     store
       .savePause(closed)
-      .catch(error => throttled.error({ err: error }, 'a rate-limit pause could not be persisted'))
+      .catch(error => throttled.error({ err: error }, "a rate-limit pause couldn't be persisted"))
   })
   pauses.add(await store.activePauses(clock()))
   const isAllowed = matcher(config.targets.allowed)
@@ -249,13 +249,13 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
   const { app, throttled, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
   const { host, port: listenPort } = config.listen
   const server = createRelayServer(app.fetch, (status, reason, address) =>
-    throttled.warn({ status, reason, address }, 'a request that cannot be read was refused'),
+    throttled.warn({ status, reason, address }, "a request that can't be read was refused"),
   )
   server.listen(listenPort, host)
   await once(server, 'listening').catch(async cause => {
     await close()
     throw new Error(
-      `The relay cannot listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
+      `The relay can't listen on ${host}:${listenPort} (${(cause as NodeJS.ErrnoException).code}): set HOST and PORT to a free address.`,
       { cause },
     )
   })

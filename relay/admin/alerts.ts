@@ -69,7 +69,7 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
     try {
       await sendAlert(alert, publicUrl, changes, Date.now())
     } catch (error) {
-      throttled.warn({ reason: (error as Error).message }, 'an alert could not be sent')
+      throttled.warn({ reason: (error as Error).message }, "an alert couldn't be sent")
       return
     }
     const isStarted = (each: KnownProblem) => each.isSent || changes.started.includes(each)

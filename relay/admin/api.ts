@@ -145,6 +145,9 @@ const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
 
+export type ShownDelivery = ReturnType<typeof showDelivery>
+export type ShownEvent = ReturnType<typeof showEvents>[number]
+
 /** A delivery in an API response, without inputs and users. */
 function showDelivery(d: Delivery, blocker: Delivery | null = null) {
   const run = boundRun(d)

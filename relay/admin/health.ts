@@ -60,7 +60,7 @@ export function createReadiness(deps: {
     const last = sides.lastSuccess(side)
     const detail =
       found.join(' ') ||
-      (!sides.isUsed(side) && 'PORT_CLIENT_ID is not set: the relay sends nothing to Port.') ||
+      (!sides.isUsed(side) && "PORT_CLIENT_ID isn't set: the relay sends nothing to Port.") ||
       (!sides.isKnown(side) && 'not checked yet')
     return {
       ok: found.length === 0,
@@ -111,7 +111,7 @@ export function createTally(store: Store, log: { error: (fields: object, message
     await store.countHours([...rows.values()], store.clock() - KEPT_MS)
   }
   const flushAndLog = () =>
-    flush().catch(error => log.error({ err: error }, 'the counts of this hour could not be persisted'))
+    flush().catch(error => log.error({ err: error }, "the counts of this hour couldn't be persisted"))
   const timer = setInterval(flushAndLog, FLUSH_MS)
   timer.unref()
   return {

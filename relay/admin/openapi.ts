@@ -84,8 +84,8 @@ const PROBLEMS: Record<number, string> = {
   400: 'A parameter or a field is invalid.',
   401: 'The token is missing or unknown.',
   403: 'RELAY_VIEW_TOKEN only allows reading.',
-  404: 'The delivery does not exist, or the API is off.',
-  409: 'The state of the delivery does not allow the change.',
+  404: "The delivery doesn't exist, or the API is off.",
+  409: "The state of the delivery doesn't allow the change.",
   413: 'The body is too large.',
   429: 'The sender has sent too many wrong tokens.',
 }
@@ -215,7 +215,7 @@ export const openApi = {
         more: described('older deliveries match as well', flag),
       }),
       Refused: object({
-        since: described('when this relay was started; earlier refusals are not kept', time),
+        since: described("when this relay was started; earlier refusals aren't kept", time),
         refused: list(
           object({
             first_at: time,

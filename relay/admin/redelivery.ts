@@ -60,7 +60,7 @@ export function mustBeOpen({ id, state }: Delivery): void {
 }
 
 const unknown = (id: string) =>
-  new Problem(404, `Delivery ${id} does not exist, or was purged after RELAY_RETENTION.`)
+  new Problem(404, `Delivery ${id} doesn't exist, or was purged after RELAY_RETENTION.`)
 
 export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redelivery {
   return {

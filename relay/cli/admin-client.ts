@@ -2,13 +2,9 @@ import { readFileSync } from 'node:fs'
 import { trimEnd } from '../../port/text.ts'
 import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
-import { type Option, UsageError } from './command.ts'
+import { text, UsageError } from './command.ts'
 
-/**
- * Calls the admin API of the relay at `RELAY_PUBLIC_URL`, or on this machine if that variable isn't set.
- *
- * @throws UsageError if an argument is invalid
- */
+/** Calls the admin API of the relay. @throws UsageError if an argument is invalid */
 export async function callAdmin(
   env: Record<string, string | undefined>,
   method: string,
@@ -22,16 +18,11 @@ export async function callAdmin(
   if (problems[0]) throw new Error(`${problems[0]}.`)
   if (!token) throw new Error("RELAY_ADMIN_TOKEN is required: set it to the running relay's token.")
   const base = relayAddress({ RELAY_PUBLIC_URL, PORT })
-  let response: Response
-  try {
-    response = await fetch(`${base}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
-      ...(body && { body: JSON.stringify(body) }),
-    })
-  } catch (cause) {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const init = { method, headers, ...(body && { body: JSON.stringify(body) }) }
+  const response = await fetch(`${base}${path}`, init).catch(cause => {
     throw noRelay(base, cause)
-  }
+  })
   const result = (await response.json().catch(() => ({}))) as { detail?: string }
   if (response.status === 400 && result.detail) throw new UsageError(result.detail)
   if (response.status === 401)
@@ -58,20 +49,12 @@ export const noRelay = (base: string, cause: unknown) =>
 
 /** Filters of `deliveries` and `redeliver`. */
 export const FILTER_OPTIONS = {
-  outcome: {
-    type: 'string',
-    value: 'OUTCOME',
-    help: 'only deliveries with this outcome: succeeded, failed, cancelled, not_started or unknown',
-  },
-  repository: { type: 'string', value: 'OWNER/NAME', help: 'only deliveries for this repository' },
-  action: { type: 'string', value: 'NAME', help: 'only deliveries of this Port action' },
-  'run-id': { type: 'string', value: 'ID', help: 'only deliveries of this Port run' },
-  since: {
-    type: 'string',
-    value: 'TIME',
-    help: 'only deliveries received since this time: 1h, 2d, or 2026-01-31T12:00:00Z',
-  },
-} as const satisfies Record<string, Option>
+  outcome: text('OUTCOME', 'only with this outcome: succeeded, failed, cancelled, not_started or unknown'),
+  repository: text('OWNER/NAME', 'only deliveries for this repository'),
+  action: text('NAME', 'only deliveries of this Port action'),
+  'run-id': text('ID', 'only deliveries of this Port run'),
+  since: text('TIME', 'only those received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
+}
 
 /** Maps the given options to the admin API's names. */
 export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>

@@ -1,15 +1,14 @@
+import { readFileSync } from 'node:fs'
 import { parseArgs, styleText } from 'node:util'
 import { nearestName } from '../config/values.ts'
 
 export type Env = Record<string, string | undefined>
 
-/** An option of a command. */
-export interface Option {
+interface Option {
   type: 'string' | 'boolean'
   multiple?: boolean
   /** Single-letter form: `-h`. */
   short?: string
-  /** Placeholder for the option's value in the help: `--state STATE`. */
   value?: string
   help: string
 }
@@ -21,14 +20,12 @@ type Value<O extends Option> = O['type'] extends 'boolean'
     ? string[]
     : string
 
-/** A command's arguments, options, and environment. */
 export interface Call<O extends Options = Options> {
   env: Env
   values: { [K in keyof O]?: Value<O[K]> }
   positionals: string[]
-  /** Prints a line to stdout. */
   print: (line: string) => void
-  /** Prints a line to stderr, for messages that aren't part of the data. */
+  /** Prints to stderr what isn't part of the data. */
   note: (line: string) => void
   /** Colors text for stdout if stdout is a terminal. */
   color: (color: Color, text: string) => string
@@ -38,7 +35,6 @@ export interface Call<O extends Options = Options> {
 
 export type Color = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
-/** A command, as listed in `relay/main.ts`. */
 export interface Command<O extends Options = Options> {
   name: string
   /** One sentence for the list of commands and the first line of `--help`. */
@@ -55,8 +51,23 @@ export interface Command<O extends Options = Options> {
 /** Invalid arguments; exit code 2. */
 export class UsageError extends Error {}
 
+/** Reads a file, or stdin if its name is `-`. */
+export function readInput(file: string): Buffer {
+  try {
+    return readFileSync(file === '-' ? 0 : file)
+  } catch (cause) {
+    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+  }
+}
+
+/** Options. `value` is the placeholder in the help: `--state STATE`. */
+export const flag = (help: string) => ({ type: 'boolean', help }) as const
+export const text = (value: string, help: string) => ({ type: 'string', value, help }) as const
+export const texts = (value: string, help: string) =>
+  ({ type: 'string', multiple: true, value, help }) as const
+
 /** The option of all commands that print data. */
-export const JSON_OPTION = { type: 'boolean', help: 'print JSON' } as const satisfies Option
+export const JSON_OPTION = flag('print JSON')
 
 /** Preserves the types of a command's options for its `run`. */
 export function defineCommand<const O extends Options>(command: Command<O>): Command {
@@ -71,12 +82,7 @@ const CONSOLE: Output = {
   color: (color, text) => styleText(color, text, { stream: process.stdout }),
 }
 
-/**
- * Runs one command. `--help`, invalid arguments (exit code 2), and failures (exit code 1) work the same for all
- * commands. Errors print one sentence to stderr.
- *
- * @returns the exit code
- */
+/** @returns the exit code: 2 for invalid arguments, 1 for other failures, which print one sentence to stderr */
 export async function runCommand(
   command: Command,
   env: Env,
@@ -100,16 +106,8 @@ const HELP: Option = { type: 'boolean', short: 'h', help: 'print this help' }
 
 function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 'positionals'> {
   const options: Options = { ...command.options, help: HELP }
-  const config = Object.entries(options).map(([name, { type, multiple = false, short }]) => [
-    name,
-    { type, multiple, ...(short && { short }) },
-  ])
   const { values, positionals, tokens } = parseArgs({
-    args,
-    options: Object.fromEntries(config),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
+    ...{ args, options, strict: false, allowPositionals: true, tokens: true },
   })
   const wrong = (what: string) => new UsageError(`${what}; see ${command.name} --help.`)
   for (const token of tokens) {
@@ -120,27 +118,25 @@ function readArguments(command: Command, args: string[]): Pick<Call, 'values' | 
     if (option.type === 'boolean' && value !== undefined) throw wrong(`${rawName} takes no value`)
     // If a value starts with a dash, it's probably the next option and the value is missing.
     if (option.type === 'string' && (value === undefined || (!inlineValue && /^-./.test(value))))
-      throw wrong(`${rawName} needs a value, ${rawName}=${option.value ?? 'VALUE'}`)
+      throw wrong(`${rawName} needs a value, ${rawName}=${option.value}`)
   }
   const names = command.positionals ?? []
   const most = names.at(-1)?.includes('…') ? Number.POSITIVE_INFINITY : names.length
   if (positionals.length > most)
-    throw wrong(`${command.name} does not take the argument ${JSON.stringify(positionals[most])}`)
+    throw wrong(`${command.name} doesn't take the argument ${JSON.stringify(positionals[most])}`)
   return { values: values as Call['values'], positionals }
 }
 
 function didYouMean(rawName: string, options: Options): string {
-  const near = nearestName(
-    rawName,
-    Object.keys(options).map(name => `--${name}`),
-  )
+  const names = Object.keys(options).map(name => `--${name}`)
+  const near = nearestName(rawName, names)
   return near === null ? '' : ` (did you mean ${near}?)`
 }
 
 function help({ name, summary, positionals = [], options, details }: Command): string {
   const rows = Object.entries({ ...options, help: HELP }).map(
     ([option, { type, value, multiple, short, help }]) => [
-      `--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}${short ? `, -${short}` : ''}`,
+      `--${option}${type === 'string' ? ` ${value}` : ''}${short ? `, -${short}` : ''}`,
       multiple ? `${help}; may be repeated` : help,
     ],
   )

@@ -1,29 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ShownDelivery, ShownEvent } from '../admin/api.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import { type Call, type Color, defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { type Call, type Color, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
 
-export interface Shown {
-  delivery: string
-  state: string
-  outcome: string | null
-  reason: string | null
-  run_id: string | null
-  action: string | null
-  repository: string
-  event_type: string | null
-  workflow: string | null
-  ref: string | null
-  attempts: number
-  waiting_for: string | null
-  blocked_by: { delivery: string; run_id: string | null } | null
-  cancel_requested_at: string | null
-  due_at: string | null
-  received_at: string
-}
-type Event = { time: string; type: string; details: Record<string, unknown> }
-type Page = { deliveries: Shown[]; next: number | null }
+type Page = { deliveries: ShownDelivery[]; next: number | null }
 
-const DEFAULT_LIMIT = 50
 const WATCH_MS = 2_000
 
 export const deliveries = defineCommand({
@@ -31,43 +12,36 @@ export const deliveries = defineCommand({
   summary: 'Lists the newest deliveries, or shows one delivery with its history.',
   positionals: ['[ID]'],
   options: {
-    state: {
-      type: 'string',
-      value: 'STATE',
-      help: 'only deliveries in this state: queued, dispatched, running, finished, failed or cancelled',
-    },
+    state: text('STATE', 'only in this state: queued, dispatched, running, finished, failed or cancelled'),
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: `the maximum number; ${DEFAULT_LIMIT} by default` },
-    watch: { type: 'boolean', help: 'keep running, and print new and changed deliveries' },
+    limit: text('NUMBER', 'the maximum number; 50 by default'),
+    watch: flag('keep running, and print new and changed deliveries'),
     json: JSON_OPTION,
   },
-  async run(call) {
-    const { env, values, positionals, print, note, color, signal } = call
+  async run({ env, values, positionals: [id], print, note, color, signal }) {
     const { json, limit, watch = false, ...filter } = values
-    const [id] = positionals
     if (id !== undefined) {
       if (limit !== undefined || watch || Object.keys(filter).length > 0)
         throw new UsageError('With an ID, only --json is allowed: remove other options or the ID.')
       const path = `/api/deliveries/${encodeURIComponent(id)}`
-      const shown = (await callAdmin(env, 'GET', path)) as Shown & { events: Event[] }
+      const shown = (await callAdmin(env, 'GET', path)) as ShownDelivery & { events: ShownEvent[] }
       if (json) return void print(JSON.stringify(shown))
       for (const line of table([shown], color)) print(line)
-      for (const { time, type, details } of shown.events)
-        print(
-          ['', time.slice(0, 19), type, ...Object.keys(details).map(key => pair(key, details[key]))].join(
-            '  ',
-          ),
-        )
+      for (const { time, type, details } of shown.events) {
+        const pairs = Object.entries(details).map(([key, value]) => `${key}=${JSON.stringify(value ?? null)}`)
+        print(['', time.slice(0, 19), type, ...pairs].join('  '))
+      }
       return
     }
-    const read = () =>
-      readList(query => callAdmin(env, 'GET', `/api/deliveries?${query}`), {
-        ...toFilter(filter),
-        ...(limit !== undefined && { limit }),
-      })
+    /** Reads the first non-empty page. With a filter by action, a page can be empty although older deliveries match. */
+    const read = async (before: object = {}): Promise<Page> => {
+      const query = new URLSearchParams({ ...toFilter({ ...filter, limit }), ...before })
+      const page = (await callAdmin(env, 'GET', `/api/deliveries?${query}`)) as Page
+      return page.deliveries.length === 0 && page.next !== null ? read({ before: String(page.next) }) : page
+    }
     const response = await read()
     if (json && !watch) return void print(JSON.stringify(response))
-    const printAll = (rows: Shown[], isFirst = false) => {
+    const printAll = (rows: ShownDelivery[], isFirst = false) => {
       const lines = json ? rows.map(row => JSON.stringify(row)) : table(rows, color).slice(isFirst ? 0 : 1)
       for (const line of lines) print(line)
     }
@@ -84,18 +58,7 @@ export const deliveries = defineCommand({
   },
 })
 
-/** Reads the first non-empty page. When filtering by action, a page can be empty although older deliveries match. */
-async function readList(
-  get: (query: URLSearchParams) => Promise<unknown>,
-  query: Record<string, string>,
-): Promise<Page> {
-  let page = (await get(new URLSearchParams(query))) as Page
-  while (page.deliveries.length === 0 && page.next !== null)
-    page = (await get(new URLSearchParams({ ...query, before: String(page.next) }))) as Page
-  return page
-}
-
-const COLUMNS: [title: string, text: (delivery: Shown) => string][] = [
+const COLUMNS: [title: string, text: (delivery: ShownDelivery) => string][] = [
   ['RECEIVED', d => d.received_at.slice(0, 19)],
   ['DELIVERY', d => d.delivery],
   ['STATE', d => d.state],
@@ -112,7 +75,7 @@ const COLORS: Record<string, Color> = {
 }
 
 /** Formats a header line, and a line for each delivery. */
-export function table(rows: Shown[], color: Call['color']): string[] {
+export function table(rows: ShownDelivery[], color: Call['color']): string[] {
   const cells = [COLUMNS.map(([title]) => title), ...rows.map(row => COLUMNS.map(([, text]) => text(row)))]
   const widths = COLUMNS.map((_, at) => Math.max(...cells.map(each => each[at]!.length)))
   return cells.map((each, index) => {
@@ -131,7 +94,7 @@ export function table(rows: Shown[], color: Call['color']): string[] {
 }
 
 /** What an open delivery is waiting for; empty if it isn't waiting. */
-function whyWaiting(delivery: Shown): string {
+function whyWaiting(delivery: ShownDelivery): string {
   const { state, attempts, waiting_for, blocked_by, cancel_requested_at, due_at } = delivery
   if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
   if (waiting_for !== null) return `waits for an approval: ${waiting_for}`
@@ -142,8 +105,5 @@ function whyWaiting(delivery: Shown): string {
     : `attempt ${attempts + 1} at ${due_at.slice(11, 19)} UTC`
 }
 
-const target = ({ event_type, workflow, ref }: Shown) =>
+const target = ({ event_type, workflow, ref }: ShownDelivery) =>
   workflow === null ? event_type : `${workflow}${ref === null ? '' : `@${ref}`}`
-
-const pair = (name: string, value: unknown) =>
-  `${name}=${typeof value === 'string' ? JSON.stringify(value) : JSON.stringify(value ?? null)}`

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Config, ConfigError, readConfig } from '../config/config.ts'
 import { isRepository } from '../config/routes.ts'
-import { type Color, defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { type Color, defineCommand, flag, JSON_OPTION, text, texts, UsageError } from './command.ts'
 import { type Check, type CheckDeps, type Finding, problem } from './doctor/check.ts'
 import { checkQuotes, configuration, database } from './doctor/configuration.ts'
 import { github, port } from './doctor/credentials.ts'
@@ -15,18 +15,12 @@ export const doctor = defineCommand({
   name: 'doctor',
   summary: 'Checks the configuration, and whether everything that the relay needs works.',
   options: {
-    repository: {
-      type: 'string',
-      multiple: true,
-      value: 'OWNER/NAME',
-      help: 'also check this repository',
-    },
-    'port-action': {
-      type: 'string',
-      value: 'FILE',
-      help: 'also compare this Port action (JSON, as Port exports it) with the workflow that it starts',
-    },
-    alert: { type: 'boolean', help: 'also send a test alert to RELAY_ALERT_URL' },
+    repository: texts('OWNER/NAME', 'also check this repository'),
+    'port-action': text(
+      'FILE',
+      'also compare this Port action (JSON, as Port exports it) with the workflow that it starts',
+    ),
+    alert: flag('also send a test alert to RELAY_ALERT_URL'),
     json: JSON_OPTION,
   },
   details: 'The exit code is 1 if there is a problem; otherwise 0, even if there are warnings.',

@@ -1,18 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
 import { toAction } from '../../tools/generate/to-action.ts'
 import { isRepository } from '../config/routes.ts'
-import { defineCommand, UsageError } from './command.ts'
+import { defineCommand, flag, readInput, text, UsageError } from './command.ts'
 
-const FORMATS = ['action', 'workflow'] as const
-
-export const FORMAT_OPTION = {
-  type: 'string',
-  value: 'FORMAT',
-  help: 'action (a Port action; the default) or workflow (a Port workflow)',
-} as const
+export const FORMAT_OPTION = text(
+  'FORMAT',
+  'action (a Port action; the default) or workflow (a Port workflow)',
+)
 
 export const generate = defineCommand({
   name: 'generate',
@@ -20,33 +17,24 @@ export const generate = defineCommand({
   positionals: ['FILE'],
   options: {
     format: FORMAT_OPTION,
-    approval: { type: 'boolean', help: 'the run waits for an approval in Port' },
-    relay: {
-      type: 'string',
-      value: 'URL',
-      help: "the relay's address in the action; RELAY_PUBLIC_URL by default",
-    },
-    repository: {
-      type: 'string',
-      value: 'OWNER/NAME',
-      help: 'the repository in the address; GITHUB_REPOSITORY by default',
-    },
-    event: { type: 'string', value: 'EVENT', help: 'workflow_dispatch or repository_dispatch' },
-    identifier: { type: 'string', value: 'NAME', help: "the action's identifier" },
-    blueprint: { type: 'string', value: 'NAME', help: "the action's blueprint" },
-    operation: { type: 'string', value: 'NAME', help: 'CREATE, DAY-2 or DELETE' },
-    output: {
-      type: 'string',
-      value: 'PATH',
-      help: 'write to this new file instead of stdout',
-    },
-    json: { type: 'boolean', help: 'print JSON: file, format, content and notes' },
+    approval: flag('the run waits for an approval in Port'),
+    relay: text('URL', "the relay's address in the action; RELAY_PUBLIC_URL by default"),
+    repository: text('OWNER/NAME', 'the repository in the address; GITHUB_REPOSITORY by default'),
+    event: text('EVENT', 'workflow_dispatch or repository_dispatch'),
+    identifier: text('NAME', "the action's identifier"),
+    blueprint: text('NAME', "the action's blueprint"),
+    operation: text('NAME', 'CREATE, DAY-2 or DELETE'),
+    output: text('PATH', 'write to this new file instead of stdout'),
+    json: flag('print JSON: file, format, content and notes'),
   },
   details: 'FILE is a workflow of GitHub Actions; - is stdin.',
   async run({ env, values, positionals: [file], print, note }) {
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
     const format = formatOf(values.format)
-    const { action, notes } = toAction(read(file), file === '-' ? 'workflow.yml' : basename(file), {
+    const source = readInput(file)
+      .toString()
+      .replace(/^\ufeff/, '')
+    const { action, notes } = toAction(source, file === '-' ? 'workflow.yml' : basename(file), {
       event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
       operation: oneOf('operation', ['CREATE', 'DAY-2', 'DELETE'] as const, values.operation),
       relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
@@ -66,14 +54,6 @@ export const generate = defineCommand({
   },
 })
 
-function read(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8').replace(/^\ufeff/, '')
-  } catch (cause) {
-    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
-  }
-}
-
 function write(path: string, content: string): void {
   try {
     writeFileSync(path, content, { flag: 'wx' })
@@ -85,7 +65,8 @@ function write(path: string, content: string): void {
   }
 }
 
-export const formatOf = (given: string | undefined) => oneOf('format', FORMATS, given) ?? 'action'
+export const formatOf = (given: string | undefined) =>
+  oneOf('format', ['action', 'workflow'] as const, given) ?? 'action'
 
 function oneOf<T extends string>(
   name: string,

@@ -1,6 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { defineCommand, flag, JSON_OPTION, readInput, text, UsageError } from './command.ts'
 import { FORMAT_OPTION, formatOf, relayOf } from './generate.ts'
 
 const ACTION = 'org/port-webhook-action@v1'
@@ -10,19 +10,15 @@ export const migrate = defineCommand({
   summary: 'Rewrites workflows to report with the action, and Port actions to start them through the relay.',
   positionals: ['FILE…'],
   options: {
-    write: { type: 'boolean', help: 'write the workflows instead of printing them' },
-    'port-action': {
-      type: 'string',
-      value: 'FILE',
-      help: 'print the Port actions of this file, as exported from Port, with the relay as their backend',
-    },
+    write: flag('write the workflows instead of printing them'),
+    'port-action': text(
+      'FILE',
+      'print the Port actions of this file, as exported from Port, with the relay as their backend',
+    ),
     format: FORMAT_OPTION,
-    relay: { type: 'string', value: 'URL', help: "the relay's address; RELAY_PUBLIC_URL by default" },
-    'keep-logs': {
-      type: 'boolean',
-      help: 'also keep log messages with fixed text, although the action itself logs the steps',
-    },
-    action: { type: 'string', value: 'USES', help: `the action; ${ACTION} by default` },
+    relay: text('URL', "the relay's address; RELAY_PUBLIC_URL by default"),
+    'keep-logs': flag('also keep log messages with fixed text, although the action itself logs the steps'),
+    action: text('USES', `the action; ${ACTION} by default`),
     json: JSON_OPTION,
   },
   details: `Each FILE is a workflow. Steps that report to Port are replaced. The action, its permissions, and the input port are
@@ -40,10 +36,11 @@ is JSON or YAML with one action or several.`,
     const { migrateFiles } = await import('../../tools/migrate/files.ts')
     const { migratePortActions } = await import('../../tools/migrate/port-action.ts')
     const format = formatOf(values.format)
-    const ported = exported === undefined ? null : migratePortActions(read(exported), { relay, format })
+    const ported =
+      exported === undefined ? null : migratePortActions(readInput(exported).toString(), { relay, format })
     const results = []
     for (const [folder, paths] of Map.groupBy(files, dirname)) {
-      const texts = new Map(paths.map(path => [basename(path), read(path)]))
+      const texts = new Map(paths.map(path => [basename(path), readInput(path).toString()]))
       for (const [name, { text: workflow, ...rest }] of await migrateFiles(texts, { action, keepLogs }))
         results.push({ file: join(folder, name), changed: workflow !== texts.get(name), workflow, ...rest })
     }
@@ -62,14 +59,6 @@ is JSON or YAML with one action or several.`,
     return results.some(({ refused }) => refused) ? 1 : 0
   },
 })
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new Error(`${file} can't be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
-  }
-}
 
 /** Replaces the file atomically. Doesn't follow a link that a repository contains as the new file. */
 function write(file: string, text: string): void {

@@ -1,94 +1,64 @@
+import type { ShownDelivery } from '../admin/api.ts'
 import { callAdmin, FILTER_OPTIONS, toFilter } from './admin-client.ts'
-import { defineCommand, type Env, JSON_OPTION, UsageError } from './command.ts'
-import { type Shown, table } from './deliveries.ts'
+import { type Call, defineCommand, flag, JSON_OPTION, text, UsageError } from './command.ts'
+import { table } from './deliveries.ts'
 
-type Bulk = {
-  deliveries: (Shown & { port_run_ended?: boolean | null })[]
-  more: boolean
-}
+type Bulk = { deliveries: (ShownDelivery & { port_run_ended?: boolean | null })[]; more: boolean }
 
-const ENDED = 'its run in Port has finished, so Port will not show the new workflow run'
+const ENDED = "its run in Port has finished, so Port won't show the new workflow run"
 
 export const redeliver = defineCommand({
   name: 'redeliver',
   summary: 'Queues failed or canceled deliveries again: by ID, or all that match a filter.',
   positionals: ['ID…'],
   options: {
-    state: { type: 'string', value: 'STATE', help: 'all deliveries in this state: failed or cancelled' },
+    state: text('STATE', 'all deliveries in this state: failed or cancelled'),
     ...FILTER_OPTIONS,
-    limit: { type: 'string', value: 'NUMBER', help: 'only this many of the newest matches; at most 1000' },
-    'dry-run': { type: 'boolean', help: 'change nothing, and show what would be redelivered' },
+    limit: text('NUMBER', 'only this many of the newest matches; at most 1000'),
+    'dry-run': flag('change nothing, and show what would be redelivered'),
     json: JSON_OPTION,
   },
   details: '`deliveries --state failed` lists deliveries to redeliver. The oldest is queued first.',
-  async run({
-    env,
-    values: { json, 'dry-run': isDry = false, ...filter },
-    positionals: ids,
-    print,
-    note,
-    color,
-  }) {
-    const isFiltered = Object.keys(filter).length > 0
+  async run(call) {
+    const { env, positionals: ids, print, color } = call
+    const { json, 'dry-run': isDry = false, limit, ...filter } = call.values
+    const isFiltered = limit !== undefined || Object.keys(filter).length > 0
     if (ids.length > 0 && isFiltered) throw new UsageError('Specify deliveries by ID or filter, not both.')
-    if (ids.length > 0) return redeliverNamed(env, ids, { isDry, json, print, note })
+    if (ids.length > 0) return redeliverNamed(call, isDry, json)
     if (!isFiltered)
       throw new UsageError(
         'Specify deliveries or a filter: redeliver ID…, or redeliver --state failed --since 1h.',
       )
     if (filter.state === undefined && filter.outcome === undefined)
       throw new UsageError('A filter needs --state failed, --state cancelled, or --outcome OUTCOME.')
-    const { limit, ...rest } = filter
-    const body = { ...toFilter(rest), ...(limit && { limit: Number(limit) }), dry_run: isDry }
+    const body = { ...toFilter(filter), ...(limit && { limit: Number(limit) }), dry_run: isDry }
     const response = (await callAdmin(env, 'POST', '/api/redeliver', body)) as Bulk
     if (json) return void print(JSON.stringify(response))
-    if (response.deliveries.length > 0) {
-      const [titles, ...lines] = table(response.deliveries, color)
-      print(titles!)
-      for (const [index, { port_run_ended }] of response.deliveries.entries()) {
-        print(lines[index]!)
-        if (port_run_ended) print(`  ${ENDED}`)
-      }
+    const { deliveries, more } = response
+    const [titles, ...lines] = table(deliveries, color)
+    if (deliveries.length > 0) print(titles!)
+    for (const [index, { port_run_ended }] of deliveries.entries()) {
+      print(lines[index]!)
+      if (port_run_ended) print(`  ${ENDED}`)
     }
-    print(summary(response, isDry))
-    if (response.more) print('Older deliveries match as well: repeat the command.')
+    const amount = deliveries.length === 1 ? '1 delivery' : `${deliveries.length} deliveries`
+    if (deliveries.length === 0) print('No delivery matches.')
+    else print(`${amount} ${isDry ? 'would be queued again' : 'queued again'}.`)
+    if (more) print('Older deliveries match as well: repeat the command.')
   },
 })
 
-function summary({ deliveries }: Bulk, isDry: boolean): string {
-  if (deliveries.length === 0) return 'No delivery matches.'
-  const amount = deliveries.length === 1 ? '1 delivery' : `${deliveries.length} deliveries`
-  return isDry ? `${amount} would be queued again.` : `${amount} queued again.`
-}
-
 /** @returns exit code 1 if a delivery couldn't be redelivered */
-async function redeliverNamed(
-  env: Env,
-  ids: string[],
-  {
-    isDry,
-    json,
-    print,
-    note,
-  }: {
-    isDry: boolean
-    json?: boolean | undefined
-    print: (line: string) => void
-    note: (line: string) => void
-  },
-): Promise<number> {
+async function redeliverNamed({ env, positionals: ids, print, note }: Call, isDry: boolean, json = false) {
   let code = 0
   for (const id of ids) {
     const path = `/api/deliveries/${encodeURIComponent(id)}/redeliver`
     try {
-      const before = (await callAdmin(env, 'POST', `${path}?dry_run=true`)) as {
-        port_run_ended: boolean | null
-      }
+      const before = (await callAdmin(env, 'POST', `${path}?dry_run=true`)) as Bulk['deliveries'][number]
       if (before.port_run_ended) note(`Delivery ${id}: ${ENDED}.`)
       const response = isDry ? before : await callAdmin(env, 'POST', path)
-      print(
-        json ? JSON.stringify(response) : `Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`,
-      )
+      if (json) print(JSON.stringify(response))
+      else print(`Delivery ${id} ${isDry ? 'would be queued' : 'is queued'} again.`)
     } catch (error) {
       if (ids.length === 1) throw error
       note((error as Error).message)
@@ -110,10 +80,11 @@ export const cancel = defineCommand({
     const path = `/api/deliveries/${encodeURIComponent(id)}/cancel`
     const response = (await callAdmin(env, 'POST', path)) as { state: string }
     if (values.json) return void print(JSON.stringify(response))
-    print(
-      response.state === 'cancelled'
-        ? `Delivery ${id} is canceled.`
-        : `Delivery ${id} is being canceled: the relay ${response.state === 'running' ? 'cancels the workflow run on GitHub' : 'searches for its workflow run on GitHub, to cancel it'}.`,
-    )
+    const step =
+      response.state === 'running'
+        ? 'cancels the workflow run on GitHub'
+        : 'searches for its workflow run on GitHub, to cancel it'
+    const isDone = response.state === 'cancelled'
+    print(`Delivery ${id} is ${isDone ? 'canceled' : `being canceled: the relay ${step}`}.`)
   },
 })

@@ -6,7 +6,7 @@ import { proxyProblems } from '../config/outgoing.ts'
 import { readSecrets } from '../config/values.ts'
 import { Problem } from '../http/problem.ts'
 import { noRelay, relayAddress } from './admin-client.ts'
-import { defineCommand, type Env, JSON_OPTION, UsageError } from './command.ts'
+import { defineCommand, type Env, flag, JSON_OPTION, readInput, text, texts, UsageError } from './command.ts'
 import { type DryRun, dryRun, makeBody, signWebhook } from './send-request.ts'
 
 export const send = defineCommand({
@@ -14,43 +14,30 @@ export const send = defineCommand({
   summary: 'Sends a signed webhook to a relay, as Port does.',
   positionals: ['[FILE]'],
   options: {
-    action: { type: 'string', value: 'NAME', help: 'the identifier of the Port action, instead of FILE' },
-    input: {
-      type: 'string',
-      value: 'NAME=TEXT',
-      multiple: true,
-      help: 'an input; NAME:=JSON for other types',
-    },
-    blueprint: { type: 'string', value: 'NAME', help: "the action's blueprint" },
-    operation: { type: 'string', value: 'NAME', help: 'CREATE, DAY-2 or DELETE; DAY-2 with --entity' },
-    entity: { type: 'string', value: 'ENTITY', help: 'an identifier, or the whole entity as JSON' },
-    'run-id': {
-      type: 'string',
-      value: 'ID',
-      help: 'the run in Port (with FILE: the header RUN_ID); without it, nothing is sent to Port',
-    },
-    url: {
-      type: 'string',
-      value: 'URL',
-      help: 'the URL of the relay or its webhook; by default RELAY_PUBLIC_URL, or else this machine',
-    },
-    repository: { type: 'string', value: 'OWNER/NAME', help: 'the target repository, sent in the URL' },
-    'event-type': { type: 'string', value: 'TYPE', help: 'the event type, sent in the URL' },
-    workflow: { type: 'string', value: 'FILE', help: 'the workflow, sent in the URL' },
-    ref: { type: 'string', value: 'REF', help: "the workflow's branch or tag, sent in the URL" },
-    wait: { type: 'boolean', help: 'wait until GitHub has accepted the dispatch' },
-    'secret-file': {
-      type: 'string',
-      value: 'PATH',
-      help: 'the signing secret, by default PORT_CLIENT_SECRET',
-    },
-    'dry-run': { type: 'boolean', help: 'send nothing; print target, inputs and the request to GitHub' },
+    action: text('NAME', 'the identifier of the Port action, instead of FILE'),
+    input: texts('NAME=TEXT', 'an input; NAME:=JSON for other types'),
+    blueprint: text('NAME', "the action's blueprint"),
+    operation: text('NAME', 'CREATE, DAY-2 or DELETE; DAY-2 with --entity'),
+    entity: text('ENTITY', 'an identifier, or the whole entity as JSON'),
+    'run-id': text(
+      'ID',
+      'the run in Port (with FILE: the header RUN_ID); without it, nothing is sent to Port',
+    ),
+    url: text(
+      'URL',
+      'the URL of the relay or its webhook; by default RELAY_PUBLIC_URL, or else this machine',
+    ),
+    repository: text('OWNER/NAME', 'the target repository, sent in the URL'),
+    'event-type': text('TYPE', 'the event type, sent in the URL'),
+    workflow: text('FILE', 'the workflow, sent in the URL'),
+    ref: text('REF', "the workflow's branch or tag, sent in the URL"),
+    wait: flag('wait until GitHub has accepted the dispatch'),
+    'secret-file': text('PATH', 'the signing secret, by default PORT_CLIENT_SECRET'),
+    'dry-run': flag('send nothing; print target, inputs and the request to GitHub'),
     json: JSON_OPTION,
   },
-  details: [
-    'FILE contains the body, which is signed byte for byte; - is stdin. --dry-run reads the configuration of the',
-    'relay from the environment.',
-  ].join('\n'),
+  details: `FILE contains the body, which is signed byte for byte; - is stdin. --dry-run reads the configuration of the
+relay from the environment.`,
   async run({ env, values, positionals: [file], print, note }) {
     if ((file === undefined) === (values.action === undefined))
       throw new UsageError('send needs either FILE or --action NAME.')
@@ -65,7 +52,7 @@ export const send = defineCommand({
 
     const now = Date.now()
     const runId = values['run-id'] ?? null
-    const body = file === undefined ? invoked() : readBody(file)
+    const body = file === undefined ? invoked() : readInput(file)
     const runIdHeader = file === undefined ? null : runId
     const url = webhookUrl(values.url ?? relayAddress(env), values)
 
@@ -84,35 +71,25 @@ export const send = defineCommand({
       }
     }
     const headers = signWebhook(body, readSecret(env, values['secret-file']), now)
-    const { status, response } = await post(
-      url,
-      body,
-      runIdHeader ? { ...headers, run_id: runIdHeader } : headers,
-    )
+    const { status, response } = await post(url, body, {
+      ...headers,
+      ...(runIdHeader && { run_id: runIdHeader }),
+    })
     const accepted = status < 300 && response.delivery !== undefined
     if (values.json) print(JSON.stringify({ status, response }))
     else if (accepted) print(acceptance(response))
     else
-      note(`Refused with ${status}: ${response.detail ?? 'the server at --url is not a relay: check --url.'}`)
+      note(`Refused with ${status}: ${response.detail ?? "the server at --url isn't a relay: check --url."}`)
     return accepted ? 0 : 1
 
     function invoked(): Uint8Array {
       const { action = '', input = [], blueprint = null, operation = null, entity = null } = values
-      const inputs = readInputs(input)
-      return Buffer.from(
-        JSON.stringify(makeBody({ action, inputs, blueprint, operation, entity, runId, now })),
-      )
+      const inputs = Object.fromEntries(input.map(readPair))
+      const body = makeBody({ action, inputs, blueprint, operation, entity, runId, now })
+      return Buffer.from(JSON.stringify(body))
     }
   },
 })
-
-function readBody(file: string): Uint8Array {
-  try {
-    return readFileSync(file === '-' ? 0 : file)
-  } catch (cause) {
-    throw new Error(`${file} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
-  }
-}
 
 /** Builds the webhook URL with the target. @param address the relay's URL, or the webhook URL of a Port action */
 function webhookUrl(
@@ -139,10 +116,9 @@ function readSecret(env: Env, file: string | undefined): string {
   const problems = proxyProblems(env)
   const given: Env = file ? { PORT_CLIENT_SECRET_FILE: file } : env
   const { values } = readSecrets(given, ['PORT_CLIENT_SECRET'], path => readFileSync(path, 'utf8'), problems)
-  if (problems[0])
-    throw new Error(
-      `${file ? problems[0].replace('PORT_CLIENT_SECRET_FILE', '--secret-file') : problems[0]}.`,
-    )
+  const [problem] = problems
+  if (problem)
+    throw new Error(`${file ? problem.replace('PORT_CLIENT_SECRET_FILE', '--secret-file') : problem}.`)
   if (values.PORT_CLIENT_SECRET) return values.PORT_CLIENT_SECRET
   throw new Error(
     'PORT_CLIENT_SECRET (or --secret-file) is required: set it to the client secret that the relay uses.',
@@ -154,24 +130,17 @@ async function post(
   body: Uint8Array,
   headers: Record<string, string>,
 ): Promise<{ status: number; response: JsonObject }> {
-  let response: Response
-  try {
-    response = await fetch(url, {
-      method: 'POST',
-      body: body as Uint8Array<ArrayBuffer>,
-      headers,
-      redirect: 'manual',
-    })
-  } catch (cause) {
+  const init = { method: 'POST', body: body as Uint8Array<ArrayBuffer>, headers }
+  const response = await fetch(url, { ...init, redirect: 'manual' }).catch(cause => {
     throw noRelay(url.origin, cause)
-  }
+  })
   const json: unknown = await response.json().catch(() => null)
   return { status: response.status, response: isObject(json) ? json : {} }
 }
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {
   const target = `${repository}, ${workflow ? `workflow ${workflow}` : `event type ${event_type}`}`
-  const known = duplicate ? ' It was accepted before, and is not dispatched again.' : ''
+  const known = duplicate ? " It was accepted before, and isn't dispatched again." : ''
   return `Accepted as delivery ${delivery} for ${target}; it is ${state}.${known}`
 }
 
@@ -190,16 +159,8 @@ function describe({ target, inputs, request }: DryRun): string {
   ].join('\n')
 }
 
-/**
- * Parses the inputs from `--input NAME=TEXT` and `--input NAME:=JSON`.
- *
- * @throws UsageError for anything else
- */
-function readInputs(given: string[]): JsonObject {
-  return Object.fromEntries(given.map(readInput))
-}
-
-function readInput(text: string): [string, Json] {
+/** Parses `--input NAME=TEXT` or `--input NAME:=JSON`. */
+function readPair(text: string): [string, Json] {
   const [, name, typed, value] = /^([^=]+?)(:?)=(.*)$/s.exec(text) ?? []
   if (!name || value === undefined)
     throw new UsageError(`--input ${JSON.stringify(text)} must be NAME=TEXT or NAME:=JSON.`)

@@ -29,7 +29,7 @@ async function runRelay(env: Env): Promise<undefined> {
   // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
   setFlagsFromString('--heap-growing-percent=200')
   if (!config.port.clientId) {
-    log.warn('PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port')
+    log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")
   }
   if (config.targets.allowed.length === 0) {
     log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')

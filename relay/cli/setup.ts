@@ -11,7 +11,7 @@ import { z } from 'zod'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
-import { defineCommand, UsageError } from './command.ts'
+import { type Call, defineCommand, text, UsageError } from './command.ts'
 import { SETUP_COMMANDS } from './setup-commands.ts'
 
 const STATE_MS = 10 * 60_000
@@ -22,25 +22,13 @@ export const setup = defineCommand({
   summary: "Creates the relay's GitHub App in the browser, and writes the App's credentials to a file.",
   positionals: ['github'],
   options: {
-    url: { type: 'string', value: 'URL', help: 'the address of the relay; RELAY_PUBLIC_URL by default' },
-    organization: { type: 'string', value: 'NAME', help: 'the owner of the App; your account by default' },
-    name: { type: 'string', value: 'NAME', help: 'the name of the App, which you can change on GitHub' },
-    server: {
-      type: 'string',
-      value: 'URL',
-      help: 'GHE.com or Enterprise Server, such as https://git.example.com',
-    },
-    output: {
-      type: 'string',
-      value: 'FILE',
-      help: 'a new file for the credentials; github-app.env by default',
-    },
-    for: { type: 'string', value: 'WHERE', help: 'print commands for kubectl, docker or systemd' },
-    port: {
-      type: 'string',
-      value: 'NUMBER',
-      help: 'the port of the page on this machine; a free port by default',
-    },
+    url: text('URL', 'the address of the relay; RELAY_PUBLIC_URL by default'),
+    organization: text('NAME', 'the owner of the App; your account by default'),
+    name: text('NAME', 'the name of the App, which you can change on GitHub'),
+    server: text('URL', 'GHE.com or Enterprise Server, such as https://git.example.com'),
+    output: text('FILE', 'a new file for the credentials; github-app.env by default'),
+    for: text('WHERE', 'print commands for kubectl, docker or systemd'),
+    port: text('NUMBER', 'the port of the page on this machine; a free port by default'),
   },
   details: `Only this machine can open the page, with the token in its address. The page sends the browser to GitHub. If the
 browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0.0.1:PORT HOST.`,
@@ -117,10 +105,14 @@ interface Wanted {
   server: string
   organization: string | undefined
   name: string
+  /** Port of the page on this machine. */
+  port: number
+  /** Stores the credentials. Returns whether they are in the file. */
+  save: (app: CreatedApp) => boolean
 }
 
-/** The App manifest. docs/github-app.md explains its permissions and events. */
-const manifestOf = ({ url, name }: Pick<Wanted, 'url' | 'name'>, redirectUrl: string) => ({
+/** docs/github-app.md explains the permissions and events. */
+const manifestOf = ({ url, name }: Wanted, redirectUrl: string) => ({
   name,
   url,
   description: "Starts workflows for Port's actions, and shows their results in Port.",
@@ -149,22 +141,15 @@ interface CreatedApp {
  * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
  * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
  *
- * @param wanted.save stores the credentials; returns whether they are in the file
  * @returns the App; null if the command was stopped
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(
-  wanted: Wanted & {
-    port: number
-    save: (app: CreatedApp) => boolean
-    print: (line: string) => void
-    note: (line: string) => void
-    signal?: AbortSignal | undefined
-  },
+  wanted: Wanted & Pick<Call, 'print' | 'note' | 'signal'>,
 ): Promise<CreatedApp | null> {
   const { server, organization, save, print, note, signal } = wanted
   const { promise: created, resolve: finish } = Promise.withResolvers<CreatedApp | null>()
-  /** Each state with its expiry time, ms since the epoch. */
+  /** Each state with its expiry time, milliseconds since 1970. */
   const states = new Map<string, number>()
   const token = randomBytes(24).toString('base64url')
   const app = new Hono()

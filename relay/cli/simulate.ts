@@ -1,32 +1,15 @@
-import { defineCommand, JSON_OPTION, UsageError } from './command.ts'
+import { defineCommand, JSON_OPTION, text, texts, UsageError } from './command.ts'
 
 export const simulate = defineCommand({
   name: 'simulate',
   summary: 'Runs a workflow that uses the action on this machine, and shows what Port would show.',
   options: {
-    event: {
-      type: 'string',
-      value: 'FILE',
-      help: 'the body that Port sends, or an event of the relay, as JSON',
-    },
-    workflow: {
-      type: 'string',
-      value: 'FILE',
-      help: "the workflow; without it, a job that prints the action's outputs",
-    },
-    type: {
-      type: 'string',
-      value: 'TYPE',
-      help: "the event type, if the relay's configuration sets it instead of the body",
-    },
-    secret: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a secret of the repository' },
-    var: { type: 'string', multiple: true, value: 'NAME=VALUE', help: 'a variable of the repository' },
-    output: {
-      type: 'string',
-      multiple: true,
-      value: 'STEP.NAME=VALUE',
-      help: 'an output of an action that is skipped',
-    },
+    event: text('FILE', 'the body that Port sends, or an event of the relay, as JSON'),
+    workflow: text('FILE', "the workflow; without it, a job that prints the action's outputs"),
+    type: text('TYPE', "the event type, if the relay's configuration sets it instead of the body"),
+    secret: texts('NAME=VALUE', 'a secret of the repository'),
+    var: texts('NAME=VALUE', 'a variable of the repository'),
+    output: texts('STEP.NAME=VALUE', 'an output of an action that is skipped'),
     json: JSON_OPTION,
   },
   details: `A fake Port and a fake GitHub respond: you need neither an account nor a token. The "run:" steps of the workflow
@@ -35,17 +18,13 @@ GitHub. The exit code is 0 if the workflow succeeded, otherwise 1.`,
   async run({ values, print }) {
     if (values.event === undefined)
       throw new UsageError('simulate needs --event FILE, the body that Port sends; see simulate --help.')
+    const { event, workflow, type, secret, var: vars, output } = values
+    const wrongOutput = '--output must be STEP.NAME=VALUE; STEP is the id of a step'
     const options = {
-      event: values.event,
-      workflow: values.workflow,
-      type: values.type,
-      secrets: pairs(values.secret, /^[^=]+$/, '--secret must be NAME=VALUE'),
-      vars: pairs(values.var, /^[^=]+$/, '--var must be NAME=VALUE'),
-      outputs: pairs(
-        values.output,
-        /^[\w-]+\.[\w-]+$/,
-        '--output must be STEP.NAME=VALUE; STEP is the id of a step',
-      ),
+      ...{ event, workflow, type },
+      secrets: pairs(secret, /^[^=]+$/, '--secret must be NAME=VALUE'),
+      vars: pairs(vars, /^[^=]+$/, '--var must be NAME=VALUE'),
+      outputs: pairs(output, /^[\w-]+\.[\w-]+$/, wrongOutput),
     }
     // A separate bundle: see build.ts.
     const { simulate, showSimulation } = await import('../../tools/simulator/simulate.ts')

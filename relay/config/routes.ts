@@ -66,8 +66,8 @@ export function readRoutes(path: string, readFile: (path: string) => string, pro
     const { code, message } = error as NodeJS.ErrnoException
     problems.push(
       code?.startsWith('E')
-        ? `RELAY_ROUTES: ${path} cannot be read (${code})`
-        : `RELAY_ROUTES: ${path} is not YAML: ${message.split('\n')[0]!.replace(/:$/, '')}`,
+        ? `RELAY_ROUTES: ${path} can't be read (${code})`
+        : `RELAY_ROUTES: ${path} isn't YAML: ${message.split('\n')[0]!.replace(/:$/, '')}`,
     )
   }
   return []

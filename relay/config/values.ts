@@ -164,7 +164,7 @@ export function globProblem(glob: string, options: { repositories?: boolean } = 
   try {
     picomatch.makeRe(pattern, { strictBrackets: true, posix: true })
   } catch (error) {
-    return pattern === '' ? 'must not be empty' : `is not a glob: ${(error as Error).message}`
+    return pattern === '' ? 'must not be empty' : `isn't a glob: ${(error as Error).message}`
   }
   return null
 }
@@ -233,7 +233,7 @@ export function readSecrets(
       problems.push(`${name}_FILE: ${path} is empty`)
     } catch (error) {
       const { code = 'error' } = error as NodeJS.ErrnoException
-      problems.push(`${name}_FILE: ${path} cannot be read (${code})`)
+      problems.push(`${name}_FILE: ${path} can't be read (${code})`)
     }
     unread.push(name)
     // Prevents a second problem that says the secret is missing.

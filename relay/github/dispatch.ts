@@ -52,7 +52,7 @@ export function repositoryDispatchRefusal(
     case 403:
       return `GitHub does not let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
-      return `GitHub cannot find ${repository}: it does not exist, or the relay's token lacks Contents: write on it.`
+      return `GitHub can't find ${repository}: it doesn't exist, or the relay's token lacks Contents: write on it.`
     case 422:
       return `GitHub rejected the payload for "${eventType}" in ${repository} (422: ${said}).${documentation}`
     default:

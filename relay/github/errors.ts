@@ -244,8 +244,8 @@ function noTokenSentence(
   repository: string,
 ): string {
   return system === 'installation' || status === 404
-    ? `The relay's GitHub App is not installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
-    : `GitHub did not issue a token to the relay's App for ${repository} (${status}: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure).`
+    ? `The relay's GitHub App isn't installed on ${repository} (${status}: ${message}): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure, Repository access).`
+    : `GitHub didn't issue a token to the relay's App for ${repository} (${status}: ${message}): check the App's installation (the owner's Settings, GitHub Apps, Configure).`
 }
 
 /**

@@ -168,14 +168,14 @@ function createSums() {
 }
 
 function overShare(key: string, most: number): Problem {
-  const sentence = `The bodies of ${key} that wait to be processed exceed ${most} bytes; this request was not accepted. Send it again shortly, and send less at once.`
+  const sentence = `The bodies of ${key} that wait to be processed exceed ${most} bytes; this request wasn't accepted. Send it again shortly, and send less at once.`
   return new Problem(429, sentence, { 'retry-after': '1' })
 }
 
 function overloaded(): Problem {
   return new Problem(
     503,
-    'The relay receives too many requests; this request was not accepted. Send it again shortly.',
+    "The relay receives too many requests; this request wasn't accepted. Send it again shortly.",
     { 'retry-after': '1', connection: 'close' },
   )
 }

@@ -51,7 +51,7 @@ export async function readBody(
     return body.subarray(0, length)
   } catch (error) {
     if (error instanceof Problem) throw error
-    throw new Problem(400, 'The body did not arrive completely.')
+    throw new Problem(400, "The body didn't arrive completely.")
   } finally {
     // Release the bytes, because the request's listeners still reference this variable.
     body = NOTHING
@@ -136,7 +136,7 @@ export function readJson(
   try {
     value = JSON.parse(utf8.decode(body))
   } catch {
-    throw new Problem(400, `The body is not JSON in UTF-8: ${advice.notJson}.`)
+    throw new Problem(400, `The body isn't JSON in UTF-8: ${advice.notJson}.`)
   }
   if (depth > MAX_DEPTH) {
     throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep: ${advice.tooDeep}.`)

@@ -55,7 +55,7 @@ export function createTargets(
     if (!isAllowed(repository)) {
       throw new Problem(
         403,
-        `${repository} is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
+        `${repository} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
       )
     }
     // GitHub's names are case-insensitive. Use lowercase names, so that each repository has one ordered queue.

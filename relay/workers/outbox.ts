@@ -131,7 +131,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
         kind: 'credentials',
         status: null,
         retryAt: null,
-        message: 'PORT_CLIENT_ID is not set.',
+        message: "PORT_CLIENT_ID isn't set.",
       }
     }
     try {

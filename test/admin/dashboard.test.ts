@@ -140,7 +140,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
     const response = await post(path, { ...unread, cookie }, 'x')
     expect([path, response.status]).toEqual([path, 400])
-    expect(await response.text()).toContain('The form cannot be read: reload the page.')
+    expect(await response.text()).toContain("The form can't be read: reload the page.")
   }
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await post('/sign-in', unread, 'x')).status)
@@ -228,7 +228,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
   await plain.page.getByRole('link', { name: 'restart' }).click()
   await plain.page.getByRole('link', { name: 'Cancel…' }).click()
   await plain.page.getByRole('button', { name: 'Cancel the delivery' }).click()
-  expect(await plain.page.getByText('running, cancelling').isVisible()).toBe(true)
+  expect(await plain.page.getByText('running, being canceled').isVisible()).toBe(true)
 })
 
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
@@ -338,7 +338,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
   await page.getByRole('link', { name: 'one', exact: true }).click()
   await page.getByRole('link', { name: 'Redeliver…' }).click()
   expect(await page.locator('main').textContent()).toContain(
-    'The run in Port has finished: Port will not show the new workflow run.',
+    "The run in Port has finished: Port won't show the new workflow run.",
   )
   await page.getByRole('button', { name: 'Redeliver' }).click()
   await page.waitForURL(`${relay.url}/deliveries/${ids[0]}`)

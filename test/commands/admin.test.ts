@@ -70,8 +70,8 @@ const JSON_OF: [Command, string[], object][] = [
 const NOTHING: [Command, string[], RegExp][] = [
   [deliveries, ['--state', 'cancelled', '--action', 'a', '--since', '1h'], /^No delivery matches\.$/],
   [redeliver, ['--state', 'cancelled', '--repository', 'acme/shop'], /^No delivery matches\.$/],
-  [cancel, ['none'], /^Delivery none does not exist/],
-  [deliveries, ['none'], /^Delivery none does not exist/],
+  [cancel, ['none'], /^Delivery none doesn't exist/],
+  [deliveries, ['none'], /^Delivery none doesn't exist/],
   [migrate, ['FILE'], /nothing|no step/i],
 ]
 
@@ -138,7 +138,7 @@ test('redeliver lists the matching deliveries in a dry run, then queues deliveri
   expect(await run(redeliver, [failed!, 'none', '--dry-run'], env)).toMatchObject({
     ...{ code: 1, stdout: '' },
     stderr: expect.stringMatching(
-      /^Delivery \S+ is queued: only failed or canceled deliveries can be redelivered\.\nDelivery none does not exist/,
+      /^Delivery \S+ is queued: only failed or canceled deliveries can be redelivered\.\nDelivery none doesn't exist/,
     ),
   })
 })
@@ -170,7 +170,7 @@ test('the commands read their variables as the relay does, and report missing va
   const noRelay =
     /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/
   for (const [more, sentence] of [
-    [absent, /_FILE: \/missing cannot be read \(ENOENT\)\.$/],
+    [absent, /_FILE: \/missing can't be read \(ENOENT\)\.$/],
     [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
     [{ RELAY_ADMIN_TOKEN: 'wrong' }, refused],
     [{ PORT: '2' }, noRelay],

@@ -31,7 +31,7 @@ describe.each(commands.map(command => ({ name: command.name, command })))('$name
     expect(await run(command, ['--nonsense'])).toEqual({ code: 2, stdout: '', stderr: refusal })
     expect((await run(command, ['-h'])).stdout).toBe((await run(command, ['--help'])).stdout)
     if (command.positionals?.some(each => each.endsWith('…'))) return
-    const stderr = new RegExp(`^${name} does not take the argument "[abc]"; see ${name} --help\\.$`)
+    const stderr = new RegExp(`^${name} doesn't take the argument "[abc]"; see ${name} --help\\.$`)
     expect(await run(command, ['a', 'b', 'c'])).toEqual({
       ...{ code: 2, stdout: '', stderr: expect.stringMatching(stderr) },
     })

@@ -164,11 +164,11 @@ RELAY_RUN_TIMEOUT=40d               warning: RELAY_RUN_TIMEOUT is longer than 35
 RELAY_TOLERANCE=2h                  warning: RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.
 RELAY_TOLERANCE=1s                  problem: RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.
 RELAY_RETENTION=5m                  warning: RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.
-PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.
-RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.
-RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.
+PORT_CLIENT_ID=-                    warning: PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port.
+RELAY_ADMIN_TOKEN=-                 warning: RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.
+RELAY_PUBLIC_URL=-                  warning: RELAY_PUBLIC_URL isn't set: workflows can't report through the relay.
 RELAY_REPORT_DELETE_BLUEPRINTS=*    warning: RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.
-GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
+GITHUB_WEBHOOK_SECRET=-             warning: GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.
 `
 
 /** Parses a table's lines: two columns, separated by two spaces. */
@@ -199,12 +199,12 @@ describe('for a valid configuration with unintended effects, doctor', () => {
 
 /** Columns: the routes, and the finding about their repository. */
 const REPOSITORIES = `
-- { repository: acme/none }                                  problem: GitHub cannot find acme/none: it does not exist, or the credential has no access to it.
-- { repository: acme/read }                                  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/none }                                  problem: GitHub can't find acme/none: it doesn't exist, or the credential has no access to it.
+- { repository: acme/read }                                  problem: The relay's credential can't dispatch to acme/read: it needs the permission Contents: write.
 - { repository: acme/unlisted }                              warning: The relay's credential lacks the permission Actions: read on acme/unlisted: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.
 - { repository: acme/read, workflow: any.yml }               ok
-- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential cannot dispatch to acme/read: it needs the permission Contents: write.
-- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential cannot start a workflow of acme/unlisted: it needs the permission Actions: write.
+- { match: { action: a }, repository: acme/read, workflow: any.yml } + - { repository: acme/read, event_type: b }  problem: The relay's credential can't dispatch to acme/read: it needs the permission Contents: write.
+- { repository: acme/unlisted, workflow: any.yml }           problem: The relay's credential can't start a workflow of acme/unlisted: it needs the permission Actions: write.
 - { repository: acme/bare }                                  warning: acme/bare: no workflow on main listens to repository_dispatch.
 - { repository: acme/shop, event_type: restart }             problem: acme/shop: no workflow on main listens to repository_dispatch of type "restart".
 - { match: { action: scaffold }, repository: acme/shop }     problem: acme/shop: no workflow on main listens to repository_dispatch of type "scaffold".
@@ -220,11 +220,11 @@ RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL databas
 PORT_API_URL=http://${nowhere}      problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).
 GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
 RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.
-RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners cannot reach it.
+RELAY_PUBLIC_URL=http://localhost:8080  warning: RELAY_PUBLIC_URL (http://localhost:8080) is this machine's own address: workflows on GitHub's runners can't reach it.
 RELAY_REPOSITORY="acme/shop"        problem: RELAY_REPOSITORY is in quotes, which count as part of its value: remove the quotes (Docker's --env-file keeps them).
 HTTPS_PROXY=proxy:3128              problem: HTTPS_PROXY must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25.
-HTTP_PROXY=http://${nowhere}        problem: The proxy in HTTP_PROXY (${nowhere}) cannot be reached: ECONNREFUSED.
-NODE_EXTRA_CA_CERTS=/missing.pem    problem: NODE_EXTRA_CA_CERTS: /missing.pem cannot be read (ENOENT).
+HTTP_PROXY=http://${nowhere}        problem: The proxy in HTTP_PROXY (${nowhere}) can't be reached: ECONNREFUSED.
+NODE_EXTRA_CA_CERTS=/missing.pem    problem: NODE_EXTRA_CA_CERTS: /missing.pem can't be read (ENOENT).
 `
 
 describe('while it checks services, doctor', () => {
@@ -332,9 +332,9 @@ describe('while it checks services, doctor', () => {
     expect(all.filter(({ check }) => check.includes('/')).map(({ sentence }) => sentence)).toEqual([
       "The relay's credential can dispatch to acme/shop.",
       'acme/shop: deploy.yml listens to repository_dispatch.',
-      'GitHub cannot find acme/none: it does not exist, or the credential has no access to it.',
-      'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.',
-      'GitHub cannot find other/shop: it does not exist, or the credential has no access to it.',
+      "GitHub can't find acme/none: it doesn't exist, or the credential has no access to it.",
+      "other/shop isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.",
+      "GitHub can't find other/shop: it doesn't exist, or the credential has no access to it.",
       "The relay's credential can dispatch to acme/listed.",
       'acme/listed: all.yml listens to repository_dispatch of type "deploy".',
       "The relay's credential can read acme/bare; to start a workflow, it needs the permission Actions: write.",
@@ -363,7 +363,7 @@ describe('while it checks services, doctor', () => {
 
   test('reports GitHub problems: no server, web pages, expiring token, exhausted rate limit', async () => {
     expect((await wrong({ GITHUB_API_URL: `http://${nowhere}` }))[0]).toBe(
-      `problem: GitHub cannot be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`,
+      `problem: GitHub can't be reached at http://${nowhere} (ECONNREFUSED): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`,
     )
     expect((await wrong({ GITHUB_API_URL: `${github.url}/wrong` }))[0]).toBe(
       `problem: GITHUB_API_URL (${github.url}/wrong) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`,
@@ -387,7 +387,7 @@ describe('while it checks services, doctor', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('reports a GitHub App whose key belongs to another App, that is not installed on the repository, or whose webhooks are misconfigured', async () => {
+  test("reports a GitHub App whose key belongs to another App, that isn't installed on the repository, or whose webhooks are misconfigured", async () => {
     const [app, other] = [github.createApp({ repositories: ['acme/bare'] }), github.createApp()]
     const [env, good] = [envOf(app), envOf(other)]
     expect((await wrong({ ...env, GITHUB_APP_PRIVATE_KEY: other.privateKey }))[0]).toBe(
@@ -397,14 +397,14 @@ describe('while it checks services, doctor', () => {
       /^problem: GitHub rejects the App \(404: Integration not found\): check that GITHUB_APP_ID/
     expect((await wrong({ ...env, GITHUB_APP_ID: '9999' }))[0]).toMatch(unknown)
     expect(await wrong(env)).toEqual([
-      "problem: The GitHub App is not installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
+      "problem: The GitHub App isn't installed on acme/shop (404): install it there, or add the repository to its installation (the owner's Settings, GitHub Apps, Configure).",
     ])
     const respond = (to: string, body: object) =>
       github.fail({ match: ({ path }) => path === to, status: 200, body })
     const hook = (body: object) => respond('/app/hook/config', body)
     respond('/app', { slug: 'port-relay', events: [] })
     expect(await wrong(good)).toEqual([
-      "warning: The GitHub App port-relay does not subscribe to workflow_run: select this event in the App's settings, under Permissions & events.",
+      "warning: The GitHub App port-relay doesn't subscribe to workflow_run: select this event in the App's settings, under Permissions & events.",
     ])
     hook({ url: 'https://old.example.com/github', content_type: 'json' })
     expect(await wrong(good)).toEqual([
@@ -439,12 +439,12 @@ describe('while it checks services, doctor', () => {
         `warning: acme/shop: ${name} declares its own input "port", but the relay sends its payload in "port" unless the Port action has an input "port": rename the workflow's input.`,
       ])
     expect(await to('by-hand.yml')).toEqual([
-      'warning: acme/shop: by-hand.yml declares no input "port": without it, the action does not know the run in Port.',
+      `warning: acme/shop: by-hand.yml declares no input "port": without it, the action doesn't know the run in Port.`,
     ])
     expect(await to('any.yml')).toEqual(['ok: acme/shop: any.yml has workflow_dispatch and declares "port".'])
     github.fail({ match: ({ path }) => path.includes('/contents/'), status: 403 })
     expect(await to('any.yml')).toEqual([
-      'warning: acme/shop: any.yml cannot be read: the credential needs the permission Contents: read.',
+      "warning: acme/shop: any.yml can't be read: the credential needs the permission Contents: read.",
     ])
   })
 
@@ -608,7 +608,7 @@ test('prints each finding, exits with 1 if there is a problem, and supports --js
   const env = { ...clean, PATH: process.env.PATH ?? '', RELAY_PUBLIC_URL: '' }
   const warned = await runRelay(env, ['doctor'])
   expect(warned).toMatchObject({ code: 0, stderr: '' })
-  expect(warned.stdout).toMatch(/^warning {2}configuration {2}RELAY_PUBLIC_URL is not set: .*$/m)
+  expect(warned.stdout).toMatch(/^warning {2}configuration {2}RELAY_PUBLIC_URL isn't set: .*$/m)
   expect(warned.stdout).toMatch(/\nProblems: 0, warnings: 1\.\n$/)
   const broken = await run(doctor, ['--json'], { ...clean, GITHUB_TOKEN: 'wrong', RELAY_PUBLIC_URL: '' })
   expect(broken).toMatchObject({ code: 1, stderr: '' })

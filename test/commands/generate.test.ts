@@ -271,7 +271,7 @@ const anAction = JSON.stringify({ identifier: 'a', trigger: {}, invocationMethod
 const REFUSED = `
 a: 1 |  | 1 | FILE isn't a workflow (on, jobs). migrate --port-action converts a Port action.
 ${anAction} |  | 1 | FILE isn't a workflow (on, jobs). migrate --port-action converts a Port action.
-on: [ |  | 1 | FILE is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.
+on: [ |  | 1 | FILE isn't YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 1, column 6.
 on: push; ${jobs} |  | 1 | FILE is started by push: add workflow_dispatch or repository_dispatch, so that Port can start it.
 on: workflow_dispatch; ${jobs} | --event repository_dispatch | 1 | FILE has no trigger repository_dispatch.
 on: { repository_dispatch: { types: [a, b] } }; ${jobs} |  | 1 | FILE listens to several event types: choose one with --identifier: a, b.

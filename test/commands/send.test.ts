@@ -41,9 +41,7 @@ test('sends an action with inputs in the form that Port sends, and the relay dis
   })
   const again = await run(send, [...args, '--json'], env)
   expect(JSON.parse(again.stdout)).toMatchObject({ status: 200, response: { duplicate: true } })
-  expect((await run(send, args, env)).stdout).toMatch(
-    /It was accepted before, and is not dispatched again\.$/,
-  )
+  expect((await run(send, args, env)).stdout).toMatch(/It was accepted before, and isn't dispatched again\.$/)
   expect(github.dispatches).toHaveLength(1)
 })
 
@@ -64,7 +62,7 @@ test('signs and sends a file unchanged to the target in the options', async () =
   })
 })
 
-const NOT_ALLOWED = 'other/shop is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
+const NOT_ALLOWED = "other/shop isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it."
 
 test("prints the relay's refusal message and exits with 1", async () => {
   const { github, relay, env } = await openLoop()
@@ -78,7 +76,7 @@ test("prints the relay's refusal message and exits with 1", async () => {
   expect(JSON.parse(wrong.stdout)).toMatchObject({ status: 401, response })
   const noRelay = await sent(`--url ${github.url}`)
   expect(noRelay.code).toBe(1)
-  expect(noRelay.stderr).toMatch(/^Refused with \d+: the server at --url is not a relay: check --url\.$/)
+  expect(noRelay.stderr).toMatch(/^Refused with \d+: the server at --url isn't a relay: check --url\.$/)
   await relay.stop()
   expect((await sent()).stderr).toMatch(/^No relay responds at http:\/\/127/)
 })
@@ -130,10 +128,10 @@ test.each([
 test('the error names the file that cannot be read or the variable that is missing', async () => {
   const wrong = async (args: string[], env: Record<string, string> = nowhere) =>
     (await run(send, args, env)).stderr
-  expect(await wrong(['/missing.json'])).toBe('/missing.json cannot be read (ENOENT).')
+  expect(await wrong(['/missing.json'])).toBe("/missing.json can't be read (ENOENT).")
   expect(await wrong(['--action', 'a'], { PORT: '9' })).toBe(
     'PORT_CLIENT_SECRET (or --secret-file) is required: set it to the client secret that the relay uses.',
   )
-  const missing = '--secret-file: /missing cannot be read (ENOENT).'
+  const missing = "--secret-file: /missing can't be read (ENOENT)."
   expect(await wrong(['--action', 'a', '--secret-file', '/missing'])).toBe(missing)
 })

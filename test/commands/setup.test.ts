@@ -97,9 +97,9 @@ test("creates an App in a browser and writes the App's credentials; doctor then 
     ...{ RELAY_ADMIN_TOKEN: 'a-token-of-some-length', RELAY_DATABASE: `sqlite:${file}.db` },
   })
   const { findings } = JSON.parse(stdout) as { findings: { status: string; sentence: string }[] }
-  const wrong = findings.filter(({ status, sentence }) => status !== 'ok' && !/ is not set: /.test(sentence))
+  const wrong = findings.filter(({ status, sentence }) => status !== 'ok' && !/ isn't set: /.test(sentence))
   expect(wrong.map(({ sentence }) => sentence)).toEqual([
-    expect.stringMatching(/^The GitHub App is not installed on acme\/shop \(404\)/),
+    expect.stringMatching(/^The GitHub App isn't installed on acme\/shop \(404\)/),
   ])
   expect(JSON.stringify(lines)).not.toContain(env.GITHUB_WEBHOOK_SECRET)
 })

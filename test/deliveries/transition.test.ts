@@ -56,7 +56,7 @@ const cause: NoRun = { why: 'deleted' }
 const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
   attemptStarted: { type: 'attemptStarted' },
   dispatchAccepted: { type: 'dispatchAccepted', attemptedAt, run: null },
-  dispatchRejected: { type: 'dispatchRejected', attemptedAt, reason: 'GitHub cannot find acme/shop.' },
+  dispatchRejected: { type: 'dispatchRejected', attemptedAt, reason: "GitHub can't find acme/shop." },
   dispatchDeferred: { ...LIMIT, type: 'dispatchDeferred', attemptedAt },
   responseLost: { type: 'responseLost', attemptedAt, reason: 'GitHub responded with 502' },
   runNotFound: { type: 'runNotFound', list: 'empty', readAt: NOW, reason: 'no run appeared' },

@@ -72,7 +72,7 @@ test('after an App was reinstalled, the relay looks up the new installation and 
 })
 
 const notInstalled =
-  /^The relay's GitHub App is not installed on acme\/shop \(404: Not Found\): install it there, or add the repository to its installation \(the owner's Settings, GitHub Apps, Configure, Repository access\)\.$/
+  /^The relay's GitHub App isn't installed on acme\/shop \(404: Not Found\): install it there, or add the repository to its installation \(the owner's Settings, GitHub Apps, Configure, Repository access\)\.$/
 const suspended: Fault = {
   match: ({ path }) => path.endsWith('/access_tokens'),
   ...{ status: 403, body: { message: 'This installation has been suspended' } },

@@ -239,7 +239,7 @@ const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: *t')
 const FLOW = `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`
 test.each([
-  ['a file that is not YAML', 'on: [', "The file isn't YAML"],
+  ["a file that isn't YAML", 'on: [', "The file isn't YAML"],
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   ['a job in flow style', FLOW, 'in flow style'],

@@ -210,5 +210,5 @@ test("doctor --alert sends a test alert, and states what to set if the endpoint 
   expect(await alertLine({ RELAY_ALERT_URL: url })).toMatch(
     /^problem .*RELAY_ALERT_URL can't be reached \(ECONNREFUSED\)/,
   )
-  expect(await alertLine({})).toMatch(/^problem .*RELAY_ALERT_URL is not set/)
+  expect(await alertLine({})).toMatch(/^problem .*RELAY_ALERT_URL isn't set/)
 })

@@ -42,11 +42,11 @@ const rows: [list: string, glob: string, problem: string][] = [
   ['acme/*,!acme/secret.git', '!acme/secret.git', nowhere],
   ['acme/shop acme/web', 'acme/shop acme/web', nowhere],
   ['{acme,evil}', '{acme,evil}', nowhere],
-  ['acme/[s', 'acme/[s', 'is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters'],
+  ['acme/[s', 'acme/[s', `isn't a glob: Missing closing: "]" - use "\\\\]" to match literal characters`],
   [
     'acme/{shop',
     'acme/{shop',
-    'is not a glob: Missing closing: "}" - use "\\\\}" to match literal characters',
+    `isn't a glob: Missing closing: "}" - use "\\\\}" to match literal characters`,
   ],
 ]
 test.each(rows)('the relay refuses to start with RELAY_ALLOWED_REPOSITORIES=%s', (list, glob, problem) => {

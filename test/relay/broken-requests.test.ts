@@ -26,7 +26,7 @@ test('refuses requests that are not valid HTTP/1.1, and logs the reason', async 
     )
   expect((await send(relay.url)).status).toBe(202)
   expect(relay.log().find(({ status }) => status === 400)).toMatchObject({
-    msg: 'a request that cannot be read was refused',
+    msg: "a request that can't be read was refused",
     reason: expect.stringMatching(/^Parse Error: /),
   })
 })

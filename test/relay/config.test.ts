@@ -210,7 +210,7 @@ describe('each configuration error names the variable:', () => {
       ].map(host => `http://${host}`),
     ],
     ['RELAY_REPOSITORY', 'must be owner/name', 'shop', 'acme/shop.git'],
-    ['RELAY_ROUTES:', '/none.yml cannot be read (ENOENT)', '/none.yml'],
+    ['RELAY_ROUTES:', "/none.yml can't be read (ENOENT)", '/none.yml'],
     ['RELAY_DATABASE', 'must be sqlite:PATH or postgres://…', 'mysql://x', 'sqlite:', 'sqlite:  '],
     [
       'RELAY_DATABASE',
@@ -227,7 +227,7 @@ describe('each configuration error names the variable:', () => {
     ['RELAY_REPORT_BLUEPRINTS', 'only excludes names: add a glob that includes names, such as *', '!_*'],
     [
       'RELAY_REPORT_BLUEPRINTS',
-      '"a[" is not a glob: Missing closing: "]" - use "\\\\]" to match literal characters',
+      `"a[" isn't a glob: Missing closing: "]" - use "\\\\]" to match literal characters`,
       'service, a[',
     ],
     ['RELAY_REPOSITORIES', `${unknown} RELAY_REPOSITORY?`, ''],
@@ -323,12 +323,12 @@ describe('each configuration error names the variable:', () => {
       'event_type must be 1 to 100 characters on one line, and not blank',
     ],
     ['{ repository: a/b, match: { action: "" } }', 'match action must not be empty'],
-    ['{ repository: a/b, match: { action: "a[" } }', 'match action is not a glob: '],
+    ['{ repository: a/b, match: { action: "a[" } }', "match action isn't a glob: "],
     ['{ repository: a/b, match: { action: "{deploy,!x}" } }', 'match action has a "!" within braces'],
     ['{ repository: a/b, match: { actoin: x } }', 'match '],
   ]
   test.each([
-    ['{', /^RELAY_ROUTES: r is not YAML: .* at line 1, column 2$/],
+    ['{', /^RELAY_ROUTES: r isn't YAML: .* at line 1, column 2$/],
     ['a: 1', /^RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match$/],
   ])('RELAY_ROUTES with the file %j', (r, problem) => {
     const found = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
@@ -374,7 +374,7 @@ describe('a secret from a file', () => {
     const { [name as 'GITHUB_TOKEN']: _, ...rest } = LEAST
     const env = { ...rest, [`${name}_FILE`]: '/f' }
     expect(readConfig(env, files({ '/f': `\ufeff${value}\r\n\n` }))).toEqual(read({ [name]: value }))
-    expect(problems(env)).toEqual([`${name}_FILE: /f cannot be read (ENOENT)`])
+    expect(problems(env)).toEqual([`${name}_FILE: /f can't be read (ENOENT)`])
     for (const empty of ['', ' \n', '\ufeff\r\n'])
       expect(problems(env, { '/f': empty })).toEqual([`${name}_FILE: /f is empty`])
   })

@@ -109,7 +109,7 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
     [
       'no such repository, or no access',
       rejects(404, 'Not Found'),
-      "GitHub cannot find acme/shop: it does not exist, or the relay's token lacks Contents: write on it.",
+      "GitHub can't find acme/shop: it doesn't exist, or the relay's token lacks Contents: write on it.",
     ],
     [
       'read access, but no write access',

@@ -81,7 +81,7 @@ describe('a running relay', () => {
     const relay = await startRelay(relayEnv({ RELAY_REPOSITORY: '' }))
     const warnings = relay.log().filter(({ level }) => level === 40)
     expect(warnings.map(({ msg }) => msg)).toEqual([
-      'PORT_CLIENT_ID is not set: the relay dispatches, but sends nothing to Port',
+      "PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port",
       'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES',
     ])
   })
@@ -102,7 +102,7 @@ test('if the listen address is in use, startup fails with a clear message and re
   onTestFinished(() => first.stop())
   const env = relayEnv({ HOST: '127.0.0.1', PORT: String(first.port) })
   await expect(createRelay(readConfig(env), pino({ level: 'silent' }))).rejects.toThrow(
-    `The relay cannot listen on 127.0.0.1:${first.port} (EADDRINUSE): set HOST and PORT to a free address.`,
+    `The relay can't listen on 127.0.0.1:${first.port} (EADDRINUSE): set HOST and PORT to a free address.`,
   )
   const again = await createRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
   await again.stop()

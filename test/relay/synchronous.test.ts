@@ -41,7 +41,7 @@ test('?wait=dispatch responds with 502 if GitHub rejects the dispatch; other mes
   const run = port.createRun({ id: 'r_1', synchronized: true })
   const response = await send(relay.url, { path: PATH, body: invocation('r_1') })
   const detail =
-    "GitHub cannot find acme/shop: it does not exist, or the relay's token lacks Contents: write on it."
+    "GitHub can't find acme/shop: it doesn't exist, or the relay's token lacks Contents: write on it."
   expect(response).toEqual({
     status: 502,
     body: { type: 'about:blank', title: 'Bad Gateway', status: 502, detail },

@@ -157,7 +157,7 @@ describe('a repeated delivery', () => {
 })
 
 describe('a webhook is refused', () => {
-  const notJson = 'The body is not JSON in UTF-8: check the "body" of the Port action\'s invocation method.'
+  const notJson = 'The body isn\'t JSON in UTF-8: check the "body" of the Port action\'s invocation method.'
   const wrongType =
     'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.'
   const unsigned =
@@ -170,7 +170,7 @@ describe('a webhook is refused', () => {
   const notEventType = (shown: string) =>
     `${shown} cannot be an event type: it must be 1 to 100 characters on one line, and not blank.`
   const tooDeep = "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON."
-  const forbidden = 'acme/other is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.'
+  const forbidden = "acme/other isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it."
   const compressed = 'The body must not be compressed: Port signs it as plain JSON.'
   const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
   const keys = (count: number) => ({
@@ -356,9 +356,9 @@ describe('the relay checks', () => {
       [{ body: junk, headers: { ...json, 'x-port-signature': null } }, '401 The header x-port-signat'],
       [{ body: junk, headers: json }, '401 The webhook is older tha'],
       [{ body: junk, headers: now }, '401 The signature does not m'],
-      [{ body: junk }, '400 The body is not JSON in '],
+      [{ body: junk }, "400 The body isn't JSON in U"],
       [{ body: {} }, '422 The webhook sets no repo'],
-      [{ body: {}, path: '/webhook/acme/shop' }, '403 acme/shop is not in RELA'],
+      [{ body: {}, path: '/webhook/acme/shop' }, "403 acme/shop isn't in RELAY"],
     ]
     for (const [webhook, expected] of rows) {
       const { status, body } = await relay.post(webhook)

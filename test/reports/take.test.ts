@@ -184,7 +184,7 @@ test('refuses an invalid report with a message that describes the problem withou
   const invalid = (what: string) => `The body is not a report: ${what} is missing or has the wrong type.`
   const tooDeep = 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'
   const rows: [unknown, number, string][] = [
-    ['{', 400, 'The body is not JSON in UTF-8: send a report of the action.'],
+    ['{', 400, "The body isn't JSON in UTF-8: send a report of the action."],
     [deep(89), 400, tooDeep],
     [deep(50_000), 400, tooDeep],
     [[], 400, invalid('it')],

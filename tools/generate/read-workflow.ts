@@ -24,7 +24,7 @@ export interface WorkflowFile {
 export function readWorkflow(yaml: string, file: string): WorkflowFile {
   const document = parseDocument(yaml)
   const [error] = document.errors
-  if (error) throw new Error(`${file} is not YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}.`)
+  if (error) throw new Error(`${file} isn't YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}.`)
   const value: unknown = document.toJS({ maxAliasCount: 100 })
   if (!isObject(value) || !('on' in value) || !isObject(value.jobs))
     throw new Error(`${file} isn't a workflow (on, jobs). migrate --port-action converts a Port action.`)

@@ -106,7 +106,7 @@ export function readText(file: string, option: string): string {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why =
-      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
+      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `can't be read (${code})`
     throw new Error(`${file} ${why}: ${option} needs the path of a file.`, { cause })
   }
 }

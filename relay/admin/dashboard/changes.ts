@@ -62,7 +62,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
 }
 
 const CANCELLING = {
-  queued: html`The delivery will not be dispatched.`,
+  queued: html`The delivery won't be dispatched.`,
   dispatched: html`GitHub may have started a workflow run. The relay searches for the run, and cancels it.`,
   running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
 }
@@ -91,8 +91,8 @@ const QUESTIONS = {
 /** Tells the user whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
-    ? html`<span class="problem">The run in Port has finished: Port will not show the new workflow run.</span>`
-    : html`${ended === false ? 'The run in Port is open and will show the new workflow run.' : 'The relay could not check whether the run in Port has finished.'}`
+    ? html`<span class="problem">The run in Port has finished: Port won't show the new workflow run.</span>`
+    : html`${ended === false ? 'The run in Port is open and will show the new workflow run.' : "The relay couldn't check whether the run in Port has finished."}`
 
 const SHOWN = 100
 
@@ -115,7 +115,7 @@ ${
   deliveries.length === 0
     ? html`<p class="empty">No delivery matches.</p><p><a class="button" href="${back}">Back</a></p>`
     : html`<p><strong>${amount(deliveries.length)}</strong> would be queued again${deliveries.length > 1 && ', the oldest first'}.${more && ' Older deliveries match as well: repeat the redelivery for them.'}</p>
-${ended > 0 && html`<p class="problem">For ${ended} of them, the run in Port has finished: Port will not show the new workflow run.</p>`}
+${ended > 0 && html`<p class="problem">For ${ended} of them, the run in Port has finished: Port won't show the new workflow run.</p>`}
 <form method="post" action="/redeliver" class="buttons">${csrf(session)}${Object.entries(given).map(
         ([name, value]) => value && html`<input type="hidden" name="${name}" value="${value}">`,
       )}<button class="primary">Redeliver ${amount(deliveries.length)}</button> <a class="button" href="${back}">Back</a></form>

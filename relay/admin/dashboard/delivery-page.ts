@@ -74,7 +74,7 @@ ${fact('Delivery', id(d.id))}
 /** The number of messages waiting to be sent to Port. */
 function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
   if (!isReported)
-    return `none: ${delivery.runId === null ? 'the delivery has no run in Port' : 'PORT_CLIENT_ID is not set'}`
+    return `none: ${delivery.runId === null ? 'the delivery has no run in Port' : "PORT_CLIENT_ID isn't set"}`
   if (messages === null) return 'all sent'
   const { amount, attempts, dueAt } = messages
   const waiting = amount === 1 ? '1 waits' : `${amount} wait`

@@ -152,7 +152,7 @@ async function parseForm(c: Context): Promise<Form> {
   try {
     return await c.req.parseBody()
   } catch {
-    throw new Problem(400, 'The form cannot be read: reload the page.')
+    throw new Problem(400, "The form can't be read: reload the page.")
   }
 }
 

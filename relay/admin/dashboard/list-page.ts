@@ -162,7 +162,7 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
 
 /** The outcome, or the state of an open delivery. */
 export const badge = ({ state, outcome, waitingFor, cancelRequestedAt }: Delivery) =>
-  html`<span class="state ${outcome || state}">${words(outcome || state)}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', cancelling'}</span>`
+  html`<span class="state ${outcome || state}">${words(outcome || state)}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
 
 const HOURS = 24
 const NOTHING = { accepted: 0, succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }

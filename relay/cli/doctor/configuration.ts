@@ -70,23 +70,23 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   ],
   [
     ({ port }) => port.clientId === null,
-    warning('PORT_CLIENT_ID is not set: the relay dispatches, but sends no results to Port.'),
+    warning("PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port."),
   ],
   [
     ({ adminToken, viewToken }) => adminToken === null && viewToken === null,
     warning(
-      'RELAY_ADMIN_TOKEN is not set: the dashboard, the admin API, and the commands that use it are off.',
+      "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.",
     ),
   ],
   [
     ({ adminToken, viewToken }) => adminToken === null && viewToken !== null,
     warning(
-      'RELAY_ADMIN_TOKEN is not set: the dashboard is read-only, and the commands that use the admin API are off.',
+      "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.",
     ),
   ],
   [
     ({ publicUrl }) => publicUrl === null,
-    warning('RELAY_PUBLIC_URL is not set: workflows cannot report through the relay.'),
+    warning("RELAY_PUBLIC_URL isn't set: workflows can't report through the relay."),
   ],
   [
     ({ reportDeleteBlueprints }) => matcher(reportDeleteBlueprints)('_user'),
@@ -97,7 +97,7 @@ const RULES: [(config: Config) => boolean, Finding][] = [
   [
     ({ github }) => github.webhookSecret === null,
     warning(
-      "GITHUB_WEBHOOK_SECRET is not set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
+      "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
     ),
   ],
 ]

@@ -78,7 +78,7 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
     ...(webhookSecret !== null && !data.events.includes('workflow_run')
       ? [
           warning(
-            `The GitHub App ${data.slug} does not subscribe to workflow_run: select this event in the App's settings, under Permissions & events.`,
+            `The GitHub App ${data.slug} doesn't subscribe to workflow_run: select this event in the App's settings, under Permissions & events.`,
           ),
         ]
       : []),
@@ -126,7 +126,7 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   if (response || error instanceof TypeError) {
     return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
   }
-  return `GitHub cannot be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`
+  return `GitHub can't be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`
 }
 
 /** Requests a token with the client id and secret, and compares Port's clock with this machine's. */

@@ -29,7 +29,7 @@ export const relay: Check = {
 }
 
 const ofThisMachine = (url: string) =>
-  `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners cannot reach it.`
+  `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners can't reach it.`
 const unreachable = (url: string, why: string) =>
   `No relay responds at ${url} (${why}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`
 
@@ -90,7 +90,7 @@ async function checkProxy(name: string, url: URL): Promise<Finding> {
     await once(socket, 'connect')
     return ok(`The proxy in ${name} (${url.host}) can be reached.`)
   } catch (error) {
-    return problem(`The proxy in ${name} (${url.host}) cannot be reached: ${whyUnreachable(error)}.`)
+    return problem(`The proxy in ${name} (${url.host}) can't be reached: ${whyUnreachable(error)}.`)
   } finally {
     socket.destroy()
   }
@@ -101,7 +101,7 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
   try {
     text = readFile(path)
   } catch (error) {
-    return problem(`NODE_EXTRA_CA_CERTS: ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`)
+    return problem(`NODE_EXTRA_CA_CERTS: ${path} can't be read (${(error as NodeJS.ErrnoException).code}).`)
   }
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
   try {
@@ -116,7 +116,7 @@ export const alert: Check = {
   name: 'alert',
   async run({ config, clock }) {
     const { alert, publicUrl } = config
-    if (!alert) return [problem('RELAY_ALERT_URL is not set: no alert can be sent.')]
+    if (!alert) return [problem("RELAY_ALERT_URL isn't set: no alert can be sent.")]
     const now = clock()
     const test = { type: 'test', side: null, key: '', text: 'Test alert from `doctor --alert`.', since: now }
     const started = [{ ...test, isSent: false, resolvedAt: null }]

@@ -18,20 +18,20 @@ export function refusal(error: unknown, name: string): Finding[] {
   const status = cause instanceof RequestError && cause.response ? cause.status : null
   if (status === 401) return []
   if (status === null)
-    return [problem(`${name} cannot be read: GitHub cannot be reached (${whyUnreachable(cause)}).`)]
+    return [problem(`${name} can't be read: GitHub can't be reached (${whyUnreachable(cause)}).`)]
   if (error instanceof CredentialError) {
     const where = "(the owner's Settings, GitHub Apps, Configure)"
     return [
       problem(
         error.system === 'installation'
-          ? `The GitHub App is not installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
-          : `GitHub did not issue a token to the App for ${name} (${status}): check the App's installation ${where}. It may be suspended, or may need approval for new permissions.`,
+          ? `The GitHub App isn't installed on ${name} (${status}): install it there, or add the repository to its installation ${where}.`
+          : `GitHub didn't issue a token to the App for ${name} (${status}): check the App's installation ${where}. It may be suspended, or may need approval for new permissions.`,
       ),
     ]
   }
   if (status === 404)
-    return [problem(`GitHub cannot find ${name}: it does not exist, or the credential has no access to it.`)]
-  return [problem(`${name} cannot be read: GitHub responded with ${status}.`)]
+    return [problem(`GitHub can't find ${name}: it doesn't exist, or the credential has no access to it.`)]
+  return [problem(`${name} can't be read: GitHub responded with ${status}.`)]
 }
 
 /** The workflow or event type that is dispatched in a repository. */
@@ -84,7 +84,7 @@ export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[]
       const credential = createCredential(config.github, clock)
       const forbidden = isAllowed(name)
         ? []
-        : [problem(`${name} is not in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`)]
+        : [problem(`${name} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`)]
       const wanted = wantedOf([...routes.map(ofRoute), ...more], name)
       try {
         return [
@@ -119,7 +119,7 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   const events = wanted.filter(({ workflow }) => workflow === null)
   const isRefused = events.length > 0 && data.permissions?.push === false
   const access = isRefused
-    ? problem(`The relay's credential cannot dispatch to ${name}: it needs the permission Contents: write.`)
+    ? problem(`The relay's credential can't dispatch to ${name}: it needs the permission Contents: write.`)
     : ok(accessOf(name, events.length === wanted.length))
   const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
   if (left.length === 0) return [access]
@@ -150,7 +150,7 @@ const accessOf = (name: string, isEventAlone: boolean): string =>
 function unlisted(name: string, startsWorkflow: boolean): Finding {
   return startsWorkflow
     ? problem(
-        `The relay's credential cannot start a workflow of ${name}: it needs the permission Actions: write.`,
+        `The relay's credential can't start a workflow of ${name}: it needs the permission Actions: write.`,
       )
     : warning(
         `The relay's credential lacks the permission Actions: read on ${name}: the relay can follow a workflow run only through the action's reports and GitHub's webhooks. Without webhooks, Port shows the result of the first job that reports, not of the whole run.`,
@@ -217,14 +217,14 @@ async function checkWorkflow(
   if (found.state !== 'active') return problem(`${name}: ${workflow} is disabled: enable it on GitHub.`)
   const events = await read(found.path, ref)
   if (!events)
-    return warning(`${name}: ${workflow} cannot be read: the credential needs the permission Contents: read.`)
+    return warning(`${name}: ${workflow} can't be read: the credential needs the permission Contents: read.`)
   if (!('workflow_dispatch' in events))
     return problem(`${name}: ${workflow} has no workflow_dispatch: add it under "on".`)
   const inputs = inputsOf(events, '')?.declared ?? {}
   const offered = OFFERED_INPUTS.filter(each => Object.hasOwn(inputs, each))
   if (offered.length === 0)
     return warning(
-      `${name}: ${workflow} declares no input "port": without it, the action does not know the run in Port.`,
+      `${name}: ${workflow} declares no input "port": without it, the action doesn't know the run in Port.`,
     )
   if (offered.includes('port') && isOwnPort(inputs.port))
     return warning(
