@@ -84,12 +84,12 @@ test.each<[string, object, string]>([
   ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
   ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
   ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
-  ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'job'],
-  ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'job'],
+  ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'auto'],
+  ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'auto'],
 ])('if the workflow keeps %s, the action has report: %s', async (_, step, report) => {
   const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
   const [first] = jobsOf(text).main!.steps
-  expect((first!.with as Keys | undefined)?.report ?? 'job').toBe(report)
+  expect((first!.with as Keys | undefined)?.report ?? 'auto').toBe(report)
 })
 
 const CONCLUDE = 'echo conclusion=failure >> "${PORT_RUN:-/dev/null}"'

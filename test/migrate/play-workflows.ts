@@ -99,13 +99,24 @@ function inputsOf(
 const [id, secret] = ['${{ secrets.PORT_CLIENT_ID }}', '${{ secrets.PORT_CLIENT_SECRET }}']
 const CREDENTIALS = { 'port-client-id': id, 'port-client-secret': secret }
 
-/** The fakes have no OIDC provider, so the action reports with a client id and secret. */
+/**
+ * The fakes have no OIDC provider, so the action reports with a client id and secret. Without a relay, the first of
+ * several jobs would finish the Port run.
+ */
 function onFakePort(text: string, url: string): string {
   const workflow = parse(text)
+  const jobs = Object.values<{ strategy?: object }>(workflow.jobs)
+  const isAlone = jobs.length === 1 && !jobs[0]!.strategy && !('workflow_call' in Object(workflow.on))
   for (const { steps = [] } of Object.values<{ steps?: { uses?: string; with?: object }[] }>(workflow.jobs))
     for (const step of steps)
       if (step.uses?.startsWith('org/port-webhook-action@'))
-        step.with = { ...step.with, ...CREDENTIALS, 'port-api-url': url, live: false }
+        step.with = {
+          ...(!isAlone && { report: 'workflow' }),
+          ...step.with,
+          ...CREDENTIALS,
+          'port-api-url': url,
+          live: false,
+        }
   return stringify(workflow, { lineWidth: 0 })
 }
 

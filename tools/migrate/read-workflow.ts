@@ -51,8 +51,8 @@ export interface Workflow {
   /** Inputs that contain Port's context under another name. */
   contexts: string[]
   jobs: Job[]
-  /** How the Port run finishes: the action's `report` input. */
-  report: 'job' | 'workflow' | 'updates'
+  /** Whether a step that stays may finish the Port run. */
+  finishes: boolean
   /** Adds a remark at a position's line. */
   remark: (at: number, message: string) => void
 }
@@ -79,7 +79,6 @@ export function readWorkflow(
   const jobs = maps.map(map => readJob(map, edits, called))
   const isAlone =
     maps.length === 1 && !nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
-  const report = isAlone ? 'job' : 'workflow'
   const workflow: Workflow = {
     root,
     edits,
@@ -87,13 +86,13 @@ export function readWorkflow(
     inputs,
     contexts: contextsIn(edits.text, inputs),
     jobs,
-    report,
+    finishes: false,
     remark,
   }
   const others = noteOthers(workflow)
   // The remaining steps decide whether the job's result finishes the run.
   const concludes = isAlone && !others && !readSteps({ ...workflow, remark: () => {} }, true, keepLogs)
-  if (readSteps(workflow, concludes, keepLogs) || others) workflow.report = 'updates'
+  workflow.finishes = readSteps(workflow, concludes, keepLogs) || others
   return workflow
 }
 

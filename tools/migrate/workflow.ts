@@ -120,11 +120,11 @@ function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void 
     remark(index, `the relay doesn't send ${read}: use workflow_dispatch, or read client_payload.port.`)
 }
 
-function insertAction(job: Job, { edits, events, report }: Workflow, action: string): void {
+function insertAction(job: Job, { edits, events, finishes }: Workflow, action: string): void {
   const strict = job.steps.filter(({ map }) => textAt(map, 'continue-on-error') !== 'true')
   const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
   const inputs = [
-    ...(report === 'job' ? [] : [`report: ${report}`]),
+    ...(finishes ? ['report: updates'] : []),
     // As with the replaced step, an error fails the job.
     ...(writesEntities ? ['fail-on-report-error: true'] : []),
   ]
