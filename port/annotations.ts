@@ -1,6 +1,5 @@
 import { isObject, type LogLine } from './types.ts'
 
-/** A job's annotation, as returned by GitHub's API. */
 export interface Annotation {
   path: string
   line: number
@@ -8,7 +7,6 @@ export interface Annotation {
   message: string
 }
 
-/** The maximum number of annotations that the Port run's log shows. */
 const MOST_ANNOTATIONS = 10
 
 /** The path that GitHub uses if there is no file, and the message that the runner adds to each failed step. */
@@ -25,7 +23,7 @@ export function readAnnotations(data: unknown): Annotation[] {
   })
 }
 
-/** Returns up to ten log lines such as `deploy.sh:3: no such release`, errors first. */
+/** Errors first. */
 export function annotationLines(
   annotations: readonly Annotation[],
   clean: (text: string) => string,

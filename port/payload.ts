@@ -1,11 +1,9 @@
 import { type Invocation, isObject, type JsonObject, type Trigger } from './types.ts'
 
-/** The version that this code writes, and the only version that it reads. */
 const VERSION = 1
 
 /**
- * GitHub accepts at most 65,535 characters. It is unknown whether GitHub counts characters or bytes, so this limit is
- * in bytes. The limit leaves space for the rest of the request.
+ * GitHub accepts at most 65,535 characters or bytes. The rest is space for the request.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 const MAX_PAYLOAD_BYTES = 64_000
@@ -21,7 +19,6 @@ export type ClientPayload = {
     delivery: string
     /** The URL for reports, and the exact audience of the action's OIDC token; null without `RELAY_PUBLIC_URL`. */
     relay: string | null
-    /** The delivery's trace (W3C), if tracing is on. */
     traceparent?: string
     /** Whether the action reports the final status; absent if it does. */
     reportWorkflowStatus?: false
@@ -34,8 +31,8 @@ export type ClientPayload = {
 }
 
 /**
- * Packs an invocation for `repository_dispatch`. Omits items that don't fit, largest first, and lists them in
- * `truncated`. The action fetches these items.
+ * Packs an invocation for `repository_dispatch`. The action fetches items that don't fit, which are listed in
+ * `truncated`.
  */
 export function packClientPayload(
   invocation: Invocation,
@@ -79,7 +76,6 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
   if (Object.keys(port.inputs).length * LEAST_INPUT > maxBytes) leaveOutInputs(port)
   let excess = bytes(payload) - maxBytes
   if (excess <= 0) return
-  // Copied, so that the invocation keeps its inputs.
   port.inputs = { ...port.inputs }
   const drop = (name: string, size: number, remove: () => void) => {
     remove()
@@ -94,7 +90,6 @@ function leaveOutLargest(payload: ClientPayload, maxBytes: number): void {
       size: bytes(name) + bytes(value) + 2,
       remove: () => delete port.inputs[name],
     })),
-    // These items are replaced by `null`.
     { name: 'entity', size: bytes(port.entity) - 4, remove: () => (port.entity = null) },
     { name: 'event', size: bytes(port.event) - 4, remove: () => (port.event = null) },
   ]
@@ -116,12 +111,7 @@ function leaveOutInputs(port: ClientPayload['port']): void {
   port.truncated.push('inputs', 'encrypted')
 }
 
-/**
- * Reads a payload that {@link packClientPayload} wrote. Unknown fields are ignored.
- *
- * @returns null if the payload isn't from this relay
- * @throws Error with a message if this code doesn't support the version
- */
+/** Reads a payload of this relay, or returns null. @throws Error with a message if the version isn't supported */
 export function readClientPayload(value: unknown): ClientPayload | null {
   if (!isObject(value) || !isObject(value.port) || !('version' in value.port)) return null
   const { port } = value
@@ -165,9 +155,7 @@ const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
 /**
- * Returns Port's context for a body without one, in the format that the workflows in Port's guides read. `entity` is
- * the whole entity, and `context` is for older guides. The user's data is limited to name and email address.
- *
+ * Returns Port's context for a body without one, in the format that the workflows in Port's guides read.
  * @see https://docs.port.io/actions-and-automations/setup-backend/github-workflow/
  */
 export function guideContext(invocation: Invocation): JsonObject {

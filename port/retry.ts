@@ -1,12 +1,7 @@
 /** The maximum delay before a request to Port, even if a response requests a longer delay. */
 export const LONGEST_WAIT_MS = 600_000
 
-/**
- * Returns the delay before the next attempt, in ms. It doubles with each failure. It varies by 10%, so that clients that
- * failed at the same time don't all try again at the same time.
- *
- * @param failures consecutive failures before the last one
- */
+/** Returns the delay before the next attempt, in milliseconds: doubles with each earlier failure, and varies by 10%. */
 export const backOff = (failures: number, firstMs: number, longestMs: number): number =>
   Math.round(Math.min(longestMs, firstMs * 2 ** Math.max(0, failures)) * (0.9 + Math.random() / 5))
 
@@ -14,11 +9,9 @@ const SOONEST_MS = 1_000
 const NUMBER = /^\d+(\.\d+)?$/
 
 /**
- * Returns when a rate-limiting server accepts the next request, in ms since the epoch, or null if that isn't in the
- * future. Reads `Retry-After` (s or a date), or else `x-ratelimit-reset` (epoch s or ms, delta in s) at 0 remaining.
- *
- * @param longestMs the maximum delay in ms; the minimum is one second
- * @see https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+ * Returns when a rate-limiting server accepts the next request, in milliseconds since 1970, or null if that isn't in
+ * the future. Reads `Retry-After` (s or a date), or else `x-ratelimit-reset` (s or ms since 1970, or s from now) at 0
+ * remaining.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  * @see https://docs.port.io/api-reference/rate-limits
  */

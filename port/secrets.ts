@@ -7,13 +7,7 @@ export type SecretKey =
 
 const TAG = 16
 
-/**
- * Decrypts a secret input with the first key that fits. Both schemes are authenticated, so a wrong key never succeeds.
- * The plaintext of an `object` input is JSON.
- *
- * @param value Base64, as Port sent it
- * @returns null if no key fits
- */
+/** Decrypts a secret input (Base64) with the first key that fits; null if none does. Both schemes are authenticated. */
 export function decryptSecretInput(value: string, keys: readonly SecretKey[]): string | null {
   const data = Buffer.from(value, 'base64')
   for (const key of keys) {

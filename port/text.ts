@@ -1,10 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { Json } from './types.ts'
 
-/** The terminators of variable-length ANSI sequences, such as titles and links. */
 const ENDS = ['\x07', '\x1b\\', '\x9c']
 
-/** Removes ANSI codes, such as terminal colors and commands, from a line. */
 export function stripAnsiCodes(line: string): string {
   const last = Math.max(...ENDS.map(mark => line.lastIndexOf(mark)))
   const end = last + (line[last] === '\x1b' ? 2 : 1)
@@ -20,7 +18,7 @@ export function trimEnd(text: string, characters: string): string {
   return text.slice(0, end)
 }
 
-/** Parses a JSON text. Returns undefined if the text isn't JSON. */
+/** Returns undefined if the text isn't JSON. */
 export function parseJson(text: string): Json | undefined {
   try {
     return JSON.parse(text)

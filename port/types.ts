@@ -1,8 +1,6 @@
-/** Any JSON value. */
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json }
 
-/** True for a JSON object, but not for an array or null. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -10,11 +8,10 @@ export function isObject(value: unknown): value is JsonObject {
 /** What the run id identifies: an action or automation run, a workflow's node run, or nothing that accepts reports. */
 export type RunKind = 'action_run' | 'node_run' | 'none'
 
-/** Who or what started the run. Port sends more personal data, but only the name and the email address are kept. */
+/** Port sends more personal data, but only the name and the email address are kept. */
 export interface Trigger {
   by: { email: string | null; name: string | null } | null
   origin: string | null
-  /** ISO 8601, as Port sent it. */
   at: string | null
 }
 
@@ -62,15 +59,12 @@ export interface ForWorkflow {
   inside?: string[]
 }
 
-/** A line of a run's log in Port. */
 export interface LogLine {
   level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'
   message: string
 }
 
-/** A change to a Port run. */
 export interface RunUpdate {
-  /** Shown next to the status. */
   statusLabel?: string
   link?: string[]
   /** Markdown. */
@@ -87,19 +81,15 @@ export interface RunUpdate {
 
 export type Conclusion = 'success' | 'failure' | 'cancelled'
 
-/** A job that has reported its result to the relay. */
 export interface ReportedJob {
-  /** The job's ID on GitHub; null on Enterprise Server. */
+  /** Null on Enterprise Server. */
   id: number | null
-  /** The job's name on GitHub. */
   name: string
   /** The worst conclusion that the author set, in `$PORT_RUN` or by the input `needs`. */
   author: Conclusion
-  /** Whether the author wrote the summary. */
   ownSummary: boolean
 }
 
-/** A run, as Port returns it. */
 export interface RunState {
   status: 'in_progress' | 'waiting' | 'success' | 'failure' | 'cancelled' | 'unknown'
   finished: boolean
@@ -108,7 +98,6 @@ export interface RunState {
   cancelling?: boolean
   /** Whether Port uses the webhook response as the result, and rejects status updates. */
   synchronized: boolean
-  /** The inputs. */
   properties: JsonObject | null
   /** The webhook body as Port rendered it. */
   body: Json
@@ -121,7 +110,6 @@ export function runKind(id: unknown): RunKind {
   return /^wfnr_[A-Za-z0-9_-]+$/.test(id) ? 'node_run' : 'none'
 }
 
-/** Returns the run id in a body's `context`: `runId`, or `nodeRunId` in a Port workflow's node. */
 export function contextRunId(context: unknown): string | null {
   if (!isObject(context)) return null
   const found = [context.runId, context.nodeRunId].find(id => runKind(id) !== 'none')

@@ -1,7 +1,7 @@
 import { trimEnd } from '../text.ts'
 import type { Json, JsonObject, LogLine, RunKind, RunState, RunUpdate } from '../types.ts'
 import { isObject, runKind } from '../types.ts'
-import type { Call } from './errors.ts'
+import type { Call, Response } from './errors.ts'
 import { describeNetworkError, PortError, readPortError, TOKEN_PATH } from './errors.ts'
 import { actionRunBody, nodeRunBody, readNodeRun, readRun, sendUpdate, UNREAD } from './messages.ts'
 import { createRateLimitPause } from './rate-limit.ts'
@@ -12,77 +12,59 @@ export { PortError } from './errors.ts'
 export interface PortRun {
   id: string
   kind: RunKind
-  /** Reads the state. A node run's status can be `unknown`, because Port doesn't document how to read node runs. */
+  /** A node run's status can be `unknown`, because Port doesn't document how to read node runs. */
   read(): Promise<RunState>
   /**
-   * Replaces the given fields. Port keeps all others, except for a node run's link and external run id. Every call must
-   * include these two. If Port rejects a field other than the conclusion, the run finishes without that field.
+   * Replaces the given fields. Port keeps all others, except for a node run's link and external run id: include these
+   * two in every call. If Port rejects a field other than the conclusion, the run finishes without that field.
    */
   update(update: RunUpdate): Promise<void>
   /** Sends lines that fit in one request (see `logBatches`). Not idempotent. */
   log(lines: readonly LogLine[]): Promise<void>
 }
 
-/** The part of `fetch` that the client uses. It must not follow redirects. */
+/** It must not follow redirects. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
+interface Request {
+  method: string
+  path: string
+  runId: string | null
+  body?: JsonObject | undefined
+}
+
 export interface PortClientOptions {
-  /** Whether to try to read node runs, although Port doesn't document how. */
   readNodeRuns?: boolean
   apiUrl: string
   clientId: string
   clientSecret: string
-  /** A token from earlier, used while it is valid. */
+  /** Used while it is valid. */
   token?: Token | null
   fetch?: Fetch
   timeoutMs?: number
-  /** ms since the epoch */
   clock?: () => number
-  /** Called with each new token, so that the caller can mask the token. */
   onToken?: (token: string) => void
   /** Redacts additional secrets from Port's error messages. */
   redact?: (text: string) => string
-  /** The names of the caller's settings, for error messages. */
   settings?: Call['settings']
-  /** Called after each call, with null or the call's error. */
   onResult?: (error: PortError | null) => void
 }
 
-export interface PortClient {
-  run(id: string): PortRun
-  /** The end of the rate-limit pause, in ms since the epoch. Until then, every call throws and sends no request. */
-  pausedUntil(): number
-  /** Gets a token. This shows whether the credentials are valid. */
-  authorize(): Promise<void>
-  /** Checks the credentials with a request, even if there is a valid token. */
-  check(): Promise<void>
-  /** The current token; null before there is a token. */
-  token(): Token | null
-  /**
-   * Creates the entity, or updates the given properties and relations.
-   *
-   * @param runId an action run in progress to link the entity to
-   */
-  upsertEntity(blueprint: string, entity: JsonObject, runId: string | null): Promise<void>
-  /** Deletes only this entity. Port rejects the request if another entity requires it. */
-  deleteEntity(blueprint: string, identifier: string): Promise<void>
-}
+export type PortClient = ReturnType<typeof createPortClient>
 
 /**
  * A client for Port's API. It doesn't retry, except once with a new token after a 401.
  *
  * @see https://docs.port.io/api-reference/port-api
  */
-export function createPortClient(options: PortClientOptions): PortClient {
-  const { clientId, clientSecret, onToken, redact = text => text, timeoutMs = 15_000 } = options
-  const { onResult = () => {} } = options
-  const {
-    clock = Date.now,
-    settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' },
-  } = options
+export function createPortClient(options: PortClientOptions) {
+  const { clientId, clientSecret, onToken, onResult = () => {} } = options
+  const { clock = Date.now, redact = text => text, timeoutMs = 15_000 } = options
+  const { settings = { credentials: 'PORT_CLIENT_ID and PORT_CLIENT_SECRET', apiUrl: 'PORT_API_URL' } } =
+    options
   const base = trimEnd(options.apiUrl, '/')
   const send: Fetch = options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: 'manual' }))
   const tokens = createTokenCache(mint, clock, options.token)
@@ -90,7 +72,10 @@ export function createPortClient(options: PortClientOptions): PortClient {
   const pause = createRateLimitPause(clock)
 
   async function mint(): Promise<Token> {
-    const granted = await request('POST', TOKEN_PATH, null, { clientId, clientSecret }, null)
+    const granted = await request(
+      { method: 'POST', path: TOKEN_PATH, runId: null, body: { clientId, clientSecret } },
+      null,
+    )
     const value = isObject(granted) ? granted.accessToken : null
     if (typeof value !== 'string' || !isObject(granted)) throw notPort(`POST ${TOKEN_PATH}`)
     onToken?.(value)
@@ -99,7 +84,7 @@ export function createPortClient(options: PortClientOptions): PortClient {
   }
 
   const call = (method: string, path: string, runId: string | null, body?: JsonObject): Promise<Json> =>
-    observed(() => authorizedRequest(method, path, runId, body))
+    observed(() => authorizedRequest({ method, path, runId, body }))
 
   async function observed<T>(send: () => Promise<T>): Promise<T> {
     try {
@@ -112,33 +97,21 @@ export function createPortClient(options: PortClientOptions): PortClient {
     }
   }
 
-  async function authorizedRequest(
-    method: string,
-    path: string,
-    runId: string | null,
-    body: JsonObject | undefined,
-  ): Promise<Json> {
+  async function authorizedRequest(given: Request): Promise<Json> {
     const token = await tokens.get()
     try {
-      return await request(method, path, runId, body, token)
+      return await request(given, token)
     } catch (error) {
       if (!(error instanceof PortError) || error.status !== 401) throw error
       await tokens.drop(token)
-      return request(method, path, runId, body, await tokens.get())
+      return request(given, await tokens.get())
     }
   }
 
-  /** Sends one request. Returns the JSON response, or throws an error. */
-  async function request(
-    method: string,
-    path: string,
-    runId: string | null,
-    body: JsonObject | undefined,
-    token: string | null,
-  ): Promise<Json> {
+  async function request({ method, path, runId, body }: Request, token: string | null): Promise<Json> {
     const what = `${method} ${path.replace(/\?.*/, '')}`
     pause.check(what)
-    let response: { status: number; headers: { get(name: string): string | null }; text: string }
+    let response: Response
     try {
       const sent = await send(base + path, {
         method,
@@ -161,11 +134,9 @@ export function createPortClient(options: PortClientOptions): PortClient {
       )
     }
     if (response.status >= 300) {
+      const own = [clientSecret, token ?? ''].filter(secret => secret !== '')
       const hide = (text: string) =>
-        [clientSecret, token].reduce<string>(
-          (hidden, secret) => (secret ? hidden.replaceAll(secret, '***') : hidden),
-          redact(text),
-        )
+        own.reduce((hidden, secret) => hidden.replaceAll(secret, '***'), redact(text))
       const call = { what, runId, host: new URL(base).host, settings, redact: hide }
       const error = readPortError(call, response, clock())
       if (error.kind === 'later') pause.limited(error.retryAt)
@@ -227,14 +198,22 @@ export function createPortClient(options: PortClientOptions): PortClient {
   }
 
   return {
-    run: id => (runKind(id) === 'node_run' ? nodeRun(id) : actionRun(id)),
+    run: (id: string) => (runKind(id) === 'node_run' ? nodeRun(id) : actionRun(id)),
+    /** In milliseconds since 1970. Until then, every call throws and sends no request. */
     pausedUntil: pause.until,
+    /** Gets a token. */
     async authorize() {
       await tokens.get()
     },
+    /** Checks the credentials with a request, even if there is a valid token. */
     check: () => observed(tokens.renew),
     token: tokens.current,
-    async upsertEntity(blueprint, entity, runId) {
+    /**
+     * Creates the entity, or updates the given properties and relations.
+     *
+     * @param runId an action run in progress to link the entity to
+     */
+    async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
       const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`
       try {
@@ -245,7 +224,8 @@ export function createPortClient(options: PortClientOptions): PortClient {
         await call('POST', path, null, entity)
       }
     },
-    async deleteEntity(blueprint, identifier) {
+    /** Port rejects the request if another entity requires this one. */
+    async deleteEntity(blueprint: string, identifier: string) {
       // `.` and `..` would change the path. An empty identifier would address all entities of the blueprint.
       if (identifier === '' || identifier === '.' || identifier === '..') {
         throw new PortError('refused', `${JSON.stringify(identifier)} isn't the identifier of an entity.`)
@@ -258,16 +238,13 @@ export function createPortClient(options: PortClientOptions): PortClient {
 
 export interface Token {
   value: string
-  /** ms since the epoch */
+  /** In milliseconds since 1970. */
   expiresAt: number
 }
 
 /**
- * Provides a token until shortly before it expires. Concurrent calls share one token request.
- * Port returns the same token until it expires, so a newly requested token may expire soon. The safety margin
- * is a tenth of the remaining time, at most one minute.
- *
- * @param first a token that was requested earlier
+ * Provides a token until shortly before it expires. Concurrent calls share one request. Port returns the same token
+ * until it expires, so the safety margin is a tenth of the remaining time, at most one minute.
  */
 function createTokenCache(mint: () => Promise<Token>, clock: () => number, first: Token | null = null) {
   let latest = first
@@ -299,7 +276,6 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
     async renew(): Promise<void> {
       await start()
     },
-    /** The most recent token; null if there is none. */
     current: () => latest,
     async get(): Promise<string> {
       const held = current
@@ -307,7 +283,7 @@ function createTokenCache(mint: () => Promise<Token>, clock: () => number, first
       if (held === null || token.renewAt > clock()) return token.value
       return (await (current === held ? start() : (current ?? start()))).value
     },
-    /** Discards a token that Port no longer accepts, unless another call has already replaced it. */
+    /** Unless another call has already replaced it. */
     async drop(value: string): Promise<void> {
       const held = current
       if (held && (await held.catch(() => null))?.value === value && current === held) current = null

@@ -3,13 +3,10 @@ import { parseJson } from '../text.ts'
 import { isObject } from '../types.ts'
 
 /**
- * - `finished`: the run has already finished
  * - `synchronized`: Port uses the webhook response as the run's result, so no request can set the result
  * - `unknown_run`: the run doesn't exist in this region and organization of Port
  * - `credentials`: Port issues no token, or rejects even a new token
- * - `later`: too many requests; see `retryAt`
- * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port, such as a
- *   page or JSON from a proxy or gateway
+ * - `unreachable`: no response, a 5xx or a conflict, a redirect, or a response that didn't come from Port
  * - `refused`: any other error; a retry helps only if a missing permission (403) is granted in the meantime
  */
 export type PortErrorKind =
@@ -24,13 +21,13 @@ export type PortErrorKind =
 export class PortError extends Error {
   override name = 'PortError'
   readonly kind: PortErrorKind
-  /** HTTP status; null if there was no response. */
+  /** Null if there was no response. */
   readonly status: number | null
-  /** When Port accepts the next request, in ms since the epoch. */
+  /** In milliseconds since 1970. */
   readonly retryAt: number | null
-  /** Whether the request wasn't sent because no token was available. */
+  /** Whether no token was available, so that the request wasn't sent. */
   ofToken = false
-  /** For `log` calls: how many lines must not be sent again, because Port has, may have, or rejected them. */
+  /** For `log` calls: how many lines must not be sent again. */
   linesSent = 0
   /** For `log` calls: how many lines may be missing and whose loss no line in Port mentions. */
   linesLost = 0
@@ -46,23 +43,18 @@ export class PortError extends Error {
     this.retryAt = more.retryAt ?? null
   }
 
-  /** Whether the same call may succeed later. */
   get temporary(): boolean {
     return this.kind === 'later' || this.kind === 'unreachable'
   }
 }
 
-/** Describes a call for its error message. */
 export interface Call {
-  /** `PATCH /v1/actions/runs/r_1` */
   what: string
   /** The run that the call is about; null for tokens and entities. */
   runId: string | null
-  /** `api.port.io` */
   host: string
-  /** The settings that error messages name: for the credentials, and for the base URL. */
   settings: { credentials: string; apiUrl: string }
-  /** Redacts secrets in Port's message, which may quote the request. */
+  /** Port's message may quote the request. */
   redact: (text: string) => string
 }
 
@@ -74,7 +66,6 @@ export interface Response {
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 
-/** Converts an error response from Port to a PortError. */
 export function readPortError(call: Call, response: Response, now: number): PortError {
   const { status } = response
   const body = readBody(response.text)
@@ -85,89 +76,59 @@ export function readPortError(call: Call, response: Response, now: number): Port
     .map(text => call.redact(text).slice(0, LONGEST))
     .join(': ')
   const head = `Port (${call.host}) responded with ${status} to ${call.what}${detail && ` (${detail})`}`
-  const error = (kind: PortErrorKind, sentence: string, retryAt: number | null = null) =>
-    new PortError(kind, `${head}: ${sentence}`, { status, retryAt })
-
-  if (status === 429) {
-    const retryAt = readRetryAt(response.headers, now, LONGEST_WAIT_MS)
-    const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
-    return error('later', `the organization's rate limit is reached${until}.`, retryAt)
-  }
-  if (status >= 500 || status === 408 || status === 425) {
-    return error(
-      'unreachable',
-      'Port failed to process the request.',
-      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
-    )
-  }
   const moved = status < 400 ? movedTo(call, response.headers.get('location')) : null
-  if (moved !== null) return error('unreachable', `correct ${call.settings.apiUrl} to ${moved}.`)
+  const retryAt = readRetryAt(response.headers, now, LONGEST_WAIT_MS)
+  const { credentials, apiUrl } = call.settings
+  const error = (kind: PortErrorKind, sentence: string) => {
+    const isTemporary = kind === 'later' || kind === 'unreachable'
+    return new PortError(kind, `${head}: ${sentence}`, { status, retryAt: isTemporary ? retryAt : null })
+  }
+  if (status === 429) {
+    const until = retryAt === null ? '' : `, until ${new Date(retryAt).toISOString()}`
+    return error('later', `the organization's rate limit is reached${until}.`)
+  }
+  if (status >= 500 || status === 408 || status === 425)
+    return error('unreachable', 'Port failed to process the request.')
+  if (moved !== null) return error('unreachable', `correct ${apiUrl} to ${moved}.`)
   // A proxy or gateway responded, so the response says nothing about the run. Only a 413 is reliable.
   if (status < 400 || (body === null && status !== 401 && status !== 413)) {
-    return error(
-      'unreachable',
-      `this response isn't from Port; check ${call.settings.apiUrl} and the proxy.`,
-      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
-    )
+    return error('unreachable', `this response isn't from Port; check ${apiUrl} and the proxy.`)
   }
   const forToken = call.what === `POST ${TOKEN_PATH}`
   if (forToken && status === 404) {
     return error(
       'credentials',
-      `this route doesn't exist; set ${call.settings.apiUrl} to the address of Port's API without a path, such as https://api.port.io.`,
+      `this route doesn't exist; set ${apiUrl} to the address of Port's API without a path, such as https://api.port.io.`,
     )
   }
-  if (forToken && status === 409) {
-    return error(
-      'unreachable',
-      'Port does not issue a token right now.',
-      readRetryAt(response.headers, now, LONGEST_WAIT_MS),
-    )
-  }
+  const later = () => error('unreachable', "Port can't accept this request right now.")
+  if (forToken && status === 409) return later()
   // Without a token, the request wasn't sent.
   if (status === 401 || (forToken && status !== 413)) {
-    return error(
-      'credentials',
-      `Port does not accept ${call.settings.credentials}; check both, and that ` +
-        `${call.settings.apiUrl} is the region of their organization.`,
-    )
+    const cure = `check both, and that ${apiUrl} is the region of their organization.`
+    return error('credentials', `Port doesn't accept ${credentials}; ${cure}`)
   }
-  if (code === 'run_exhausted') {
-    return error('finished', `${call.runId === null ? 'the run' : `run ${call.runId}`} has already finished.`)
-  }
+  const run = call.runId === null ? 'the run' : `run ${call.runId}`
+  if (code === 'run_exhausted') return error('finished', `${run} has already finished.`)
   if (call.runId !== null) {
     if (status === 404 && NOT_FOUND.test(code)) {
-      return error(
-        'unknown_run',
-        `Port has no run ${call.runId}; check that ${call.settings.credentials} belong to ` +
-          `the organization of that run, and that ${call.settings.apiUrl} is the organization's region.`,
-      )
+      const cure = `check that ${credentials} belong to the organization of that run, and that ${apiUrl} is the organization's region.`
+      return error('unknown_run', `Port has no ${run}; ${cure}`)
     }
     // The code for a finished run is documented only for logs and entities, so the message is checked too.
     if (code === 'run_synchronized_error') {
+      const cure = 'turn the action\'s "Synchronous" setting off to report the job.'
       return error(
         'synchronized',
-        `run ${call.runId} is synchronous, so Port uses the response to its webhook as the ` +
-          `result; turn the action's "Synchronous" setting off to report the job.`,
+        `${run} is synchronous, so Port uses the response to its webhook as the result; ${cure}`,
       )
     }
-    if (/already (finished|ended|completed)/i.test(message)) {
-      return error('finished', `run ${call.runId} has already finished.`)
-    }
-    if (status === 409 || status === 404) {
-      return error(
-        'unreachable',
-        'Port cannot accept this request right now.',
-        readRetryAt(response.headers, now, LONGEST_WAIT_MS),
-      )
-    }
+    if (/already (finished|ended|completed)/i.test(message))
+      return error('finished', `${run} has already finished.`)
+    if (status === 409 || status === 404) return later()
   }
-  if (status === 403) {
-    return error(
-      'refused',
-      `${call.settings.credentials} lack the permission for this request; grant it in Port.`,
-    )
-  }
+  if (status === 403)
+    return error('refused', `${credentials} lack the permission for this request; grant it in Port.`)
   const blueprint = /\/blueprints\/([^/]+)\/entities$/.exec(call.what)?.[1]
   if (status === 404 && blueprint !== undefined) {
     const name = decodeURIComponent(blueprint)
@@ -177,8 +138,8 @@ export function readPortError(call: Call, response: Response, now: number): Port
 }
 
 /**
- * Returns the base URL that a redirect points to. Null if the redirect points elsewhere, such as to a proxy's page.
- * Redirects aren't followed, because a redirected request could have another method or send the secret to another host.
+ * Returns the base URL that a redirect points to; null for a proxy's page. Redirects aren't followed, because a
+ * redirected request could have another method or send the secret to another host.
  */
 function movedTo(call: Call, location: string | null): string | null {
   const to = URL.parse(location ?? '')
@@ -189,10 +150,7 @@ function movedTo(call: Call, location: string | null): string | null {
 /** Port's error codes for unknown objects, such as `not_found`. */
 const NOT_FOUND = /^(?:[a-z]+_)*not_found$/
 
-/**
- * Reads an error in Port's format, `{ ok: false, error: code, message }`. Returns null for other formats, such as a
- * gateway's `{ message: "Not Found" }`.
- */
+/** Port's format is `{ ok: false, error: code, message }`. A gateway's can be `{ message: "Not Found" }`. */
 function readBody(text: string): { code: string; message: string } | null {
   const body = parseJson(text)
   if (!isObject(body) || body.ok !== false || typeof body.error !== 'string') return null
@@ -202,7 +160,7 @@ function readBody(text: string): { code: string; message: string } | null {
 const LONGEST = 300
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** Failures before a connection is established: network, name resolution, or TLS. */
+/** Failures before a connection is established. */
 const NOT_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_WRONG_VERSION_NUMBER|ERR_SSL_PACKET_LENGTH_TOO_LONG)/
 
@@ -221,10 +179,7 @@ export function describeNetworkError(error: unknown): string {
   return isTimeout ? 'no response in time' : (code ?? (last?.name === 'Error' ? last.message : 'no response'))
 }
 
-/**
- * Lists the error and its causes. `fetch` wraps a network error in a TypeError, and Octokit wraps the TypeError in a
- * RequestError. A connection attempt to several addresses has one error per address.
- */
+/** `fetch` and Octokit wrap a network error. A connection attempt to several addresses has one error per address. */
 export function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {

@@ -3,10 +3,9 @@ import { isObject } from '../types.ts'
 import { PortError, type PortErrorKind } from './errors.ts'
 
 /**
- * Sends an update. If Port or a gateway rejects an update with a conclusion because of its content, such as a link,
- * label, or summary, the update is sent again with fewer fields. The last attempt has only the conclusion, so that the
- * run doesn't stay in progress forever. Cuts a label or summary that is too long.
- *
+ * Sends an update. If Port or a gateway rejects an update with a conclusion because of its content, it's sent again
+ * with fewer fields, in the end with only the conclusion, so that the run doesn't stay in progress forever. Cuts long
+ * texts.
  * @throws PortError
  */
 export async function sendUpdate(
@@ -35,7 +34,7 @@ export async function sendUpdate(
   }
 }
 
-/** The maximum size of a summary as JSON. Reports through the relay are limited to 256 KB, with 64 KB of outputs. */
+/** As JSON. Reports through the relay are limited to 256 KB, with 64 KB of outputs. */
 const MOST_SUMMARY_BYTES = 180_000
 /** The maximum length of a label, as in the relay. */
 const MOST_LABEL = 1_000
@@ -52,7 +51,6 @@ function cutTexts(update: RunUpdate): RunUpdate {
 const cutLabel = (label: string) =>
   label.length > MOST_LABEL ? `${label.slice(0, MOST_LABEL - 1).toWellFormed()}…` : label
 
-/** Cuts a summary that is too large, and marks the cut. */
 export function cutSummary(summary: string): string {
   if (jsonBytes(summary) <= MOST_SUMMARY_BYTES) return summary
   const mark = `\n\n… (cut from ${summary.length} characters)`
@@ -97,8 +95,8 @@ const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' }
 
 /**
  * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no label or summary, so `output` contains
- * both. Later nodes of the Port workflow can read `output`. The steps' outputs take precedence. Port replaces `output`
- * with each call, so a conclusion must include the outputs, the link, and the external run id again.
+ * both. Port replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run
+ * id again.
  */
 export function nodeRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
@@ -121,13 +119,13 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
 const number = (id: string): string | number =>
   Number.isSafeInteger(Number(id)) && id !== '' ? Number(id) : id
 
-/** Lines are cut at this length, because Port shows longer lines badly, and one line could fill a request. */
+/** Port shows longer lines badly, and one line could fill a request. */
 const MAX_LINE = 8_000
 
-/** Much less than the 1 MiB that Port accepts (413 above that), so that browsers can show the log. */
+/** Much less than the 1 MiB that Port accepts, so that browsers can show the log. */
 const MAX_BATCH_BYTES = 200_000
 
-/** Groups lines, in order, into batches that fit in one request each. Long lines are cut and marked. */
+/** Groups lines, in order, into batches that fit in one request each. Cuts long lines. */
 export function logBatches(lines: readonly LogLine[]): LogLine[][] {
   const batches: LogLine[][] = []
   let size = Number.POSITIVE_INFINITY
@@ -157,7 +155,7 @@ const STATUS: Record<string, RunState['status']> = {
   DECLINED: 'cancelled',
 }
 
-/** The state of a run that can't be read, because Port provides no endpoint for it. */
+/** Port provides no endpoint for such a run. */
 export const UNREAD: RunState = {
   status: 'unknown',
   finished: false,
@@ -168,8 +166,8 @@ export const UNREAD: RunState = {
 }
 
 /**
- * Reads a node run. Its response format isn't publicly documented. The status is in `nodeRun`, in `run`, or at the top
- * level, and the status of its Port workflow is in `workflowRun`.
+ * Its response format isn't publicly documented. The status is in `nodeRun`, in `run`, or at the top level, and the
+ * status of its Port workflow is in `workflowRun`.
  */
 export function readNodeRun(response: Json): RunState {
   if (!isObject(response)) return UNREAD
@@ -183,7 +181,7 @@ export function readNodeRun(response: Json): RunState {
   }
 }
 
-/** Reads `{ run }` from `GET /v1/actions/runs/{id}?version=v2`. Returns null if the response has another format. */
+/** Reads `GET /v1/actions/runs/{id}?version=v2`. Returns null if the response has another format. */
 export function readRun(response: Json): RunState | null {
   if (!isObject(response) || !isObject(response.run)) return null
   const { run } = response
@@ -200,15 +198,10 @@ export function readRun(response: Json): RunState | null {
   }
 }
 
-/** The size limit of the outputs that later workflow nodes read as `{{ .outputs["node"].NAME }}`, in bytes of JSON. */
+/** Later workflow nodes read these outputs as `{{ .outputs["node"].NAME }}`. The limit is in bytes of JSON. */
 export const OUTPUTS = { name: /^[A-Za-z0-9_-]+$/, maxBytes: 64 * 1024 }
 
-/**
- * Merges outputs. New outputs replace existing outputs with the same name. An output that doesn't fit is omitted, and
- * the existing output with its name is kept.
- *
- * @returns `left`: the names of the omitted outputs
- */
+/** Merges outputs. An output that doesn't fit is omitted, listed in `left`, and keeps its earlier value. */
 export function mergeOutputs(outputs: JsonObject, more: JsonObject): { outputs: JsonObject; left: string[] } {
   const merged = new Map(Object.entries(outputs))
   const left: string[] = []

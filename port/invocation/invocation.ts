@@ -13,11 +13,8 @@ import {
 } from './values.ts'
 
 /**
- * Reads an invocation from any JSON body that Port can send: full context, legacy, the UI's default, flat, automation,
- * change log, workflow node, or an unknown shape. A key that isn't part of the shape becomes an input, unless the form
- * has an input with that name. If Port's agent sent the body, the author's body is restored first.
- *
- * @param sent the parsed body; arrays and scalars become a single input named `body`
+ * Reads an invocation from any JSON body that Port can send, or that Port's agent passes on. A key that isn't part of
+ * the shape becomes an input, unless the form has an input with that name. Arrays and scalars become the input `body`.
  * @param runIdHeader the unsigned `RUN_ID` header, which is trusted least
  */
 export function readInvocation(sent: unknown, runIdHeader?: string | null): Invocation {
@@ -45,10 +42,9 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
 }
 
 /**
- * Returns the invoked run's id. Searches the places that Port and authors use, in order of trust. Port's own context
- * comes first, because the default body spreads inputs, and an input can have any key's name. Doesn't search other
- * places, because they can contain the ids of *other* runs: `event` and `diff` of an automation on run events, and the
- * `context` of a change log, unless Port's agent replaced that context.
+ * Returns the invoked run's id, from the places that Port and authors use, in order of trust. An input can have any
+ * key's name, so Port's own context comes first. Other places, such as `event` and a change log's `context`, can
+ * contain the ids of *other* runs.
  */
 function findRunId(body: JsonObject): string | null {
   const ofAnother = SHAPES.CHANGE_LOG.matches(body) && unwrapAgent(body) === body
@@ -106,16 +102,14 @@ const NAMES = ['repository', 'event_type', 'workflow', 'ref']
 const STATUS = 'reportWorkflowStatus'
 
 /**
- * Reads the target in the signed body: `github: { repository, event_type | workflow, ref,
- * reportWorkflowStatus }`. If `github` has other keys, it is one of the author's inputs. `null` and `""` mean "not set". Strings are returned unchanged and
- * validated later. `fault` names a value that isn't a string, so that an invalid target is never treated as a missing
- * target.
+ * Reads `github` in the signed body. If it has other keys, it's one of the author's inputs. `null` and `""` mean "not
+ * set". Values are validated later; `fault` names a value of the wrong type, so that an invalid target never counts as
+ * a missing target.
  */
 function readBodyTarget(value: Json | undefined): Invocation['github'] {
   if (!isObject(value)) return null
   const names = Object.keys(value)
   if (!names.every(name => NAMES.includes(name) || name === STATUS)) return null
-  // On GitHub, workflow ids are numbers.
   const given: JsonObject = Number.isSafeInteger(value.workflow)
     ? { ...value, workflow: String(value.workflow) }
     : value

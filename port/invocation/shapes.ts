@@ -23,16 +23,13 @@ import {
   without,
 } from './values.ts'
 
-/** The data of an invocation, without its run and target. */
 export interface Asked
   extends Omit<Invocation, 'runId' | 'runIdFrom' | 'kind' | 'github' | 'forWorkflow' | 'inputs'> {
   /** The inputs in order of precedence: later inputs win. */
   inputs: Fields[]
-  /** The inputs that a user entered, in the same order. */
   entered: Fields[]
   /** The inputs that are in the body outside the form's inputs. */
   own: Fields[]
-  /** Port's own context among the form's inputs. */
   contexts?: ForWorkflow
 }
 
@@ -40,7 +37,6 @@ export interface Asked
 interface Shape {
   known: Known
   matches(body: JsonObject): boolean
-  /** @param taken the body's known fields */
   read(body: JsonObject, taken: JsonObject): Partial<Asked>
 }
 
@@ -89,7 +85,7 @@ const CONTEXT: Shape = {
 /** If these are among the inputs, they aren't the user's: the author passes them to the workflow. */
 const OWN_CONTEXTS: Known = { port_context: isContext, port_payload: isContext }
 
-/** The fields of a `context` that identifies a run, in a legacy body and in a Port workflow's node. */
+/** The `context` of a legacy body, or of a Port workflow's node. */
 const RUN_CONTEXT: Known = {
   runId: isAny,
   nodeRunId: isAny,
@@ -104,7 +100,7 @@ const PAYLOAD: Known = {
   censoredProperties: value => value === null || Array.isArray(value),
 }
 
-/** The body of Port's older actions (v1), or of an author who follows that documented format. */
+/** The body of Port's older actions (v1). */
 const LEGACY: Shape = {
   known: {
     action: isText,
@@ -144,7 +140,7 @@ const LEGACY: Shape = {
 
 const CHANGE_LOG_FIELDS = 'id action resourceType status trigger context diff headers changelogDestination'
 
-/** A body that is a change itself, from a change log or an automation. All of its fields belong to the event. */
+/** A change itself, from a change log or an automation. All of its fields belong to the event. */
 const CHANGE_LOG: Shape = {
   known: Object.fromEntries(CHANGE_LOG_FIELDS.split(' ').map(name => [name, isAny])),
   matches(body) {
@@ -165,10 +161,9 @@ const CHANGE_LOG: Shape = {
   },
 }
 
-/** The formats of Port. The first one that matches determines how the body is read. */
+/** The first shape that matches determines how the body is read. */
 export const SHAPES = { CONTEXT, LEGACY, CHANGE_LOG }
 
-/** Reads a body's shape, and the keys that the author added. */
 export function readShape(body: JsonObject): Asked {
   const isSpread = spreadsInputs(body)
   // If the inputs are spread over the body, only a change can be recognized.
@@ -214,14 +209,9 @@ const PORT_CONTEXT: Known = {
   trigger: hasBy,
 }
 
-/**
- * Reads any other body, with the author's keys next to Port's keys.
- *
- * @param isSpread whether the author's keys can be inputs that a user entered
- */
+/** Reads any other body. @param isSpread whether the author's keys can be inputs that a user entered */
 function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const given = field(body, 'port_payload')
-  // Port's agent may also have wrapped `port_payload` and `port_context`.
   const payload = object(unwrapAgent(given) as Json)
   const portContext = object(unwrapAgent(field(body, 'port_context')) as Json)
   const portPayload = isObject(given) ? readPortPayload(payload) : NOTHING
@@ -233,7 +223,6 @@ function readFlat(body: JsonObject | Fields, isSpread: boolean): Asked {
   const entity = readEntity(portContext.entity) ?? portPayload.entity
   const own = [unknownFields(context, RUN_CONTEXT)]
   const entered = [
-    // In a workflow node, the payload contains the author's keys.
     ...(inRun ? [fieldsOf(object(field(body, 'payload')))] : []),
     unknownFields(body, inRun ? { ...FLAT, payload: isObject } : FLAT),
   ]
@@ -276,7 +265,6 @@ const NOTHING: Asked = {
 
 const runContext = (value: Json | undefined) => (isRunContext(value) ? object(value) : {})
 
-/** Reads an action: an object as in Port's context, or an identifier that GitHub accepts as an event type. */
 function readAction(value: Json | undefined) {
   const action = object(value)
   return {
@@ -288,9 +276,7 @@ function readAction(value: Json | undefined) {
 
 /**
  * Restores the author's body from the body that Port's agent sends. The agent overwrites `headers`, and adds
- * `payload.action.invocationMethod` and `context.runId`. For a Port workflow's node, the author's body is in
- * `context.nodeConfig.body`. Any other body is returned unchanged.
- *
+ * `payload.action.invocationMethod` and `context.runId`. A Port workflow's node has it in `context.nodeConfig.body`.
  * @see https://github.com/port-labs/port-agent/blob/main/app/processors/polling/polling_to_webhook_processor.py
  */
 export function unwrapAgent(body: unknown): unknown {
@@ -308,12 +294,12 @@ export function unwrapAgent(body: unknown): unknown {
     return object(context.nodeConfig).body ?? own
   }
   const ownContext = without(context, 'runId')
-  // Keeps a legacy body's context, even if it has only the run id, because the context identifies a legacy body.
+  // Even a context with only the run id identifies a legacy body.
   if (!isEmpty(ownContext) || isObject(ownPayload.properties)) {
     own.context = isOfPort(ownContext) ? context : ownContext
   }
   return own
 }
 
-/** Whether the context has only a run id, an entity, and a blueprint. If so, the context is Port's and not an input. */
+/** Whether the context is Port's and not an input. */
 const isOfPort = (context: JsonObject) => unknownFields(context, RUN_CONTEXT).size === 0

@@ -3,19 +3,15 @@ import { type ForWorkflow, isObject, type Json, type JsonObject, runKind, type T
 
 const NAMES = ['port_context', 'port_payload'] as const
 
-/**
- * Returns Port's own context from a body, unchanged: an object, or an object as JSON text. Other values are inputs.
- *
- * @param read the body after {@link withContextsRead}
- */
+/** Returns Port's own context from a body, unchanged. @param read the body after `withContextsRead` */
 export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typeof NAMES)[number]> {
   if (!isObject(body) || !isObject(read)) return {}
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
 /**
- * Replaces each context that is JSON text with an object that identifies the run, action, and entity. Omits the other
- * values in the text, because their nesting depth isn't checked. The workflow receives the text itself, unchanged.
+ * Replaces each context that is JSON text with its identifying values, because the nesting depth of the others isn't
+ * checked. The workflow receives the text itself.
  */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
@@ -31,7 +27,6 @@ const readContext = (value: Json | undefined) =>
 
 const IDENTIFYING = ['runId', 'run_id', 'run', 'context', 'action', 'blueprint', 'entity']
 
-/** Keeps identifying strings at the top level and one level below. */
 function outline(value: JsonObject): JsonObject {
   const textsOf = (each: JsonObject) =>
     Object.fromEntries(Object.entries(each).filter(([, item]) => typeof item === 'string'))
@@ -53,8 +48,8 @@ export const text = (value: unknown): string | null =>
 export const firstText = (...values: unknown[]) => values.map(text).find(each => each !== null) ?? null
 
 /**
- * Returns an action identifier from a field that can also contain an input. It must use Port's identifier characters
- * and be no longer than GitHub's event types. Null for free text that a user typed.
+ * Returns an action identifier from a field that can also contain an input: Port's identifier characters, and no longer
+ * than GitHub's event types. Null for free text that a user typed.
  */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
@@ -69,9 +64,8 @@ export function readEntity(value: Json | undefined): JsonObject | null {
 }
 
 /**
- * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Any other key can then
- * be a user's input. False for the full context, whose inputs are in `inputs`. A body is a full context if `run` has an
- * id that Port's own context doesn't contradict, because a user can't have entered that id in the form.
+ * Whether inputs can be at the top level, next to Port's own context, as in Port's default body. Not in a full context,
+ * which has `inputs`, and a run id that Port's own context doesn't contradict: a user can't have entered that id.
  */
 export function spreadsInputs(body: JsonObject): boolean {
   if (!isObject(body.port_context) && !isObject(body.port_payload)) return false
@@ -85,13 +79,11 @@ export function spreadsInputs(body: JsonObject): boolean {
   return !('inputs' in body && runKind(id) !== 'none' && (ids.length === 0 || ids.includes(id)))
 }
 
-/** Reads who or what started the run from Port's `trigger`. */
 export function readTrigger(value: Json | undefined): Trigger | null {
   if (!isObject(value)) return null
   return { by: readUser(object(value.by).user), origin: text(value.origin), at: text(value.at) }
 }
 
-/** Returns the name and email address from Port's user data. Null if both are missing. */
 function readUser(value: Json | undefined): Trigger['by'] {
   const user = object(value)
   const name = [text(user.firstName), text(user.lastName)].filter(Boolean).join(' ') || text(user.name)
@@ -100,8 +92,8 @@ function readUser(value: Json | undefined): Trigger['by'] {
 }
 
 /**
- * Removes personal data from each `trigger.by.user` in an event or among the author's keys. Port's data includes the
- * user's phone number and picture. Keeps only the name and the email address.
+ * Keeps only the name and the email address in each `trigger.by.user`. Port's data includes the phone number and
+ * picture.
  */
 export function cleanTriggers(value: Json): Json {
   if (Array.isArray(value)) {
@@ -113,14 +105,13 @@ export function cleanTriggers(value: Json): Json {
   for (const name of Object.keys(value)) {
     const clean = cleanField(name, value[name] as Json)
     if (clean === value[name]) continue
-    // Copied only if needed, because copying a body with many keys is slow.
+    // Copied only if needed: copying a body with many keys is slow.
     cleaned ??= { ...value }
     cleaned[name] = clean
   }
   return cleaned ?? value
 }
 
-/** Removes personal data from one field. */
 export const cleanField = (name: string, value: Json): Json =>
   cleanTriggers(name === 'trigger' && isObject(value) ? cleanTrigger(value) : value)
 
@@ -130,10 +121,7 @@ function cleanTrigger(trigger: JsonObject): JsonObject {
   return { ...trigger, by: { ...trigger.by, user: person && { ...person } } }
 }
 
-/**
- * Maps field names to values. Copying an object with many keys takes milliseconds, so a body's objects are converted to
- * Maps only once.
- */
+/** Copying an object with many keys takes milliseconds, so a body's objects are converted to Maps only once. */
 export type Fields = ReadonlyMap<string, Json>
 
 /** A shape's fields, each with a test. If a value fails the test, the field belongs to the author. */
@@ -146,11 +134,7 @@ export const isObjectOrNull = (value: Json) => value === null || isObject(value)
 export const isContext = (value: Json | undefined) => isObject(readContext(value))
 export const isEntity = (value: Json) => typeof value === 'string' || isObjectOrNull(value)
 
-/**
- * Returns the fields that the author added to the known fields.
- *
- * @param taken receives the known fields
- */
+/** Returns the fields that the author added. @param taken receives the known fields */
 export function unknownFields(value: JsonObject | Fields, known: Known, taken: JsonObject = {}): Fields {
   const fields = new Map<string, Json>()
   for (const name of value instanceof Map ? value.keys() : Object.keys(value)) {
@@ -166,7 +150,7 @@ export const fieldsOf = (value: JsonObject): Fields => unknownFields(value, {})
 export const field = (value: JsonObject | Fields, name: string): Json | undefined =>
   value instanceof Map ? value.get(name) : (value as JsonObject)[name]
 
-/** Assigns a property, even if its name is `__proto__`. */
+/** Even if the name is `__proto__`. */
 export function assign(target: JsonObject, name: string, value: Json): void {
   if (name !== '__proto__') target[name] = value
   else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })

@@ -16,10 +16,8 @@ export interface CancelDeps {
 }
 
 /**
- * `POST /webhook/cancel`, signed like every webhook. Cancels the run if the body is `{"run_id": "r_…"}`, or a Port
- * automation's `RUN_UPDATED` event about a run in progress that a user finished. Ignores events for results that the
- * relay or the action reported. A repetition gets the first response.
- *
+ * `POST /webhook/cancel`: cancels the run of `{"run_id": "r_…"}`, or of a Port automation's `RUN_UPDATED` event about a
+ * run in progress that a user finished. A repetition gets the first response.
  * @throws Problem 400, 401, 409, 413, 422, 503
  */
 export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response> {
@@ -57,7 +55,6 @@ export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response
   }
 }
 
-/** Returns the run to cancel, or why there is nothing to cancel. */
 function readCancel(body: Json | undefined): { runId: string } | { ignored: string } {
   const given = isObject(body) ? body : {}
   // Accept run_id only as the sole key. An action's body can also have a run_id, and the URL isn't signed.

@@ -4,14 +4,13 @@ import { readReviewers } from '../github/approvals.ts'
 import { cleanText } from '../github/response.ts'
 import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
 
-/** The fields of a GitHub webhook that the relay uses. */
 export type WebhookEvent =
   | { kind: 'workflow_run'; repository: string; run: WorkflowRun }
   | {
       kind: 'workflow_job'
       repository: string
       runId: number
-      /** The job's status. `waiting` means waiting for an environment's protection rules. GitHub can add values. */
+      /** `waiting` means waiting for an environment's protection rules. */
       status: string
       /** Null until the job has finished. */
       finished: FinishedJob | null
@@ -23,15 +22,13 @@ export type WebhookEvent =
       repository: string
       runId: number
       environments: string[]
-      /** Logins of users and names of teams. */
       reviewers: string[]
-      /** Login of the user who decided; null while the review is requested. */
+      /** Null while the review is requested. */
       approver: string | null
       comment: string
     }
 
-// The schemas require only fields that the relay needs and that older servers send. Conclusions and statuses are
-// strings, because GitHub can add values. Name, actor, branch, and conclusion can be null.
+// Only what the relay needs and older servers send is required. GitHub can add conclusions and statuses.
 const text = z.string().nullish().catch(null)
 const whole = z.number().int().nullish().catch(null)
 const id = z.number().int()
@@ -133,12 +130,7 @@ function readFinished({ id, status, conclusion = null, ...job }: GivenJob): Fini
     : null
 }
 
-/**
- * Parses a webhook whose signature was verified.
- *
- * @param name value of the `X-GitHub-Event` header
- * @returns null for an event that the relay doesn't use
- */
+/** Parses a webhook whose signature was verified. Returns null for an event that the relay doesn't use. */
 export function readWebhookEvent(name: string, body: unknown): WebhookEvent | null {
   if (!Object.hasOwn(EVENTS, name)) return null
   return EVENTS[name as keyof typeof EVENTS].safeParse(body).data ?? null

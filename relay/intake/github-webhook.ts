@@ -16,24 +16,19 @@ import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
 export interface GitHubWebhookDeps {
   /** GITHUB_WEBHOOK_SECRET; if null, the route is disabled. */
   secret: string | null
-  /** Whether deliveries are traced. */
   traced?: boolean
-  /** See the configuration. */
   trustedProxies: number
   store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
   apply: ApplyEvent
   findOwners: FindOwners
-  /** GitHub's clock minus the relay's, in milliseconds; null if unknown. */
+  /** GitHub's clock minus the relay's, in milliseconds. */
   clockOffset: () => number | null
-  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
   throttled: Pick<ThrottledLog, 'error'>
 }
 
 /**
- * Accepts GitHub's webhooks: headers → size → signature over the bytes → JSON → find the deliveries → persist the run's
- * data → respond. GitHub waits 10 s and doesn't retry. The relay that polls next acts on the data.
- *
+ * Accepts GitHub's webhooks, which GitHub doesn't send again. The relay that polls next acts on the persisted data.
  * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
  * @throws Problem for every refusal
  */
@@ -90,7 +85,6 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     }
   }
 
-  /** @returns the number of affected deliveries */
   async function take(repository: string, run: WorkflowRun): Promise<number> {
     const [recorded] = await store.findRuns(repository, [run.id])
     const owner = recorded && !recorded.past ? await store.get(recorded.delivery) : null
@@ -149,7 +143,6 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     return recorded && !recorded.past ? store.get(recorded.delivery) : null
   }
 
-  /** Finds the delivery that started the run, according to the run's title. */
   async function findStarted(repository: string, run: WorkflowRun): Promise<Delivery | null> {
     const owner = (await findOwners(repository, [run])).get(run.id) ?? null
     const isStarted =

@@ -15,7 +15,6 @@ export interface ReceiveDeps {
   config: Pick<Config, 'targets'>
   store: Pick<Store, 'accept' | 'get' | 'clock'>
   verify: VerifyWebhook
-  /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: { info: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'error'>
@@ -23,12 +22,7 @@ export interface ReceiveDeps {
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
-/**
- * Accepts a Port webhook: verify → parse → target → persist → respond. Responds with success only after the delivery is
- * on disk.
- *
- * @throws Problem for every refusal
- */
+/** `POST /webhook`. Responds with success only after the delivery is on disk. @throws Problem for every refusal */
 export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Response> {
   const { config, store, verify, stopping, log, throttled: throttledLog, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
@@ -92,7 +86,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       invocation: JSON.stringify({
         ...invocation,
         targetFrom: from,
-        // Keep templated values only for workflow inputs, because they can contain more user data than name and email.
+        // Templated values can contain more user data than name and email.
         ...(target.workflow === null && { forWorkflow: undefined }),
       }),
       receivedAt: now,
@@ -125,7 +119,6 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
   }
 }
 
-/** The workflow or event type, as shown in responses and log lines. */
 const dispatchOf = ({ eventType, workflow, ref }: Omit<Target, 'repository'>) =>
   workflow === null ? { event_type: eventType } : { workflow, ref }
 
@@ -134,11 +127,9 @@ const PATIENCE_MS = 20_000
 const POLL_MS = 100
 
 /**
- * Waits until GitHub has accepted the dispatch. Used for synchronous actions, because the webhook's response is their
- * result. Any relay can send the dispatch, so this function polls the store.
- *
- * @param options.stopping aborts the wait
- * @returns the delivery's state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
+ * Waits until GitHub has accepted the dispatch, because the response is a synchronous action's result. Polls the store,
+ * because any relay can send the dispatch.
+ * @returns the state; still `queued` if GitHub hasn't responded within 20 s or the database is unavailable
  * @throws Problem 502 with the reason if GitHub rejected the dispatch
  */
 export async function awaitDispatch(

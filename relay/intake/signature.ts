@@ -1,13 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
- * Verifies a webhook's signature with several secrets. Port signs `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body))
- * over the bytes that it sends. Port's agent signs compact JSON but sends JSON with spaces, so the function also tries
- * the body without white space outside strings. Signatures are compared as text, in constant time. Base64 can encode
- * the same bytes in several ways, but only Port's encoding is valid.
- *
+ * Port signs `v1,` + base64(HMAC-SHA256(secret, timestamp + "." + body)) over the bytes that it sends. Port's agent
+ * signs compact JSON but sends JSON with spaces, so the body without white space outside strings is tried too.
+ * Signatures are compared as text: Base64 can encode the same bytes in several ways, but only Port's encoding is valid.
  * @param header `x-port-signature`; can contain several signatures, including unknown versions
- * @param timestamp `x-port-timestamp`, as it arrived
  * @returns the signature in Port's format; null if no secret verifies it
  * @see https://docs.port.io/actions-and-automations/setup-backend/webhook/signature-verification
  */
@@ -33,7 +30,7 @@ export function verifySignature(
   return compact.length < body.length ? matching(compact) : null
 }
 
-/** Removes spaces, tabs, and line breaks outside strings from JSON text, without decoding UTF-8. */
+/** Removes white space outside strings from JSON text, without decoding UTF-8. */
 export function withoutWhitespace(json: Uint8Array): Uint8Array {
   const compact = Buffer.allocUnsafe(json.length)
   let length = 0

@@ -19,17 +19,13 @@ import {
 import type { Target } from '../github/client.ts'
 import { Problem } from '../http/problem.ts'
 
-/** The target in the signed body, in the URL (`/webhook/:owner/:repo?event_type=`), or in a route. */
 type NamedTarget = Record<keyof Target, string | null>
 
-/** Where the target's repository was set. */
 export type TargetSource = 'body' | 'url' | 'route' | 'default'
 
 /**
- * Chooses a delivery's target. Uses the first source that sets a target: the signed body, the URL, the first matching
- * route, or `RELAY_REPOSITORY`. The target must be in the allow-list, which is empty by default.
- *
- * @returns a function that throws Problem 422 if no target is set, and 403 if the target isn't allowed
+ * Chooses the target from the first source that sets one: signed body, URL, first matching route, `RELAY_REPOSITORY`.
+ * @returns a function that throws Problem 422 if no target is set, and 403 if it isn't in the allow-list
  */
 export function createTargets(
   targets: Config['targets'],
@@ -69,7 +65,6 @@ export function createTargets(
       }
       const at = named.findIndex(source => source.eventType !== null || source.workflow !== null)
       const chosen = named[at]
-      // Ignore a later source's ref, because it belongs to that source's workflow.
       const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
       if (chosen?.workflow != null) {
         const { workflow } = chosen
@@ -111,10 +106,8 @@ const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(
 const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 
 /**
- * Reads the parameters in a webhook's URL: the target, and whether the response waits for the dispatch.
- *
- * @throws Problem 422 if a parameter is unknown, has an unknown value, or occurs twice. Ignoring the
- * parameter would send the delivery to the wrong target.
+ * Reads the parameters in a webhook's URL. @throws Problem 422 for any unclear parameter, because ignoring it would
+ * send the delivery to the wrong target
  */
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const { owner, repo } = c.req.param() as Record<string, string | undefined>

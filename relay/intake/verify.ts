@@ -13,30 +13,25 @@ import { Problem } from '../http/problem.ts'
 import { runKey } from '../store/sql/intake.ts'
 import { verifySignature } from './signature.ts'
 
-/** A Port webhook with a valid signature. */
 export interface VerifiedWebhook {
   /** The signing time, then a digest of timestamp and signature. */
   digest: string
   /** Digest of the request's path and query, which aren't signed. */
   address: string
-  /** When the signature becomes too old; milliseconds since 1970, by the sender's clock. */
+  /** When the signature becomes too old, in milliseconds since 1970 by the sender's clock. */
   expiresAt: number
   body: Uint8Array
   reservation: BodyReservation
 }
 
-/** Verifies a webhook and passes it to a handler. */
 export type VerifyWebhook = (
   c: Context,
   handle: (webhook: VerifiedWebhook) => Promise<Response>,
 ) => Promise<Response>
 
 /**
- * Verifies Port webhooks in this order: size → headers → timestamp → signature. Checks the headers before reading the
- * body, and verifies the signature before parsing the body. If a body has no declared length, measures it while it
- * arrives.
- *
- * @param clock the wall clock, which signatures use (milliseconds since 1970)
+ * Verifies Port webhooks: size → headers → timestamp → signature, which is verified before the body is parsed.
+ * @param clock the wall clock, which signatures use
  * @returns a function that throws Problem for every refusal
  */
 export function createVerify(
@@ -95,7 +90,6 @@ function checkContentType(c: Context): void {
 }
 
 function isJson(type: string): boolean {
-  // The value that Port sends.
   if (type === 'application/json') return true
   try {
     const { essence, params } = new MIMEType(type)
@@ -106,7 +100,6 @@ function isJson(type: string): boolean {
   }
 }
 
-/** @throws Problem 401 if the header is missing */
 function requireHeader(c: Context, name: string): string {
   const value = c.req.header(name)
   if (value) return value
@@ -116,7 +109,6 @@ function requireHeader(c: Context, name: string): string {
   )
 }
 
-/** @returns the signing time in milliseconds since 1970. @throws Problem 401 if it's too far in the past or future */
 function checkAge(timestamp: string, now: number, tolerance: number): number {
   const signedAt = readTimestamp(timestamp)
   if (signedAt === null)
@@ -130,30 +122,21 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   return signedAt
 }
 
-/** Port's run id, used if the body has no run id. Accepts equal duplicates, because a proxy can repeat the header. */
+/** Port's run id, used if the body has no run id. A proxy can repeat the header. */
 function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
   return others.every(other => other === first) ? first || undefined : header
 }
 
-/**
- * Reads the signing time of a webhook in milliseconds. Port documents seconds, but three of its samples use
- * milliseconds, so values above 1e11 are read as milliseconds.
- *
- * @returns null if the header isn't a number of at most 15 digits
- */
+/** Port documents seconds, but three of its samples use milliseconds: values above 1e11. Null for anything else. */
 function readTimestamp(header: string): number | null {
   if (!/^\d{1,15}$/.test(header)) return null
   const value = Number(header)
   return value > 1e11 ? value : value * 1000
 }
 
-/**
- * Parses a Port webhook's body as JSON. An empty body is undefined.
- *
- * @throws Problem 400, 422: see `readJson`
- */
+/** An empty body is undefined. @throws Problem 400, 422: see `readJson` */
 export function parseBody(body: Uint8Array): unknown {
   if (body.length === 0) return undefined
   const advice = {
@@ -163,12 +146,11 @@ export function parseBody(body: Uint8Array): unknown {
   return readJson(body, advice, LIMITS.jsonKeys)
 }
 
-/** In bytes. Smaller bodies are parsed in well under a millisecond. */
+/** In bytes. */
 const LARGE = 64 * 1024
 
 /**
- * Parses a webhook. Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
- *
+ * Parsing 1 MB with 20,000 keys takes tens of milliseconds, so other requests run between the steps.
  * @throws Problem 400, 422: see `readJson`
  */
 export async function readWebhook(
@@ -193,7 +175,6 @@ export async function readWebhook(
   return { json, invocation, identity }
 }
 
-/** A signature covers the time and the body, but not the URL, so anyone who has seen a webhook could send it elsewhere. */
 export const usedElsewhere = () =>
   new Problem(
     409,
@@ -201,11 +182,8 @@ export const usedElsewhere = () =>
   )
 
 /**
- * Creates a version 7 UUID. Its first 48 bits are the time, so that a large index grows at its end, not everywhere. The
- * random bits come from a version 4 UUID, because Node caches random bytes for these UUIDs. Requesting bytes from the
- * system for each id would take longer than verifying the signature.
- *
- * @param now milliseconds since 1970
+ * Creates a version 7 UUID, which starts with the time, so that a large index grows at its end. Node caches the random
+ * bytes of version 4 UUIDs; requesting bytes from the system would take longer than verifying the signature.
  * @see https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7; Node's randomUUIDv7 needs 24.16
  */
 export function deliveryId(now: number): string {

@@ -1,7 +1,6 @@
 import { isObject, type Json } from '../../port/types.ts'
 import type { Property } from './port-action.ts'
 
-/** Converts a workflow file's input to a Port input. */
 export function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {
   const { description, type: given, default: value, options, required } = isObject(input) ? input : {}
   const type = given === 'boolean' || given === 'number' ? given : 'string'
@@ -28,7 +27,7 @@ export function titleOf(name: string): string {
   return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
 }
 
-/** The action's own outputs, as listed in `action.yml`. A Port action's input with one of these names gets no output of its own. */
+/** Outputs in `action.yml`. A Port action's input with one of these names gets no output of its own. */
 export const FIXED_OUTPUTS = [
   'inputs',
   'entity',
@@ -44,7 +43,6 @@ export const FIXED_OUTPUTS = [
   'delivery',
 ]
 
-/** Whether the author defined an input named `port`. The relay's input `port` is an optional string. */
 export function isOwnPort(input: unknown): boolean {
   const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
   return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'

@@ -1,9 +1,7 @@
 import type { JsonObject } from '../../port/types.ts'
 
-/** A placeholder URL until the relay's own URL is known. */
 export const EXAMPLE_RELAY = 'https://relay.example.com'
 
-/** The target that a Port webhook starts. */
 export interface Start {
   event: 'workflow_dispatch' | 'repository_dispatch'
   /** A workflow file or the event type; null for the action's identifier. */
@@ -12,7 +10,6 @@ export interface Start {
   ref?: string | null
 }
 
-/** Returns a webhook to the relay, with every body field that the relay uses. */
 export function invocationMethod(relay: string, { event, name, repository, ref }: Start): JsonObject {
   const url = new URL(`${relay}/webhook${repository ? `/${repository}` : ''}`)
   if (name) url.searchParams.set(event === 'workflow_dispatch' ? 'workflow' : 'event_type', name)
@@ -27,17 +24,14 @@ export function invocationMethod(relay: string, { event, name, repository, ref }
   }
 }
 
-/** Returns a note if the webhook's URL still has the placeholder. */
 export const placeholderNotes = ({ url }: JsonObject): string[] =>
   String(url).startsWith(EXAMPLE_RELAY)
     ? [`Replace ${EXAMPLE_RELAY} with the address of your relay, or pass --relay.`]
     : []
 
 /**
- * The `body` of a Port action or automation that calls the relay. It has only the fields that the relay uses, including
- * only the user's name and email address. `event` is null for an action; `inputs` and `entity` are null for an
- * automation. Port accepts an object or an array as a body, never a string.
- *
+ * The fields that the relay uses, including only the user's name and email address. `event` is null for an action;
+ * `inputs` and `entity` are null for an automation. Port accepts an object or an array as a body, never a string.
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend#trigger-data
  */
 export const RECOMMENDED_BODY: JsonObject = {

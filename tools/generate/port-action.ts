@@ -2,11 +2,10 @@ import { parse } from 'yaml'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** A Port action's input, in JSON Schema with Port's keywords. */
 export type Property = JsonObject & { type: string }
 
 /**
- * A Port action as in its API and UI (v2), without nulls and without the fields that Port adds.
+ * A Port action as in its API and UI (v2).
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-ui-for-action/
  */
 export type PortAction = JsonObject & {
@@ -15,20 +14,14 @@ export type PortAction = JsonObject & {
   invocationMethod: JsonObject
 }
 
-/** The action's form. It has no properties for an automation. */
 export const formOf = ({ trigger: { userInputs } }: PortAction) =>
   ({ properties: {}, ...(isObject(userInputs) && userInputs) }) as JsonObject & {
     properties: Record<string, Property>
   }
 
-/** The fields that Port's API adds to an action. */
 const OF_PORT = ['id', 'createdAt', 'createdBy', 'updatedAt', 'updatedBy', 'triggerType']
 
-/**
- * Reads every Port action of an export, or of a response of Port's API (JSON or YAML).
- *
- * @throws Error with a message if there is no action, or if one can't be used
- */
+/** Reads every Port action of an export, or of a response of Port's API (JSON or YAML). @throws Error with a message */
 export function readPortActions(text: string): PortAction[] {
   const value = parsed(text.replace(/^\ufeff/, ''))
   const inside = isObject(value) && !isAction(value) ? [value.action, value.actions] : [value]
@@ -77,7 +70,6 @@ function readForm(action: string, given: JsonObject): JsonObject {
   return { properties: Object.fromEntries(read), ...form }
 }
 
-/** Port writes null for a value that isn't set. */
 const withoutNulls = (value: JsonObject): JsonObject =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null))
 

@@ -5,9 +5,7 @@ import { formOf, given, type PortAction, type Property } from './port-action.ts'
 
 /**
  * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook to
- * the relay. The webhook's node run finishes when the workflow run on GitHub finishes.
- *
- * @param action an action whose method is the webhook to the relay
+ * the relay, whose node run finishes when the workflow run on GitHub finishes.
  * @returns the workflow, and messages on what to check or complete
  * @throws Error for an automation, because an event starts it
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
@@ -76,7 +74,7 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   }
 }
 
-/** Returns an input for the entity, because a Port workflow can't operate on an entity as an action can. */
+/** A Port workflow can't operate on an entity as an action can. */
 function entityInput(action: PortAction): { name: string; property: Property } | null {
   const { operation, blueprintIdentifier: blueprint } = action.trigger
   if (operation !== 'DAY-2' && operation !== 'DELETE') return null
@@ -99,7 +97,6 @@ function userInputs(action: PortAction, entity: ReturnType<typeof entityInput>):
   }
 }
 
-/** Whether the value is text with an expression that Port evaluates. */
 export const isComputed = (value: unknown) => typeof value === 'string' && value.includes('{{')
 
 /** One user approves or declines. A declined run ends at this node, because that outcome has no connection. */
@@ -123,15 +120,13 @@ const APPROVAL: JsonObject = {
 }
 
 /**
- * Returns a node's webhook in the shape of the recommended body. `.outputs.trigger` contains the form's values.
- *
+ * `.outputs.trigger` contains the form's values.
  * @see https://docs.port.io/workflows/build-workflows/data-flow/
  */
 function webhook(action: PortAction, github: JsonObject, entity: string | null): JsonObject {
   const { identifier, trigger, invocationMethod } = action
   const { operation, blueprintIdentifier: blueprint } = trigger
   const { properties } = formOf(action)
-  // The body contains the run id.
   const { body: _, headers: __, ...method } = invocationMethod
   const encrypted = Object.keys(properties).filter(name => properties[name]!.encryption !== undefined)
   const user = (field: string) => `{{ .workflowRun.trigger.by.${field} }}`

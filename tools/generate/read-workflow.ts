@@ -4,23 +4,18 @@ import { eventsOf, inputsOf } from '../../relay/github/workflow-triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 import { FIXED_OUTPUTS } from './github-input.ts'
 
-/** The fields of a workflow file that a Port action needs. */
 export interface WorkflowFile {
   name: string | null
   description: string | null
-  /** Events by name, with the author's settings. */
   on: JsonObject
-  /** The inputs of `workflow_dispatch` by name, without those that contain Port's context. */
+  /** Without those that contain Port's context. */
   inputs: JsonObject
-  /** The Port inputs that the workflow's expressions reference. */
   usedInputs: string[]
-  /** Whether the workflow's expressions reference the entity, which only day-2 and delete actions have. */
+  /** Only day-2 and delete actions have an entity. */
   usesEntity: boolean
-  /** Whether a step uses the action. */
   usesAction: boolean
 }
 
-/** @throws Error with a message if the text isn't a workflow */
 export function readWorkflow(yaml: string, file: string): WorkflowFile {
   const document = parseDocument(yaml)
   const [error] = document.errors
@@ -74,14 +69,12 @@ function referencesOf(source: string): string[][] {
 const ENTITY =
   /^(?:github\.event\.)?(?:client_payload\.port|inputs\.port\.port|(?:inputs|client_payload)\.port_(?:context|payload)(?:\.(?:context|payload))?)\.entity(?:\.|$)/i
 
-/** @param stepIds the ids of steps that use the action */
 function isEntity(parts: string[], stepIds: string[]): boolean {
   const [first, second, third, fourth] = parts
   if (first !== 'steps') return ENTITY.test(parts.join('.'))
   return third === 'outputs' && /^entity(-id)?$/i.test(fourth ?? '') && stepIds.includes(second!)
 }
 
-/** @param stepIds the ids of steps that use the action */
 function inputOf(parts: string[], stepIds: string[]): string | null {
   const [first, second, third, fourth, fifth] = parts
   if (first === 'steps' && third === 'outputs' && fourth !== undefined && stepIds.includes(second!)) {
@@ -94,7 +87,6 @@ function inputOf(parts: string[], stepIds: string[]): string | null {
   return payload === undefined ? null : parts[payload.split('.').length + 2]!
 }
 
-/** Expressions that contain the payload. */
 const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']
 
 /** A chain such as `github.event.inputs.x`: its segments, and the index of the next token. */
@@ -103,13 +95,11 @@ interface Chain {
   next: number
 }
 
-/** Reads a chain such as `a.b['c']` that starts at a token. Stops before the first segment that isn't a constant. */
 function chainAt(tokens: ExpressionToken[], index: number): Chain {
   const { parts, next } = chainAfter(tokens, index)
   return { parts: [tokens[index]!.text, ...parts], next }
 }
 
-/** Returns the segments that follow the token at `index`. */
 function chainAfter(tokens: ExpressionToken[], index: number): Chain {
   const parts: string[] = []
   let next = index + 1
@@ -130,7 +120,6 @@ interface ExpressionToken {
   text: string
 }
 
-/** Returns an expression's tokens, without white space. */
 function expressionTokens(source: string): ExpressionToken[] {
   const tokens = source.match(/'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|\S/g) ?? []
   return tokens.map(text => ({

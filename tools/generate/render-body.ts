@@ -1,13 +1,11 @@
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 
-/** Returns the value of an expression that isn't a path, or of a path without a value. */
+/** For an expression that isn't a path, or a path without a value. */
 export type Otherwise = (expression: string) => Json
 
 /**
  * Renders the `body` or `headers` of an action's invocation method as Port does. Supports `spreadValue()`, and the jq
- * in the examples: paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. If a string is a single expression, the
- * result keeps the type of the expression's value. Omits a key that is null.
- *
+ * in the examples: paths (`.`, `.run.id`, `.inputs["a b"]`) and `| del(.key)`. Omits a key that is null.
  * @param otherwise by default, null for a path without a value, and an Error for anything that isn't a path
  * @see https://docs.port.io/actions-and-automations/create-self-service-experiences/setup-the-backend
  */
@@ -18,7 +16,6 @@ export function renderBody(template: Json, context: JsonObject, otherwise?: Othe
     if (!isObject(part)) return part
     const rendered = Object.entries(part).map(([name, value]) => {
       const inner = render(value)
-      // Port's own function adds the value's keys to the surrounding object.
       if (/^\{\{\s*spreadValue\(\)\s*\}\}$/.test(name)) return isObject(inner) ? inner : {}
       const key = render(name)
       return key === null ? {} : { [String(key)]: inner }

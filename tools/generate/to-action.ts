@@ -7,10 +7,8 @@ import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from '.
 import type { PortAction } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
-/** Values that the workflow doesn't contain, or that override its values. */
 export interface ToActionOptions {
   event?: Start['event'] | undefined
-  /** The relay's URL. */
   relay?: string | undefined
   repository?: string | undefined
   identifier?: string | undefined
@@ -20,10 +18,7 @@ export interface ToActionOptions {
 }
 
 /**
- * Returns the Port action that starts a workflow.
- *
- * @param file the workflow's path; its last segment is the name on GitHub
- * @returns the action, and messages on what to check or complete
+ * Returns the Port action that starts a workflow, and messages on what to check or complete.
  * @throws Error with a message if Port can't start the workflow
  */
 export function toAction(

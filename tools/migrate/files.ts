@@ -6,10 +6,8 @@ import { migrateWorkflow } from './workflow.ts'
 type Files = ReadonlyMap<string, string>
 
 /**
- * Migrates the workflows in one folder, which can call each other. If a workflow can't be migrated, its callers and the
- * workflows that it calls also stay unchanged.
- *
- * @param files texts by file name
+ * Migrates the workflows in one folder. If one can't be migrated, its callers and the workflows that it calls stay
+ * unchanged.
  */
 export async function migrateFiles(files: Files, options: MigrateOptions): Promise<Map<string, Migrated>> {
   const refused = new Map<string, Migrated>()
@@ -59,10 +57,9 @@ async function check(name: string, before: Files, after: Files): Promise<string 
 }
 
 /**
- * Checks a workflow with GitHub's own parser. Loads the parser on first use, because loading is slow.
- *
+ * Checks a workflow with GitHub's own parser, which is slow to load.
  * @param others the workflows that this workflow can call, by file name; other calls aren't checked
- * @returns the parser's messages with line and column; none if the workflow is valid
+ * @returns the parser's messages
  */
 export async function checkWorkflow(
   name: string,

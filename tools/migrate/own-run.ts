@@ -20,7 +20,7 @@ const NAMED = new RegExp(`^${NAME}$`, 'i')
 
 /**
  * Whether a text is certainly the id of the Port run that started the workflow. A variable or output is that id if its
- * value in the file is that id, or if its name suggests the id and a script reads the id from Port's payload.
+ * value is, or if its name suggests the id and a script reads the id from Port's payload.
  */
 export function isOwnRunId(template: string, { root, contexts, job, step }: Scope): boolean {
   const source = (onlyExpression(template) ?? '').replace(/\s/g, '').replace(/\['([\w-]+)'\]/g, '.$1')
@@ -40,7 +40,6 @@ export function isOwnRunId(template: string, { root, contexts, job, step }: Scop
   return !isNeeded && scripts.length > 0 && scripts.every(({ map }) => readsRunId(map))
 }
 
-/** Whether Port's context or payload is the only source from which a script can read the id. */
 function readsRunId(step: unknown): boolean {
   const text = [textAt(step, 'run') ?? '', ...textsOf(nodeAt(step, 'env')).values()].join('\n')
   return (

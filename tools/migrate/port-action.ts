@@ -12,9 +12,7 @@ import { type PortAction, readPortActions } from '../generate/port-action.ts'
 import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
 
 /**
- * Returns Port actions with the relay as their backend, or Port workflows that call the relay.
- *
- * @param text one or more actions as exported from Port (JSON or YAML)
+ * Returns Port actions (JSON or YAML) with the relay as their backend, or Port workflows that call the relay.
  * @returns the definitions, and messages on what to check or complete
  * @throws Error with a message if an action can't be used
  */
@@ -39,7 +37,6 @@ export function migratePortActions(
   }
 }
 
-/** Returns the target of a Port action: of its webhook to the relay, or of Port's GitHub App or integration. */
 export function readStart({ invocationMethod: method }: Pick<PortAction, 'invocationMethod'>): Start {
   if (isOfGitHub(method)) {
     const { org, repo, workflow, workflowInputs } = backendOf(method)
@@ -70,11 +67,8 @@ const fixed = (value: unknown): string | null =>
   typeof value === 'string' && value !== '' && !isComputed(value) ? value : null
 
 /**
- * Returns an action's method with the relay as its backend. Removes another webhook's headers and body, because these
- * can contain credentials. If the webhook already calls the relay, keeps its address, its body, its RUN_ID header, and
- * Port's agent.
- *
- * @returns the method, and a message for each value that was set or removed
+ * Removes another webhook's headers and body, because these can contain credentials. If the webhook already calls the
+ * relay, keeps its address, its body, its RUN_ID header, and Port's agent.
  */
 function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; notes: string[] } {
   const current = relayOf(old)
@@ -113,17 +107,13 @@ function relayMethod(old: JsonObject, relay?: string): { method: JsonObject; not
   return { method, notes: notes.filter(note => typeof note === 'string') }
 }
 
-/** Returns the relay that a webhook calls; null if the URL isn't a relay's. */
 function relayOf({ type, url: given }: JsonObject): string | null {
   const url = type === 'WEBHOOK' && typeof given === 'string' ? URL.parse(given) : null
   const path = /^(.*)\/webhook(?:\/[^/]+\/[^/]+)?\/?$/.exec(url?.pathname ?? '')
   return url && path ? `${url.origin}${path[1]}` : null
 }
 
-/**
- * Returns the body for an action with a GitHub backend: the workflow's inputs, and in `github` the settings that the URL
- * can't express. Port evaluates keys and values of both as before.
- */
+/** Returns the workflow's inputs, and in `github` the settings that the URL can't express. */
 export function bodyOfGitHub(method: JsonObject): JsonObject {
   const { org, repo, workflow, workflowInputs, reportWorkflowStatus = true } = backendOf(method)
   const given = Object.entries(isObject(workflowInputs) ? workflowInputs : {})
@@ -144,7 +134,7 @@ export function bodyOfGitHub(method: JsonObject): JsonObject {
   }
 }
 
-/** Returns a note if the workflow reports to another run than the action's own, for example to an event's run. */
+/** For example if the workflow reports to an event's run. */
 function runIdNotes({ inputs }: JsonObject): string[] {
   const ids = [...JSON.stringify(inputs).matchAll(/run_?id[\\"]*:[ \\"]*\{\{([^{}]*)\}\}/gi)]
   return ids

@@ -9,7 +9,7 @@ export interface Report {
   text: string
 }
 
-/** The reason why a step, or the whole workflow, is kept unchanged. */
+/** Why a step, or the whole workflow, is kept unchanged. */
 export class Problem extends Error {
   readonly at: number
   constructor(message: string, at = 0) {
@@ -19,8 +19,8 @@ export class Problem extends Error {
 }
 
 /**
- * Facts about the rest of the workflow, in this order: only Port starts the workflow; other steps read this step's
- * outputs or outcome; a later step reads entities from Port; the author's steps follow; the job finishes the Port run.
+ * Only Port starts the workflow; other steps read this step's outputs or outcome; a later step reads entities from
+ * Port; the author's steps follow; the job finishes the Port run.
  */
 export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
 
@@ -28,9 +28,6 @@ export const isPortAction = (step: unknown): boolean =>
   /^port-labs\/port-github-action@/i.test(textAt(step, 'uses') ?? '')
 
 /**
- * Reads a step of `port-labs/port-github-action` from its `with:`.
- *
- * @param remark called with a message on what to check
  * @throws Problem if lines for the action's files can't replace the step
  * @see https://github.com/port-labs/port-github-action/blob/main/action.yml
  */
@@ -126,7 +123,7 @@ function conclusionOf(status: string, condition: string): string {
   return status === 'FAILURE' && !isOfFailedJob ? 'failure' : ''
 }
 
-/** Reads a link or a JSON list of links. Omits the workflow run's link because the action sends it. */
+/** Omits the workflow run's link because the action sends it. */
 function linkTexts(given: string): string[] {
   if (/^\$\{\{\s*toJSON\(/i.test(given))
     throw new Problem('The links in the list are unknown until the workflow runs.')

@@ -8,28 +8,23 @@ import * as yaml from './yaml-nodes.ts'
 import { type Mapping, nodeAt, startOf, textAt } from './yaml-nodes.ts'
 
 export interface MigrateOptions {
-  /** The action's `uses:`. */
   action: string
   /** Also keeps fixed log messages, which the action's step log replaces. */
   keepLogs: boolean
 }
 
 export interface Migrated {
-  /** The workflow's text, unchanged if there is nothing to migrate. */
   text: string
   /** Messages on what to check, with line numbers in the original workflow. */
   remarks: { line: number; message: string }[]
-  /** Whether the workflow's jobs, or jobs that they call, report through the action. */
   reports: boolean
-  /** Whether the workflow can't be migrated. */
   refused: boolean
 }
 
 export interface Step {
   map: Mapping
-  /** The position of the list item's dash. */
   dash: number
-  /** The reports to write as lines for the action's files; empty if the action sends them all. Null: keep the step. */
+  /** Empty if the action sends them all. Null: keep the step. */
   reports: Report[] | null
 }
 
@@ -44,22 +39,18 @@ export interface Job {
 export interface Workflow {
   root: Mapping
   edits: TextEdits
-  /** The workflow's triggers. */
   events: string[]
-  /** The workflow's declared inputs. */
   inputs: string[]
   /** Inputs that contain Port's context under another name. */
   contexts: string[]
   jobs: Job[]
   /** Whether a step that stays may finish the Port run. */
   finishes: boolean
-  /** Adds a remark at a position's line. */
   remark: (at: number, message: string) => void
 }
 
 const textOf = ({ range }: Mapping, { text }: TextEdits) => text.slice(range![0], range![1])
 
-/** @throws Problem if the workflow can't be migrated */
 export function readWorkflow(
   edits: TextEdits,
   { keepLogs }: MigrateOptions,
@@ -107,7 +98,6 @@ function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Mig
 }
 
 const PORT_API = /\bapi(\.us)?\.(getport|port)\.io\b/i
-/** Whether a sequence of steps reads entities from Port. */
 const reads = (line: string): boolean =>
   /operation:\s*["']?(GET|SEARCH)\b/i.test(line) || (PORT_API.test(line) && line.includes('entities'))
 

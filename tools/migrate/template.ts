@@ -1,7 +1,6 @@
 import { parseJson } from '../../port/text.ts'
 import type { Json } from '../../port/types.ts'
 
-/** A segment of text with `${{ }}`: literal text, or an expression's source. */
 export type Piece = { text: string } | { expression: string }
 
 /** Splits text at each `${{ }}`. An unclosed `${{` is literal text. */
@@ -21,21 +20,19 @@ export function splitTemplate(template: string): Piece[] {
 export const hasExpression = (template: string): boolean =>
   splitTemplate(template).some(piece => 'expression' in piece)
 
-/** Returns the expression that makes up the whole text, otherwise null. */
 export function onlyExpression(template: string): string | null {
   const [first, ...others] = splitTemplate(template.trim())
   return first && 'expression' in first && others.length === 0 ? first.expression : null
 }
 
-/** Maps each expression in a text and keeps the surrounding text. */
 export const mapTemplate = (template: string, map: (expression: string) => string): string =>
   splitTemplate(template)
     .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
 
 /**
- * Converts text from a step's `with` so that it can be in the step's `env`. GitHub evaluates `env` even if `if` then skips the step, so the
- * outputs in `env` can be empty. Each `fromJSON(x)` reads an empty text as null to prevent an error.
+ * Converts text from a step's `with` for its `env`, which GitHub evaluates even if `if` skips the step. Outputs can be
+ * empty then, so each `fromJSON(x)` reads an empty text as null.
  */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
@@ -61,7 +58,7 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Returns an expression that evaluates to text, so that only an empty text counts as false. */
+/** Only an empty text counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.
@@ -70,18 +67,17 @@ export const textValue = (template: string): string =>
   mapTemplate(template.trim(), source => `\uE000${encodeURIComponent(source)}\uE001`)
 const STRING = /"(?:[^"\\]|\\.)*(?:"|\\?$)/gs
 
-/** Returns a value that isn't sent if its expression evaluates to an empty text. */
+/** Isn't sent if its expression evaluates to an empty text. */
 export function optionalText(template: string): Json {
   const only = onlyExpression(template)
   return only === null ? textValue(template) : code(`toJSON(${asText(only)} || null)`)
 }
 
 /**
- * Reads an entity value: JSON with expressions in it. An expression inside a string's quotes remains part of that
- * string. Any other expression is read as a single JSON value, so a user's input never adds a key.
- *
+ * Reads JSON with expressions. An expression inside quotes remains part of that string. Any other is read as a single
+ * JSON value, so a user's input never adds a key.
  * @param empty the JSON for an empty text
- * @returns undefined if the text around the expressions isn't JSON, or if a double quote in an expression ends a string
+ * @returns undefined if the text isn't JSON, or if a double quote in an expression ends a string
  */
 export function jsonValue(template: string, empty: string): Json | undefined {
   const marked = textValue(template)
@@ -99,7 +95,6 @@ export function jsonValue(template: string, empty: string): Json | undefined {
 
 const code = (source: string): string => `\uE002${encodeURIComponent(source)}\uE001`
 
-/** Returns the JSON text, with `${{ }}`, for values from the functions above. */
 export const writeJson = (value: Json): string =>
   JSON.stringify(value, null, 2).replace(STRING, string => {
     if (!/[\uE000\uE002]/.test(string)) return string

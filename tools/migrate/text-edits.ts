@@ -1,4 +1,3 @@
-/** Changes to ranges of a text. All are applied together, and the surrounding text is kept. */
 export class TextEdits {
   readonly text: string
   readonly #edits: { start: number; end: number; text: string }[] = []
@@ -21,13 +20,11 @@ export class TextEdits {
     return this.text.lastIndexOf('\n', at - 1) + 1
   }
 
-  /** The position after the line's end. */
   nextLine(at: number): number {
     const end = this.text.indexOf('\n', at)
     return end === -1 ? this.text.length : end + 1
   }
 
-  /** The number of columns before a position. */
   columnOf(at: number): number {
     return at - this.lineStart(at)
   }

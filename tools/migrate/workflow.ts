@@ -20,8 +20,7 @@ import {
 
 /**
  * Replaces the steps that report to Port with lines for the action's files. The action becomes the first step in the
- * jobs of these steps. All other text is kept.
- *
+ * jobs of these steps.
  * @param called the migrated workflows that this workflow can call, by file name
  */
 export function migrateWorkflow(
@@ -140,11 +139,10 @@ function insertAction(job: Job, { edits, events, finishes }: Workflow, action: s
 
 type Permissions = Map<string, string>
 
-/** The permissions in `read-all`. */
 const ALL =
   'actions attestations checks contents deployments discussions issues packages pages pull-requests security-events statuses'
 
-/** Permissions that a job probably needs for `write`. Each pattern matches text in the job's steps. */
+/** Patterns for text in the job's steps. */
 const WRITES: Record<string, RegExp> = {
   contents: /git push|git-auto-commit|create-pull-request|gh[ -]release|gh-pages|gh pr merge|pulls\.merge/i,
   issues: /gh issue|issues\.|create-or-update-comment|issue-comment/i,
@@ -157,7 +155,6 @@ const permissionsOf = (permissions: unknown): Permissions => {
   return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
 }
 
-/** Returns the permissions that a workflow's jobs request. A job that calls the workflow must have them too. */
 function requestedBy(workflow: string): Permissions {
   const root = parseDocument(workflow).contents
   const requested: Permissions = new Map()
@@ -168,10 +165,7 @@ function requestedBy(workflow: string): Permissions {
 }
 
 /**
- * Adds the action's permissions to a job: to the job's `permissions`, or in a new key next to those that the workflow
- * gives to all jobs.
- *
- * @param more additional permissions that the job needs
+ * Adds the action's permissions to a job.
  * @returns the new permissions as text if the job had the repository's default permissions; otherwise null
  */
 function addPermissions(
@@ -255,10 +249,9 @@ function reportLines(reports: Report[], own: string[][]): { env?: Record<string,
   return { ...(Object.keys(env).length > 0 && { env }), run: `${lines.join('\n')}\n` }
 }
 
-/** Returns the file's path, or /dev/null if the variable is empty because Port didn't start the run. */
+/** /dev/null if Port didn't start the run. */
 const file = (name: string): string => `"\${${name}:-/dev/null}"`
 
-/** @param mayBeEmpty whether an empty value is omitted from the report */
 function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): string {
   if (kind === 'log') return `printf '%s\\n' "$${name}" >> ${file('PORT_LOG')}`
   if (kind === 'entity') return `{ ${onOneLine('%s', name)}; } >> ${file('PORT_ENTITIES')}`
@@ -270,6 +263,6 @@ function reportLine(kind: Report['kind'], name: string, mayBeEmpty: boolean): st
   return `${unlessEmpty}{ ${entry}; } >> ${file('PORT_RUN')}`
 }
 
-/** Removes line breaks from the value, because a line break would start a new entry. */
+/** A line break would start a new entry. */
 const onOneLine = (format: string, name: string): string =>
   `printf '${format}' "$${name}" | tr -d '\\r\\n'; echo`

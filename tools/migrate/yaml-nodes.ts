@@ -16,19 +16,17 @@ export const pairOf = (map: unknown, key: string): Entry | undefined =>
 export const nodeAt = (node: unknown, ...keys: string[]): Node | null =>
   keys.reduce<unknown>((map, key) => pairOf(map, key)?.value ?? null, node) as Node | null
 
-/** Returns the scalar's text at a path; otherwise null. */
 export function textAt(node: unknown, ...keys: string[]): string | null {
   const found = nodeAt(node, ...keys)
   return isScalar(found) && found.value !== null ? String(found.source ?? found.value) : null
 }
 
-/** Returns a list's texts, or a single text as a list. */
 export function textList(node: unknown): string[] {
   const one = textAt(node)
   return one === null ? (isSeq(node) ? node.items.flatMap(item => textAt(item) ?? []) : []) : [one]
 }
 
-/** Returns name → text for a mapping of scalars. Names are in lower case, as GitHub compares action inputs. */
+/** Names are in lower case, as GitHub compares action inputs. */
 export const textsOf = (node: unknown): Map<string, string> =>
   new Map(itemsOf(node).map(({ key, value }) => [String(key.value).toLowerCase(), textAt(value) ?? '']))
 
@@ -40,7 +38,6 @@ export function pairEnd({ key, value }: Entry, { text }: TextEdits): number {
   return startOf(value) + text.slice(startOf(value), value.range[1]).trimEnd().length
 }
 
-/** Returns the start of the line that follows a pair. */
 export const afterPair = (pair: Entry, edits: TextEdits): number => edits.nextLine(pairEnd(pair, edits) - 1)
 
 /** Returns each mapping in a block sequence, with its dash's offset. */
@@ -55,7 +52,7 @@ export function listItems(node: unknown): { map: Mapping; dash: number }[] {
   )
 }
 
-/** Adds lines below a key. The key's value must be a block mapping, or empty. */
+/** The key's value must be a block mapping, or empty. */
 export function addLines(pair: Entry, lines: string[], edits: TextEdits): void {
   const [first] = itemsOf(pair.value)
   const column = first ? edits.columnOf(startOf(first.key)) : edits.columnOf(startOf(pair.key)) + 2
