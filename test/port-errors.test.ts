@@ -7,7 +7,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     const { client } = await openPort({}, { clientSecret: 'of another organization' })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'credentials', status: 401 })
-    expect(error.message).toContain('Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET')
+    expect(error.message).toContain("Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET")
     expect(error.message).not.toContain('of another organization')
   })
 
@@ -70,7 +70,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
       const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
       expect(error).toMatchObject({ kind: 'credentials', status })
-      expect(error.message).toContain('(some_code: Some words): Port does not accept PORT_CLIENT_ID')
+      expect(error.message).toContain("(some_code: Some words): Port doesn't accept PORT_CLIENT_ID")
     },
   )
 
@@ -79,7 +79,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
     const error = await failure(client.authorize())
     expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
-    expect(error.message).toMatch(/\(conflict\): Port does not issue a token right now\.$/)
+    expect(error.message).toMatch(/\(conflict\): Port can't accept this request right now\.$/)
   })
 
   test('Port responds 404 to a token request', async () => {

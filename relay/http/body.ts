@@ -14,6 +14,7 @@ const FIRST_PIECES = 200
  *
  * @param maxBytes maximum size. A larger body is refused before reading if its length is declared, otherwise when it
  *   exceeds the limit.
+ * @param rule who sets the limit, for the message
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
  */
@@ -21,7 +22,8 @@ export async function readBody(
   c: Context,
   maxBytes: number,
   reservation: BodyReservation,
-  declared = checkLength(c, maxBytes),
+  rule = RULE,
+  declared = checkLength(c, maxBytes, rule),
 ): Promise<Uint8Array> {
   let body = NOTHING
   let length = 0
@@ -30,7 +32,7 @@ export async function readBody(
     await eachChunk(c, reservation, chunk => {
       if (++pieces > FIRST_PIECES && length < pieces * LIMITS.bodyPiece) throw TOO_SMALL
       const needed = length + chunk.length
-      if (needed > maxBytes) throw tooLarge(maxBytes)
+      if (needed > maxBytes) throw tooLarge(maxBytes, rule)
       if (length === 0) {
         reservation.take(needed)
         body = chunk
@@ -103,17 +105,15 @@ function eachChunk(
  * @returns the declared body length; null if none is declared
  * @throws Problem 413 if it's too large
  */
-export function checkLength(c: Context, maxBytes: number): number | null {
+export function checkLength(c: Context, maxBytes: number, rule = RULE): number | null {
   const declared = c.req.header('content-length')
-  if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes)
+  if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule)
   return declared === undefined || c.req.header('transfer-encoding') !== undefined ? null : Number(declared)
 }
 
-function tooLarge(maxBytes: number): Problem {
-  return new Problem(413, `The body is larger than RELAY_MAX_BODY allows (${maxBytes} bytes).`, {
-    connection: 'close',
-  })
-}
+const RULE = 'RELAY_MAX_BODY allows'
+const tooLarge = (maxBytes: number, rule: string) =>
+  new Problem(413, `The body is larger than ${rule} (${maxBytes} bytes).`, { connection: 'close' })
 
 /**
  * Parses a JSON body.

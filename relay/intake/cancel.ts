@@ -8,20 +8,22 @@ import { type Cancellation, SignatureUsed, type Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import { readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
-export interface CancelDeps {
-  store: Pick<Store, 'list' | 'findCancellation' | 'saveCancellation'>
-  apply: ApplyEvent
-  verify: VerifyWebhook
-  throttled: Pick<ThrottledLog, 'error'>
-}
-
 /**
  * `POST /webhook/cancel`: cancels the run of `{"run_id": "r_…"}`, or of a Port automation's `RUN_UPDATED` event about a
  * run in progress that a user finished. A repetition gets the first response.
  * @throws Problem 400, 401, 409, 413, 422, 503
  */
-export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response> {
-  const { store, apply, verify, throttled: throttledLog } = deps
+export function createCancel({
+  store,
+  apply,
+  verify,
+  throttled,
+}: {
+  store: Store
+  apply: ApplyEvent
+  verify: VerifyWebhook
+  throttled: Pick<ThrottledLog, 'error'>
+}): (c: Context) => Promise<Response> {
   return c =>
     verify(c, async webhook => {
       const { json, identity } = await readWebhook(c, webhook)
@@ -33,7 +35,7 @@ export function createCancel(deps: CancelDeps): (c: Context) => Promise<Response
       } catch (error) {
         if (error instanceof Problem) throw error
         if (error instanceof SignatureUsed) throw usedElsewhere()
-        throttledLog.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+        throttled.error({ err: error }, 'a cancellation was not accepted: database unavailable')
         throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
           'retry-after': '10',
         })

@@ -36,24 +36,19 @@ const repository = z.object({ full_name: z.string() })
 const user = z.object({ login: text, name: text }).nullish().catch(null)
 const jobRun = z.object({ environment: text }).nullish().catch(null)
 
+const workflowJob = z.object({
+  ...{ id: whole, run_id: id, status: text, conclusion: text },
+  ...{ started_at: text, completed_at: text },
+})
+
 const EVENTS = {
   workflow_run: z
     .object({
       repository,
       workflow_run: z.object({
-        id,
-        run_attempt: whole,
-        workflow_id: whole,
-        path: text,
-        head_branch: text,
-        event: text,
-        display_title: text,
-        name: text,
-        status: text,
-        conclusion: text,
-        html_url: text,
-        created_at: text,
-        updated_at: text,
+        ...{ id, run_attempt: whole, workflow_id: whole, path: text, head_branch: text, event: text },
+        ...{ display_title: text, name: text, status: text, conclusion: text, html_url: text },
+        ...{ created_at: text, updated_at: text },
       }),
     })
     .transform(
@@ -66,14 +61,7 @@ const EVENTS = {
   workflow_job: z
     .object({
       repository,
-      workflow_job: z.object({
-        id: whole,
-        run_id: id,
-        status: text,
-        conclusion: text,
-        started_at: text,
-        completed_at: text,
-      }),
+      workflow_job: workflowJob,
     })
     .transform(
       ({ workflow_job: job, ...body }): WebhookEvent => ({
@@ -115,15 +103,12 @@ const EVENTS = {
     }),
 }
 
-interface GivenJob {
-  id?: number | null
-  status?: string | null
-  conclusion?: string | null
-  started_at?: string | null
-  completed_at?: string | null
-}
-
-function readFinished({ id, status, conclusion = null, ...job }: GivenJob): FinishedJob | null {
+function readFinished({
+  id,
+  status,
+  conclusion = null,
+  ...job
+}: z.infer<typeof workflowJob>): FinishedJob | null {
   const [startedAt, finishedAt] = [Date.parse(job.started_at ?? ''), Date.parse(job.completed_at ?? '')]
   return id && status === 'completed' && startedAt && finishedAt
     ? { id, conclusion, startedAt, finishedAt }

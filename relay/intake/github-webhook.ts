@@ -33,17 +33,7 @@ export interface GitHubWebhookDeps {
  * @throws Problem for every refusal
  */
 export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Promise<Response> {
-  const {
-    secret,
-    traced,
-    trustedProxies,
-    store,
-    apply,
-    findOwners,
-    clockOffset,
-    startTimeout,
-    throttled: throttledLog,
-  } = deps
+  const { secret, trustedProxies, store, apply, findOwners, clockOffset } = deps
   const withReservation = createBodyMemory({
     arrivingBytes: LIMITS.githubArriving,
     processingBytes: LIMITS.githubProcessing,
@@ -61,7 +51,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   async function receive(c: Context, secret: string, reservation: BodyReservation): Promise<Response> {
     const signature = c.req.header('x-hub-signature-256') ?? ''
     if (!SIGNATURE.test(signature)) throw unsigned()
-    const body = await readBytes(c, reservation)
+    const body = await readBody(c, LIMITS.githubBody, reservation, "GitHub's webhooks can be")
     const expected = createHmac('sha256', secret).update(body).digest()
     if (!timingSafeEqual(Buffer.from(signature.slice(PREFIX.length), 'hex'), expected)) throw unsigned()
     reservation.accept()
@@ -71,21 +61,20 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       return c.json({ ignored: event }, 202)
     }
     try {
-      switch (received.kind) {
-        case 'workflow_run':
-          return c.json({ scheduled: await take(received.repository, received.run) }, 202)
-        case 'workflow_job':
-          return c.json({ scheduled: await takeJob(received) }, 202)
-        case 'deployment_review':
-          return c.json({ scheduled: await takeReview(received) }, 202)
-      }
+      return c.json({ scheduled: await take(received) }, 202)
     } catch (error) {
-      throttledLog.error({ err: error }, 'a GitHub webhook was not accepted: database unavailable')
+      deps.throttled.error({ err: error }, 'a GitHub webhook was not accepted: database unavailable')
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
 
-  async function take(repository: string, run: WorkflowRun): Promise<number> {
+  /** @returns the number of affected deliveries */
+  function take(received: WebhookEvent): Promise<number> {
+    if (received.kind === 'workflow_run') return takeRun(received)
+    return received.kind === 'workflow_job' ? takeJob(received) : takeReview(received)
+  }
+
+  async function takeRun({ repository, run }: Received<'workflow_run'>): Promise<number> {
     const [recorded] = await store.findRuns(repository, [run.id])
     const owner = recorded && !recorded.past ? await store.get(recorded.delivery) : null
     if (recorded && !owner) return 0
@@ -107,7 +96,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
   /** Polls the run for approvals if a job started or stopped waiting. Adds finished jobs to the trace. */
   async function takeJob({ repository, runId, status, finished }: Received<'workflow_job'>): Promise<number> {
     const delivery = await findOwner(repository, runId)
-    if (delivery && traced && finished) {
+    if (delivery && deps.traced && finished) {
       const offset = clockOffset() ?? 0
       const { startedAt, finishedAt } = finished
       const job = { ...finished, startedAt: startedAt - offset, finishedAt: finishedAt - offset }
@@ -150,7 +139,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       OPEN_STATES.includes(owner.state) &&
       isOfTarget(run, owner) &&
       owner.attemptedAt !== null &&
-      isCurrent(run, owner, { clockOffset: clockOffset() ?? 0, startTimeout })
+      isCurrent(run, owner, { clockOffset: clockOffset() ?? 0, startTimeout: deps.startTimeout })
     return isStarted ? owner : null
   }
 }
@@ -175,16 +164,3 @@ const unsigned = () =>
     "The signature (X-Hub-Signature-256) does not match: GITHUB_WEBHOOK_SECRET must be the webhook's secret in GitHub, and no proxy may change the body.",
     { connection: 'close' },
   )
-
-async function readBytes(c: Context, reservation: BodyReservation): Promise<Uint8Array> {
-  try {
-    return await readBody(c, LIMITS.githubBody, reservation)
-  } catch (error) {
-    if (!(error instanceof Problem) || error.status !== 413) throw error
-    throw new Problem(
-      413,
-      `The body is larger than ${LIMITS.githubBody} bytes, the maximum size of GitHub's webhooks.`,
-      error.headers,
-    )
-  }
-}

@@ -24,7 +24,7 @@ export interface ReceiveDeps {
 
 /** `POST /webhook`. Responds with success only after the delivery is on disk. @throws Problem for every refusal */
 export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Response> {
-  const { config, store, verify, stopping, log, throttled: throttledLog, onAccepted } = deps
+  const { config, store, verify, stopping, log, onAccepted } = deps
   const chooseTarget = createTargets(config.targets)
 
   return c => {
@@ -61,10 +61,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     return c.json({ ...response, state: reached }, reached === 'queued' ? 202 : 200)
   }
 
-  async function parse(
-    c: Context,
-    webhook: VerifiedWebhook,
-  ): Promise<{ delivery: NewDelivery; wait: boolean }> {
+  async function parse(c: Context, webhook: VerifiedWebhook) {
     const { invocation, identity } = await readWebhook(c, webhook)
     const limit = LIMITS.encryptedInputs
     if (invocation.encrypted.length > limit) {
@@ -75,13 +72,8 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     const { from, ...target } = chooseTarget(invocation, url)
     const { runId, kind, action } = invocation
     const now = store.clock()
-    const delivery = {
-      id: deliveryId(now),
-      ...identity,
-      runId,
-      kind,
-      action,
-      ...target,
+    const delivery: NewDelivery = {
+      ...{ id: deliveryId(now), ...identity, runId, kind, action, ...target },
       reportWorkflowStatus: invocation.github?.reportWorkflowStatus ?? true,
       invocation: JSON.stringify({
         ...invocation,
@@ -106,10 +98,8 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
           { 'retry-after': '1' },
         )
       }
-      throttledLog.error(
-        { err: error },
-        "a delivery could not be persisted, or the database's response was lost",
-      )
+      const what = "a delivery could not be persisted, or the database's response was lost"
+      deps.throttled.error({ err: error }, what)
       throw new Problem(
         503,
         "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",

@@ -31,7 +31,10 @@ export function createTargets(
   targets: Config['targets'],
 ): (invocation: Invocation, url: NamedTarget) => Target & { from: TargetSource } {
   const isAllowed = matcher(targets.allowed)
-  const routes = targets.routes.map(route => ({ target: namedBy(route), matches: routeMatcher(route) }))
+  const routes = targets.routes.map(route => {
+    const { repository, event_type: eventType = null, workflow = null, ref = null } = route
+    return { target: { repository, eventType, workflow, ref }, matches: routeMatcher(route) }
+  })
   return (invocation, url) => {
     const body = invocation.github
     if (body?.fault) throw new Problem(422, body.fault)
@@ -86,10 +89,6 @@ export function createTargets(
   }
 }
 
-function namedBy({ repository, event_type, workflow, ref }: Route): NamedTarget {
-  return { repository, eventType: event_type ?? null, workflow: workflow ?? null, ref: ref ?? null }
-}
-
 function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
   const tests = (['action', 'blueprint', 'operation'] as const).flatMap(field => {
     const glob = match[field]
@@ -103,7 +102,7 @@ function routeMatcher({ match }: Route): (invocation: Invocation) => boolean {
 
 const quote = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
 
-const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
+const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait']
 
 /**
  * Reads the parameters in a webhook's URL. @throws Problem 422 for any unclear parameter, because ignoring it would
@@ -112,13 +111,11 @@ const PARAMETERS = ['event_type', 'workflow', 'ref', 'wait'] as const
 export function readAddress(c: Context): { url: NamedTarget; wait: boolean } {
   const { owner, repo } = c.req.param() as Record<string, string | undefined>
   const repository = owner === undefined ? null : `${owner}/${repo}`
-  if (!c.req.url.includes('?')) {
+  if (!c.req.url.includes('?'))
     return { url: { repository, eventType: null, workflow: null, ref: null }, wait: false }
-  }
   for (const [name, values] of Object.entries(c.req.queries())) {
-    if (!PARAMETERS.some(known => known === name)) {
+    if (!PARAMETERS.includes(name))
       throw refuse(`has the unknown parameter ${quote(name)}: use only ${PARAMETERS.join(', ')}`)
-    }
     if (values.length > 1) throw refuse(`has the parameter ${name} ${values.length} times: keep one`)
   }
   const wait = c.req.query('wait')

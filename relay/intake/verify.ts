@@ -52,7 +52,7 @@ export function createVerify(
       const timestamp = requireHeader(c, 'x-port-timestamp')
       const header = requireHeader(c, 'x-port-signature')
       const signedAt = checkAge(timestamp, clock(), tolerance)
-      const body = await readBody(c, maxBody, reservation, declared)
+      const body = await readBody(c, maxBody, reservation, undefined, declared)
       const signature = verifySignature(config.port.secrets, header, timestamp, body)
       if (signature === null) {
         throw new Problem(

@@ -346,7 +346,7 @@ describe('while it checks services, doctor', () => {
 
   test('reports Port problems: wrong credentials, clock skew', async () => {
     const host = new URL(port.url).host
-    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port does not accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`
+    const rejected = `^problem: Port \\(${host}\\) responded with 401 to POST /v1/auth/access_token .*: Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET; check both, and that PORT_API_URL is the region of their organization\\.$`
     const found = await wrong({ PORT_CLIENT_SECRET: 'wrong' })
     expect(found).toEqual([expect.stringMatching(rejected)])
     for (const [seconds, status, side] of [

@@ -2,7 +2,6 @@ import { parseDocument } from 'yaml'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { eventsOf, inputsOf } from '../../relay/github/workflow-triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
-import { FIXED_OUTPUTS } from './github-input.ts'
 
 export interface WorkflowFile {
   name: string | null
@@ -65,6 +64,12 @@ function referencesOf(source: string): string[][] {
     return [isRead ? [...parts, ...chainAfter(tokens, close).parts] : parts]
   })
 }
+
+/** Outputs in `action.yml`. A Port action's input with one of these names gets no output of its own. */
+export const FIXED_OUTPUTS =
+  'inputs entity event trigger payload run-id action operation blueprint entity-id triggered-by delivery'.split(
+    ' ',
+  )
 
 const ENTITY =
   /^(?:github\.event\.)?(?:client_payload\.port|inputs\.port\.port|(?:inputs|client_payload)\.port_(?:context|payload)(?:\.(?:context|payload))?)\.entity(?:\.|$)/i

@@ -1,10 +1,9 @@
 import { basename } from 'node:path'
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import { OFFERED_INPUTS } from '../../relay/github/workflow-inputs.ts'
 import { eventTypes } from '../../relay/github/workflow-triggers.ts'
-import { fromGitHubInput, isOwnPort, titleOf } from './github-input.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
-import type { PortAction } from './port-action.ts'
+import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
 export interface ToActionOptions {
@@ -105,6 +104,37 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
         `The input ${name} has the type environment on GitHub. Port has no such type, so the input is a text.`,
     ),
   ].filter(note => typeof note === 'string')
+}
+
+function fromGitHubInput(name: string, input: unknown): { property: Property; required: boolean } {
+  const { description, type: given, default: value, options, required } = isObject(input) ? input : {}
+  const type = given === 'boolean' || given === 'number' ? given : 'string'
+  const property: Property = { type, title: titleOf(name) }
+  if (typeof description === 'string' && description.trim() !== '') property.description = description
+  if (given === 'choice' && Array.isArray(options)) property.enum = [...new Set(options.map(String))]
+  const read = readDefault(type, value)
+  if (read !== undefined) property.default = read
+  return { property, required: required === true || required === 'true' }
+}
+
+function readDefault(type: string, value: Json | undefined): Json | undefined {
+  if (value === undefined || value === null || typeof value === 'object') return undefined
+  if (type === 'boolean') return String(value) === 'true'
+  if (type === 'number')
+    return String(value).trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : undefined
+  return String(value)
+}
+
+/** Converts `log_level` and `logLevel` to "Log level". */
+function titleOf(name: string): string {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, '$1 $2').split(/[^A-Za-z0-9]+/)
+  const text = words.filter(Boolean).join(' ').toLowerCase()
+  return text === '' ? name : text[0]!.toUpperCase() + text.slice(1)
+}
+
+export function isOwnPort(input: unknown): boolean {
+  const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
+  return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'
 }
 
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {})

@@ -1,11 +1,16 @@
 import { isMap, parseDocument } from 'yaml'
 import { contextsIn } from '../../relay/github/workflow-triggers.ts'
-import { isOwnRunId, type Scope } from './own-run.ts'
-import { type Facts, isPortAction, Problem, type Report, readPortStep } from './read-step.ts'
+import {
+  type Facts,
+  isOwnRunId,
+  isPortAction,
+  Problem,
+  type Report,
+  readPortStep,
+  type Scope,
+} from './read-step.ts'
 import { hasExpression } from './template.ts'
-import type { TextEdits } from './text-edits.ts'
 import * as yaml from './yaml-nodes.ts'
-import { type Mapping, nodeAt, startOf, textAt } from './yaml-nodes.ts'
 
 export interface MigrateOptions {
   action: string
@@ -22,14 +27,14 @@ export interface Migrated {
 }
 
 export interface Step {
-  map: Mapping
+  map: yaml.Mapping
   dash: number
   /** Empty if the action sends them all. Null: keep the step. */
   reports: Report[] | null
 }
 
 export interface Job {
-  map: Mapping
+  map: yaml.Mapping
   steps: Step[]
   hasAction: boolean
   /** The called workflow, if it reports to Port through the action. */
@@ -37,8 +42,8 @@ export interface Job {
 }
 
 export interface Workflow {
-  root: Mapping
-  edits: TextEdits
+  root: yaml.Mapping
+  edits: yaml.TextEdits
   events: string[]
   inputs: string[]
   /** Inputs that contain Port's context under another name. */
@@ -49,10 +54,10 @@ export interface Workflow {
   remark: (at: number, message: string) => void
 }
 
-const textOf = ({ range }: Mapping, { text }: TextEdits) => text.slice(range![0], range![1])
+const textOf = ({ range }: yaml.Mapping, { text }: yaml.TextEdits) => text.slice(range![0], range![1])
 
 export function readWorkflow(
-  edits: TextEdits,
+  edits: yaml.TextEdits,
   { keepLogs }: MigrateOptions,
   called: ReadonlyMap<string, Migrated>,
   remark: Workflow['remark'],
@@ -61,15 +66,19 @@ export function readWorkflow(
   const [error] = document.errors
   if (error) throw new Problem(`The file isn't YAML: ${error.message.split('\n')[0]}`, error.pos[0])
   const root = yaml.mapOf(document.contents)
-  if (!root || !isMap(nodeAt(root, 'jobs'))) throw new Problem("The file isn't a workflow: it has no jobs.")
-  const on = nodeAt(root, 'on')
+  if (!root || !isMap(yaml.nodeAt(root, 'jobs')))
+    throw new Problem("The file isn't a workflow: it has no jobs.")
+  const on = yaml.nodeAt(root, 'on')
   const events = isMap(on) ? yaml.keysOf(on) : yaml.textList(on)
-  const declared = [nodeAt(on, 'workflow_dispatch', 'inputs'), nodeAt(on, 'workflow_call', 'inputs')]
+  const declared = [
+    yaml.nodeAt(on, 'workflow_dispatch', 'inputs'),
+    yaml.nodeAt(on, 'workflow_call', 'inputs'),
+  ]
   const inputs = declared.flatMap(yaml.keysOf)
-  const maps = yaml.itemsOf(nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
+  const maps = yaml.itemsOf(yaml.nodeAt(root, 'jobs')).flatMap(({ value }) => yaml.mapOf(value) ?? [])
   const jobs = maps.map(map => readJob(map, edits, called))
   const isAlone =
-    maps.length === 1 && !nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
+    maps.length === 1 && !yaml.nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
   const workflow: Workflow = {
     root,
     edits,
@@ -87,13 +96,18 @@ export function readWorkflow(
   return workflow
 }
 
-function readJob(map: Mapping, edits: TextEdits, called: ReadonlyMap<string, Migrated>): Job {
-  const list = nodeAt(map, 'steps')
+function readJob(map: yaml.Mapping, edits: yaml.TextEdits, called: ReadonlyMap<string, Migrated>): Job {
+  const list = yaml.nodeAt(map, 'steps')
   if ((yaml.isFlow(map) || yaml.isFlow(list)) && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
-    throw new Problem('A job is in flow style: write its keys and steps on separate lines.', startOf(map))
+    throw new Problem(
+      'A job is in flow style: write its keys and steps on separate lines.',
+      yaml.startOf(map),
+    )
   const steps = yaml.listItems(list).map(each => ({ ...each, reports: null }))
-  const calls = called.get(/^\.\/\.github\/workflows\/([^/]+)$/.exec(textAt(map, 'uses') ?? '')?.[1] ?? '')
-  const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(textAt(step.map, 'uses') ?? ''))
+  const calls = called.get(
+    /^\.\/\.github\/workflows\/([^/]+)$/.exec(yaml.textAt(map, 'uses') ?? '')?.[1] ?? '',
+  )
+  const hasAction = steps.some(step => /(^|\/)port-webhook-action@/.test(yaml.textAt(step.map, 'uses') ?? ''))
   return { map, steps, hasAction, calls: calls?.reports ? calls : null }
 }
 
@@ -110,10 +124,10 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
     for (const [index, step] of steps.entries()) {
       const { map } = step
       if (!isPortAction(map)) continue
-      const say = (message: string) => remark(startOf(map), message)
+      const say = (message: string) => remark(yaml.startOf(map), message)
       const facts: Facts = {
         ...{ byPortOnly, concludes },
-        isReferenced: new RegExp(`\\bsteps(\\.|\\[')${textAt(map, 'id')}\\b`).test(edits.text),
+        isReferenced: new RegExp(`\\bsteps(\\.|\\[')${yaml.textAt(map, 'id')}\\b`).test(edits.text),
         isRead: edits.text.slice(map.range![1]).split('\n').some(reads),
         stepsFollow: steps.slice(index + 1).some(each => !isPortAction(each.map)),
       }
@@ -125,7 +139,7 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
         if (!(error instanceof Problem)) throw error
         step.reports = null
         say(`${error.message} The step stays, with its own credentials.`)
-        mayFinish ||= yaml.textsOf(nodeAt(map, 'with')).has('status')
+        mayFinish ||= yaml.textsOf(yaml.nodeAt(map, 'with')).has('status')
       }
       for (const [, name] of step.reports?.length ? textOf(map, edits).matchAll(/\binputs\.([\w-]+)/g) : [])
         if (!inputs.includes(name!)) say(`the input "${name}" isn't declared, so it's empty here.`)
@@ -138,12 +152,12 @@ function readSteps(workflow: Workflow, concludes: boolean, keepLogs: boolean): b
 const PLAIN_CONDITION = /^(?:[\s!()|&]|\$\{\{|\}\}|\b(?:success|failure|always|cancelled)\s*\(\s*\))*$/
 
 /** Omits log messages that are fixed text, because they add nothing to the action's step log. */
-function kept(reports: Report[], step: Mapping, isReferenced: boolean): Report[] {
-  const isPlain = PLAIN_CONDITION.test(textAt(step, 'if') ?? '')
+function kept(reports: Report[], step: yaml.Mapping, isReferenced: boolean): Report[] {
+  const isPlain = PLAIN_CONDITION.test(yaml.textAt(step, 'if') ?? '')
   const isFixed = ({ kind, text }: Report) => kind === 'log' && !hasExpression(text) && isPlain
   if (!reports.every(isFixed)) return reports
   // Other steps check whether this step ran.
-  return isReferenced ? [reports[0] ?? { kind: 'log', text: textAt(step, 'name') ?? 'done' }] : []
+  return isReferenced ? [reports[0] ?? { kind: 'log', text: yaml.textAt(step, 'name') ?? 'done' }] : []
 }
 
 /** Adds a remark for each other call to Port. @returns whether any call can finish the Port run */
@@ -151,7 +165,7 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
   let mayFinish = false
   for (const { map: job, steps, calls } of jobs) {
     for (const map of [job, ...steps.map(step => step.map)]) {
-      const uses = textAt(map, 'uses') ?? ''
+      const uses = yaml.textAt(map, 'uses') ?? ''
       const text = map === job ? '' : textOf(map, edits)
       const isHanded =
         /^\.\//.test(uses) && !(map === job && calls) && getsRun(map, { root, contexts, job, step: map })
@@ -163,15 +177,15 @@ function noteOthers({ root, contexts, edits, jobs, remark }: Workflow): boolean 
         ? 'may finish the Port run, so the action only reports updates'
         : "calls Port's API"
       const instead = 'replace it with $PORT_LOG, $PORT_RUN and $PORT_ENTITIES'
-      remark(startOf(map), `${uses || 'this script'} stays. It ${what}: ${instead}.`)
+      remark(yaml.startOf(map), `${uses || 'this script'} stays. It ${what}: ${instead}.`)
     }
   }
   return mayFinish
 }
 
 /** Whether the Port run or a Port secret is passed to one of the repository's actions or workflows. */
-const getsRun = (map: Mapping, scope: Scope): boolean =>
-  [...yaml.textsOf(nodeAt(map, 'with')).values()].some(
+const getsRun = (map: yaml.Mapping, scope: Scope): boolean =>
+  [...yaml.textsOf(yaml.nodeAt(map, 'with')).values()].some(
     text =>
       /\bsecrets\.port_|inputs\.port_(context|payload)\b(?!\s*\))/i.test(text) || isOwnRunId(text, scope),
   )

@@ -3,20 +3,7 @@ import { Problem, type Report } from './read-step.ts'
 import type { Job, Migrated, MigrateOptions, Step, Workflow } from './read-workflow.ts'
 import { readWorkflow } from './read-workflow.ts'
 import { forEnv, hasExpression, onlyExpression } from './template.ts'
-import { TextEdits } from './text-edits.ts'
 import * as yaml from './yaml-nodes.ts'
-import {
-  afterPair,
-  itemsOf,
-  mapOf,
-  nodeAt,
-  pairEnd,
-  pairOf,
-  startOf,
-  textAt,
-  textList,
-  textsOf,
-} from './yaml-nodes.ts'
 
 /**
  * Replaces the steps that report to Port with lines for the action's files. The action becomes the first step in the
@@ -29,7 +16,7 @@ export function migrateWorkflow(
   called: ReadonlyMap<string, Migrated> = new Map(),
 ): Migrated {
   const text = given.replaceAll('\r\n', '\n')
-  const edits = new TextEdits(text)
+  const edits = new yaml.TextEdits(text)
   const remarks: Migrated['remarks'] = []
   const remark = (at: number, message: string) => {
     remarks.push({ line: text.slice(0, at).split('\n').length, message })
@@ -56,7 +43,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   const affected = jobs.filter(job => busy.includes(job) || job.calls)
   const hadAction = jobs.some(job => job.hasAction)
   if (affected.length === 0) return hadAction
-  const onKey = startOf(pairOf(root, 'on')!.key)
+  const onKey = yaml.startOf(yaml.pairOf(root, 'on')!.key)
   visit(root, {
     Alias: (_, { range }) => {
       throw new Problem('The workflow uses YAML aliases: write out the aliased values.', range![0])
@@ -71,7 +58,7 @@ function rewrite(workflow: Workflow, { action }: MigrateOptions): boolean {
   for (const { map, calls } of affected.filter(job => !job.hasAction)) {
     const added = addPermissions(root, map, calls ? requestedBy(calls.text) : new Map(), edits)
     const message = `the job had default permissions, and now has only ${added}: add the other permissions that its token needs.`
-    if (added !== null) remark(startOf(map), message)
+    if (added !== null) remark(yaml.startOf(map), message)
   }
   for (const job of busy) {
     if (!job.hasAction) insertAction(job, workflow, action)
@@ -85,15 +72,19 @@ const PORT = { description: 'What the relay sends', required: false, type: 'stri
 
 /** Declares the `workflow_dispatch` input `port`, in which the relay sends its payload. */
 function addPortInput({ root, edits, events }: Workflow): void {
-  const on = pairOf(root, 'on')!
-  const dispatch = pairOf(on.value, 'workflow_dispatch')
-  const inputs = pairOf(dispatch?.value, 'inputs')
-  const own = pairOf(inputs?.value, 'port')
+  const on = yaml.pairOf(root, 'on')!
+  const dispatch = yaml.pairOf(on.value, 'workflow_dispatch')
+  const inputs = yaml.pairOf(dispatch?.value, 'inputs')
+  const own = yaml.pairOf(inputs?.value, 'port')
   const { type = 'string', required = 'false' } = Object.fromEntries(yaml.textsOf(own?.value))
   if (own && type === 'string' && required === 'false') return
-  if (own) throw new Problem('The workflow has its own input "port": rename the input.', startOf(own.key))
+  if (own)
+    throw new Problem('The workflow has its own input "port": rename the input.', yaml.startOf(own.key))
   if (yaml.keysOf(inputs?.value).length > 24)
-    throw new Problem('The workflow has 25 inputs, GitHub\'s limit: remove one for "port".', startOf(on.key))
+    throw new Problem(
+      'The workflow has 25 inputs, GitHub\'s limit: remove one for "port".',
+      yaml.startOf(on.key),
+    )
   const added = stringify({ port: PORT }).trimEnd().split('\n')
   const isBlock = (node: unknown) => node === null || (yaml.keysOf(node).length > 0 && !yaml.isFlow(node))
   if (dispatch && !yaml.isFlow(on.value) && isBlock(dispatch.value) && (!inputs || isBlock(inputs.value))) {
@@ -106,7 +97,7 @@ function addPortInput({ root, edits, events }: Workflow): void {
   const others = all.workflow_dispatch?.inputs
   all.workflow_dispatch = { ...all.workflow_dispatch, inputs: { ...others, port: PORT } }
   const lines = stringify({ on: all }, { nullStr: '', lineWidth: 0 }).trimEnd().split('\n')
-  edits.replace(startOf(on.key), yaml.pairEnd(on, edits), lines.map(line => line.trimEnd()).join('\n'))
+  edits.replace(yaml.startOf(on.key), yaml.pairEnd(on, edits), lines.map(line => line.trimEnd()).join('\n'))
 }
 
 function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void {
@@ -120,7 +111,7 @@ function noteTriggers({ events, edits, remark }: Workflow, onKey: number): void 
 }
 
 function insertAction(job: Job, { edits, events, finishes }: Workflow, action: string): void {
-  const strict = job.steps.filter(({ map }) => textAt(map, 'continue-on-error') !== 'true')
+  const strict = job.steps.filter(({ map }) => yaml.textAt(map, 'continue-on-error') !== 'true')
   const writesEntities = strict.some(({ reports }) => reports?.some(({ kind }) => kind === 'entity'))
   const inputs = [
     ...(finishes ? ['report: updates'] : []),
@@ -133,8 +124,8 @@ function insertAction(job: Job, { edits, events, finishes }: Workflow, action: s
     ...(byOthers ? ['  if: ${{ github.event.inputs.port || github.event.client_payload.port }}'] : []),
     ...(inputs.length > 0 ? ['  with:', ...inputs.map(line => `    ${line}`)] : []),
   ]
-  const key = pairOf(job.map, 'steps')!.key
-  edits.insertLines(edits.nextLine(startOf(key)), edits.columnOf(job.steps[0]!.dash), lines)
+  const key = yaml.pairOf(job.map, 'steps')!.key
+  edits.insertLines(edits.nextLine(yaml.startOf(key)), edits.columnOf(job.steps[0]!.dash), lines)
 }
 
 type Permissions = Map<string, string>
@@ -151,15 +142,17 @@ const WRITES: Record<string, RegExp> = {
 }
 
 const permissionsOf = (permissions: unknown): Permissions => {
-  const all = /^(read|write)-all$/.exec(textAt(permissions) ?? '')?.[1]
+  const all = /^(read|write)-all$/.exec(yaml.textAt(permissions) ?? '')?.[1]
   return all ? new Map(ALL.split(' ').map(name => [name, all])) : yaml.textsOf(permissions)
 }
 
 function requestedBy(workflow: string): Permissions {
   const root = parseDocument(workflow).contents
   const requested: Permissions = new Map()
-  for (const { value: job } of yaml.itemsOf(nodeAt(root, 'jobs')))
-    for (const [name, level] of permissionsOf(nodeAt(job, 'permissions') ?? nodeAt(root, 'permissions')))
+  for (const { value: job } of yaml.itemsOf(yaml.nodeAt(root, 'jobs')))
+    for (const [name, level] of permissionsOf(
+      yaml.nodeAt(job, 'permissions') ?? yaml.nodeAt(root, 'permissions'),
+    ))
       if (requested.get(name) !== 'write') requested.set(name, level)
   return requested
 }
@@ -172,16 +165,16 @@ function addPermissions(
   root: unknown,
   job: yaml.Mapping,
   more: Permissions,
-  edits: TextEdits,
+  edits: yaml.TextEdits,
 ): string | null {
   const needed = new Map([['actions', 'read'], ['id-token', 'write'], ...more])
-  const own = pairOf(job, 'permissions')
-  const pair = own ?? pairOf(root, 'permissions')
+  const own = yaml.pairOf(job, 'permissions')
+  const pair = own ?? yaml.pairOf(root, 'permissions')
   const given = pair ? permissionsOf(pair.value) : new Map([['contents', 'read']])
   const missing = [...needed].filter(([name, level]) => ![level, 'write'].includes(given.get(name) ?? ''))
-  if (pair && (missing.length === 0 || textAt(pair.value) === 'write-all')) return null
+  if (pair && (missing.length === 0 || yaml.textAt(pair.value) === 'write-all')) return null
   const toLines = (all: Iterable<[string, string]>) => [...all].map(([name, level]) => `${name}: ${level}`)
-  const isNew = missing.every(([name]) => !pairOf(own?.value, name))
+  const isNew = missing.every(([name]) => !yaml.pairOf(own?.value, name))
   if (own && isNew && yaml.keysOf(own.value).length > 0 && !yaml.isFlow(own.value)) {
     yaml.addLines(own, toLines(missing), edits)
     return null
@@ -191,42 +184,47 @@ function addPermissions(
   for (const [name, pattern] of Object.entries(WRITES))
     if (!pair && pattern.test(text)) all.set(name, 'write')
   const names = toLines(all).sort()
-  const before = own ?? pairOf(job, 'runs-on') ?? pairOf(job, 'uses')!
-  const column = edits.columnOf(startOf(before.key))
+  const before = own ?? yaml.pairOf(job, 'runs-on') ?? yaml.pairOf(job, 'uses')!
+  const column = edits.columnOf(yaml.startOf(before.key))
   const lines = ['permissions:', ...names.map(line => `  ${line}`)]
-  if (own) edits.replace(startOf(own.key), yaml.pairEnd(own, edits), lines.join(`\n${' '.repeat(column)}`))
+  if (own)
+    edits.replace(yaml.startOf(own.key), yaml.pairEnd(own, edits), lines.join(`\n${' '.repeat(column)}`))
   else edits.insertLines(yaml.afterPair(before, edits), column, lines)
   return pair ? null : names.join(', ')
 }
 
 /** Converts a reporting step to `run:`, or removes the step if it has nothing to report. */
-function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: TextEdits): void {
+function writeStep({ map, dash, reports }: Step, job: Job, root: unknown, edits: yaml.TextEdits): void {
   if (reports!.length === 0) {
-    let end = afterPair(map.items.at(-1)!, edits)
+    let end = yaml.afterPair(map.items.at(-1)!, edits)
     while (end < edits.text.length && edits.text.slice(end, edits.nextLine(end)).trim() === '')
       end = edits.nextLine(end)
     edits.replace(edits.lineStart(dash), end, '')
     return
   }
   // The step's own variables are kept, because its condition may read them.
-  const own = itemsOf(nodeAt(map, 'env')).map(({ key, value }) => [String(key.value), textAt(value) ?? ''])
+  const own = yaml
+    .itemsOf(yaml.nodeAt(map, 'env'))
+    .map(({ key, value }) => [String(key.value), yaml.textAt(value) ?? ''])
   const [first, ...others] = map.items.filter(({ key }) => /^(uses|with|env)$/.test(String(key.value)))
   const text = stringify({ ...shellOf(job, root), ...reportLines(reports!, own) }, { lineWidth: 0 }).trimEnd()
-  const pad = `\n${' '.repeat(edits.columnOf(startOf(map)))}`
-  const end = pairEnd(first!, edits)
+  const pad = `\n${' '.repeat(edits.columnOf(yaml.startOf(map)))}`
+  const end = yaml.pairEnd(first!, edits)
   const [comment] = /^[ \t]+#.*|/.exec(edits.text.slice(end))!
-  edits.replace(startOf(first!.key), end + comment.length, text.replace(/\n(?=.)/g, pad))
-  for (const pair of others) edits.replace(edits.lineStart(startOf(pair.key)), afterPair(pair, edits), '')
+  edits.replace(yaml.startOf(first!.key), end + comment.length, text.replace(/\n(?=.)/g, pad))
+  for (const pair of others)
+    edits.replace(edits.lineStart(yaml.startOf(pair.key)), yaml.afterPair(pair, edits), '')
 }
 
 /** Returns a shell and folder for reports, if the defaults for the author's scripts would break the reports. */
 function shellOf(job: Job, root: unknown): { shell?: string; 'working-directory'?: string } {
-  const defaults = [root, job.map].map(each => textsOf(nodeAt(each, 'defaults', 'run')))
+  const defaults = [root, job.map].map(each => yaml.textsOf(yaml.nodeAt(each, 'defaults', 'run')))
   const shell = defaults.map(each => each.get('shell')).findLast(each => each !== undefined)
-  const runsOn = nodeAt(job.map, 'runs-on')
-  const labels = textList(mapOf(runsOn) ? nodeAt(runsOn, 'labels') : runsOn)
+  const runsOn = yaml.nodeAt(job.map, 'runs-on')
+  const labels = yaml.textList(yaml.mapOf(runsOn) ? yaml.nodeAt(runsOn, 'labels') : runsOn)
   // On Windows, PowerShell is the default. Only Linux has containers, and their images may lack bash.
-  const isUnix = nodeAt(job.map, 'container') || labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
+  const isUnix =
+    yaml.nodeAt(job.map, 'container') || labels.some(label => /^(ubuntu|macos|linux)/i.test(label))
   return {
     ...((shell === undefined ? !isUnix : !/^(bash|sh)\b/.test(shell)) && { shell: 'bash' }),
     ...(defaults.some(each => each.has('working-directory')) && { 'working-directory': '.' }),

@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { JsonObject } from '../../../port/types.ts'
-import { isOwnPort } from '../../../tools/generate/github-input.ts'
+import { isOwnPort } from '../../../tools/generate/to-action.ts'
 import type { Config } from '../../config/config.ts'
 import { isRepository, matcher, type Route } from '../../config/routes.ts'
 import { atOf, CredentialError, createCredential } from '../../github/credentials.ts'
