@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import type { Config } from '../relay/config/config.ts'
 import type { Transition } from '../relay/delivery/delivery.ts'
 import { deliveryId } from '../relay/intake/verify.ts'
-import { createStore } from '../relay/store/create-store.ts'
 import type { Backend } from '../relay/store/database.ts'
 import { openBackend } from '../relay/store/open.ts'
+import { createStore } from '../relay/store/store.ts'
 import { spread } from './statistics.ts'
 
 const FINISHED = 1_000_000

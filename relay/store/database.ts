@@ -1,12 +1,5 @@
 import type { Delivery, DeliveryRun, NewDelivery } from '../delivery/delivery.ts'
 
-/** A claim of at most `limit` rows until a point in time, in milliseconds since 1970. */
-export interface Lease {
-  now: number
-  until: number
-  limit: number
-}
-
 /** One SQL statement with its parameters `?1`, `?2`, and so on. Lists and objects are passed as JSON text. */
 export interface Statement {
   sql: string
@@ -40,6 +33,18 @@ export interface Backend {
   onWork(listener: () => void): void
   close(): Promise<void>
 }
+
+/** Runs one statement and returns its rows. The columns have the names of `T`'s fields. */
+export const rowsOf = async <T = Row>(
+  db: Backend,
+  sql: string,
+  ...params: Statement['params']
+): Promise<T[]> => ((await db.run([{ sql, params }]))[0] ?? []) as T[]
+
+/** Returns the deliveries that a statement finds by {@link columns}. */
+export const deliveriesOf = async <T extends Delivery = Delivery>(
+  ...given: Parameters<typeof rowsOf>
+): Promise<T[]> => (await rowsOf(...given)).map(row => toDelivery<T>(row))
 
 /**
  * The database's time: the last time that the database returned, plus the time since then by a monotonic timer.

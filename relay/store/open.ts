@@ -1,11 +1,10 @@
 import { realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
-import { createStore } from './create-store.ts'
 import { type Backend, createDatabaseClock, type Row, sqlite } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
-import type { Store } from './store.ts'
+import { createStore, type Store } from './store.ts'
 
 /**
  * Opens the configured store.

@@ -11,10 +11,10 @@ import type {
   NewDelivery,
   Transition,
 } from '../../relay/delivery/delivery.ts'
-import { createStore } from '../../relay/store/create-store.ts'
 import type { Backend } from '../../relay/store/database.ts'
 import { openBackend, openStore } from '../../relay/store/open.ts'
 import type { ReportReceipt, Store } from '../../relay/store/store.ts'
+import { createStore } from '../../relay/store/store.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 export type Address = Config['database']

@@ -3,8 +3,6 @@ import { join } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { sqlite } from '../../relay/store/database.ts'
-import { claimQueued } from '../../relay/store/sql/claims.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { openSqlite } from '../../relay/store/sqlite/sqlite.ts'
@@ -12,6 +10,8 @@ import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
 const PUT = 'INSERT INTO revoked_sessions VALUES (?1, ?2)'
+const CLAIM =
+  'UPDATE revoked_sessions SET expires_at = 1 WHERE id IN (SELECT id FROM revoked_sessions LIMIT ?1)'
 const ALL = 'SELECT expires_at AS at FROM revoked_sessions ORDER BY expires_at'
 
 /* The contract suite tests the rest of the SQLite backend through the store API. */
@@ -82,8 +82,7 @@ test('a statement with a limit is planned only once', () => {
   })
   const plan = (limit: number) => {
     planned = []
-    const claim = claimQueued(sqlite, { now: 1, until: 2, limit, scope: '' })
-    file.run({ inserts: [], requests: [[claim]], claims: false })
+    file.run({ inserts: [], requests: [[{ sql: CLAIM, params: [limit] }]], claims: false })
     return planned
   }
   expect(plan(1)).toContain(constants.SQLITE_UPDATE)
@@ -94,7 +93,7 @@ test('a commit with a delivery waits for the disk; a commit with only a claim do
   const posted = vi.spyOn(Worker.prototype, 'postMessage')
   const backend = await openSqlite(somewhere())
   onTestFinished(() => backend.close())
-  const claim = claimQueued(sqlite, { now: 1, until: 2, limit: 1, scope: '' })
+  const claim = { sql: CLAIM, params: [1] }
   await Promise.all([backend.insert(aDelivery()), backend.claim(claim)])
   await backend.claim(claim)
   const batches = posted.mock.calls.map(([batch]) => [batch.inserts.length, batch.claims])

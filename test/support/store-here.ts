@@ -1,8 +1,8 @@
-import { createStore } from '../../relay/store/create-store.ts'
 import { createDatabaseClock, type Statement, sqlite } from '../../relay/store/database.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
+import { createStore } from '../../relay/store/store.ts'
 
 /** Opens a store without {@link openStore}'s threads, because starting them takes longer than most tests run. */
 export async function openStoreHere(path: string): Promise<Store> {

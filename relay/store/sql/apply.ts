@@ -1,8 +1,17 @@
+import { randomInt } from 'node:crypto'
 import { LIMITS } from '../../config/limits.ts'
 import type { Change, Delivery, DeliveryRun, Transition } from '../../delivery/delivery.ts'
-import { columnOf, type Dialect, type Statement, stateIs } from '../database.ts'
-import type { ReportReceipt } from '../store.ts'
+import { type Backend, columnOf, type Dialect, rowsOf, type Statement, stateIs } from '../database.ts'
 import { enqueue } from './outbox.ts'
+
+/** Identifies a report from the action, so that the report is applied only once. */
+export interface ReportReceipt {
+  sender: string
+  /** Counts from 1. If it isn't above the sender's last number, the report is a repetition and changes nothing. */
+  number: number
+  lines: number
+  bytes: number
+}
 
 /** How many of a delivery's first and last history entries to keep. */
 const FIRST_EVENTS = 50
@@ -25,7 +34,7 @@ interface Applied {
  * Returns the statements of a transition. The decisive UPDATE applies only to the version that the transition was
  * based on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
  */
-export function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
+function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
   const ids = change.runs?.map(run => run.id) ?? []
@@ -146,11 +155,63 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Makes a delivery due and increments its version. A worker that has claimed the delivery then decides again. */
-export function wake(id: string, now: number): Statement {
+/** Returns the kinds of work that a transition can make due. Recording an attempt makes no work due. */
+function workOf({ change, messages, requeue }: Transition) {
+  const steps = change.state !== undefined || change.dueAt !== undefined || requeue
+  return [
+    ...(steps ? (['dispatch', 'watch'] as const) : []),
+    ...(messages.length > 0 ? (['outbox'] as const) : []),
+  ]
+}
+
+export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf>) => void) {
   return {
-    sql: `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
-          WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`,
-    params: [id, now],
+    /**
+     * Applies a transition that was computed from a specific version of the delivery. If the delivery's own fields don't
+     * change, the version doesn't change either.
+     *
+     * @param receipt receipt of the report that caused the event. A repeated report writes nothing.
+     * @returns false if nothing was written, because the delivery has another version by now, or another delivery has
+     *   one of its runs
+     */
+    async apply(
+      delivery: Applied['delivery'],
+      transition: Transition,
+      now: number,
+      receipt?: ReportReceipt,
+    ): Promise<boolean> {
+      const changeId = randomInt(2 ** 47)
+      const { statements, decisive } = apply(db.dialect, { delivery, changeId, transition, now, receipt })
+      let applied: boolean
+      try {
+        applied = (await db.run(statements))[decisive]?.length === 1
+      } catch (error) {
+        // The transaction could have been committed even if its response was lost.
+        const sql = 'SELECT 1 FROM deliveries WHERE id = ?1 AND change_id = ?2'
+        const rows = await rowsOf(db, sql, delivery.id, changeId).catch(() => [])
+        if (rows.length === 0) throw error
+        applied = true
+      }
+      if (applied) notify(...workOf(transition))
+      return applied
+    },
+    /** Makes an open delivery due now and increments its version. A worker that has claimed it then decides again. */
+    async wake(id: string, now: number): Promise<void> {
+      const sql = `UPDATE deliveries SET due_at = ?2, version = version + 1, lease_until = 0
+                   WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`
+      if ((await rowsOf(db, sql, id, now)).length > 0) notify('watch')
+    },
+    /**
+     * Returns the usage of a delivery's report limits since the delivery was queued, and the last number of a sender of
+     * reports.
+     */
+    async reportUsage(id: string, sender: string) {
+      const sql = `
+        SELECT report_lines AS lines, report_bytes AS bytes,
+          coalesce((SELECT last FROM report_senders WHERE delivery = ?1 AND sender = ?2), 0) AS "lastNumber"
+        FROM deliveries WHERE id = ?1`
+      const [usage] = await rowsOf<Record<'lines' | 'bytes' | 'lastNumber', number>>(db, sql, id, sender)
+      return usage ?? { lines: 0, bytes: 0, lastNumber: 0 }
+    },
   }
 }

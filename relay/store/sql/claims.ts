@@ -1,5 +1,35 @@
-import type { WaitCause } from '../../delivery/delivery.ts'
-import { columns, type Dialect, type Lease, named, type Statement, stateIs } from '../database.ts'
+import type { Delivery, Stalled, WaitCause } from '../../delivery/delivery.ts'
+import {
+  type Backend,
+  columns,
+  type Dialect,
+  deliveriesOf,
+  named,
+  rowsOf,
+  stateIs,
+  toDelivery,
+} from '../database.ts'
+
+/** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
+export type Claimed = Delivery & { invocation: string; leaseUntil: number }
+
+/** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
+export interface Backlog {
+  /** When the oldest queued delivery was queued, and when the oldest poll and the oldest outbox became due. */
+  dueSince: Record<'dispatch' | 'watch' | 'outbox', number | null>
+  /** Number of messages waiting for Port, up to 10,000. */
+  messages: number
+  /** When the oldest waiting message was written. */
+  oldestMessage: number | null
+}
+
+/** A finished delivery whose trace is due. */
+export interface TracedDelivery extends Delivery {
+  /** Identifies the claim. */
+  traceDueAt: number
+  /** When Port had received all messages; null if there were none. */
+  notifiedAt: number | null
+}
 
 /**
  * Selects each repository's oldest queued delivery. The query skips from repository to repository in the index, so its
@@ -28,150 +58,159 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
 
-/** Claims repositories in order of their last dispatch, so that a long queue doesn't delay other repositories. */
-export function claimQueued(
-  sql: Dialect,
-  { now, until, limit, scope }: Lease & { scope: string },
-): Statement {
-  const due = `
-    ${HEADS('head.seq')}
-    WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
-      AND NOT ${isPaused(sql, '?4', '?1', 'head')}
-    ORDER BY (
-      SELECT max(attempted_at) FROM deliveries attempted
-      WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
-    ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${sql.skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-  return {
-    sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}, ${named('invocation', 'leaseUntil')}`,
-    params: [now, until, limit, scope],
-  }
-}
-
+/** Maximum for counts, to limit the cost of counting. */
+export const MOST_COUNTED = 10_000
 /** Maximum number of deliveries to examine for each shown cause. */
 const EXAMINED = 200
 /** Maximum number of deliveries with waiting messages while Port is notified of waits. */
 const MAX_OUTBOXES = 200
-
-/** Finds deliveries for which Port shows nothing, and deliveries whose pause started or ended since. */
-export function findWaiting(
-  sql: Dialect,
-  { now, before, limit, scope }: { now: number; before: number; limit: number; scope: string },
-): Statement {
-  const paused = isPaused(sql, '?4', '?1', 'waiting')
-  const shown = (cause: WaitCause | '', where: string) => `
-    SELECT seq FROM (
-      SELECT seq, repository FROM deliveries
-      WHERE state = 'queued' AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
-      ORDER BY queued_at LIMIT ${EXAMINED}) AS waiting
-    WHERE ${where}`
-  const found = [
-    shown('', '1 = 1'),
-    ...(['queue', 'error'] as const).map(cause => shown(cause, paused)),
-    ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
-  ]
-  return {
-    sql: `SELECT ${columns(sql)} FROM deliveries
-          WHERE (SELECT count(*) FROM (SELECT 1 FROM outboxes LIMIT ${MAX_OUTBOXES}) AS counted) < ${MAX_OUTBOXES}
-            AND ${sql.among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`,
-    params: [now, before, limit, scope],
-  }
+/** Lists are padded to a power of two, to limit the number of different prepared statements. */
+export function padded<T>(values: readonly T[]): T[] {
+  const length = values.length === 0 ? 0 : 2 ** Math.ceil(Math.log2(values.length))
+  return Array.from({ length }, (_, i) => values[Math.min(i, values.length - 1)] as T)
 }
 
-/**
- * Finds repositories from whose queue nothing was dispatched since a time. The time counts from the oldest delivery's
- * first attempt, or else from the last attempt before it, and from the end of the last pause.
- */
-export function stalled(
-  sql: Dialect,
-  { before, limit, scope }: { before: number; limit: number; scope: string },
-): Statement {
-  const since = `${sql.greatest}(
-    coalesce(head.first_attempt_at, ${sql.greatest}(head.queued_at, coalesce((
-      SELECT max(attempted_at) FROM deliveries attempted
-      WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
-    coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(sql, '?3', 'head')}), 0))`
-  return {
-    sql: `SELECT ${columns(sql)}, "stalledSince" FROM (${HEADS(`head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
-          JOIN deliveries ON deliveries.seq = queue.head
-          WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`,
-    params: [before, limit, scope],
-  }
-}
+export function claims(db: Backend) {
+  const { dialect } = db
+  const { among, greatest, skipLocked } = dialect
+  const claim = async <T extends Delivery>(sql: string, ...params: (string | number)[]) =>
+    (await db.claim({ sql, params })).map(row => toDelivery<T>(row))
 
-export function claimPolls(sql: Dialect, { now, until, limit }: Lease): Statement {
-  const due = `
-    SELECT seq FROM deliveries
-    WHERE state IN ('dispatched', 'running') AND due_at <= ?1 AND lease_until <= ?1
-    ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
   return {
-    sql: `${CLAIM} WHERE ${sql.among('seq', due)} RETURNING ${columns(sql)}`,
-    params: [now, until, limit],
-  }
-}
-
-/** Reads when each kind of work is due next. Considers only each repository's oldest queued delivery. */
-export function nextDue(): Statement {
-  const next = (table: string, where = '') => `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
-  return {
-    sql: `
-      SELECT (SELECT min(due_at) FROM (${HEADS('head.due_at')}) AS waiting) AS dispatch,
-        ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
-        ${next('outboxes')} AS outbox`,
-    params: [],
-  }
-}
-
-/** Maximum for counts, to limit the cost of counting. */
-export const MOST_COUNTED = 10_000
-
-/** Reads the age of the oldest work of each kind, and the messages waiting for Port. */
-export function backlog(now: number): Statement {
-  const oldest = (table: string, where: string) =>
-    `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
-  return {
-    sql: `
-      SELECT
-        (SELECT min(queued_at) FROM (${HEADS('head.queued_at')}) AS waiting) AS dispatch,
-        ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
-        ${oldest('outboxes', '')} AS outbox,
-        (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
-        (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS oldest_message`,
-    params: [now],
-  }
-}
-
-/**
- * Claims finished deliveries whose trace is due. Skips deliveries with waiting messages, because the trace shows when
- * Port received the messages. The claim postpones the due time, so that another relay retries if this relay is killed.
- */
-export function claimTraces(sql: Dialect, { now, until, limit }: Lease): Statement {
-  const due = `
-    SELECT seq FROM deliveries
-    WHERE trace_due_at <= ?1 AND state IN ('finished', 'failed', 'cancelled')
-      AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
-    ORDER BY trace_due_at LIMIT ?3 ${sql.skipLocked}`
-  return {
-    sql: `UPDATE deliveries SET trace_due_at = ?2 WHERE ${sql.among('seq', due)}
-          RETURNING ${columns(sql)}, ${named('traceDueAt', 'notifiedAt')}`,
-    params: [now, until, limit],
-  }
-}
-
-/** Settles a trace, unless a new history entry has made the trace due again. */
-export function settleTrace({ id, traceDueAt }: { id: string; traceDueAt: number }): Statement {
-  return {
-    sql: 'UPDATE deliveries SET trace_due_at = NULL WHERE id = ?1 AND trace_due_at = ?2',
-    params: [id, traceDueAt],
-  }
-}
-
-/**
- * Records when messages of a finished delivery were sent. The last recorded time is when Port had all messages. This
- * statement must be the first in its transaction, because transitions also lock the delivery before its outbox.
- */
-export function noteNotified(delivery: string, now: number): Statement {
-  return {
-    sql: 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL',
-    params: [delivery, now],
+    /**
+     * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To keep the
+     * order, the whole repository waits until its oldest delivery is due. Claims repositories in order of their last
+     * dispatch, so that a long queue doesn't delay other repositories.
+     *
+     * @param scope scope of rate-limit pauses, or the prefix of the owners' scopes, to which the owner is appended
+     */
+    async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
+      const due = `
+        ${HEADS('head.seq')}
+        WHERE head.${stateIs("'queued'")} AND head.due_at <= ?1 AND head.lease_until <= ?1
+          AND NOT ${isPaused(dialect, '?4', '?1', 'head')}
+        ORDER BY (
+          SELECT max(attempted_at) FROM deliveries attempted
+          WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
+        ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
+      const sql = `${CLAIM} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
+      const claimed = await claim<Claimed>(sql, now, now + leaseMs, limit, scope)
+      return claimed.sort((a, b) => a.seq - b.seq)
+    },
+    /**
+     * Finds unclaimed deliveries that were queued before a time and wait for something that Port doesn't show yet, and
+     * deliveries whose pause started or ended since. Finds none while many messages to Port are waiting, because results
+     * are more important.
+     */
+    findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
+      const paused = isPaused(dialect, '?4', '?1', 'waiting')
+      const shown = (cause: WaitCause | '', where: string) => `
+        SELECT seq FROM (
+          SELECT seq, repository FROM deliveries
+          WHERE state = 'queued' AND kind <> 'none' AND shown_cause = '${cause}' AND queued_at <= ?2 AND lease_until <= ?1
+          ORDER BY queued_at LIMIT ${EXAMINED}) AS waiting
+        WHERE ${where}`
+      const found = [
+        shown('', '1 = 1'),
+        ...(['queue', 'error'] as const).map(cause => shown(cause, paused)),
+        ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
+      ]
+      const sql = `
+        SELECT ${columns(dialect)} FROM deliveries
+        WHERE (SELECT count(*) FROM (SELECT 1 FROM outboxes LIMIT ${MAX_OUTBOXES}) AS counted) < ${MAX_OUTBOXES}
+          AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
+      return deliveriesOf(db, sql, now, before, limit, scope)
+    },
+    /**
+     * Returns the oldest queued delivery of each repository in which one of these deliveries is queued. Selects each
+     * repository separately, so that the cost is independent of the queue's length.
+     */
+    async heads(given: readonly Delivery[]): Promise<Map<string, Delivery>> {
+      const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
+      if (queued.length === 0) return new Map()
+      const repositories = padded([...new Set(queued)])
+      const oldest = repositories.map(
+        (_, i) => `SELECT min(seq) AS seq FROM deliveries WHERE state = 'queued' AND repository = ?${i + 1}`,
+      )
+      const sql = `SELECT ${columns(dialect)} FROM deliveries WHERE ${among('seq', oldest.join(' UNION ALL '))}`
+      const heads = await deliveriesOf(db, sql, ...repositories)
+      return new Map(heads.map(head => [head.repository, head]))
+    },
+    /**
+     * Finds queues from which nothing was dispatched since a time, without a pause. Returns their oldest deliveries. The
+     * time counts from the oldest delivery's first attempt, or else from the last attempt before it, and from the end of
+     * the last pause.
+     */
+    stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
+      const since = `${greatest}(
+        coalesce(head.first_attempt_at, ${greatest}(head.queued_at, coalesce((
+          SELECT max(attempted_at) FROM deliveries attempted
+          WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL), 0))),
+        coalesce((SELECT max(paused_until) FROM rate_limit_pauses WHERE ${isOfScope(dialect, '?3', 'head')}), 0))`
+      const sql = `
+        SELECT ${columns(dialect)}, "stalledSince" FROM (${HEADS(`head.seq AS head, ${since} AS "stalledSince"`)}) AS queue
+        JOIN deliveries ON deliveries.seq = queue.head
+        WHERE "stalledSince" <= ?1 ORDER BY "stalledSince" LIMIT ?2`
+      return deliveriesOf<Stalled>(db, sql, before, limit, scope)
+    },
+    /** Claims dispatched and running deliveries that are due. */
+    async claimPolls(now: number, leaseMs: number, limit: number): Promise<Delivery[]> {
+      const due = `
+        SELECT seq FROM deliveries
+        WHERE state IN ('dispatched', 'running') AND due_at <= ?1 AND lease_until <= ?1
+        ORDER BY due_at LIMIT ?3 ${skipLocked}`
+      const sql = `${CLAIM} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}`
+      const claimed = await claim(sql, now, now + leaseMs, limit)
+      return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
+    },
+    /**
+     * Returns when each kind of work is due next; null if none is waiting. Includes claimed and paused work, but only each
+     * repository's oldest queued delivery.
+     */
+    async nextDue() {
+      const next = (table: string, where = '') =>
+        `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`
+      const sql = `
+        SELECT (SELECT min(due_at) FROM (${HEADS('head.due_at')}) AS waiting) AS dispatch,
+          ${next('deliveries', "WHERE state IN ('dispatched', 'running') AND due_at IS NOT NULL")} AS watch,
+          ${next('outboxes')} AS outbox`
+      const [due] = await rowsOf<Record<'dispatch' | 'watch' | 'outbox', number | null>>(db, sql)
+      return due ?? { dispatch: null, watch: null, outbox: null }
+    },
+    /** Reads the age of the oldest work of each kind, and the messages waiting for Port. */
+    async backlog(now: number): Promise<Backlog> {
+      const oldest = (table: string, where: string) =>
+        `(SELECT due_at FROM ${table} WHERE ${where} due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT 1)`
+      const sql = `
+        SELECT
+          (SELECT min(queued_at) FROM (${HEADS('head.queued_at')}) AS waiting) AS dispatch,
+          ${oldest('deliveries', `state IN ('dispatched', 'running') AND`)} AS watch,
+          ${oldest('outboxes', '')} AS outbox,
+          (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ${MOST_COUNTED}) AS counted) AS messages,
+          (SELECT created_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)) AS "oldestMessage"`
+      const [row] = await rowsOf<Backlog['dueSince'] & Omit<Backlog, 'dueSince'>>(db, sql, now)
+      const { messages, oldestMessage, ...dueSince } = row!
+      return { dueSince, messages, oldestMessage }
+    },
+    /**
+     * Claims finished deliveries whose trace is due and whose messages have all been sent to Port, because the trace shows
+     * when Port received them. The claim postpones the due time, so that another relay retries if this relay is killed.
+     */
+    claimTraces(now: number, leaseMs: number, limit: number): Promise<TracedDelivery[]> {
+      const due = `
+        SELECT seq FROM deliveries
+        WHERE trace_due_at <= ?1 AND state IN ('finished', 'failed', 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
+        ORDER BY trace_due_at LIMIT ?3 ${skipLocked}`
+      const sql = `
+        UPDATE deliveries SET trace_due_at = ?2 WHERE ${among('seq', due)}
+        RETURNING ${columns(dialect)}, ${named('traceDueAt', 'notifiedAt')}`
+      return claim<TracedDelivery>(sql, now, now + leaseMs, limit)
+    },
+    /** Records that these traces were exported, unless a new history entry has made them due again. */
+    async settleTraces(claimed: Pick<TracedDelivery, 'id' | 'traceDueAt'>[]): Promise<void> {
+      const sql = 'UPDATE deliveries SET trace_due_at = NULL WHERE id = ?1 AND trace_due_at = ?2'
+      await db.run(claimed.map(({ id, traceDueAt }) => ({ sql, params: [id, traceDueAt] })))
+    },
   }
 }

@@ -1,12 +1,41 @@
-import type { NewDelivery } from '../../delivery/delivery.ts'
-import { columnOf, named, type Statement } from '../database.ts'
-import type { Cancellation } from '../store.ts'
+import { LIMITS } from '../../config/limits.ts'
+import type { Delivery, NewDelivery } from '../../delivery/delivery.ts'
+import type { Target } from '../../github/client.ts'
+import { type Backend, columnOf, named, type Statement } from '../database.ts'
 
 /*
- * The files in this folder contain the store's statements, one function each. Parameters are `?1`, `?2`, and so on.
- * Times are milliseconds since 1970. Every statement uses an index instead of scanning a table. The schemas list the
- * statements that use each index, and tests check all query plans.
+ * The files in this folder contain the store's methods, each with its SQL. Parameters are `?1`, `?2`, and so on. Times are
+ * milliseconds since 1970. Every statement uses an index instead of scanning a table. The schema lists the statements
+ * that use each index, and tests check all query plans.
  */
+
+/** Intake's response. */
+export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId'> {
+  duplicate: boolean
+}
+
+/** The response to a cancellation. */
+export interface Cancellation {
+  status: 200 | 202
+  /** JSON */
+  body: string
+}
+
+/** The signature was used before at another address. */
+export class SignatureUsed extends Error {
+  override name = 'SignatureUsed'
+  constructor() {
+    super('The signature was used before')
+  }
+}
+
+/** Too many webhooks are waiting to be persisted. */
+export class StoreBusy extends Error {
+  override name = 'StoreBusy'
+  constructor() {
+    super('Too many deliveries wait to be persisted')
+  }
+}
 
 /** Columns that intake writes, in the order of the parameters. The last two are numbers, the others are texts. */
 const FIELDS = [
@@ -42,41 +71,101 @@ const INSERT_MANY = `
   ON CONFLICT DO NOTHING RETURNING id`
 
 /** @returns a statement that returns the written rows */
-export function insertMany(deliveries: readonly NewDelivery[]): {
-  sql: string
-  params: (string | number | null)[][]
-} {
+export function insertMany(deliveries: readonly NewDelivery[]) {
   const rows = deliveries.map(toRow)
   return { sql: INSERT_MANY, params: LISTS.map((_, i) => rows.map(row => row[i] ?? null)) }
 }
 
 /** Returns the digest of the signature. */
-export const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
-
-const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref', 'sentAs')
-
-/** Finds deliveries by dedupe key and by signature. */
-export function findSame(dedupeKey: string, digest: string): Statement {
-  return {
-    sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
-          UNION ALL SELECT ${SAME} FROM deliveries WHERE signature = ?2`,
-    params: [dedupeKey, digest],
-  }
-}
-
-export function findCancellation(digest: string): Statement {
-  return { sql: 'SELECT status, body FROM cancellations WHERE digest = ?1', params: [digest] }
-}
-
-export function saveCancellation(
-  { digest, expiresAt }: { digest: string; expiresAt: number },
-  { status, body }: Cancellation,
-): Statement {
-  return {
-    sql: `INSERT INTO cancellations (digest, expires_at, status, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING`,
-    params: [digest, expiresAt, status, body],
-  }
-}
+const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
 
 /** Returns the dedupe key of a delivery with a Port run. */
 export const runKey = (runId: string) => `run:${runId}`
+
+const SAME = named('id', 'state', 'runId', 'repository', 'eventType', 'workflow', 'ref', 'sentAs')
+type Same = Omit<Accepted, 'duplicate'> & { sentAs: string }
+
+const accepted = (
+  { id, state, runId, repository, eventType, workflow, ref }: Omit<Same, 'sentAs'>,
+  duplicate: boolean,
+): Accepted => ({
+  ...{ id, state, runId, repository, eventType, workflow, ref },
+  duplicate,
+})
+
+export function intake(db: Backend, notify: (work: 'dispatch') => void) {
+  let waiting = 0
+  let waitingSize = 0
+
+  /** Refuses webhooks that exceed the limits, to restrict memory use. */
+  async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
+    const { waitingWebhooks, waitingBytes } = LIMITS
+    if (waiting >= waitingWebhooks || waitingSize + size > waitingBytes) throw new StoreBusy()
+    waiting++
+    waitingSize += size
+    try {
+      return await persist()
+    } finally {
+      waiting--
+      waitingSize -= size
+    }
+  }
+
+  /** Finds an earlier cancellation, and an earlier delivery. Prefers the delivery with the same signature. */
+  async function findEarlier({ dedupeKey, sentAs }: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>) {
+    const digest = digestOf(sentAs)
+    const [cancellations, rows] = (await db.run([
+      { sql: 'SELECT status, body FROM cancellations WHERE digest = ?1', params: [digest] },
+      {
+        sql: `SELECT ${SAME} FROM deliveries WHERE dedupe_key = ?1
+              UNION ALL SELECT ${SAME} FROM deliveries WHERE signature = ?2`,
+        params: [dedupeKey, digest],
+      },
+    ])) as unknown as [Cancellation[], Same[]]
+    const signed = rows.find(row => digestOf(row.sentAs) === digest)
+    return { cancellation: cancellations[0] ?? null, signed, delivery: signed ?? rows[0] }
+  }
+
+  return {
+    /**
+     * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is reported as a duplicate.
+     *
+     * @throws StoreBusy if too many webhooks are waiting to be persisted
+     * @throws SignatureUsed if the signature was used at another address
+     */
+    accept: (delivery: NewDelivery): Promise<Accepted> =>
+      admit(delivery.invocation.length, async () => {
+        while (true) {
+          if (await db.insert(delivery)) {
+            notify('dispatch')
+            return accepted({ ...delivery, state: 'queued' }, false)
+          }
+          const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
+          if (cancellation || (signed && signed.sentAs !== delivery.sentAs)) throw new SignatureUsed()
+          if (earlier) return accepted(earlier, earlier.id !== delivery.id)
+          // The conflicting delivery was deleted in the meantime, so insert again.
+        }
+      }),
+    /**
+     * Returns the response to a cancellation with the same signature; null if there was none.
+     *
+     * @throws SignatureUsed if a delivery has the signature
+     */
+    async findCancellation(
+      identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>,
+    ): Promise<Cancellation | null> {
+      const { cancellation, signed } = await findEarlier(identity)
+      if (signed) throw new SignatureUsed()
+      return cancellation
+    },
+    /** Stores the response to a cancellation until the signature expires. No delivery can have the signature then. */
+    async saveCancellation(
+      { digest, expiresAt }: { digest: string; expiresAt: number },
+      { status, body }: Cancellation,
+    ): Promise<void> {
+      const sql =
+        'INSERT INTO cancellations (digest, expires_at, status, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING'
+      await db.run([{ sql, params: [digest, expiresAt, status, body] }])
+    },
+  }
+}

@@ -1,144 +1,153 @@
-import { randomUUID } from 'node:crypto'
-import { type NewDelivery, OUTCOMES } from '../../delivery/delivery.ts'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { type NewDelivery, OUTCOMES, type Outcome } from '../../delivery/delivery.ts'
 import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
-import { type Dialect, named, type Statement } from '../database.ts'
-import type { ClockDifference, Hour } from '../store.ts'
+import type { AlertState } from '../alert-state.ts'
+import { type Backend, named, rowsOf } from '../database.ts'
 import { INSERT, toRow } from './intake.ts'
 
-/** Stores the client ID of the database's Port organization, unless one is stored. */
-export const storeOrganization = (clientId: string): Statement => ({
-  sql: 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL',
-  params: [clientId],
-})
+/** A difference between GitHub's clock and the store's. */
+export interface ClockDifference {
+  /** GitHub's clock minus the store's, in milliseconds; 0 if it is too small to matter. */
+  difference: number
+  /** Since when, milliseconds since 1970 by the store's clock. */
+  since: number
+}
 
-export const organization: Statement = { sql: 'SELECT client_id FROM organization', params: [] }
-
-/** Deletes old deliveries, including their runs and events, and returns the deleted rows. */
-export function purge(sql: Dialect, before: number, limit: number): Statement {
-  const old = `
-    SELECT seq FROM deliveries
-    WHERE state IN ('finished', 'failed', 'cancelled') AND updated_at < ?1
-      AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
-    ORDER BY updated_at LIMIT ?2 ${sql.skipLocked}`
-  return {
-    sql: `DELETE FROM deliveries WHERE ${sql.among('seq', old)} RETURNING seq`,
-    params: [before, limit],
-  }
+/** Statistics for one hour: the number of accepted deliveries, and of finished deliveries per outcome. */
+export interface Hour extends Record<Outcome, number> {
+  /** Start of the hour, milliseconds since 1970. */
+  hour: number
+  accepted: number
 }
 
 /** Maximum difference between the database's clock and the clocks by which signatures and sessions expire. */
 const EXPIRY_MARGIN_MS = 10 * 60_000
-
-export function forgetExpired(now: number): Statement[] {
-  return ['cancellations', 'revoked_sessions'].map(table => ({
-    sql: `DELETE FROM ${table} WHERE expires_at < ?1`,
-    params: [now - EXPIRY_MARGIN_MS],
-  }))
-}
-
 /** The longest delay that a step sets for the next step. */
 const FURTHEST_MS = 15 * 60_000
 /** Longer than any GitHub rate limit, which lasts an hour at most. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
+/** Typical size of a webhook body. */
+const PROBE_BYTES = 3_000
 
-/** Resets due times, leases, and pauses that are implausibly late because a clock was set back. */
-export function repairDueTimes(now: number): Statement[] {
-  const repair = (table: string, where: string) => ({
-    sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
-          WHERE ${where} (due_at > ?2 OR lease_until > ?2)`,
-    params: [now, now + FURTHEST_MS],
-  })
-  return [
-    repair('deliveries', `state = 'queued' AND`),
-    repair('deliveries', `state IN ('dispatched', 'running') AND`),
-    repair('outboxes', ''),
-    { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until > ?1', params: [now + FURTHEST_PAUSES_MS] },
-  ]
-}
-
-/**
- * Inserts a delivery like that of a webhook, and deletes it in the same transaction, so that no worker sees it. An
- * empty update isn't enough, because SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
- *
- * @param noise a body of incompressible text
- */
-export function probe(now: number, noise: string): Statement[] {
-  const id = randomUUID()
-  const delivery: NewDelivery = {
-    ...{ id, dedupeKey: id, sentAs: '', signature: null, runId: null, kind: 'none', action: null },
-    ...{ repository: '', eventType: '', workflow: null, ref: null, invocation: noise, receivedAt: now },
-  }
-  return [
-    { sql: INSERT, params: toRow(delivery) },
-    { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
-  ]
-}
-
-export function savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Statement {
-  return {
-    sql: `INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)
-          ON CONFLICT (scope) DO UPDATE
-          SET paused_until = excluded.paused_until, cause = excluded.cause, reason = excluded.reason
-          WHERE rate_limit_pauses.paused_until < excluded.paused_until`,
-    params: [scope, pausedUntil, cause, reason],
-  }
-}
-
-export function activePauses(now: number): Statement {
-  return {
-    sql: `SELECT ${named('scope', 'pausedUntil', 'cause', 'reason')} FROM rate_limit_pauses WHERE paused_until > ?1`,
-    params: [now],
-  }
-}
-
-export const clockDifference: Statement = { sql: 'SELECT difference, since FROM clock', params: [] }
-
-export const saveClockDifference = ({ difference, since }: ClockDifference): Statement => ({
-  sql: 'UPDATE clock SET difference = ?1, since = ?2',
-  params: [difference, since],
-})
-
-export function forgetPauses(before: number): Statement {
-  return { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] }
-}
-
-/** Adds counts to the row of an hour. All relays share the row, so no statement needs to count deliveries. */
-export function addHour(counted: Hour): Statement {
-  const amounts = ['accepted', ...OUTCOMES] as const
-  return {
-    sql: `INSERT INTO hours (hour, ${amounts.join(', ')}) VALUES (?1, ${amounts.map((_, i) => `?${i + 2}`).join(', ')})
-          ON CONFLICT (hour) DO UPDATE SET ${amounts.map(each => `${each} = hours.${each} + excluded.${each}`).join(', ')}`,
-    params: [counted.hour, ...amounts.map(each => counted[each])],
-  }
-}
-
-export function forgetHours(before: number): Statement {
-  return { sql: 'DELETE FROM hours WHERE hour < ?1', params: [before] }
-}
-
-export function readHours(from: number): Statement {
-  return { sql: 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', params: [from] }
-}
-
-/** Acquires or renews the lease, and returns the stored alerts if the holder has the lease. */
-export const claimAlerts = (holder: string, now: number, leaseMs: number): Statement => ({
-  sql: `UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3
-        RETURNING state`,
-  params: [holder, now + leaseMs, now],
-})
-
-/** Saves alerts if the holder still has the lease, and returns the holder. */
-export const saveAlerts = (holder: string, state: string): Statement => ({
-  sql: 'UPDATE alerts SET state = ?2 WHERE holder = ?1 RETURNING holder',
-  params: [holder, state],
-})
-
-export const revokeSession = (id: string, expiresAt: number): Statement => ({
-  sql: 'INSERT INTO revoked_sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING',
-  params: [id, expiresAt],
-})
-
-export const isSessionRevoked = (id: string): Statement => ({
-  sql: 'SELECT id FROM revoked_sessions WHERE id = ?1',
-  params: [id],
+export const maintenance = (db: Backend) => ({
+  /**
+   * Returns the client ID of the Port organization that the database belongs to; null if none is stored. The first given
+   * client ID is stored.
+   */
+  async organization(clientId: string | null): Promise<string | null> {
+    const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
+    const rows = await db.run([
+      ...(clientId === null ? [] : [{ sql, params: [clientId] }]),
+      { sql: 'SELECT client_id FROM organization', params: [] },
+    ])
+    return (rows.at(-1)?.[0]?.client_id as string | null | undefined) ?? null
+  },
+  /**
+   * Deletes at most `limit` finished deliveries that last changed before the given time and have no waiting messages.
+   * Also deletes rate-limit pauses that ended before that time, and expired cancellations and revoked sessions.
+   */
+  async purge(before: number, limit: number): Promise<number> {
+    const { among, skipLocked } = db.dialect
+    const old = `
+      SELECT seq FROM deliveries
+      WHERE state IN ('finished', 'failed', 'cancelled') AND updated_at < ?1
+        AND NOT EXISTS (SELECT 1 FROM outboxes WHERE outboxes.delivery = deliveries.id)
+      ORDER BY updated_at LIMIT ?2 ${skipLocked}`
+    const expired = db.clock.now() - EXPIRY_MARGIN_MS
+    const [deleted = []] = await db.run([
+      { sql: `DELETE FROM deliveries WHERE ${among('seq', old)} RETURNING seq`, params: [before, limit] },
+      { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until < ?1', params: [before] },
+      { sql: 'DELETE FROM cancellations WHERE expires_at < ?1', params: [expired] },
+      { sql: 'DELETE FROM revoked_sessions WHERE expires_at < ?1', params: [expired] },
+    ])
+    return deleted.length
+  },
+  /** Makes work due now, and ends leases and pauses, if their time is implausibly late because a clock was set back. */
+  async repairDueTimes(now: number): Promise<void> {
+    const repair = (table: string, where: string) => ({
+      sql: `UPDATE ${table} SET due_at = ?1, lease_until = 0, version = version + 1
+            WHERE ${where} (due_at > ?2 OR lease_until > ?2)`,
+      params: [now, now + FURTHEST_MS],
+    })
+    await db.run([
+      repair('deliveries', `state = 'queued' AND`),
+      repair('deliveries', `state IN ('dispatched', 'running') AND`),
+      repair('outboxes', ''),
+      { sql: 'DELETE FROM rate_limit_pauses WHERE paused_until > ?1', params: [now + FURTHEST_PAUSES_MS] },
+    ])
+  },
+  /**
+   * Inserts a delivery like that of a webhook, and deletes it in the same transaction, so that no worker sees it. An
+   * empty update isn't enough, because SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
+   *
+   * @throws if the database can't be reached or doesn't accept writes
+   */
+  async ping(): Promise<void> {
+    const id = randomUUID()
+    const delivery: NewDelivery = {
+      ...{ id, dedupeKey: id, sentAs: '', signature: null, runId: null, kind: 'none', action: null },
+      ...{ repository: '', eventType: '', workflow: null, ref: null, receivedAt: db.clock.now() },
+      // Can't be compressed.
+      invocation: randomBytes(PROBE_BYTES).toString('base64'),
+    }
+    await db.run([
+      { sql: INSERT, params: toRow(delivery) },
+      { sql: 'DELETE FROM deliveries WHERE id = ?1', params: [id] },
+    ])
+  },
+  /** Persists a rate-limit pause. If the scope already has a pause, the later end is kept. */
+  async savePause({ scope, pausedUntil, cause, reason }: RateLimitPause): Promise<void> {
+    const sql = `
+      INSERT INTO rate_limit_pauses (scope, paused_until, cause, reason) VALUES (?1, ?2, ?3, ?4)
+      ON CONFLICT (scope) DO UPDATE
+      SET paused_until = excluded.paused_until, cause = excluded.cause, reason = excluded.reason
+      WHERE rate_limit_pauses.paused_until < excluded.paused_until`
+    await db.run([{ sql, params: [scope, pausedUntil, cause, reason] }])
+  },
+  activePauses(now: number): Promise<RateLimitPause[]> {
+    const fields = named('scope', 'pausedUntil', 'cause', 'reason')
+    return rowsOf(db, `SELECT ${fields} FROM rate_limit_pauses WHERE paused_until > ?1`, now)
+  },
+  clockDifference: async () =>
+    (await rowsOf<ClockDifference>(db, 'SELECT difference, since FROM clock'))[0] as ClockDifference,
+  async saveClockDifference({ difference, since }: ClockDifference): Promise<void> {
+    await db.run([{ sql: 'UPDATE clock SET difference = ?1, since = ?2', params: [difference, since] }])
+  },
+  /** Adds to the counts of these hours, which all relays share, and deletes hours before `forget`. */
+  async countHours(counted: Hour[], forget: number): Promise<void> {
+    const amounts = ['accepted', ...OUTCOMES] as const
+    const sql = `
+      INSERT INTO hours (hour, ${amounts.join(', ')}) VALUES (?1, ${amounts.map((_, i) => `?${i + 2}`).join(', ')})
+      ON CONFLICT (hour) DO UPDATE SET ${amounts.map(each => `${each} = hours.${each} + excluded.${each}`).join(', ')}`
+    await db.run([
+      ...counted.map(hour => ({ sql, params: [hour.hour, ...amounts.map(each => hour[each])] })),
+      { sql: 'DELETE FROM hours WHERE hour < ?1', params: [forget] },
+    ])
+  },
+  /** Returns the hours with activity since the given time. */
+  hours: (from: number): Promise<Hour[]> =>
+    rowsOf(db, 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', from),
+  /**
+   * Acquires or renews the lease to send alerts.
+   *
+   * @returns the stored alerts; null if another relay has the lease
+   */
+  async claimAlerts(holder: string, now: number, leaseMs: number): Promise<AlertState | null> {
+    const sql =
+      'UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3 RETURNING state'
+    const [row] = await rowsOf(db, sql, holder, now + leaseMs, now)
+    return row ? JSON.parse(String(row.state)) : null
+  },
+  /** @returns false if nothing was written because another relay has the lease */
+  async saveAlerts(holder: string, state: AlertState): Promise<boolean> {
+    const sql = 'UPDATE alerts SET state = ?2 WHERE holder = ?1 RETURNING holder'
+    return (await rowsOf(db, sql, holder, JSON.stringify(state))).length > 0
+  },
+  /** Ends a dashboard session for all relays. @param expiresAt milliseconds since 1970, by the wall clock */
+  async revokeSession(id: string, expiresAt: number): Promise<void> {
+    const sql = 'INSERT INTO revoked_sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING'
+    await db.run([{ sql, params: [id, expiresAt] }])
+  },
+  isSessionRevoked: async (id: string): Promise<boolean> =>
+    (await rowsOf(db, 'SELECT id FROM revoked_sessions WHERE id = ?1', id)).length > 0,
 })

@@ -1,6 +1,25 @@
 import type { Message } from '../../delivery/delivery.ts'
-import type { Sent } from '../../delivery/outbox-policy.ts'
-import { columnOf, type Dialect, type Lease, named, type Statement } from '../database.ts'
+import type { Sent, WaitingMessage } from '../../delivery/outbox-policy.ts'
+import { type Backend, columnOf, named, rowsOf, type Statement } from '../database.ts'
+
+/** A page of a delivery's first waiting messages, claimed together. */
+export interface OutboxPage {
+  delivery: string
+  runId: string
+  repository: string
+  /** Outputs of the node run, as JSON text; empty for none. */
+  outputs: string
+  /** Whether the action has reported through the relay. */
+  reported: boolean
+  /** Fencing token. */
+  version: number
+  /** Consecutive attempts in which Port accepted no message. */
+  attempts: number
+  messages: WaitingMessage[]
+}
+
+/** A delivery's messages that are waiting for Port. */
+export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 
 /** Limits of what one claim reads from an outbox. A larger message is read alone. */
 const PAGE_MESSAGES = 100
@@ -33,34 +52,11 @@ export function enqueue(
   ]
 }
 
-/** Claims due outboxes. */
-export function claim(sql: Dialect, { now, until, limit }: Lease): Statement {
-  const due = `
-    SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${sql.skipLocked}`
-  const of = (field: string) =>
-    `(SELECT ${columnOf(field)} FROM deliveries WHERE deliveries.id = outboxes.delivery) AS "${field}"`
-  return {
-    sql: `
-      UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${sql.among('delivery', due)}
-      RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}`,
-    params: [now, until, limit],
-  }
-}
-
-/** Reads the state of a delivery's outbox. */
-export function waiting(delivery: string): Statement {
-  return {
-    sql: `SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
-          FROM outboxes WHERE delivery = ?1`,
-    params: [delivery],
-  }
-}
-
 /**
  * Reads a delivery's first messages, and in the first row the delivery's outputs and reports. One statement reads all,
  * because a report changes them together. Uses a count, because PostgreSQL could hash all runs for an EXISTS.
  */
-export function page(delivery: string): Statement {
+function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
     sql: `
@@ -77,7 +73,7 @@ export function page(delivery: string): Statement {
 }
 
 /** The first statement returns a row if the lease is valid. Its lock blocks new messages until the transaction ends. */
-export function settle(
+function settle(
   { delivery, version }: { delivery: string; version: number },
   { done, rest }: Sent,
   retryAt: number | null,
@@ -112,3 +108,56 @@ export function settle(
     },
   ]
 }
+
+export const outbox = (db: Backend) => ({
+  /** Claims due outboxes with their first messages. */
+  async claimOutboxes(now: number, leaseMs: number, limit: number): Promise<OutboxPage[]> {
+    const { among, skipLocked } = db.dialect
+    const due = `
+      SELECT delivery FROM outboxes WHERE due_at <= ?1 AND lease_until <= ?1 ORDER BY due_at LIMIT ?3 ${skipLocked}`
+    const of = (field: string) =>
+      `(SELECT ${columnOf(field)} FROM deliveries WHERE deliveries.id = outboxes.delivery) AS "${field}"`
+    const rows = await db.claim({
+      sql: `
+        UPDATE outboxes SET version = version + 1, lease_until = ?2 WHERE ${among('delivery', due)}
+        RETURNING delivery, version, attempts, ${of('runId')}, ${of('repository')}`,
+      params: [now, now + leaseMs, limit],
+    })
+    if (rows.length === 0) return []
+    const pages = await db.run(rows.map(row => pageOf(String(row.delivery))))
+    return rows.map((row, i) => ({
+      ...(row as unknown as OutboxPage),
+      outputs: String(pages[i]?.[0]?.outputs ?? ''),
+      reported: Boolean(pages[i]?.[0]?.reported),
+      messages: (pages[i] ?? []).map(({ seq, body, createdAt }) => ({
+        ...{ seq: Number(seq), createdAt: Number(createdAt), message: JSON.parse(String(body)) },
+      })),
+    }))
+  },
+  /**
+   * Removes the settled messages and releases the outbox.
+   *
+   * @param retryAt time of the next attempt; null to continue immediately with the rest
+   * @returns false if the lease was lost
+   */
+  async settleOutbox(
+    page: Pick<OutboxPage, 'delivery' | 'version'>,
+    sent: Sent,
+    retryAt: number | null,
+    now: number,
+  ): Promise<boolean> {
+    // The time of the last message is when Port had all of them. This statement is the first, because transitions also
+    // lock the delivery before its outbox.
+    const sql = 'UPDATE deliveries SET notified_at = ?2 WHERE id = ?1 AND trace_due_at IS NOT NULL'
+    const noted = sent.traced ? [{ sql, params: [page.delivery, now] }] : []
+    const rows = await db.run([...noted, ...settle(page, sent, retryAt, now)])
+    return rows[noted.length]?.length === 1
+  },
+  /** Null if no messages are waiting. */
+  async waitingMessages(id: string): Promise<WaitingMessages | null> {
+    const sql = `
+      SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount
+      FROM outboxes WHERE delivery = ?1`
+    return (await rowsOf<WaitingMessages>(db, sql, id))[0] ?? null
+  },
+})

@@ -1,9 +1,9 @@
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend, openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
+import { createStore } from '../../../relay/store/store.ts'
 import { listenHere } from '../../support/listen-here.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {

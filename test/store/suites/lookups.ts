@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { LIMITS } from '../../../relay/config/limits.ts'
-import { createStore } from '../../../relay/store/create-store.ts'
 import { openBackend } from '../../../relay/store/open.ts'
 import type { Filter } from '../../../relay/store/store.ts'
+import { createStore } from '../../../relay/store/store.ts'
 import {
   acceptAll,
   aDispatched,

@@ -1,0 +1,144 @@
+import { LIMITS } from '../../config/limits.ts'
+import type { Delivery, Outcome, State } from '../../delivery/delivery.ts'
+import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
+import { type Backend, columns, deliveriesOf, rowsOf, type Statement, stateIs } from '../database.ts'
+import { MOST_COUNTED } from './claims.ts'
+import { runKey } from './intake.ts'
+
+/** Filters a list of deliveries. Times are milliseconds since 1970. */
+export interface Filter {
+  state?: State
+  outcome?: Outcome
+  /** Only deliveries with this outcome that can be redelivered. */
+  redeliverable?: boolean
+  repository?: string
+  action?: string
+  /** Port's run. */
+  runId?: string
+  /** Only deliveries received since this time. */
+  since?: number
+}
+
+/** If several relays accept deliveries, one with a higher `seq` could have been queued up to this much earlier. */
+const QUEUED_MARGIN_MS = 60_000
+
+/** The outcomes that a delivery in a state can have: none yet, or any. */
+const outcomesOf = (state: State): readonly (Outcome | '')[] =>
+  OPEN_STATES.includes(state) ? [''] : OUTCOMES
+
+const amountOf = (where: string) =>
+  `(SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE ${where} LIMIT ${MOST_COUNTED}) AS counted)`
+
+export function lists(db: Backend) {
+  const { dialect } = db
+  /** The lowest `seq` that a list by action searches. */
+  const edge = `SELECT ${dialect.least}(CAST(?1 AS BIGINT), max(seq) + 1) - ${LIMITS.listed} FROM deliveries`
+
+  /**
+   * Returns a `seq` below which all deliveries were received before the given time. There is no index on times, but
+   * deliveries are queued in `seq` order, after their receipt.
+   */
+  async function floorOf(since: number): Promise<number> {
+    const [last] = await rowsOf(db, 'SELECT max(seq) AS seq FROM deliveries')
+    let [low, high] = [0, Number(last?.seq ?? 0)]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const sql = 'SELECT seq, queued_at FROM deliveries WHERE seq >= ?1 ORDER BY seq LIMIT 1'
+      const [row] = await rowsOf(db, sql, middle)
+      if (Number(row?.queued_at) < since - QUEUED_MARGIN_MS) low = Math.min(Number(row?.seq) + 1, high)
+      else high = middle
+    }
+    return low
+  }
+
+  return {
+    /**
+     * Lists deliveries, newest first, with a `seq` below `before` if given. Queued deliveries have a separate index, so
+     * that intake doesn't update indexes that only lists use. Each pair of state and outcome is an index range, also
+     * within a repository. An empty list is therefore just as fast. Ranges are compared as rows, because PostgreSQL would
+     * otherwise search all deliveries for a rare pair. There is no index on actions, so a filter by action searches only
+     * the newest deliveries: see `listedTo`.
+     */
+    async list(
+      { state, outcome, redeliverable, repository, action, runId, since }: Filter,
+      { before = Number.MAX_SAFE_INTEGER, limit }: { before?: number; limit: number },
+    ): Promise<Delivery[]> {
+      const params: Statement['params'] = [before, limit]
+      const parameter = (value: string | number) => `?${params.push(value)}`
+      const lowest = [
+        ...(action === undefined ? [] : [`(${edge})`]),
+        ...(since === undefined || runId ? [] : [parameter(await floorOf(since))]),
+      ]
+      const from = lowest.length > 1 ? `${dialect.greatest}(${lowest.join(', ')})` : (lowest[0] ?? '0')
+      const within = [...(lowest.length > 0 ? [`seq >= ${from}`] : []), 'seq < ?1']
+      const rest = [
+        ...(runId === undefined ? [] : [`dedupe_key = ${parameter(runKey(runId))}`]),
+        ...(action === undefined ? [] : [`action = ${parameter(action)}`]),
+        ...(since === undefined ? [] : [`received_at >= ${parameter(since)}`]),
+      ]
+      const newest = (order: string[], ...where: string[]) =>
+        `SELECT seq FROM (SELECT seq FROM deliveries WHERE ${[...where, ...rest].join(' AND ')}
+           ORDER BY ${order.map(each => `${each} DESC`).join(', ')} LIMIT ?2) AS newest`
+      const names = repository === undefined ? [] : [parameter(repository.toLowerCase())]
+      const named = names.map(name => `repository = ${name}`)
+      const keys = [...names.map(() => 'repository'), 'state', 'outcome', 'seq']
+      const range = (state: State, outcome: Outcome | '') => {
+        // A sum prevents PostgreSQL from searching all deliveries in the order of `seq`.
+        if (state === 'queued') return newest(['seq + 0'], `state = 'queued'`, ...named, ...within)
+        const at = (seq: string) => `(${[...names, `'${state}'`, `'${outcome}'`, seq].join(', ')})`
+        const key = `(${keys.join(', ')})`
+        return newest(keys, `state <> 'queued'`, `${key} >= ${at(from)}`, `${key} < ${at('?1')}`)
+      }
+      const states = state ? [state] : redeliverable ? REDELIVERABLE : STATES
+      const isNarrow = states !== STATES || outcome !== undefined
+      const ranges = states.flatMap(each =>
+        outcomesOf(each).flatMap(of => (!outcome || of === outcome ? [range(each, of)] : [])),
+      )
+      const isOfRun = [
+        ...(isNarrow ? [stateIs(...states.map(each => `'${each}'`))] : []),
+        ...(outcome ? [`outcome || '' = '${outcome}'`] : []),
+      ]
+      const found =
+        runId || !(isNarrow || repository)
+          ? newest(['seq'], ...named, ...within, ...isOfRun)
+          : ranges.join(' UNION ALL ') || newest(['seq'], ...named, ...within, '1 = 0')
+      const sql = `SELECT ${columns(dialect)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq DESC LIMIT ?2`
+      return deliveriesOf(db, sql, ...params)
+    },
+    /**
+     * Returns the `seq` from which to continue a list that found fewer deliveries than requested. Older deliveries
+     * haven't been searched yet. Null if there are no more deliveries.
+     */
+    async listedTo(
+      { action, runId, since }: Filter,
+      before = Number.MAX_SAFE_INTEGER,
+    ): Promise<number | null> {
+      if (action === undefined || runId) return null
+      const sql = `SELECT (${edge}) AS edge, (SELECT min(seq) FROM deliveries) AS first`
+      const [row] = await rowsOf(db, sql, before)
+      // Check `first`, because PostgreSQL's LEAST skips nulls and returns an edge even for an empty table.
+      if (row?.first == null) return null
+      const lowest = Math.max(Number(row.first), since === undefined ? 0 : await floorOf(since))
+      return Number(row.edge) > lowest ? Number(row.edge) : null
+    },
+    /** Counts queued, dispatched, running, and failed deliveries, up to {@link MOST_COUNTED} each. */
+    async counts() {
+      // The second condition lets SQLite find the matching index.
+      const counted = (['dispatched', 'running', 'failed'] as const).map(
+        state => `${amountOf(`state = '${state}' AND state <> 'queued'`)} AS ${state}`,
+      )
+      const sql = `SELECT ${amountOf(`state = 'queued'`)} AS queued, ${counted.join(', ')}`
+      const [row] = await rowsOf<Record<'queued' | 'dispatched' | 'running' | 'failed', number>>(db, sql)
+      return row!
+    },
+    /** Counts finished deliveries by outcome, up to {@link MOST_COUNTED} each. */
+    async outcomes() {
+      const amounts = OUTCOMES.map(outcome => {
+        const where = `state IN ('finished', 'failed', 'cancelled') AND state <> 'queued' AND outcome = '${outcome}'`
+        return `${amountOf(where)} AS ${outcome}`
+      })
+      const [row] = await rowsOf<Record<Outcome, number>>(db, `SELECT ${amounts.join(', ')}`)
+      return row!
+    },
+  }
+}
