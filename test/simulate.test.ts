@@ -150,6 +150,12 @@ test('a workflow without Port credentials reports directly to the fake Port, and
   expect(lines[1]).toBe(note)
   expect(lines).toContain('  status   SUCCESS, "Succeeded"')
   expect(code).toBe(0)
+  const second = '  second: { runs-on: ubuntu-latest, needs: deploy, steps: [{ run: exit 1 }] }'
+  const two = await simulateWorkflow(
+    `${yaml.replace('read', 'read, id-token: write').trimEnd()}\n${second}\n`,
+  )
+  expect(two.lines).toContain('The relay finishes the run, because the action did not')
+  expect(two.lines).toContain('  status   FAILURE, "Failed"')
 })
 
 test('accepts a Port workflow node, a body without a run, a dispatch, and Port’s response about a run as events', async () => {

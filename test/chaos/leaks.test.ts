@@ -143,8 +143,8 @@ async function portDown({ deliver, simulate, readDatabase, system, places }: Sea
   await system.port.stop()
   await simulate(delivered, workflow({ live: 'false', summary: SUMMARY, end: 'exit 1' }))
   await readDatabase()
-  const outbox = Object.keys(places).find(place => /table .*outbox$/.test(place))!
-  expect(places[outbox]).toContain('With ***:')
+  const table = Object.keys(places).find(place => /table .*deliveries$/.test(place))!
+  expect(places[table]).toContain('With ***:')
   await system.port.start()
   await finished(delivered.portRun)
   return delivered

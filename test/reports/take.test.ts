@@ -52,6 +52,8 @@ test('after the quota is used up, a conclusion without log lines is accepted, an
   while (status === 202 && number <= most) status = await send(full)
   expect([status, number]).toEqual([413, Math.ceil(most)])
   expect(await send(full, end)).toBe(413)
+  const job = { id: 1, name: 'deploy', author: 'success', ownSummary: false }
+  expect(await send({ update: { ...end.update, job } })).toBe(202)
   expect(await send(end)).toBe(202)
   expect(await send(full, end)).toBe(413)
   await until(() => portRun.status === 'SUCCESS', 'Port shows the result')

@@ -54,7 +54,9 @@ export function placeActions(
   { name, workflow }: SimulationWorkflow,
   { portUrl, credentials, outputs: given }: PlaceOptions,
 ): { actions: Record<string, string>; leftOut: string[] } {
-  const own = placeOwn(folder, portUrl, credentials)
+  const [job, ...more] = workflow.jobs
+  const isWhole = more.length > 0 || Boolean(job?.uses) || 'matrix' in (job?.strategy ?? {})
+  const own = placeOwn(folder, portUrl, credentials, isWhole)
   const steps = workflow.jobs.flatMap(job => job.steps)
   const outputs = outputsByStep(name, workflow, given)
   const others = Map.groupBy(steps, ({ uses }) => uses ?? '')
@@ -86,7 +88,12 @@ export function placeActions(
 const isCheckout = (uses: string) => uses.startsWith('actions/checkout@')
 
 /** Copies this action to the folder, from the repository or from the files next to the bundle. */
-function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['credentials']): string {
+function placeOwn(
+  folder: string,
+  portUrl: string,
+  credentials: PlaceOptions['credentials'],
+  isWhole: boolean,
+): string {
   const own = join(folder, 'own')
   const bundled = existsSync(join(import.meta.dirname, 'action.yml'))
   const from = bundled ? import.meta.dirname : resolve(import.meta.dirname, '../..')
@@ -101,6 +108,8 @@ function placeOwn(folder: string, portUrl: string, credentials: PlaceOptions['cr
   setDefault('port-api-url', portUrl)
   if (credentials) setDefault('port-client-id', credentials.clientId)
   if (credentials) setDefault('port-client-secret', credentials.clientSecret)
+  // On GitHub, the relay waits for all jobs.
+  if (credentials && isWhole) setDefault('report', 'workflow')
   writeFileSync(join(own, 'action.yml'), definition)
   return own
 }
