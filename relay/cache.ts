@@ -1,7 +1,6 @@
 /** A Map with a maximum size. `set` makes its entry the newest, and removes the oldest entry beyond the limit. */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #limit: number
-
   constructor(limit: number) {
     super()
     this.#limit = limit
@@ -16,22 +15,15 @@ export class BoundedMap<K, V> extends Map<K, V> {
   }
 }
 
-/** A cache whose values expire. */
-export interface TtlCache<T> {
-  get(key: string): T | undefined
-  set(key: string, value: T): void
-  delete(key: string): void
-}
-
-/** @param ttl lifetime of a value, in milliseconds */
-export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_000): TtlCache<T> {
+/** A cache whose values expire. @param ttl lifetime of a value, in milliseconds */
+export function createTtlCache<T>(ttl: number, clock: () => number, limit = 1_000) {
   const entries = new BoundedMap<string, { value: T; at: number }>(limit)
   return {
-    get(key) {
+    get(key: string): T | undefined {
       const known = entries.get(key)
       return known && Math.abs(clock() - known.at) < ttl ? known.value : undefined
     },
-    set: (key, value) => void entries.set(key, { value, at: clock() }),
-    delete: key => void entries.delete(key),
+    set: (key: string, value: T) => void entries.set(key, { value, at: clock() }),
+    delete: (key: string) => void entries.delete(key),
   }
 }

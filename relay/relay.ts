@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { createPortClient, type Fetch } from '../port/client/client.ts'
 import { ALERTS_MS, createAlerts } from './admin/alerts.ts'
@@ -20,7 +19,7 @@ import { createRateLimitPauses } from './github/rate-limit-pause.ts'
 import { createApp } from './http/app.ts'
 import { createRelayServer } from './http/server.ts'
 import { createGitHubWebhook } from './intake/github-webhook.ts'
-import { createThrottledLog, type ThrottledLog } from './log.ts'
+import { createThrottledLog } from './log.ts'
 import { createReports } from './reports/routes.ts'
 import { ofAnotherOrganization, openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
@@ -41,28 +40,12 @@ const STOP_MS = 20_000
 const LOOK_MS = 20
 const LOOKS = 25
 
-/** A relay that accepts requests and processes deliveries. */
-export interface Relay {
-  address: string
-  port: number
-  /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
-  stop(): Promise<void>
-}
+export type Relay = Awaited<ReturnType<typeof createRelay>>
 
-/** A relay that doesn't listen for requests yet. */
-export interface AssembledRelay {
-  app: Hono
-  throttled: ThrottledLog
-  /** Starts the workers that process deliveries. */
-  startWorkers(): Worker[]
-  /** Persists the counters. */
-  flush(): Promise<void>
-  /** Persists the counters and closes the database. */
-  close(): Promise<void>
-}
+export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**
- * Assembles the relay.
+ * Assembles a relay that doesn't listen for requests yet.
  *
  * @param stopping aborted when this relay stops dispatching
  * @param opening the store, if it is already being opened
@@ -75,7 +58,7 @@ export async function assembleRelay(
   stopping: AbortSignal,
   opening = openStore(config.database),
   firstDispatches = DISPATCH_BURST,
-): Promise<AssembledRelay> {
+) {
   const tally = createTally(await openOwn(config, opening), log)
   const { store } = tally
   const { clock } = store
@@ -107,16 +90,12 @@ export async function assembleRelay(
       sides.observeGitHub(response, error)
     },
   })
-  const {
-    apiUrl,
-    clientId,
-    secrets: [clientSecret],
-  } = config.port
+  const { apiUrl, clientId, secrets: clientSecrets } = config.port
   const client =
     clientId === null
       ? null
       : createPortClient({
-          ...{ apiUrl, clientId, clientSecret, clock },
+          ...{ apiUrl, clientId, clientSecret: clientSecrets[0], clock },
           timeoutMs: PORT_TIMEOUT_MS,
           readNodeRuns: true,
           fetch: fetchPort(response => metrics.request('port', responseOutcome(response))),
@@ -152,38 +131,16 @@ export async function assembleRelay(
     ...{ config, store, apply, log, throttled, metrics },
     clock: Date.now,
     reports: createReports({
-      config,
-      store,
-      github,
-      apply,
-      port,
-      findByTitle,
-      clock: Date.now,
-      log,
-      throttled,
+      ...{ config, store, github, apply, port, findByTitle, clock: Date.now, log, throttled },
     }),
     checkDatabase,
     readinessRoute: createReadiness({ checkDatabase, sides, timeouts }),
     metricsRoute: createMetricsRoute({
-      ...{ metrics, roles, store, github, port, pauses, sides, throttled },
-      clock: Date.now,
+      ...{ metrics, roles, store, github, port, pauses, sides, throttled, clock: Date.now },
     }),
     admin: createAdmin({
-      ...{
-        config,
-        roles,
-        store,
-        apply,
-        port,
-        pauses,
-        sides,
-        timeouts,
-        checkDatabase,
-        github,
-        log,
-        throttled,
-      },
-      clock: Date.now,
+      ...{ config, roles, store, apply, port, pauses, sides, timeouts, checkDatabase, github },
+      ...{ log, throttled, clock: Date.now },
     }),
     receiveGitHub: createGitHubWebhook({
       secret: config.github.webhookSecret,
@@ -196,16 +153,18 @@ export async function assembleRelay(
   })
   return {
     ...{ app, throttled },
-    startWorkers: () => [
+    startWorkers: (): Worker[] => [
       ...startWorkers({ config, store, github, timeouts, engine, pauses, rate, log, throttled }),
       repeat('check sides', CHECK_SIDES_MS, throttled, sides.check),
       ...(config.alert ? [repeat('alerts', ALERTS_MS, throttled, alerts)] : []),
     ],
-    async flush() {
+    /** Persists the counters. */
+    async flush(): Promise<void> {
       throttled.flush()
       await tally.flush()
     },
-    async close() {
+    /** Persists the counters and closes the database. */
+    async close(): Promise<void> {
       throttled.flush()
       await tally.stop()
       await store.close()
@@ -244,7 +203,7 @@ export const fetchPort =
  * @param opening the store, if it is already being opened
  * @throws Error with a message for users if the database can't be opened or the address is in use
  */
-export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>): Promise<Relay> {
+export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>) {
   const stopping = new AbortController()
   const { app, throttled, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)
   const { host, port: listenPort } = config.listen
@@ -264,7 +223,8 @@ export async function createRelay(config: Config, log: Logger, opening?: Promise
   return {
     address,
     port: boundPort,
-    async stop() {
+    /** Stops accepting requests, finishes work in progress, and closes the store, within 25 s. */
+    async stop(): Promise<void> {
       // Close connections that become idle, because they would delay the stop.
       const idle = setInterval(() => server.closeIdleConnections(), 50)
       const closed = new Promise(resolve => server.close(resolve))

@@ -27,10 +27,9 @@ const MOST_LISTED = 200
 /** An outage of GitHub stalls every queue. */
 const MOST_STALLED = 10
 
-export interface AlertsDeps {
+interface AlertsDeps {
   config: Pick<Config, 'alert' | 'publicUrl'>
   store: Pick<Store, 'clock' | 'claimAlerts' | 'saveAlerts' | 'backlog' | 'list' | 'stalled'>
-  /** Scope of rate-limit pauses. */
   scope: string
   sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
   checkDatabase: () => Promise<{ ok: boolean; detail?: string }>

@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'no
 import { promisify } from 'node:util'
 import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
+import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from '../http/problem.ts'
 import {
@@ -12,39 +13,32 @@ import {
   senderAddress,
   VERIFIED,
 } from '../http/request.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 
 /** `view` can read; `admin` can also make changes. */
 export type Role = 'admin' | 'view'
 
-export interface Roles {
-  /** Whether a token is set. Otherwise, the API and dashboard are disabled. */
-  isOpen: boolean
-  /** Returns the token's role, or null for an unknown token. */
-  of(token: string | null): Role | null
-  /**
-   * Returns the role of a request's bearer token. Wrong tokens are rate limited per sender; valid tokens always pass.
-   * @throws Problem 401 with `sentence` as its message, 429
-   */
-  ofRequest(c: Context, sentence: string): Role
-}
+/** RELAY_ADMIN_TOKEN and RELAY_VIEW_TOKEN */
+export type AdminTokens = Pick<Config, 'adminToken' | 'viewToken'>
 
-export interface AdminTokens {
-  /** RELAY_ADMIN_TOKEN */
-  adminToken: string | null
-  /** RELAY_VIEW_TOKEN */
-  viewToken: string | null
-}
+export type Roles = ReturnType<typeof createRoles>
 
-export function createRoles(config: AdminTokens & { trustedProxies: number }): Roles {
+export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>) {
   const { adminToken, viewToken, trustedProxies } = config
   const failures = createTokenBuckets(LIMITS.signInRate)
+  /** Returns the token's role, or null for an unknown token. */
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
   return {
+    /** Whether a token is set. Otherwise, the API and dashboard are disabled. */
     isOpen: adminToken !== null || viewToken !== null,
     of,
-    ofRequest(c, sentence) {
+    /**
+     * Returns the role of a request's bearer token. Wrong tokens are rate limited per sender; valid tokens always pass.
+     * @throws Problem 401 with `sentence` as its message, 429
+     */
+    ofRequest(c: Context, sentence: string): Role {
       const token = bearer(c)
       const role = of(token)
       if (role !== null) return role
@@ -76,19 +70,16 @@ export interface Session {
   csrf: string
 }
 
-/** Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out. */
-export interface Sessions {
-  read(c: Context): Promise<Session | null>
-  start(c: Context, role: Role): Promise<void>
-  end(c: Context, session: Session | null): Promise<void>
-}
-
-/** @param clock the wall clock; milliseconds since 1970 */
+/**
+ * Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out.
+ *
+ * @param clock the wall clock
+ */
 export function createSessions(
   { adminToken, viewToken }: AdminTokens,
   clock: () => number,
   store: Pick<Store, 'revokeSession' | 'isSessionRevoked'>,
-): Sessions {
+) {
   const tokens = { admin: adminToken, view: viewToken }
   const keys = new Map<Role, Promise<Buffer>>()
 
@@ -102,21 +93,17 @@ export function createSessions(
   }
 
   return {
-    async read(c) {
+    async read(c: Context): Promise<Session | null> {
       const role = /^(admin|view)\./.exec(getCookie(c, COOKIE) ?? '')?.[1] as Role | undefined
       const key = role && (await keyOf(role))
       const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
       const [, expires, id = ''] = cookie.split('.')
       const expiresAt = Number(expires)
       if (!role || !key || !(expiresAt > clock()) || (await store.isSessionRevoked(id))) return null
-      return {
-        id,
-        role,
-        expiresAt,
-        csrf: createHmac('sha256', key).update(`form ${cookie}`).digest('base64url'),
-      }
+      const csrf = createHmac('sha256', key).update(`form ${cookie}`).digest('base64url')
+      return { id, role, expiresAt, csrf }
     },
-    async start(c, role) {
+    async start(c: Context, role: Role): Promise<void> {
       const key = await keyOf(role)
       if (!key) return
       const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
@@ -129,7 +116,7 @@ export function createSessions(
         secure: (c.req.header('origin') ?? '').startsWith('https://'),
       })
     },
-    async end(c, session) {
+    async end(c: Context, session: Session | null): Promise<void> {
       if (session) await store.revokeSession(session.id, session.expiresAt)
       deleteCookie(c, COOKIE, { path: '/' })
     },
@@ -153,11 +140,12 @@ export function isOwnSite(c: Context): boolean {
 
 const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
-type Info = { info: (fields: object, message: string) => void }
+export type CallLogs = Pick<Config, 'trustedProxies'> &
+  Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>
 
 /** Logs the request, role, and response status of each call by an operator. Others get one line a minute. */
 export function logCalls(
-  { trustedProxies, log, throttled }: { trustedProxies: number; log: Info; throttled: Info },
+  { trustedProxies, log, throttled }: CallLogs,
   message: string,
   roleOf: (c: Context) => Promise<Role | null> | Role | null,
 ): MiddlewareHandler {

@@ -12,13 +12,8 @@ interface Check {
   detail?: string
 }
 
-/**
- * Checks whether the database accepts writes. Limits the rate of checks, and returns the last result in between.
- */
-export function createDatabaseCheck(
-  store: Pick<Store, 'ping'>,
-  throttled: Pick<ThrottledLog, 'error'>,
-): () => Promise<Check> {
+/** Checks whether the database accepts writes. Limits the rate of checks, and returns the last result in between. */
+export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<ThrottledLog, 'error'>) {
   const pace = createTokenBuckets(LIMITS.databaseChecks)
   let lastCheck: Promise<Check> | null = null
   let isChecking = false
@@ -46,13 +41,15 @@ export function createDatabaseCheck(
  * `GET /readyz`: whether the relay can accept webhooks. The status depends only on the database, because Port doesn't
  * resend webhooks that it couldn't deliver. The body also reports problems with GitHub and Port.
  */
-export function createReadiness(deps: {
+export function createReadiness({
+  checkDatabase,
+  sides,
+  timeouts,
+}: {
   checkDatabase: () => Promise<Check>
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
   timeouts: Pick<Timeouts, 'problem'>
-}): (c: Context) => Promise<Response> {
-  const { checkDatabase, sides, timeouts } = deps
-
+}) {
   function ofSide(side: Side): Check & { last_success: string | null } {
     const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
     const clock = side === 'github' ? timeouts.problem() : null
@@ -69,7 +66,7 @@ export function createReadiness(deps: {
     }
   }
 
-  return async c => {
+  return async (c: Context): Promise<Response> => {
     const database = await checkDatabase()
     const checks = { database, github: ofSide('github'), port: ofSide('port') }
     if (!database.ok) c.header('retry-after', '5')
@@ -82,20 +79,11 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/** Hourly counts for the dashboard's chart. Kept in memory, and added to the database every 15 seconds. */
-export interface Tally {
-  /** The store, wrapped to count accepted deliveries. */
-  store: Store
-  /** Counts an outcome. */
-  transition(applied: Transition): void
-  /** Adds the counts to the database. */
-  flush(): Promise<void>
-  /** Flushes the remaining counts and stops. */
-  stop(): Promise<void>
-}
-
-/** If the relay is killed, the counts of the last seconds are lost. Only the dashboard's chart is affected. */
-export function createTally(store: Store, log: { error: (fields: object, message: string) => void }): Tally {
+/**
+ * Hourly counts for the dashboard's chart. Kept in memory, and added to the database every 15 seconds. If the relay is
+ * killed, the counts of the last seconds are lost.
+ */
+export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   let counted = new Map<number, Hour>()
 
   function count(what: Exclude<keyof Hour, 'hour'>): void {
@@ -104,6 +92,7 @@ export function createTally(store: Store, log: { error: (fields: object, message
     row[what]++
     counted.set(hour, row)
   }
+  /** Adds the counts to the database. */
   async function flush(): Promise<void> {
     if (counted.size === 0) return
     const rows = counted
@@ -112,29 +101,29 @@ export function createTally(store: Store, log: { error: (fields: object, message
   }
   const flushAndLog = () =>
     flush().catch(error => log.error({ err: error }, "the counts of this hour couldn't be persisted"))
-  const timer = setInterval(flushAndLog, FLUSH_MS)
-  timer.unref()
-  return {
-    store: {
-      ...store,
-      async accept(delivery) {
-        const accepted = await store.accept(delivery)
-        if (!accepted.duplicate) count('accepted')
-        return accepted
-      },
-      async hours(since) {
-        const hours = new Map((await store.hours(since)).map(each => [each.hour, each]))
-        for (const [hour, more] of counted) {
-          const known = hours.get(hour) ?? { hour, accepted: 0, ...NONE }
-          for (const [name, count] of Object.entries(more))
-            if (name !== 'hour') known[name as keyof Hour] += count
-          hours.set(hour, known)
-        }
-        return [...hours.values()]
-      },
+  const timer = setInterval(flushAndLog, FLUSH_MS).unref()
+  /** The store, wrapped to count accepted deliveries. */
+  const counting: Store = {
+    ...store,
+    async accept(delivery) {
+      const accepted = await store.accept(delivery)
+      if (!accepted.duplicate) count('accepted')
+      return accepted
     },
-    transition(applied) {
-      const { outcome } = applied.change
+    async hours(since) {
+      const hours = new Map((await store.hours(since)).map(each => [each.hour, each]))
+      for (const [hour, more] of counted) {
+        const known = hours.get(hour) ?? { hour, accepted: 0, ...NONE }
+        for (const [name, count] of Object.entries(more))
+          if (name !== 'hour') known[name as keyof Hour] += count
+        hours.set(hour, known)
+      }
+      return [...hours.values()]
+    },
+  }
+  return {
+    store: counting,
+    transition({ change: { outcome } }: Transition): void {
       if (outcome) count(outcome)
     },
     flush,

@@ -9,7 +9,7 @@ import type { DispatchOutcome } from '../github/errors.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Backlog, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import type { PortAccess } from '../workers/outbox.ts'
 import { STALLED_MS } from './alerts.ts'
 import type { Roles } from './auth.ts'
@@ -23,45 +23,13 @@ const REFUSALS = PROBLEM_STATUSES.map(String)
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
-/** Values at scrape time. Times are milliseconds since 1970, or null. */
-interface ScrapeValues {
-  /** Read from the database; null while it is unavailable. */
-  stored: {
-    now: number
-    counts: Awaited<ReturnType<Store['counts']>>
-    backlog: Backlog
-    stalled: number
-  } | null
-  rateLimitRemaining: number | null
-  tokenExpiresAt: number | null
-  /** GitHub's clock minus the relay's, in milliseconds. */
-  clockOffset: number | null
-  pausedUntil: { github: number | null; port: number | null }
-  /** Null if no credential is set or its status is unknown. */
-  credentialOk: Record<Side, boolean | null>
-  /** 0 if no request has succeeded; null if the relay doesn't send requests to the service. */
-  lastSuccess: Record<Side, number | null>
-}
-
-export interface Metrics {
-  webhook(result: 'accepted' | 'duplicate' | 'cancellation' | number): void
-  webhookDuration(seconds: number): void
-  attempt(outcome: DispatchOutcome['kind']): void
-  /** @param before the delivery before the transition */
-  transition(before: Delivery, applied: Transition, now: number): void
-  request(side: 'github' | 'port', outcome: ResponseOutcome): void
-  /** @param status HTTP status of the response to a report */
-  report(status: number): void
-  /** Renders the metrics in the Prometheus text format. */
-  render(snapshot: ScrapeValues): Promise<string>
-  contentType: string
-}
+export type Metrics = ReturnType<typeof createMetrics>
 
 /**
  * All metrics of the relay. Labels never contain values that callers choose. Repositories, actions, and deliveries are
  * in the log and the API instead.
  */
-export function createMetrics(): Metrics {
+export function createMetrics() {
   const registry = new Registry()
   const named = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
     ...{ name: `port_relay_${name}`, help, labelNames, registers: [registry] },
@@ -169,7 +137,7 @@ export function createMetrics(): Metrics {
     "GitHub's clock minus this machine's; NaN before GitHub's first response",
   )
 
-  function set({ stored, ...now }: ScrapeValues): void {
+  function set({ stored, ...now }: Awaited<ReturnType<typeof read>>): void {
     deliveries.reset()
     oldestDue.reset()
     credentialOk.reset()
@@ -196,10 +164,15 @@ export function createMetrics(): Metrics {
   }
 
   return {
-    webhook: result => webhooks(String(result)),
-    webhookDuration: seconds => webhookDuration.observe(seconds),
-    attempt: attempts,
-    transition(before, { change }, now) {
+    webhook: (result: 'cancellation' | number) => webhooks(String(result)),
+    /** @param seconds until the response; null if it waited for the dispatch */
+    accepted(result: 'accepted' | 'duplicate', seconds: number | null): void {
+      webhooks(result)
+      if (seconds !== null) webhookDuration.observe(seconds)
+    },
+    attempt: (outcome: DispatchOutcome['kind']) => attempts(outcome),
+    /** @param before the delivery before the transition */
+    transition(before: Delivery, { change }: Transition, now: number): void {
       const state = change.state ?? before.state
       const waited = (now - before.queuedAt) / 1000
       if (before.state === 'queued' && (state === 'dispatched' || state === 'running')) {
@@ -211,9 +184,11 @@ export function createMetrics(): Metrics {
       }
       if (change.outcome) ended(change.outcome)
     },
-    request: (side, outcome) => requests[side](outcome),
-    report: status => reports(status < 300 ? 'accepted' : String(status)),
-    async render(snapshot) {
+    request: (side: Side, outcome: ResponseOutcome) => requests[side](outcome),
+    /** @param status HTTP status of the response to a report */
+    report: (status: number) => reports(status < 300 ? 'accepted' : String(status)),
+    /** Renders the metrics in the Prometheus text format. */
+    async render(snapshot: Awaited<ReturnType<typeof read>>): Promise<string> {
       set(snapshot)
       return registry.metrics()
     },
@@ -221,7 +196,7 @@ export function createMetrics(): Metrics {
   }
 }
 
-export interface MetricsRouteDeps {
+interface MetricsRouteDeps {
   metrics: Metrics
   roles: Roles
   store: Pick<Store, 'counts' | 'backlog' | 'stalled' | 'clock'>
@@ -239,9 +214,9 @@ const MOST_STALLED = 100
 const READ_MS = 2_000
 
 /** `GET /metrics`. Requires RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
-export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Promise<Response> {
+export function createMetricsRoute(deps: MetricsRouteDeps) {
   const { metrics, roles } = deps
-  return async c => {
+  return async (c: Context): Promise<Response> => {
     if (!roles.isOpen) throw new Problem(404, 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.')
     roles.ofRequest(c, 'Send RELAY_VIEW_TOKEN or RELAY_ADMIN_TOKEN as "Authorization: Bearer …".')
     const text = await metrics.render(await read(deps))
@@ -249,7 +224,8 @@ export function createMetricsRoute(deps: MetricsRouteDeps): (c: Context) => Prom
   }
 }
 
-async function read(deps: MetricsRouteDeps): Promise<ScrapeValues> {
+/** Values at scrape time. Times are milliseconds since 1970, or null. */
+async function read(deps: MetricsRouteDeps) {
   const { store, github, pauses, port, sides, clock, throttled } = deps
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
@@ -266,7 +242,9 @@ async function read(deps: MetricsRouteDeps): Promise<ScrapeValues> {
       github: ahead(Math.max(0, ...pauses.allPaused().map(({ pausedUntil }) => pausedUntil))),
       port: ahead(port.pausedUntil()),
     },
+    /** Null if no credential is set or its status is unknown. */
     credentialOk: ofSides(sides.isAccepted),
+    /** 0 if no request has succeeded; null if the relay doesn't send requests to the service. */
     lastSuccess: ofSides(side => {
       if (!sides.isUsed(side)) return null
       const last = sides.lastSuccess(side)
@@ -274,7 +252,8 @@ async function read(deps: MetricsRouteDeps): Promise<ScrapeValues> {
     }),
   }
 
-  async function readStored(): Promise<ScrapeValues['stored']> {
+  /** @returns null if the database is unavailable */
+  async function readStored() {
     try {
       const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)
       const reading = Promise.all([store.counts(), store.backlog(now), stalling])

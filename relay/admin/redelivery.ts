@@ -12,34 +12,7 @@ const PAGE = 200
 const READS = 10
 const READING_MS = 5_000
 
-export interface RedeliveryDeps {
-  store: Pick<Store, 'list' | 'listedTo'>
-  apply: ApplyEvent
-  port: Pick<PortAccess, 'canReport' | 'read'>
-}
-
-/** Deliveries to redeliver, oldest first, to keep the order per repository. */
-export interface Found {
-  deliveries: Delivery[]
-  /** Whether older deliveries match as well. */
-  more: boolean
-}
-
-export interface Redelivery {
-  /** Returns the newest matching deliveries. */
-  find(filter: Filter, limit: number): Promise<Found>
-  /**
-   * Returns, by delivery id, whether the Port run has finished. A finished Port run ignores the reports of a new
-   * workflow run. Null if there is no Port run, or if the Port run couldn't be read in time.
-   */
-  readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>>
-  /** @throws Problem 409 */
-  redeliver(delivery: Delivery): Promise<void>
-  /** @returns the redelivered deliveries, without those that have changed in the meantime */
-  redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]>
-  /** @throws Problem 409 if the delivery isn't open */
-  cancel(delivery: Delivery): Promise<Delivery>
-}
+export type Redelivery = ReturnType<typeof createRedelivery>
 
 /** Reads the delivery whose id is in the path. @throws Problem 404 */
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
@@ -62,9 +35,16 @@ export function mustBeOpen({ id, state }: Delivery): void {
 const unknown = (id: string) =>
   new Problem(404, `Delivery ${id} doesn't exist, or was purged after RELAY_RETENTION.`)
 
-export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redelivery {
+interface RedeliveryDeps {
+  store: Pick<Store, 'list' | 'listedTo'>
+  apply: ApplyEvent
+  port: Pick<PortAccess, 'canReport' | 'read'>
+}
+
+export function createRedelivery({ store, apply, port }: RedeliveryDeps) {
   return {
-    async find(filter, limit) {
+    /** Returns the newest matching deliveries, oldest first. `more`: whether older deliveries match as well. */
+    async find(filter: Filter, limit: number): Promise<{ deliveries: Delivery[]; more: boolean }> {
       const deliveries: Delivery[] = []
       let before: number | null | undefined
       while (before !== null && deliveries.length <= limit) {
@@ -74,7 +54,11 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redeli
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },
-    async readEnds(deliveries) {
+    /**
+     * Returns, by delivery id, whether the Port run has finished, and so ignores the reports of a new workflow run. Null
+     * if there is no Port run, or if it couldn't be read in time.
+     */
+    async readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>> {
       const ends = new Map<string, boolean | null>(deliveries.map(({ id }) => [id, null]))
       const waiting = deliveries.filter(port.canReport)
       const deadline = performance.now() + READING_MS
@@ -87,20 +71,23 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps): Redeli
       await Promise.all(Array.from({ length: READS }, reader))
       return ends
     },
-    async redeliver(delivery) {
+    /** @throws Problem 409 */
+    async redeliver(delivery: Delivery): Promise<void> {
       const applied = await apply(delivery, { type: 'redelivered' })
       if (applied.outcome === 'gone') throw unknown(delivery.id)
       if (applied.outcome === 'applied') return
       mustBeRedeliverable(applied.delivery)
       throw new Problem(409, `Delivery ${delivery.id} has changed in the meantime: check it, and try again.`)
     },
-    async redeliverAll(deliveries) {
+    /** @returns the redelivered deliveries, without those that have changed in the meantime */
+    async redeliverAll(deliveries: readonly Delivery[]): Promise<Delivery[]> {
       const redelivered: Delivery[] = []
       for (const each of deliveries)
         if ((await apply(each, { type: 'redelivered' })).outcome === 'applied') redelivered.push(each)
       return redelivered
     },
-    async cancel(delivery) {
+    /** @throws Problem 409 if the delivery isn't open */
+    async cancel(delivery: Delivery): Promise<Delivery> {
       const applied = await apply(delivery, { type: 'cancelRequested', by: 'api' })
       if (applied.outcome === 'gone') throw unknown(delivery.id)
       if (applied.outcome !== 'applied') mustBeOpen(applied.delivery)

@@ -1,4 +1,3 @@
-import type { Hono } from 'hono'
 import { html } from 'hono/html'
 import { createTtlCache } from '../cache.ts'
 import type { Config } from '../config/config.ts'
@@ -7,8 +6,9 @@ import { boundRun } from '../delivery/match.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
 import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
-import { createRefusals, type Refusals } from '../http/refusals.ts'
+import { createRefusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/outbox.ts'
@@ -21,7 +21,7 @@ import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
 import type { Sides } from './sides.ts'
 
-export interface AdminDeps {
+interface AdminDeps {
   config: Config
   roles: Roles
   store: Store
@@ -32,38 +32,17 @@ export interface AdminDeps {
   sides: Pick<Sides, 'problems'>
   timeouts: Pick<Timeouts, 'problem'>
   checkDatabase: () => Promise<{ ok: boolean }>
-  /** Milliseconds since 1970 (wall clock). */
+  /** The wall clock. */
   clock: () => number
-  log: { info: (fields: object, message: string) => void }
-  throttled: { info: (fields: object, message: string) => void }
+  log: Pick<ThrottledLog, 'info'>
+  throttled: Pick<ThrottledLog, 'info'>
 }
 
-/** The API and dashboard. */
-export interface Admin {
-  /** `/api/…` */
-  api: Hono
-  /** `/`, `/deliveries/:id`, … */
-  dashboard: Hono
-  /** Records each refused webhook. */
-  refusals: Refusals
-}
+export type Admin = ReturnType<typeof createAdmin>
 
-export function createAdmin(deps: AdminDeps): Admin {
-  const {
-    config,
-    roles,
-    store,
-    apply,
-    port,
-    github,
-    pauses,
-    sides,
-    timeouts,
-    checkDatabase,
-    clock,
-    log,
-    throttled,
-  } = deps
+/** The API and dashboard. `refusals` records each refused webhook. */
+export function createAdmin(deps: AdminDeps) {
+  const { config, roles, store, apply, port, github, pauses, sides, timeouts } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
@@ -71,26 +50,22 @@ export function createAdmin(deps: AdminDeps): Admin {
     refusals,
     api: createAdminApi(shared),
     dashboard: createDashboard({
-      ...{ ...shared, port, trustedProxies, log, throttled },
-      sessions: createSessions(config, clock, store),
+      ...{ ...shared, port, trustedProxies, log: deps.log, throttled: deps.throttled },
+      sessions: createSessions(config, deps.clock, store),
       async health() {
         const now = store.clock()
         const [{ queued }, stalled, backlog, database] = await Promise.all([
           store.counts(),
           store.stalled(now - BACKLOG_MS, MOST_STALLED, pauses.scope),
           store.backlog(now),
-          checkDatabase(),
+          deps.checkDatabase(),
         ])
         return {
           problems: sides.problems(),
           isDatabaseOk: database.ok,
           limits: pauses.allPaused().filter(({ cause }) => cause === 'limit'),
-          ...{
-            queued,
-            stalled,
-            queuedSince: backlog.dueSince.dispatch,
-            oldestMessage: backlog.oldestMessage,
-          },
+          ...{ queued, stalled, oldestMessage: backlog.oldestMessage },
+          queuedSince: backlog.dueSince.dispatch,
           portPausedUntil: port.pausedUntil(),
           tokenExpiresAt: github.facts.tokenExpiresAt(),
           clock: timeouts.problem(),

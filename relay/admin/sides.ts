@@ -1,5 +1,6 @@
 import { describeNetworkError, type PortError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
+import type { OnResponse } from '../config/outgoing.ts'
 import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
@@ -37,24 +38,7 @@ type Observed =
   /** A 5xx, or no response from the service itself. `cause`: a clause. */
   | { kind: 'failed'; cause: string; advice?: string }
 
-/** Results of requests to both services. Times are milliseconds since 1970 by the store's clock. */
-export interface Sides {
-  /** @param response null if the request failed with the error */
-  observeGitHub(response: Pick<Response, 'status' | 'headers'> | null, error?: unknown): void
-  /** @param error null if the call succeeded */
-  observePort(error: PortError | null): void
-  /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
-  isUsed(side: Side): boolean
-  /** When the last request succeeded; null if none has. */
-  lastSuccess(side: Side): number | null
-  /** Whether the service accepted every credential when it was last used; null before the first response. */
-  isAccepted(side: Side): boolean | null
-  /** Whether a request has had a result yet. */
-  isKnown(side: Side): boolean
-  problems(): SideProblem[]
-  /** Checks credentials that have been unused for a minute, and services that don't respond, with cheap requests. */
-  check(): Promise<void>
-}
+export type Sides = ReturnType<typeof createSides>
 
 /** How often to check an unused credential (IDLE_MS), and a service that doesn't respond (RETRY_MS). */
 const IDLE_MS = 60_000
@@ -62,18 +46,23 @@ const RETRY_MS = 10_000
 /** How long a credential still counts as rejected after its pause. In this time, a waiting dispatch is retried. */
 const RETRIED_MS = 10_000
 
-export interface SidesDeps {
-  config: Pick<Config, 'github' | 'port'>
+type SidesConfig = Pick<Config, 'github' | 'port'>
+
+/**
+ * Records the results of requests to both services, and reports their problems. Times are milliseconds since 1970 by the
+ * store's clock.
+ *
+ * @param deps.checks one cheap request per credential; `observe` records the results, as for all other requests
+ */
+export function createSides(deps: {
+  config: SidesConfig
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
-  /** One cheap request per credential. `observe` records the results, as for all other requests. */
   checks: () => { side: Side; check: () => Promise<void> }[]
-}
-
-/** Records the last success and the last failure of both services, and reports their problems. */
-export function createSides({ config, clock, pauses, throttled, checks }: SidesDeps): Sides {
-  const records = { github: createRecord(clock), port: createRecord(clock) }
+}) {
+  const { config, clock, pauses, throttled, checks } = deps
+  const records = { github: createRecord(NAMES.github, clock), port: createRecord(NAMES.port, clock) }
 
   function observe(side: Side, observed: Observed): void {
     const record = records[side]
@@ -115,39 +104,36 @@ export function createSides({ config, clock, pauses, throttled, checks }: SidesD
     return SIDES.flatMap(side => {
       const unreachable = records[side].unreachable()
       return [
-        ...[...rejections(side)].map(
-          ([key, problem]): SideProblem => ({ type: 'credential_rejected', side, key, ...problem }),
-        ),
-        ...(unreachable
-          ? [
-              {
-                ...{ type: 'unreachable' as const, side, key: '' },
-                ...{ since: unreachable.since, advice: unreachable.advice },
-                text: [`${NAMES[side]} unreachable since `, unreachable.since, `: ${unreachable.cause}.`],
-              },
-            ]
-          : []),
+        ...[...rejections(side)].map(([key, problem]) => ({
+          ...{ type: 'credential_rejected' as const, side, key, ...problem },
+        })),
+        ...(unreachable ? [{ type: 'unreachable' as const, side, key: '', ...unreachable }] : []),
       ]
     })
   }
 
   return {
-    observeGitHub: (response, error) => observe('github', readGitHub(response, error)),
-    observePort(error) {
+    observeGitHub: (...result: Parameters<OnResponse>) => observe('github', readGitHub(...result)),
+    /** @param error null if the call succeeded */
+    observePort(error: PortError | null): void {
       const observed = readPort(error)
       if (observed) observe('port', observed)
     },
-    isUsed: side => side === 'github' || config.port.clientId !== null,
-    lastSuccess: side => records[side].lastSuccess(),
-    isAccepted: side => (rejections(side).size > 0 ? false : records[side].isAccepted()),
-    isKnown: side => records[side].isKnown(),
+    /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
+    isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
+    /** When the last request succeeded; null if none has. */
+    lastSuccess: (side: Side) => records[side].lastSuccess(),
+    /** Whether the service accepted every credential when it was last used; null before the first response. */
+    isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted()),
+    /** Whether a request has had a result yet. */
+    isKnown: (side: Side) => records[side].isKnown(),
     problems,
-    async check() {
+    /** Checks credentials that have been unused for a minute, and services that don't respond. */
+    async check(): Promise<void> {
       const due = checks().filter(({ side }) => {
         const record = records[side]
         return clock() - record.usedAt() >= (record.unreachable() ? RETRY_MS : IDLE_MS)
       })
-      // `observe` records the results.
       await Promise.allSettled(due.map(({ check }) => check()))
     },
   }
@@ -160,16 +146,16 @@ const REJECTED = {
 }
 
 const ADVICE = {
-  github: ({ github: { auth } }: SidesDeps['config']) =>
+  github: ({ github: { auth } }: SidesConfig) =>
     'token' in auth ? 'Set a new token.' : "Check both values and this server's clock.",
   port: () => 'Set the client ID and secret that Port shows under Credentials.',
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
 
-const githubCredential = ({ github: { auth } }: SidesDeps['config']) =>
+const githubCredential = ({ github: { auth } }: SidesConfig) =>
   'token' in auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
 
-function readGitHub(...[response, error]: Parameters<Sides['observeGitHub']>): Observed {
+function readGitHub(...[response, error]: Parameters<OnResponse>): Observed {
   if (!response)
     return { kind: 'failed', cause: describeOutage(error), advice: checkNetwork('GITHUB_API_URL') }
   const { status, headers } = response
@@ -211,9 +197,9 @@ function describeOutage(error: unknown): string {
 }
 
 /** The results of requests to one service. */
-function createRecord(clock: () => number) {
+function createRecord(name: string, clock: () => number) {
   let lastSuccess: number | null = null
-  let unreachable: { since: number; cause: string; advice: string } | null = null
+  let unreachable: { since: number; text: Text; advice: string } | null = null
   let usedAt = Number.NEGATIVE_INFINITY
   /** The status of the service's rejection; null if the credential is accepted, or if that isn't known yet. */
   let rejectedWith: number | null = null
@@ -224,8 +210,9 @@ function createRecord(clock: () => number) {
       const now = clock()
       usedAt = now
       if (observed.kind === 'failed') {
-        const { cause, advice = '' } = observed
-        unreachable = { since: unreachable?.since ?? now, cause, advice }
+        const since = unreachable?.since ?? now
+        const text = [`${name} unreachable since `, since, `: ${observed.cause}.`]
+        unreachable = { since, text, advice: observed.advice ?? '' }
         return
       }
       unreachable = null

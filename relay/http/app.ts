@@ -5,37 +5,31 @@ import type { Metrics } from '../admin/metrics.ts'
 import type { Admin } from '../admin/routes.ts'
 import type { Config } from '../config/config.ts'
 import { createCancel } from '../intake/cancel.ts'
-import { createReceive, type ReceiveDeps } from '../intake/receive.ts'
+import { createReceive } from '../intake/receive.ts'
 import { createVerify } from '../intake/verify.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import { Problem, refuseOthers, sendProblem } from './problem.ts'
-import { logRefusals, type RefusalDeps } from './refusals.ts'
+import { logRefusals } from './refusals.ts'
 import { bearer } from './request.ts'
 
 export interface AppDeps {
   config: Config
   store: Store
   apply: ApplyEvent
-  /** Milliseconds since 1970 (wall clock). */
+  /** The wall clock. */
   clock: () => number
   /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
-  log: ReceiveDeps['log'] & { error: (fields: object, message: string) => void }
-  /** Log for repeated errors and for refusals of unverified senders. */
+  log: Pick<ThrottledLog, 'info' | 'error'>
   throttled: Pick<ThrottledLog, 'info' | 'error'>
   metrics?: Metrics
-  /** Whether the database accepts writes. */
   checkDatabase: () => Promise<{ ok: boolean }>
-  /** `GET /readyz` */
   readinessRoute: (c: Context) => Promise<Response>
-  /** `GET /metrics` */
   metricsRoute?: (c: Context) => Promise<Response>
-  /** `/report/…` */
   reports?: Hono
   admin?: Admin
-  /** `POST /github` */
   receiveGitHub?: (c: Context) => Promise<Response>
 }
 
@@ -51,11 +45,7 @@ export function createApp(deps: AppDeps): Hono {
   const { trustedProxies } = config
   const app = new Hono()
   const verify = createVerify(config, deps.clock)
-  const onAccepted: ReceiveDeps['onAccepted'] = (result, seconds) => {
-    metrics?.webhook(result)
-    if (seconds !== null) metrics?.webhookDuration(seconds)
-  }
-  const receive = createReceive({ ...deps, verify, onAccepted })
+  const receive = createReceive({ ...deps, verify, onAccepted: metrics?.accepted })
   app.use('/webhook/cancel', async (c, next) => {
     await next()
     if (c.res.ok) metrics?.webhook('cancellation')
@@ -96,11 +86,10 @@ export function createApp(deps: AppDeps): Hono {
     refuseOthers(app, ['/metrics'], 'GET, HEAD', 'Read metrics with GET.')
   }
   refuseOthers(app, ['/healthz', '/readyz'], 'GET, HEAD', 'Send health checks with GET.')
-  const onRefusal: RefusalDeps['onRefusal'] = (c, refusal) => {
+  const logRefusal = logRefusals({ trustedProxies, log, throttled }, (c, refusal) => {
     metrics?.webhook(refusal.status)
     admin?.refusals.note(c, refusal)
-  }
-  const logRefusal = logRefusals({ trustedProxies, log, throttled, onRefusal })
+  })
   app.notFound(c => {
     const problem = new Problem(404, "There is nothing at this address: Port's webhooks go to /webhook.")
     logRefusal(c, problem)

@@ -4,43 +4,7 @@ import { Problem } from './problem.ts'
 import { senderAddress, VERIFIED } from './request.ts'
 
 /** The memory reserved for one request body. */
-export interface BodyReservation {
-  /**
-   * Starts the clock for reading the body.
-   *
-   * @param onDrop called after an arriving body was dropped and its memory was released
-   */
-  arrive(onDrop: (problem: Problem) => void): void
-  /**
-   * Reserves memory for bytes that have arrived. If no memory is left, drops the slowest body.
-   * @throws Problem 503 if this body is the slowest
-   */
-  take(bytes: number): void
-  /**
-   * Marks the body as complete and its sender as verified, so that other bodies no longer displace this body.
-   *
-   * @param shares the most memory (bytes) that bodies of each of these can use while they are processed
-   * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
-   */
-  accept(shares?: Record<string, number>): void
-  /** Releases the memory. */
-  release(): void
-}
-
-export interface BodyMemoryOptions {
-  /** Memory for arriving bodies, in bytes. */
-  arrivingBytes: number
-  /** Memory for bodies of verified senders that are being processed, in bytes. */
-  processingBytes: number
-  /** How many proxies in front of the relay append to X-Forwarded-For. */
-  trustedProxies: number
-}
-
-/** Runs a request's handler with memory for the body. The memory is released when the handler finishes. */
-export type WithReservation = (
-  c: Context,
-  handle: (reservation: BodyReservation) => Promise<Response>,
-) => Promise<Response>
+export type BodyReservation = Parameters<Parameters<ReturnType<typeof createBodyMemory>>[1]>[0]
 
 interface Arriving {
   sender: string
@@ -55,10 +19,15 @@ const CHECK_RATE_MS = 500
  * The body memory for one kind of route. All arriving bodies share one budget. When the budget is used up, the slowest
  * body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. A sender that
  * opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
- * slowly than the minimum rate are always dropped.
+ * slowly than the minimum rate are always dropped. Bodies of verified senders use `processingBytes`.
+ *
+ * @returns a function that runs a request's handler with memory, which is released when the handler finishes
  */
-export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
-  const { arrivingBytes, processingBytes, trustedProxies } = options
+export function createBodyMemory({
+  arrivingBytes,
+  processingBytes,
+  trustedProxies,
+}: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>) {
   const arriving = new Set<Arriving>()
   const heldBySender = createSums()
   const processing = createSums()
@@ -99,16 +68,13 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
     }
   }
 
-  function open(sender: string, onVerified: () => void): BodyReservation {
-    const body: Arriving = {
-      sender,
-      since: 0,
-      bytes: 0,
-      drop: () => {},
-    }
-    let accepted: [key: string, bytes: number][] = []
+  function open(sender: string, onVerified: () => void) {
+    const body: Arriving = { sender, since: 0, bytes: 0, drop: () => {} }
+    let accepted: string[] = []
+    let processed = 0
     return {
-      arrive(onDrop) {
+      /** Starts the clock. @param onDrop called after the body was dropped and its memory was released */
+      arrive(onDrop: (problem: Problem) => void): void {
         body.since = performance.now()
         body.drop = problem => {
           remove(body)
@@ -117,7 +83,8 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
         arriving.add(body)
         checking ??= setInterval(checkRates, CHECK_RATE_MS).unref()
       },
-      take(bytes) {
+      /** Reserves memory. If none is left, drops the slowest body. @throws Problem 503 if this is the slowest */
+      take(bytes: number): void {
         if (bytes > arrivingBytes) throw overloaded()
         const now = performance.now()
         while (held + bytes > arrivingBytes) {
@@ -127,25 +94,31 @@ export function createBodyMemory(options: BodyMemoryOptions): WithReservation {
         }
         add(body, bytes)
       },
-      accept(shares = {}) {
+      /**
+       * Marks the body as complete and its sender as verified, so that other bodies no longer displace it.
+       *
+       * @param shares the most memory (bytes) that bodies of each of these can use while they are processed
+       * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
+       */
+      accept(shares: Record<string, number> = {}): void {
         onVerified()
-        const { bytes } = body
+        processed = body.bytes
         remove(body)
         for (const [key, most] of Object.entries(shares))
-          if (processing.of(key) + bytes > most) throw overShare(key, most)
-        if (processing.of(ALL) + bytes > processingBytes) throw overloaded()
-        accepted = [ALL, ...Object.keys(shares)].map(key => [key, bytes])
-        for (const [key] of accepted) processing.add(key, bytes)
+          if (processing.of(key) + processed > most) throw overShare(key, most)
+        if (processing.of(ALL) + processed > processingBytes) throw overloaded()
+        accepted = [ALL, ...Object.keys(shares)]
+        for (const key of accepted) processing.add(key, processed)
       },
-      release() {
+      release(): void {
         remove(body)
-        for (const [key, bytes] of accepted) processing.add(key, -bytes)
+        for (const key of accepted) processing.add(key, -processed)
         accepted = []
       },
     }
   }
 
-  return (c, handle) => {
+  return (c: Context, handle: (reservation: ReturnType<typeof open>) => Promise<Response>) => {
     const reservation = open(senderAddress(c, trustedProxies), () => c.set(VERIFIED, true))
     return handle(reservation).finally(reservation.release)
   }
@@ -157,14 +130,9 @@ const ALL = ''
 function createSums() {
   const sums = new Map<string, number>()
   const of = (key: string) => sums.get(key) ?? 0
-  return {
-    of,
-    add(key: string, bytes: number) {
-      const sum = of(key) + bytes
-      if (sum > 0) sums.set(key, sum)
-      else sums.delete(key)
-    },
-  }
+  const add = (key: string, bytes: number) =>
+    of(key) + bytes > 0 ? sums.set(key, of(key) + bytes) : sums.delete(key)
+  return { of, add }
 }
 
 function overShare(key: string, most: number): Problem {
@@ -173,15 +141,12 @@ function overShare(key: string, most: number): Problem {
 }
 
 function overloaded(): Problem {
-  return new Problem(
-    503,
-    "The relay receives too many requests; this request wasn't accepted. Send it again shortly.",
-    { 'retry-after': '1', connection: 'close' },
-  )
+  const sentence =
+    "The relay receives too many requests; this request wasn't accepted. Send it again shortly."
+  return new Problem(503, sentence, { 'retry-after': '1', connection: 'close' })
 }
 
 function tooSlow(): Problem {
-  return new Problem(408, `The body arrives too slowly: send at least ${LIMITS.bodyRate} bytes per second.`, {
-    connection: 'close',
-  })
+  const sentence = `The body arrives too slowly: send at least ${LIMITS.bodyRate} bytes per second.`
+  return new Problem(408, sentence, { connection: 'close' })
 }

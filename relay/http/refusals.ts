@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { BoundedMap } from '../cache.ts'
 import { LIMITS } from '../config/limits.ts'
 import { isRepository } from '../config/routes.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Problem } from './problem.ts'
 import { requestFields, senderAddress, VERIFIED } from './request.ts'
 
@@ -19,24 +20,7 @@ export interface Refusal {
   repository: string | null
 }
 
-/** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
-export interface Refusals {
-  /** When the relay started. */
-  since: number
-  note(c: Context, problem: Problem): void
-  /** Refusals, newest first. */
-  list(limit: number): Refusal[]
-  /** Refusals of the last hour whose cause a sender or an operator has to fix. */
-  recent(): RecentRefusals
-}
-
-export interface RecentRefusals {
-  count: number
-  /** Counts by status, such as `12 × 401`. */
-  statuses: string[]
-  /** The message of the newest refusal; empty if there is none. */
-  reason: string
-}
+export type Refusals = ReturnType<typeof createRefusals>
 
 /** The maximum number of refusals in a list. */
 export const MOST_LISTED = 1_000
@@ -47,13 +31,14 @@ const HOUR = 60
 
 const MAX_REASON = 400
 
-/** @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For */
-export function createRefusals(trustedProxies: number, clock: () => number): Refusals {
+/** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
+export function createRefusals(trustedProxies: number, clock: () => number) {
   // Keyed by reason, then ordered by `lastAt`. A bot's many refusals for one reason don't displace other reasons.
   const byReason = new BoundedMap<string, BoundedMap<string, Refusal>>(LIMITS.refusalReasons)
   /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
+  /** Newest first. */
   const list = (limit: number) =>
     [...byReason.values()]
       .flatMap(refused => [...refused.values()])
@@ -62,8 +47,9 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       .slice(0, limit)
 
   return {
+    /** When the relay started. */
     since: clock(),
-    note(c, { status, message }) {
+    note(c: Context, { status, message }: Problem): void {
       const sender = senderAddress(c, trustedProxies)
       const repository = c.req.path.split('/').slice(2).join('/')
       const reason = message.slice(0, MAX_REASON)
@@ -85,6 +71,7 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       kept.set(key, { firstAt: now, lastAt: now, count: 1, status, reason, sender, repository: named })
     },
     list,
+    /** Refusals of the last hour whose cause a sender or an operator has to fix. */
     recent() {
       const since = minuteOf(clock()) - HOUR
       const amounts = [...counts].map(([status, minutes]) => ({
@@ -94,7 +81,9 @@ export function createRefusals(trustedProxies: number, clock: () => number): Ref
       const shown = amounts.filter(({ amount }) => amount > 0)
       return {
         count: shown.reduce((sum, { amount }) => sum + amount, 0),
+        /** Counts by status, such as `12 × 401`. */
         statuses: shown.map(({ status, amount }) => `${amount} × ${status}`),
+        /** The newest one; empty if there is none. */
         reason: list(Number.POSITIVE_INFINITY).find(({ status }) => SHOWN.includes(status))?.reason ?? '',
       }
     },
@@ -109,32 +98,22 @@ const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
 /** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
 export const PERSISTED = 'persisted'
 
-interface Info {
-  info: (fields: object, message: string) => void
-}
-
-export interface RefusalDeps {
-  trustedProxies: number
-  log: Info
-  throttled: Info
-  /** Called with each refused Port webhook. */
-  onRefusal: (c: Context, refusal: Problem) => void
-}
-
 /**
  * Logs refused webhooks with the response's status and message, and the sender's address. Unverified senders get one
  * line a minute.
  *
+ * @param onRefusal called with each refused Port webhook
  * @returns a function to call for every refused request, including those that aren't webhooks
  */
-export function logRefusals(deps: RefusalDeps): (c: Context, refusal: Problem) => void {
-  const { trustedProxies, onRefusal } = deps
-  return (c, refusal) => {
+export function logRefusals(
+  deps: { trustedProxies: number } & Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>,
+  onRefusal: (c: Context, refusal: Problem) => void,
+) {
+  return (c: Context, refusal: Problem): void => {
     const sender = SENDERS.find(([path]) => path.test(c.req.path))?.[1]
     if (!sender || c.get(PERSISTED)) return
-    const { status } = refusal
     if (sender === 'Port') onRefusal(c, refusal)
     const log = c.get(VERIFIED) ? deps.log : deps.throttled
-    log.info(requestFields(c, trustedProxies, status, refusal), `a ${sender} webhook is refused`)
+    log.info(requestFields(c, deps.trustedProxies, refusal.status, refusal), `a ${sender} webhook is refused`)
   }
 }

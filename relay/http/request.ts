@@ -5,11 +5,8 @@ import { BoundedMap } from '../cache.ts'
 import { Problem, refusalOf } from './problem.ts'
 
 /**
- * Returns a request's network address: the connection's address or, behind proxies, the address that the outermost
- * trusted proxy appended to X-Forwarded-For. For IPv6, returns the /64 network, which usually belongs to one customer.
- *
- * @param trustedProxies how many proxies in front of the relay append to X-Forwarded-For. Entries further left are
- *   ignored, because the sender can choose them.
+ * The key for counting senders: the network of the connection's address or, behind proxies, of the address that the
+ * outermost trusted proxy appended to X-Forwarded-For. Entries further left are ignored: the sender can choose them.
  */
 export function senderAddress(c: Context, trustedProxies: number): string {
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
@@ -20,9 +17,8 @@ export function senderAddress(c: Context, trustedProxies: number): string {
   return networkOf(address || connection)
 }
 
-/** The key for counting senders: the address, or the /64 network of an IPv6 address. */
+/** The address or, for IPv6, its /64 network, which usually belongs to one customer. */
 export function networkOf(address: string): string {
-  // Common case: IPv4 without a port.
   if (!address.includes(':')) return address
   const bare = address.startsWith('[') ? address.slice(1, address.indexOf(']')) : address
   if (!isIPv6(bare)) return /^[\d.]+:\d+$/.test(bare) ? bare.slice(0, bare.indexOf(':')) : bare
@@ -55,22 +51,19 @@ export function bearer(c: Context): string | null {
   return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }
 
-/** A token bucket per key. Limits calls to a number per minute, with bursts of twice that number. */
-export interface TokenBuckets {
-  /** @returns the wait in milliseconds; 0 if the call is allowed */
-  take(key: string): number
-}
-
 /** Beyond this number of keys, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000
 
-/** @param timer monotonic time in milliseconds */
-export function createTokenBuckets(perMinute: number, timer = () => performance.now()): TokenBuckets {
+export type TokenBuckets = ReturnType<typeof createTokenBuckets>
+
+/** A token bucket per key. Limits calls to a number per minute, with bursts of twice that number. */
+export function createTokenBuckets(perMinute: number) {
   const burst = 2 * perMinute
   const buckets = new BoundedMap<string, { tokens: number; at: number }>(MAX_KEYS)
   return {
-    take(key) {
-      const at = timer()
+    /** @returns the wait in milliseconds; 0 if the call is allowed */
+    take(key: string): number {
+      const at = performance.now()
       const known = buckets.get(key) ?? { tokens: burst, at }
       const tokens = Math.min(burst, known.tokens + ((at - known.at) * perMinute) / 60_000)
       buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at })

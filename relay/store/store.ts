@@ -8,7 +8,7 @@ import { maintenance } from './sql/maintenance.ts'
 import { outbox } from './sql/outbox.ts'
 
 export type { ReportReceipt } from './sql/apply.ts'
-export type { Backlog, Claimed, TracedDelivery } from './sql/claims.ts'
+export type { Claimed, TracedDelivery } from './sql/claims.ts'
 export { type Accepted, type Cancellation, SignatureUsed, StoreBusy } from './sql/intake.ts'
 export type { Filter } from './sql/lists.ts'
 export { MAX_OTHERS } from './sql/lookups.ts'

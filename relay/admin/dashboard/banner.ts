@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 import type { Stalled } from '../../delivery/delivery.ts'
 import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { ownerOf } from '../../github/rate-limit-pause.ts'
-import type { RecentRefusals } from '../../http/refusals.ts'
+import type { Refusals } from '../../http/refusals.ts'
 import { SOON_MS } from '../../workers/maintenance.ts'
 import type { SideProblem, Text } from '../sides.ts'
 import { at, counted, type Html, span, withTimes } from './format.ts'
@@ -26,7 +26,7 @@ export interface Health {
   tokenExpiresAt: number | null
   /** What is wrong with a clock; null if nothing is. */
   clock: string | null
-  refused: RecentRefusals
+  refused: ReturnType<Refusals['recent']>
 }
 
 export const BACKLOG_MS = 60_000

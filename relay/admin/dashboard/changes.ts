@@ -3,21 +3,15 @@ import type { Delivery } from '../../delivery/delivery.ts'
 import type { Store } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readBulkFilter } from '../filter.ts'
-import type { Found, Redelivery } from '../redelivery.ts'
+import type { Redelivery } from '../redelivery.ts'
 import { knownDelivery, MAX_REDELIVERED, mustBeOpen, mustBeRedeliverable } from '../redelivery.ts'
 import { ago, type Html, query } from './format.ts'
 import type { Guard } from './guard.ts'
 import { layout } from './layout.ts'
 import { amount, filterText } from './list-page.ts'
 
-export interface ChangesDeps {
-  store: Pick<Store, 'get' | 'clock'>
-  redelivery: Redelivery
-}
-
 /** The changes that an admin can make, each with a confirmation page. */
-export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
-  const { store, redelivery } = deps
+export function addChanges({ get, post }: Guard, store: Store, redelivery: Redelivery): void {
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, store.clock())
 
   get('/deliveries/:id/redeliver', 'admin', async (c, session) => {
@@ -33,7 +27,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
       session,
       delivery,
       'cancel',
-      CANCELLING[
+      CANCELING[
         delivery.state === 'queued' && delivery.awaitingResponseSince === null
           ? 'queued'
           : delivery.state === 'running'
@@ -61,7 +55,7 @@ export function addChanges({ get, post }: Guard, deps: ChangesDeps): void {
   })
 }
 
-const CANCELLING = {
+const CANCELING = {
   queued: html`The delivery won't be dispatched.`,
   dispatched: html`GitHub may have started a workflow run. The relay searches for the run, and cancels it.`,
   running: html`The relay cancels the workflow run on GitHub. The delivery finishes when the workflow run has finished.`,
@@ -100,7 +94,7 @@ const SHOWN = 100
 function bulkPage(
   session: Session,
   given: GivenFilter,
-  { deliveries, more }: Found,
+  { deliveries, more }: Awaited<ReturnType<Redelivery['find']>>,
   ends: ReadonlyMap<string, boolean | null>,
   now: number,
 ) {

@@ -6,7 +6,7 @@ import { LIMITS } from '../../config/limits.ts'
 import { OUTCOMES, STATES } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
-import type { Role, Roles, Session, Sessions } from '../auth.ts'
+import type { CallLogs, createSessions, Role, Roles, Session } from '../auth.ts'
 import { isOwnForm, isOwnSite, logCalls } from '../auth.ts'
 import type { Html } from './format.ts'
 import { message, signInPage } from './layout.ts'
@@ -48,28 +48,15 @@ export function sendProblemPage(c: Context, problem: Problem, session: Session |
   return c.html(page, problem.status, { ...SECURITY, ...problem.headers })
 }
 
-export interface GuardDeps {
-  roles: Roles
-  sessions: Sessions
-  trustedProxies: number
-  log: { info: (fields: object, message: string) => void }
-  throttled: { info: (fields: object, message: string) => void }
-}
+export type GuardDeps = CallLogs & { roles: Roles; sessions: ReturnType<typeof createSessions> }
 
-/** Protects pages with the sign-in. */
-export interface Guard {
-  app: Hono
-  /** Shows a page to signed-in users. Others see the sign-in page. */
-  get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void
-  /**
-   * Accepts a form that an admin sent from one of our pages.
-   * @param change returns the URL to redirect to
-   */
-  post(path: string, change: (c: Context, form: Form) => Promise<string>): void
-}
+export type Guard = ReturnType<typeof createGuard>
 
-/** Handles sign-in, roles, and forms. Each form contains a session secret, so that other sites can't submit forms. */
-export function createGuard({ roles, sessions, trustedProxies, log, throttled }: GuardDeps): Guard {
+/**
+ * Protects pages with the sign-in: roles and forms. Each form contains a session secret, so that other sites can't submit
+ * forms.
+ */
+export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate)
   const limit = bodyLimit({
@@ -88,14 +75,16 @@ export function createGuard({ roles, sessions, trustedProxies, log, throttled }:
     if (!(error instanceof Problem)) throw error
     return sendProblemPage(c, error, await readOrNull(c))
   })
-  const logged = logCalls({ trustedProxies, log, throttled }, 'a dashboard form was submitted', async c => {
-    return (await readOrNull(c))?.role ?? null
-  })
+  const logged = logCalls(
+    logs,
+    'a dashboard form was submitted',
+    async c => (await readOrNull(c))?.role ?? null,
+  )
   app.post('/sign-in', logged, limit, async (c: Context) => {
     checkOpen()
     // Checked first, so that another site can't use up this browser's sign-in attempts.
     if (!isOwnSite(c)) throw new Problem(403, 'The form came from another site: sign in here.')
-    const wait = signIns.take(senderAddress(c, trustedProxies))
+    const wait = signIns.take(senderAddress(c, logs.trustedProxies))
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000)
       const page = signInPage('/', `Too many sign-in attempts: wait ${seconds} s.`)
@@ -121,7 +110,8 @@ export function createGuard({ roles, sessions, trustedProxies, log, throttled }:
   })
   return {
     app,
-    get(path, role, show) {
+    /** Shows a page to signed-in users. Others see the sign-in page. */
+    get(path: string, role: Role, show: (c: Context, session: Session) => Promise<Html> | Html): void {
       app.get(path, async c => {
         checkOpen()
         const session = await sessions.read(c)
@@ -130,7 +120,8 @@ export function createGuard({ roles, sessions, trustedProxies, log, throttled }:
         return sendPage(c, String(await show(c, session)))
       })
     },
-    post(path, change) {
+    /** Accepts a form that an admin sent from one of our pages. @param change returns the URL to redirect to */
+    post(path: string, change: (c: Context, form: Form) => Promise<string>): void {
       app.post(path, logged, limit, async c => {
         checkOpen()
         const session = await sessions.read(c)

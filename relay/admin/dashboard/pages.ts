@@ -4,14 +4,14 @@ import { isObject, type JsonObject } from '../../../port/types.ts'
 import type { Delivery } from '../../delivery/delivery.ts'
 import { blockerOf } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
-import { MOST_LISTED, type Refusal, type Refusals } from '../../http/refusals.ts'
+import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
 import type { Filter, Store } from '../../store/store.ts'
 import type { PortAccess } from '../../workers/outbox.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
-import { knownDelivery, MAX_REDELIVERED } from '../redelivery.ts'
+import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
 import { banner, type Health } from './banner.ts'
-import { addChanges, type ChangesDeps } from './changes.ts'
+import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
 import { ago, at, type Html } from './format.ts'
 import { createGuard, type Guard, type GuardDeps, SECURITY } from './guard.ts'
@@ -19,8 +19,9 @@ import { ICON, layout, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
-interface PagesDeps {
+export interface DashboardDeps extends GuardDeps {
   store: Store
+  redelivery: Redelivery
   port: Pick<PortAccess, 'canReport'>
   refusals: Refusals
   health: () => Promise<Health>
@@ -40,8 +41,6 @@ const DAY_MS = 86_400_000
 /** Maximum size of an invocation that the list reads to find the user who started the delivery. */
 const MAX_INVOCATION = 65_536
 
-export type DashboardDeps = PagesDeps & ChangesDeps & GuardDeps
-
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
 /** The dashboard, at `/`. */
@@ -53,12 +52,12 @@ export function createDashboard(deps: DashboardDeps): Hono {
   asset('live.js', 'text/javascript; charset=utf-8', SCRIPT)
   asset('icon.svg', 'image/svg+xml', ICON)
   addPages(guard, deps)
-  addChanges(guard, deps)
+  addChanges(guard, deps.store, deps.redelivery)
   return guard.app
 }
 
 /** The read-only pages. */
-function addPages({ get }: Guard, deps: PagesDeps): void {
+function addPages({ get }: Guard, deps: DashboardDeps): void {
   const { store, refusals } = deps
   /** During a rate-limit pause, nothing is dispatched. */
   const paused = (d: Delivery): Delivery => ({
@@ -110,15 +109,8 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
     const asked = parse(invocation)
     const from = typeof asked.targetFrom === 'string' ? asked.targetFrom : null
     return deliveryPage({
-      ...{
-        session,
-        delivery,
-        blocker: blockerOf(delivery, heads),
-        messages,
-        steps,
-        live: isLive(c),
-        now: store.clock(),
-      },
+      ...{ session, delivery, messages, steps, live: isLive(c), now: store.clock() },
+      blocker: blockerOf(delivery, heads),
       timeline: timeline(delivery, history, from),
       who: whoIn(asked),
       isReported: deps.port.canReport(delivery),
@@ -127,15 +119,7 @@ function addPages({ get }: Guard, deps: PagesDeps): void {
       serverUrl: deps.serverUrl,
     })
   })
-  get('/refused', 'view', (c, session) => {
-    const { since } = refusals
-    return refusedPage(session, {
-      refused: refusals.list(MOST_LISTED),
-      since,
-      now: store.clock(),
-      live: isLive(c),
-    })
-  })
+  get('/refused', 'view', (c, session) => refusedPage(session, refusals, store.clock(), isLive(c)))
 
   /** @returns the filter, or the problem with the filter */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
@@ -163,11 +147,9 @@ function parse(text: string | null): JsonObject {
 }
 
 /** Shows why webhooks were refused, for example why Port gets a 401. */
-const refusedPage = (
-  session: Session,
-  { refused, since, now, live }: { refused: Refusal[]; since: number; now: number; live: boolean },
-) =>
-  layout({
+function refusedPage(session: Session, { since, list }: Refusals, now: number, live: boolean) {
+  const refused = list(MOST_LISTED)
+  return layout({
     title: 'Refused webhooks',
     session,
     live: { on: live, toggle: live ? '/refused?live=off' : '/refused' },
@@ -185,3 +167,4 @@ const refusedPage = (
           )}</ol>`
     }</section>`,
   })
+}
