@@ -11,7 +11,7 @@ const github = `https://${address.replace('.git', '')}`
 
 /** Groups of pages, as in README.md. */
 const SIDEBAR = {
-  'Getting started': ['tutorial', 'faq', 'comparison'],
+  'Getting started': ['tutorial', 'comparison'],
   'Writing workflows': ['action', 'errors', 'whole-workflows', 'migrate'],
   'Setting up the relay': [
     ...['deploy', 'aws-lambda', 'configuration', 'github-app', 'routing', 'commands', 'sizing'],
