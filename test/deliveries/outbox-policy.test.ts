@@ -62,9 +62,10 @@ test('a replacement message keeps only the conclusion of the original', () => {
   const replaced = (message: Message) => step(message, response, 16 * MINUTE)
   const [by, otherwise] = [{ update: { conclusion: 'failure' } }, 'retry']
   expect(replaced(END)).toEqual({ do: 'replace', by, otherwise })
-  for (const message of [LOG, LABEL, ENTITY]) {
+  const names = ['1 line', 'a status label or a link', 'an entity']
+  for (const [n, message] of [LOG, LABEL, ENTITY].entries()) {
     const text = JSON.stringify(replaced(message))
-    expect(text).toMatch(/may be missing here: Port keeps responding with 500\./)
+    expect(text).toContain(`"… ${names[n]} may be missing here: Port keeps responding with 500."`)
     expect(text).not.toMatch(/a line|Waiting for GitHub|shop/)
   }
 })

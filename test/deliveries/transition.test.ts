@@ -245,15 +245,26 @@ describe('a dispatch', () => {
     const since = NOW - POLICY.runTimeout
     const event = { ...EVENTS.runNotFound, list: 'empty', readAt: NOW } as const
     const retried = (attempts: number) => {
-      const times = { queuedAt: since, firstAttemptAt: since, awaitingResponseSince: since }
+      const times = { queuedAt: since, firstAttemptAt: since - MINUTE, awaitingResponseSince: since }
       const delivery = inState('queued', { attempts, ...times })
       return transition(delivery, event, NOW, POLICY)?.change
     }
     expect(retried(1)).toEqual({ awaitingResponseSince: null, dueAt: NOW })
     expect(retried(2)).toMatchObject({
       state: 'failed',
-      reason: expect.stringContaining('The outcome of the dispatch stayed unknown'),
+      reason:
+        'The outcome of the dispatch stayed unknown for 24 h 1 min, and no workflow run was found in acme/shop.',
     })
+  })
+
+  test('fails if GitHub still rate limits the relay after RELAY_RUN_TIMEOUT', () => {
+    const queuedAt = NOW - POLICY.runTimeout
+    const first = NOW - POLICY.startTimeout
+    const limited = (firstAttemptAt: number) =>
+      transition(inState('queued', { queuedAt, firstAttemptAt }), EVENTS.dispatchDeferred, NOW, POLICY)
+        ?.change
+    expect(limited(first + 1).state).toBeUndefined()
+    expect(limited(first)).toMatchObject({ state: 'failed', reason: 'Gave up after 24 h: a limit.' })
   })
 })
 

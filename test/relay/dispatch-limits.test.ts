@@ -65,49 +65,9 @@ describe("the relay waits for GitHub's retry time, at most an hour, or for a min
     expect(dueAt! - before).toBeGreaterThanOrEqual(least)
     expect(Number.isInteger(dueAt)).toBe(true)
   })
-
-  test('a delivery fails if GitHub still rate limits the relay after RELAY_RUN_TIMEOUT', async () => {
-    const relay = await open({ runTimeout: 600_000, startTimeout: 60_000 })
-    relay.github.failures.tooMany(3_000, { times: 2 })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    relay.advance(3_001_000)
-    await relay.step()
-    expect(await relay.delivery(id)).toMatchObject({
-      state: 'failed',
-      reason: expect.stringMatching(/^Gave up after 50 min 1 s: GitHub is rate limiting/),
-    })
-    expect(relay.github.requests).toHaveLength(2)
-  })
-})
-
-test('a temporary error does not fail the delivery: after a 503, the relay waits for the time in Retry-After, then searches for the run', async () => {
-  const relay = await open({ autoRun: false })
-  relay.github.fail({ status: 503, headers: { 'retry-after': '300' }, times: 1 })
-  const id = await relay.accept('r_1')
-  const other = await relay.accept('r_2', 'acme/web')
-  await relay.pass(290_000)
-  expect(relay.github.requests).toHaveLength(1)
-  await relay.pass(60_000)
-  const methods = relay.github.requests
-    .filter(({ path }) => path.includes('acme/shop'))
-    .map(each => each.method)
-  expect(methods.slice(0, 3)).toEqual(['POST', 'GET', 'POST'])
-  for (const each of [id, other]) expect(await relay.delivery(each)).toMatchObject({ state: 'dispatched' })
 })
 
 describe('only 204 means that GitHub accepted the dispatch:', () => {
-  /** Dispatches to acme/old, which redirects to the repository `now`. */
-  async function dispatchMoved(relay: System, status: number, now: string): Promise<string> {
-    relay.github.fail({
-      match: ({ path }) => path.startsWith('/repos/acme/old/'),
-      ...{ status, body: { message: 'Moved Permanently' } },
-      headers: { location: `${relay.github.url}/repos/${now}/dispatches` },
-    })
-    const id = await relay.accept('r_1', 'acme/old')
-    await relay.step()
-    return id
-  }
   test.each([200, 201, 202, 302])('a %i is a lost response, so the delivery stays queued', async status => {
     const relay = await open()
     relay.github.fail({ status, headers: { 'content-type': 'text/html' }, body: '<html>Please log in' })
@@ -117,29 +77,6 @@ describe('only 204 means that GitHub accepted the dispatch:', () => {
     expect(await relay.delivery(id)).toMatchObject(lost)
     const reason = `something between the relay and GitHub responded with ${status}`
     expect(await relay.store.history(id)).toMatchObject([{ type: 'responseLost', details: { reason } }])
-  })
-
-  test.each([301, 302, 307, 308])('follows a %i to the renamed repository; dispatches once', async status => {
-    const relay = await open()
-    const id = await dispatchMoved(relay, status, 'acme/web')
-    expect((await relay.delivery(id)).state).toBe('dispatched')
-    expect(relay.github.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
-      'POST /repos/acme/old/dispatches',
-      'GET /repos/acme/web',
-      'POST /repos/acme/web/dispatches',
-    ])
-    expect(relay.github.dispatches).toMatchObject([
-      { repository: 'acme/web', clientPayload: { run_id: 'r_1' } },
-    ])
-  })
-
-  test('does not dispatch to a renamed repository whose new name is not allowed', async () => {
-    const relay = await open()
-    const id = await dispatchMoved(relay, 307, 'acme/api')
-    const reason =
-      'acme/old is now acme/api on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add acme/api to that list, or correct the target.'
-    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
-    expect(relay.github.dispatches).toEqual([])
   })
 
   test.each([302, 307])(
@@ -188,24 +125,6 @@ describe('during a rate-limit pause', () => {
     relay.github.clearFailures()
     await relay.step()
     expect(relay.github.dispatches).toHaveLength(1)
-  })
-
-  test('the relay does not retry a dispatch whose response was lost, and does not search for the run', async () => {
-    const relay = await open()
-    relay.github.failures.cut({ create: true })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    relay.github.failures.tooMany(120)
-    await relay.accept('r_2', 'acme/web')
-    await relay.step()
-    await relay.pass(110_000)
-    expect(posts(relay)).toHaveLength(2)
-    expect(relay.github.requests).toHaveLength(2)
-    await relay.pass(60_000)
-    const ofShop = posts(relay).filter(({ path }) => path.startsWith('/repos/acme/shop/'))
-    // No workflow listens in acme/shop. Because no run appeared, the relay retried the dispatch.
-    expect(ofShop).toHaveLength(2)
-    expect((await relay.delivery(id)).state).toBe('dispatched')
   })
 
   test('the relay notifies Port exactly once about each waiting delivery, including deliveries that arrive later', async () => {
@@ -260,20 +179,6 @@ test('each consecutive rate limit on dispatches doubles the wait, even if reads 
   expect(relay.github.dispatches).toHaveLength(1)
 })
 
-test('ignores a rate-limit pause that was set by a wrong clock, in memory or in the database', async () => {
-  const relay = await open()
-  const { pauses: gate, store } = relay
-  const DAY = 86_400_000
-  const pausedUntil = relay.now() + DAY
-  await store.savePause({ scope: gate.scope, pausedUntil, cause: 'limit', reason: 'a wrong clock' })
-  gate.add(await store.activePauses(relay.now()))
-  expect(gate.allPaused()).toEqual([])
-  await store.repairDueTimes(relay.now())
-  await relay.accept('r_1')
-  await relay.step()
-  expect(relay.github.dispatches).toHaveLength(1)
-})
-
 test('a GitHub App has one rate-limit pause per installation, and the key of a pause does not reveal a credential', () => {
   const now = 1_000_000
   const persisted: unknown[] = []
@@ -317,16 +222,6 @@ describe('a dispatch attempt', () => {
     await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
     expect((await relay.store.claimPolls(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([id])
-  })
-
-  test('sends nothing if another relay has taken over the delivery', async () => {
-    const { relay, id, claimed } = await openClaimed()
-    relay.advance(DISPATCH_LEASE_MS + 1_000)
-    await claim(relay)
-    await relay.engine().dispatch(claimed, NEVER)
-    expect(relay.github.requests).toEqual([])
-    const unchanged = { state: 'queued', attempts: 0, awaitingResponseSince: null }
-    expect(await relay.delivery(id)).toMatchObject(unchanged)
   })
 })
 

@@ -69,19 +69,6 @@ test('dispatches a delivery once if GitHub accepts it, and Port shows "Waiting f
   expect(await relay.send()).toBe(0)
 })
 
-test("updates a Port workflow's node run through the API for node runs", async () => {
-  const relay = await open()
-  await relay.accept('wfnr_1')
-  await relay.step()
-  await relay.send()
-  const page = `${relay.github.serverUrl}/acme/shop/actions`
-  const message = 'Dispatched "deploy" to acme/shop (delivery d_1); waiting for its workflow to start.'
-  expect(relay.port.nodeRun('wfnr_1')).toMatchObject({
-    ...{ status: 'IN_PROGRESS', links: [page] },
-    logs: [{ level: 'INFO', message }],
-  })
-})
-
 test('a late "Waiting for GitHub" does not overwrite a newer status from the action', async () => {
   const relay = await open()
   for (const id of ['r_1', 'wfnr_1']) await relay.accept(id)
@@ -300,37 +287,5 @@ describe("if GitHub's response was lost", () => {
     relay.advance(600_000)
     expect(await relay.step()).toBe(0)
     expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
-  })
-
-  test('and GitHub is unreachable for three minutes, the relay finds the run afterwards', async () => {
-    const relay = await open(WORKFLOW)
-    relay.github.failures.serverError({ create: true })
-    const id = await relay.accept('r_1')
-    await relay.step()
-    const recover = relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
-    await relay.pass(200_000)
-    expect((await relay.delivery(id)).state).toBe('queued')
-    recover()
-    await relay.pass(61_000)
-    expect((await relay.delivery(id)).state).toBe('running')
-    expect(relay.github.dispatches).toHaveLength(1)
-  })
-
-  test('and GitHub is unreachable until RELAY_START_TIMEOUT, the delivery fails with a reason that states how long the outcome was unknown', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    relay.advance(DAY + 3_600_000)
-    relay.github.fail({ status: 500, times: Number.POSITIVE_INFINITY })
-    for (let waited = 0; waited < 590_000; waited += 10_000) {
-      await relay.step()
-      relay.advance(10_000)
-    }
-    expect((await relay.delivery(id)).state).toBe('queued')
-    expect(relay.github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
-    relay.advance(20_000)
-    await relay.step()
-    const reason =
-      'The outcome of the dispatch stayed unknown for 10 min 10 s, and no workflow run was found in acme/shop.'
-    expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
   })
 })

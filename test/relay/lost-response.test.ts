@@ -62,24 +62,6 @@ describe('a dispatch whose response was lost', () => {
     expect((await relay.delivery(id)).state).toBe(bound ? 'dispatched' : 'failed')
   })
 
-  test('is not retried even if its run is hidden behind more than a page of newer runs', async () => {
-    const { relay, id } = await openLost()
-    relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
-    const createdAt = iso(relay.now() + 2_000)
-    for (let i = 0; i < 101; i++) relay.github.createRun({ ...RUN, displayTitle: `other ${i}`, createdAt })
-    await wait(relay)
-    expect(posts(relay)).toBe(1)
-    expect((await relay.delivery(id)).state).toBe('running')
-  })
-
-  test("is not retried if the relay's clock is 10 s ahead of GitHub's", async () => {
-    const { relay } = await openLost()
-    const createdAt = iso(relay.now() - 10_000)
-    relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1', createdAt })
-    await wait(relay)
-    expect(posts(relay)).toBe(1)
-  })
-
   test.each([
     ['is not retried if externalRunId in Port identifies its workflow run', true],
     ['fails after RELAY_START_TIMEOUT if nothing identifies its run, and Port shows what to do', false],
@@ -110,30 +92,6 @@ describe('a dispatch whose response was lost', () => {
         'The outcome of the dispatch is unknown, because workflow runs in acme/shop cannot be attributed to one delivery. ' +
         'Redeliver the delivery if none of these runs belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +
         'or use the action as the first step of its job.',
-    })
-  })
-
-  describe('while Port is unreachable', () => {
-    test('is not retried if the listed run is a candidate, because Port could store the ID of that run', async () => {
-      const relay = await open()
-      await relay.accept('r_before')
-      await relay.step()
-      const id = await lose(relay)
-      const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
-      relay.port.run('r_1').externalRunId = String(run.id)
-      const responses = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
-      await wait(relay)
-      expect(posts(relay)).toBe(2)
-      responses()
-      await wait(relay)
-      expect(await relay.runs(id)).toEqual([[run.id, 'port']])
-    })
-
-    test('is retried if the list shows no candidate', async () => {
-      const { relay } = await openLost()
-      relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
-      await wait(relay)
-      expect(posts(relay)).toBe(2)
     })
   })
 
@@ -180,44 +138,5 @@ describe('a dispatch whose response was lost', () => {
       expect((await relay.delivery(id)).state).toBe(state)
       expect(await relay.runs(id)).toEqual(runs)
     })
-
-    test("fails for a node run, because Port's API does not return node runs, and Port shows what to do", async () => {
-      const { relay, id } = await openBlind('wfnr_1')
-      await waitUntil(relay, relay.now() + 700_000)
-      expect(posts(relay)).toBe(1)
-      expect(await relay.delivery(id)).toMatchObject({ state: 'failed', reason })
-      await relay.send()
-      expect(relay.port.nodeRun('wfnr_1').logs.at(-1)?.message).toContain(reason)
-    })
-
-    test('waits while Port is unreachable, and is not retried', async () => {
-      const { relay, id } = await openBlind()
-      const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
-      await waitUntil(relay, relay.now() + 700_000)
-      expect(posts(relay)).toBe(1)
-      expect((await relay.delivery(id)).state).toBe('queued')
-      unread()
-      await waitUntil(relay, relay.now() + 20_000)
-      expect(posts(relay)).toBe(1)
-      expect((await relay.delivery(id)).state).toBe('failed')
-    })
-  })
-
-  test('is retried after a redelivery, although Port and GitHub still show the previous run', async () => {
-    const relay = await open()
-    const id = await relay.accept('r_1')
-    await relay.step()
-    const old = relay.github.createRun({ ...RUN, displayTitle: 'deploy r_1' })
-    expect(await relay.bind(id, old.id)).toBe(true)
-    relay.port.run('r_1').externalRunId = String(old.id)
-    relay.end(old, 'cancelled')
-    await relay.pass(30_000)
-    expect((await relay.delivery(id)).state).toBe('failed')
-    relay.github.failures.serverError({ create: false })
-    await relay.redeliver(id)
-    await wait(relay)
-    expect(posts(relay)).toBe(3)
-    expect((await relay.delivery(id)).state).toBe('dispatched')
-    expect(await relay.runs(id)).toEqual([])
   })
 })

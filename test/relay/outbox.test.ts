@@ -65,15 +65,6 @@ describe('the result of a run is sent to Port', () => {
     expect(messages(relay)).toEqual(['It failed.'])
   })
 
-  test('after an outage of the relay that is longer than RELAY_RETENTION, even if the first attempt fails', async () => {
-    const relay = await open(FAILED, { retention: DAY })
-    relay.advance(2 * DAY)
-    relay.port.fail({ status: 503 })
-    await relay.send()
-    await sendUntilTaken(relay)
-    expect(relay.port.run('r_1').status).toBe('FAILURE')
-  })
-
   test('unless Port is unavailable for longer than RELAY_RETENTION; the log shows the dropped message', async () => {
     const relay = await open(FAILED, { retention: DAY })
     relay.port.fail({ ...ALWAYS, status: 503 })
@@ -169,25 +160,6 @@ describe('an item that Port never accepts does not block the result:', () => {
     expect(relay.port.requests.length).toBeLessThan(350)
   })
 
-  test('a rejected entity is replaced by a log line, and the run finishes', async () => {
-    const entity = { blueprint: 'service', properties: { identifier: 'poison' } }
-    const relay = await open([{ entity }, END])
-    relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
-    await sendUntilTaken(relay)
-    expect(messages(relay)).toEqual(['… an entity may be missing here: Port keeps responding with 500.'])
-    expect(relay.port.run('r_1').status).toBe('SUCCESS')
-  })
-
-  test('a rejected summary is omitted after a while, and the run finishes', async () => {
-    const relay = await open([{ update: { conclusion: 'success', summary: 'poison' } }])
-    relay.port.fail({ ...ALWAYS, status: 500, match: has('poison') })
-    await sendEachMinute(relay, 14)
-    expect(relay.port.run('r_1').status).toBe('IN_PROGRESS')
-    await sendUntilTaken(relay)
-    expect(relay.port.run('r_1').status).toBe('SUCCESS')
-    expect(relay.warned.at(-1)?.message).toBe('a message to Port was replaced')
-  })
-
   test.each([503, 403])(
     'no message is lost or replaced while Port responds to every request with %i',
     async status => {
@@ -218,32 +190,6 @@ describe('when Port asks to wait', () => {
     relay.advance(1)
     await relay.send()
     expect(relay.port.run('r_1').status).toBe('FAILURE')
-  })
-
-  test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
-    const relay = await open()
-    const back = relay.port.fail({ ...ALWAYS, status: 503 })
-    await sendEachMinute(relay, 10)
-    back()
-    relay.port.fail({ status: 429, headers: { 'retry-after': '1' } })
-    await relay.send()
-    await relay.report(await relay.accept('r_2'), FAILED)
-    expect(relay.port.run('r_2').status).toBe('IN_PROGRESS')
-    relay.advance(1_001)
-    await relay.send()
-    for (const run of ['r_1', 'r_2']) expect(relay.port.run(run).status).toBe('FAILURE')
-  })
-
-  test('without a retry time, the relay retries after 1 s and doubles the wait each time, up to 32 s', async () => {
-    const relay = await open()
-    relay.port.fail({ ...ALWAYS, status: 429 })
-    const waits = []
-    for (let n = 0; n < 7; n++) {
-      await relay.send()
-      waits.push(relay.retryAt('d_1') - relay.now())
-      relay.advance(relay.retryAt('d_1') - relay.now())
-    }
-    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 32].map(seconds => seconds * 1_000))
   })
 })
 
@@ -290,18 +236,4 @@ test('the rest of a slow page of messages is sent under a new lease, and a lease
   // Another relay takes over the claims of a killed relay within a minute.
   expect(OUTBOX_LEASE_MS).toBeGreaterThan(10_000 + 4 * PORT_TIMEOUT_MS)
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
-})
-
-test("late messages from a relay after an outage do not overwrite the action's newer reports", async () => {
-  const system = await startSystem()
-  const id = await system.accept('r_1')
-  await system.port.stop()
-  await system.step()
-  await system.send()
-  await system.bind(id, system.run('deploy', { status: 'in_progress' }).id)
-  await system.port.start()
-  system.port.run('r_1').statusLabel = 'Running'
-  await system.pass(30_000)
-  expect(system.port.run('r_1').statusLabel).toBe('Running')
-  expect(messages(system)).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })

@@ -34,16 +34,6 @@ describe('after a cancellation request, a delivery', () => {
     expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
   })
 
-  test('that is queued does not overwrite the result that a user set for its Port run', async () => {
-    const system = await open()
-    const id = await system.accept(RUN)
-    system.port.endRun(RUN, 'SUCCESS')
-    await cancel(system, id, 'port')
-    await system.pass(5_000)
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
-    expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
-  })
-
   test.each(['port', 'api'] as const)('that is running is canceled once on GitHub (through %s)', async by => {
     const { system, id } = await running()
     await cancel(system, id, by)
@@ -63,26 +53,6 @@ describe('after a cancellation request, a delivery', () => {
     expect(asked(system)).toEqual(['cancel'])
     await system.pass(60_000)
     await expectRequests(system, id, ['cancel', 'force-cancel'])
-  })
-
-  test('that is dispatched but has no run yet is canceled once GitHub shows the run', async () => {
-    const system = await open()
-    const id = await system.dispatch(RUN)
-    await cancel(system, id)
-    await system.pass(10_000)
-    expect(asked(system)).toEqual([])
-    system.run(TITLE, { status: 'queued' })
-    await system.pass(30_000)
-    await expectRequests(system, id, ['cancel'])
-  })
-
-  test('that is dispatched but starts no run is canceled after the start timeout', async () => {
-    const system = await open()
-    const id = await system.dispatch(RUN)
-    await cancel(system, id)
-    await system.pass(START_TIMEOUT + 60_000)
-    expect(await system.delivery(id)).toMatchObject({ state: 'cancelled' })
-    expect(system.port.run(RUN)).toMatchObject({ statusLabel: 'Cancelled' })
   })
 
   test.each([
@@ -147,16 +117,6 @@ describe('after a cancellation request, a delivery', () => {
     await expectRequests(system, id, [])
   })
 
-  test('succeeds if its run had already succeeded', async () => {
-    const { system, id, run } = await running()
-    system.end(run, 'success')
-    await cancel(system, id)
-    await system.pass(30_000)
-    expect(system.github.cancellations).toEqual([])
-    expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
-    expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS' })
-  })
-
   test('that is being dispatched is canceled once GitHub shows the run', async () => {
     const system = await open()
     const id = await system.accept(RUN)
@@ -170,19 +130,6 @@ describe('after a cancellation request, a delivery', () => {
     await expectRequests(system, id, ['cancel'])
   })
 
-  test('whose dispatch response was lost is canceled once GitHub shows the run, even if the Port run has finished', async () => {
-    const system = await open()
-    const id = await system.accept(RUN)
-    system.github.failures.serverError({ create: false, times: 1 })
-    await system.step()
-    system.port.endRun(RUN, 'FAILURE')
-    await cancel(system, id, 'port')
-    await system.pass(10_000)
-    system.run(TITLE, { status: 'in_progress' })
-    await system.pass(60_000)
-    await expectRequests(system, id, ['cancel'])
-  })
-
   test('is polled until its run finishes if the relay lacks Actions: write, and Port shows the missing permission', async () => {
     const { system, id, run } = await running('read')
     await cancel(system, id)
@@ -193,26 +140,6 @@ describe('after a cancellation request, a delivery', () => {
     system.end(run, 'success')
     await system.pass(30_000)
     expect(await system.delivery(id)).toMatchObject({ state: 'finished' })
-  })
-
-  test('can be canceled by a second request once the relay has Actions: write', async () => {
-    const { system, id } = await running('read')
-    await cancel(system, id)
-    await system.pass(200_000)
-    expect(asked(system)).toEqual(['cancel'])
-    system.github.addRepository('acme/shop', { permissions: { actions: 'write', metadata: 'read' } })
-    expect(await cancel(system, id)).toBe('applied')
-    await system.pass(30_000)
-    await expectRequests(system, id, ['cancel', 'cancel'])
-  })
-
-  test('can be redelivered', async () => {
-    const { system, id } = await running()
-    await cancel(system, id)
-    await system.pass(60_000)
-    await system.redeliver(id)
-    expect(await system.delivery(id)).toMatchObject({ state: 'dispatched', cancelRequestedAt: null })
-    expect(system.github.dispatches).toHaveLength(2)
   })
 })
 
@@ -256,14 +183,6 @@ describe('if a user finishes the run in Port and no automation calls the relay,'
     system.port.endRun(RUN, 'FAILURE')
     await system.pass(120_000)
     await expectRequests(system, id, ['cancel'])
-  })
-
-  test('the relay cancels nothing if the action reports directly, because the action could have set the result', async () => {
-    const { system, id, run } = await running()
-    system.port.run(RUN).externalRunId = String(run.id)
-    system.port.endRun(RUN, 'SUCCESS')
-    await system.pass(120_000)
-    await expectRequests(system, id, [], 'finished')
   })
 })
 
