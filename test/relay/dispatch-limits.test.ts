@@ -223,6 +223,16 @@ describe('a dispatch attempt', () => {
     expect(relay.github.requests).toEqual([])
     expect((await relay.store.claimPolls(relay.now() + 5_000, 1_000, 10)).map(each => each.id)).toEqual([id])
   })
+
+  test('sends nothing if another relay has taken over the delivery', async () => {
+    const { relay, id, claimed } = await openClaimed()
+    relay.advance(DISPATCH_LEASE_MS + 1_000)
+    await claim(relay)
+    await relay.engine().dispatch(claimed, NEVER)
+    expect(relay.github.requests).toEqual([])
+    const unchanged = { state: 'queued', attempts: 0, awaitingResponseSince: null }
+    expect(await relay.delivery(id)).toMatchObject(unchanged)
+  })
 })
 
 describe('a response from GitHub while the database is unavailable', () => {

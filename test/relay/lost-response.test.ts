@@ -95,6 +95,21 @@ describe('a dispatch whose response was lost', () => {
     })
   })
 
+  test('is not retried while Port is unreachable if the listed run is a candidate, because Port could store the ID of that run', async () => {
+    const relay = await open()
+    await relay.accept('r_before')
+    await relay.step()
+    const id = await lose(relay)
+    const run = relay.github.createRun({ ...RUN, displayTitle: 'deploy' })
+    relay.port.run('r_1').externalRunId = String(run.id)
+    const responses = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+    await wait(relay)
+    expect(posts(relay)).toBe(2)
+    responses()
+    await wait(relay)
+    expect(await relay.runs(id)).toEqual([[run.id, 'port']])
+  })
+
   describe('if the relay lacks Actions: read', () => {
     const lacks = { status: 403, body: { message: 'Resource not accessible by personal access token' } }
     const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
@@ -137,6 +152,18 @@ describe('a dispatch whose response was lost', () => {
       expect(posts(relay)).toBe(1)
       expect((await relay.delivery(id)).state).toBe(state)
       expect(await relay.runs(id)).toEqual(runs)
+    })
+
+    test('waits while Port is unreachable, and is not retried', async () => {
+      const { relay, id } = await openBlind()
+      const unread = relay.port.fail({ status: 503, times: Number.POSITIVE_INFINITY })
+      await waitUntil(relay, relay.now() + 700_000)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('queued')
+      unread()
+      await waitUntil(relay, relay.now() + 20_000)
+      expect(posts(relay)).toBe(1)
+      expect((await relay.delivery(id)).state).toBe('failed')
     })
   })
 })

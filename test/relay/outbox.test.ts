@@ -177,6 +177,20 @@ describe('an item that Port never accepts does not block the result:', () => {
 })
 
 describe('when Port asks to wait', () => {
+  test('all deliveries wait only for the time in Retry-After, even if one of them was retried often', async () => {
+    const relay = await open()
+    const back = relay.port.fail({ ...ALWAYS, status: 503 })
+    await sendEachMinute(relay, 10)
+    back()
+    relay.port.fail({ status: 429, headers: { 'retry-after': '1' } })
+    await relay.send()
+    await relay.report(await relay.accept('r_2'), FAILED)
+    expect(relay.port.run('r_2').status).toBe('IN_PROGRESS')
+    relay.advance(1_001)
+    await relay.send()
+    for (const run of ['r_1', 'r_2']) expect(relay.port.run(run).status).toBe('FAILURE')
+  })
+
   test('for a long time, the next message is sent after 10 minutes', async () => {
     const relay = await open()
     const headers = { 'retry-after': '99999999999999' }
@@ -236,4 +250,18 @@ test('the rest of a slow page of messages is sent under a new lease, and a lease
   // Another relay takes over the claims of a killed relay within a minute.
   expect(OUTBOX_LEASE_MS).toBeGreaterThan(10_000 + 4 * PORT_TIMEOUT_MS)
   expect(OUTBOX_LEASE_MS).toBeLessThanOrEqual(60_000)
+})
+
+test("late messages from a relay after an outage do not overwrite the action's newer reports", async () => {
+  const system = await startSystem()
+  const id = await system.accept('r_1')
+  await system.port.stop()
+  await system.step()
+  await system.send()
+  await system.bind(id, system.run('deploy', { status: 'in_progress' }).id)
+  await system.port.start()
+  system.port.run('r_1').statusLabel = 'Running'
+  await system.pass(30_000)
+  expect(system.port.run('r_1').statusLabel).toBe('Running')
+  expect(messages(system)).toEqual(['Dispatched "deploy" to acme/shop; waiting for its workflow to start.'])
 })
