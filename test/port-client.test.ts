@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createPortClient } from '../port/client/client.ts'
 import { logBatches } from '../port/client/messages.ts'
 import { calls, failure, fakePort, info, openPort } from './open-port.ts'
 
@@ -212,5 +213,208 @@ describe('the token', () => {
     port.fail({ status: 503 })
     expect((await failure(client.run(id).read())).kind).toBe('unreachable')
     expect(await client.run(id).read()).toMatchObject({ status: 'in_progress' })
+  })
+})
+
+describe('each Port error has a kind and a message that states what to do:', () => {
+  test('the client secret is wrong', async () => {
+    const { client } = await openPort({}, { clientSecret: 'of another organization' })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'credentials', status: 401 })
+    expect(error.message).toContain("Port doesn't accept PORT_CLIENT_ID and PORT_CLIENT_SECRET")
+    expect(error.message).not.toContain('of another organization')
+  })
+
+  test('the run is finished, synchronous, or unknown', async () => {
+    const { port, client } = await openPort()
+    const ended = port.createRun()
+    port.endRun(ended.id, 'SUCCESS')
+    const synchronized = port.createRun({ synchronized: true })
+    const { id } = ended
+    expect(await failure(client.run(id).log([info('x')]))).toMatchObject({ kind: 'finished', status: 422 })
+    expect(await failure(client.run(id).update({ statusLabel: 'x' }))).toMatchObject({ kind: 'finished' })
+    const sync = await failure(client.run(synchronized.id).update({ conclusion: 'success' }))
+    expect(sync).toMatchObject({ kind: 'synchronized', status: 422, temporary: false })
+    const unknown = await failure(client.run('r_nobody').read())
+    expect(unknown).toMatchObject({ kind: 'unknown_run', status: 404 })
+    expect(unknown.message).toContain('PORT_API_URL')
+    const node = await failure(client.run('wfnr_0000000000000000').log([info('x')]))
+    expect(node).toMatchObject({ kind: 'unknown_run' })
+  })
+
+  const now = Date.parse('2026-11-24T12:00:00Z')
+  test.each<[Record<string, string>, number | null]>([
+    [{ 'retry-after': '7' }, now + 7_000],
+    [{ 'retry-after': 'Tue, 24 Nov 2026 12:00:30 GMT', 'x-ratelimit-reset': '5' }, now + 30_000],
+    [{ 'x-ratelimit-reset': '5' }, now + 5_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 + 90) }, now + 90_000],
+    [{ 'retry-after': 'soon', 'x-ratelimit-reset': 'later' }, null],
+    [{ 'retry-after': '1.00049' }, now + 1_001],
+    [{ 'retry-after': '0', 'x-ratelimit-reset': '5' }, now + 5_000],
+    [{ 'retry-after': '0.2' }, now + 1_000],
+    [{ 'retry-after': '-5' }, null],
+    [{ 'retry-after': 'Tue, 24 Nov 2026 11:59:30 GMT' }, null],
+    [{ 'retry-after': '99999999999999' }, now + 600_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 - 30) }, null],
+    [{ 'x-ratelimit-reset': String(now + 90_000) }, now + 90_000],
+    [{ 'x-ratelimit-reset': String(now / 1000 + 9e6) }, now + 600_000],
+    [{}, null],
+  ])('Port responds 429 with the headers %o', async (headers, retryAt) => {
+    const { port, client } = await openPort({}, { clock: () => now })
+    port.fail({ status: 429, headers })
+    const later = { kind: 'later', status: 429, retryAt, temporary: true }
+    expect(await failure(client.authorize())).toMatchObject(later)
+  })
+
+  test('the credentials lack a permission', async () => {
+    const { port, client } = await openPort()
+    await client.authorize()
+    port.fail({ status: 403, body: { ok: false, error: 'some_code', message: 'Some words' } })
+    const forbidden = await failure(client.run(port.createRun().id).read())
+    expect(forbidden).toMatchObject({ kind: 'refused', status: 403 })
+    expect(forbidden.message).toMatch(
+      /\(some_code: Some words\): PORT_CLIENT_ID and PORT_CLIENT_SECRET lack the permission for this request/,
+    )
+  })
+
+  test.each([400, 403, 422])(
+    'a %i for a token request is an error of the credentials, not of the run',
+    async status => {
+      const { port, client } = await openPort()
+      port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
+      const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
+      expect(error).toMatchObject({ kind: 'credentials', status })
+      expect(error.message).toContain("(some_code: Some words): Port doesn't accept PORT_CLIENT_ID")
+    },
+  )
+
+  test('a 409 in response to a token request is temporary', async () => {
+    const { port, client } = await openPort()
+    port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
+    expect(error.message).toMatch(/\(conflict\): Port can't accept this request right now\.$/)
+  })
+
+  test('Port responds 404 to a token request', async () => {
+    const { port, client } = await openPort()
+    port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
+    const error = await failure(client.run('r_1').read())
+    expect(error).toMatchObject({ kind: 'credentials', status: 404 })
+    expect(error.message).toContain("to the address of Port's API without a path")
+  })
+
+  const FOREIGN = "this response isn't from Port; check PORT_API_URL"
+  const MOVED = 'https://eu.port.test/base/v1/auth/access_token?x=1'
+  test.each<[string, Record<string, string>, string]>([
+    ["Port's new address", { location: MOVED }, 'correct PORT_API_URL to https://eu.port.test/base.'],
+    ['another page', { location: 'https://sso.test/login' }, FOREIGN],
+    ['no location', {}, FOREIGN],
+  ])('does not follow a redirect to %s', async (_, headers, sentence) => {
+    const { port, client } = await openPort()
+    port.fail({ status: 301, body: {}, headers })
+    const error = await failure(client.authorize())
+    expect(error).toMatchObject({ kind: 'unreachable', status: 301, temporary: true })
+    expect(error.message).toContain(sentence)
+    expect(port.requests).toHaveLength(1)
+  })
+
+  test('the connection is cut or refused, or the request times out', async () => {
+    const { port, client } = await openPort()
+    port.fail({ cut: 'after' })
+    const unreachable = { kind: 'unreachable', status: null, retryAt: null }
+    expect(await failure(client.authorize())).toMatchObject(unreachable)
+    const hurried = await openPort({}, { timeoutMs: 50 })
+    hurried.port.fail({ delayMs: 5_000 })
+    const slow = await failure(hurried.client.authorize())
+    expect(slow.message).toContain('no response in time')
+    expect(slow.cause).toBeInstanceOf(Error)
+    await port.stop()
+    const { message } = await failure(client.authorize())
+    const refused = `Port did not respond to POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`
+    expect(message).toContain(refused)
+  })
+
+  test.each([
+    ['an HTML page with status 200', '<html>', 200, 'unreachable'],
+    ['an HTML page with status 403', '<html>', 403, 'unreachable'],
+    ['an empty body with status 404', '', 404, 'unreachable'],
+    ['a JSON string with status 422', '"no"', 422, 'unreachable'],
+    ['an HTML page with status 413', '<html>', 413, 'refused'],
+    ['JSON from another service', '{"hello":1}', 200, 'unreachable'],
+  ])('a proxy or gateway returns %s', async (_, text, status, kind) => {
+    const error = await failure(fakePort(text, status).client.authorize())
+    expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
+    if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
+    if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
+  })
+
+  test("Port's response does not contain a run", async () => {
+    const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
+    expect(error).toMatchObject({ kind: 'unreachable' })
+  })
+
+  test('the network error has no code, so the message contains its text', async () => {
+    const fetch = () => Promise.reject(new Error('no route'))
+    const credentials = { clientId: 'id', clientSecret: 's' }
+    const client = createPortClient({ apiUrl: 'https://api.port.io', ...credentials, fetch })
+    expect((await failure(client.authorize())).message).toContain('no route')
+  })
+
+  test('redacts secrets before truncating a message, and still recognizes the error code', async () => {
+    const redact = (text: string) => text.replaceAll('hunter2', '***').replaceAll('run_exhausted', '***')
+    const { port, client } = await openPort({}, { redact })
+    const { id } = port.createRun()
+    await client.authorize()
+    for (const secret of ['hunter2', port.clientSecret]) {
+      const message = `${'x'.repeat(297)}${secret} and more`
+      port.fail({ status: 422, body: { ok: false, error: 'run_exhausted', message } })
+      const error = await failure(client.run(id).log([info('x')]))
+      expect(error.message).toContain(`(***: ${'x'.repeat(297)}***): run ${id} has already finished.`)
+      expect(error.kind).toBe('finished')
+      expect(error.stack).not.toContain(secret)
+    }
+  })
+})
+
+describe('the sender stops retrying a result only if Port itself rejects the result:', () => {
+  const ok = false
+  const rows: [status: number, body: unknown, kind: string, temporary: boolean][] = [
+    [404, { ok, error: 'not_found', message: 'The action run was not found' }, 'unknown_run', false],
+    [404, { ok, error: 'action_run_not_found', message: 'No such run' }, 'unknown_run', false],
+    [404, { ok, error: 'maintenance', message: 'Come back later' }, 'unreachable', true],
+    [404, { message: 'Not Found' }, 'unreachable', true],
+    [404, { error: 'Not Found', message: 'Route not found', statusCode: 404 }, 'unreachable', true],
+    [404, { ok, error: 'Not Found', message: 'No app for this host' }, 'unreachable', true],
+    [404, { ok: true, error: 'not_found' }, 'unreachable', true],
+    [404, { error: 'not_found' }, 'unreachable', true],
+    [404, [], 'unreachable', true],
+    [404, null, 'unreachable', true],
+    [400, { message: 'Bad Request' }, 'unreachable', true],
+    [403, { message: 'Forbidden' }, 'unreachable', true],
+    [409, { message: 'Run already finished' }, 'unreachable', true],
+    [410, { message: 'Gone' }, 'unreachable', true],
+    [422, { message: 'already finished' }, 'unreachable', true],
+    [422, { error: 'run_exhausted' }, 'unreachable', true],
+    [422, { error: 'run_synchronized_error', message: 'The run is synchronous' }, 'unreachable', true],
+    [422, { ok, error: 'run_exhausted' }, 'finished', false],
+    [400, { ok, error: 'run_exhausted' }, 'finished', false],
+    [422, { ok, error: 'invalid', message: 'Action run already finished execution' }, 'finished', false],
+    [422, { ok, error: 'run_synchronized_error' }, 'synchronized', false],
+    [422, { ok, error: 'invalid_request', message: 'status is unknown' }, 'refused', false],
+    [409, { ok, error: 'x', message: 'Busy' }, 'unreachable', true],
+    [409, { ok, error: 'x', message: 'Run already finished' }, 'finished', false],
+    [425, { ok, error: 'x', message: 'Too early' }, 'unreachable', true],
+    [408, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
+    [500, { ok, error: 'x', message: 'Some words' }, 'unreachable', true],
+    [413, { message: 'Payload Too Large' }, 'refused', false],
+    [401, { message: 'Unauthorized' }, 'credentials', false],
+  ]
+  test.each(rows)('%i with %j counts as "%s"', async (status, body, kind, temporary) => {
+    const { port, client } = await openPort()
+    const { id } = port.createRun()
+    port.fail({ match: ({ path }) => path.includes(id), status, body: body as object, times: 9 })
+    const error = await failure(client.run(id).update({ conclusion: 'success' }))
+    expect(error).toMatchObject({ kind, status, temporary })
   })
 })

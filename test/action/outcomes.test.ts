@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { action, ownSteps, payloadFor, startSystem } from './play.ts'
+import { openRunner, seeAlso } from './open-runner.ts'
+import { action, ownSteps, payloadFor, repositoryWith, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
 test('a successful job returns every Port input as an output, and finishes the Port run as SUCCESS', async () => {
@@ -80,4 +81,127 @@ test("a Port workflow's node run gets its link, log, and result, and each update
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/node-run.yml')
   expect(system.port.nodeRun(ID)).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
+})
+
+test("the action reports the job from inside a composite action, and the composite action returns the action's outputs", async () => {
+  const repository = repositoryWith({
+    'port/action.yml': `
+name: Port
+description: What all workflows of acme begin with.
+inputs:
+  id: { description: Client id., required: true }
+  secret: { description: Client secret., required: true }
+  url: { description: API., required: true }
+outputs:
+  version: { description: Version., value: "\${{ steps.port.outputs.version }}" }
+runs:
+  using: composite
+  steps:
+    - uses: ./
+      id: port
+      with:
+        port-client-id: \${{ inputs.id }}
+        port-client-secret: \${{ inputs.secret }}
+        port-api-url: \${{ inputs.url }}
+`,
+  })
+  const system = await startSystem()
+  const simulated = await system.simulate({
+    ...repository,
+    yaml: workflow(`
+      - uses: ./port
+        id: start
+        with: { id: "\${{ vars.PORT_CLIENT_ID }}", secret: "\${{ secrets.PORT_CLIENT_SECRET }}", url: "\${{ vars.PORT_API_URL }}" }
+      - name: Deploy
+        run: |
+          echo "to $VERSION" >> "$PORT_LOG"
+          exit 1
+        env: { VERSION: "\${{ steps.start.outputs.version }}" }`),
+  })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/composite.yml')
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
+test('a reusable workflow gets the payload from its caller, and finishes the Port run', async () => {
+  const repository = repositoryWith({
+    '.github/workflows/called.yml': workflow(
+      `${action({ payload: '${{ inputs.payload }}' })}
+      - run: test "$VERSION" = 1.4.2
+        env: { VERSION: "\${{ steps.port.outputs.version }}" }`,
+      'workflow_call: { inputs: { payload: { type: string, required: true } }, secrets: { PORT_CLIENT_SECRET: { required: true } } }',
+    ),
+  })
+  const system = await startSystem()
+  const simulated = await system.simulate({
+    ...repository,
+    yaml: `
+on: { repository_dispatch: { types: [deploy_service] } }
+jobs:
+  call:
+    uses: ./.github/workflows/called.yml
+    with: { payload: "\${{ toJSON(github.event.client_payload) }}" }
+    secrets: inherit
+`,
+  })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/reusable-workflow.yml')
+  expect(system.run.status).toBe('SUCCESS')
+})
+
+const ON_DISPATCH = 'workflow_dispatch: { inputs: { payload: { type: string } } }'
+
+test('a workflow can pass its output "payload" to the input "payload" of the next workflow, and the next workflow finishes the Port run', async () => {
+  const system = await startSystem()
+  const first = await system.simulate({ with: { report: 'off' } })
+  const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
+  expect(system.run.status).toBe('IN_PROGRESS')
+  system.port.clearRequests()
+  system.github.clearRequests()
+  const second = await system.simulate({
+    runId: 16_000_000_043,
+    yaml: workflow(action({ payload: '${{ inputs.payload }}' }), ON_DISPATCH),
+    event: { name: 'workflow_dispatch', payload: { inputs: { payload } } },
+  })
+  await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/handed-on.yml')
+  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
+})
+
+test('using the action twice in a job sets the outputs twice, but reports once', async () => {
+  const system = await startSystem()
+  const simulated = await system.simulate({
+    yaml: workflow(`${action({ live: 'false' })}
+      - run: echo between >> "$PORT_LOG"${action({}, 'again')}
+      - run: test "$A" = "$B"
+        env:
+          A: \${{ steps.port.outputs.payload }}
+          B: \${{ steps.again.outputs.payload }}`),
+  })
+  await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/twice.yml')
+})
+
+test("inputs that the action's second step ignores cause a warning, because only the first step reports", async () => {
+  const system = await startSystem()
+  const job = openRunner(system, { report: 'updates' })
+  await job.run('main')
+  const asked = system.port.requests.length
+  const remark = 'An earlier step of this job reports this run to Port.'
+  const warning = (unused: string) =>
+    `::warning::${remark} These inputs of this step are ignored: ${unused}. Set them on the earlier step. See ` +
+    'https://github.com/org/port-webhook-action/blob/v1/docs/errors.md#inputs'
+  expect(await job.run('main')).toEqual([remark])
+  expect(await job.run('main', { INPUT_REPORT: 'job' })).toEqual([warning('report: job')])
+  const more = { INPUT_NEEDS: '{"build":{"result":"failure"}}', INPUT_SUMMARY: 'Done.' }
+  expect(await job.run('main', more)).toEqual([warning('needs, summary')])
+  expect(system.port.requests).toHaveLength(asked)
+})
+
+test('a client id without a secret, or any other invalid input, makes main fail immediately', async () => {
+  const system = await startSystem()
+  const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
+  expect(await openRunner(system, wrong).run('main')).toEqual([
+    '::error::report must be auto, job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
+      'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is set, but port-client-secret is empty: ' +
+      `check the name of its secret or variable.${seeAlso('inputs')}`,
+  ])
+  expect(process.exitCode).toBe(1)
+  expect(system.port.requests).toEqual([])
 })

@@ -1,7 +1,14 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { type AdminTokens, createSessions, type Role } from '../../relay/admin/auth.ts'
-import { openRelayHere, type Relay, relayEnv } from '../support/relay.ts'
+import { banner, type Health } from '../../relay/admin/dashboard/banner.ts'
+import { createTally } from '../../relay/admin/health.ts'
+import { LIMITS } from '../../relay/config/limits.ts'
+import { MOST_LISTED } from '../../relay/http/refusals.ts'
+import { openStore } from '../../relay/store/open.ts'
+import { aDelivery, NO_OUTCOME } from '../store/place.ts'
+import { openRelayHere, type Relay, relayEnv, temporaryFolder } from '../support/relay.ts'
+import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 
 const [ADMIN, VIEW] = ['an-admin-token-of-some-length', 'a-view-token-of-some-length']
@@ -108,4 +115,184 @@ test('wrong API and metrics tokens are rate limited; correct tokens always work,
   for (const path of ['/api/deliveries', '/metrics']) {
     expect([await ask(path, ADMIN), await ask(path, VIEW), await ask(path)]).toEqual([200, 200, 401])
   }
+})
+
+const NOW = Date.parse('2026-03-01T12:00:00Z')
+const MINUTE = 60_000
+const WELL: Health = {
+  ...{ problems: [], isDatabaseOk: true, limits: [], stalled: [] },
+  ...{ queued: 3, queuedSince: NOW - MINUTE / 2, oldestMessage: NOW - MINUTE },
+  ...{ portPausedUntil: 0, tokenExpiresAt: NOW + 30 * 1440 * MINUTE, clock: null },
+  refused: { count: 0, statuses: [], reason: '' },
+}
+const STALLED = {
+  ...aDelivery({ id: 'd-1', runId: 'r_1', repository: 'acme/shop' }),
+  ...{ reason: 'GitHub responded with 500', stalledSince: NOW - 7 * MINUTE },
+} as unknown as Health['stalled'][number]
+const BEHIND = { queued: 10_000, queuedSince: NOW - 90 * MINUTE, oldestMessage: NOW - 25 * MINUTE }
+
+test.each<[string, Partial<Health>, RegExp[]]>([
+  ['nothing', {}, []],
+  ['nothing about unknown values', { tokenExpiresAt: null }, []],
+  [
+    'problems with GitHub and Port, with the work that is waiting',
+    {
+      ...BEHIND,
+      problems: [
+        {
+          ...{ type: 'unreachable', side: 'github', key: '' },
+          ...{ text: ['GitHub unreachable since ', NOW, ': refused.'], advice: 'Check the network.' },
+        },
+        {
+          ...{ type: 'credential_rejected', side: 'port', key: '' },
+          ...{ text: ['Port rejects PORT_CLIENT_ID (401).'], advice: 'Set a new secret.' },
+        },
+      ],
+    },
+    [
+      /GitHub unreachable since .*2026-03-01 12:00:00 UTC.*: refused\..* Check the network\..* 10,000\+ queued\./,
+      /Port rejects PORT_CLIENT_ID \(401\)\..* Set a new secret\. The oldest message has waited for 25 min\./,
+    ],
+  ],
+  ['a database that accepts no writes', { isDatabaseOk: false }, [/RELAY_DATABASE.* Webhooks are refused/]],
+  [
+    "GitHub's rate limit",
+    {
+      limits: [
+        { scope: 'owner:acme', pausedUntil: NOW + MINUTE, cause: 'limit', reason: 'GitHub limits it' },
+      ],
+    },
+    [/GitHub limits it \(acme\)\..* Next request at .*2026-03-01 12:01:00 UTC.* 3 queued/],
+  ],
+  ["Port's rate limit", { portPausedUntil: NOW + MINUTE }, [/Port is rate limiting the relay.*12:01:00/]],
+  [
+    'a backlog if there is no other problem',
+    BEHIND,
+    [/Messages to Port are delayed.* 25 min/, /Dispatches are delayed.* 10,000\+ queued.* 1 h/],
+  ],
+  [
+    'a queue from which nothing is dispatched, with its oldest delivery',
+    { ...BEHIND, oldestMessage: null, stalled: [STALLED] },
+    [
+      /Nothing was dispatched to acme\/shop for 7 min<\/strong>, because <a href="\/deliveries\/d-1">r_1<\/a> waits: GitHub responded with 500\./,
+    ],
+  ],
+  ['a clock that differs by minutes', { clock: 'A clock is wrong.' }, [/A clock is wrong\./]],
+  [
+    'refused webhooks',
+    { refused: { count: 3, statuses: ['2 × 401', '1 × 413'], reason: 'The secret is wrong.' } },
+    [
+      /3 webhooks were refused.* \(2 × 401, 1 × 413\)\. The last one: The secret is wrong\. <a href="\/refused">/,
+    ],
+  ],
+  [
+    'a token that expires soon or has expired',
+    { tokenExpiresAt: NOW + 9 * 1440 * MINUTE },
+    [/GITHUB_TOKEN expires on .*2026-03-10 12:00:00/],
+  ],
+])('the banner shows %s', async (_what, health, expected) => {
+  const items = String(await banner({ ...WELL, ...health }, NOW)).match(/<li>.*?<\/li>/gs) ?? []
+  expect(items).toHaveLength(expected.length)
+  for (const [i, pattern] of expected.entries()) expect(items[i]).toMatch(pattern)
+})
+
+test('counts events per hour and keeps the counts for two days', async () => {
+  const real = await openStore({ kind: 'sqlite', path: `${temporaryFolder()}/relay.db` })
+  let now = NOW
+  const errors: object[] = []
+  const tally = createTally({ ...real, clock: () => now }, { error: fields => void errors.push(fields) })
+  const { store } = tally
+  const delivery = aDelivery()
+  await store.accept(delivery)
+  await store.accept({ ...delivery, id: 'the same again' })
+  await store.accept(aDelivery())
+  now += 60 * MINUTE
+  const applied = { messages: [], history: null }
+  tally.transition({ ...applied, change: { state: 'failed', outcome: 'not_started', reason: 'no' } })
+  tally.transition({ ...applied, change: { state: 'queued' } })
+  await tally.flush()
+  const none = { accepted: 0, ...NO_OUTCOME }
+  const first = { ...none, hour: NOW, accepted: 2 }
+  expect(await store.hours(0)).toEqual([first, { ...none, hour: NOW + 60 * MINUTE, not_started: 1 }])
+  await store.accept(aDelivery())
+  expect((await store.hours(0))[1], 'not persisted yet').toMatchObject({ accepted: 1, not_started: 1 })
+  now += 49 * 60 * MINUTE
+  await store.accept(aDelivery())
+  await tally.stop()
+  expect((await store.hours(0)).map(({ hour }) => (hour - NOW) / MINUTE)).toEqual([3000])
+  await real.close()
+  await tally.stop()
+  expect(errors).toEqual([])
+})
+
+const RELAY_ADMIN_TOKEN = 'an-admin-token-of-some-length'
+
+interface Refused {
+  since: string
+  refused: (Record<'first_at' | 'last_at' | 'reason' | 'sender', string> &
+    Record<'count' | 'status', number> & { repository: string | null })[]
+}
+
+async function open(more: Record<string, string> = {}) {
+  const relay = await openRelayHere(relayEnv({ RELAY_ADMIN_TOKEN, ...more }))
+  const headers = { authorization: `Bearer ${RELAY_ADMIN_TOKEN}` }
+  return {
+    ...relay,
+    async refused(limit?: number): Promise<Refused> {
+      const response = await fetch(`${relay.url}/api/refused${limit ? `?limit=${limit}` : ''}`, { headers })
+      return (await response.json()) as Refused
+    },
+  }
+}
+
+test('the API shows why webhooks were refused, without their bodies', async () => {
+  const relay = await open()
+  await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop', body: { inputs: { who: 'Jane' } } })
+  await send(relay.url, { timestamp: '1' })
+  await send(relay.url, { path: '/webhook/acme/other' })
+  await send(relay.url, { path: '/webhook/cancel' })
+  await send(relay.url, {})
+  const { since, refused } = await relay.refused()
+  expect(Date.parse(since)).toBeLessThanOrEqual(Date.now())
+  expect(refused.map(({ status, repository, reason }) => [status, repository, reason.slice(0, 40)])).toEqual([
+    [422, null, 'The body names no run to cancel: send "e'],
+    [403, 'acme/other', "acme/other isn't in RELAY_ALLOWED_REPOSI"],
+    [401, null, 'The webhook is older than RELAY_TOLERANC'],
+    [401, 'acme/shop', 'The signature does not match: PORT_CLIEN'],
+  ])
+  for (const each of refused) {
+    expect(each).toMatchObject({ sender: '127.0.0.1', count: 1 })
+    expect(each.first_at).toBe(each.last_at)
+  }
+  expect(JSON.stringify(refused)).not.toContain('Jane')
+  expect((await relay.refused(1)).refused).toHaveLength(1)
+})
+
+test('counts repeated refusals; many refusals of one sender do not displace the refusals of another sender', async () => {
+  const relay = await open({ RELAY_TRUSTED_PROXIES: '1' })
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+  await send(relay.url, { secret: 'wrong', headers: from('192.0.2.1') })
+  for (let i = 0; i < 50; i++) await send(relay.url, { secret: 'wrong', headers: from('192.0.2.66') })
+  const { refused } = await relay.refused()
+  expect(refused.map(({ sender, count }) => [sender, count])).toEqual([
+    ['192.0.2.66', 50],
+    ['192.0.2.1', 1],
+  ])
+})
+
+test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't displace senders that were refused for another reason`, async () => {
+  const relay = await open()
+  await send(relay.url, { secret: 'wrong', path: '/webhook/acme/shop' })
+  const amount = LIMITS.refused + 20
+  for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/r${i}`, { method: 'POST' })
+  for (let i = 0; i < amount; i++) await fetch(`${relay.url}/webhook/acme/shop/${i}`, { method: 'POST' })
+  await fetch(`${relay.url}/webhook/%3Cscript%3E/${'x'.repeat(5000)}`, { method: 'POST' })
+  const { refused } = await relay.refused(MOST_LISTED)
+  const of = (start: string) => refused.filter(({ reason }) => reason.startsWith(start)).length
+  expect(refused[0]).toMatchObject({ repository: null, count: 1 })
+  expect([
+    of('The signature does not match'),
+    of('The header x-port-timestamp'),
+    of('There is nothing'),
+  ]).toEqual([1, LIMITS.refused, LIMITS.refused])
 })

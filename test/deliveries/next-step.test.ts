@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RunState } from '../../port/types.ts'
 import type { Delivery, DeliveryRun } from '../../relay/delivery/delivery.ts'
-import { nextStep, type Observation } from '../../relay/delivery/observation.ts'
+import { nextStep, type Observation, pollInterval } from '../../relay/delivery/observation.ts'
 
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
@@ -183,4 +183,12 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
 ]
 test.each(STEPS)('%i ms after the dispatch, with %j: %s', (after, seen, step) => {
   expect(poll(after, seen)).toBe(step)
+})
+
+test('the interval between polls grows with the time since the dispatch, or since the cancellation', () => {
+  const delivery = { queuedAt: BEGIN, dispatchedAt: BEGIN, cancelRequestedAt: null } as unknown as Delivery
+  const at = (minutes: number, cancelRequestedAt: number | null = null) =>
+    pollInterval({ ...delivery, cancelRequestedAt }, BEGIN + minutes * MINUTE) / SECOND
+  expect([at(0), at(1), at(3), at(60)]).toEqual([3, 10, 15, 15])
+  expect(at(60, BEGIN + 59 * MINUTE)).toBe(10)
 })

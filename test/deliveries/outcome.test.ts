@@ -147,3 +147,29 @@ test.each<[cause: NoRun, label: string, sentence: string]>([
     ...{ state: 'failed', conclusion: 'failure', outcome, label, sentence },
   })
 })
+
+const NOT_SEEN: NoRun = { why: 'not seen', reason, startTimeout: 60_000 }
+test.each<[Parameters<typeof decide>[1], sentAt: number | null, outcome: string]>([
+  ...['cancelled', 'success', 'failure'].map(
+    (conclusion): [{ run: DeliveryRun; jobs: null }, null, string] => [
+      { run: { conclusion } as DeliveryRun, jobs: null },
+      ...([null, RESULTS[conclusion]![2]] as const),
+    ],
+  ),
+  [{ cause: { why: 'nothing listens', disabled: [], workflows: 2 } }, null, 'cancelled'],
+  [{ cause: { why: 'deleted' } }, 1, 'cancelled'],
+  [{ cause: { why: 'deleted' } }, null, 'unknown'],
+  [{ cause: NOT_SEEN }, null, 'unknown'],
+  [{ cause: { why: 'unidentified', amount: 2 } }, null, 'unknown'],
+])(
+  'a canceled delivery with %j, whose cancellation was sent at %j, becomes %s',
+  (seen, cancelSentAt, outcome) => {
+    const ending = decide({ ...DELIVERY, cancelRequestedAt: 1, cancelSentAt }, seen, POLICY)
+    expect(ending.outcome).toBe(outcome)
+    expect(ending.state === 'cancelled').toBe(outcome === 'cancelled')
+    const isOpen = 'cause' in seen && ['not seen', 'unidentified'].includes(seen.cause.why)
+    expect(
+      /a workflow run may be going on, see https:\/\/github.com\/acme\/shop\/actions\./.test(ending.sentence),
+    ).toBe(isOpen)
+  },
+)

@@ -1,7 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { migrateAll, remarksOf } from './migrated.ts'
+import { parse, stringify } from 'yaml'
+import { migrate } from '../../relay/cli/migrate.ts'
+import { migrateFiles } from '../../tools/migrate/files.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
 import { playWorkflows, RUN_ID, type Scene } from './play-workflows.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -58,4 +63,359 @@ test.each<[string, string, Omit<Scene, 'files'>, string, string[]?]>([
   expect(own(now.steps)).toEqual(own(was.steps))
   for (const line of log)
     expect([was.log, now.log]).toEqual([expect.stringContaining(line), expect.stringContaining(line)])
+})
+
+const text = (name: string) => readFileSync(join(root, 'test/fixtures/migrate/workflows', name), 'utf8')
+/** Each golden file ends with its remarks. */
+const golden = (name: string) => text(name).replace(/(^# .*\n)+$/m, '')
+
+function folderWith(files: Record<string, string>): string {
+  const folder = temporaryFolder()
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return folder
+}
+
+test('prints the workflow, and remarks with file and line, as the guide shows', async () => {
+  const folder = folderWith({ 'deploy.yml': text('deploy.yml') })
+  const { code, stdout, stderr } = await run(migrate, [join(folder, 'deploy.yml')])
+  expect({ code, stdout: `${stdout}\n` }).toEqual({ code: 0, stdout: golden('deploy.after.yml') })
+  expect(stderr).toContain(`${folder}/deploy.yml:10: the job had default permissions`)
+  const guide = readFileSync(join(root, 'docs/migrate.md'), 'utf8')
+  expect(guide).toContain(`\`\`\`yaml\n${golden('deploy.after.yml')}\`\`\``)
+})
+
+test('--write writes the files; a second run changes nothing; a refused file exits with 1', async () => {
+  const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
+  const folder = folderWith({ ...called, 'x.yml': 'x' })
+  const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
+  const { stdout } = await run(migrate, ['--write', ...files])
+  expect(stdout).toBe(`${files[0]}: rewritten\n${files[1]}: rewritten`)
+  expect(readFileSync(files[1]!, 'utf8')).toBe(golden('called.after.yml'))
+  const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
+  expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
+  expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
+})
+
+test('--write does not follow a link that the repository contains', async () => {
+  const folder = folderWith({ 'deploy.yml': text('deploy.yml'), rc: 'alias ll=ls' })
+  const file = join(folder, 'deploy.yml')
+  symlinkSync(join(folder, 'rc'), `${file}.new`)
+  const stderr = expect.stringContaining(`${file} can't be written (EEXIST): remove ${file}.new.`)
+  expect(await run(migrate, ['--write', file])).toMatchObject({ code: 1, stderr })
+  expect(readFileSync(join(folder, 'rc'), 'utf8')).toBe('alias ll=ls')
+})
+
+test.each([
+  [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
+  [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
+  [['--port-action', 'a.json', '--format', 'json'], /--format must be one of action, workflow/, 2],
+])('refuses the arguments %j', async (args, message, code) => {
+  const result = await run(migrate, args)
+  expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
+})
+
+test('--json prints the workflows and the definitions of Port actions', async () => {
+  const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
+  const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
+  const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
+  const { stdout, stderr } = await run(migrate, args)
+  const notes = /a\.json: Replace https:\/\/relay\.example\.com .*\n.*a\.json: The URL lacks the repository/
+  expect(stderr).toMatch(notes)
+  const files = [{ changed: true, refused: false }]
+  expect(JSON.parse(stdout)).toMatchObject({ files, definitions: [{ identifier: 'a' }] })
+})
+
+type Keys = Record<string, unknown>
+const RUN = '${{ fromJson(inputs.port_context).runId }}'
+/** Creates a step that uses Port's action. */
+const port = (inputs: Keys, keys: Keys = {}) => ({
+  ...{ name: 'Report', ...keys, uses: 'port-labs/port-github-action@v1' },
+  with: {
+    clientId: '${{ secrets.PORT_CLIENT_ID }}',
+    clientSecret: '${{ secrets.PORT_CLIENT_SECRET }}',
+    ...inputs,
+  },
+})
+const patch = (more: Keys, keys: Keys = {}) => port({ operation: 'PATCH_RUN', runId: RUN, ...more }, keys)
+const entity = (more: Keys = {}, keys: Keys = {}) =>
+  port({ identifier: 'a', blueprint: 'service', runId: RUN, ...more }, keys)
+const LOGGED = patch({ logMessage: '${{ inputs.name }}' })
+const WORK = { name: 'Work', id: 'work', run: 'work' }
+const INPUTS = { port_context: { type: 'string' }, port_run_id: { type: 'string' }, name: { type: 'string' } }
+const DISPATCH = { workflow_dispatch: { inputs: INPUTS } }
+
+interface Given {
+  on?: unknown
+  job?: Keys
+  jobs?: Keys
+  top?: Keys
+}
+/** Creates a workflow with these steps in its first job. */
+const workflow = (steps: object[], { on = DISPATCH, job, jobs, top }: Given = {}): string => {
+  const main = { 'runs-on': 'ubuntu-latest', permissions: {}, ...job, steps }
+  return stringify({ on, ...top, jobs: { main, ...jobs } }, { lineWidth: 0, aliasDuplicateObjects: false })
+}
+interface Step extends Keys {
+  name?: string
+  run?: string
+  env?: Record<string, string>
+}
+const jobsOf = (text: string): Record<string, { steps: Step[]; permissions?: Keys }> => parse(text).jobs
+const reporting = (text: string) =>
+  Object.values(jobsOf(text)).flatMap(({ steps = [] }) => steps.filter(({ name }) => name === 'Report'))
+
+const UNKNOWN = "isn't known to be the Port run"
+const SCRIPT = { id: 'x', run: 'echo "run_id=$(curl "$URL" -d "$port_context")" >> $GITHUB_OUTPUT' }
+const CREATE = port({ operation: 'CREATE_RUN', action: 'x' }, { id: 'new', name: 'New' })
+const SEARCH = port({ operation: 'SEARCH', query: '{}' }, { name: 'Search' })
+const BASE = { env: { BASE: 'https://x' } }
+test.each<[string, string, object[], Given?]>([
+  ['another run', UNKNOWN, [patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' })]],
+  ['no run', UNKNOWN, [patch({ runId: '', statusLabel: 'x' })]],
+  ['a created run', UNKNOWN, [CREATE, patch({ runId: '${{ steps.new.outputs.runId }}', summary: 'x' })]],
+  ['a run id from a script', UNKNOWN, [SCRIPT, patch({ runId: '${{ steps.x.outputs.run_id }}' })]],
+  ['an entity that is read later', 'A later step reads entities', [entity(), SEARCH]],
+  ['an id used later', 'Other steps read', [entity({}, { id: 'e' }), { run: 'x', if: 'steps.e.outcome' }]],
+  ['no identifier', 'The step has no "identifier"', [entity({ identifier: '' })]],
+  ['invalid JSON', `"properties" isn't JSON`, [entity({ properties: '{"a": 1, ${{ inputs.name }} }' })]],
+  ['inner quotes', `isn't JSON`, [entity({ relations: `{"a": ["\${{ join(github.event.*.x, '","') }}"]}` })]],
+  ['a list of links', 'are unknown until', [patch({ link: '${{ toJSON(github.event.links) }}' })]],
+  ['a team that may be a list', '"team" could evaluate', [entity({ team: '${{ inputs.name }}' })]],
+  ['dependents', 'support "delete_dependents"', [entity({ operation: 'DELETE', delete_dependents: 'true' })]],
+  ['computed variables', 'depends on env.BASE', [patch({ link: "${{ format('{0}', env.BASE) }}" }, BASE)]],
+  ['no run, on push', 'can start without Port', [entity({ runId: '' })], { on: { push: null, ...DISPATCH } }],
+  [
+    ...(['a failure status', 'The step can fail the Port run of a successful job'] as const),
+    [patch({ status: 'FAILURE' }, { if: 'inputs.name' })],
+    { jobs: { other: { 'runs-on': 'x', steps: [WORK] } } },
+  ],
+])("keeps a step that uses %s, and adds a remark on the step's line", async (_, message, steps, given) => {
+  const text = workflow([WORK, ...steps, patch({ logMessage: '${{ inputs.name }}' }, { name: 'Log' })], given)
+  const result = await migrateOne(text)
+  expect(reporting(result.text)).toEqual(reporting(text))
+  const line = text.split('\n').findIndex(each => each.includes('name: Report')) + 1
+  const said = new RegExp(`^${line}: .*${message}.* The step stays`)
+  expect(remarksOf(result)).toContainEqual(expect.stringMatching(said))
+})
+
+const API = 'https://api.getport.io/v1'
+test.each<[string, object, string]>([
+  ['a step that stays', patch({ runId: '${{ inputs.name }}', status: 'SUCCESS' }), 'updates'],
+  ['a script', { run: `curl ${API}/actions/runs/$ID -d '{"status": "SUCCESS"}'` }, 'updates'],
+  ['an action of the repository', { uses: './report', with: { run: RUN } }, 'updates'],
+  ['an action with a secret', { uses: './a', with: { x: '${{ secrets.PORT_CLIENT_SECRET }}' } }, 'updates'],
+  ['another action of Port', { uses: 'port-labs/port-sender@v0.2', with: {} }, 'updates'],
+  ['a script that writes entities', { run: `curl ${API}/blueprints/service/entities -d @x` }, 'auto'],
+  ['an exporter', { uses: 'port-labs/ocean-sail@v1', with: { x: 'y' } }, 'auto'],
+])('if the workflow keeps %s, the action has report: %s', async (_, step, report) => {
+  const { text } = await migrateOne(workflow([{ ...LOGGED, name: 'Log' }, step]))
+  const [first] = jobsOf(text).main!.steps
+  expect((first!.with as Keys | undefined)?.report ?? 'auto').toBe(report)
+})
+
+const CONCLUDE = 'echo conclusion=failure >> "${PORT_RUN:-/dev/null}"'
+const LOG = `printf '%s\\n' "$MESSAGE" >> "\${PORT_LOG:-/dev/null}"`
+const LINK = `{ printf 'link=%s' "$LINK" | tr -d '\\r\\n'; echo; } >> "\${PORT_RUN:-/dev/null}"`
+const OWN_URL = '["${{ github.server_url }}/${{ github.repository }}/actions/runs/${{ github.run_id }}"]'
+const STATUS = "${{ job.status == 'success' && 'SUCCESS' || 'FAILURE' }}"
+test.each<[string, object, string[]]>([
+  ['a success status', patch({ status: 'SUCCESS' }), []],
+  ['a failure status', patch({ status: 'FAILURE' }, { if: 'failure()' }), []],
+  ['the status of the job', patch({ status: STATUS }, { if: 'always()' }), []],
+  ['failure in a successful job', patch({ status: 'FAILURE' }, { if: "inputs.name == ''" }), [CONCLUDE]],
+  ['failure in any case', patch({ status: 'FAILURE' }, { if: 'failure() || inputs.name' }), [CONCLUDE]],
+  ['failure unless a job failed', patch({ status: 'FAILURE' }, { if: 'failure() == false' }), [CONCLUDE]],
+  ['failure in a failed job', patch({ status: 'FAILURE' }, { if: 'inputs.name && failure()' }), []],
+  ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
+  ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
+  ['a link to the workflow run', patch({ link: OWN_URL }), []],
+  ['conditional text', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
+  ['a step whose outcome other steps use', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
+])('replaces %s', async (_, step, lines) => {
+  const { text } = await migrateOne(workflow([step, { run: 'echo', if: "steps.told.outcome == 'skipped'" }]))
+  expect(reporting(text).map(({ run }) => run!.trimEnd())).toEqual(lines)
+})
+
+test('keeps a status whose condition depends on more than the job result', async () => {
+  const status = "${{ job.status == 'success' && steps.work.outcome == 'success' && 'SUCCESS' || 'FAILURE' }}"
+  const { text } = await migrateOne(workflow([WORK, patch({ status }, { if: 'always()' })]))
+  expect(reporting(text)).toMatchObject([{ env: { CONCLUSION: status } }])
+})
+
+test('--keep-logs keeps fixed text', async () => {
+  const { text } = await migrateOne(workflow([patch({ logMessage: 'Done' })]), { keepLogs: true })
+  expect(reporting(text)[0]!.env).toEqual({ MESSAGE: 'Done' })
+})
+
+const OUTPUT = 'echo "runId=$(jq -r .runId <<< "$port_context")" >> $GITHUB_OUTPUT'
+const VARIABLE = 'echo "RUN_ID=${{ inputs.port_run_id }}" >> $GITHUB_ENV'
+test.each<[string, string, Given, object[]?]>([
+  ['an input', '${{ inputs.port_run_id }}', {}],
+  ['an expression with brackets', "${{ fromJSON(github.event.inputs['port_context']).context.run_id }}", {}],
+  ["Port's context under another name", '${{ fromJSON(inputs.name).runId }}', {}],
+  ['a variable of the job', '${{ env.RUN }}', { job: { env: { RUN } } }],
+  ['an output of a script', '${{ steps.c.outputs.runId }}', {}, [{ id: 'c', run: OUTPUT }]],
+  ['a variable of a script', '${{ env.RUN_ID }}', {}, [{ run: VARIABLE }]],
+  [
+    ...(['an output of another job', '${{ needs.first.outputs.run_id }}'] as const),
+    { job: { needs: 'first' }, jobs: { first: { 'runs-on': 'x', outputs: { run_id: RUN }, steps: [WORK] } } },
+  ],
+])('recognizes the run id from %s', async (_, runId, given, before = []) => {
+  const steps = [...before, patch({ runId, logMessage: '${{ github.ref }}' })]
+  const { text } = await migrateOne(workflow(steps, given))
+  expect(reporting(text)[0]!.run).toContain('PORT_LOG')
+})
+
+const MANY = Object.fromEntries(Array.from({ length: 25 }, (_, at) => [`i${at}`, { type: 'string' }]))
+test.each<[string, unknown, string | null]>([
+  ['one event as text', 'workflow_dispatch', null],
+  ['a list of events', ['push', 'workflow_dispatch'], "on push, the action doesn't run"],
+  ['no inputs', { workflow_dispatch: null }, null],
+  ['25 inputs', { workflow_dispatch: { inputs: MANY } }, "25 inputs, GitHub's limit"],
+  [
+    'an input "port"',
+    { workflow_dispatch: { inputs: { port: { type: 'number' } } } },
+    'its own input "port"',
+  ],
+  ['an event type', { repository_dispatch: { types: ['x'] } }, "doesn't send client_payload.port_context"],
+  ['only a push', 'push', "Port can't start this workflow"],
+])('migrates a workflow whose "on" contains %s', async (_, on, remark) => {
+  const runId = '${{ fromJson(github.event.client_payload.port_context).runId }}'
+  const text = workflow([patch({ runId, logMessage: '${{ github.ref }}' })], { on })
+  const result = await migrateOne(text)
+  if (remark !== null) expect(remarksOf(result).join('\n')).toContain(remark)
+  const after = parse(result.text).on
+  if (result.refused) return expect(after).toEqual(on)
+  const events = typeof on === 'string' || Array.isArray(on) ? [on].flat() : Object.keys(on as object)
+  expect(Object.keys(after)).toEqual(events)
+  const port = { description: 'What the relay sends', type: 'string', required: false }
+  if (events.includes('workflow_dispatch')) expect(after.workflow_dispatch.inputs.port).toEqual(port)
+})
+
+const NEEDED = { actions: 'read', 'id-token': 'write' }
+const OTHER = { 'runs-on': 'x', steps: [LOGGED] }
+const ALL = { ...NEEDED, contents: 'read', issues: 'read' }
+test.each<[string, unknown, Keys | string]>([
+  ['none', undefined, { contents: 'write', ...NEEDED }],
+  ['an empty list', {}, NEEDED],
+  ['read-all', 'read-all', expect.objectContaining(ALL)],
+  ['write-all', 'write-all', 'write-all'],
+  ['other permissions', { issues: 'write' }, { issues: 'write', ...NEEDED }],
+  ['insufficient permissions', { 'id-token': 'none', actions: 'write' }, { ...NEEDED, actions: 'write' }],
+])('migrates the permissions of a job: %s', async (name, permissions, expected) => {
+  const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], { job: { permissions } }))
+  expect(jobsOf(result.text).main!.permissions).toEqual(expected)
+  expect(remarksOf(result).some(line => line.includes('default permissions'))).toBe(name === 'none')
+})
+
+test.each<[unknown, unknown]>([
+  [{ contents: 'read' }, { contents: 'read', ...NEEDED }],
+  [{}, NEEDED],
+  ['read-all', expect.objectContaining(ALL)],
+  ['write-all', undefined],
+])('of a workflow with %j, only the reporting jobs get more permissions', async (permissions, expected) => {
+  const lint = { 'runs-on': 'x', steps: [{ uses: 'some-vendor/lint@v1' }] }
+  const given = { top: { permissions }, job: { permissions: undefined }, jobs: { other: OTHER, lint } }
+  const result = await migrateOne(workflow([{ run: 'git push' }, LOGGED], given))
+  const { main, other, lint: unchanged } = jobsOf(result.text)
+  expect([main!.permissions, other!.permissions]).toEqual([expected, expected])
+  expect([parse(result.text).permissions, unchanged]).toEqual([permissions, lint])
+  expect(remarksOf(result).filter(line => line.includes('default permissions'))).toEqual([])
+})
+
+test.each([
+  ['ubuntu-latest', {}, undefined],
+  ['[self-hosted, Linux]', {}, undefined],
+  ['{ group: large, labels: macos }', {}, undefined],
+  ['windows-2025', {}, 'bash'],
+  ['${{ matrix.os }}', {}, 'bash'],
+  ['self-hosted', { container: 'alpine' }, undefined],
+  ['ubuntu-latest', { defaults: { run: { shell: 'pwsh', 'working-directory': 'x' } } }, 'bash'],
+])('on %s with %j, sets the shell to %s', async (runsOn, job, shell) => {
+  const text = workflow([LOGGED], { job: { ...job, 'runs-on': parse(runsOn) } })
+  const [step] = reporting((await migrateOne(text)).text)
+  expect(step!.shell).toBe(shell)
+  expect(step!['working-directory']).toBe('defaults' in job ? '.' : undefined)
+})
+
+test('adds remarks for a forbidden blueprint, an unknown input, and a missing run', async () => {
+  const steps = [
+    port({ operation: 'DELETE', identifier: 'x', blueprint: 'service', runId: RUN }),
+    entity({ blueprint: '_user', identifier: '${{ inputs.nobody }}' }),
+    entity({ runId: '' }),
+    patch({ status: 'SUCCESS' }),
+    WORK,
+  ]
+  expect(remarksOf(await migrateOne(workflow(steps)))).toEqual([
+    expect.stringContaining('RELAY_REPORT_DELETE_BLUEPRINTS must allow service; a missing entity'),
+    expect.stringContaining('RELAY_REPORT_BLUEPRINTS of the relay must allow'),
+    expect.stringContaining(`the input "nobody" isn't declared`),
+    expect.stringContaining("the entity's change is now attributed to the Port run"),
+    expect.stringContaining('the Port run finished at this step'),
+  ])
+})
+
+const ALIASES = workflow([LOGGED])
+  .replace('type: string', 'type: &t string')
+  .replace('type: string', 'type: *t')
+const FLOW = `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`
+test.each([
+  ["a file that isn't YAML", 'on: [', "The file isn't YAML"],
+  ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
+  ['aliases', ALIASES, 'YAML aliases'],
+  ['a job in flow style', FLOW, 'in flow style'],
+  ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
+])('keeps %s unchanged', async (_, text, message) => {
+  const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
+  expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
+  expect(remarksOf(result)).toEqual([expect.stringMatching(`^\\d+: .*${message}.* stays as it is`)])
+})
+
+test('also keeps the callers of a workflow that cannot be migrated unchanged', async () => {
+  const call = workflow([LOGGED], { jobs: { call: { uses: './.github/workflows/b.yml' } } })
+  const called = workflow([patch({ runId: '${{ inputs.run_id }}', logMessage: '${{ github.ref }}' })], {
+    on: { workflow_call: null, workflow_dispatch: { inputs: { port: { type: 'number' } } } },
+  })
+  const results = await migrateAll({ 'a.yml': call, 'b.yml': called })
+  expect([...results].map(([, { text }]) => text)).toEqual([call, called])
+  expect(remarksOf(results.get('a.yml')!)).toEqual([
+    expect.stringContaining("b.yml can't be migrated, and this workflow calls it or is called by it"),
+  ])
+})
+
+test('keeps Windows line breaks and a missing line break at the end of the file', async () => {
+  const text = workflow([WORK, LOGGED]).trimEnd()
+  const { text: plain } = await migrateOne(text)
+  const { text: windows } = await migrateOne(text.replaceAll('\n', '\r\n'))
+  expect(windows).toBe(plain.replaceAll('\n', '\r\n'))
+})
+
+/** Text that would become several values if inserted unescaped into JSON, a $PORT_RUN entry, or a script. */
+const TYPED = 'x", "blueprint": "_user\n$(touch never) \'`id`\' ${{ github.token }}\nconclusion=failure\nEOF'
+
+test("a user's input remains a single value", async () => {
+  const text = workflow([
+    entity({ properties: '{"name": "${{ inputs.name }}", "list": ${{ toJSON(inputs.name) }}}' }),
+    patch({ logMessage: 'By ${{ inputs.name }}', link: 'https://x.example/${{ inputs.name }}' }),
+    patch({ summary: '${{ inputs.name }}' }),
+  ])
+  const files = { 'a.yml': (await migrateOne(text)).text }
+  const { entities, log, status, links } = await playWorkflows({ files, inputs: { name: TYPED } })
+  expect(entities).toMatchObject([
+    { blueprint: 'service', identifier: 'a', properties: { name: TYPED, list: TYPED } },
+  ])
+  expect(log).toContain(`By ${TYPED}`)
+  expect(status).toBe('SUCCESS')
+  expect(links).toEqual([`https://x.example/${TYPED.replaceAll('\n', '')}`])
+})
+
+test('a skipped step remains skipped, even if it uses values that are missing', async () => {
+  const link = '${{ fromJSON(steps.work.outputs.made)[0].url }}'
+  const text = workflow([
+    { ...WORK, run: 'true' },
+    entity({ properties: '{"n": ${{ steps.work.outputs.n }}}' }, { if: "steps.work.outputs.n != ''" }),
+    patch({ link }, { if: "steps.work.outputs.made != ''" }),
+  ])
+  const { conclusion, entities } = await playWorkflows({ files: { 'a.yml': (await migrateOne(text)).text } })
+  expect({ conclusion, entities }).toEqual({ conclusion: 'success', entities: [] })
 })

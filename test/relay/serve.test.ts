@@ -107,3 +107,21 @@ test('if the listen address is in use, startup fails with a clear message and re
   const again = await createRelay(readConfig({ ...env, PORT: '0' }), pino({ level: 'silent' }))
   await again.stop()
 })
+
+test('a database belongs to the first Port organization: a relay with another client ID, or later without one, refuses to start', async () => {
+  const refused = 'belongs to the Port organization with the client ID first, but PORT_CLIENT_ID is'
+  const starts: [PORT_CLIENT_ID: string, refusal?: string][] = [
+    ...[[''] as [string], ['first'] as [string]],
+    ...[
+      ['second', `${refused} second: correct`] as [string, string],
+      ['', `${refused} not set: c`] as [string, string],
+    ],
+    ['first'],
+  ]
+  const env = relayEnv({ HOST: '127.0.0.1', PORT: '0', PORT_API_URL: 'http://127.0.0.1:9' })
+  for (const [PORT_CLIENT_ID, refusal] of starts) {
+    const starting = createRelay(readConfig({ ...env, PORT_CLIENT_ID }), pino({ level: 'silent' }))
+    if (refusal) await expect(starting, PORT_CLIENT_ID).rejects.toThrow(refusal)
+    else await (await starting).stop()
+  }
+})

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import { createBodyMemory } from '../../relay/http/body-memory.ts'
@@ -6,10 +7,14 @@ import { type Problem, sendProblem } from '../../relay/http/problem.ts'
 import { createTake } from '../../relay/reports/report.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
-import { until } from '../../tools/simulator/http-server.ts'
+import { type FakeServerEnv, startFakeServer, until } from '../../tools/simulator/http-server.ts'
+import { runDispatched } from '../action/play.ts'
+import { transcript } from '../action/transcript.ts'
+import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { aDelivery, aRun } from '../store/place.ts'
-import { temporaryFolder } from '../support/relay.ts'
-import { GITHUB_RUN_ID, REPOSITORY, startReport, startSystem } from './open-stage.ts'
+import { startRelay, temporaryFolder } from '../support/relay.ts'
+import { withoutDelivery } from '../support/without-delivery.ts'
+import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from './open-stage.ts'
 
 const ADMIN = 'an-admin-token-of-some-length'
 
@@ -80,4 +85,131 @@ test('a report is refused if the delivery is redelivered in the meantime, and th
   expect(response.status).toBe(403)
   expect((await now()).state).toBe('queued')
   expect(await store.claimOutboxes(store.clock() + 9000, 500, 10)).toEqual([])
+})
+
+const line = (message: string) => ({ level: 'INFO', message })
+const said = (system: System, id: string) => system.port.run(id).logs.flatMap(log => log.message.split('\n'))
+
+/** Reports the log lines `from`…`to` of a run, two lines per message. */
+async function logLines(system: System, token: string, id: string, from: number, to: number) {
+  for (let number = from; number <= to; number++) {
+    const reports = [{ log: [line(`${number} a`), line(`${number} b`)] }]
+    expect((await system.report(token, id, reports, { sender: 'main', number })).status).toBe(202)
+  }
+}
+const lines = (to: number) => Array.from({ length: to }, (_, i) => [`${i + 1} a`, `${i + 1} b`]).flat()
+
+test('if Port is down during the whole job and the relay is killed twice, Port gets every line in order, then the status', async () => {
+  const system = await startSystem({}, startRelay)
+  const { id, portRun } = await system.deliver()
+  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
+  await system.port.stop()
+  const token = await startReport(system, id)
+  await logLines(system, token, id, 1, 20)
+  await system.relay.kill()
+  await system.restart(startRelay)
+  await logLines(system, token, id, 21, 40)
+  const update = { conclusion: 'success', statusLabel: 'Succeeded', summary: 'all well' }
+  const end = [{ log: [line('the end')] }, { update }]
+  expect((await system.report(token, id, end)).status).toBe(202)
+  await system.relay.kill()
+  // The connection is cut, so the action sends the report again to the restarted relay.
+  await system.restart()
+  expect((await system.report(token, id, end)).status).toBe(202)
+
+  await system.port.start()
+  await until(() => portRun!.status !== 'IN_PROGRESS', 'Port shows the result')
+  expect(said(system, portRun!.id).slice(1)).toEqual([...lines(40), 'the end'])
+  expect(portRun).toMatchObject({ status: 'SUCCESS', statusLabel: 'Succeeded', summary: 'all well' })
+})
+
+test('if a relay is killed while it updates Port, the restarted relay continues at the same line and loses no line', async () => {
+  const system = await startSystem({}, startRelay)
+  const { id, portRun } = await system.deliver()
+  await until(() => portRun!.logs.length === 1, 'Port shows the dispatch')
+  const token = await startReport(system, id)
+  system.port.fail({ times: Number.POSITIVE_INFINITY, delayMs: 30 })
+  const sending = logLines(system, token, id, 1, 30)
+  await sleep(150)
+  await sending
+  await system.relay.kill()
+  await system.restart()
+  await system.report(token, id, [{ update: { conclusion: 'failure' } }])
+  await until(() => portRun!.status === 'FAILURE', 'Port shows the result')
+  // The request that was in progress during the kill can arrive twice.
+  const all = said(system, portRun!.id).slice(1)
+  expect([...new Set(all)]).toEqual(lines(30))
+  const requests = portRun!.logs.slice(1).map(log => log.message)
+  expect(requests.length - new Set(requests).size).toBeLessThanOrEqual(1)
+})
+
+/** A load balancer in front of the relay that records the traffic. */
+async function openBalancer(target: () => string) {
+  const app = new Hono<FakeServerEnv>().all('*', async c => {
+    const { method, path, headers, body } = c.var.request
+    const { authorization = '' } = headers
+    return fetch(target() + path, {
+      method,
+      headers: { authorization, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  })
+  const balancer = await startFakeServer(app, () => ({ body: {} }))
+  onTestFinished(() => balancer.close())
+  return balancer
+}
+
+test('a run without secrets in its environment reports everything, gets its decrypted inputs, and finishes in Port', async () => {
+  const scheme = vectors['aes256-gcm']
+  const [text] = scheme.cases
+  let url = ''
+  const balancer = await openBalancer(() => url)
+  const { origin } = balancer
+  const system = await startSystem({ PORT_PREVIOUS_SECRETS: scheme.clientSecret, RELAY_PUBLIC_URL: origin })
+  url = system.url
+  const inputs = { version: '1.4.2', password: text!.encrypted, large: 'x'.repeat(70_000) }
+  const action = { identifier: 'deploy_service', blueprint: 'service', encryptedProperties: ['password'] }
+  const { dispatch, portRun } = await system.deliver({ body: { inputs, action } })
+  const job = `  deploy:
+    runs-on: ubuntu-latest
+    steps:
+      - { uses: ./, id: port, with: { live: "false" } }
+      - name: Use the secret
+        run: |
+          test "$PASSWORD" = "${text!.plaintext}"
+          test \${#LARGE} = 70000
+          echo "the password is $PASSWORD" >> "$PORT_LOG"
+          echo "deploying $VERSION" >> "$PORT_LOG"
+        env:
+          PASSWORD: \${{ steps.port.outputs.password }}
+          LARGE: \${{ steps.port.outputs.large }}
+          VERSION: \${{ steps.port.outputs.version }}
+`
+  system.github.clearRequests()
+  const run = await runDispatched(system, dispatch, job)
+  const through = { relay: balancer, issuer: system.issuer }
+  const shown = transcript(run, system, { through })
+  await expect(shown).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
+  await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
+  const page = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
+  const externalRunId = String(GITHUB_RUN_ID)
+  const link = [page.replace('/attempts/1', '')]
+  expect(portRun).toMatchObject({ statusLabel: 'Succeeded', link, externalRunId })
+  expect(portRun!.logs.flatMap(log => withoutDelivery(log.message).split('\n'))).toEqual([
+    'Dispatched "deploy_service" to acme/shop; waiting for its workflow to start.',
+    `Workflow run started: ${page}`,
+    'the password is ***',
+    'deploying 1.4.2',
+    expect.stringMatching(/^✓ Use the secret/),
+    expect.stringMatching(/^✓ Job deploy: success after/),
+    'The workflow run in acme/shop succeeded.',
+  ])
+
+  // GitHub masks the tokens. Only the run has the tokens and the plaintext.
+  const printed = run.jobs[0]!.steps.flatMap(step => [step.log, step.summary]).join('\n')
+  expect(printed).not.toContain(text!.plaintext)
+  expect(printed).not.toMatch(/eyJ[\w-]{20}/)
+  expect(JSON.stringify(system.port.requests)).not.toContain(text!.plaintext)
+  expect(system.relay.printed()).not.toContain(text!.plaintext)
+  expect(system.relay.printed()).not.toMatch(/eyJ[\w-]{20}/)
 })
