@@ -245,8 +245,9 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
   // A relay that has just started doesn't know since when GitHub has refused.
-  const refusedFor = Math.max(snapshot.refusedFor, now - (delivery.finishingAt ?? now))
-  const isHidden = blind && snapshot.access === 'forbidden' && refusedFor >= REFUSED_MS
+  const isRefused =
+    snapshot.refusedFor >= REFUSED_MS || now >= timeoutEnd(delivery.finishingAt ?? now, REFUSED_MS, policy)
+  const isHidden = blind && snapshot.access === 'forbidden' && isRefused
   if (hasResult && isHidden && !delivery.runWebhook) {
     return { kind: 'runHidden', cause: tooLate(present, found, blind, policy) }
   }
