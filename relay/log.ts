@@ -7,10 +7,7 @@ export function createLog(level: string, destination: DestinationStream): Logger
 }
 
 const COLORS: Record<string, 'red' | 'yellow' | 'dim'> = {
-  error: 'red',
-  fatal: 'red',
-  warn: 'yellow',
-  debug: 'dim',
+  ...{ error: 'red', fatal: 'red', warn: 'yellow', debug: 'dim' },
 }
 
 /** Writes lines such as `12:03:04 WARN  database unavailable; retrying  count=3`, in color unless `NO_COLOR` is set. */
@@ -52,32 +49,24 @@ function describeError(error: unknown): object {
   }
 }
 
-type Write = (fields: object, message: string) => void
+type Levels = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>
 
-type Levels = Record<'info' | 'warn' | 'error', Write>
-
-/** The log for what repeats: errors, for example while Port is unavailable, and refusals of unverified senders. */
-export interface ThrottledLog extends Levels {
-  /** Writes a line for each message that has occurred since the message's last line. */
-  flush(): void
-}
+export type ThrottledLog = ReturnType<typeof createThrottledLog>
 
 const MINUTE_MS = 60_000
-
 const LONGEST_REASON = 200
 
 /**
- * Writes a message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
+ * The log for what repeats: errors, for example while Port is unavailable, and refusals of unverified senders. Writes a
+ * message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
  * a `count` of occurrences since the previous line. If their field `reason` differs, `reasons` has the count of each
  * one. Occurrences are grouped by message, so variable values belong in the fields.
  *
  * @param maxReasons how many reasons a line counts; further ones are counted as `others`
  */
-export function createThrottledLog(log: Levels, maxReasons: number): ThrottledLog {
-  const lasting = new Map<
-    string,
-    { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }
-  >()
+export function createThrottledLog(log: Levels, maxReasons: number) {
+  type Lasting = { level: keyof Levels; fields: object; count: number; reasons: Map<string, number> }
+  const lasting = new Map<string, Lasting>()
 
   function note(level: keyof Levels, fields: { reason?: unknown }, message: string): void {
     const known = lasting.get(message)
@@ -103,20 +92,19 @@ export function createThrottledLog(log: Levels, maxReasons: number): ThrottledLo
     const known = lasting.get(message)
     if (!known || known.count === 0) return false
     const { level, fields, count, reasons } = known
-    log[level](
-      { ...fields, count, ...(reasons.size > 1 && { reasons: Object.fromEntries(reasons) }) },
-      message,
-    )
+    const counts = reasons.size > 1 && { reasons: Object.fromEntries(reasons) }
+    log[level]({ ...fields, count, ...counts }, message)
     known.count = 0
     reasons.clear()
     return true
   }
 
   return {
-    info: (fields, message) => note('info', fields, message),
-    warn: (fields, message) => note('warn', fields, message),
-    error: (fields, message) => note('error', fields, message),
-    flush() {
+    info: (fields: object, message: string) => note('info', fields, message),
+    warn: (fields: object, message: string) => note('warn', fields, message),
+    error: (fields: object, message: string) => note('error', fields, message),
+    /** Writes a line for each message that has occurred since the message's last line. */
+    flush(): void {
       for (const message of lasting.keys()) write(message)
     },
   }

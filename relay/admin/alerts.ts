@@ -44,8 +44,8 @@ interface AlertsDeps {
  * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
 export function createAlerts(deps: AlertsDeps): () => Promise<void> {
-  const { config, store, scope, sides, checkDatabase, throttled } = deps
-  const { alert, publicUrl } = config
+  const { store, scope, sides, checkDatabase, throttled } = deps
+  const { alert, publicUrl } = deps.config
   const holder = randomUUID()
   let own: AlertState = { problems: [], sentAt: 0 }
 

@@ -58,9 +58,7 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
   app.post('/deliveries/:id/redeliver', async c => {
     const delivery = await knownDelivery(c, store)
     const { id, state } = delivery
-    const ends = async () => ({
-      port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null,
-    })
+    const ends = async () => ({ port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null })
     if (readFlag('dry_run', c.req.query('dry_run'))) {
       mustBeRedeliverable(delivery)
       return c.json({ delivery: id, state, dry_run: true, ...(await ends()) })

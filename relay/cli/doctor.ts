@@ -89,13 +89,9 @@ export async function diagnose(
     relay,
     oidcIssuer,
   ]) {
-    let findings: Finding[]
-    try {
-      findings = await check.run({ ...deps, config })
-    } catch (error) {
-      findings = [problem((error as Error).message)]
-    }
-    found.push(...findings.map(finding => ({ check: check.name, ...finding })))
+    const run = async () => check.run({ ...deps, config })
+    const findings = await run().catch(error => [problem(error.message)])
+    found.push(...findings.flatMap(finding => (finding ? [{ check: check.name, ...finding }] : [])))
   }
   return found
 }

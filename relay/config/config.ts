@@ -43,7 +43,6 @@ export interface Config {
   adminToken: string | null
   /** Like the admin token, but read-only. */
   viewToken: string | null
-  /** The URL that receives alerts, and the key that signs alerts. */
   alert: { url: string; secret: Buffer | null } | null
   /** Globs of the blueprints whose entities a run can write through the relay. */
   reportBlueprints: string[]
@@ -66,16 +65,9 @@ type Env = Record<string, string | undefined>
 
 /** Secrets that can be read from a file, with `NAME_FILE`. */
 const SECRETS = [
-  'PORT_CLIENT_SECRET',
-  'PORT_PREVIOUS_SECRETS',
-  'GITHUB_TOKEN',
-  'GITHUB_APP_PRIVATE_KEY',
-  'GITHUB_WEBHOOK_SECRET',
-  'RELAY_ADMIN_TOKEN',
-  'RELAY_VIEW_TOKEN',
-  'RELAY_ALERT_URL',
-  'RELAY_ALERT_SECRET',
-  'RELAY_DATABASE',
+  ...['PORT_CLIENT_SECRET', 'PORT_PREVIOUS_SECRETS'],
+  ...['GITHUB_TOKEN', 'GITHUB_APP_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],
+  ...['RELAY_ADMIN_TOKEN', 'RELAY_VIEW_TOKEN', 'RELAY_ALERT_URL', 'RELAY_ALERT_SECRET', 'RELAY_DATABASE'],
   'OTEL_EXPORTER_OTLP_HEADERS',
 ]
 
@@ -83,9 +75,8 @@ const SECRETS = [
 export class ConfigError extends Error {
   readonly problems: string[]
   constructor(problems: string[]) {
-    super(
-      `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
-    )
+    const amount = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+    super([`The configuration has ${amount}:`, ...problems.map(p => `  - ${p}`)].join('\n'))
     this.name = 'ConfigError'
     this.problems = problems
   }
@@ -174,8 +165,8 @@ export function readConfig(
   // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
-  const named = [values.RELAY_REPOSITORY, ...routes.map(route => route.repository)].filter(
-    name => name !== undefined,
+  const named = [values.RELAY_REPOSITORY, ...routes.map(({ repository }) => repository)].flatMap(
+    name => name ?? [],
   )
   const given = globs.optional().safeParse(values.RELAY_ALLOWED_REPOSITORIES)
   const allowed = given.data ?? named.filter(isRepository)

@@ -3,15 +3,6 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { globProblem, isExclusion } from './values.ts'
 
-/** One rule of `RELAY_ROUTES`. The first rule whose globs all match sets the target. */
-export interface Route {
-  match: { action?: string | undefined; blueprint?: string | undefined; operation?: string | undefined }
-  repository: string
-  event_type?: string | undefined
-  workflow?: string | undefined
-  ref?: string | undefined
-}
-
 /** The event type if neither the target nor the action sets one. */
 export const DEFAULT_EVENT_TYPE = 'port_action'
 /** The rule for event types, as a clause that follows the name. */
@@ -32,11 +23,7 @@ export const REF_NEEDS_WORKFLOW =
 const rule = z
   .strictObject({
     match: z
-      .strictObject({
-        action: glob.optional(),
-        blueprint: glob.optional(),
-        operation: glob.optional(),
-      })
+      .strictObject({ action: glob.optional(), blueprint: glob.optional(), operation: glob.optional() })
       .default({}),
     repository: z.string().refine(isRepository, 'must be owner/name'),
     event_type: z.string().refine(isEventType, EVENT_TYPE_RULE).optional(),
@@ -49,6 +36,9 @@ const rule = z
   })
   .refine(route => route.event_type === undefined || route.workflow === undefined, EXCLUSIVE)
   .refine(route => route.ref === undefined || route.workflow !== undefined, REF_NEEDS_WORKFLOW)
+/** One rule of `RELAY_ROUTES`. The first rule whose globs all match sets the target. */
+export type Route = z.output<typeof rule>
+
 const file = z.array(rule, 'must be a list of routes, each with a repository and an optional match')
 
 /**

@@ -2,22 +2,17 @@ import picomatch from 'picomatch'
 import { z } from 'zod'
 import { isLoopback, trimEnd } from '../../port/text.ts'
 
-/*
- * Schemas for variables. Each schema parses a variable's text. A schema's error states the valid values.
- */
+// Schemas for variables. Each one parses a variable's text. Its error states the valid values.
 
 /** An http(s) base URL. Trailing slashes are removed. */
 export const address = z.string().transform((text, ctx) => {
-  const url = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text) : null
-  if (url === null) {
-    ctx.addIssue('must be an http(s) URL')
-    return z.NEVER
-  }
-  if (url.username || url.password || /[?#]/.test(text)) {
-    ctx.addIssue('must be a base URL without a user name, password, query, or fragment')
-    return z.NEVER
-  }
-  return trimEnd(text.trim(), '/')
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null
+  const isBase = !url?.username && !url?.password && !/[?#]/.test(text)
+  if (url && isBase) return trimEnd(text.trim(), '/')
+  ctx.addIssue(
+    url ? 'must be a base URL without a user name, password, query, or fragment' : 'must be an http(s) URL',
+  )
+  return z.NEVER
 })
 
 /** A URL that receives credentials. */
@@ -84,12 +79,9 @@ export const blueprintGlobs = globList('*', glob => globProblem(isExclusion(glob
 function globList(everything: string, problemOf: (glob: string) => string | null) {
   return z.string().transform((text, ctx) => {
     const all = items(splitOutsideBraces(text), ctx)
-    const problems = all.flatMap(glob => {
-      const problem = problemOf(glob)
-      return problem ? [`${JSON.stringify(glob)} ${problem}`] : []
-    })
-    for (const problem of problems) ctx.addIssue(problem)
-    if (all.length > 0 && problems.length === 0 && all.every(isExclusion))
+    const wrong = all.filter(problemOf)
+    for (const glob of wrong) ctx.addIssue(`${JSON.stringify(glob)} ${problemOf(glob)}`)
+    if (all.length > 0 && wrong.length === 0 && all.every(isExclusion))
       ctx.addIssue(`only excludes names: add a glob that includes names, such as ${everything}`)
     return all
   })

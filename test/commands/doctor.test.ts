@@ -107,8 +107,8 @@ const readFile = (path: string) => readFileSync(path, 'utf8')
 const findings = (more: Change = {}, clock: () => number = Date.now) =>
   diagnose({ env: envWith(more), clock, fetch: (url, init) => fetch(atThisMachine(url), init), readFile })
 
-const shown = (found: { status: string; sentence: string }[]) =>
-  found.map(({ status, sentence }) => `${status}: ${sentence}`)
+const shown = (found: ({ status: string; sentence: string } | false)[]) =>
+  found.flatMap(each => (each ? [`${each.status}: ${each.sentence}`] : []))
 
 /** Returns the findings that aren't ok. */
 async function wrong(...args: Parameters<typeof findings>): Promise<string[]> {
@@ -122,7 +122,7 @@ async function wrongIn(more: Change): Promise<string[]> {
   const deps = { env, config, clock: Date.now, fetch, readFile }
   const checks = [configuration, ...repositoryChecks(config)]
   const found = await Promise.all(checks.map(check => check.run(deps)))
-  return shown(found.flat().filter(({ status }) => status !== 'ok'))
+  return shown(found.flat()).filter(each => !each.startsWith('ok'))
 }
 
 /** Creates a file with this name in the test's folder. */

@@ -23,18 +23,9 @@ export function addChanges({ get, post }: Guard, store: Store, redelivery: Redel
   get('/deliveries/:id/cancel', 'admin', async (c, session) => {
     const delivery = await knownDelivery(c, store)
     mustBeOpen(delivery)
-    return confirmPage(
-      session,
-      delivery,
-      'cancel',
-      CANCELING[
-        delivery.state === 'queued' && delivery.awaitingResponseSince === null
-          ? 'queued'
-          : delivery.state === 'running'
-            ? 'running'
-            : 'dispatched'
-      ],
-    )
+    const isSent = delivery.state === 'queued' && delivery.awaitingResponseSince !== null
+    const state = isSent ? 'dispatched' : (delivery.state as keyof typeof CANCELING)
+    return confirmPage(session, delivery, 'cancel', CANCELING[state])
   })
   for (const change of ['redeliver', 'cancel'] as const)
     post(`/deliveries/:id/${change}`, async c => {
@@ -82,7 +73,6 @@ const QUESTIONS = {
   cancel: ['Cancel?', 'Cancel the delivery', 'danger'],
 } as const
 
-/** Tells the user whether Port will show a new workflow run. */
 const resultOfPortRun = (ended: boolean | null) =>
   ended === true
     ? html`<span class="problem">The run in Port has finished: Port won't show the new workflow run.</span>`

@@ -1,11 +1,12 @@
 import { html } from 'hono/html'
 import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../../delivery/delivery.ts'
+import { boundRun } from '../../delivery/match.ts'
 import type { WaitingMessages } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { ago, at, type Html, id, link, query, span, withTimes } from './format.ts'
 import { layout } from './layout.ts'
 import { badge, reason } from './list-page.ts'
-import { durations, runPage, type Step } from './timeline.ts'
+import { durations, type Step } from './timeline.ts'
 
 export interface DeliveryPage {
   session: Session
@@ -42,7 +43,7 @@ export function deliveryPage(page: DeliveryPage) {
 ${session.role === 'admin' && html`<div id="actions" data-live class="buttons">${actions(delivery, path)}</div>`}
 <h2>Timeline</h2>
 <div id="timeline" data-live>${timelineOf(page)}
-${page.steps ?? (runPage(delivery, page.serverUrl) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
+${page.steps ?? (boundRun(delivery) && html`<p><a id="steps" href="${path}${query({ steps: 1, live: live ? null : 'off' })}">Show the steps of the workflow run</a></p>`)}
 </div>`,
   })
 }
@@ -52,7 +53,8 @@ const fact = (name: string, value: Html | string | null) =>
 
 function facts(page: DeliveryPage) {
   const { delivery: d, who, portUrl, serverUrl, now } = page
-  const run = runPage(d, serverUrl)
+  const run = boundRun(d)
+  const runUrl = run && (run.url || `${serverUrl}/${d.repository}/actions/runs/${run.id}`)
   return html`<p class="lead">${badge(d)} ${durations(d)}</p>
 <div class="${d.outcome || d.state}">${reason(d, now, page.blocker)}</div>
 <dl>
@@ -64,7 +66,7 @@ ${fact('Repository', link(`${serverUrl}/${d.repository}`, d.repository))}
 ${fact('Event type', d.eventType)}
 ${fact('Workflow', d.workflow)}
 ${fact('Ref', d.ref)}
-${fact('Workflow run', run ? id(link(run.url, String(run.id))) : null)}
+${fact('Workflow run', run ? id(link(runUrl, String(run.id))) : null)}
 ${fact('Attempts', String(d.attempts))}
 ${fact('Messages to Port', sent(page))}
 ${fact('Delivery', id(d.id))}

@@ -1,12 +1,9 @@
 import { duration } from '../../../port/text.ts'
 import { type Delivery, type HistoryEntry, OPEN_STATES } from '../../delivery/delivery.ts'
 import { HISTORY, type TimelineText, timelineText } from '../../delivery/history.ts'
-import { boundRun } from '../../delivery/match.ts'
 
 /** A point on a delivery's timeline. `at`: milliseconds since 1970, null for future points. */
 export type Step = TimelineText & { at: number | null }
-
-export type Entry = HistoryEntry & { at: number }
 
 const SOURCES: Record<string, string> = {
   body: "The webhook's body sets the repository.",
@@ -16,7 +13,11 @@ const SOURCES: Record<string, string> = {
 }
 
 /** Past and expected events of a delivery. */
-export function timeline(delivery: Delivery, history: readonly Entry[], targetFrom: string | null): Step[] {
+export function timeline(
+  delivery: Delivery,
+  history: readonly (HistoryEntry & { at: number })[],
+  targetFrom: string | null,
+): Step[] {
   const { repository, eventType, workflow, ref } = delivery
   const target =
     workflow === null
@@ -26,10 +27,7 @@ export function timeline(delivery: Delivery, history: readonly Entry[], targetFr
   return [
     { at: delivery.receivedAt, ...timelineText('Received from Port', 'good') },
     { at: delivery.receivedAt, ...timelineText(`Target: ${target}`, 'good', why) },
-    ...history.map(({ at, type, details }) => ({
-      at,
-      ...HISTORY[type].timeline(details),
-    })),
+    ...history.map(({ at, type, details }) => ({ at, ...HISTORY[type].timeline(details) })),
     ...toCome(delivery).map(each => ({ at: null, ...each })),
   ]
 }
@@ -49,11 +47,4 @@ export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),
     ...(OPEN_STATES.includes(state) ? [] : [`ended after ${duration(updatedAt - queuedAt)}`]),
   ].join(', ')
-}
-
-/** URL of the workflow run's page from GitHub, or else a URL built from the run id. Null without a run. */
-export function runPage(delivery: Delivery, serverUrl: string): { id: number; url: string } | null {
-  const bound = boundRun(delivery)
-  if (!bound) return null
-  return { id: bound.id, url: bound.url || `${serverUrl}/${delivery.repository}/actions/runs/${bound.id}` }
 }

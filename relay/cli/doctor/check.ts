@@ -11,7 +11,6 @@ export interface Finding {
 export interface CheckDeps {
   env: Env
   config: Config
-  /** ms since the epoch */
   clock: () => number
   fetch: typeof fetch
   readFile: (path: string) => string
@@ -20,8 +19,10 @@ export interface CheckDeps {
 /** One check. If the check throws an error, the error is reported as a problem. */
 export interface Check {
   name: string
-  run(deps: CheckDeps): Finding[] | Promise<Finding[]>
+  run(deps: CheckDeps): Findings | Promise<Findings>
 }
+/** `false`: there is nothing to report. */
+export type Findings = (Finding | false)[]
 
 export const ok = (sentence: string): Finding => ({ status: 'ok', sentence })
 export const warning = (sentence: string): Finding => ({ status: 'warning', sentence })
@@ -44,15 +45,11 @@ const NOTICED_MS = 30_000
  * @param mostMs maximum difference. A larger difference is a problem, for the given reason.
  */
 export function compareClock(
-  whose: string,
-  date: string | null | undefined,
-  now: number,
-  mostMs: number,
-  reason: string,
-): Finding[] {
+  ...[whose, date, now, mostMs, reason]: [string, string | null | undefined, number, number, string]
+): Finding | false {
   const there = Date.parse(date ?? '')
   const apart = Math.round((now - there) / 1000)
-  if (!Number.isFinite(there) || Math.abs(apart) * 1000 <= NOTICED_MS) return []
+  if (!Number.isFinite(there) || Math.abs(apart) * 1000 <= NOTICED_MS) return false
   const sentence = `This machine's clock is ${Math.abs(apart)} s ${apart > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Synchronize it with NTP.`
-  return [Math.abs(apart) * 1000 > mostMs ? problem(sentence) : warning(sentence)]
+  return Math.abs(apart) * 1000 > mostMs ? problem(sentence) : warning(sentence)
 }

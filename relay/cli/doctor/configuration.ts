@@ -3,7 +3,7 @@ import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
 import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../store/open.ts'
 import type { Env } from '../command.ts'
-import { type Check, type Finding, ok, problem, warning } from './check.ts'
+import { type Check, type Finding, type Findings, ok, problem, warning } from './check.ts'
 
 const HOUR = 3_600_000
 /** GitHub cancels a workflow run after this time. */
@@ -19,88 +19,66 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
   }))
 
 /** Reports valid configurations that probably don't do what the operator wants. */
-const RULES: [(config: Config) => boolean, Finding][] = [
-  [
-    ({ github }) => /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl),
-    problem('GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.'),
-  ],
-  [
-    ({ github }) => isServerWithoutPath(new URL(github.apiUrl)),
-    warning(
-      "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
-    ),
-  ],
-  [
-    ({ targets }) => targets.allowed.length === 0,
-    problem('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.'),
-  ],
-  [
-    ({ targets }) => targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)),
-    warning(
-      'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
-    ),
-  ],
-  [
-    ({ startTimeout, runTimeout }) => startTimeout > runTimeout,
-    problem('RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.'),
-  ],
-  [
-    ({ startTimeout }) => startTimeout < 60_000,
-    warning('RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.'),
-  ],
-  [
-    ({ runTimeout }) => runTimeout > LONGEST_RUN,
-    warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.'),
-  ],
-  [
-    ({ webhook }) => webhook.tolerance > HOUR,
-    warning(
-      'RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.',
-    ),
-  ],
-  [
-    ({ webhook }) => webhook.tolerance < 10_000,
-    problem('RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.'),
-  ],
-  [
-    ({ retention }) => retention < HOUR,
-    warning(
-      'RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.',
-    ),
-  ],
-  [
-    ({ port }) => port.clientId === null,
-    warning("PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port."),
-  ],
-  [
-    ({ adminToken, viewToken }) => adminToken === null && viewToken === null,
-    warning(
-      "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.",
-    ),
-  ],
-  [
-    ({ adminToken, viewToken }) => adminToken === null && viewToken !== null,
-    warning(
-      "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.",
-    ),
-  ],
-  [
-    ({ publicUrl }) => publicUrl === null,
-    warning("RELAY_PUBLIC_URL isn't set: workflows can't report through the relay."),
-  ],
-  [
-    ({ reportDeleteBlueprints }) => matcher(reportDeleteBlueprints)('_user'),
-    warning(
-      "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
-    ),
-  ],
-  [
-    ({ github }) => github.webhookSecret === null,
-    warning(
-      "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
-    ),
-  ],
-]
+const advice = (config: Config): Findings => {
+  const { github, targets, webhook, port, startTimeout, runTimeout, adminToken, viewToken } = config
+  return [
+    /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl) &&
+      problem(
+        'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
+      ),
+    isServerWithoutPath(new URL(github.apiUrl)) &&
+      warning(
+        "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
+      ),
+    targets.allowed.length === 0 &&
+      problem('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.'),
+    targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)) &&
+      warning(
+        'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
+      ),
+    startTimeout > runTimeout &&
+      problem('RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.'),
+    startTimeout < 60_000 &&
+      warning(
+        'RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.',
+      ),
+    runTimeout > LONGEST_RUN &&
+      warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.'),
+    webhook.tolerance > HOUR &&
+      warning(
+        'RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.',
+      ),
+    webhook.tolerance < 10_000 &&
+      problem('RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.'),
+    config.retention < HOUR &&
+      warning(
+        'RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.',
+      ),
+    port.clientId === null &&
+      warning("PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port."),
+    adminToken === null &&
+      viewToken === null &&
+      warning(
+        "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.",
+      ),
+    adminToken === null &&
+      viewToken !== null &&
+      warning(
+        "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.",
+      ),
+    config.publicUrl === null &&
+      warning("RELAY_PUBLIC_URL isn't set: workflows can't report through the relay."),
+    matcher(config.reportDeleteBlueprints)('_user') &&
+      warning(
+        "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
+      ),
+    github.webhookSecret === null &&
+      warning(
+        "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
+      ),
+    unusedRoute(targets.routes),
+  ]
+}
 
 /** GitHub.com and GHE.com serve their API from a separate host. An API on a loopback address is a fake GitHub. */
 const isServerWithoutPath = ({ hostname, pathname }: URL) =>
@@ -109,20 +87,17 @@ const isServerWithoutPath = ({ hostname, pathname }: URL) =>
 export const configuration: Check = {
   name: 'configuration',
   run({ config }) {
-    const found = [
-      ...RULES.filter(([applies]) => applies(config)).map(([, finding]) => finding),
-      ...unusedRoutes(config),
-    ]
+    const found = advice(config).filter(Boolean)
     return found.length > 0 ? found : [ok('The configuration is valid.')]
   },
 }
 
-function unusedRoutes({ targets: { routes } }: Config): Finding[] {
+function unusedRoute(routes: Config['targets']['routes']): Finding | false {
   const all = routes.findIndex(({ match }) =>
     Object.values(match).every(glob => glob === undefined || /^\*+$/.test(glob)),
   )
-  if (all < 0 || all === routes.length - 1) return []
-  return [warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)]
+  if (all < 0 || all === routes.length - 1) return false
+  return warning(`RELAY_ROUTES: route ${all + 2} is unused, because route ${all + 1} matches everything.`)
 }
 
 /** Opens the database as the relay does, including creating its tables, and writes to it. */

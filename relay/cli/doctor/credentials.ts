@@ -3,7 +3,7 @@ import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import { createPortClient } from '../../../port/client/client.ts'
 import { octokitOptions } from '../../github/credentials.ts'
-import type { Check, CheckDeps, Finding } from './check.ts'
+import type { Check, CheckDeps, Finding, Findings } from './check.ts'
 import { compareClock, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 /** Maximum clock difference before GitHub rejects an App's tokens. */
@@ -29,7 +29,7 @@ export const github: Check = {
   },
 }
 
-async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Finding[]> {
+async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findings> {
   const response = await octokit.request('GET /rate_limit').catch(error => {
     if (isWithoutLimit(error)) return null
     throw error
@@ -39,23 +39,16 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
   if (typeof data !== 'object' || !('rate' in data)) throw new TypeError('not GitHub')
   const { limit, remaining, reset } = data.rate
   const expires = Date.parse(String((headers as Headers)['github-authentication-token-expiration'] ?? ''))
+  const [expiry, resetAt] = [expires || 0, reset * 1000].map(time => new Date(time).toISOString())
   return [
     ok('GitHub accepts GITHUB_TOKEN.'),
-    ...(Number.isFinite(expires) && expires - clock() < SOON_MS
-      ? [
-          warning(
-            `GITHUB_TOKEN expires on ${new Date(expires).toISOString().slice(0, 10)}: renew it before then.`,
-          ),
-        ]
-      : []),
-    ...(remaining < limit / 10
-      ? [
-          warning(
-            `GitHub's rate limit is nearly used up: ${remaining} of ${limit} requests are left until ${new Date(reset * 1000).toISOString().slice(11, 16)} UTC. Give the relay its own credential.`,
-          ),
-        ]
-      : []),
-    ...compareClock(
+    expires - clock() < SOON_MS &&
+      warning(`GITHUB_TOKEN expires on ${expiry!.slice(0, 10)}: renew it before then.`),
+    remaining < limit / 10 &&
+      warning(
+        `GitHub's rate limit is nearly used up: ${remaining} of ${limit} requests are left until ${resetAt!.slice(11, 16)} UTC. Give the relay its own credential.`,
+      ),
+    compareClock(
       "GitHub's",
       headers.date,
       clock(),
@@ -69,21 +62,19 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
 const isWithoutLimit = (error: unknown) =>
   error instanceof RequestError && error.status === 404 && /rate limiting is not enabled/i.test(error.message)
 
-async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise<Finding[]> {
+async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise<Findings> {
   const { data, headers } = await octokit.request('GET /app')
   if (!data?.slug) throw new TypeError('not GitHub')
   const { webhookSecret } = config.github
   return [
     ok(`GitHub accepts the App ${data.slug}.`),
-    ...(webhookSecret !== null && !data.events.includes('workflow_run')
-      ? [
-          warning(
-            `The GitHub App ${data.slug} doesn't subscribe to workflow_run: select this event in the App's settings, under Permissions & events.`,
-          ),
-        ]
-      : []),
-    ...(webhookSecret === null ? [] : await checkHook(octokit, config.publicUrl)),
-    ...compareClock(
+    webhookSecret !== null &&
+      !data.events.includes('workflow_run') &&
+      warning(
+        `The GitHub App ${data.slug} doesn't subscribe to workflow_run: select this event in the App's settings, under Permissions & events.`,
+      ),
+    webhookSecret !== null && (await checkHook(octokit, config.publicUrl)),
+    compareClock(
       "GitHub's",
       headers.date,
       clock(),
@@ -93,22 +84,16 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
   ]
 }
 
-async function checkHook(octokit: Octokit, publicUrl: string | null): Promise<Finding[]> {
+async function checkHook(octokit: Octokit, publicUrl: string | null): Promise<Finding | false> {
   const hook = await octokit.request('GET /app/hook/config').catch(() => null)
-  if (!hook || publicUrl === null) return []
+  if (!hook || publicUrl === null) return false
   const { url, content_type } = hook.data
   const wanted = `${publicUrl}/github`
-  if (url !== wanted)
-    return [
-      warning(
-        `The GitHub App sends its webhooks to ${url || 'no address'}: set its webhook URL to ${wanted}.`,
-      ),
-    ]
+  const sends = 'The GitHub App sends its webhooks'
+  if (url !== wanted) return warning(`${sends} to ${url || 'no address'}: set its webhook URL to ${wanted}.`)
   if (content_type !== 'json')
-    return [
-      warning('The GitHub App sends its webhooks as a form: set their content type to application/json.'),
-    ]
-  return [ok(`The GitHub App sends its webhooks to ${wanted}.`)]
+    return warning(`${sends} as a form: set their content type to application/json.`)
+  return ok(`${sends} to ${wanted}.`)
 }
 
 function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
@@ -149,7 +134,7 @@ export const port: Check = {
     const { tolerance } = config.webhook
     return [
       ok(`Port (${new URL(apiUrl).host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`),
-      ...compareClock(
+      compareClock(
         "Port's",
         date,
         clock(),

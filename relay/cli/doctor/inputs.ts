@@ -16,7 +16,7 @@ import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../..
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
-import { type Check, type CheckDeps, type Finding, ok, problem, warning } from './check.ts'
+import { type Check, type CheckDeps, type Finding, type Findings, ok, problem, warning } from './check.ts'
 import { refusal } from './repositories.ts'
 
 /** Maximum number of deliveries to read, of workflows to compare, and of bytes in an invocation. */
@@ -49,10 +49,8 @@ export const recentDeliveries: Check = {
         if (workflow !== null) latest.set(JSON.stringify([repository, workflow, ref, action]), delivery)
       }
       const compared = [...latest.values()].slice(-MAX_COMPARED)
-      const texts = await store.invocations(
-        compared.map(({ id }) => id),
-        MAX_INVOCATION,
-      )
+      const ids = compared.map(({ id }) => id)
+      const texts = await store.invocations(ids, MAX_INVOCATION)
       const sent = compared.flatMap(({ id, repository, workflow, ref, action }): Sent[] => {
         const invocation = parseJson(texts.get(id) ?? '') as unknown as Invocation | undefined
         if (!isObject(invocation) || workflow === null) return []
@@ -138,10 +136,10 @@ function ofGitHub(action: PortAction, identifier: string): Target {
 const offerOf = (invocation: Invocation, { publicUrl }: Config): Offer =>
   offerInputs(invocation, packClientPayload(invocation, { delivery: 'doctor', relay: publicUrl }))
 
-async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<Finding[]> {
+async function compareAll(sent: Sent[], { config, clock }: CheckDeps): Promise<Findings> {
   const credential = createCredential(config.github, clock)
   const { repository: read } = createRepositoryReader(credential)
-  const findings: Finding[] = []
+  const findings: Findings = []
   for (const { by, target, offer, optional } of sent) {
     const { repository, workflow } = target
     try {
@@ -164,7 +162,7 @@ function compare(
   by: string,
   { dispatched, offer, optional }: { dispatched: Dispatched; offer: Offer; optional: string[] },
   declared: JsonObject,
-): Finding[] {
+): Findings {
   const isDeclared = (name: string) => Object.hasOwn(declared, name)
   const where = `${dispatched.workflow} in ${dispatched.repository}`
   const undeclared = [...offer.entered.keys()].filter(name => !isDeclared(name))
@@ -174,26 +172,21 @@ function compare(
     offer.entered.has(name) || offer.others.has(name) || (name === 'port' && offer.payload !== null)
   const missing = required.filter(name => !isSentTo(name))
   const empty = required.filter(name => isSentTo(name) && optional.includes(name))
+  const fix = 'or give it a default in the workflow'
   const wrong = [
-    ...(undeclared.length > 0 && !isCarried
-      ? [problem(`${by}: ${undeclaredSentence(dispatched, undeclared, Object.keys(declared))}`)]
-      : []),
-    ...(missing.length > 0
-      ? [
-          problem(
-            `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add the input to the action and its body, or give it a default in the workflow.`,
-          ),
-        ]
-      : []),
-    ...(empty.length > 0
-      ? [
-          warning(
-            `${by}: ${where} requires ${namesOf(empty)}, which a user can leave empty: make the input required in Port, or give it a default in the workflow.`,
-          ),
-        ]
-      : []),
+    undeclared.length > 0 &&
+      !isCarried &&
+      problem(`${by}: ${undeclaredSentence(dispatched, undeclared, Object.keys(declared))}`),
+    missing.length > 0 &&
+      problem(
+        `${by}: ${where} requires ${namesOf(missing)}, which the action doesn't send: add the input to the action and its body, ${fix}.`,
+      ),
+    empty.length > 0 &&
+      warning(
+        `${by}: ${where} requires ${namesOf(empty)}, which a user can leave empty: make the input required in Port, ${fix}.`,
+      ),
   ]
-  if (wrong.length > 0) return wrong
+  if (wrong.some(Boolean)) return wrong
   const carried = undeclared.length > 0 ? `, and its input "port" contains ${namesOf(undeclared)}` : ''
   return [ok(`${by}: ${where} gets every input${carried}.`)]
 }

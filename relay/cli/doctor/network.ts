@@ -18,20 +18,25 @@ export const relay: Check = {
     const [atUrl, alive] = await Promise.all(paths.map(path => readHealth(fetch, url + path)))
     const found = isObject(atUrl) ? atUrl : await readHealth(fetch, `${own}/readyz`)
     const isUp = isObject(atUrl) || isObject(alive)
-    const findings: Finding[] = []
-    if (url !== null && isLoopback(new URL(url).hostname)) findings.push(warning(ofThisMachine(url)))
-    else if (url !== null && !isUp) findings.push(warning(unreachable(url, String(atUrl))))
-    if (isUp || isObject(found)) findings.push(ok(`A relay responds at ${isUp ? url : own}.`))
+    const isLocal = url !== null && isLoopback(new URL(url).hostname)
     const checks = isObject(found) && isObject(found.checks) ? Object.values(found.checks) : []
     const failed = checks.filter(check => isObject(check) && check.ok !== true) as JsonObject[]
-    return [...findings, ...failed.map(({ detail }) => problem(`The running relay: ${detail}`))]
+    return [
+      isLocal &&
+        warning(
+          `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners can't reach it.`,
+        ),
+      url !== null &&
+        !isLocal &&
+        !isUp &&
+        warning(
+          `No relay responds at ${url} (${atUrl}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`,
+        ),
+      (isUp || isObject(found)) && ok(`A relay responds at ${isUp ? url : own}.`),
+      ...failed.map(({ detail }) => problem(`The running relay: ${detail}`)),
+    ]
   },
 }
-
-const ofThisMachine = (url: string) =>
-  `RELAY_PUBLIC_URL (${url}) is this machine's own address: workflows on GitHub's runners can't reach it.`
-const unreachable = (url: string, why: string) =>
-  `No relay responds at ${url} (${why}): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.`
 
 /** Reads the relay's `/readyz` or `/healthz`. Returns the reason if it's unavailable. */
 async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
@@ -51,19 +56,15 @@ export const oidcIssuer: Check = {
   async run({ config, fetch }) {
     if (config.publicUrl === null) return []
     const { oidcIssuer } = config.github
-    let reason: string
-    try {
-      const response = await fetch(`${oidcIssuer}/.well-known/jwks`, {
-        redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      })
+    const read = async () => {
+      const init = { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
+      const response = await fetch(`${oidcIssuer}/.well-known/jwks`, init)
       const body = (await response.json().catch(() => null)) as { keys?: unknown } | null
-      if (response.status === 200 && Array.isArray(body?.keys) && body.keys.length > 0)
-        return [ok(`The OIDC issuer ${oidcIssuer} publishes its keys.`)]
-      reason = response.status === 200 ? 'the list is empty' : `HTTP ${response.status}`
-    } catch (error) {
-      reason = whyUnreachable(error)
+      if (response.status !== 200) return `HTTP ${response.status}`
+      return Array.isArray(body?.keys) && body.keys.length > 0 ? '' : 'the list is empty'
     }
+    const reason = await read().catch(whyUnreachable)
+    if (!reason) return [ok(`The OIDC issuer ${oidcIssuer} publishes its keys.`)]
     return [
       problem(
         `The OIDC issuer ${oidcIssuer} publishes no keys (${reason}), so reports are rejected: check GITHUB_OIDC_ISSUER.`,
@@ -97,17 +98,15 @@ async function checkProxy(name: string, url: URL): Promise<Finding> {
 }
 
 function checkCertificates(path: string, readFile: (path: string) => string): Finding {
-  let text: string
   try {
-    text = readFile(path)
-  } catch (error) {
-    return problem(`NODE_EXTRA_CA_CERTS: ${path} can't be read (${(error as NodeJS.ErrnoException).code}).`)
-  }
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  try {
+    const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+    const blocks = readFile(path).match(pem) ?? []
     for (const block of blocks) new X509Certificate(block)
     if (blocks.length > 0) return ok(`NODE_EXTRA_CA_CERTS: ${path} contains certificates.`)
-  } catch {}
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (/^E[A-Z]+$/.test(code)) return problem(`NODE_EXTRA_CA_CERTS: ${path} can't be read (${code}).`)
+  }
   return problem(`NODE_EXTRA_CA_CERTS: ${path} must contain certificates in PEM form.`)
 }
 

@@ -35,11 +35,7 @@ export function refusal(error: unknown, name: string): Finding[] {
 }
 
 /** The workflow or event type that is dispatched in a repository. */
-interface Wanted {
-  eventType: string | null
-  workflow: string | null
-  ref: string | null
-}
+type Wanted = Record<'eventType' | 'workflow' | 'ref', string | null>
 type WantedIn = Wanted & { repository: string }
 
 /** Used if only the repository is known. */
@@ -66,11 +62,7 @@ export async function readFailures({ database, targets }: Config, now: number): 
   }
 }
 
-/**
- * One check for each configured repository, and for each additional repository.
- *
- * @param more additional repositories to check
- */
+/** One check for each configured repository, and for each additional one. */
 export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[] {
   const { repository, routes, allowed } = config.targets
   const names = [repository, ...routes.map(route => route.repository), ...allowed].filter(
@@ -82,18 +74,14 @@ export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[]
     name,
     async run({ config, clock }) {
       const credential = createCredential(config.github, clock)
-      const forbidden = isAllowed(name)
-        ? []
-        : [problem(`${name} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`)]
       const wanted = wantedOf([...routes.map(ofRoute), ...more], name)
-      try {
-        return [
-          ...forbidden,
-          ...(await credential.use(name, octokit => checkRepository(octokit, name, wanted))),
-        ]
-      } catch (error) {
-        return [...forbidden, ...refusal(error, name)]
-      }
+      return [
+        !isAllowed(name) &&
+          problem(`${name} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`),
+        ...(await credential
+          .use(name, octokit => checkRepository(octokit, name, wanted))
+          .catch(error => refusal(error, name))),
+      ]
     },
   }))
 }
@@ -120,7 +108,12 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   const isRefused = events.length > 0 && data.permissions?.push === false
   const access = isRefused
     ? problem(`The relay's credential can't dispatch to ${name}: it needs the permission Contents: write.`)
-    : ok(accessOf(name, events.length === wanted.length))
+    : ok(
+        events.length === wanted.length
+          ? `The relay's credential can dispatch to ${name}.`
+          : // GitHub doesn't reveal whether a credential has Actions: write.
+            `The relay's credential can read ${name}; to start a workflow, it needs the permission Actions: write.`,
+      )
   const left = isRefused ? wanted.filter(each => !events.includes(each)) : wanted
   if (left.length === 0) return [access]
   let listed: Listed[]
@@ -141,12 +134,6 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
   return [access, ...findings]
 }
 
-/** GitHub doesn't reveal whether a credential has Actions: write. */
-const accessOf = (name: string, isEventAlone: boolean): string =>
-  isEventAlone
-    ? `The relay's credential can dispatch to ${name}.`
-    : `The relay's credential can read ${name}; to start a workflow, it needs the permission Actions: write.`
-
 function unlisted(name: string, startsWorkflow: boolean): Finding {
   return startsWorkflow
     ? problem(
@@ -157,11 +144,7 @@ function unlisted(name: string, startsWorkflow: boolean): Finding {
       )
 }
 
-interface Listed {
-  path: string
-  state: string
-  id: number
-}
+type Listed = { path: string; state: string; id: number }
 /** Reads the events of a workflow file; null if the file can't be read. */
 type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
 
