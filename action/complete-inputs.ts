@@ -11,10 +11,10 @@ import { help, type Runner } from './runner/runner.ts'
 // Completes the payload and decrypts its secret inputs. Main sets them as outputs; post redacts them.
 
 export interface CompleteInputs {
-  /** The payload, including the items that didn't fit at first. Its secret inputs are encrypted. */
+  /** The complete payload, with encrypted secret inputs. */
   payload: ClientPayload
   decrypted: DecryptedInputs
-  /** Messages that explain what is missing. The job fails if there are any. */
+  /** The job fails if there are any. */
   problems: string[]
   /** The Port run, if the delivery belongs to another workflow run. */
   duplicate: RunState | null
@@ -22,9 +22,7 @@ export interface CompleteInputs {
 
 /**
  * Fetches the missing items of the payload, and decrypts its secret inputs.
- *
- * @param relay null if the job has Port credentials, or can't use the relay
- * @param readRun null if Port can't be queried
+ * @param sources null: the job can't use the relay, or Port can't be queried
  */
 export async function completeInputs(
   sent: ClientPayload,
@@ -35,12 +33,8 @@ export async function completeInputs(
   if (!sources.relay) {
     const { payload, problems } = await fromPort(sent, sources.readRun, env)
     const decrypted = decryptInputs(payload, inputs)
-    return {
-      payload,
-      decrypted,
-      problems: [...problems, ...describeUndecrypted(decrypted, env)],
-      duplicate: null,
-    }
+    const all = [...problems, ...describeUndecrypted(decrypted, env)]
+    return { payload, decrypted, problems: all, duplicate: null }
   }
   const { payload, secrets, duplicate, withheld, refusal } = await fromRelay(sent, sources.relay)
   const decrypted = decryptInputs(payload, inputs, secrets, withheld)
@@ -64,21 +58,16 @@ async function fromPort(
   }
 }
 
-/** Gets the missing items of the payload and the decrypted secret inputs from the relay. */
-async function fromRelay(
-  payload: ClientPayload,
-  relay: RelayReporter,
-): Promise<{
-  payload: ClientPayload
-  secrets: Record<string, string>
-  duplicate: RunState | null
-  /** The secret inputs that the relay withholds although it may be able to decrypt them. */
-  withheld: string[]
-  /** A message that explains why the relay withholds these inputs. */
-  refusal: ((names: string) => string) | null
-}> {
+async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
   const { encrypted, truncated } = payload.port
-  const nothing = { payload, secrets: {}, duplicate: null, withheld: [], refusal: null }
+  const nothing = {
+    payload,
+    secrets: {} as Record<string, string>,
+    duplicate: null as RunState | null,
+    /** The secret inputs that the relay withholds, and why. */
+    withheld: [] as string[],
+    refusal: null as ((names: string) => string) | null,
+  }
   if (encrypted.length === 0 && truncated.length === 0) return nothing
   try {
     const { payload: rest, secrets, duplicate, run } = await relay.start()
@@ -92,7 +81,7 @@ async function fromRelay(
   }
 }
 
-/** The message for a re-run, and for a job that starts after another job has finished the Port run. */
+/** For a re-run, and for a job that starts after another job has finished the Port run. */
 const noLonger = (names: string) =>
   `The relay no longer returns ${names}, because the delivery has finished. Run the Port action again. If an earlier ` +
   'job of this workflow run finished the delivery, remove report: job from that job.'
@@ -109,20 +98,17 @@ function describeMissing(
   return [refusal(names) + help(env, truncated.length > 0 ? 'large-payloads' : 'secret-inputs')]
 }
 
-/** Values to hide from Port in log lines and summaries. */
 export interface KnownSecrets {
   /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
   /** Whether all decrypted values that a step may have seen are known. */
   all: boolean
-  /** Whether the delivery has finished. If so, the relay no longer returns decrypted values. */
+  /** If true, the relay no longer returns decrypted values. */
   finished?: boolean
 }
 
 /**
- * Collects the secrets that the post step has to redact. Some secrets remain unknown if they can't be fetched, or if a
- * key was rotated after main decrypted an input.
- *
+ * Collects the secrets that post has to redact. Some remain unknown if they can't be fetched, or if a key was rotated.
  * @param decrypted the names of the inputs that main has decrypted
  */
 export async function knownSecrets(
@@ -153,22 +139,19 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 })
 
 interface DecryptedInputs {
-  /** All inputs, with secret inputs decrypted. Inputs that couldn't be decrypted are omitted. */
+  /** Without inputs that couldn't be decrypted. */
   inputs: JsonObject
-  /** The decrypted values, by input name. */
   secrets: Map<string, string>
-  /** Values to mask: decrypted values, and values that can't be decrypted, which may be plaintext already. */
+  /** Decrypted values, and values that can't be decrypted, which may be plaintext already. */
   masks: string[]
-  /** Inputs that are still encrypted because there is no key, or because the relay withholds them. */
+  /** No key decrypts these, or the relay withholds them. */
   encrypted: string[]
-  /** One message for each input that no key decrypts. It names the input and the settings, never a value. */
+  /** Never contain a value. */
   problems: string[]
 }
 
 /**
- * Decrypts the secret inputs of a payload. Port doesn't name the encryption scheme, so each available key is tried.
- *
- * @param decryptedByRelay the values that the relay has decrypted, by input name
+ * Port doesn't name the encryption scheme, so each available key is tried.
  * @param withheld inputs that the relay withholds; they don't indicate a problem with the keys
  */
 function decryptInputs(
@@ -183,11 +166,8 @@ function decryptInputs(
     keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
   const result: DecryptedInputs = {
-    inputs: { ...port.inputs },
-    secrets: new Map(),
-    masks: [],
-    encrypted: [],
-    problems: [],
+    ...{ inputs: { ...port.inputs }, secrets: new Map() },
+    ...{ masks: [], encrypted: [], problems: [] },
   }
   for (const name of port.encrypted) {
     const value = Object.hasOwn(port.inputs, name) ? port.inputs[name] : null

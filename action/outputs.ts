@@ -1,20 +1,13 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
-/** Maps output names to text. */
-export interface Outputs {
-  values: Map<string, string>
-  /** Messages about inputs that don't get their own output. */
-  warnings: string[]
-}
-
 /**
  * One output per Port input, plus the fixed outputs. If the name is taken, the output is named `input-NAME`. Secret
  * inputs are decrypted in these outputs and in `inputs`. In `payload` they stay encrypted for the next workflow.
  *
  * @param inputs with decrypted secret inputs
  */
-export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs): Outputs {
+export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs) {
   const { port } = payload
   const by = port.trigger?.by
   const fixed: Record<string, Json | undefined> = {
@@ -57,7 +50,15 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
     if (!isSame) prefixed.push(name)
   }
   for (const [name, value] of Object.entries(fixed)) values.set(name, text(value))
-  return { values, warnings: [...clashes(prefixed), ...impossibles(impossible)] }
+  const warnings = [
+    prefixed.length > 0 &&
+      `${quote(prefixed)}: an output of this action or another input has that name, so the Port input is the output ` +
+        `${prefixed.map(name => `input-${name}`).join(', ')}.`,
+    impossible.length > 0 &&
+      `${quote(impossible)}: the Port input has no output of its own, so read it from the output inputs: ` +
+        `${example(impossible)}.`,
+  ].filter(warning => warning !== false)
+  return { values, warnings }
 }
 
 /** The outputs of a job that Port didn't start: an empty value of each output's type. */
@@ -72,22 +73,6 @@ const canBeOutput = (name: string) => name.trim() !== '' && !/=|<<|<$|[\r\n]/.te
 function text(value: Json | undefined): string {
   if (value === null || value === undefined) return ''
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
-}
-
-function clashes(names: string[]): string[] {
-  if (names.length === 0) return []
-  return [
-    `${quote(names)}: an output of this action or another input has that name, so the Port input is the output ` +
-      `${names.map(name => `input-${name}`).join(', ')}.`,
-  ]
-}
-
-function impossibles(names: string[]): string[] {
-  if (names.length === 0) return []
-  return [
-    `${quote(names)}: the Port input has no output of its own, so read it from the output inputs: ` +
-      `${example(names)}.`,
-  ]
 }
 
 const quote = (names: string[]) => names.map(name => JSON.stringify(name)).join(', ')

@@ -1,7 +1,6 @@
 import { closeSync, readSync } from 'node:fs'
 import type { LogLine } from '../port/types.ts'
-import type { EntitiesSent, Progress } from './progress/process.ts'
-import { NO_ENTITIES_SENT, NOTHING_SENT, stopProgress } from './progress/process.ts'
+import { type EntitiesSent, NO_PROGRESS, stopProgress } from './progress/process.ts'
 import {
   type FileLine,
   firstLine,
@@ -60,7 +59,7 @@ export async function readRemaining(
       remaining.problems.push({ sentence: `${sentence}: ${(error as Error).message}.`, topic })
     }
   }
-  let progress: Progress = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] }
+  let progress = NO_PROGRESS
   await attempt(
     'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port, because ' +
       '$PORT_LOG, which can contain masks, could not be read',

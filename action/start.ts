@@ -16,36 +16,27 @@ import { type Inputs, readInputs } from './runner/inputs.ts'
 import { findRelay, readPayload } from './runner/payload.ts'
 import type { Runner, State, Workflow } from './runner/runner.ts'
 import { help, isExplained, readWorkflow, saveState } from './runner/runner.ts'
-import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
+import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 
-/** How long main can wait for Port, in ms. Post retries later. */
+/** How long main can wait for Port, in milliseconds. Post retries later. */
 const BUDGET_MS = 10_000
 /** For the payload in the state. An environment variable has at most 32,767 characters on Windows, and 128 KB on Linux. */
 const MOST_SAVED_BYTES = process.platform === 'win32' ? 24_000 : 64_000
 
-/** The data that is needed to report a job. */
 interface Job {
   inputs: Inputs
   workflow: Workflow
   /** The decrypted secret inputs, and encrypted values that may actually be plaintext. */
   secrets: string[]
-  /** The names of the secret inputs that were decrypted for the job. */
   decrypted: string[]
-  /** The errors that make the job fail. */
   problems: string[]
-  /** Warnings that Port and GitHub both show. */
   warnings: string[]
   state: State
-  /** Null if the job reports to Port directly. */
   relay: RelayReporter | null
   redact: Redact
 }
 
-/**
- * Main: sets outputs from the payload, and shows the Port run as started. Never throws: a problem fails the step.
- *
- * @param script path of the progress reporter's bundle
- */
+/** Main: sets outputs from the payload, and shows the Port run as started. Never throws: a problem fails the step. */
 export async function start(runner: Runner, script: string): Promise<void> {
   const { core, env } = runner
   try {
@@ -57,7 +48,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
 
     const reporting = openReporting(sent, inputs, workflow, runner)
     const { relay, reporter, state, masks } = reporting
-    // Saved immediately, so that post also reports a job that is canceled while main waits for Port or the relay.
+    // Post then also reports a job that is canceled while main waits for Port or the relay.
     if (state) saveState(core, state)
 
     const readRun = inputs.portClientSecret === '' ? null : reporter.read
@@ -90,12 +81,10 @@ export async function start(runner: Runner, script: string): Promise<void> {
   }
 }
 
-/** Handles a workflow that a user started on GitHub: the job runs as it would without Port. */
 function startedByHand(workflow: Workflow, { core }: Runner): void {
   core.notice(
     'The input "port" is empty: a user started this workflow on GitHub, so nothing is reported to Port.',
   )
-  // Steps may write to these files even though nothing is reported.
   openFiles(workflow, 'none', core)
   for (const [name, value] of EMPTY_OUTPUTS) core.setOutput(name, value)
 }
@@ -104,7 +93,6 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
   const files = jobFiles(workflow.tempFolder, delivery)
   mkdirSync(dirname(files.log), { recursive: true })
   for (const [kind, path] of Object.entries(files)) {
-    // An earlier step of the job may have created the file.
     writeFileSync(path, '', { flag: 'a' })
     core.exportVariable(`PORT_${kind.toUpperCase()}`, path)
   }
@@ -112,24 +100,7 @@ function openFiles(workflow: Workflow, delivery: string, core: Runner['core']): 
 }
 
 /** How this step reports, or why it doesn't. */
-interface Reporting {
-  relay: RelayReporter | null
-  reporter: Reporter
-  /** The values to hide from Port. */
-  masks: Masks
-  /** Null if this step doesn't report. */
-  state: State | null
-  silence: ReturnType<typeof whyNoReport>
-  /** The input `report` of an earlier step of this job, if that step already reports. */
-  earlier: string | null
-}
-
-function openReporting(
-  payload: ClientPayload,
-  inputs: Inputs,
-  workflow: Workflow,
-  runner: Runner,
-): Reporting {
+function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflow, runner: Runner) {
   const { core, env, clock } = runner
   const found = findRelay(payload, inputs, env)
   const access = inputs.portClientSecret === '' ? found : null
@@ -150,7 +121,7 @@ function openReporting(
   }
 }
 
-/** The minimum state that post needs. Saved before the first request to Port or the relay. */
+/** Saved before the first request to Port or the relay. */
 const firstState = (
   payload: ClientPayload,
   files: JobFiles,
@@ -170,7 +141,6 @@ const firstState = (
   ...(relay && { relay: { ...relay.access(), idToken: null } }),
 })
 
-/** @returns warnings that Port shows too */
 function setOutputs(
   { payload, decrypted, problems }: CompleteInputs,
   hasRelay: boolean,
@@ -186,7 +156,11 @@ function setOutputs(
   return warnings
 }
 
-function explainSilence({ silence, earlier }: Reporting, inputs: Inputs, runner: Runner): void {
+function explainSilence(
+  { silence, earlier }: ReturnType<typeof openReporting>,
+  inputs: Inputs,
+  runner: Runner,
+): void {
   const { core, env } = runner
   if (earlier !== null) reportSecondUse(earlier, inputs, runner)
   else if (silence?.level === 'warning') core.warning(silence.message + help(env, 'credentials'))
@@ -214,7 +188,6 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   }
   const save = (left: State | null) =>
     saveState(core, left && { ...left, portToken: reporter.token() ?? undefined })
-  /** Leaves the remaining work to post. */
   const leave = (error: unknown): boolean => {
     const again = 'The post step of this job retries.'
     const outlook = reportFailure(error, { core, env }, { ...inputs, again })
@@ -261,7 +234,6 @@ async function reportStart(job: Job, reporter: Reporter, { core, env }: Runner):
   return true
 }
 
-/** The label until Port shows the first step; with `status-label`, the label for the whole job. */
 const labelOf = ({ statusLabel }: Inputs) => statusLabel || 'Running'
 
 function follow(
@@ -293,7 +265,7 @@ function follow(
   }
 }
 
-/** Whether this job reports to the Port run. If not, prints the reason. */
+/** If not, prints the reason. */
 function isOurs(
   runId: string,
   run: RunState | null,

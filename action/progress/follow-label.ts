@@ -11,8 +11,7 @@ const LONGEST_POLL_MS = 300_000
 
 /**
  * Shows the running step, or the label that steps write to `$PORT_RUN`, and updates links and outputs.
- *
- * @returns a function that polls `$PORT_RUN`, and a function that polls GitHub for the steps until the job finishes
+ * @returns functions that poll `$PORT_RUN`, and GitHub for the steps until the job finishes
  */
 export function followLabel(following: Following): {
   poll: () => Promise<void>
@@ -20,10 +19,8 @@ export function followLabel(following: Following): {
 } {
   const { job, run, masks, readMasks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
-  /** The entries that steps have written to `$PORT_RUN`. */
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }
   let step = job.statusLabel
-  /** The update that Port currently shows. */
   let shown = JSON.stringify([step, own.links, own.outputs])
   return { poll, followSteps: async () => void (job.github && (await followSteps(job.github))) }
 
@@ -32,13 +29,13 @@ export function followLabel(following: Following): {
     const state = JSON.stringify([label, own.links, own.outputs])
     if (state === shown || clock() < following.pausedUntil()) return
     const before = shown
-    // Set immediately, so that a concurrent poll doesn't send the same update again.
+    // Set first, so that a concurrent poll doesn't send the same update again.
     shown = state
     const error = await send(() => run.update(updateOf(label)))
     if (error?.temporary && shown === state) shown = before
   }
 
-  // Includes the links each time, because each update replaces a node run's links.
+  // Each update replaces a node run's links.
   function updateOf(statusLabel: string): RunUpdate {
     return {
       statusLabel,
@@ -78,9 +75,8 @@ export function followLabel(following: Following): {
 }
 
 /**
- * Returns the time until the next request to GitHub, in ms. The longer a job runs, the less often GitHub is polled,
- * because the job's token is limited to 1,000 requests per hour for the whole repository.
- *
+ * Returns the time until the next request to GitHub, in milliseconds. The job's token is limited to 1,000 requests per
+ * hour for the whole repository.
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */
 function pollAfter(age: number): number {
@@ -90,7 +86,7 @@ function pollAfter(age: number): number {
 
 /** `Build image (3/7)`; null if none of the author's steps is running. */
 function describeRunning(steps: ListedStep[], redact: Redact): string | null {
-  // GitHub may not yet show a new step as running, so the first step that isn't completed counts as running.
+  // GitHub shows a new step as running late.
   const index = steps.findIndex(step => step.status !== 'completed')
   if (index < 0) return null
   const name = redact(steps[index]!.name)

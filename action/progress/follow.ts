@@ -1,4 +1,3 @@
-import { type FSWatcher, watch } from 'node:fs'
 import type { PortError } from '../../port/client/client.ts'
 import { logBatches } from '../../port/client/messages.ts'
 import type { LogLine } from '../../port/types.ts'
@@ -9,14 +8,13 @@ import { sendEntity } from '../steps/send.ts'
 import { followLabel } from './follow-label.ts'
 import { type FollowedJob, type Following, isAlive, type ProgressFolder } from './process.ts'
 
-/** How often the files that steps append to are polled. */
 const POLL_EVERY_MS = 2_000
 /** The longest pause that a service can request. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
 /**
- * Shows the running step in Port, and sends the data that steps append to their files. When `stopping` is aborted, it
- * finishes the pending request and returns. Never throws. Post sends the data that this function couldn't send.
+ * Shows the running step in Port, and sends what steps append to their files, until `stopping` is aborted. Never
+ * throws. Post sends what this function couldn't send.
  */
 export async function followJob(
   job: FollowedJob,
@@ -73,8 +71,8 @@ export async function followJob(
 }
 
 /**
- * Polls `$PORT_ENTITIES` and sends new entities in order. Treats a document as complete if other text follows it or
- * if the file hasn't grown since the last poll, and sends only complete documents. Sends the results to Port's log.
+ * Sends new entities in `$PORT_ENTITIES` in order, and their results to Port's log. A document is complete if other
+ * text follows it or if the file hasn't grown since the last poll.
  */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -145,20 +143,20 @@ function followEntities(following: Following): () => Promise<void> {
 
 const errorLine = (message: string): LogLine => ({ level: 'ERROR', message: `✗ ${message}` })
 
-/** The number of log requests per minute. The whole organization shares Port's limit. */
+/** The whole organization shares Port's limit. */
 const MOST_A_MINUTE = 30
-/** The number of bytes to read for one request. A small number limits this process's memory use. */
+/** In bytes per request. Limits this process's memory use. */
 const PIECE = 250_000
 
 /**
- * Polls `$PORT_LOG` and sends new lines. Marks the lines as sent before the request starts, and removes the mark only
- * if Port certainly didn't accept them. So if this process is killed while sending, or the response is lost, lines may
- * be missing, but no line appears twice. The post step reports how many lines may be missing.
+ * Sends new lines in `$PORT_LOG`. Marks them as sent before the request, and removes the mark only if Port certainly
+ * didn't accept them: if a response is lost, lines may be missing, and post reports how many, but no line appears
+ * twice.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.log
-  /** The times of the last minute's log requests, in ms since the epoch. */
+  /** The times of the last minute's log requests, in milliseconds since 1970. */
   const requests: number[] = []
   let refused = false
   return async () => {
@@ -196,7 +194,7 @@ function followLog(following: Following): () => Promise<void> {
     // Post sends these lines again and reports the error.
     refused = error.kind === 'refused'
     const last = refused ? undefined : lines[error.linesSent - 1]
-    // If no line was sent, for example without a token, the notice about earlier lost lines wasn't sent either.
+    // Without a token, the notice about earlier lost lines wasn't sent either.
     const lost = error.linesSent > 0 ? error.linesLost : Math.max(before.lost, error.linesLost)
     folder.setSent({ ...(last ? markAt(last.end) : before), lost })
     return false
@@ -211,34 +209,20 @@ const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
 /**
  * Stops the progress reporter when post requests it, when the job's temporary files are gone, or when the runner exits.
- *
  * @param worker the process id of the runner's worker; 0 if unknown
  */
 export function waitForStop(
-  folder: Pick<ProgressFolder, 'path' | 'stopped'>,
+  folder: Pick<ProgressFolder, 'stopped'>,
   worker: number,
 ): { stopping: AbortController; close(): void } {
   const stopping = new AbortController()
   const poll = () => {
     if (folder.stopped() || (worker > 0 && !isAlive(worker))) stopping.abort()
   }
-  const timers = [setInterval(poll, 500), setTimeout(() => stopping.abort(), LONGEST_LIFE_MS)]
-  const watcher = openWatcher(folder.path, poll)
+  const timers = [setInterval(poll, 100), setTimeout(() => stopping.abort(), LONGEST_LIFE_MS)]
   poll()
   return {
     stopping,
-    close() {
-      for (const timer of timers) clearTimeout(timer)
-      watcher?.close()
-    },
-  }
-}
-
-/** Returns null if the file system doesn't support watching. The interval's polls then detect changes, a bit later. */
-function openWatcher(path: string, poll: () => void): FSWatcher | null {
-  try {
-    return watch(path, poll).on('error', () => {})
-  } catch {
-    return null
+    close: () => timers.forEach(clearTimeout),
   }
 }

@@ -8,58 +8,27 @@ import { type JobFiles, type LogMark, START } from '../runner/files.ts'
 import type { RelayAccess, Runner, Workflow } from '../runner/runner.ts'
 import type { Masks } from '../secrets/redact.ts'
 
-/**
- * Files that main, the progress reporter, and post share, in a folder next to the log file.
- *
- * - `pid`: the process id of the progress reporter while it runs
- * - `born`: the progress reporter's start time, which detects another process that reuses the pid
- * - `sent`: how much of the log file was sent to Port, and how many lines Port may be missing
- * - `entities`: how much of `$PORT_ENTITIES` was sent to Port
- * - `masks`: the values in `::add-mask::` lines
- * - `stop`: exists once post has requested the progress reporter to stop
- */
-export interface ProgressFolder {
-  path: string
-  open(pid: number): void
-  /** The process id of the progress reporter; 0 after it has exited. */
-  pid(): number
-  /** Whether the process `pid` is the progress reporter; 'unknown' if the system doesn't show process start times. */
-  isItself(pid: number): boolean | 'unknown'
-  done(): void
-  sent(): Sent
-  setSent(sent: Sent): void
-  entities(): EntitiesSent
-  setEntities(sent: EntitiesSent): void
-  /** The values in the log's `::add-mask::` lines. */
-  masks(): string[]
-  setMasks(masks: string[]): void
-  stop(): void
-  /** Whether the progress reporter should stop because post requests it or the job's temporary files are gone. */
-  stopped(): boolean
-  remove(): void
-}
-
-/** How much of the log file the progress reporter has sent. */
 interface Sent extends LogMark {
-  /** The number of lines before the mark that Port may be missing. No line in Port mentions this loss yet. */
+  /** The number of lines before the mark that Port may be missing, and that no line in Port mentions yet. */
   lost: number
 }
 
 export const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
-/** How much of `$PORT_ENTITIES` the progress reporter has sent. */
 export interface EntitiesSent extends LogMark {
   /** The number of processed entities in the document at the mark. */
   done: number
   /** Results of entities that Port's log doesn't show yet. */
   lines: LogLine[]
-  /** A message for each rejected entity. */
   problems: string[]
 }
 
-export const NO_ENTITIES_SENT: EntitiesSent = { ...START, done: 0, lines: [], problems: [] }
+const NO_ENTITIES_SENT: EntitiesSent = { ...START, done: 0, lines: [], problems: [] }
 
-export function progressFolder(logFile: string): ProgressFolder {
+export type ProgressFolder = ReturnType<typeof progressFolder>
+
+/** Files that main, the progress reporter, and post share, in a folder next to the log file. */
+export function progressFolder(logFile: string) {
   const path = `${logFile}.progress`
   const file = (name: string) => join(path, name)
   const text = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '')
@@ -74,24 +43,24 @@ export function progressFolder(logFile: string): ProgressFolder {
   }
   return {
     path,
-    open(pid) {
+    open(pid: number) {
       mkdirSync(path, { recursive: true })
-      write('born', birthOf(pid) ?? '')
       write('pid', String(pid))
     },
+    /** The process id of the progress reporter; 0 after it has exited. */
     pid: () => Number(text('pid')),
-    isItself(pid) {
-      const [born, now] = [text('born'), birthOf(pid)]
-      return born === '' || now === null ? 'unknown' : born === now
-    },
     done: () => rmSync(file('pid'), { force: true }),
+    /** How much of `$PORT_LOG` was sent to Port. */
     sent: () => read('sent', NOTHING_SENT),
-    setSent: sent => write('sent', JSON.stringify(sent)),
+    setSent: (sent: Sent) => write('sent', JSON.stringify(sent)),
+    /** How much of `$PORT_ENTITIES` was sent to Port. */
     entities: () => read('entities', NO_ENTITIES_SENT),
-    setEntities: sent => write('entities', JSON.stringify(sent)),
-    masks: () => read('masks', []),
-    setMasks: masks => write('masks', JSON.stringify(masks)),
+    setEntities: (sent: EntitiesSent) => write('entities', JSON.stringify(sent)),
+    /** The values in the log's `::add-mask::` lines. */
+    masks: () => read<string[]>('masks', []),
+    setMasks: (masks: string[]) => write('masks', JSON.stringify(masks)),
     stop: () => writeFileSync(file('stop'), ''),
+    /** Whether post requests the progress reporter to stop, or the job's temporary files are gone. */
     stopped: () => existsSync(file('stop')) || !existsSync(path),
     remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }),
   }
@@ -102,42 +71,35 @@ export interface FollowedJob {
   runId: string
   kind: 'action_run' | 'node_run'
   credentials: { portApiUrl: string; portClientId: string; portClientSecret: string }
-  /** The Port token that main received. */
   portToken: Token | null
-  /** The connection through the relay, if there are no Port credentials. */
   relay: RelayAccess | null
-  /** Decrypted values to hide from Port. */
   secrets: string[]
   workflow: Workflow
-  /** The label that main has set. */
   statusLabel: string
-  /** The outputs of the jobs before this job. */
   needsOutputs: JsonObject
   files: JobFiles
-  /** Null if the author sets the label. The progress reporter then doesn't poll GitHub. */
+  /** Null if the author sets the label. */
   github: { token: string; checkRunId: string | null } | null
-  /** The id of the process that exits when the job finishes; 0 if unknown, for example in a container. */
+  /** Exits when the job finishes; 0 if unknown, for example in a container. */
   worker: number
 }
 
-/** State that the followers of one job share. */
+/** What the followers of one job share. */
 export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
   job: FollowedJob
   run: Pick<Reporter, 'update' | 'log' | 'upsertEntity' | 'deleteEntity' | 'isDeferred'>
   folder: Pick<ProgressFolder, 'sent' | 'setSent' | 'entities' | 'setEntities' | 'masks' | 'setMasks'>
   masks: Masks
-  /** Reads masks from `$PORT_LOG`. Called after reading another file, in case a step has just masked a value. */
+  /** Called after reading another file, in case a step has just masked a value. */
   readMasks(): void
-  /** Returns early if `stopping` is aborted. */
   sleep: (ms: number) => Promise<unknown>
   stopping: AbortController
-  /** When Port accepts the next request, in ms since the epoch. */
+  /** When Port accepts the next request, in milliseconds since 1970. */
   pausedUntil(): number
   /** Pauses reports after a temporary error. Stops reporting if Port will never accept a report. */
   failure(error: PortError): void
-  /** Sends something to Port. Passes an error to `failure` and returns the error instead of throwing it. */
+  /** Passes an error to `failure` and returns it. */
   send(operation: () => Promise<void>): Promise<PortError | null>
-  /** Limits a time to at most one hour from now. */
   soon(at: number): number
 }
 
@@ -145,12 +107,9 @@ export interface Following extends Pick<Runner, 'fetch' | 'clock'> {
 const SMALL = ['--lite-mode', '--max-semi-space-size=1']
 
 /**
- * Starts the progress reporter, which shows the running step and new log lines while the job runs. It keeps running
- * after main exits, until post stops it or the job finishes.
- *
- * It reads keys from standard input, because other processes can read its arguments, files, and environment variables.
- * It keeps RUNNER_TRACKING_ID, so that the runner can stop it with the job as a last resort. It doesn't run in the
- * job's working directory, because Windows couldn't remove that directory otherwise.
+ * Starts the progress reporter, which runs until post stops it or the job finishes. It reads keys from standard input,
+ * because other processes can read its arguments, files, and environment variables. It keeps RUNNER_TRACKING_ID, so
+ * that the runner can stop it with the job. Windows couldn't remove a working directory that it uses.
  */
 export function startProgress(job: FollowedJob, script: string, env: Runner['env']): void {
   const folder = progressFolder(job.files.log)
@@ -164,7 +123,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
       Object.entries(env).filter(([name]) => !/^(INPUT|STATE|ACTIONS|GITHUB)_/.test(name)),
     ),
   })
-  // Ignored, because only the live updates are missing then.
+  // Only the live updates are missing then.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   child.stdin.end(JSON.stringify(job))
@@ -172,43 +131,26 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
   if (child.pid !== undefined) folder.open(child.pid)
 }
 
-/** How long to wait for the progress reporter's pending request, which takes at most 10 s. */
+/** The progress reporter's pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
-/** How long to wait for a killed process to exit. */
-const KILL_MS = 1_000
-
-/** The data that the progress reporter had sent when it stopped. */
-export interface Progress {
-  log: Sent
-  entities: EntitiesSent
-  masks: string[]
-}
 
 /**
- * Stops the progress reporter after its pending requests. If the process doesn't stop and is certainly the progress
- * reporter, kills it. Otherwise the process keeps running, and Port rejects its late messages.
- *
- * @returns how much the progress reporter has sent
+ * Stops the progress reporter after its pending requests, and returns how much it has sent. If it doesn't stop in time,
+ * it stops by itself later, because its folder is gone, and the runner ends it with the job.
  */
-export async function stopProgress(
-  logFile: string,
-  { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>,
-): Promise<Progress> {
+export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
-  if (!existsSync(folder.path)) return { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] }
+  if (!existsSync(folder.path)) return NO_PROGRESS
   const pid = folder.pid()
   folder.stop()
   const deadline = clock() + PATIENCE_MS
-  while (isAlive(pid) && folder.isItself(pid) !== false && clock() <= deadline + KILL_MS) {
-    if (clock() > deadline && folder.pid() === pid && folder.isItself(pid) === true) {
-      process.kill(pid, 'SIGKILL')
-    }
-    await sleep(5)
-  }
+  while (isAlive(pid) && clock() <= deadline) await sleep(5)
   const progress = { log: folder.sent(), entities: folder.entities(), masks: folder.masks() }
   folder.remove()
   return progress
 }
+
+export const NO_PROGRESS = { log: NOTHING_SENT, entities: NO_ENTITIES_SENT, masks: [] as string[] }
 
 /** Whether a process runs. False for zombies, which a container's first process may never reap. */
 export function isAlive(pid: number): boolean {
@@ -226,24 +168,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * Returns a process's start time in a system-specific unit. The start time distinguishes processes with the same pid.
- * Null if the process has exited, or if the system has no /proc.
- *
- * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html (field 22)
- */
-export function birthOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The program name, in parentheses, can contain any character.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!
-  } catch {
-    return null
-  }
-}
-
-/**
- * Returns the id of the process that exits when the job finishes, or 0 if unknown. It is unknown in a container, where
- * main's parent isn't a runner process. The progress reporter stops with the container instead.
+ * Returns the id of the process that exits when the job finishes; 0 in a container, where main's parent isn't a runner
+ * process. The progress reporter stops with the container then.
  */
 export function findWorker(tempFolder: string): number {
   return tempFolder.startsWith('/__w/') ? 0 : process.ppid

@@ -1,11 +1,11 @@
 import { PortError, type PortRun, type Token } from '../../port/client/client.ts'
-import { wasNotSent } from '../../port/client/errors.ts'
+import { describeNetworkError, wasNotSent } from '../../port/client/errors.ts'
 import { mergeOutputs } from '../../port/client/messages.ts'
 import { backOff, LONGEST_WAIT_MS, readRetryAt } from '../../port/retry.ts'
 import { parseJson } from '../../port/text.ts'
 import { isObject, type JsonObject, type LogLine, type RunUpdate } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
-import { help, type Runner, UntrustedCertificate, whyNoResponse } from '../runner/runner.ts'
+import { help, type Runner, UntrustedCertificate } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
 
 /** Reports one run to Port, with retries. Every method throws PortError after its last attempt. */
@@ -180,7 +180,7 @@ export async function requestJson(
   } catch (cause) {
     throw new PortError(
       'unreachable',
-      `${who} did not respond at ${new URL(url).host}: ${whyNoResponse(cause)}. Check whether this machine can reach it (proxy, firewall).`,
+      `${who} did not respond at ${new URL(url).host}: ${describeNetworkError(cause)}. Check whether this machine can reach it (proxy, firewall).`,
       { cause },
     )
   }

@@ -11,20 +11,14 @@ import {
 import { join } from 'node:path'
 import { stripAnsiCodes } from '../../port/text.ts'
 
-/** The files that steps append to, by environment variable. */
 export interface JobFiles {
-  /** `$PORT_LOG`: log lines for the Port run. */
   log: string
-  /** `$PORT_ENTITIES`: entities, as YAML documents or JSON lines. */
   entities: string
-  /** `$PORT_RUN`: label, links, summary, conclusion, and outputs, in the format of GitHub's environment files. */
   run: string
 }
 
 /**
- * Returns paths next to the runner's own files, such as GITHUB_OUTPUT. The runner mounts that folder into the
- * containers of jobs and Docker actions, and translates the paths.
- *
+ * Returns paths next to the runner's own files, whose folder the runner mounts into containers.
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ContainerActionHandler.cs
  */
 export function jobFiles(tempFolder: string, delivery: string): JobFiles {
@@ -38,10 +32,8 @@ const CR = 0x0d
 const WIDE_LF = Buffer.from('\n', 'utf16le')
 
 /**
- * Splits a file into lines, each with the offset after it. Any program can append to the file: in UTF-8, or in UTF-16
- * as Windows PowerShell 5 writes it with `>>`. A file can mix the two encodings, so each line is decoded separately.
- * Strips ANSI codes and zero bytes.
- *
+ * Splits a file into lines, each with the offset after it. Lines can be UTF-8, or UTF-16 as Windows PowerShell 5 writes
+ * it with `>>`. Strips ANSI codes and zero bytes.
  * @param options.rest whether to include text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
@@ -72,8 +64,7 @@ export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: s
 
 /**
  * Detects UTF-16 by a byte order mark, or by a two-byte newline after a two-byte CR or mostly ASCII text. A lone zero
- * byte or LF proves nothing: any program can print a zero byte, and an LF can be half of a character such as U+4E0A.
- *
+ * byte or LF proves nothing: an LF can be half of a character such as U+4E0A.
  * @param end the offset of the next UTF-16 newline, whatever precedes it; -1 if there is none
  */
 function isWide(bytes: Buffer, start: number, end: number): boolean {
@@ -103,8 +94,6 @@ function findWide(bytes: Buffer, start: number): number {
 
 /**
  * Lets only the first step that calls this function report to the Port run.
- *
- * @param how the step's input `report`
  * @returns the input `report` of the earlier step that reports; null if there is none
  */
 export function claimReport(logFile: string, how: string): string | null {
@@ -114,7 +103,6 @@ export function claimReport(logFile: string, how: string): string | null {
   return null
 }
 
-/** A line of the file, and the offset of the byte after it. */
 export interface FileLine {
   text: string
   end: number
@@ -124,20 +112,16 @@ export interface FileLine {
 export const PIECE = 1_000_000
 
 /**
- * Reads the complete lines from byte `offset` on, one chunk at most. Omits a last line that is still being written.
- * Returns an empty text for a line that started before the offset.
- *
+ * Reads the complete lines from byte `offset` on, one chunk at most. A line that started before has an empty text.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLogFile(path: string, offset: number, most = PIECE): FileLine[] {
   return readPiece(path, offset, Math.min(sizeOf(path) - offset, most), { rest: false, most })
 }
 
-/** A position in the file, and the text before it. */
+/** A position in the file, in bytes, and the last bytes before it, in Base64. */
 export interface LogMark {
-  /** In bytes. */
   offset: number
-  /** The last bytes before the position, in Base64. */
   before: string
 }
 
@@ -148,7 +132,7 @@ export function markAt(path: string, offset: number): LogMark {
   return keepMarks(path, offset, offset)(offset)
 }
 
-/** Reads a part of the file now, so that marks in that part are still available if the file changes later. */
+/** Reads a part of the file now, so that its marks are still available if the file changes later. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {
   const start = Math.max(from - MARK_BYTES, 0)
   const bytes = readBytes(path, start, to - start)
@@ -158,13 +142,12 @@ export function keepMarks(path: string, from: number, to: number): (offset: numb
   }
 }
 
-/** Returns where to continue reading. If the text before the mark has changed, the file is read from its start. */
+/** If the text before the mark has changed, the file is read from its start. */
 export function nextMark(path: string, sent: LogMark): LogMark {
   if (sent.offset === 0 || sizeOf(path) < sent.offset) return START
   return markAt(path, sent.offset).before === sent.before ? sent : START
 }
 
-/** The file's size in bytes; 0 if there is no such file. */
 export function sizeOf(path: string): number {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return 0
@@ -173,10 +156,7 @@ export function sizeOf(path: string): number {
   return found.size
 }
 
-/**
- * @param options.rest whether to include text after the last newline as a line
- * @param options.most the chunk size in bytes; a full chunk without a newline is part of a line that is too long
- */
+/** @param options.most the chunk size in bytes; a full chunk without a newline is part of a line that is too long */
 export function readPiece(
   path: string,
   from: number,
@@ -193,9 +173,7 @@ export function readPiece(
   return found.map(({ text, end }) => ({ text, end: from + start + end }))
 }
 
-/**
- * Returns where the first complete line of a chunk starts. Text before it could be the second half of a secret.
- */
+/** Returns where the first complete line of a chunk starts. Text before it could be the second half of a secret. */
 export function firstLine(path: string, from: number, bytes: Buffer): number {
   const before = readBytes(path, Math.max(from - 2, 0), Math.min(from, 2)).toString('latin1')
   if (from === 0 || before.endsWith('\n\0')) return 0
@@ -205,7 +183,6 @@ export function firstLine(path: string, from: number, bytes: Buffer): number {
   return bytes[start] === 0 ? start + 1 : start
 }
 
-/** Returns the number of lines that end before this byte. */
 export function linesBefore(path: string, offset: number): number {
   let lines = 0
   for (let at = 0; at < offset; at += PIECE) {
@@ -215,11 +192,10 @@ export function linesBefore(path: string, offset: number): number {
   return lines
 }
 
-/** Opens the file, without blocking on a pipe. Fails for a symbolic link, except on Windows, which lacks that flag. */
+/** Fails for a symbolic link, except on Windows, and doesn't block on a pipe. */
 export const openFile = (path: string): number =>
   openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0))
 
-/** Reads up to `length` bytes. Returns fewer bytes at the end of the file. */
 export function readBytes(path: string, from: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   const file = openFile(path)
@@ -235,9 +211,7 @@ const COMMAND = /^\s*::add-mask::(.*)$/is
 const SHORTEST_MASK = 4
 
 /**
- * Removes `::add-mask::VALUE` lines from the lines for Port's log, as the runner does for its own log.
- *
- * @returns the remaining lines, and the masked values
+ * Removes `::add-mask::VALUE` lines, as the runner does for its own log.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  */
 export function takeMasks<Line>(
@@ -253,7 +227,6 @@ export function takeMasks<Line>(
   return { lines: others, masks: masks.filter(mask => mask.trim().length >= SHORTEST_MASK) }
 }
 
-/** The value that a line masks; null for any other line. */
 function maskOf(line: string): string | null {
   const [, value] = COMMAND.exec(line) ?? []
   return value === undefined ? null : unescapeData(value)

@@ -9,7 +9,6 @@ const RESULT: unknown[] = [...JOB_STATUS, 'skipped']
 
 export type JobStatus = (typeof JOB_STATUS)[number]
 
-/** The inputs of `action.yml`, typed. */
 export interface Inputs {
   portClientId: string
   portClientSecret: string
@@ -20,14 +19,12 @@ export interface Inputs {
   privateKey: string
   /** With Port credentials, `auto` becomes `job`. */
   report: (typeof REPORT)[number]
-  /** The results of the earlier jobs, by job id. */
   needs: Record<string, string>
-  /** The outputs of the earlier jobs, by job id. Jobs without outputs are omitted. */
+  /** Jobs without outputs are omitted. */
   needsOutputs: JsonObject
   summary: string
-  /** Additional values to hide from Port. */
   mask: string[]
-  /** The label; if empty, the running step is shown. */
+  /** If empty, the running step is shown. */
   statusLabel: string
   live: boolean
   onDuplicate: (typeof ON_DUPLICATE)[number]
@@ -40,12 +37,7 @@ export interface Inputs {
   matrix: JsonObject | null
 }
 
-/**
- * Reads and validates all inputs.
- *
- * @param get `core.getInput`
- * @throws Error with one message for each invalid input, and a link to the docs
- */
+/** @throws Error with one message for each invalid input, and a link to the docs */
 export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
   const problems: string[] = findForeign(env)
 
@@ -105,40 +97,19 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
   return inputs
 }
 
-const OIDC = 'or omit it and give the job "permissions: id-token: write"'
-const FILE = (name: string) => (use: string) => `write ${use} to $${name}`
-const [toRun, toLog] = [FILE('PORT_RUN'), FILE('PORT_LOG')]
-const ENTITY = 'write the entity to $PORT_ENTITIES, as YAML or JSON'
-/** Maps inputs of port-labs/port-github-action to their replacements. */
-const FOREIGN: Record<string, string> = {
-  clientId: `use port-client-id, ${OIDC}`,
-  clientSecret: `use port-client-secret, ${OIDC}`,
-  baseUrl: 'use port-api-url',
-  operation:
-    'the action reports the job by itself, and steps write to $PORT_LOG, $PORT_RUN and $PORT_ENTITIES',
-  runId: 'the payload contains the run id',
-  externalRunId: 'the action sets it',
-  logMessage: toLog('the line'),
-  status: `the action reports the result of the job, or ${toRun('conclusion=failure')}`,
-  statusLabel: `use status-label, or ${toRun('status-label=…')}`,
-  link: toRun('link=https://…'),
-  ...Object.fromEntries(
-    'identifier blueprint title icon team properties relations entities'
-      .split(' ')
-      .map(name => [name, ENTITY]),
-  ),
+/** Inputs that only port-labs/port-github-action has. The runner only warns about them. */
+const FOREIGN = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage']
+
+function findForeign(env: Runner['env']): string[] {
+  const names = FOREIGN.filter(name => env[`INPUT_${name.toUpperCase()}`] !== undefined)
+  if (names.length === 0) return []
+  return [
+    `${names.join(', ')}: these are inputs of port-labs/port-github-action. This action reports the job by itself, and steps ` +
+      "write to $PORT_LOG, $PORT_RUN, and $PORT_ENTITIES: rewrite the workflow with the relay's command migrate.",
+  ]
 }
 
-/** Names that only port-github-action uses. An author can also set other names, such as `INPUT_STATUS`, in `env:`. */
-const UNMISTAKABLE = ['clientId', 'clientSecret', 'baseUrl', 'runId', 'logMessage']
-
-/** Finds inputs that action.yml doesn't declare. The runner only warns about them, and suggests no replacement. */
-const findForeign = (env: Runner['env']): string[] =>
-  Object.entries(UNMISTAKABLE.some(name => env[`INPUT_${name.toUpperCase()}`] !== undefined) ? FOREIGN : {})
-    .filter(([name]) => env[`INPUT_${name.toUpperCase()}`] !== undefined)
-    .map(([name, use]) => `${name} isn't an input of this action: ${use}.`)
-
-/** Whether the value has the shape of `needs`. Another value, such as one job's result, would hide failed jobs. */
+/** Another value, such as one job's result, would hide failed jobs. */
 function areJobs(needs: JsonObject): boolean {
   return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 }
@@ -155,7 +126,7 @@ function readNeeds(needs: JsonObject): Pick<Inputs, 'needs' | 'needsOutputs'> {
   }
 }
 
-/** Reads the values of `${{ toJSON(secrets) }}` or another JSON object or list. Otherwise, each line is a value. */
+/** Reads a JSON object or list, such as `${{ toJSON(secrets) }}`, or one value per line. */
 function readMask(text: string): string[] {
   const given = parseJson(text)
   if (typeof given !== 'object' || given === null) return text.split('\n').filter(line => line.trim() !== '')

@@ -1,38 +1,36 @@
 import { type Annotation, readAnnotations } from '../../port/annotations.ts'
+import { describeNetworkError } from '../../port/client/errors.ts'
 import { readRetryAt } from '../../port/retry.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
-import { type Runner, type Workflow, whyNoResponse } from './runner.ts'
+import type { Runner, Workflow } from './runner.ts'
 
-/** A step of this job, as GitHub currently lists it. */
 export interface ListedStep {
   name: string
   status: string
   conclusion: string | null
-  /** ms since the epoch; NaN if GitHub returns no time, for example because the step hasn't started. */
+  /** In milliseconds since 1970; NaN if GitHub returns no time. */
   startedAt: number
   completedAt: number
-  /** Whether the author wrote this step. False for steps of the runner or this action, and for any `pre` or `post`. */
+  /** False for steps of the runner or this action, and for any `pre` or `post`. */
   authors: boolean
-  /** Whether the step runs this action. Only the default name is recognized, not a name that the author chose. */
+  /** Whether the step runs this action under its default name. */
   own: boolean
 }
 
-/** This job, as GitHub currently lists it, with the name that GitHub's pages show: `deploy (linux, 22)`. */
+/** With the name that GitHub's pages show: `deploy (linux, 22)`. */
 export interface ListedJob {
   name: string
   steps: ListedStep[]
-  /** The conclusions of completed jobs, by job name. Jobs on list pages after this job's page are missing. */
+  /** The conclusions of completed jobs, by job name. */
   others: Record<string, string>
-  /** The ids of the failed jobs. */
   failed: number[]
   id: number
 }
 
-/** A message for a response from GitHub that doesn't contain the job. */
 class GitHubError extends Error {
-  /** Whether the token lacks a permission, so that a retry can't help. */
+  /** Whether the token lacks a permission. */
   readonly forbidden: boolean
-  /** When GitHub accepts the next request, in ms since the epoch; null if GitHub returned no time. */
+  /** In milliseconds since 1970; null if GitHub named no time. */
   readonly retryAt: number | null
   constructor(message: string, more: { forbidden?: boolean; retryAt?: number | null; cause?: unknown }) {
     super(message, { cause: more.cause })
@@ -44,23 +42,20 @@ class GitHubError extends Error {
 /** GitHub's rate limits reset hourly. */
 const LIMIT_MS = 3_600_000
 
-/** Whether the error shows that the token can't read the job's steps. */
 export const isForbidden = (error: unknown): boolean => error instanceof GitHubError && error.forbidden
 
-/** When GitHub accepts the next request, in ms since the epoch; null if GitHub returned no time. */
+/** In milliseconds since 1970; null if GitHub named no time. */
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
 export const PERMISSION_HINT = 'Give the job "permissions: actions: read" (and do not set github-token).'
 
 const TIMEOUT_MS = 10_000
-/** @see https://docs.github.com/rest/about-the-rest-api/api-versions */
 const API_VERSION = '2022-11-28'
 
 /**
- * Gets this job from GitHub, with its steps in order. Uses the runner's proxy. Resolves to null if GitHub doesn't list
- * the job. Each request has the previous response's ETag, because a 304 doesn't count against the token's rate limit.
- *
+ * Gets this job from GitHub; null if GitHub doesn't list it. Sends the previous response's ETag, because a 304 doesn't
+ * count against the token's rate limit.
  * @throws Error with a message for users
  * @see https://docs.github.com/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run-attempt
  */
@@ -76,22 +71,12 @@ export function createStepLister(
   const failed = new Set<number>()
 
   return async () => {
-    // Loaded on demand because loading is slow. Octokit gets the action's own `fetch`: see build.ts.
-    const { getOctokit } = await import('@actions/github')
-    const octokit = getOctokit(options.token, {
-      baseUrl: workflow.apiUrl,
-      userAgent: 'port-webhook-action',
-      request: { fetch },
-    })
+    const octokit = await openOctokit(workflow, options.token, fetch)
     for (let page = last?.page ?? 1; ; page++) {
       const response = await octokit.rest.actions
         .listJobsForWorkflowRunAttempt({
-          owner,
-          repo,
-          run_id: Number(workflow.runId),
-          attempt_number: Number(workflow.attempt),
-          per_page: 100,
-          page,
+          ...{ owner, repo, per_page: 100, page },
+          ...{ run_id: Number(workflow.runId), attempt_number: Number(workflow.attempt) },
           headers: {
             'x-github-api-version': API_VERSION,
             ...(last?.page === page && { 'if-none-match': last.etag }),
@@ -128,7 +113,7 @@ export function createStepLister(
   /** A response without a list: not modified, or an error. */
   function toResponse(error: unknown): Response {
     const { status, response } = error as { status?: number; response?: Response }
-    if (!response) throw noResponse(whyNoResponse(error), error)
+    if (!response) throw noResponse(describeNetworkError(error), error)
     if (status === 304) return response
     const retryAt = readLimitEnd(response, clock())
     const forbidden = retryAt === null && [401, 403, 404].includes(response.status)
@@ -148,20 +133,24 @@ export function createStepLister(
   }
 }
 
+/** Slow to load. Octokit gets the action's own `fetch`: see build.ts. */
+async function openOctokit({ apiUrl }: Workflow, token: string, fetch: Runner['fetch']) {
+  const { getOctokit } = await import('@actions/github')
+  return getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
+}
+
 /**
- * Gets these jobs' annotations. Returns none if GitHub denies access, for example because a permission is missing.
- *
+ * Returns none if GitHub denies access.
  * @see https://docs.github.com/rest/checks/runs#list-check-run-annotations
  */
 export async function listAnnotations(
-  { repository, apiUrl }: Workflow,
+  workflow: Workflow,
   jobs: readonly number[],
   token: string,
   fetch: Runner['fetch'],
 ): Promise<Annotation[]> {
-  const [owner, repo] = repository.split('/') as [string, string]
-  const { getOctokit } = await import('@actions/github')
-  const octokit = getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
+  const [owner, repo] = workflow.repository.split('/') as [string, string]
+  const octokit = await openOctokit(workflow, token, fetch)
   const request = { signal: AbortSignal.timeout(TIMEOUT_MS) }
   const headers = { 'x-github-api-version': API_VERSION }
   const found = await Promise.all(
@@ -175,7 +164,6 @@ export async function listAnnotations(
   return found.flat()
 }
 
-/** An HTTP response, as Octokit represents it. */
 interface Response {
   status: number
   headers: { etag?: string; [name: string]: string | number | undefined }
@@ -185,11 +173,7 @@ interface Response {
 const LIMITED =
   'github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
 
-/**
- * Returns null if no rate limit was reached.
- *
- * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
- */
+/** @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit */
 function readLimitEnd({ status, headers, data }: Response, now: number): number | null {
   if (status !== 403 && status !== 429) return null
   const get = (name: string) => headers[name]?.toString() ?? null
@@ -227,11 +211,9 @@ const RUNNERS = ['Set up job', 'Complete job', 'Complete runner', 'Initialize co
 const PREPARES = /^(Set up runner|Pull [^\s./:@]*[./:@]\S*|Build [^\s@]+@\S+)$/
 
 /**
- * Detects the steps that the runner added. Also checks their position, because an author can name a step "Post
- * Migrate". `pre` steps come first. `post` steps follow a gap in the step numbers that the runner reserves.
- *
+ * Detects the steps that the runner added. `pre` steps come first. `post` steps follow a gap in the step numbers that
+ * the runner reserves; an author can name a step "Post Migrate".
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/JobExtension.cs (InitializeJob)
- * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionManager.cs (PrepareActionsAsync)
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs (CreatePostChild)
  */
 function markRunners(steps: JsonObject[]): boolean[] {
@@ -252,9 +234,7 @@ function markRunners(steps: JsonObject[]): boolean[] {
 const LONGEST = 100
 
 /**
- * Returns a job's default name on GitHub's pages: `deploy (linux, 22)`. Doesn't support custom names, or values that
- * `include` added to a matrix job.
- *
+ * Returns a job's default name on GitHub's pages: `deploy (linux, 22)`.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/WorkflowParser/Conversion/JobNameBuilder.cs
  */
 export function jobName(id: string, matrix: Json): string {

@@ -7,10 +7,8 @@ import type { Inputs } from './inputs.ts'
 import { help, type RelayAccess, type Runner } from './runner.ts'
 
 /**
- * Reads the payload from the input `payload`. If that is empty, reads a `repository_dispatch`'s `client_payload`, or a
- * `workflow_dispatch`'s input `port`. Returns null if `port` is empty, because a user started the workflow on GitHub.
- *
- * @throws Error with a message that names the expected event
+ * Reads the input `payload`, a `repository_dispatch`'s `client_payload`, or a `workflow_dispatch`'s input `port`.
+ * Returns null if `port` is empty, because a user started the workflow on GitHub.
  */
 export function readPayload(
   input: string,
@@ -39,7 +37,6 @@ const PAYLOAD = 'The input "payload" is not JSON: set it to ${{ toJSON(…) }}.'
 const PORT =
   'The input "port" is not JSON. The relay sets this input; leave it empty if you start the workflow on GitHub.'
 
-/** Returns null if the input `port` is empty. */
 function fromEvent(path: string, env: Runner['env']): unknown {
   const event = readEvent(path, env)
   if (!isObject(event)) return undefined
@@ -60,7 +57,6 @@ function readEvent(path: string, env: Runner['env']): unknown {
   }
 }
 
-/** @throws Error if this action doesn't support the version */
 function read(value: unknown, env: Runner['env']): ClientPayload | null {
   try {
     return readClientPayload(value)
@@ -69,7 +65,6 @@ function read(value: unknown, env: Runner['env']): ClientPayload | null {
   }
 }
 
-/** @throws Error with the given message if the text isn't JSON */
 function fromInput(text: string, sentence: string, env: Runner['env']): unknown {
   try {
     return JSON.parse(text)
@@ -79,9 +74,8 @@ function fromInput(text: string, sentence: string, env: Runner['env']): unknown 
 }
 
 /**
- * Restores the items that didn't fit in GitHub's payload. Reads them from the Port run: from the body that Port
- * rendered, or else from the run's properties. The result differs from the complete payload only in its key order.
- *
+ * Restores the items that didn't fit in GitHub's payload, from the body that Port rendered, or else from the run's
+ * properties.
  * @param readRun null if Port can't be queried
  * @throws Error with a message that names the missing items and the required settings
  */
@@ -172,8 +166,7 @@ function parse(body: Json): Json {
 }
 
 /**
- * Returns the connection to the relay. Null if the relay accepts no reports, or if the job can't get OIDC tokens.
- *
+ * Null if the relay accepts no reports, or if the job can't get OIDC tokens.
  * @throws Error with a message if the payload and the author name different relays
  */
 export function findRelay(

@@ -5,20 +5,15 @@ import type { Runner } from '../runner/runner.ts'
 export type Redact = (text: string) => string
 
 /**
- * Returns a function that redacts secrets in texts for Port, because a step can write anything to `$PORT_LOG`. As in
- * the runner's log, it redacts whole secrets and their parts, in every encoding. Overlapping matches become one `***`.
+ * Returns a function that redacts secrets and their parts, in every encoding, in texts for Port. A step can write
+ * anything to `$PORT_LOG`. Overlapping matches become one `***`.
  */
 export function createRedact(secrets: readonly string[]): Redact {
   const texts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
   const parts = [...new Set(texts)].filter(text => text.trim() !== '')
-  const forms = [...new Set(parts.flatMap(secretForms))]
   let find: ReturnType<typeof createFinder> | null = null
-  let seen = 0
   return text => {
-    seen += text.length
-    // For a few short texts, such as main's, a plain search is faster than building the automaton.
-    if (!find && seen < 10_000 && !forms.some(form => text.includes(form))) return text
-    find ??= createFinder(forms)
+    find ??= createFinder([...new Set(parts.flatMap(secretForms))])
     const kept: string[] = []
     let end = 0
     for (const found of find(text)) {
@@ -29,7 +24,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   }
 }
 
-/** Redacts every key, text, number, and boolean that contains a secret. The result is valid JSON. */
+/** Redacts every key, text, number, and boolean that contains a secret. */
 export function redactJson(value: Json, redact: Redact): Json {
   if (Array.isArray(value)) return value.map(each => redactJson(each, redact))
   if (isObject(value))
@@ -41,16 +36,14 @@ export function redactJson(value: Json, redact: Redact): Json {
   return hidden === text ? value : hidden
 }
 
-/** A range of characters: [start, end). */
 interface Range {
   start: number
   end: number
 }
 
 /**
- * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. A regular expression would be as
- * fast, but fails for a secret of 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
- *
+ * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. A regular expression fails for a
+ * secret of 30 KB. States are prefixes of patterns; state 0 is the empty prefix.
  * @returns the ranges that patterns cover, in order; overlapping ranges are merged
  * @see https://doi.org/10.1145/360825.360855
  */
@@ -64,7 +57,6 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
   const fallback = new Int32Array(size)
   /** The length of the longest pattern that ends here; 0 if none ends here. */
   const longest = new Int32Array(size)
-  /** The children of state 0, by character. */
   const roots = new Map<number, number>()
   let states = 1
 
@@ -132,11 +124,9 @@ function createFinder(patterns: readonly string[]): (text: string) => Range[] {
 const SHORTEST_PART = 4
 
 /**
- * Returns everything to mask for one secret: its lines and, if the secret is JSON, each string and number in it.
- *
- * Doesn't return a multiline text itself, because the runner would mask all of its lines, even a line with only a
- * bracket. The runner also doesn't mask the Base64 of a whole multiline text, so the result includes that Base64.
- *
+ * Returns everything to mask for one secret: its lines, and each string and number of JSON. Not a multiline text
+ * itself, because the runner would mask each of its lines, even a single bracket; but its Base64, which the runner
+ * doesn't mask.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  * @see https://github.com/actions/runner/blob/main/src/Runner.Worker/ActionCommandManager.cs (AddMaskCommandExtension)
  */
@@ -150,7 +140,6 @@ export function maskParts(secret: string): string[] {
   return [...new Set([...short, ...long, ...encoded])]
 }
 
-/** Returns the Base64 forms that don't depend on the text that follows. */
 function encode(text: string): string[] {
   const forms = base64Forms(text.trim())
   return forms.filter(form => !forms.some(other => other !== form && form.startsWith(other)))
@@ -164,7 +153,7 @@ const linesOf = (text: string) =>
     .map(line => line.trim())
     .filter(line => line !== '')
 
-/** Returns the strings and numbers in JSON. Returns each number as written, and as JavaScript prints it. */
+/** Returns the strings in JSON, and each number as written and as JavaScript prints it. */
 function valuesIn(text: string): string[] {
   const found: string[] = []
   const keep = (_: string, value: unknown) => {
@@ -181,7 +170,6 @@ function valuesIn(text: string): string[] {
   return [...found, ...numbers.flatMap(number => [number, String(Number(number))])]
 }
 
-/** Removes the strings from valid JSON. */
 function outsideStrings(json: string): string {
   let rest = ''
   let inString = false
@@ -195,8 +183,7 @@ function outsideStrings(json: string): string {
 }
 
 /**
- * Returns a secret in all encodings that programs print. The runner masks fewer encodings.
- *
+ * All encodings that programs print. The runner masks fewer.
  * @see https://github.com/actions/runner/blob/main/src/Sdk/DTLogging/Logging/ValueEncoders.cs
  */
 function secretForms(secret: string): string[] {
@@ -258,8 +245,8 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 const SHORTEST_BASE64 = 4
 
 /**
- * Returns the Base64 forms of a text. There are three, because preceding bytes (`base64(user:password)`) shift the
- * text. The last digit depends on the bytes that follow, so each form is returned with and without that digit.
+ * Preceding bytes (`base64(user:password)`) shift the text, so there are three forms. The last digit depends on the
+ * bytes that follow, so each form is returned with and without that digit.
  */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
@@ -273,25 +260,20 @@ function base64Forms(text: string): string[] {
     .flatMap(form => [form, form.replaceAll('+', '-').replaceAll('/', '_')])
 }
 
-/** A growing list of values to hide from Port. */
-export interface Masks {
-  redact: Redact
-  /** Whether there are too many values to search for. */
-  hidesEverything(): boolean
-  add(secrets: readonly string[]): void
-}
+export type Masks = ReturnType<typeof createMasks>
 
-/** If the values' total length exceeds this limit, all text is hidden: searching for them would use too much memory. */
+/** Searching for more would use too much memory, so all text is hidden. */
 const MOST_CHARACTERS = 1_000_000
 
-export function createMasks(secrets: readonly string[] = []): Masks {
+export function createMasks(secrets: readonly string[] = []) {
   const known = new Set<string>()
   let redact: Redact = createRedact([])
   let characters = 0
-  const masks: Masks = {
-    redact: text => redact(text),
+  const masks = {
+    redact: (text: string) => redact(text),
+    /** Whether there are too many values to search for. */
     hidesEverything: () => characters > MOST_CHARACTERS,
-    add(more) {
+    add(more: readonly string[]) {
       const before = known.size
       for (const secret of more) known.add(secret)
       if (known.size === before) return
@@ -303,12 +285,11 @@ export function createMasks(secrets: readonly string[] = []): Masks {
   return masks
 }
 
-/** Masks secrets in the job's log. */
 export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[]): void {
   for (const part of secrets.flatMap(maskParts)) core.setSecret(part)
 }
 
-/** The values of the input `mask`, and the job's own keys and tokens, which `env >> "$PORT_LOG"` would leak to Port. */
+/** The values of the input `mask`, and the keys and tokens that `env >> "$PORT_LOG"` would leak to Port. */
 export function jobCredentials(
   inputs: Inputs,
   env: Runner['env'],

@@ -3,15 +3,11 @@ import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { FileLine } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 
-/**
- * An entity and what to do with it: `{ blueprint, identifier, operation?, title?, icon?, team?, properties?,
- * relations? }`.
- */
 export interface Entity {
   operation: 'upsert' | 'delete'
   blueprint: string
   identifier: string
-  /** The entity in Port's format, without the blueprint. */
+  /** In Port's format, without the blueprint. */
   body: JsonObject
 }
 
@@ -27,9 +23,7 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 const MOST_CHARACTERS = 1_000_000
 
 /**
- * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. If any entity is invalid, returns only
- * errors, so that none of the document's entities is sent.
- *
+ * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. If any is invalid, returns only errors.
  * @param line the line number where the document starts
  */
 export async function readEntities(text: string, line = 1): Promise<Entities> {
@@ -107,7 +101,7 @@ function toSource(_: string, value: Json, { source }: { source?: string } = {}):
   return source
 }
 
-/** Returns the entities to validate. Omits null fields, because an input that Port didn't send is null. */
+/** Omits null fields, because an input that Port didn't send is null. */
 function listOf(given: Json): Json[] | null {
   const list = isObject(given) ? [given] : given
   if (!Array.isArray(list)) return null
@@ -120,7 +114,7 @@ function listOf(given: Json): Json[] | null {
   )
 }
 
-/** Restores names as the author wrote them: the identifier in `identifier: 1.10` is the text `1.10`, not a number. */
+/** The identifier in `identifier: 1.10` is the text `1.10`, not a number. */
 function nameAsWritten(list: Json[], written: Json[]): void {
   const isChanged = (value: Json | undefined) => typeof value === 'number' || typeof value === 'boolean'
   for (const [index, entity] of list.entries())
@@ -137,7 +131,6 @@ function nameOf(entity: Json, index: number): string {
   return `entity ${index + 1}${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
-/** The text after the entity's name in messages. */
 interface Problem {
   problem: string
   value: Json
@@ -185,10 +178,9 @@ const isTeam = (team: Json): boolean =>
 const isRelation = (value: Json): boolean =>
   value === null || isObject(value) || (typeof value === 'string' && IDENTIFIER.test(value))
 
-/** Finds YAML values and numbers that JSON can't represent, because Port would receive different values. */
+/** Port would receive different values than YAML values and numbers that JSON can't represent. */
 function checkValues(value: unknown, written: Json | undefined, path: string[] = []): Problem[] {
   if (typeof value === 'number') {
-    // Some larger integers are still exact, such as 2 to the power of 54 or 1700000000000000000.
     const exact = Number.isInteger(value)
       ? Number.isSafeInteger(value) || String(value) === written
       : Number.isFinite(value)
@@ -206,22 +198,17 @@ function checkValues(value: unknown, written: Json | undefined, path: string[] =
   )
 }
 
-/** A document in `$PORT_ENTITIES`. Each document is parsed separately. */
 export interface EntityDocument {
   text: string
-  /** The number of the first line, counted from 1. */
   line: number
-  /** The offset of the byte after the document. */
   end: number
-  /** Whether the text after the document shows that the document is complete. If not, steps may still be writing it. */
+  /** Whether the document is certainly complete. If not, steps may still be writing it. */
   closed: boolean
 }
 
 /**
- * Splits the text of `$PORT_ENTITIES` into documents: lines of JSON, and YAML documents, which end at `---` or before a
- * line of JSON.
- *
- * @param lines complete lines only
+ * Splits complete lines of `$PORT_ENTITIES` into lines of JSON and YAML documents, which end at `---` or before a line
+ * of JSON.
  * @param options.settled whether to return the last document too, although nothing follows it
  */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {

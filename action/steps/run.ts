@@ -4,15 +4,13 @@ import type { Conclusion, Json, JsonObject } from '../../port/types.ts'
 import { readBytes, sizeOf, splitLines } from '../runner/files.ts'
 import type { Mistake } from '../runner/runner.ts'
 
-/** The entries that steps have written to `$PORT_RUN`. If an entry is written twice, the last value counts. */
 export interface RunFile {
   /** Empty if no label was written. Then the running step is the label. */
   statusLabel: string
-  /** Links in addition to the workflow run's link. */
+  /** Without the workflow run's link. */
   links: string[]
   summary: string
   conclusion: Conclusion | null
-  /** Maps names to text, or to the JSON value that was written. */
   outputs: JsonObject
   /** The invalid entries. All valid entries are used. */
   problems: Mistake[]
@@ -26,15 +24,12 @@ const CONCLUSIONS: Record<string, Conclusion> = {
 
 /** The relay accepts ten links, including the workflow run's link. */
 const MOST_LINKS = 9
-/** How many invalid entries are described. */
 const MOST_PROBLEMS = 100
-/** Size limits in bytes: `final` if the file is read once, `running` if the file is read every two seconds. */
+/** If the file is read once, or every two seconds. */
 const MOST_BYTES = { final: 10_000_000, running: 1_000_000 }
 
 /**
- * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files: `name=value`, or `name<<DELIMITER`, lines, and
- * `DELIMITER`. Reads only complete lines, because a step may still be writing the last line.
- *
+ * Reads `$PORT_RUN`, which has the syntax of GitHub's environment files. A step may still be writing the last line.
  * @param options.final whether no more text will be written
  * @throws Error if the file can't be read, or isn't a regular file
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#environment-files
@@ -56,7 +51,6 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
   return file
 }
 
-/** The result if no step has written anything. */
 export const EMPTY_RUN_FILE: RunFile = {
   ...{ statusLabel: '', links: [], summary: '', conclusion: null },
   ...{ outputs: {}, problems: [] },
@@ -104,7 +98,6 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
   return { ...file, outputs: Object.fromEntries(outputs) }
 }
 
-/** Returns an entry's name in lower case, except that an output's name keeps its case. */
 function nameOf(text: string): string {
   const name = text.trim()
   return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()

@@ -4,17 +4,14 @@ import type { LogLine } from '../../port/types.ts'
 import { isUncertain, QuotaError, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
-/** The result of sending an entity. */
 export interface EntityResult {
-  /** A line for the Port run's log. */
   line: LogLine
-  /** A message if the entity was rejected. */
   problem: string | null
-  /** Why Port doesn't have the entity; null if Port has it, or if the error didn't come from Port or the relay. */
+  /** Null if Port has the entity, or if the error didn't come from Port or the relay. */
   error: PortError | null
 }
 
-/** Upserts or deletes one entity in Port. Both operations are safe to repeat after a lost response. */
+/** Upserts or deletes one entity in Port. Both are safe to repeat after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
@@ -42,15 +39,13 @@ export async function sendEntity(
     return { line: { level: 'ERROR', message: `✗ ${problem}` }, problem, error: known }
   }
   const [deletion, deleted] = operation === 'delete' ? ['Deletion of entity', ' deleted'] : ['Entity', '']
-  // The relay sends the entity to Port later. If Port rejects the entity, the relay writes to the run's log.
+  // If Port rejects the entity later, the relay writes to the run's log.
   return done(reporter.isDeferred ? `${deletion} ${name}: passed to the relay` : `✓ Entity ${name}${deleted}`)
 }
 
 /**
- * Sends entities one at a time, because an entity can relate to earlier entities. If Port is unreachable or the time is
- * up, skips the remaining entities so that the final status can be sent.
- *
- * @returns the results as log lines, and a message for each failure
+ * Sends entities one at a time, because an entity can relate to earlier ones. If Port is unreachable or the time is up,
+ * skips the rest so that the final status can be sent.
  */
 export async function sendEntities(
   entities: readonly Entity[],
@@ -76,21 +71,16 @@ export async function sendEntities(
 }
 
 /**
- * Sends batches of lines one at a time, because Port shows lines in order of arrival. If a response is lost, its batch
- * isn't sent again, so that no line appears twice. Instead, a line states that some lines may be missing. If Port
- * rejects a batch, continues with the next batch. Stops when the run's quota is used up.
- *
- * Throws the first failed batch's error. `linesSent` counts the lines that Port has or may have; the caller must not
- * send them again. `linesLost` counts the lines that may be missing and whose loss no line in Port mentions.
- *
- * @param send sends one batch
+ * Sends batches of lines in order. A batch whose response is lost isn't sent again, so that no line appears twice; a
+ * line states that some may be missing. Continues after a rejected batch, but not after the run's quota is used up.
+ * Throws the first failed batch's error: the caller must not send `linesSent` lines again; no line in Port mentions the
+ * loss of `linesLost`.
  * @param late whether the time is up; the first batch is sent in any case
  */
 export function createLogSender(
   send: (batch: LogLine[]) => Promise<void>,
   late: () => boolean,
 ): (lines: readonly LogLine[]) => Promise<void> {
-  /** The number of lines that may be missing and whose loss no line in Port mentions. */
   let lost = 0
 
   return async lines => {
@@ -128,7 +118,6 @@ export function createLogSender(
   }
 }
 
-/** The line that replaces lines that may be missing. */
 export const missingLine = (count: number): LogLine => ({
   level: 'WARN',
   message: `… ${count === 1 ? '1 line' : `${count} lines`} may be missing here: Port's response to ${count === 1 ? 'it' : 'them'} was lost.`,

@@ -180,7 +180,7 @@ export function describeNetworkError(error: unknown): string {
 }
 
 /** `fetch` and Octokit wrap a network error. A connection attempt to several addresses has one error per address. */
-export function errorChain(error: unknown): NodeJS.ErrnoException[] {
+function errorChain(error: unknown): NodeJS.ErrnoException[] {
   const errors: NodeJS.ErrnoException[] = []
   for (let each = error; each instanceof Error && errors.length < 10; ) {
     errors.push(each)

@@ -3,19 +3,12 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { join } from 'node:path'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { waitForStop } from '../../action/progress/follow.ts'
-import {
-  birthOf,
-  isAlive,
-  NOTHING_SENT,
-  progressFolder,
-  stopProgress,
-} from '../../action/progress/process.ts'
+import { isAlive, NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
 import { markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createMasks, createRedact } from '../../action/secrets/redact.ts'
 import { PortError } from '../../port/client/client.ts'
 import type { LogLine } from '../../port/types.ts'
-import { until } from '../../tools/simulator/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 import { follow, jobFor, openFolder, textsOf } from './open-progress-reporter.ts'
@@ -108,43 +101,22 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
   },
 )
 
-/** A log whose progress reporter's pid is that of another process, and a clock that only advances during sleeps. */
-function openReusedPid(born: string) {
+test("post eventually stops waiting for another process that has reused the progress reporter's pid, without killing it", async () => {
   const path = openLog()
   const folder = progressFolder(path)
   const innocent = spawn('sleep', ['60'])
   onTestFinished(() => void innocent.kill('SIGKILL'))
   folder.open(innocent.pid!)
-  folder.setSent({ offset: 7, before: '', lost: 0 })
-  writeFileSync(join(folder.path, 'born'), born)
+  folder.setSent({ offset: 7, before: '', lost: 2 })
   let now = 0
   const sleep = async (ms: number) => {
     now += ms
   }
-  return { path, pid: innocent.pid!, time: { clock: () => now, sleep } }
-}
-
-test("post does not wait for or kill another process that has reused the progress reporter's pid", async () => {
-  const { path, pid, time } = openReusedPid('1')
-  expect(await stopProgress(path, time)).toMatchObject({ log: { offset: 7 } })
-  expect(time.clock()).toBe(0)
-  expect(isAlive(pid)).toBe(true)
-})
-
-test('if process start times are unavailable, post eventually stops waiting for the process, without killing it', async () => {
-  const { path, pid, time } = openReusedPid('')
-  await stopProgress(path, time)
-  expect(time.clock()).toBeGreaterThan(12_000)
-  expect(isAlive(pid)).toBe(true)
-  expect(birthOf(pid)).toMatch(/^\d+$/)
-  expect(birthOf(2 ** 22 + 7)).toBeNull()
-  // An exited process cannot be identified as the progress reporter.
-  writeFileSync(path, '')
-  const again = progressFolder(path)
-  again.open(process.pid)
-  expect([again.isItself(process.pid), again.isItself(2 ** 22 + 7)]).toEqual([true, 'unknown'])
-  again.open(2 ** 22 + 7)
-  expect(again.isItself(process.pid)).toBe('unknown')
+  const time = { clock: () => now, sleep }
+  expect(await stopProgress(path, time)).toMatchObject({ log: { offset: 7, lost: 2 } })
+  expect(isAlive(innocent.pid!)).toBe(true)
+  expect(existsSync(folder.path)).toBe(false)
+  expect(await stopProgress(path, time)).toMatchObject({ log: NOTHING_SENT })
 })
 
 test('a mask that an omitted line sets also applies to the lines that are sent', () => {
@@ -225,23 +197,6 @@ test('if Port rejects an item, the progress reporter continues with the others, 
   expect(labels).toEqual(['Build (1/1)', 'Test (1/1)'])
   expect(lines).toEqual(['one'])
   expect(folder.sent()).toEqual(NOTHING_SENT)
-})
-
-test('stopProgress() waits for the progress reporter, and kills a progress reporter that does not exit', async () => {
-  const { logFile, folder } = openFolder()
-  const child = spawn('sleep', ['60'])
-  folder.open(child.pid!)
-  folder.setSent({ offset: 5, before: '', lost: 2 })
-  let now = 0
-  const sent = await stopProgress(logFile, {
-    clock: () => (now += 7_000),
-    sleep: ms => new Promise(done => setTimeout(done, ms)),
-  })
-  expect(sent).toMatchObject({ log: { offset: 5, lost: 2 } })
-  await until(() => !isAlive(child.pid!), 'the process has ended')
-  expect(existsSync(folder.path)).toBe(false)
-  const again = await stopProgress(logFile, { clock: () => 0, sleep: async () => {} })
-  expect(again).toMatchObject({ log: NOTHING_SENT })
 })
 
 test('a burst of lines is sent in batches, each line once, and sending stops when the run finishes', async () => {
@@ -381,10 +336,10 @@ test('if the progress reporter fails to start, only live updates are missing', a
   expect(system.run.status).toBe('SUCCESS')
 })
 
-test('the progress reporter runs for at most five days; it polls if the file system does not support watching', async () => {
+test('the progress reporter runs for at most five days', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout'] })
   let stopped = false
-  const folder = { path: '/nowhere', stopped: () => stopped }
+  const folder = { stopped: () => stopped }
   const first = waitForStop(folder, process.pid)
   vi.advanceTimersByTime(5 * 24 * 3_600_000 - 1)
   expect(first.stopping.signal.aborted).toBe(false)
@@ -396,7 +351,7 @@ test('the progress reporter runs for at most five days; it polls if the file sys
   const second = waitForStop(folder, 0)
   stopped = true
   expect(second.stopping.signal.aborted).toBe(false)
-  vi.advanceTimersByTime(500)
+  vi.advanceTimersByTime(100)
   expect(second.stopping.signal.aborted).toBe(true)
   second.close()
 })
