@@ -1,7 +1,7 @@
 import { RequestError } from '@octokit/request-error'
 import { BoundedMap } from '../cache.ts'
 import { readFailure } from './errors.ts'
-import type { RequestBudget } from './rate-limit-pause.ts'
+import { createRequestBudget, type RequestBudget } from './rate-limit-pause.ts'
 import type { RunReader, WorkflowRun } from './runs.ts'
 
 /** The event that started the runs in a list. */
@@ -36,40 +36,6 @@ export interface Snapshot {
   nextAt: number
 }
 
-/**
- * One list of runs per repository and event, plus runs by id that aren't in the list. All deliveries of this process
- * share the lists and one request budget. Two relays on one database may send twice as many requests.
- */
-export interface RunCache {
-  /** @param maxAge maximum age of the list in milliseconds. The list can be older if the budget is used up. */
-  poll(repository: string, want: Want, maxAge: number): Promise<Snapshot>
-}
-
-type Access = Pick<Snapshot, 'access' | 'reason' | 'refusedFor' | 'readAt' | 'covers'>
-
-/** A repository's newest runs that one event started. */
-interface RunList {
-  runs(): ReadonlyMap<number, WorkflowRun>
-  /** Records which runs are needed. Reads the list if it is older than `maxAge` and a request is allowed. */
-  refresh(since: number | null, runIds: readonly number[], maxAge: number): Promise<void>
-  access(): Access
-  /** The time before which no list request is sent. */
-  blockedUntil(): number
-  isReading(): boolean
-  /** Number of requests for the last read; 0 if it failed. */
-  cost(): number
-}
-
-/** Runs that aren't in the list and are read individually. */
-interface RunsById {
-  /** Without `maxAge`, reads the run now, outside of the budget. */
-  read(id: number, maxAge?: number): Promise<void>
-  /** Undefined if the run is unknown. */
-  get(id: number): WorkflowRun | 'gone' | undefined
-  /** Forgets a run that was read before the list was. */
-  deleteBefore(id: number, readAt: number): void
-}
-
 const PAGE = 100
 /** The minimum time between the starts of two reads of one list. */
 const MIN_INTERVAL_MS = 5_000
@@ -83,34 +49,67 @@ const REFUSED_ONCE_MS = 60_000
 const FORBIDDEN_MS = 300_000
 /** Number of 404s before a run counts as deleted, because GitHub's replicas don't all return a new run immediately. */
 const MISSES = 2
-/** Repositories not polled for an interval and this long don't count toward the budget. */
-const ACTIVE_MS = 120_000
+/** A list is forgotten if it isn't polled for an interval and this long. */
+const FORGOTTEN_MS = 120_000
+/** The share of list requests that is planned. The rest is for lists of other repositories and for further pages. */
+const PLANNED = 0.95
+const MINUTE_MS = 60_000
 const MAX_BY_ID = 1_000
-/** If a clock is behind by more than this, it was set back, not just adjusted. */
-const SET_BACK_MS = 60_000
 
-/**
- * @param deps.budgetById separate budget, so that many old runs don't block list reads
- * @param deps.perMinute requests per minute from which intervals are calculated, slightly fewer than `budget` allows
- */
-export function createRunCache(deps: {
+interface RunCacheDeps {
   github: Pick<RunReader, 'runsPage' | 'run'>
-  budget: RequestBudget
+  /** List requests per minute. */
+  perMinute: number
+  /** Separate, so that many old runs don't block list reads. */
   budgetById: RequestBudget
   /** Budget for quick reads: of all runs, and of each run. */
   quick: { all: RequestBudget; ofRun: () => RequestBudget }
   clock: () => number
-  perMinute: number
-}): RunCache {
-  const { github, budget, budgetById, clock, perMinute, quick } = deps
+}
+
+/**
+ * One list of runs per repository and event, plus runs by id that aren't in the list. All deliveries of this process
+ * share the lists and one request budget. Two relays on one database may send twice as many requests.
+ */
+export function createRunCache({ github, perMinute, budgetById, clock, quick }: RunCacheDeps) {
+  const budget = createRequestBudget(perMinute, MINUTE_MS, clock)
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)
-  const entries = new Map<string, { list: RunList; byId: RunsById; polledAt: number }>()
-  let lastInterval = MIN_INTERVAL_MS
+  const open = (repository: string, event: RunEvent) => ({
+    list: createRunList(repository, event, { github, budget, clock }),
+    byId: createRunsById(repository, { github, budget: budgetById, clock }),
+    polledAt: clock(),
+  })
+  const entries = new Map<string, ReturnType<typeof open>>()
+  let interval = MIN_INTERVAL_MS
+
+  /** Sets the age at which to read a list again, so that all lists together stay within the budget. */
+  function plan(): void {
+    for (const [key, { polledAt }] of entries) {
+      // A time in the future means that the clock was set back.
+      if (Math.abs(clock() - polledAt) > FORGOTTEN_MS + interval) entries.delete(key)
+    }
+    interval = Math.max(MIN_INTERVAL_MS, (entries.size * MINUTE_MS) / (perMinute * PLANNED))
+  }
+
+  function takeQuick(id: number): boolean {
+    const ofRun = quickOfRun.get(id) ?? quick.ofRun()
+    quickOfRun.set(id, ofRun)
+    return ofRun.take() && quick.all.take()
+  }
 
   return {
-    async poll(repository, { event, since, runIds, quick = false }, maxAge) {
-      const { list, byId } = open(repository, event)
-      const age = Math.max(maxAge, interval())
+    /** @param maxAge maximum age of the list in milliseconds. The list can be older if the budget is used up. */
+    async poll(
+      repository: string,
+      { event, since, runIds, quick = false }: Want,
+      maxAge: number,
+    ): Promise<Snapshot> {
+      const key = `${event} ${repository.toLowerCase()}`
+      plan()
+      const entry = entries.get(key) ?? open(repository, event)
+      entries.set(key, Object.assign(entry, { polledAt: clock() }))
+      const { list, byId } = entry
+      const age = Math.max(maxAge, interval)
       const { readAt, access: before } = list.access()
       // A 404 is conclusive only if GitHub has shown the list.
       if (quick && readAt !== null && before !== 'forbidden' && runIds.every(takeQuick)) {
@@ -123,9 +122,7 @@ export function createRunCache(deps: {
       for (const id of runs.keys()) byId.deleteBefore(id, access.readAt ?? 0)
       const isForbidden = access.access === 'forbidden'
       const missing = runIds.filter(id => !runs.has(id))
-      if (!isForbidden) {
-        for (const id of missing) await byId.read(id, Math.max(maxAge, MIN_INTERVAL_MS))
-      }
+      if (!isForbidden) for (const id of missing) await byId.read(id, Math.max(maxAge, MIN_INTERVAL_MS))
       const gone = new Set<number>()
       for (const id of runIds) {
         const run = byId.get(id)
@@ -136,71 +133,31 @@ export function createRunCache(deps: {
       return { ...access, runs, gone, nextAt: isForbidden ? clock() : dueAt }
     },
   }
-
-  function takeQuick(id: number): boolean {
-    const ofRun = quickOfRun.get(id) ?? quick.ofRun()
-    quickOfRun.set(id, ofRun)
-    return ofRun.take() && quick.all.take()
-  }
-
-  function open(repository: string, event: RunEvent) {
-    const key = `${event} ${repository.toLowerCase()}`
-    const known = entries.get(key)
-    // If the clock was set back, the entry's times are useless.
-    const isUsable = known && known.polledAt <= clock() + SET_BACK_MS
-    const entry = isUsable
-      ? known
-      : {
-          list: createRunList(repository, event, { github, budget, clock }),
-          byId: createRunsById(repository, { github, budget: budgetById, clock }),
-          polledAt: 0,
-        }
-    entry.polledAt = clock()
-    entries.set(key, entry)
-    return entry
-  }
-
-  /** Age at which to read a list again. Chosen so that all lists together stay within the budget. */
-  function interval(): number {
-    let cost = 0
-    const activeSince = clock() - (ACTIVE_MS + lastInterval)
-    for (const [key, { list, polledAt }] of entries) {
-      if (polledAt > activeSince) cost += list.cost()
-      else if (!list.isReading()) entries.delete(key)
-    }
-    lastInterval = Math.max(MIN_INTERVAL_MS, (cost * 60_000) / perMinute)
-    return lastInterval
-  }
 }
 
-interface ReadDeps<Method extends keyof RunReader> {
-  github: Pick<RunReader, Method>
-  budget: RequestBudget
-  clock: () => number
-}
+export type RunCache = ReturnType<typeof createRunCache>
 
-function createRunList(
-  repository: string,
-  event: RunEvent,
-  { github, budget, clock }: ReadDeps<'runsPage'>,
-): RunList {
+type ReadDeps = Pick<RunCacheDeps, 'github' | 'clock'> & { budget: RequestBudget }
+
+/** A repository's newest runs that one event started. */
+function createRunList(repository: string, event: RunEvent, { github, budget, clock }: ReadDeps) {
   /** What the next read must contain: runs since this time, and these ids. */
   let since = Number.POSITIVE_INFINITY
   let wanted = new Set<number>()
   const pages: { runs: WorkflowRun[]; etag: string | null }[] = []
   let covers = Number.POSITIVE_INFINITY
   let readAt: number | null = null
-  let failure: { access: 'forbidden' | 'unavailable'; reason: string } | null = null
+  let failure: Pick<Snapshot, 'access' | 'reason'> | null = null
   /** GitHub's first and last refusal since the list was last read. */
   let refused: { first: number; last: number } | null = null
   let tries = 0
   let blockedUntil = 0
-  let cost = 1
   let reading: Promise<void> | null = null
 
   return {
     runs: () => new Map(pages.flatMap(({ runs }) => runs.map(run => [run.id, run] as const))),
-    async refresh(from, runIds, maxAge) {
+    /** Records which runs are needed. Reads the list if it is older than `maxAge` and a request is allowed. */
+    async refresh(from: number | null, runIds: readonly number[], maxAge: number) {
       since = Math.min(since, from ?? Number.POSITIVE_INFINITY)
       for (const id of runIds) wanted.add(id)
       const now = clock()
@@ -211,16 +168,15 @@ function createRunList(
       }
       await reading
     },
-    access: () => ({
+    access: (): Pick<Snapshot, 'access' | 'reason' | 'refusedFor' | 'readAt' | 'covers'> => ({
       access: failure?.access ?? (readAt === null ? 'unavailable' : 'read'),
       reason: failure?.reason ?? null,
       refusedFor: refused ? refused.last - refused.first : 0,
       readAt,
       covers,
     }),
+    /** The time before which no list request is sent. */
     blockedUntil: () => blockedUntil,
-    isReading: () => reading !== null,
-    cost: () => (failure ? 0 : cost),
   }
 
   async function read(): Promise<void> {
@@ -250,8 +206,6 @@ function createRunList(
       readAt = startedAt
     } catch (error) {
       noteFailure(error)
-    } finally {
-      cost = Math.max(1, page)
     }
   }
 
@@ -268,8 +222,7 @@ function createRunList(
   function noteFailure(error: unknown): void {
     const now = clock()
     const found = readFailure(error, { repository, now, tries: tries++ })
-    const access = found.kind === 'forbidden' ? 'forbidden' : 'unavailable'
-    failure = { access, reason: found.reason }
+    failure = { access: found.kind === 'forbidden' ? 'forbidden' : 'unavailable', reason: found.reason }
     if (found.kind === 'later') {
       blockedUntil = found.at
       return
@@ -279,7 +232,8 @@ function createRunList(
   }
 }
 
-function createRunsById(repository: string, { github, budget, clock }: ReadDeps<'run'>): RunsById {
+/** Runs that aren't in the list and are read individually. */
+function createRunsById(repository: string, { github, budget, clock }: ReadDeps) {
   interface Known {
     run: WorkflowRun | null
     etag: string | null
@@ -290,7 +244,8 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
   const entries = new BoundedMap<number, Known>(MAX_BY_ID)
 
   return {
-    async read(id, maxAge) {
+    /** Without `maxAge`, reads the run now, outside of the budget. */
+    async read(id: number, maxAge?: number) {
       const known = entries.get(id)
       const readAt = clock()
       if (maxAge !== undefined && ((known && readAt - known.readAt < maxAge) || !budget.take())) return
@@ -304,11 +259,13 @@ function createRunsById(repository: string, { github, budget, clock }: ReadDeps<
         entries.set(id, { run: null, etag: null, misses: (known?.misses ?? 0) + 1, readAt })
       }
     },
-    get(id) {
+    /** Undefined if the run is unknown. */
+    get(id: number): WorkflowRun | 'gone' | undefined {
       const known = entries.get(id)
       return known && (known.run ?? (known.misses >= MISSES ? 'gone' : undefined))
     },
-    deleteBefore(id, readAt) {
+    /** Forgets a run that was read before the list was. */
+    deleteBefore(id: number, readAt: number) {
       if ((entries.get(id)?.readAt ?? 0) <= readAt) entries.delete(id)
     },
   }

@@ -40,15 +40,12 @@ const LEFT_BY_FILES = 4
 /** Budget for pending approvals. With GitHub's webhooks, approvals show immediately. */
 const APPROVALS = 6
 const MINUTE_MS = 60_000
-/** Planned list requests per minute. Below the budget, so that unplanned requests are possible. */
-const PLANNED = 34
 /**
  * List requests per minute, in addition to polling, to find runs after lost responses and to follow canceled runs. A
  * repository's queue or a user waits for these requests. After a relay was killed or during a GitHub outage, many
  * repositories wait at the same time.
  */
 const URGENT = 120
-const URGENT_PLANNED = 110
 
 /** The steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export interface Engine {
@@ -86,15 +83,13 @@ export function createEngine(deps: EngineDeps): Engine {
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)
   const quick = { all: budget(QUICK), ofRun: () => budget(QUICK_OF_RUN) }
-  const finder = (lists: number, perMinute: number) => {
-    const cache = createRunCache({
-      ...{ github, budget: budget(lists), budgetById: budget(BY_ID), quick, perMinute, clock },
-    })
+  const finder = (perMinute: number) => {
+    const cache = createRunCache({ github, perMinute, budgetById: budget(BY_ID), quick, clock })
     return createFindRuns({ store, cache, findOwners, clockOffset, startTimeout: policy.startTimeout })
   }
   const details = budget(DETAILS)
-  const findUrgently = finder(URGENT, URGENT_PLANNED)
-  const find = finder(LISTS, PLANNED)
+  const findUrgently = finder(URGENT)
+  const find = finder(LISTS)
   return {
     apply,
     port,

@@ -107,7 +107,7 @@ describe('during a rate-limit pause', () => {
     const budget = createRequestBudget(36, 60_000, now)
     const budgetById = createRequestBudget(10, 60_000, now)
     const quick = { all: budget, ofRun: () => budget }
-    const cache = createRunCache({ github: hub, budget, budgetById, quick, clock: now, perMinute: 34 })
+    const cache = createRunCache({ github: hub, perMinute: 36, budgetById, quick, clock: now })
     relay.github.failures.secondaryLimit(60, { times: 1000 })
     for (let second = 0; second < 50; second += 10) {
       for (let i = 0; i < 20; i++) {
