@@ -21,15 +21,9 @@ export interface Approval {
 }
 
 /** Reads pending and decided approvals of a run. All functions throw Octokit's errors and CredentialError. */
-export interface ApprovalReader {
-  pendingDeployments(repository: string, runId: number): Promise<PendingDeployment[]>
-  /** The decisions so far. */
-  approvals(repository: string, runId: number): Promise<Approval[]>
-}
-
-export function createApprovalReader(credential: Credential): ApprovalReader {
+export function createApprovalReader(credential: Credential) {
   return {
-    pendingDeployments: (repository, runId) =>
+    pendingDeployments: (repository: string, runId: number): Promise<PendingDeployment[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.getPendingDeploymentsForRun({ ...at, run_id: runId })
         return data.map(({ environment, wait_timer, reviewers }) => ({
@@ -38,7 +32,8 @@ export function createApprovalReader(credential: Credential): ApprovalReader {
           reviewers: readReviewers(reviewers),
         }))
       }),
-    approvals: (repository, runId) =>
+    /** The decisions so far. */
+    approvals: (repository: string, runId: number): Promise<Approval[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.getReviewsForRun({ ...at, run_id: runId })
         return data.map(({ environments, state, user, comment }) => ({

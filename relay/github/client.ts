@@ -2,16 +2,16 @@ import type { ClientPayload } from '../../port/payload.ts'
 import type { Invocation } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { OnResponse } from '../config/outgoing.ts'
-import { type ApprovalReader, createApprovalReader } from './approvals.ts'
+import { createApprovalReader } from './approvals.ts'
 import { createCredential, hideSecrets, pausedCredential } from './credentials.ts'
 import { repositoryDispatchRefusal, sendRepositoryDispatch } from './dispatch.ts'
 import { DelayedError, type DispatchOutcome, dispatchFailure } from './errors.ts'
-import { createJobReader, type JobReader } from './jobs.ts'
+import { createJobReader } from './jobs.ts'
 import { createRateLimitPauses } from './rate-limit-pause.ts'
-import { createRepositoryReader, type RepositoryReader } from './repository.ts'
-import { createRunControl, createRunReader, type RunControl, type RunReader } from './runs.ts'
+import { createRepositoryReader } from './repository.ts'
+import { createRunControl, createRunReader } from './runs.ts'
 import { createWorkflowDispatcher } from './workflow-dispatch.ts'
-import { createWorkflowFileReader, type WorkflowFileReader } from './workflow-files.ts'
+import { createWorkflowFileReader } from './workflow-files.ts'
 import { workflowRefusal } from './workflow-refusal.ts'
 
 /** The target of a dispatch: a repository plus an event type, or plus a workflow and a ref. */
@@ -25,34 +25,7 @@ export interface Target {
   ref: string | null
 }
 
-export interface GitHub
-  extends RunReader,
-    RunControl,
-    ApprovalReader,
-    JobReader,
-    RepositoryReader,
-    WorkflowFileReader {
-  /** URL of GitHub's web pages: `https://github.com`, or the server of GITHUB_API_URL. */
-  serverUrl: string
-  /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
-  clockOffset(): number | null
-  /** What GitHub's responses show about the credential. */
-  facts: Pick<ResponseFacts, 'rateLimitRemaining' | 'tokenExpiresAt'>
-  /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
-  checkCredential(): Promise<void>
-  /**
-   * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
-   *
-   * @param content.payload the payload that the action reads
-   * @param content.invocation the invocation that a workflow's inputs come from
-   * @param sendBy deadline for sending, milliseconds since 1970
-   */
-  dispatch(
-    target: Target,
-    content: { payload: ClientPayload; invocation: Invocation },
-    sendBy?: number,
-  ): Promise<DispatchOutcome>
-}
+export type GitHub = ReturnType<typeof createGitHub>
 
 /**
  * The relay's GitHub client, authenticated with a token or as a GitHub App.
@@ -74,15 +47,15 @@ export function createGitHub(
     secrets?: readonly string[]
     onResponse?: OnResponse
   } = {},
-): GitHub {
+) {
   const offset = createClockOffset(clock)
-  const facts = createResponseFacts(clock)
+  const { observe, ...facts } = createResponseFacts(clock)
   const direct = createCredential(config, clock, (response, sentAt, error) => {
     onResponse(response, error)
     // Skip a proxy's response, because the time and the other headers are the proxy's.
     if (!response?.headers.has('x-github-request-id')) return
     offset.observe(response.headers.get('date'), sentAt)
-    facts.observe(response)
+    observe(response)
   })
   const { auth, webhookSecret } = config
   const ours = ['token' in auth ? auth.token : auth.privateKey, webhookSecret ?? '', ...secrets]
@@ -90,9 +63,13 @@ export function createGitHub(
   const repositories = createRepositoryReader(credential)
   const dispatchWorkflow = createWorkflowDispatcher(credential, repositories, clock)
   return {
+    /** URL of GitHub's web pages: `https://github.com`, or the server of GITHUB_API_URL. */
     serverUrl: serverUrl(config.apiUrl),
+    /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
     clockOffset: offset.read,
+    /** What GitHub's responses show about the credential. */
     facts,
+    /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
     checkCredential: direct.check,
     ...createRunReader(credential),
     ...createRunControl(credential, { mayPost() {}, isAllowed }),
@@ -100,7 +77,18 @@ export function createGitHub(
     ...createJobReader(credential),
     ...createWorkflowFileReader(credential),
     ...repositories,
-    async dispatch({ repository, eventType: type, workflow, ref }, content, sendBy = Infinity) {
+    /**
+     * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
+     *
+     * @param content.payload the payload that the action reads
+     * @param content.invocation the invocation that a workflow's inputs come from
+     * @param sendBy deadline for sending, milliseconds since 1970
+     */
+    async dispatch(
+      { repository, eventType: type, workflow, ref }: Target,
+      content: { payload: ClientPayload; invocation: Invocation },
+      sendBy = Infinity,
+    ): Promise<DispatchOutcome> {
       const eventType = type ?? ''
       const mayPost = () => {
         if (clock() > sendBy) throw new DelayedError()
@@ -118,22 +106,10 @@ export function createGitHub(
         outcome = dispatchFailure(error, {
           repository,
           now: clock(),
-          refusal: (status, message, documentation) =>
+          refusal: (...refused) =>
             workflow === null
-              ? repositoryDispatchRefusal(
-                  status,
-                  message,
-                  { repository, eventType },
-                  content.payload,
-                  documentation,
-                )
-              : workflowRefusal(
-                  status,
-                  message,
-                  { repository, workflow, ref: ref ?? 'the default branch' },
-                  {},
-                  documentation,
-                ),
+              ? repositoryDispatchRefusal(refused, { repository, eventType }, content.payload)
+              : workflowRefusal(refused, { repository, workflow, ref: ref ?? 'the default branch' }),
         })
       }
       // GitHub limits writes separately from reads, so only a dispatch's response shows that the limit is lifted.
@@ -144,21 +120,11 @@ export function createGitHub(
   }
 }
 
-/** What GitHub's responses show about the relay's credential. */
-interface ResponseFacts {
-  /** @param response a response from GitHub itself, not a proxy */
-  observe(response: Pick<Response, 'headers'>): void
-  /** The smallest number of remaining requests in any open rate-limit window; null if no window is open. */
-  rateLimitRemaining(): number | null
-  /** When the token expires, milliseconds since 1970; null if the token doesn't expire or belongs to an App. */
-  tokenExpiresAt(): number | null
-}
-
 /** An App has one rate-limit window per installation. */
 const MAX_WINDOWS = 1_000
 
-/** @param clock milliseconds since 1970 */
-function createResponseFacts(clock: () => number): ResponseFacts {
+/** What GitHub's responses show about the relay's credential. */
+function createResponseFacts(clock: () => number) {
   /** Keyed by the end of the window. */
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
@@ -168,7 +134,8 @@ function createResponseFacts(clock: () => number): ResponseFacts {
   }
 
   return {
-    observe({ headers }) {
+    /** @param response a response from GitHub itself, not a proxy */
+    observe({ headers }: Response): void {
       const expiry = Date.parse(headers.get('github-authentication-token-expiration') ?? '')
       if (Number.isFinite(expiry)) expiresAt = expiry
       const end = Number(headers.get('x-ratelimit-reset')) * 1000
@@ -179,39 +146,33 @@ function createResponseFacts(clock: () => number): ResponseFacts {
         windows.set(end, Math.min(remaining, windows.get(end) ?? remaining))
       }
     },
-    rateLimitRemaining() {
+    /** The smallest number of remaining requests in any open rate-limit window; null if no window is open. */
+    rateLimitRemaining(): number | null {
       forgetFinished()
       return windows.size === 0 ? null : Math.min(...windows.values())
     },
+    /** When the token expires, milliseconds since 1970; null if the token doesn't expire or belongs to an App. */
     tokenExpiresAt: () => expiresAt,
   }
-}
-
-/** GitHub's clock minus the relay's, from the `Date` header of GitHub's responses. */
-interface ClockOffset {
-  /**
-   * @param date value of the header
-   * @param sentAt when the request was sent, in ms of the monotonic clock
-   */
-  observe(date: string | null, sentAt: number): void
-  /** GitHub's clock minus the relay's, in ms; null before the first response. */
-  read(): number | null
 }
 
 /** The header's resolution is one second. */
 const RESOLUTION_MS = 1_000
 
 /**
+ * GitHub's clock minus the relay's, from the `Date` header of GitHub's responses.
+ *
  * GitHub sets the header between the request and the response, so each response yields a range for the difference. The
  * intersection of all ranges is kept. A contradicting range replaces the intersection, for example after GitHub's clock
  * was set or this machine slept. A monotonic timer is used, so that a change of the relay's clock shows immediately.
  *
  * @param monotonic returns ms since an arbitrary time
  */
-function createClockOffset(clock: () => number, monotonic = () => performance.now()): ClockOffset {
+function createClockOffset(clock: () => number, monotonic = () => performance.now()) {
   let bounds: { least: number; most: number } | null = null
   return {
-    observe(date, sentAt) {
+    /** @param sentAt when the request was sent, in ms of the monotonic clock */
+    observe(date: string | null, sentAt: number): void {
       const at = Date.parse(date ?? '')
       if (!Number.isFinite(at)) return
       const least = at - monotonic()

@@ -11,6 +11,7 @@ import {
   lost,
   PROTECTION_HINT,
   PreparationError,
+  type Refused,
   RejectedError,
 } from './errors.ts'
 import { foreignReason, type ResponseId, responseId, withoutValues } from './response.ts'
@@ -37,11 +38,9 @@ export async function sendRepositoryDispatch(
 
 /** Why GitHub rejected a `repository_dispatch`, without the values of its payload. */
 export function repositoryDispatchRefusal(
-  status: number,
-  message: string,
+  [status, message, documentation]: Refused,
   { repository, eventType }: { repository: string; eventType: string },
   { port }: ClientPayload,
-  documentation: string,
 ): string {
   const { inputs, entity, event, trigger } = port
   const said = withoutValues(message, [inputs, entity, event, trigger] as unknown as Json)

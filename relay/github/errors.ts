@@ -124,11 +124,13 @@ export function dispatchFailure(error: unknown, context: DispatchContext): Dispa
   return response ? { ...outcome, response: responseId(response.status, response.headers) } : outcome
 }
 
+/** A refusal by GitHub. `documentation`: see `readDocumentation`. */
+export type Refused = [status: number, message: string, documentation: string]
+
 interface DispatchContext {
   repository: string
   now: number
-  /** @param documentation see `readDocumentation` */
-  refusal: (status: number, message: string, documentation: string) => string
+  refusal: (...refused: Refused) => string
 }
 
 function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext): DispatchOutcome {

@@ -24,21 +24,15 @@ export interface Job {
   steps: Step[]
 }
 
-/** Reads jobs and their logs. All functions throw Octokit's errors and CredentialError. */
-export interface JobReader {
-  /** Returns at most 100 jobs, and whether there are more. */
-  jobs(repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }>
-  /** Returns the end of a finished job's log; null if GitHub has no log, for example because the runner was lost. */
-  jobLog(repository: string, jobId: number): Promise<string | null>
-  /** Returns a job's first 100 annotations. A job's id is also its check run id. Needs Checks: read. */
-  annotations(repository: string, jobId: number): Promise<Annotation[]>
-}
-
 const LOG_TIMEOUT_MS = 10_000
 
-export function createJobReader(credential: Credential): JobReader {
+export type JobReader = ReturnType<typeof createJobReader>
+
+/** Reads jobs and their logs. All functions throw Octokit's errors and CredentialError. */
+export function createJobReader(credential: Credential) {
   return {
-    jobs: (repository, runId, attempt) =>
+    /** Returns at most 100 jobs, and whether there are more. */
+    jobs: (repository: string, runId: number, attempt: number): Promise<{ jobs: Job[]; total: number }> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.listJobsForWorkflowRunAttempt({
           ...at,
@@ -62,12 +56,14 @@ export function createJobReader(credential: Credential): JobReader {
         }))
         return { jobs, total: data.total_count }
       }),
-    annotations: (repository, jobId) =>
+    /** Returns a job's first 100 annotations. A job's id is also its check run id. Needs Checks: read. */
+    annotations: (repository: string, jobId: number): Promise<Annotation[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.checks.listAnnotations({ ...at, check_run_id: jobId, per_page: 100 })
         return readAnnotations(data)
       }),
-    jobLog: (repository, jobId) =>
+    /** Returns the end of a finished job's log; null if GitHub has no log, for example because the runner was lost. */
+    jobLog: (repository: string, jobId: number): Promise<string | null> =>
       credential.use(repository, async (octokit, at) => {
         const signal = AbortSignal.timeout(LOG_TIMEOUT_MS)
         // Octokit doesn't follow the redirect, because the log is at a signed URL on another host, which must not

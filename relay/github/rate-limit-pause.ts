@@ -16,29 +16,6 @@ export interface RateLimitPause {
   reason: string
 }
 
-/**
- * GitHub applies rate limits per credential, not per repository. After a limited request, the relay sends nothing with
- * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
- */
-export interface RateLimitPauses {
-  /** For a token: the scope of all repositories. For an App: the prefix of every owner's scope. */
-  scope: string
-  /** The current pause; null if there is none. */
-  find(repository: string): RateLimitPause | null
-  /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
-  pause(repository: string, until: number, reason: string, cause: PauseCause): void
-  /** Adds pauses from the store, except those of other credentials. */
-  add(pauses: readonly RateLimitPause[]): void
-  /** The number of consecutive pauses. */
-  tries(repository: string): number
-  /** Finishes the pause after GitHub's response to a dispatch, and resets `tries`. */
-  resume(repository: string): void
-  /** All current pauses. */
-  allPaused(): RateLimitPause[]
-  /** Current and past pauses due to a rejected credential, until GitHub accepts a dispatch with that credential. */
-  rejected(): RateLimitPause[]
-}
-
 /** The owner of the App installation that a pause applies to; empty if it applies to all repositories. */
 export const ownerOf = ({ scope }: Pick<RateLimitPause, 'scope'>): string =>
   scope.startsWith(OWNER) ? scope.slice(scope.lastIndexOf(':') + 1) : ''
@@ -63,12 +40,19 @@ const FIRST_PAUSE_MS = 60_000
 /** A pause that ends further than this from the current time is invalid: it's outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
-/** @param onPause called with each new pause */
+export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
+
+/**
+ * GitHub applies rate limits per credential, not per repository. After a limited request, the relay sends nothing with
+ * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
+ *
+ * @param onPause called with each new pause
+ */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
   onPause: (pauses: RateLimitPause) => void = () => {},
-): RateLimitPauses {
+) {
   const entries = new Map<string, Entry>()
   const isToken = 'token' in auth
   const scope = isToken
@@ -103,12 +87,16 @@ export function createRateLimitPauses(
   })
 
   return {
+    /** For a token: the scope of all repositories. For an App: the prefix of every owner's scope. */
     scope,
-    find: repository => toPauses(scopeOf(repository)),
-    pause(repository, until, reason, cause) {
+    /** The current pause; null if there is none. */
+    find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
+    /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
+    pause(repository: string, until: number, reason: string, cause: PauseCause): void {
       onPause(raise(scopeOf(repository), until, reason, cause))
     },
-    add(pauses) {
+    /** Adds pauses from the store, except those of other credentials. */
+    add(pauses: readonly RateLimitPause[]): void {
       const now = clock()
       for (const { scope: key, pausedUntil, reason, cause } of pauses) {
         const known = entryOf(key)
@@ -116,14 +104,18 @@ export function createRateLimitPauses(
         if (isLater && key.startsWith(scope)) raise(key, pausedUntil, reason, cause)
       }
     },
-    tries: repository => entryOf(scopeOf(repository))?.tries ?? 0,
-    resume(repository) {
+    /** The number of consecutive pauses. */
+    tries: (repository: string): number => entryOf(scopeOf(repository))?.tries ?? 0,
+    /** Finishes the pause after GitHub's response to a dispatch, and resets `tries`. */
+    resume(repository: string): void {
       const key = scopeOf(repository)
       // If the request was sent before the pause, its response doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
-    allPaused: () => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
-    rejected: () =>
+    /** All current pauses. */
+    allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
+    /** Current and past pauses due to a rejected credential, until GitHub accepts a dispatch with that credential. */
+    rejected: (): RateLimitPause[] =>
       [...entries.keys()].flatMap(key => {
         const entry = entryOf(key)
         return entry && entry.cause !== 'limit' ? [shown(key, entry)] : []

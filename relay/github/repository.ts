@@ -10,14 +10,12 @@ export interface RepositoryFacts {
   defaultBranch: string
 }
 
-export interface RepositoryReader {
-  /** @throws RequestError, CredentialError: see `readFailure` */
-  repository(repository: string): Promise<RepositoryFacts>
-}
+export type RepositoryReader = ReturnType<typeof createRepositoryReader>
 
-export function createRepositoryReader(credential: Credential): RepositoryReader {
+export function createRepositoryReader(credential: Credential) {
   return {
-    repository: repository =>
+    /** @throws RequestError, CredentialError: see `readFailure` */
+    repository: (repository: string): Promise<RepositoryFacts> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.repos.get(at)
         mustBeGitHub(typeof data.id === 'number' && typeof data.default_branch === 'string')

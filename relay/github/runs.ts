@@ -72,40 +72,22 @@ interface Tagged<T> {
   etag: string | null
 }
 
-/** Reads workflow runs. All functions throw Octokit's errors and CredentialError. */
-export interface RunReader {
-  /** Returns a page of up to 100 runs that this event started, newest first. */
-  runsPage(
-    repository: string,
-    page: number,
-    etag: string | null,
-    event: string,
-  ): Promise<Tagged<WorkflowRun[]>>
-  run(repository: string, id: number, etag: string | null): Promise<Tagged<WorkflowRun>>
-  /** Returns the default branch's workflows with their states, such as `active` or `disabled_manually`. */
-  workflows(repository: string): Promise<{ name: string; state: string }[]>
-}
-
 const PAGE = 100
 
-export function createRunReader(credential: Credential): RunReader {
+export type RunReader = ReturnType<typeof createRunReader>
+
+/** Reads workflow runs. All functions throw Octokit's errors and CredentialError. */
+export function createRunReader(credential: Credential) {
   return {
-    runsPage: (repository, page, etag, event) =>
+    /** Returns a page of up to 100 runs that this event started, newest first. */
+    runsPage: (repository: string, page: number, etag: string | null, event: string) =>
       credential.use(repository, async (octokit, at) => {
         // Don't filter by `created`, because a changing URL would invalidate the ETag.
-        return tagged(
-          octokit.actions.listWorkflowRunsForRepo({
-            ...at,
-            event,
-            per_page: PAGE,
-            page,
-            headers: conditional(etag),
-          }),
-          etag,
-          data => data.workflow_runs.map(toWorkflowRun),
-        )
+        const query = { ...at, event, per_page: PAGE, page, headers: conditional(etag) }
+        const request = octokit.actions.listWorkflowRunsForRepo(query)
+        return tagged(request, etag, data => data.workflow_runs.map(toWorkflowRun))
       }),
-    run: (repository, id, etag) =>
+    run: (repository: string, id: number, etag: string | null) =>
       credential.use(repository, async (octokit, at) => {
         const headers = conditional(etag)
         return tagged(octokit.actions.getWorkflowRun({ ...at, run_id: id, headers }), etag, data => {
@@ -113,7 +95,8 @@ export function createRunReader(credential: Credential): RunReader {
           return toWorkflowRun(data)
         })
       }),
-    workflows: repository =>
+    /** Returns the default branch's workflows with their states, such as `active` or `disabled_manually`. */
+    workflows: (repository: string): Promise<{ name: string; state: string }[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.listRepoWorkflows({ ...at, per_page: 100 })
         return data.workflows.map(({ name, state }) => ({ name: cleanText(name), state }))
@@ -138,25 +121,17 @@ async function tagged<D, T>(
 }
 
 /** Cancels workflow runs. Needs Actions: write. All functions throw Octokit's errors and CredentialError. */
-export interface RunControl {
-  /** Cancels a run. Steps with `if: always()` and post steps still run. `finished`: the run had already finished. */
-  cancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>
-  /** Force-cancels a run that {@link RunControl.cancelRun} didn't stop. Nothing else runs, not even post steps. */
-  forceCancelRun(repository: string, runId: number): Promise<'accepted' | 'finished'>
-}
-
-export function createRunControl(credential: Credential, policy: DispatchPolicy): RunControl {
-  const post = (route: 'cancel' | 'force-cancel', repository: string, runId: number) =>
+export function createRunControl(credential: Credential, policy: DispatchPolicy) {
+  const post = (
+    route: 'cancel' | 'force-cancel',
+    repository: string,
+    runId: number,
+  ): Promise<'accepted' | 'finished'> =>
     credential.use(repository, async octokit => {
       try {
         const address = `/actions/runs/{run_id}/${route}`
-        const response = await postDispatch(
-          octokit,
-          repository,
-          address,
-          { placeholders: { run_id: runId } },
-          policy,
-        )
+        const parameters = { placeholders: { run_id: runId } }
+        const response = await postDispatch(octokit, repository, address, parameters, policy)
         if ('foreign' in response) throw new Error(response.foreign)
         return 'accepted'
       } catch (error) {
@@ -165,8 +140,10 @@ export function createRunControl(credential: Credential, policy: DispatchPolicy)
       }
     })
   return {
-    cancelRun: (repository, runId) => post('cancel', repository, runId),
-    forceCancelRun: (repository, runId) => post('force-cancel', repository, runId),
+    /** Cancels a run. Steps with `if: always()` and post steps still run. `finished`: the run had already finished. */
+    cancelRun: (repository: string, runId: number) => post('cancel', repository, runId),
+    /** Force-cancels a run that `cancelRun` didn't stop. Nothing else runs, not even post steps. */
+    forceCancelRun: (repository: string, runId: number) => post('force-cancel', repository, runId),
   }
 }
 

@@ -35,12 +35,6 @@ interface WorkflowTarget {
   ref: string | null
 }
 
-export type WorkflowDispatcher = (
-  target: WorkflowTarget,
-  content: { payload: ClientPayload; invocation: Invocation },
-  policy: DispatchPolicy,
-) => Promise<DispatchOutcome>
-
 /** What is known about a workflow's inputs. */
 interface Known {
   /** Null if the file can't be read. */
@@ -74,14 +68,18 @@ export function createWorkflowDispatcher(
   credential: Credential,
   { repository: readRepository }: RepositoryReader,
   clock: () => number,
-): WorkflowDispatcher {
+) {
   const defaultBranches = createTtlCache<string>(BRANCH_MS, clock)
   /** By repository, workflow, and ref. */
   const known = createTtlCache<Known>(KNOWN_MS, clock)
   const server = createTtlCache<'no run details'>(SERVER_MS, clock)
   const SERVER = 'server'
 
-  return async (target, content, policy) => {
+  return async (
+    target: WorkflowTarget,
+    content: { payload: ClientPayload; invocation: Invocation },
+    policy: DispatchPolicy,
+  ): Promise<DispatchOutcome> => {
     const { repository, workflow } = target
     const offer = offerInputs(content.invocation, content.payload)
     let isReread = false
@@ -127,14 +125,9 @@ export function createWorkflowDispatcher(
           learned = null
           defaultBranches.delete(repository.toLowerCase())
         } else if (!(isAboutField || more) || requests === (current.file ? MAX_REQUESTS : MAX_WITHOUT_FILE)) {
+          const documentation = readDocumentation(findResponse(error)?.data)
           throw new RejectedError(
-            workflowRefusal(
-              status,
-              message,
-              dispatched,
-              inputs,
-              readDocumentation(findResponse(error)?.data),
-            ),
+            workflowRefusal([status, message, documentation], dispatched, inputs),
             error,
           )
         }

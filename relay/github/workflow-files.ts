@@ -14,18 +14,15 @@ interface WorkflowFile {
   size: number
 }
 
-/** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */
-export interface WorkflowFileReader {
-  /** Empty if the branch has no workflow folder. */
-  workflowFiles(repository: string): Promise<WorkflowFile[]>
-  workflowFile(repository: string, path: string): Promise<string>
-}
-
 const FOLDER = '.github/workflows'
 
-export function createWorkflowFileReader(credential: Credential): WorkflowFileReader {
+export type WorkflowFileReader = ReturnType<typeof createWorkflowFileReader>
+
+/** Reads workflow files on the default branch. All functions throw Octokit's errors and CredentialError. */
+export function createWorkflowFileReader(credential: Credential) {
   return {
-    workflowFiles: repository =>
+    /** Empty if the branch has no workflow folder. */
+    workflowFiles: (repository: string): Promise<WorkflowFile[]> =>
       credential.use(repository, async (octokit, at) => {
         try {
           const { data } = await octokit.repos.getContent({ ...at, path: FOLDER })
@@ -38,7 +35,7 @@ export function createWorkflowFileReader(credential: Credential): WorkflowFileRe
           throw error
         }
       }),
-    workflowFile: (repository, path) =>
+    workflowFile: (repository: string, path: string): Promise<string> =>
       credential.use(repository, (octokit, at) => readFile(octokit, { ...at, path })),
   }
 }
@@ -64,16 +61,17 @@ type Types = ReturnType<typeof eventTypes>
 /** `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
 
-/** Whether a workflow on the default branch listens for a `repository_dispatch` event type. Never throws. */
-export type FindListeners = (repository: string, eventType: string) => Promise<Listeners>
-
-/** @param leave number of requests to leave in the budget for more urgent work */
+/**
+ * Returns a function that never throws, and shows whether a workflow on the default branch listens for an event type.
+ *
+ * @param leave number of requests to leave in the budget for more urgent work
+ */
 export function createFindListeners(
   github: WorkflowFileReader,
   budget: RequestBudget,
   clock: () => number,
   leave: number,
-): FindListeners {
+) {
   const blobs = new BoundedMap<string, Types>(MAX_BLOBS)
   const repositories = createTtlCache<{
     /** Null if the files can't be read. */
@@ -93,7 +91,7 @@ export function createFindListeners(
     }
   }
 
-  return async (repository, eventType) => {
+  return async (repository: string, eventType: string): Promise<Listeners> => {
     const key = repository.toLowerCase()
     let known = repositories.get(key)
     if (!known) {

@@ -1,6 +1,6 @@
 import { parseJson } from '../../port/text.ts'
 import { nearestName } from '../config/values.ts'
-import { forbiddenHint, isProtection, PROTECTION_HINT } from './errors.ts'
+import { forbiddenHint, isProtection, PROTECTION_HINT, type Refused } from './errors.ts'
 import { cleanText, MAX_MESSAGE, withoutValues } from './response.ts'
 
 /** The dispatched workflow. `ref`: branch or tag. */
@@ -118,18 +118,11 @@ export function tooLargeSentence(
   return `GitHub accepts at most 65,535 characters of inputs for a workflow (the relay counts bytes), and this invocation has ${bytes}. Send less data from Port: the largest input is "${cleanText(largest, 100)}".`
 }
 
-/**
- * Explains in one sentence why GitHub rejected a `workflow_dispatch`.
- *
- * @param documentation `readDocumentation` of GitHub's response
- * @param sent the inputs, whose values are omitted from the sentence
- */
+/** Explains in one sentence why GitHub rejected a `workflow_dispatch`, without the values of the inputs. */
 export function workflowRefusal(
-  status: number,
-  message: string,
+  [status, message, documentation]: Refused,
   dispatched: Dispatched,
-  sent: Record<string, string>,
-  documentation = '',
+  sent: Record<string, string> = {},
 ): string {
   const { repository, workflow, ref } = dispatched
   if (isProtection(message)) {

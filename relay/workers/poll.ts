@@ -8,7 +8,7 @@ import { hasReported } from '../delivery/reported.ts'
 import type { GitHub } from '../github/client.ts'
 import type { Job } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
-import type { FindListeners } from '../github/workflow-files.ts'
+import type { createFindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
@@ -29,7 +29,7 @@ export interface PollDeps {
     | 'approvals'
   >
   findRuns: FindRuns
-  findListeners: FindListeners
+  findListeners: ReturnType<typeof createFindListeners>
   apply: ApplyEvent
   port: PortAccess
   policy: Policy
