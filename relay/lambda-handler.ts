@@ -6,7 +6,6 @@ import { PROBLEM_TYPE, Problem, problemDetails } from './http/problem.ts'
 import { type AssembledRelay, assembleRelay } from './relay.ts'
 import type { Worker } from './workers/worker.ts'
 
-/** An event from AWS: an HTTP request or a scheduled event. */
 export type Event = LambdaEvent | { source?: string }
 export type Context = Pick<LambdaContext, 'getRemainingTimeInMillis'>
 
@@ -19,9 +18,7 @@ const REQUEST_STEP_MS = 3_000
 const SCHEDULE_STEP_MS = 12_000
 /** Small, because AWS can start many of these relays at once. */
 const FIRST_DISPATCHES = 2
-/** Time reserved for the response. */
 const RESPONSE_MS = 1_000
-/** How long the next invocation can reuse the relay. */
 const KEEP_MS = 10_000
 /** If the wall clock and the monotonic clock differ by more than this, AWS froze the process between invocations. */
 const FROZEN_MS = 500
@@ -123,11 +120,7 @@ const isInTime = (work: Promise<unknown>, patienceMs: number): Promise<boolean> 
 
 const LOOK_MS = 20
 
-/**
- * Waits until the workers have been idle for `quietMs`.
- *
- * @param until deadline, by `performance.now()`
- */
+/** Waits until the workers have been idle for `quietMs`. @param until deadline, by `performance.now()` */
 async function untilIdle(workers: Worker[], quietMs: number, until: number): Promise<void> {
   // Ignore claims made before now. A claim that is still waiting for the database doesn't count as activity.
   const since = performance.now()

@@ -1,7 +1,6 @@
 import { styleText } from 'node:util'
 import pino, { type DestinationStream, type Logger } from 'pino'
 
-/** Creates the relay's log, which writes JSON lines. {@link forTerminal} makes the lines readable. */
 export function createLog(level: string, destination: DestinationStream): Logger {
   return pino({ level, serializers: { err: describeError } }, destination)
 }
@@ -43,7 +42,6 @@ function describeError(error: unknown): object {
     type: name,
     message: shown.slice(0, LONGEST),
     ...(typeof code === 'string' && { code }),
-    // Omit the first lines, which repeat the message.
     stack: stack.slice(Math.max(0, stack.search(/^ +at /m))).slice(0, LONGEST),
     ...(cause instanceof Error && { cause: describeError(cause) }),
   }
@@ -103,7 +101,6 @@ export function createThrottledLog(log: Levels, maxReasons: number) {
     info: (fields: object, message: string) => note('info', fields, message),
     warn: (fields: object, message: string) => note('warn', fields, message),
     error: (fields: object, message: string) => note('error', fields, message),
-    /** Writes a line for each message that has occurred since the message's last line. */
     flush(): void {
       for (const message of lasting.keys()) write(message)
     },

@@ -30,7 +30,6 @@ import { createTimeouts } from './workers/timeouts.ts'
 import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
-/** How often the relay determines which credentials to check. */
 const CHECK_SIDES_MS = 5_000
 
 /** How long to wait for requests and steps in progress when the relay stops. */
@@ -163,7 +162,6 @@ export async function assembleRelay(
       throttled.flush()
       await tally.flush()
     },
-    /** Persists the counters and closes the database. */
     async close(): Promise<void> {
       throttled.flush()
       await tally.stop()
@@ -185,7 +183,6 @@ async function openOwn({ port }: Config, opening: Promise<Store>): Promise<Store
   }
 }
 
-/** Creates the `fetch` function for Port's client. */
 export const fetchPort =
   (onResponse: OnResponse): Fetch =>
   async (url, init) => {
@@ -197,12 +194,7 @@ export const fetchPort =
     return response
   }
 
-/**
- * Assembles the relay and starts listening.
- *
- * @param opening the store, if it is already being opened
- * @throws Error with a message for users if the database can't be opened or the address is in use
- */
+/** @throws Error with a message for users if the database can't be opened or the address is in use */
 export async function createRelay(config: Config, log: Logger, opening?: Promise<Store>) {
   const stopping = new AbortController()
   const { app, throttled, startWorkers, close } = await assembleRelay(config, log, stopping.signal, opening)

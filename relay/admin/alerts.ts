@@ -7,21 +7,17 @@ import type { Store } from '../store/store.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, SIDES, type Sides } from './sides.ts'
 
-/** A current problem. `since`: set if the start time is known. */
 type Problem = Pick<KnownProblem, 'type' | 'side' | 'key' | 'text'> & { since?: number }
 
 export const ALERTS_MS = 10_000
 /** If the relay that sends alerts doesn't renew its lease for this long, another relay takes over. */
 const LEASE_MS = 3 * ALERTS_MS
 const MINUTE_MS = 60_000
-/** How long a problem must last before an alert is sent. */
 const HOLD_MS: Record<string, number> = { unreachable: 5 * MINUTE_MS }
-/** How long a problem must be absent to count as resolved. */
 const RESOLVED_MS = ALERTS_MS
 const QUEUE_MS = 15 * MINUTE_MS
 /** How long nothing must have been dispatched from a repository's queue. */
 export const STALLED_MS = 5 * MINUTE_MS
-/** How long a workflow that didn't start counts as a problem. */
 const NOT_STARTED_MS = 60 * MINUTE_MS
 const MOST_LISTED = 200
 /** An outage of GitHub stalls every queue. */
@@ -132,7 +128,6 @@ const unavailable = (text = 'The database (RELAY_DATABASE) failed.'): Problem =>
   ...{ type: 'database_unavailable', side: null, key: '', text },
 })
 
-/** Returns the known problems, updated with the current problems. */
 function update(known: readonly KnownProblem[], present: readonly Problem[], now: number): KnownProblem[] {
   const identity = ({ type, side, key }: Problem) => JSON.stringify([type, side, key])
   const rest = new Map(present.map(each => [identity(each), each]))
@@ -149,7 +144,6 @@ function update(known: readonly KnownProblem[], present: readonly Problem[], now
   return [...updated.filter(({ isSent, resolvedAt }) => isSent || resolvedAt === null), ...started]
 }
 
-/** Returns the changes to send; null if there are none. */
 function changesIn(problems: KnownProblem[], now: number) {
   const started = problems.filter(({ type, since, isSent }) => !isSent && now - since >= (HOLD_MS[type] ?? 0))
   const resolved = problems.filter(({ resolvedAt }) => resolvedAt !== null && now - resolvedAt >= RESOLVED_MS)

@@ -173,7 +173,6 @@ function showDelivery(d: Delivery, blocker: Delivery | null = null) {
   }
 }
 
-/** The delivery's history, starting with its acceptance. */
 function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[]) {
   return [
     { time: iso(delivery.receivedAt), type: 'accepted', details: {} },
@@ -181,7 +180,6 @@ function showEvents(delivery: Delivery, events: (HistoryEntry & { at: number })[
   ]
 }
 
-/** A refused webhook in an API response. */
 const showRefusal = ({ firstAt, lastAt, ...rest }: Refusal) => ({
   first_at: iso(firstAt),
   last_at: iso(lastAt),

@@ -19,7 +19,6 @@ import type { Store } from '../store/store.ts'
 /** `view` can read; `admin` can also make changes. */
 export type Role = 'admin' | 'view'
 
-/** RELAY_ADMIN_TOKEN and RELAY_VIEW_TOKEN */
 export type AdminTokens = Pick<Config, 'adminToken' | 'viewToken'>
 
 export type Roles = ReturnType<typeof createRoles>
@@ -27,7 +26,6 @@ export type Roles = ReturnType<typeof createRoles>
 export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>) {
   const { adminToken, viewToken, trustedProxies } = config
   const failures = createTokenBuckets(LIMITS.signInRate)
-  /** Returns the token's role, or null for an unknown token. */
   const of = (token: string | null): Role | null =>
     isSame(token, adminToken) ? 'admin' : isSame(token, viewToken) ? 'view' : null
   return {
@@ -60,7 +58,6 @@ function isSame(given: string | null, expected: string | null): boolean {
 const COOKIE = 'relay_session'
 const LIFETIME_MS = 12 * 3_600_000
 
-/** A signed-in user. */
 export interface Session {
   id: string
   role: Role
@@ -70,11 +67,7 @@ export interface Session {
   csrf: string
 }
 
-/**
- * Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out.
- *
- * @param clock the wall clock
- */
+/** Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out. */
 export function createSessions(
   { adminToken, viewToken }: AdminTokens,
   clock: () => number,

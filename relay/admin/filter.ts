@@ -8,16 +8,11 @@ import type { Filter } from '../store/store.ts'
 /** Filters for lists and bulk redelivery, as named in URLs, bodies, and forms. */
 export const FILTERS = ['state', 'outcome', 'repository', 'action', 'run_id', 'since'] as const
 
-/** The maximum number of deliveries in one response. */
 export const MAX_LISTED = 200
 
-/** A request's filters, unparsed. */
 export type GivenFilter = { [name in (typeof FILTERS)[number]]?: string | undefined }
 
-/**
- * @param now milliseconds since 1970 by the store's clock
- * @throws Problem 400 that describes the valid values
- */
+/** @throws Problem 400 that describes the valid values */
 export function readFilter(given: GivenFilter, now: number): Filter {
   const { state, outcome, repository, action, run_id: runId, since } = given
   if (state !== undefined && !STATES.includes(state as State))
@@ -70,7 +65,6 @@ export function readBulkFilter(given: GivenFilter, now: number): Filter {
   )
 }
 
-/** Whether a filter selects deliveries that can be redelivered. */
 export const isBulk = ({ state, outcome }: GivenFilter) =>
   state === undefined
     ? outcome !== undefined && outcome !== 'succeeded'

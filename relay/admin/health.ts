@@ -92,7 +92,6 @@ export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
     row[what]++
     counted.set(hour, row)
   }
-  /** Adds the counts to the database. */
   async function flush(): Promise<void> {
     if (counted.size === 0) return
     const rows = counted
@@ -102,7 +101,6 @@ export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   const flushAndLog = () =>
     flush().catch(error => log.error({ err: error }, "the counts of this hour couldn't be persisted"))
   const timer = setInterval(flushAndLog, FLUSH_MS).unref()
-  /** The store, wrapped to count accepted deliveries. */
   const counting: Store = {
     ...store,
     async accept(delivery) {

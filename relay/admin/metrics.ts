@@ -25,10 +25,7 @@ const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 
 
 export type Metrics = ReturnType<typeof createMetrics>
 
-/**
- * All metrics of the relay. Labels never contain values that callers choose. Repositories, actions, and deliveries are
- * in the log and the API instead.
- */
+/** Labels never contain values that callers choose: repositories, actions, and deliveries are in the log and the API. */
 export function createMetrics() {
   const registry = new Registry()
   const named = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
@@ -171,7 +168,6 @@ export function createMetrics() {
       if (seconds !== null) webhookDuration.observe(seconds)
     },
     attempt: (outcome: DispatchOutcome['kind']) => attempts(outcome),
-    /** @param before the delivery before the transition */
     transition(before: Delivery, { change }: Transition, now: number): void {
       const state = change.state ?? before.state
       const waited = (now - before.queuedAt) / 1000
@@ -185,9 +181,7 @@ export function createMetrics() {
       if (change.outcome) ended(change.outcome)
     },
     request: (side: Side, outcome: ResponseOutcome) => requests[side](outcome),
-    /** @param status HTTP status of the response to a report */
     report: (status: number) => reports(status < 300 ? 'accepted' : String(status)),
-    /** Renders the metrics in the Prometheus text format. */
     async render(snapshot: Awaited<ReturnType<typeof read>>): Promise<string> {
       set(snapshot)
       return registry.metrics()
@@ -252,7 +246,6 @@ async function read(deps: MetricsRouteDeps) {
     }),
   }
 
-  /** @returns null if the database is unavailable */
   async function readStored() {
     try {
       const stalling = store.stalled(now - STALLED_MS, MOST_STALLED, pauses.scope)

@@ -10,7 +10,6 @@ const whole = { type: 'integer', minimum: 0 }
 const flag = { type: 'boolean' }
 const orNull = <T extends { type: string }>(schema: T) => ({ ...schema, type: [schema.type, 'null'] })
 const described = <T extends object>(description: string, schema: T) => ({ ...schema, description })
-/** An object with only required properties and no others. */
 const object = (properties: Record<string, object>) => ({
   type: 'object',
   properties,

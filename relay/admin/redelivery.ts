@@ -5,7 +5,6 @@ import type { Filter, Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/outbox.ts'
 
-/** The maximum number of deliveries per redelivery request. */
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
 /** Number of Port runs to read concurrently, and the total time limit for reading. */

@@ -32,7 +32,6 @@ interface AdminDeps {
   sides: Pick<Sides, 'problems'>
   timeouts: Pick<Timeouts, 'problem'>
   checkDatabase: () => Promise<{ ok: boolean }>
-  /** The wall clock. */
   clock: () => number
   log: Pick<ThrottledLog, 'info'>
   throttled: Pick<ThrottledLog, 'info'>
@@ -91,7 +90,6 @@ function portRunUrl(apiUrl: string): (runId: string) => string | null {
       : null
 }
 
-/** Number of stalled queues that the banner shows. */
 const MOST_STALLED = 3
 
 const KEPT_MS = 15_000
@@ -99,7 +97,6 @@ const MAX_KEPT = 100
 /** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */
 const PER_MINUTE = 20
 
-/** Reads the jobs and steps of a delivery's workflow run from GitHub when a user opens the steps. */
 function createSteps(github: Pick<JobReader, 'jobs'>): (delivery: Delivery) => Promise<Html> {
   const kept = createTtlCache<Promise<Job[]>>(KEPT_MS, () => performance.now(), MAX_KEPT)
   const bound = createTokenBuckets(PER_MINUTE)

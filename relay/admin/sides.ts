@@ -5,7 +5,6 @@ import { ownerOf, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { foreignReason } from '../github/response.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** The services that the relay needs. */
 export const SIDES = ['github', 'port'] as const
 export type Side = (typeof SIDES)[number]
 const NAMES = { github: 'GitHub', port: 'Port' }
@@ -25,7 +24,6 @@ export interface SideProblem {
   text: Text
   /** A sentence that says what to check or change; empty if there is none or the text says it. */
   advice: string
-  /** When the problem started, if known. */
   since?: number
 }
 
@@ -94,7 +92,6 @@ export function createSides(deps: {
     return found
   }
 
-  /** Returns the rejection as a clause. */
   function rejection(side: Side, status: number): string {
     const settings = side === 'github' ? githubCredential(config) : 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
     return `${NAMES[side]} rejects ${settings} (${status})`
@@ -114,7 +111,6 @@ export function createSides(deps: {
 
   return {
     observeGitHub: (...result: Parameters<OnResponse>) => observe('github', readGitHub(...result)),
-    /** @param error null if the call succeeded */
     observePort(error: PortError | null): void {
       const observed = readPort(error)
       if (observed) observe('port', observed)
@@ -196,7 +192,6 @@ function describeOutage(error: unknown): string {
   return CAUSES[code] ? `${CAUSES[code]} (${code})` : code
 }
 
-/** The results of requests to one service. */
 function createRecord(name: string, clock: () => number) {
   let lastSuccess: number | null = null
   let unreachable: { since: number; text: Text; advice: string } | null = null

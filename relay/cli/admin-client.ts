@@ -37,7 +37,6 @@ export async function callAdmin(
   return result
 }
 
-/** URL of the relay that the environment describes, without a trailing slash. */
 export function relayAddress({ RELAY_PUBLIC_URL, PORT }: Record<string, string | undefined>): string {
   return trimEnd(RELAY_PUBLIC_URL || `http://127.0.0.1:${PORT || 8080}`, '/')
 }
@@ -56,7 +55,6 @@ export const FILTER_OPTIONS = {
   since: text('TIME', 'only those received since this time: 1h, 2d, or 2026-01-31T12:00:00Z'),
 }
 
-/** Maps the given options to the admin API's names. */
 export const toFilter = ({ 'run-id': runId, ...rest }: Record<string, string | undefined>) =>
   Object.fromEntries(
     Object.entries({ ...rest, run_id: runId }).filter(

@@ -7,7 +7,6 @@ export type Env = Record<string, string | undefined>
 interface Option {
   type: 'string' | 'boolean'
   multiple?: boolean
-  /** Single-letter form: `-h`. */
   short?: string
   value?: string
   help: string
@@ -27,9 +26,7 @@ export interface Call<O extends Options = Options> {
   print: (line: string) => void
   /** Prints to stderr what isn't part of the data. */
   note: (line: string) => void
-  /** Colors text for stdout if stdout is a terminal. */
   color: (color: Color, text: string) => string
-  /** Aborted when the command must stop. */
   signal?: AbortSignal | undefined
 }
 
@@ -42,7 +39,6 @@ export interface Command<O extends Options = Options> {
   /** Positional arguments: `ID`, `[FILE]`, or `ID…` for any number. None by default. */
   positionals?: string[]
   options: O
-  /** More help, below the options. */
   details?: string
   /** @returns the exit code, 0 by default. Throws {@link UsageError} for invalid arguments. */
   run(call: Call<O>): Promise<number | undefined>
@@ -66,7 +62,6 @@ export const text = (value: string, help: string) => ({ type: 'string', value, h
 export const texts = (value: string, help: string) =>
   ({ type: 'string', multiple: true, value, help }) as const
 
-/** The option of all commands that print data. */
 export const JSON_OPTION = flag('print JSON')
 
 /** Preserves the types of a command's options for its `run`. */
@@ -78,7 +73,6 @@ type Output = Pick<Call, 'print' | 'note' | 'color' | 'signal'>
 const CONSOLE: Output = {
   print: line => console.log(line),
   note: line => console.error(line),
-  // Honors NO_COLOR.
   color: (color, text) => styleText(color, text, { stream: process.stdout }),
 }
 
@@ -150,7 +144,6 @@ function help({ name, summary, positionals = [], options, details }: Command): s
   ].join('\n')
 }
 
-/** The list of commands in `--help`. */
 export function overview(commands: Command[]): string {
   return [
     "port-webhook-relay COMMAND [OPTIONS]: turns Port's webhooks into workflow runs on GitHub.",

@@ -9,7 +9,6 @@ import { serve } from './serve.ts'
 import { setup } from './setup.ts'
 import { simulate } from './simulate.ts'
 
-/** All commands, in the order of the help. */
 export const commands: Command[] = [
   serve,
   doctor,

@@ -68,13 +68,11 @@ const COLUMNS: [title: string, text: (delivery: ShownDelivery) => string][] = [
   ['TARGET', d => target(d) ?? '-'],
   ['REASON', d => [d.outcome === null && whyWaiting(d), d.reason].filter(Boolean).join(': ')],
 ]
-/** Color for an outcome, or for the state if there's no outcome yet. */
 const COLORS: Record<string, Color> = {
   ...{ queued: 'yellow', dispatched: 'cyan', running: 'cyan' },
   ...{ succeeded: 'green', failed: 'red', not_started: 'red', cancelled: 'dim', unknown: 'yellow' },
 }
 
-/** Formats a header line, and a line for each delivery. */
 export function table(rows: ShownDelivery[], color: Call['color']): string[] {
   const cells = [COLUMNS.map(([title]) => title), ...rows.map(row => COLUMNS.map(([, text]) => text(row)))]
   const widths = COLUMNS.map((_, at) => Math.max(...cells.map(each => each[at]!.length)))
@@ -93,7 +91,6 @@ export function table(rows: ShownDelivery[], color: Call['color']): string[] {
   })
 }
 
-/** What an open delivery is waiting for; empty if it isn't waiting. */
 function whyWaiting(delivery: ShownDelivery): string {
   const { state, attempts, waiting_for, blocked_by, cancel_requested_at, due_at } = delivery
   if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'

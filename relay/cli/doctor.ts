@@ -51,11 +51,7 @@ export const doctor = defineCommand({
 
 const COLORS: Record<Finding['status'], Color> = { ok: 'green', warning: 'yellow', problem: 'red' }
 
-/**
- * Runs all checks in sequence. Reports an invalid configuration without further checks.
- *
- * @param more checks to add, and repositories to check besides the configured repositories and those of recent failures
- */
+/** Runs all checks in sequence. Reports an invalid configuration without further checks. */
 export async function diagnose(
   deps: Omit<CheckDeps, 'config'>,
   more: { repositories: string[]; checks: Check[] } = { repositories: [], checks: [] },

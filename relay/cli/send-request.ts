@@ -10,7 +10,6 @@ import { createTargets } from '../intake/target.ts'
 import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
-/** The run that `send --action NAME` simulates. */
 export interface Invoked {
   action: string
   inputs: JsonObject
@@ -19,7 +18,6 @@ export interface Invoked {
   /** An identifier, or the whole entity as JSON. */
   entity: string | null
   runId: string | null
-  /** ms since the epoch */
   now: number
 }
 
@@ -47,7 +45,6 @@ function readEntity(text: string, blueprint: string | null): JsonObject {
   throw new UsageError('--entity must be an identifier, or the entity as a JSON object.')
 }
 
-/** What a relay with this configuration would do with a webhook. */
 export interface DryRun {
   target: Target
   inputs: JsonObject
@@ -85,11 +82,7 @@ export function dryRun(
   return { target, inputs, request: { method: 'POST', ...request } }
 }
 
-/**
- * Returns the target that a webhook to this URL starts.
- *
- * @throws Problem if the relay would refuse it
- */
+/** Returns the target that a webhook to this URL starts. @throws Problem if the relay would refuse it */
 export function targetOf(config: Pick<Config, 'targets'>, invocation: Invocation, url: URL): Target {
   const named = /\/webhook\/([^/]+\/[^/]+)\/?$/.exec(url.pathname)?.[1]
   const { from: _, ...target } = createTargets(config.targets)(invocation, {
@@ -108,11 +101,7 @@ function firstInputs(invocation: Invocation, payload: ClientPayload): Record<str
   throw new Error("The inputs exceed GitHub's limit of 65,535 characters in total.")
 }
 
-/**
- * Returns the headers that Port sends with a body, including the signature. The signature covers the timestamp's text, a dot, and the bytes.
- *
- * @param now ms since the epoch
- */
+/** Returns the headers that Port sends. The signature covers the timestamp's text, a dot, and the bytes. */
 export function signWebhook(body: Uint8Array, secret: string, now: number): Record<string, string> {
   const timestamp = String(Math.floor(now / 1000))
   const signature = createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest('base64')

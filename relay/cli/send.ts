@@ -159,7 +159,6 @@ function describe({ target, inputs, request }: DryRun): string {
   ].join('\n')
 }
 
-/** Parses `--input NAME=TEXT` or `--input NAME:=JSON`. */
 function readPair(text: string): [string, Json] {
   const [, name, typed, value] = /^([^=]+?)(:?)=(.*)$/s.exec(text) ?? []
   if (!name || value === undefined)

@@ -99,9 +99,7 @@ function reserve(file: string): number {
 }
 
 interface Wanted {
-  /** The relay's URL. */
   url: string
-  /** URL of GitHub's web pages. */
   server: string
   organization: string | undefined
   name: string
@@ -133,7 +131,6 @@ interface CreatedApp {
   id: number
   privateKey: string
   webhookSecret: string
-  /** URL of the App's page on GitHub. */
   page: string
 }
 
@@ -141,7 +138,6 @@ interface CreatedApp {
  * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
  * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
  *
- * @returns the App; null if the command was stopped
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(
@@ -265,7 +261,6 @@ function openBrowser(url: string): string | null {
   }
 }
 
-/** Returns the API URL of GitHub.com, GHE.com, or an Enterprise Server. */
 function apiOf(server: string): string {
   const { protocol, host, hostname } = new URL(server)
   return /(^|\.)(github|ghe)\.com$/.test(hostname) ? `${protocol}//api.${host}` : `${server}/api/v3`

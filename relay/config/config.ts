@@ -41,12 +41,9 @@ export interface Config {
   database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
   publicUrl: string | null
   adminToken: string | null
-  /** Like the admin token, but read-only. */
   viewToken: string | null
   alert: { url: string; secret: Buffer | null } | null
-  /** Globs of the blueprints whose entities a run can write through the relay. */
   reportBlueprints: string[]
-  /** Globs of the blueprints whose entities a run can delete through the relay. */
   reportDeleteBlueprints: string[]
   /** How many proxies in front of the relay append to X-Forwarded-For. */
   trustedProxies: number
@@ -141,14 +138,9 @@ const variables = z.object({
     .default('info'),
 })
 
-/** The names of all variables, including those that point to files with secrets. */
 export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
 
-/**
- * Reads and validates the environment.
- *
- * @throws ConfigError that lists every problem at once
- */
+/** Reads and validates the environment. @throws ConfigError that lists every problem at once */
 export function readConfig(
   env: Env,
   readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
@@ -233,7 +225,6 @@ function contradictions(env: Env): string[] {
   ].filter((problem): problem is string => Boolean(problem))
 }
 
-/** Returns the OIDC issuer of an Enterprise Server, GHE.com, or github.com. */
 function issuerOf(apiUrl: string): string {
   const { protocol, host, pathname } = new URL(apiUrl)
   if (pathname === '/api/v3') return `${protocol}//${host}/_services/token`

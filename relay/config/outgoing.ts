@@ -5,7 +5,6 @@ type Env = Record<string, string | undefined>
 
 const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy']
 
-/** The proxies in an environment. Blank variables count as unset. */
 export function proxiesOf(env: Env): [name: string, url: string][] {
   return PROXIES.map((name): [string, string] => [name, env[name]?.trim() ?? '']).filter(
     ([, url]) => url !== '',
@@ -70,7 +69,6 @@ export async function fetchLimited(url: string, init?: RequestInit): Promise<Res
   return Object.defineProperty(whole, 'url', { value: response.url })
 }
 
-/** The outcomes of a request to Port or GitHub. */
 export const RESPONSE_OUTCOMES = [
   'ok',
   'rejected',

@@ -5,7 +5,6 @@ import { globProblem, isExclusion } from './values.ts'
 
 /** The event type if neither the target nor the action sets one. */
 export const DEFAULT_EVENT_TYPE = 'port_action'
-/** The rule for event types, as a clause that follows the name. */
 export const EVENT_TYPE_RULE = 'must be 1 to 100 characters on one line, and not blank'
 
 const glob = z.string().superRefine((text, ctx) => {

@@ -15,7 +15,6 @@ export const address = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A URL that receives credentials. */
 export const safeAddress = address.refine(
   url => new URL(url).protocol === 'https:' || isLoopback(new URL(url).hostname),
   'must be https://, because actions send their OIDC token there; http:// is allowed only for this machine, such as http://localhost:8080',
@@ -67,7 +66,6 @@ export const headers = z.string().transform((text, ctx) => {
   return z.NEVER
 })
 
-/** A list separated by commas or line breaks. */
 export const list = z.string().transform((text, ctx) => items(text.split(/[,\r\n]/), ctx))
 
 /** Repository globs, separated like a list. A comma within braces, as in `acme/{shop,web}`, is part of the glob. */
@@ -94,7 +92,6 @@ export const duration = amount(
   { value: 3650 * 864e5, message: 'must be at most 3650d, which is ten years' },
 )
 
-/** In bytes. */
 export const size = amount(
   { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 },
   'must be a size such as 512kb or 1mb',

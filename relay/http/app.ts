@@ -18,9 +18,7 @@ export interface AppDeps {
   config: Config
   store: Store
   apply: ApplyEvent
-  /** The wall clock. */
   clock: () => number
-  /** Aborted when this relay stops dispatching. */
   stopping?: AbortSignal
   log: Pick<ThrottledLog, 'info' | 'error'>
   throttled: Pick<ThrottledLog, 'info' | 'error'>
@@ -36,10 +34,8 @@ export interface AppDeps {
 const UNAVAILABLE =
   "The database (RELAY_DATABASE) is unavailable or read-only; the relay's log shows the error. Nothing was accepted."
 const FAILED = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
-/** The methods that a Port action can use. */
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Creates the app with every route of the relay. */
 export function createApp(deps: AppDeps): Hono {
   const { config, store, apply, reports, receiveGitHub, admin, log, throttled, metrics } = deps
   const { trustedProxies } = config

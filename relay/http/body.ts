@@ -101,10 +101,7 @@ function eachChunk(
   })
 }
 
-/**
- * @returns the declared body length; null if none is declared
- * @throws Problem 413 if it's too large
- */
+/** @returns the declared body length; null if none is declared. @throws Problem 413 if it's too large */
 export function checkLength(c: Context, maxBytes: number, rule = RULE): number | null {
   const declared = c.req.header('content-length')
   if (declared !== undefined && Number(declared) > maxBytes) throw tooLarge(maxBytes, rule)
@@ -172,9 +169,7 @@ const MANY_DIGITS = 200
 
 /** Measures valid JSON without recursion. Skips strings without decoding them. */
 function scanJson(json: Uint8Array): {
-  /** Maximum nesting depth. */
   depth: number
-  /** Number of keys in all objects. */
   keys: number
   /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
   mayOverflow: boolean
@@ -190,7 +185,6 @@ function scanJson(json: Uint8Array): {
       if (++digits >= MANY_DIGITS) mayOverflow = true
       continue
     }
-    // Skips the decimal point.
     if (byte === 0x2e) continue
     if (digits > 0 && (byte === 0x65 || byte === 0x45)) mayOverflow = true
     digits = 0

@@ -21,14 +21,12 @@ const TITLES = {
 export type ProblemStatus = keyof typeof TITLES
 type Fields = Record<string, string>
 
-/** All statuses that a refusal can have. */
 export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 
 /** A refusal to show to users. `detail` states what failed, on what, and what to change, without secrets. */
 export class Problem extends Error {
   readonly status: ProblemStatus
   readonly headers: Fields
-  /** Additional members of the problem details. */
   readonly members: object
   constructor(status: ProblemStatus, detail: string, headers: Fields = {}, members: object = {}) {
     // A stack trace would take a twelfth of a flooded relay's CPU time, and refusals never show it.
@@ -45,7 +43,6 @@ export class Problem extends Error {
 
 const LONGEST_REASON = 500
 
-/** Returns why a request was refused, for the log. */
 export const refusalOf = (error: Error | undefined): string =>
   error instanceof Problem ? error.message.slice(0, LONGEST_REASON) : 'an error inside the relay'
 
@@ -56,7 +53,6 @@ export function sendProblem(c: Context, problem: Problem): Response {
 
 export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 
-/** Builds the body of a problem details response. */
 export function problemDetails({ status, message, members }: Problem): object {
   return { type: 'about:blank', title: TITLES[status], status, detail: message, ...members }
 }

@@ -12,17 +12,14 @@ export interface Refusal {
   lastAt: number
   count: number
   status: number
-  /** The message in the response. */
   reason: string
   /** The sender's address or, for IPv6, the sender's network. */
   sender: string
-  /** The repository in the URL. */
   repository: string | null
 }
 
 export type Refusals = ReturnType<typeof createRefusals>
 
-/** The maximum number of refusals in a list. */
 export const MOST_LISTED = 1_000
 /** Statuses for a wrong secret, a repository that isn't allowed, a large body, and too many requests. */
 const SHOWN = [401, 403, 413, 429]
@@ -38,7 +35,6 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
   /** Status → minute → count. */
   const counts = new Map(SHOWN.map(status => [status, new BoundedMap<number, number>(HOUR)]))
   const minuteOf = (time: number) => Math.floor(time / MINUTE_MS)
-  /** Newest first. */
   const list = (limit: number) =>
     [...byReason.values()]
       .flatMap(refused => [...refused.values()])
@@ -47,7 +43,6 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
       .slice(0, limit)
 
   return {
-    /** When the relay started. */
     since: clock(),
     note(c: Context, { status, message }: Problem): void {
       const sender = senderAddress(c, trustedProxies)

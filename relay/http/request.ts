@@ -37,7 +37,6 @@ export const VERIFIED = 'verified'
 
 const LONGEST_PATH = 200
 
-/** A request and its response, for the log. */
 export const requestFields = (c: Context, trustedProxies: number, status: number, error?: Error) => ({
   method: c.req.method,
   path: c.req.path.slice(0, LONGEST_PATH),
@@ -46,7 +45,6 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
   address: senderAddress(c, trustedProxies),
 })
 
-/** Returns the token of `Authorization: Bearer …`, or null. */
 export function bearer(c: Context): string | null {
   return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }

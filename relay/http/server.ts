@@ -20,12 +20,7 @@ const UNREADABLE: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/**
- * The HTTP server in front of the app.
- *
- * @param fetch the app's `fetch`
- * @param onRefusal called with the status, reason, and connection address of each request that never reaches the app
- */
+/** @param onRefusal called with the status, reason, and connection address of each request that never reaches the app */
 export function createRelayServer(
   fetch: (request: Request) => Response | Promise<Response>,
   onRefusal: (status: number, reason: string, address: string) => void = () => {},

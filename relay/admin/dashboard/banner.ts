@@ -11,7 +11,6 @@ import { at, counted, type Html, span, withTimes } from './format.ts'
 export interface Health {
   problems: readonly SideProblem[]
   isDatabaseOk: boolean
-  /** GitHub's rate limits. */
   limits: readonly RateLimitPause[]
   queued: number
   /** Queues from which nothing was dispatched for a minute, without a pause; the longest first. */
@@ -22,9 +21,7 @@ export interface Health {
   oldestMessage: number | null
   /** End of the pause for messages to Port; 0 if there is no pause. */
   portPausedUntil: number
-  /** The time at which GITHUB_TOKEN expires, if GitHub reports it. */
   tokenExpiresAt: number | null
-  /** What is wrong with a clock; null if nothing is. */
   clock: string | null
   refused: ReturnType<Refusals['recent']>
 }

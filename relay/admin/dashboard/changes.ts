@@ -54,7 +54,6 @@ const CANCELING = {
 
 const csrf = (session: Session) => html`<input type="hidden" name="csrf" value="${session.csrf}">`
 
-/** Confirmation page for redelivering or canceling one delivery. */
 function confirmPage(session: Session, delivery: Delivery, change: 'redeliver' | 'cancel', line: Html) {
   const [title, verb, look] = QUESTIONS[change]
   const page = `/deliveries/${encodeURIComponent(delivery.id)}`
@@ -80,7 +79,6 @@ const resultOfPortRun = (ended: boolean | null) =>
 
 const SHOWN = 100
 
-/** Confirmation page for a bulk redelivery. Lists the deliveries that will be queued. */
 function bulkPage(
   session: Session,
   given: GivenFilter,

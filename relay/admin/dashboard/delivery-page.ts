@@ -18,10 +18,8 @@ export interface DeliveryPage {
   messages: WaitingMessages | null
   /** Whether the relay can send messages to the delivery's Port run. */
   isReported: boolean
-  /** The workflow run's steps, if requested. */
   steps: Html | null
   banner: Html
-  /** URL of the Port run's page; null if unknown. */
   portUrl: string | null
   serverUrl: string
   live: boolean
@@ -73,7 +71,6 @@ ${fact('Delivery', id(d.id))}
 </dl>`
 }
 
-/** The number of messages waiting to be sent to Port. */
 function sent({ messages, isReported, delivery, now }: DeliveryPage): string {
   if (!isReported)
     return `none: ${delivery.runId === null ? 'the delivery has no run in Port' : "PORT_CLIENT_ID isn't set"}`

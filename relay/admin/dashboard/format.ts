@@ -30,13 +30,11 @@ export const ago = (time: number, now: number, more: Html | string = '') =>
 export const at = (time: number) =>
   html`<time datetime="${iso(time)}" title="${clock(time)}">${clock(time)}</time>`
 
-/** Marks up the times in a text. */
 export const withTimes = (text: string) =>
   html`${text
     .split(/(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)/)
     .map((part, i) => (i % 2 === 0 ? part : at(Date.parse(part))))}`
 
-/** Renders an id with a button to copy it. */
 export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 
 const iso = (time: number) => new Date(time).toISOString()
@@ -48,7 +46,6 @@ export const link = (url: string | null, text: string) =>
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`
     : html`${text}`
 
-/** Formats a count, or `10,000+` at the counting limit. */
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
 

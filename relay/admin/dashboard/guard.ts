@@ -52,10 +52,7 @@ export type GuardDeps = CallLogs & { roles: Roles; sessions: ReturnType<typeof c
 
 export type Guard = ReturnType<typeof createGuard>
 
-/**
- * Protects pages with the sign-in: roles and forms. Each form contains a session secret, so that other sites can't submit
- * forms.
- */
+/** Protects pages with the sign-in. Each form contains a session secret, so that other sites can't submit forms. */
 export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate)

@@ -4,14 +4,12 @@ import type { Html } from './format.ts'
 
 export interface Page {
   title: string
-  /** Null before sign-in. */
   session: Session | null
   /** Whether the page updates automatically, and the URL that turns automatic updates on or off. */
   live?: { on: boolean; toggle: string }
   body: Html
 }
 
-/** Renders a complete page. */
 export const layout = ({ title, session, live, body }: Page) => html`<!doctype html>
 <html lang="en" ${live?.on && html`data-follow`}>
 <head>
@@ -45,7 +43,6 @@ ${live && html`<a class="quiet" href="${live.toggle}">${live.on ? 'Pause updates
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${csrf}"><button class="quiet">Sign out</button></form>
 </div>`
 
-/** Renders a short page with one message, such as an error. */
 export const message = (session: Session | null, title: string, sentence: string) =>
   layout({
     title,
@@ -72,7 +69,6 @@ ${problem && html`<p class="problem" role="alert" id="problem">${problem}</p>`}
 </section>`,
   })
 
-/** The dashboard's style sheet. Light or dark mode follows the system. */
 export const STYLE = `:root {
   color-scheme: light dark;
   --back: #f5f6f8; --card: #fff; --text: #1b2230; --quiet: #566072; --line: #dde1e8; --link: #1f4fbf;

@@ -10,7 +10,6 @@ import { layout } from './layout.ts'
 export interface ListPage {
   session: Session
   given: GivenFilter
-  /** The problem with the filter. */
   problem: string | null
   before: number | undefined
   live: boolean
@@ -26,7 +25,6 @@ export interface ListPage {
   /** The user who started each delivery, by delivery id. */
   users: ReadonlyMap<string, string | null>
   next: number | null
-  /** URL for Port's webhooks. */
   webhookUrl: string
   now: number
 }
@@ -79,7 +77,6 @@ ${OPEN_STATES.map(state => tab('state', state, counts[state] ?? 0))}
 ${OUTCOMES.map(outcome => tab('outcome', outcome, outcomes[outcome]))}`
 }
 
-/** The filter form, collapsed into one line on narrow screens. */
 function filters({ given, problem, deliveries, session, live }: ListPage) {
   const value = (name: keyof GivenFilter) => given[name] ?? ''
   const since = value('since')
@@ -117,7 +114,6 @@ function rows(page: ListPage) {
 ${next !== null && html`<a id="older" href="/${query({ ...given, before: next, live: off })}">Older</a>`}</p>`
 }
 
-/** The message for an empty list. Explains how to start, or which filter matches nothing. */
 function nothing({ given, problem, before, next, webhookUrl }: ListPage) {
   const filter = filterText(given)
   if (problem)
@@ -144,7 +140,6 @@ ${badge(d)}
 ${reason(d, now, blocker)}
 </li>`
 
-/** Why a delivery failed, or what it's waiting for and until when. */
 export function reason(delivery: Delivery, now: number, blocker: Delivery | null) {
   const { state, outcome, reason, ...d } = delivery
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
@@ -160,7 +155,6 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
   return text && html`<p class="reason">${text}</p>`
 }
 
-/** The outcome, or the state of an open delivery. */
 export const badge = ({ state, outcome, waitingFor, cancelRequestedAt }: Delivery) =>
   html`<span class="state ${outcome || state}">${words(outcome || state)}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
 
@@ -169,7 +163,6 @@ const NOTHING = { accepted: 0, succeeded: 0, failed: 0, cancelled: 0, not_starte
 const HOUR_MS = 3_600_000
 const [WIDTH, HEIGHT, STEP] = [240, 32, 240 / HOURS]
 
-/** Accepted and failed deliveries of the last 24 hours. */
 export function chart(given: readonly Hour[], now: number) {
   const hours = Array.from({ length: HOURS }, (_, i) => {
     const hour = (Math.floor(now / HOUR_MS) - HOURS + 1 + i) * HOUR_MS

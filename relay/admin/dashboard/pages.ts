@@ -28,11 +28,9 @@ export interface DashboardDeps extends GuardDeps {
   steps: (delivery: Delivery) => Promise<Html>
   /** URL for Port's webhooks. Uses the given origin if RELAY_PUBLIC_URL isn't set. */
   webhookUrl: (origin: string) => string
-  /** URL of GitHub's web pages. */
   serverUrl: string
   /** End of GitHub's pause for a repository, milliseconds since 1970; 0 if there is none. */
   pausedUntil: (repository: string) => number
-  /** Returns the URL of a run's page in Port; null if unknown. */
   portRunUrl: (runId: string) => string | null
 }
 
@@ -43,7 +41,6 @@ const MAX_INVOCATION = 65_536
 
 const CACHED = { ...SECURITY, 'cache-control': 'max-age=300' }
 
-/** The dashboard, at `/`. */
 export function createDashboard(deps: DashboardDeps): Hono {
   const guard = createGuard(deps)
   const asset = (name: string, type: string, text: string) =>
@@ -56,7 +53,6 @@ export function createDashboard(deps: DashboardDeps): Hono {
   return guard.app
 }
 
-/** The read-only pages. */
 function addPages({ get }: Guard, deps: DashboardDeps): void {
   const { store, refusals } = deps
   /** During a rate-limit pause, nothing is dispatched. */
@@ -121,7 +117,6 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
   })
   get('/refused', 'view', (c, session) => refusedPage(session, refusals, store.clock(), isLive(c)))
 
-  /** @returns the filter, or the problem with the filter */
   function tryFilter(given: GivenFilter): [Filter | null, string | null] {
     try {
       return [readFilter(given, store.clock()), null]
@@ -146,7 +141,6 @@ function parse(text: string | null): JsonObject {
   return isObject(value) ? value : {}
 }
 
-/** Shows why webhooks were refused, for example why Port gets a 401. */
 function refusedPage(session: Session, { since, list }: Refusals, now: number, live: boolean) {
   const refused = list(MOST_LISTED)
   return layout({

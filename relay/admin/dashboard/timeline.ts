@@ -12,7 +12,6 @@ const SOURCES: Record<string, string> = {
   default: 'RELAY_REPOSITORY applies, because nothing else sets a repository.',
 }
 
-/** Past and expected events of a delivery. */
 export function timeline(
   delivery: Delivery,
   history: readonly (HistoryEntry & { at: number })[],
@@ -41,7 +40,6 @@ function toCome({ state, attempts }: Delivery): TimelineText[] {
   ].map(title => timelineText(title, 'plain'))
 }
 
-/** Formats the times from the acceptance or redelivery to the dispatch and to the result. */
 export function durations({ queuedAt, dispatchedAt, updatedAt, state }: Delivery): string {
   return [
     ...(dispatchedAt === null ? [] : [`dispatched after ${duration(dispatchedAt - queuedAt)}`]),

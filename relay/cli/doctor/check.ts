@@ -21,14 +21,12 @@ export interface Check {
   name: string
   run(deps: CheckDeps): Findings | Promise<Findings>
 }
-/** `false`: there is nothing to report. */
 export type Findings = (Finding | false)[]
 
 export const ok = (sentence: string): Finding => ({ status: 'ok', sentence })
 export const warning = (sentence: string): Finding => ({ status: 'warning', sentence })
 export const problem = (sentence: string): Finding => ({ status: 'problem', sentence })
 
-/** How long a check waits for a response. */
 export const TIMEOUT_MS = 10_000
 
 /** Describes a network failure briefly, with the fix for an untrusted certificate. */
@@ -39,11 +37,7 @@ export function whyUnreachable(error: unknown): string {
 
 const NOTICED_MS = 30_000
 
-/**
- * Compares this machine's clock with the `date` header of a response.
- *
- * @param mostMs maximum difference. A larger difference is a problem, for the given reason.
- */
+/** Compares this machine's clock with a response's `date`. More than `mostMs` is a problem, for the given reason. */
 export function compareClock(
   ...[whose, date, now, mostMs, reason]: [string, string | null | undefined, number, number, string]
 ): Finding | false {

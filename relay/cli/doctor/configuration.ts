@@ -6,7 +6,6 @@ import type { Env } from '../command.ts'
 import { type Check, type Finding, type Findings, ok, problem, warning } from './check.ts'
 
 const HOUR = 3_600_000
-/** GitHub cancels a workflow run after this time. */
 const LONGEST_RUN = 35 * 24 * HOUR
 
 /** Finds variables whose values are in quotes. Also works if the configuration is invalid. */
@@ -126,7 +125,6 @@ export const database: Check = {
   },
 }
 
-/** @param message error from SQLite or PostgreSQL */
 function whyNotWritable(message: string): string {
   if (/full|no space/i.test(message)) return `the disk is full (${message}). Free space on it.`
   if (/locked|timeout/i.test(message))

@@ -114,7 +114,6 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
   return `GitHub can't be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`
 }
 
-/** Requests a token with the client id and secret, and compares Port's clock with this machine's. */
 export const port: Check = {
   name: 'port',
   async run({ config, clock, fetch }) {

@@ -24,9 +24,7 @@ const RECENT = 200
 const MAX_COMPARED = 20
 const MAX_INVOCATION = 64 * 1024
 
-/** The inputs sent to a workflow. */
 interface Sent {
-  /** The Port action, as named in messages. */
   by: string
   target: Target & { workflow: string }
   offer: Offer
@@ -67,7 +65,6 @@ export const recentDeliveries: Check = {
   },
 }
 
-/** Checks whether a workflow declares the inputs of the Port action that starts it. */
 export const portActionCheck = (file: string): Check => ({
   name: 'port action',
   async run(deps) {
@@ -98,7 +95,6 @@ const RUN_ID = 'r_Doctor0000000000'
 /** An expression's sample value: NAME for a key such as `{{ if … then "NAME" else null end }}`, otherwise any text. */
 const sample = (expression: string) => /\bthen\s+"([^"]*)"/.exec(expression)?.[1] ?? 'x'
 
-/** The context of a run in which each input has a value. */
 function contextOf(action: PortAction): JsonObject {
   const { identifier, trigger } = action
   const samples: Record<string, Json> = { boolean: true, number: 1, array: [], object: {} }
@@ -123,7 +119,6 @@ function addressOf({ url }: JsonObject): URL {
   return address
 }
 
-/** The target of an action that uses Port's GitHub backend. */
 function ofGitHub(action: PortAction, identifier: string): Target {
   const { repository, name, ref = null } = readStart(action)
   if (repository === null || name === null)

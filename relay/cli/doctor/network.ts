@@ -8,7 +8,6 @@ import { proxiesOf } from '../../config/outgoing.ts'
 import { relayAddress } from '../admin-client.ts'
 import { type Check, type Finding, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
-/** Checks the status of the running relay, at the public URL or else on this machine. */
 export const relay: Check = {
   name: 'relay',
   async run({ env, config, fetch }) {
@@ -73,7 +72,6 @@ export const oidcIssuer: Check = {
   },
 }
 
-/** Checks whether the environment's proxies can be reached, and whether its CA file is valid. */
 export const proxy: Check = {
   name: 'proxy and CA',
   async run({ env, readFile }) {
@@ -110,7 +108,6 @@ function checkCertificates(path: string, readFile: (path: string) => string): Fi
   return problem(`NODE_EXTRA_CA_CERTS: ${path} must contain certificates in PEM form.`)
 }
 
-/** Sends a test alert. */
 export const alert: Check = {
   name: 'alert',
   async run({ config, clock }) {

@@ -38,7 +38,6 @@ export function refusal(error: unknown, name: string): Finding[] {
 type Wanted = Record<'eventType' | 'workflow' | 'ref', string | null>
 type WantedIn = Wanted & { repository: string }
 
-/** Used if only the repository is known. */
 export const ANYTHING: Wanted = { eventType: null, workflow: null, ref: null }
 
 /** Maximum age of a failure, maximum number of failures to read, and maximum number of targets to check. */
@@ -62,7 +61,6 @@ export async function readFailures({ database, targets }: Config, now: number): 
   }
 }
 
-/** One check for each configured repository, and for each additional one. */
 export function repositoryChecks(config: Config, more: WantedIn[] = []): Check[] {
   const { repository, routes, allowed } = config.targets
   const names = [repository, ...routes.map(route => route.repository), ...allowed].filter(
