@@ -1,11 +1,8 @@
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { migrate } from '../../relay/cli/migrate.ts'
 import { migrateFiles } from '../../tools/migrate/files.ts'
-import { temporaryFolder } from '../support/relay.ts'
-import { run } from '../support/run-command.ts'
 import { migrateAll, migrateOne, OPTIONS, remarksOf } from './migrated.ts'
 import { playWorkflows, RUN_ID, type Scene } from './play-workflows.ts'
 
@@ -63,66 +60,6 @@ test.each<[string, string, Omit<Scene, 'files'>, string, string[]?]>([
   expect(own(now.steps)).toEqual(own(was.steps))
   for (const line of log)
     expect([was.log, now.log]).toEqual([expect.stringContaining(line), expect.stringContaining(line)])
-})
-
-const text = (name: string) => readFileSync(join(root, 'test/fixtures/migrate/workflows', name), 'utf8')
-/** Each golden file ends with its remarks. */
-const golden = (name: string) => text(name).replace(/(^# .*\n)+$/m, '')
-
-function folderWith(files: Record<string, string>): string {
-  const folder = temporaryFolder()
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
-  return folder
-}
-
-test('prints the workflow, and remarks with file and line, as the guide shows', async () => {
-  const folder = folderWith({ 'deploy.yml': text('deploy.yml') })
-  const { code, stdout, stderr } = await run(migrate, [join(folder, 'deploy.yml')])
-  expect({ code, stdout: `${stdout}\n` }).toEqual({ code: 0, stdout: golden('deploy.after.yml') })
-  expect(stderr).toContain(`${folder}/deploy.yml:10: the job had default permissions`)
-  const guide = readFileSync(join(root, 'docs/migrate.md'), 'utf8')
-  expect(guide).toContain(`\`\`\`yaml\n${golden('deploy.after.yml')}\`\`\``)
-})
-
-test('--write writes the files; a second run changes nothing; a refused file exits with 1', async () => {
-  const called = { 'caller.yml': text('caller.yml'), 'called.yml': text('called.yml') }
-  const folder = folderWith({ ...called, 'x.yml': 'x' })
-  const files = ['caller.yml', 'called.yml'].map(name => join(folder, name))
-  const { stdout } = await run(migrate, ['--write', ...files])
-  expect(stdout).toBe(`${files[0]}: rewritten\n${files[1]}: rewritten`)
-  expect(readFileSync(files[1]!, 'utf8')).toBe(golden('called.after.yml'))
-  const again = await run(migrate, ['--write', ...files, join(folder, 'x.yml')])
-  expect(again.stdout.split('\n').map(line => line.split(': ')[1])).toEqual(Array(3).fill('unchanged'))
-  expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("x.yml:1: The file isn't") })
-})
-
-test('--write does not follow a link that the repository contains', async () => {
-  const folder = folderWith({ 'deploy.yml': text('deploy.yml'), rc: 'alias ll=ls' })
-  const file = join(folder, 'deploy.yml')
-  symlinkSync(join(folder, 'rc'), `${file}.new`)
-  const stderr = expect.stringContaining(`${file} can't be written (EEXIST): remove ${file}.new.`)
-  expect(await run(migrate, ['--write', file])).toMatchObject({ code: 1, stderr })
-  expect(readFileSync(join(folder, 'rc'), 'utf8')).toBe('alias ll=ls')
-})
-
-test.each([
-  [['a.yml'], /a\.yml can't be read \(ENOENT\)/, 1],
-  [['--action', 'x', 'a.yml'], /--action must be OWNER\/NAME@VERSION, not "x"/, 2],
-  [['--port-action', 'a.json', '--format', 'json'], /--format must be one of action, workflow/, 2],
-])('refuses the arguments %j', async (args, message, code) => {
-  const result = await run(migrate, args)
-  expect(result).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
-})
-
-test('--json prints the workflows and the definitions of Port actions', async () => {
-  const action = { identifier: 'a', trigger: {}, invocationMethod: { type: 'GITHUB', org: 'acme' } }
-  const folder = folderWith({ 'a.json': JSON.stringify(action), 'deploy.yml': text('deploy.yml') })
-  const args = [join(folder, 'deploy.yml'), '--port-action', join(folder, 'a.json'), '--json']
-  const { stdout, stderr } = await run(migrate, args)
-  const notes = /a\.json: Replace https:\/\/relay\.example\.com .*\n.*a\.json: The URL lacks the repository/
-  expect(stderr).toMatch(notes)
-  const files = [{ changed: true, refused: false }]
-  expect(JSON.parse(stdout)).toMatchObject({ files, definitions: [{ identifier: 'a' }] })
 })
 
 type Keys = Record<string, unknown>
