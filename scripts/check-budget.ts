@@ -1,11 +1,11 @@
 /**
- * Checks the size of the code base. If a limit is exceeded, remove code, or raise the limit in a separate commit that
+ * Checks the size of the code base and of its documentation. If a limit is exceeded, remove code, or raise the limit in a separate commit that
  * explains the reason.
  *
  * `node scripts/check-budget.ts` prints the figures and fails if one exceeds its limit.
  */
 
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -23,6 +23,8 @@ const BUDGET = {
   largestFile: 350,
   dependencies: 24,
   devDependencies: 26,
+  /** `docs/*.md` and README.md. */
+  docsBytes: 165_000,
 }
 
 function linesOf(patterns: string[]): number[] {
@@ -43,6 +45,9 @@ const figures: Record<keyof typeof BUDGET, number> = {
   largestFile: sources.at(-1) ?? 0,
   dependencies: Object.keys(dependencies).length,
   devDependencies: Object.keys(devDependencies).length,
+  docsBytes: sum(
+    globSync(['docs/*.md', 'README.md'], { cwd: root }).map(page => statSync(join(root, page)).size),
+  ),
 }
 
 for (const [name, limit] of Object.entries(BUDGET)) {
