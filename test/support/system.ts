@@ -42,6 +42,8 @@ export interface SystemOptions {
   autoRun?: boolean
   /** GitHub's clock minus the relay's clock (ms). */
   clockOffset?: number
+  /** Replaces the store without threads. `pass` isn't possible then. */
+  file?: Store
 }
 
 export async function startSystem(options: SystemOptions = {}) {
@@ -59,9 +61,9 @@ export async function startSystem(options: SystemOptions = {}) {
     }),
   ])
   const path = join(temporaryFolder(), 'relay.db')
-  const file = await openStoreHere(path)
-  const reader = new DatabaseSync(path, { readOnly: true })
-  const dueAfter = reader.prepare(
+  const file = options.file ?? (await openStoreHere(path))
+  const reader = options.file ? null : new DatabaseSync(path, { readOnly: true })
+  const dueAfter = reader?.prepare(
     `SELECT min(due_at) AS due FROM deliveries WHERE state IN ('queued', 'dispatched', 'running') AND due_at > ?`,
   )
   /** Delivery id → when its outbox is due. */
@@ -79,7 +81,7 @@ export async function startSystem(options: SystemOptions = {}) {
     },
   }
   onTestFinished(async () => {
-    reader.close()
+    reader?.close()
     await Promise.all([port.close(), github.close(), file.close()])
   })
   const { actions = 'read' } = options
@@ -181,7 +183,7 @@ export async function startSystem(options: SystemOptions = {}) {
   }
 
   async function nextDue(): Promise<number> {
-    const { due } = dueAfter.get(at) as { due: number | null }
+    const { due } = dueAfter!.get(at) as { due: number | null }
     const pauses = (await store.activePauses(at)).map(closed => closed.pausedUntil)
     const dues = [due ?? Number.POSITIVE_INFINITY, ...pauses, ...retries.values()]
     return Math.min(...dues.filter(each => each > at))
@@ -215,7 +217,7 @@ export async function startSystem(options: SystemOptions = {}) {
   }
 
   return {
-    ...{ port, github, hub, pauses, store, logged, warned, accept, step, send },
+    ...{ port, github, hub, pauses, store, logged, warned, accept, step, send, settle },
     engine: () => engine,
     now: clock,
     /** Advances only the clock. */

@@ -96,6 +96,17 @@ const accepted = (
 export function intake(db: Backend, notify: (work: 'dispatch') => void) {
   let waiting = 0
   let waitingSize = 0
+  let isNotifying = false
+
+  /** Notifies once for the deliveries of one commit, whose promises resolve together. */
+  function notifyOnce(): void {
+    if (isNotifying) return
+    isNotifying = true
+    queueMicrotask(() => {
+      isNotifying = false
+      notify('dispatch')
+    })
+  }
 
   /** Refuses webhooks that exceed the limits, to restrict memory use. */
   async function admit<T>(size: number, persist: () => Promise<T>): Promise<T> {
@@ -137,7 +148,7 @@ export function intake(db: Backend, notify: (work: 'dispatch') => void) {
       admit(delivery.invocation.length, async () => {
         while (true) {
           if (await db.insert(delivery)) {
-            notify('dispatch')
+            notifyOnce()
             return accepted({ ...delivery, state: 'queued' }, false)
           }
           const { cancellation, signed, delivery: earlier } = await findEarlier(delivery)
