@@ -10,19 +10,18 @@ import { createTargets } from '../intake/target.ts'
 import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
-export interface Invoked {
-  action: string
-  inputs: JsonObject
-  blueprint: string | null
-  operation: string | null
-  /** An identifier, or the whole entity as JSON. */
-  entity: string | null
-  runId: string | null
-  now: number
-}
-
-/** The recommended body as Port renders it. Without a run id, the relay sends nothing to Port. */
-export function makeBody({ action, inputs, blueprint, operation, entity, runId, now }: Invoked): JsonObject {
+/**
+ * The recommended body as Port renders it. Without a run id, the relay sends nothing to Port.
+ *
+ * @param entity an identifier, or the whole entity as JSON
+ */
+export function makeBody(
+  action: string,
+  inputs: JsonObject,
+  { blueprint, operation, entity }: Record<'blueprint' | 'operation' | 'entity', string | null>,
+  runId: string | null,
+  now: number,
+): JsonObject {
   return {
     inputs,
     trigger: {
@@ -45,23 +44,13 @@ function readEntity(text: string, blueprint: string | null): JsonObject {
   throw new UsageError('--entity must be an identifier, or the entity as a JSON object.')
 }
 
-export interface DryRun {
-  target: Target
-  inputs: JsonObject
-  request: { method: string; url: string; body: object }
-}
+export type DryRun = ReturnType<typeof dryRun>
 
-/**
- * Reads a webhook as the relay does after verifying its signature.
- *
- * @param path path and query of the webhook's URL
- * @param now ms since the epoch
- * @throws Problem if the relay would refuse the webhook
- */
+/** Reads a webhook as the relay does after verifying its signature. @throws Problem if the relay would refuse it */
 export function dryRun(
   config: Config,
   { body, url, runIdHeader, now }: { body: Uint8Array; url: URL; runIdHeader: string | null; now: number },
-): DryRun {
+) {
   const invocation = readInvocation(parseBody(body), runIdHeader)
   const target = targetOf(config, invocation, url)
   const payload = packClientPayload(invocation, { delivery: deliveryId(now), relay: config.publicUrl })

@@ -85,7 +85,7 @@ relay from the environment.`,
     function invoked(): Uint8Array {
       const { action = '', input = [], blueprint = null, operation = null, entity = null } = values
       const inputs = Object.fromEntries(input.map(readPair))
-      const body = makeBody({ action, inputs, blueprint, operation, entity, runId, now })
+      const body = makeBody(action, inputs, { blueprint, operation, entity }, runId, now)
       return Buffer.from(JSON.stringify(body))
     }
   },

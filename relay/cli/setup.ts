@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, lstatSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { Hono } from 'hono'
 import { html } from 'hono/html'
@@ -219,47 +217,19 @@ async function createInBrowser(
   signal?.addEventListener('abort', stop)
   for (const name of SIGNALS) process.on(name, stop)
   const address = `${origin}/?token=${token}`
-  let folder: string | null = null
   try {
     // If --server or the proxy is wrong, fail before an App is created.
     await Promise.race([created, request(server, 'HEAD', '/meta')])
-    if (!isStopped) {
-      print(`Open this page in your browser: ${address}`)
-      folder = process.stdout.isTTY ? openBrowser(address) : null
-    }
+    if (!isStopped) print(`Open this page in your browser: ${address}`)
     return await created
   } finally {
     for (const name of SIGNALS) process.off(name, stop)
-    if (folder) rmSync(folder, { recursive: true, force: true })
     listener.close()
   }
 }
 
 const OPEN = 'To start, open the address that the command printed.'
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
-
-/**
- * Opens the browser with a file that redirects to the URL, because other users can read the arguments of processes. If
- * no browser opens, the user can copy the URL from the terminal.
- *
- * @returns the file's folder, which only this user can read; null if the file can't be written
- */
-function openBrowser(url: string): string | null {
-  const { platform } = process
-  try {
-    // A browser from a snap reads only files in the home folder that aren't hidden.
-    const folder = mkdtempSync(join(platform === 'linux' ? homedir() : tmpdir(), 'setup-github-'))
-    const file = join(folder, 'open.html')
-    writeFileSync(file, `<meta http-equiv="refresh" content="0; url=${url}">`)
-    const command = { darwin: 'open', win32: 'explorer' }[platform as string] ?? 'xdg-open'
-    spawn(command, [file], { stdio: 'ignore', detached: true })
-      .on('error', () => {})
-      .unref()
-    return folder
-  } catch {
-    return null
-  }
-}
 
 function apiOf(server: string): string {
   const { protocol, host, hostname } = new URL(server)

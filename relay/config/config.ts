@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { proxyProblems } from './outgoing.ts'
-import { isRepository, matcher, type Route, readRoutes } from './routes.ts'
+import { isRepository, matcher, readRoutes } from './routes.ts'
 import {
   accessToken,
   address,
@@ -22,41 +22,10 @@ import {
 } from './values.ts'
 
 /** The relay's configuration, read once and validated as a whole. Times are in milliseconds, sizes in bytes. */
-export interface Config {
-  port: {
-    apiUrl: string
-    /** If null, the relay sends nothing to Port. */
-    clientId: string | null
-    /** The secrets that sign the webhooks and encrypt the inputs. The current client secret is first. */
-    secrets: [string, ...string[]]
-  }
-  webhook: { tolerance: number; maxBody: number }
-  github: {
-    apiUrl: string
-    auth: { token: string } | { appId: string; privateKey: string }
-    webhookSecret: string | null
-    oidcIssuer: string
-  }
-  targets: { repository: string | null; allowed: string[]; routes: Route[] }
-  database: { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
-  publicUrl: string | null
-  adminToken: string | null
-  viewToken: string | null
-  alert: { url: string; secret: Buffer | null } | null
-  reportBlueprints: string[]
-  reportDeleteBlueprints: string[]
-  /** How many proxies in front of the relay append to X-Forwarded-For. */
-  trustedProxies: number
-  startTimeout: number
-  runTimeout: number
-  /** Dispatches per minute; 0 means as fast as GitHub allows. */
-  dispatchRate: number
-  retention: number
-  /** The trace collector's URL and request headers; null without tracing. */
-  tracing: { endpoint: string; headers: Record<string, string> } | null
-  listen: { host: string; port: number }
-  logLevel: string
-}
+export type Config = ReturnType<typeof readConfig>
+
+type Database = { kind: 'sqlite'; path: string } | { kind: 'postgres'; url: string }
+type Auth = { token: string } | { appId: string; privateKey: string }
 
 type Env = Record<string, string | undefined>
 
@@ -144,7 +113,7 @@ export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name =
 export function readConfig(
   env: Env,
   readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
-): Config {
+) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
@@ -173,18 +142,17 @@ export function readConfig(
   )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const v = parsed.data
+  // The current secret is first. They sign the webhooks and encrypt the inputs.
+  const secrets: [string, ...string[]] = [v.PORT_CLIENT_SECRET, ...v.PORT_PREVIOUS_SECRETS]
+  const auth: Auth = v.GITHUB_TOKEN
+    ? { token: v.GITHUB_TOKEN }
+    : { appId: v.GITHUB_APP_ID as string, privateKey: v.GITHUB_APP_PRIVATE_KEY as string }
   return {
-    port: {
-      apiUrl: v.PORT_API_URL,
-      clientId: v.PORT_CLIENT_ID ?? null,
-      secrets: [v.PORT_CLIENT_SECRET, ...v.PORT_PREVIOUS_SECRETS],
-    },
+    /** Without a client id, the relay sends nothing to Port. */
+    port: { apiUrl: v.PORT_API_URL, clientId: v.PORT_CLIENT_ID ?? null, secrets },
     webhook: { tolerance: v.RELAY_TOLERANCE, maxBody: v.RELAY_MAX_BODY },
     github: {
-      apiUrl: v.GITHUB_API_URL,
-      auth: v.GITHUB_TOKEN
-        ? { token: v.GITHUB_TOKEN }
-        : { appId: v.GITHUB_APP_ID as string, privateKey: v.GITHUB_APP_PRIVATE_KEY as string },
+      ...{ apiUrl: v.GITHUB_API_URL, auth },
       webhookSecret: v.GITHUB_WEBHOOK_SECRET ?? null,
       oidcIssuer: v.GITHUB_OIDC_ISSUER ?? issuerOf(v.GITHUB_API_URL),
     },
@@ -196,9 +164,11 @@ export function readConfig(
     alert: v.RELAY_ALERT_URL ? { url: v.RELAY_ALERT_URL, secret: v.RELAY_ALERT_SECRET ?? null } : null,
     reportBlueprints: v.RELAY_REPORT_BLUEPRINTS,
     reportDeleteBlueprints: v.RELAY_REPORT_DELETE_BLUEPRINTS,
+    /** How many proxies in front of the relay append to X-Forwarded-For. */
     trustedProxies: v.RELAY_TRUSTED_PROXIES,
     startTimeout: v.RELAY_START_TIMEOUT,
     runTimeout: v.RELAY_RUN_TIMEOUT,
+    /** Per minute; 0 means as fast as GitHub allows. */
     dispatchRate: v.RELAY_DISPATCH_RATE,
     retention: v.RELAY_RETENTION,
     tracing: v.OTEL_EXPORTER_OTLP_ENDPOINT
@@ -271,7 +241,7 @@ function readPrivateKey(text: string, ctx: z.RefinementCtx): string {
   return z.NEVER
 }
 
-function readDatabase(text: string, ctx: z.RefinementCtx): Config['database'] {
+function readDatabase(text: string, ctx: z.RefinementCtx): Database {
   if (/^postgres(ql)?:\/\//.test(text)) return { kind: 'postgres', url: text }
   const path = /^sqlite:(.*\S.*)/s.exec(text)?.[1]
   if (path && !path.includes(':memory:')) return { kind: 'sqlite', path }
