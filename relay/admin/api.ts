@@ -16,12 +16,7 @@ import { knownDelivery, MAX_REDELIVERED, mustBeRedeliverable, type Redelivery } 
 
 const MAX_BODY = 4096
 
-export interface AdminApiDeps {
-  roles: Roles
-  store: Pick<Store, 'get' | 'list' | 'listedTo' | 'heads' | 'history' | 'clock'>
-  redelivery: Redelivery
-  refusals: Pick<Refusals, 'since' | 'list'>
-}
+type AdminApiDeps = { roles: Roles; store: Store; redelivery: Redelivery; refusals: Refusals }
 
 /**
  * The admin API. It requires `RELAY_ADMIN_TOKEN` as a bearer token, or `RELAY_VIEW_TOKEN` for reading, and is disabled
@@ -58,10 +53,10 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
   app.post('/deliveries/:id/redeliver', async c => {
     const delivery = await knownDelivery(c, store)
     const { id, state } = delivery
-    const ends = async () => ({ port_run_ended: (await redelivery.readEnds([delivery])).get(id) ?? null })
     if (readFlag('dry_run', c.req.query('dry_run'))) {
       mustBeRedeliverable(delivery)
-      return c.json({ delivery: id, state, dry_run: true, ...(await ends()) })
+      const ends = await redelivery.readEnds([delivery])
+      return c.json({ delivery: id, state, dry_run: true, port_run_ended: ends.get(id) ?? null })
     }
     await redelivery.redeliver(delivery)
     return c.json({ delivery: id, state: 'queued' }, 202)
@@ -83,10 +78,7 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
     }
     const redelivered = await redelivery.redeliverAll(deliveries)
     const shown = redelivered.map(each => ({
-      ...showDelivery(each),
-      state: 'queued',
-      outcome: null,
-      reason: null,
+      ...{ ...showDelivery(each), state: 'queued', outcome: null, reason: null },
     }))
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })

@@ -41,15 +41,12 @@ export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<
  * `GET /readyz`: whether the relay can accept webhooks. The status depends only on the database, because Port doesn't
  * resend webhooks that it couldn't deliver. The body also reports problems with GitHub and Port.
  */
-export function createReadiness({
-  checkDatabase,
-  sides,
-  timeouts,
-}: {
+export function createReadiness(deps: {
   checkDatabase: () => Promise<Check>
   sides: Pick<Sides, 'isUsed' | 'problems' | 'lastSuccess' | 'isKnown'>
   timeouts: Pick<Timeouts, 'problem'>
 }) {
+  const { checkDatabase, sides, timeouts } = deps
   function ofSide(side: Side): Check & { last_success: string | null } {
     const found = sides.problems().flatMap(each => (each.side === side ? [plainText(each.text)] : []))
     const clock = side === 'github' ? timeouts.problem() : null

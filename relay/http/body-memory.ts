@@ -23,11 +23,10 @@ const CHECK_RATE_MS = 500
  *
  * @returns a function that runs a request's handler with memory, which is released when the handler finishes
  */
-export function createBodyMemory({
-  arrivingBytes,
-  processingBytes,
-  trustedProxies,
-}: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>) {
+export function createBodyMemory(
+  options: Record<'arrivingBytes' | 'processingBytes' | 'trustedProxies', number>,
+) {
+  const { arrivingBytes, processingBytes, trustedProxies } = options
   const arriving = new Set<Arriving>()
   const heldBySender = createSums()
   const processing = createSums()
@@ -96,7 +95,6 @@ export function createBodyMemory({
       },
       /**
        * Marks the body as complete and its sender as verified, so that other bodies no longer displace it.
-       *
        * @param shares the most memory (bytes) that bodies of each of these can use while they are processed
        * @throws Problem 429 if the body exceeds a share, 503 if too many bodies are being processed
        */

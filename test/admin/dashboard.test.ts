@@ -114,13 +114,9 @@ test('sign-in attempts are limited per sender after wrong tokens, even with the 
   const right = await tryToken(ADMIN_TOKEN, proxied)
   expect([right.status, right.headers.get('location')]).toEqual([303, '/'])
   expect(right.headers.get('set-cookie')).toMatch(/; HttpOnly; Secure; SameSite=Lax$/)
-  const read = (path: string) =>
-    fetch(relay.url + path, { headers: { cookie: right.headers.get('set-cookie')!.split(';')[0]! } })
-  const empty = await read('/')
-  expect(empty.headers.get('content-encoding')).toBe('gzip')
+  const cookie = right.headers.get('set-cookie')!.split(';')[0]!
+  const empty = await fetch(relay.url, { headers: { cookie } })
   expect(await empty.text()).toMatch(new RegExp(`${relay.url}/webhook<.* send --action NAME<`, 's'))
-  for (const chosen of ['/?action=chosen', '/?state=chosen', '/deliveries/chosen', '/redeliver?live=chosen'])
-    expect((await read(chosen)).headers.get('content-encoding'), chosen).toBeNull()
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await tryToken(`wrong ${i}`)).status)
   expect(statuses.slice(0, 9)).toEqual(Array(9).fill(401))

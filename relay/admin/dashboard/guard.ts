@@ -1,9 +1,6 @@
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { LIMITS } from '../../config/limits.ts'
-import { OUTCOMES, STATES } from '../../delivery/delivery.ts'
 import { Problem } from '../../http/problem.ts'
 import { createTokenBuckets, senderAddress, VERIFIED } from '../../http/request.ts'
 import type { CallLogs, createSessions, Role, Roles, Session } from '../auth.ts'
@@ -23,23 +20,6 @@ export const SECURITY = {
 }
 
 type Form = Record<string, unknown>
-
-const FIXED = new Map(Object.entries<readonly string[]>({ state: STATES, outcome: OUTCOMES, live: ['off'] }))
-
-/**
- * Compresses a page unless another site could have chosen a text in its URL. From the compressed size, that site could
- * otherwise infer secrets in the page, such as the form secret (BREACH).
- */
-async function sendPage(c: Context, page: string): Promise<Response> {
-  const isFixed = Object.entries(c.req.query()).every(
-    ([name, value]) => FIXED.get(name)?.includes(value) ?? /^\d{1,16}$/.test(value),
-  )
-  const accepted = c.req.header('accept-encoding') ?? ''
-  if (!isFixed || !/\bgzip\b/.test(accepted)) return c.html(page, 200, SECURITY)
-  const headers = { ...SECURITY, 'content-encoding': 'gzip', 'content-type': 'text/html; charset=UTF-8' }
-  return c.body(await compress(page), 200, headers)
-}
-const compress = promisify(gzip)
 
 /** Sends a refusal as a page, with the navigation of a signed-in user. */
 export function sendProblemPage(c: Context, problem: Problem, session: Session | null) {
@@ -114,7 +94,7 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
         const session = await sessions.read(c)
         if (!session) return c.html(signInPage(localPath(pathOf(c)), null), 401, SECURITY)
         if (role === 'admin' && session.role !== 'admin') throw viewOnly()
-        return sendPage(c, String(await show(c, session)))
+        return c.html(await show(c, session), 200, SECURITY)
       })
     },
     /** Accepts a form that an admin sent from one of our pages. @param change returns the URL to redirect to */

@@ -121,15 +121,9 @@ async function checkRepository(octokit: Octokit, name: string, wanted: Wanted[])
     if (!(error instanceof RequestError) || error.status !== 403) throw error
     return [...(isRefused ? [access] : []), unlisted(name, events.length < wanted.length)]
   }
-  const read = createReader(octokit, owner, repo, data.default_branch)
-  const findings = await Promise.all(
-    left.map(each =>
-      each.workflow === null
-        ? checkEventType(name, each.eventType, data.default_branch, listed, read)
-        : checkWorkflow(name, each.workflow, each.ref, listed, read),
-    ),
-  )
-  return [access, ...findings]
+  const branch = data.default_branch
+  const found = { name, branch, listed, read: createReader(octokit, owner, repo, branch) }
+  return [access, ...(await Promise.all(left.map(each => checkWanted(found, each))))]
 }
 
 function unlisted(name: string, startsWorkflow: boolean): Finding {
@@ -143,12 +137,12 @@ function unlisted(name: string, startsWorkflow: boolean): Finding {
 }
 
 type Listed = { path: string; state: string; id: number }
-/** Reads the events of a workflow file; null if the file can't be read. */
-type Read = (path: string, ref: string | null) => Promise<JsonObject | null>
+type Repository = { name: string; branch: string; listed: Listed[]; read: ReturnType<typeof createReader> }
 
-function createReader(octokit: Octokit, owner: string, repo: string, branch: string): Read {
+/** Reads the events of a workflow file; null if the file can't be read. */
+function createReader(octokit: Octokit, owner: string, repo: string, branch: string) {
   const known = new Map<string, Promise<JsonObject | null>>()
-  return (path, ref) => {
+  return (path: string, ref: string | null): Promise<JsonObject | null> => {
     const file = { owner, repo, path, ref: ref ?? branch }
     const key = `${file.ref}:${path}`
     const events = known.get(key) ?? readFile(octokit, file).then(readEvents, () => null)
@@ -159,13 +153,10 @@ function createReader(octokit: Octokit, owner: string, repo: string, branch: str
 
 const fileOf = (path: string) => path.replace(/^.*\//, '')
 
-async function checkEventType(
-  name: string,
-  eventType: string | null,
-  branch: string,
-  listed: Listed[],
-  read: Read,
-): Promise<Finding> {
+const checkWanted = (found: Repository, { eventType, workflow, ref }: Wanted): Promise<Finding> =>
+  workflow === null ? checkEventType(found, eventType) : checkWorkflow(found, workflow, ref)
+
+async function checkEventType({ name, branch, listed, read }: Repository, eventType: string | null) {
   const listening: Listed[] = []
   for (const workflow of listed) {
     const events = await read(workflow.path, null)
@@ -177,22 +168,13 @@ async function checkEventType(
     eventType === null ? 'repository_dispatch' : `repository_dispatch of type ${JSON.stringify(eventType)}`
   const active = listening.find(({ state }) => state === 'active')
   if (active) return ok(`${name}: ${fileOf(active.path)} listens to ${what}.`)
-  const [disabled] = listening
-  if (disabled)
-    return problem(
-      `${name}: ${fileOf(disabled.path)} listens to ${what}, but it is disabled: enable it on GitHub.`,
-    )
+  const file = listening[0] && fileOf(listening[0].path)
+  if (file) return problem(`${name}: ${file} listens to ${what}, but it is disabled: enable it on GitHub.`)
   const none = `${name}: no workflow on ${branch} listens to ${what}.`
   return eventType === null ? warning(none) : problem(none)
 }
 
-async function checkWorkflow(
-  name: string,
-  workflow: string,
-  ref: string | null,
-  listed: Listed[],
-  read: Read,
-): Promise<Finding> {
+async function checkWorkflow({ name, listed, read }: Repository, workflow: string, ref: string | null) {
   const found = listed.find(({ path, id }) => fileOf(path) === workflow || String(id) === workflow)
   if (!found) return problem(`${name} has no workflow ${workflow}.`)
   if (found.state !== 'active') return problem(`${name}: ${workflow} is disabled: enable it on GitHub.`)
