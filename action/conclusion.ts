@@ -12,14 +12,11 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 
 // Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
 
-/** The labels that Port shows next to the final status. They replace the running job's label. */
 const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
 /**
- * Returns the other jobs that count. If any job in `needs` ran, only the jobs in `needs` count, because GitHub lists
- * jobs by display name, which can't be matched with `needs`. If all jobs in `needs` were skipped, a job outside `needs`
- * may have failed, so the workflow run's failed and canceled jobs count too.
- *
+ * Returns the other jobs that count: those in `needs` if any of them ran, because GitHub lists jobs by display name. If
+ * all were skipped, a job outside `needs` may have failed, so the workflow run's failed and canceled jobs count too.
  * @param others the conclusions of jobs, by display name
  */
 export function countedJobs(
@@ -32,44 +29,35 @@ export function countedJobs(
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-/** The job's settings and saved state. */
 export interface Job {
   state: State
   inputs: Inputs
   workflow: Workflow
 }
 
-/** The facts about a job that post collected. */
 export interface Facts {
-  /** True if Port shows that this workflow run reports to the Port run; null if that is unknown. */
+  /** Whether this workflow run certainly reports to the Port run. */
   ours: true | null
-  /** The job name that GitHub's pages show. */
   name: string
   durationMs: number
   steps: Step[]
-  /** The conclusions of the workflow run's other jobs. */
   others: Record<string, string>
-  /** Annotations of the failed jobs, which show why they failed. */
   annotations: Annotation[]
-  /** Data that steps have written and that Port doesn't have yet. */
   rest: Remaining
   /** `all`: all secrets that steps may have seen are known. `finished`: the relay returns no more decrypted values. */
   secrets: { all: boolean; finished?: boolean }
-  /** The results of sending entities. */
   entities: { lines: LogLine[]; problems: string[] }
 }
 
-/** The messages that a job prints, and the data that it sends to Port. */
 export interface Result {
-  /** The data that couldn't be sent to Port. Each item prints a warning, or an error with `fail-on-report-error`. */
+  /** Each prints a warning, or an error with `fail-on-report-error`. */
   losses: Loss[]
   /** Entries in `$PORT_RUN` that have no effect. */
   mistakes: string[]
-  /** Whether texts are withheld because the delivery has finished. */
   withheldAfter: boolean
   summary: string
   lines: LogLine[]
-  /** The last update of the Port run; empty if there is nothing to update. */
+  /** Empty if there is nothing to update. */
   update: RunUpdate
 }
 
@@ -158,14 +146,13 @@ const toLines = (level: LogLine['level'], messages: string[]): LogLine[] =>
   messages.map(message => ({ level, message }))
 
 /**
- * `report: job` finishes the Port run. With `report: auto`, the relay finishes it with this result, or with a worse one.
- * If another system reports the final status, this job sends everything else. Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides a summary.
+ * `report: job` finishes the Port run. With `report: auto`, the relay finishes it with this result, or with a worse
+ * one. Otherwise, the relay or another job finishes it, and this job sends a summary only if the author provides one.
  */
 function lastUpdate(
   { state, inputs, workflow }: Job,
   end: {
     status: JobStatus
-    /** The worst conclusion that the author set. */
     author: Conclusion
     name: string
     summary: string
@@ -174,7 +161,7 @@ function lastUpdate(
     outputs: JsonObject
   },
 ): RunUpdate {
-  // Node runs always get the link, because each update replaces a node run's link.
+  // Each update replaces a node run's link.
   const known = state.linked && state.kind !== 'node_run' && end.links.length === 0
   const link = known
     ? {}

@@ -14,11 +14,11 @@ import { readInputs } from './runner/inputs.ts'
 import { jobName } from './runner/jobs.ts'
 import { findRelay } from './runner/payload.ts'
 import { help, isExplained, loadState, type Runner, readWorkflow } from './runner/runner.ts'
-import { createMasks, jobCredentials, type Masks, mask, type Redact } from './secrets/redact.ts'
+import { createMasks, jobCredentials, mask, type Redact } from './secrets/redact.ts'
 import { sendEntities } from './steps/send.ts'
 import { readSteps } from './summary.ts'
 
-/** The time limit for retries, because a canceled job has only 4 min 45 s left. The final status has 30 s more. */
+/** A canceled job has only 4 min 45 s left. The final status has 30 s more. */
 const BUDGET_MS = 60_000
 
 /** Post: sends entities, steps, log, summary, and final status to Port. Never throws or fails a job on its own. */
@@ -39,20 +39,15 @@ export async function finish(runner: Runner): Promise<void> {
   }
 }
 
-/** The reporter, and the settings for reporting this job. */
-interface Reporting {
-  reporter: Reporter
-  relay: RelayReporter | null
-  masks: Masks
-}
-
 async function reportResult(job: Job, remaining: Promise<Remaining>, runner: Runner): Promise<void> {
   const reporting = openReporting(job, runner)
   const facts = await gather(job, remaining, reporting, runner)
   if (facts) await send(job, facts, reporting, runner)
 }
 
-function openReporting({ state, inputs }: Job, runner: Runner): Reporting {
+type Reporting = ReturnType<typeof openReporting>
+
+function openReporting({ state, inputs }: Job, runner: Runner) {
   const masks = createMasks()
   let relay: RelayReporter | null = null
   if (state.relay) {
@@ -61,16 +56,12 @@ function openReporting({ state, inputs }: Job, runner: Runner): Reporting {
     const access = { ...(found ?? state.relay), token: state.relay.token }
     relay = createRelayReporter(access, runner, { budgetMs: BUDGET_MS, finishing: true })
   }
-  const reporter = createReporter(state.runId, inputs, runner, {
-    relay,
-    token: state.portToken,
-    budgetMs: BUDGET_MS,
-    redact: masks.redact,
-  })
-  return { reporter, relay, masks }
+  const { redact } = masks
+  const options = { relay, token: state.portToken, budgetMs: BUDGET_MS, redact }
+  return { reporter: createReporter(state.runId, inputs, runner, options), relay, masks }
 }
 
-/** @returns null if another workflow run reports to the Port run, or if the Port run accepts no reports */
+/** Null if another workflow run reports to the Port run, or if the Port run accepts no reports. */
 async function gather(
   job: Job,
   remaining: Promise<Remaining>,
@@ -138,12 +129,11 @@ async function sendAll(
   }
 }
 
-/** Prints and sends the result. The log goes first because Port accepts no log lines for a finished run. */
+/** The log goes first because Port accepts no log lines for a finished run. */
 async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runner: Runner): Promise<void> {
   const { core, env } = runner
   const { failOnReportError } = job.inputs
   const failure = (error: unknown) => reportFailure(error, runner, job.inputs)
-  // If all text is hidden, only fixed messages are shown.
   const shown = (sentence: string) => (masks.hidesEverything() ? sentence : masks.redact(sentence))
   const warnOrFail = ({ sentence, topic }: Loss) => {
     const message = shown(sentence) + help(env, topic)
@@ -169,12 +159,12 @@ async function send(job: Job, facts: Facts, { reporter, masks }: Reporting, runn
     warnOrFail({ sentence: `${describeLoss(error, result.lines.length)}: ${message}`, topic })
     if (failOnReportError) result = decide(job, facts, masks.redact, true)
   }
-  // A notice, because it isn't this job's error if another job has finished the delivery.
+  // It isn't this job's error if another job has finished the delivery.
   if (result.withheldAfter) core.notice(WITHHELD_AFTER)
   if (hasUpdate) await reporter.update(result.update).catch(failure)
 }
 
-/** Errors after which the run accepts no more reports. Excludes rejected credentials, which may be accepted later. */
+/** Rejected credentials may be accepted later. */
 const SETTLED: PortErrorKind[] = ['finished', 'synchronized', 'unknown_run']
 
 function describeLoss(error: unknown, lines: number): string {

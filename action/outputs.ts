@@ -2,10 +2,8 @@ import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
 /**
- * One output per Port input, plus the fixed outputs. If the name is taken, the output is named `input-NAME`. Secret
- * inputs are decrypted in these outputs and in `inputs`. In `payload` they stay encrypted for the next workflow.
- *
- * @param inputs with decrypted secret inputs
+ * Returns one output per Port input (`input-NAME` if the name is taken), and the fixed outputs. Secret inputs are
+ * decrypted, except in `payload`, which is for the next workflow.
  */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs) {
   const { port } = payload
@@ -61,7 +59,6 @@ export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload
   return { values, warnings }
 }
 
-/** The outputs of a job that Port didn't start: an empty value of each output's type. */
 export const EMPTY_OUTPUTS: ReadonlyMap<string, string> = new Map([
   ['inputs', '{}'],
   ...['entity', 'event', 'trigger'].map((name): [string, string] => [name, 'null']),

@@ -2,16 +2,12 @@ import type { RunState } from '../port/types.ts'
 import type { Reporter } from './reporter/reporter.ts'
 import type { Runner, State, Workflow } from './runner/runner.ts'
 
-/** Whether this workflow run can report a Port run, and if not, why. */
 export type Verdict =
   | { verdict: 'ours' }
   | { verdict: 'silent'; message: string }
   | { verdict: 'duplicate'; message: string }
 
-/**
- * @param runId null for a delivery without a Port run
- * @param githubRunId the id of this workflow run; re-runs keep the id
- */
+/** @param githubRunId the id of this workflow run; re-runs keep the id */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
   if (state.synchronized) {
     return {
@@ -40,9 +36,8 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
 }
 
 /**
- * Checks in post whether this job reports to the Port run, if Port didn't respond to main.
- *
- * @param failure reports the error; main has already reported an error that retrying can't fix
+ * Checks in post whether this job reports to the Port run.
+ * @param failure reports the error, unless main has already reported it
  */
 export async function findOwner(
   state: State,

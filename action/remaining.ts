@@ -20,18 +20,17 @@ import type { Redact } from './secrets/redact.ts'
 import { type Entity, readEntities, splitDocuments } from './steps/entities.ts'
 import { EMPTY_RUN_FILE, type RunFile, readRunFile } from './steps/run.ts'
 
-/** The data that steps have appended to their files and that Port doesn't have yet. */
+/** What steps have appended to their files and Port doesn't have yet. */
 export interface Remaining {
   lines: string[]
   /** How many of the earlier lines Port may be missing. */
   lost: number
-  /** The values in `::add-mask::` lines, including lines that were already sent. */
+  /** Includes lines that were already sent. */
   masks: string[]
   /** False if texts can't be redacted: `$PORT_LOG` couldn't be read, or too many values are masked. */
   allMasks: boolean
   entities: RemainingEntities
   run: RunFile
-  /** A message for each file that couldn't be read. */
   problems: { sentence: string; topic: Topic }[]
 }
 
@@ -84,7 +83,6 @@ export async function readRemaining(
   return remaining
 }
 
-/** What remains if too many values are masked: the conclusion, and a message with the reason. */
 export const withoutTexts = (remaining: Remaining): Remaining => ({
   ...{ lines: [], lost: 0, masks: [], allMasks: false },
   entities: { documents: [], lines: [], problems: [] },
@@ -95,13 +93,12 @@ export const withoutTexts = (remaining: Remaining): Remaining => ({
 const TOO_MANY_MASKS =
   'More than 1 MB of values is masked, so nothing that steps wrote is sent to Port: mask fewer values.'
 
-/** The maximum number of lines to keep in each of the two parts. Each part has at most one chunk of bytes. */
+/** The maximum number of lines in each of the two parts. */
 const MOST_LINES = 20_000
 
 /**
  * Reads the rest of a job's log file and its masks. If the rest exceeds 1 MB, only the first and the last megabyte are
- * kept, with a line between them that states how much is omitted. The file is never read as a whole.
- *
+ * kept. The file is never read as a whole.
  * @throws Error if the file can't be read, or isn't a regular file
  */
 export function readLinesFrom(path: string, from: number): { lines: string[]; masks: string[] } {
@@ -116,12 +113,12 @@ export function readLinesFrom(path: string, from: number): { lines: string[]; ma
   return { lines: taken.lines, masks: [...findMasks(path, end, restart), ...taken.masks] }
 }
 
-/** Returns the masks in the omitted part of the file. These masks also apply to the parts that are sent. */
+/** These masks also apply to the parts that are sent. */
 function findMasks(path: string, from: number, to: number): string[] {
   if (from >= to) return []
   const masks: string[] = []
   const file = openFile(path)
-  // Reuses one buffer for all chunks, because the file may be larger than memory.
+  // The file may be larger than memory.
   const piece = Buffer.alloc(PIECE)
   try {
     for (let at = from; at < to; ) {
@@ -139,10 +136,9 @@ function findMasks(path: string, from: number, to: number): string[] {
   return masks
 }
 
-/** The mask command in UTF-16, which Windows PowerShell writes. */
+/** As Windows PowerShell writes it. */
 const WIDE_COMMAND = Buffer.from('add-mask', 'utf16le')
 
-/** The last lines of the file, starting no earlier than byte `from`. */
 function readTail(path: string, from: number, size: number): { lines: FileLine[]; start: number } {
   if (from >= size) return { lines: [], start: size }
   const bytes = readBytes(path, from, size - from)
@@ -158,18 +154,15 @@ function readTail(path: string, from: number, size: number): { lines: FileLine[]
 const leftOut = (bytes: number) =>
   `… ${Math.ceil(bytes / 1_000).toLocaleString('en')} KB of $PORT_LOG left out here`
 
-/** The entities in `$PORT_ENTITIES` that aren't sent yet, and the results that aren't reported yet. */
 interface RemainingEntities {
   documents: Document[]
   /** Results of earlier entities, for Port's log. */
   lines: LogLine[]
-  /** A message for each rejected entity. */
   problems: string[]
 }
 
 interface Document {
   text: string
-  /** The line number of the document in the file. */
   line: number
   /** How many of the document's entities were already sent. */
   done: number
@@ -177,11 +170,7 @@ interface Document {
 
 const MOST_BYTES = 10_000_000
 
-/**
- * Reads the entities that the progress reporter hasn't sent.
- *
- * @throws Error if the file can't be read, or isn't a regular file
- */
+/** @throws Error if the file can't be read, or isn't a regular file */
 function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntities {
   const from = nextMark(path, sent).offset
   const size = sizeOf(path)
@@ -203,7 +192,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
   return remaining
 }
 
-/** The documents' entities. A document with an error is omitted entirely, with a message for each error. */
+/** A document with an error is omitted entirely, with a message for each error. */
 export async function readDocuments(
   documents: Document[],
   redact: Redact,

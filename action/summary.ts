@@ -8,19 +8,15 @@ import { createStepLister, listAnnotations, PERMISSION_HINT } from './runner/job
 import type { Runner, Workflow } from './runner/runner.ts'
 import type { Redact } from './secrets/redact.ts'
 
-/** A step of this job, as GitHub's API shows it. */
 export interface Step {
   name: string
   /** Null while the step runs. */
   conclusion: string | null
-  /** Duration in ms; null if GitHub returns no times, for example for a skipped step. */
+  /** Null for example for a skipped step. */
   durationMs: number | null
 }
 
-/**
- * This job's steps; null if GitHub didn't list them. `problem` explains the reason. `job` is the job's name on GitHub's
- * pages. `others` are the conclusions of other jobs.
- */
+/** Null steps: GitHub didn't list them. */
 export type JobSteps =
   | {
       job: string
@@ -32,18 +28,14 @@ export type JobSteps =
     }
   | { job: null; steps: null; others: Record<string, string>; annotations: Annotation[]; problem: string }
 
-/** The maximum number of failed jobs whose annotations are read. */
 const MOST_JOBS = 5
 /** GitHub shows a finished step about one second late. */
 const LAG_MS = 1_000
 
 /**
- * Lists the author's steps in order. Omits the runner's steps, this action's steps, and `post` steps. `earlier` is the
- * name of a step that ran before this action.
- *
- * @param options.isFailed whether this job failed, so that its annotations are read; if it has `needs`, the
- *   annotations of other failed jobs are read too
- * @param options.startedAt when main of this action started, in ms since the epoch
+ * Lists the author's steps in order. `earlier` is the name of a step that ran before this action.
+ * @param options.isFailed whether to read this job's annotations and, if it has `needs`, those of other failed jobs
+ * @param options.startedAt when main of this action started, in milliseconds since 1970
  */
 export async function readSteps(
   workflow: Workflow,
@@ -91,7 +83,7 @@ export async function readSteps(
   }
 }
 
-/** Finds a step that ran before this action. Compares times, in whole seconds, only if no step is this action. */
+/** Compares times, in whole seconds, only if no step is this action. */
 function findEarlier(steps: ListedStep[], { startedAt }: { startedAt: number }): string | null {
   const own = steps.findIndex(step => step.own)
   const earlier = steps.find(
@@ -116,7 +108,7 @@ function toStep({ name, status, conclusion, startedAt, completedAt }: ListedStep
 const MARK: Record<string, string> = { success: '✓', failure: '✗', cancelled: '✗' }
 const LEVEL: Record<string, LogLine['level']> = { failure: 'ERROR', cancelled: 'WARN' }
 
-/** Returns the log line of a step: `✓ Build image (12 s)`. */
+/** `✓ Build image (12 s)` */
 export function stepLine(step: Step): LogLine {
   const { name, durationMs } = step
   const conclusion = step.conclusion ?? 'still running'
@@ -131,7 +123,7 @@ function stepResult({ conclusion }: Step): string {
   return `${MARK[word] ?? '–'} ${word}`
 }
 
-/** Earlier jobs that make the run fail, or that didn't run: `✗ Job build: failure`, `– Job deploy: skipped`. */
+/** `✗ Job build: failure`, `– Job deploy: skipped` */
 export function needLines(needs: Record<string, string>): LogLine[] {
   return Object.entries(needs)
     .filter(([, result]) => result !== 'success')
@@ -141,7 +133,7 @@ export function needLines(needs: Record<string, string>): LogLine[] {
     }))
 }
 
-/** Returns the last line of the log: `✓ Job deploy: success after 42 s`. */
+/** `✓ Job deploy: success after 42 s` */
 export function jobLine(job: { name: string; status: JobStatus; durationMs: number }): LogLine {
   return {
     level: LEVEL[job.status] ?? 'INFO',
@@ -149,7 +141,6 @@ export function jobLine(job: { name: string; status: JobStatus; durationMs: numb
   }
 }
 
-/** Describes the conclusion that a step wrote, if it changes the result. */
 export const conclusionLines = (written: JobStatus | null): LogLine[] =>
   written === null || written === 'success'
     ? []
@@ -160,32 +151,29 @@ export const conclusionLines = (written: JobStatus | null): LogLine[] =>
         },
       ]
 
-/** More rows are hard to read. The workflow run shows the others. */
+/** The workflow run shows the others. */
 const MAX_ROWS = 100
 const MAX_CELL = 120
-/** The maximum length of a paragraph, because Markdown renderers take quadratic time for a long line. */
+/** Markdown renderers take quadratic time for a long line. */
 const MAX_PARAGRAPH = 2_000
-/** The maximum column width. Longer values exceed the column, so that they don't widen every row. */
+/** Longer values exceed the column, so that they don't widen every row. */
 const MAX_WIDTH = 40
 
-/** A job's results, steps, and outputs. */
 export interface JobResult {
   /** The results of the other jobs that count, followed by this job's result. */
   results: LogLine[]
-  /** The reasons for the result. */
   problems: string[]
   payload: ClientPayload
-  /** Outputs that steps have written, and the outputs of other jobs, by job. */
   outputs: JsonObject
   steps: Step[]
   url: string
-  /** Applied to each text before it is cut or escaped, because a changed secret wouldn't be recognized. */
+  /** Applied before a text is cut or escaped, because a changed secret wouldn't be recognized. */
   redact: Redact
 }
 
 /**
- * Returns Markdown for the Port run and the GitHub job: result, inputs, steps, and link. The tables are padded, so that
- * they are readable as plain text too. Secret inputs are listed by name only.
+ * Returns Markdown for the Port run and the GitHub job. The tables are padded, so that they are readable as plain text
+ * too. Secret inputs are listed by name only.
  */
 export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
@@ -254,7 +242,6 @@ const ACTIVE = new RegExp(
   'giu',
 )
 
-/** Returns a paragraph that shows the text unchanged. */
 function markdownText(text: string): string {
   return text.split('\n').map(escapeLine).join('\n')
 }
@@ -276,9 +263,8 @@ function escapeLine(line: string): string {
 const HTML: Record<string, string> = { '&': '&amp;', '<': '&lt;' }
 
 /**
- * Returns a table cell's text on one line, readable as plain text. Text that needs no escaping is unchanged. Other text
- * becomes code, in which only the cell delimiter has to be escaped.
- *
+ * Returns a cell that is readable as plain text. Text that needs escaping becomes code, in which only the cell
+ * delimiter has to be escaped.
  * @see https://github.github.com/gfm/#example-200
  */
 function markdownCell(text: string, options: { code?: boolean } = {}): string {

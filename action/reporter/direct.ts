@@ -9,10 +9,7 @@ import { createLogSender } from '../steps/send.ts'
 import type { RelayReporter } from './relay.ts'
 import { createRetry, FINAL_EXTRA_MS, isUncertain, type Reporter } from './reporter.ts'
 
-/**
- * Explains why this job won't be reported to Port. Returns null if it will be reported. The level is `warning` if the
- * user has to change a setting, and `info` if nothing is wrong.
- */
+/** Returns null if this job will be reported. The level is `warning` if the user has to change a setting. */
 export function whyNoReport(
   inputs: Inputs,
   payload: ClientPayload,
@@ -34,7 +31,6 @@ export function whyNoReport(
   }
 }
 
-/** Tells users how to let a job authenticate to the relay. */
 export const OIDC = 'give the job "permissions: id-token: write"'
 
 type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
@@ -43,7 +39,6 @@ type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecre
  * @param options.budgetMs how long all calls together can wait between attempts
  * @param options.redact applied to every text sent to Port, and to every error from Port
  * @param options.relay the connection to Port if there are no credentials
- * @param options.token the Port token that another process of this job got
  */
 export function createReporter(
   runId: string,
@@ -95,14 +90,14 @@ export function createReporter(
   return {
     late,
     prepare: () => client.authorize().catch(() => {}),
-    // Cached, because both the rest of the payload and the run's owner are read from this response.
+    // Both the rest of the payload and the run's owner are read from this response.
     read: () => (reading ??= retry(() => run.read())),
     update(update) {
       const shown = redactUpdate(update, redact)
       return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
     },
     async log(lines) {
-      // Gets the token first, so that a failed token request doesn't count as a lost response.
+      // First, so that a failed token request doesn't count as a lost response.
       await retry(() => client.authorize())
       await sendLog(lines)
     },
@@ -131,13 +126,12 @@ function redactEntity(entity: JsonObject, redact: Redact): JsonObject {
   return sent
 }
 
-/** Returns the names of all fields, at any depth. */
 const namesIn = (value: Json): string[] => {
   if (Array.isArray(value)) return value.flatMap(namesIn)
   return isObject(value) ? Object.entries(value).flatMap(([name, each]) => [name, ...namesIn(each)]) : []
 }
 
-/** Throws if the value contains a secret, because a redacted identifier would address another entity. */
+/** A redacted identifier would address another entity. */
 function refuseSecret(name: string, value: Json | undefined, redact: Redact): void {
   if (value === undefined || JSON.stringify(redactJson(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
@@ -151,8 +145,7 @@ function redactUpdate(update: RunUpdate, redact: Redact): RunUpdate {
   const { conclusion, statusLabel, summary, link, job } = update
   return {
     ...update,
-    // The workflow run's link comes first and is kept even if a secret equals the owner's name. Any other link with a
-    // secret is dropped, because a redacted link leads nowhere and the relay may reject it.
+    // The workflow run's link is kept even if a secret equals the owner's name. A redacted link leads nowhere.
     ...(link !== undefined && { link: link.filter((each, i) => i === 0 || redact(each) === each) }),
     // A conclusion's label is a constant.
     ...(statusLabel !== undefined && !conclusion && { statusLabel: redact(statusLabel) }),

@@ -9,15 +9,12 @@ import type { RelayAccess, Runner } from '../runner/runner.ts'
 import type { Reporter } from './reporter.ts'
 import { createRetry, FINAL_EXTRA_MS, notTheRelay, readRelayResponse, requestJson } from './reporter.ts'
 
-/** What the relay returns to the workflow run that a delivery is bound to. */
 interface RelayInputs {
-  /** The items that didn't fit the payload; null if nothing was omitted. */
+  /** Null if nothing was omitted. */
   payload: Pick<ClientPayload['port'], 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Decrypted secret inputs. */
   secrets: Record<string, string>
 }
 
-/** The relay's response to the first report. */
 interface RelayStart extends RelayInputs {
   run: RunState
   /** Whether the delivery belongs to another workflow run. If so, this run gets nothing. */
@@ -29,9 +26,8 @@ interface RelayStart extends RelayInputs {
 export interface RelayReporter extends Omit<Reporter, 'late' | 'isDeferred' | 'token'> {
   /** Authenticates this run to the relay, once. */
   start(): Promise<RelayStart>
-  /** Requests the inputs again in another process of the same job, after `start`. */
+  /** For another process of the same job, after `start`. */
   inputs(): Promise<RelayInputs>
-  /** The current access, for other processes of this job. */
   access(): RelayAccess
 }
 
@@ -49,15 +45,13 @@ type Waiting = {
   reject: (error: unknown) => void
 }
 
-/** The maximum size of a message's reports, in bytes. The relay accepts 256 KB. */
+/** In bytes. The relay accepts 256 KB. */
 const MAX_MESSAGE = 210_000
 
 /**
- * Reports to Port through the relay. Exchanges a GitHub OIDC token, issued for the relay's audience, for a report token
- * that lasts for the rest of the run. Reports made at the same time share a message. Messages are sent one at a time.
- * If a response is lost, the message is sent again with the same number, so that the relay processes it only once.
- * If the relay rejects an update with a conclusion, the update is sent again with fewer fields.
- *
+ * Reports to Port through the relay. Exchanges a GitHub OIDC token for a report token. Reports made at the same time
+ * share a message. Messages are sent one at a time. If a response is lost, the message is sent again with the same
+ * number, so that the relay processes it only once.
  * @param options.finishing whether the job is finishing, so that the relay polls it immediately
  */
 export function createRelayReporter(
@@ -69,7 +63,7 @@ export function createRelayReporter(
   const { url, delivery, complete, finishes } = given
   const sender = randomUUID()
   const waiting: Waiting[] = []
-  /** The outputs that the relay has, as JSON by name. The relay sends them to Port with each update. */
+  /** As JSON by name. The relay sends these outputs to Port with each update. */
   const sent = new Map<string, string>()
   let { token, idToken } = given
   let starting: Promise<RelayStart> | null = null
@@ -102,7 +96,7 @@ export function createRelayReporter(
     core.setSecret(token)
   }
 
-  /** Runs a task with the report token. Authenticates again if the token has expired, for example after six hours. */
+  /** Authenticates again if the token has expired, for example after six hours. */
   async function underToken<T>(task: (bearer: string) => Promise<T>): Promise<T> {
     const bearer = await reportToken()
     try {
@@ -115,7 +109,7 @@ export function createRelayReporter(
     }
   }
 
-  /** Queries the runner's endpoint directly, because `core.getIDToken` would bundle its own HTTP client. */
+  /** `core.getIDToken` would bundle its own HTTP client. */
   async function proof(): Promise<string> {
     if (!idToken) throw new PortError('credentials', `the job has no permission for an OIDC token. ${HINT}`)
     const { protocol, hostname } = new URL(url)
@@ -139,7 +133,7 @@ export function createRelayReporter(
     return body.value
   }
 
-  /** @param fits checks whether the response came from the relay, because a proxy's login page can have any status */
+  /** @param fits whether the response came from the relay, because a proxy's login page can have any status */
   async function post(
     path: string,
     bearer: string,
@@ -180,8 +174,8 @@ export function createRelayReporter(
         keepToken(response.token)
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        // Retries the reports one by one, so that a rejected report doesn't block the others and a used-up quota
-        // doesn't block a conclusion. A delivery that has just finished still accepts log lines.
+        // Retried one by one, so that a rejected report doesn't block the others and a used-up quota doesn't block a
+        // conclusion.
         const isRefused = error instanceof PortError && [400, 410, 413, 422].includes(error.status ?? 0)
         if (isRefused && batch.length > 1) {
           waiting.unshift(...batch.map(each => ({ ...each, alone: true as const })))
@@ -239,7 +233,7 @@ export function createRelayReporter(
 
 const HINT = 'Give the job "permissions: id-token: write", or set port-client-id and port-client-secret.'
 
-/** Removes as many reports as fit in one message, at least one. */
+/** At least one. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let size = 0
   const end = waiting.findIndex((each, index) => {

@@ -8,37 +8,32 @@ import type { Inputs } from '../runner/inputs.ts'
 import { help, type Runner, UntrustedCertificate } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
 
-/** Reports one run to Port, with retries. Every method throws PortError after its last attempt. */
+/** Every method throws PortError after its last attempt. */
 export interface Reporter extends Pick<PortRun, 'read' | 'update'> {
   /** Sends lines in order, without duplicates. An error's `linesSent` includes lines that may have arrived. */
   log(lines: readonly LogLine[]): Promise<void>
-  /** Starts preparing the first report. If this fails, sending that report throws the error. */
+  /** If this fails, sending the first report throws the error. */
   prepare(): Promise<void>
-  /** Creates or updates an entity, and links it to an action run (not to a node run). */
+  /** Links the entity to an action run (not to a node run). */
   upsertEntity(blueprint: string, entity: JsonObject): Promise<void>
-  /** Deletes an entity, but not the entities that depend on it. */
   deleteEntity(blueprint: string, identifier: string): Promise<void>
   /** Whether entities go to the relay, which sends them to Port later. */
   isDeferred: boolean
-  /** The Port token, for this job's other processes. Null if there is no token yet, or if the job uses the relay. */
+  /** For this job's other processes; null if there is none. */
   token(): Token | null
   /** Whether the time for everything except the final status is used up. */
   late(): boolean
 }
 
-/** The maximum number of links that Port accepts for a node run. */
+/** Port's limit. */
 const MOST_OF_NODE_RUN = 3
 
-/** The links of a Port run: the workflow run's link, followed by the links that steps wrote to `$PORT_RUN`. */
 export function linksOf(workflowRun: string, own: string[], kind: 'action_run' | 'node_run'): string[] {
   const links = [workflowRun, ...own.filter(link => link !== workflowRun)]
   return kind === 'node_run' ? links.slice(0, MOST_OF_NODE_RUN) : links
 }
 
-/**
- * Returns the steps' outputs and, by job id, the earlier jobs' outputs. All are redacted. Omits outputs that don't fit,
- * and outputs whose names contain a secret.
- */
+/** All redacted; the earlier jobs' outputs by job id. Omits outputs that don't fit, or whose names contain a secret. */
 export function allOutputs(
   own: JsonObject,
   needs: JsonObject,
@@ -58,14 +53,12 @@ const redactOutputs = (outputs: JsonObject, redact: Redact): JsonObject =>
     ),
   )
 
-/** Outputs for an update. Only node runs have outputs, and Port replaces them with each update. */
+/** Only node runs have outputs, and Port replaces them with each update. */
 export const outputOf = (kind: 'action_run' | 'node_run', outputs: JsonObject): Pick<RunUpdate, 'output'> =>
   kind === 'node_run' && Object.keys(outputs).length > 0 ? { output: outputs } : {}
 
 /**
- * Whether the server may have processed the request, because the response was lost or is inconclusive. After a 503 or
- * one of these 4xx statuses, the request wasn't processed. Without a token, the request wasn't sent.
- *
+ * Whether the server may have processed the request: not after a 503 or one of these 4xx statuses, or without a token.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-503-service-unavailable
  */
 export function isUncertain(error: unknown): error is PortError {
@@ -76,25 +69,21 @@ export function isUncertain(error: unknown): error is PortError {
 
 const TRIES = 5
 
-/** The additional time, in ms, that attempts to send the final status can use. */
 export const FINAL_EXTRA_MS = 30_000
 
-/** Retries an operation that failed temporarily. Throws the last error. */
 export type Retry = <T>(
   operation: () => Promise<T>,
   options?: {
-    /** Additional time, in ms, for this call's retries. */
+    /** In milliseconds, for this call's retries. */
     extraMs?: number
-    /** Whether to retry after this error. */
     again?: (error: PortError) => boolean
   },
 ) => Promise<T>
 
 /**
- * Retries temporary failures. Makes five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests a later time. All
- * calls share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later
- * calls wait only if Port requests a time.
- *
+ * Retries temporary failures: five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests it. All calls
+ * share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls wait
+ * only if Port requests a time.
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRetry(options: {
@@ -128,21 +117,17 @@ export function createRetry(options: {
 
 export interface RelayResponse {
   status: number
-  /** The response body; empty if it isn't an object. */
+  /** Empty if it isn't an object. */
   body: JsonObject
-  /** Whether this is an error in the relay's own format, rather than a page from a proxy or gateway. */
+  /** Whether this is an error in the relay's own format. */
   isProblem: boolean
-  /** The origin that a redirect points to; null if there is no redirect. */
   movedTo: string | null
-  /** When the relay accepts the next request, in ms since the epoch. */
   retryAt: number | null
 }
 
 const TIMEOUT_MS = 10_000
 
 /**
- * Sends one request with a bearer token.
- *
  * @param who the server's name in error messages
  * @throws PortError if there was no response
  */
@@ -186,17 +171,13 @@ export async function requestJson(
   }
 }
 
-/**
- * The run's report quota is used up, so the relay accepts no more lines. An update with a conclusion is always
- * accepted.
- */
+/** The run's report quota is used up. An update with a conclusion is always accepted. */
 export class QuotaError extends PortError {
   constructor(message: string) {
     super('refused', message, { status: 413 })
   }
 }
 
-/** Returns the body, or throws the error that the relay's response describes. */
 export function readRelayResponse(what: string, response: RelayResponse): JsonObject {
   const { status, body, isProblem, retryAt } = response
   if (status < 300 || (status === 409 && body.duplicate === true)) return body
@@ -205,14 +186,14 @@ export function readRelayResponse(what: string, response: RelayResponse): JsonOb
   if (status >= 500 || status === 429 || status === 408) {
     throw new PortError('unreachable', head, { status, retryAt })
   }
-  // A 413 is reliable even if a gateway sends it, because the body is too large for the gateway.
+  // A 413 is reliable even if a gateway sends it.
   if (!isProblem && status !== 413) throw notTheRelay(what, response)
   if (isProblem && status === 413) throw new QuotaError(head)
   if (status === 410) throw new PortError('finished', head, { status })
   throw new PortError(status === 401 || status === 403 ? 'credentials' : 'refused', head, { status })
 }
 
-/** Describes a response that a proxy or gateway sent instead of the relay. The report may or may not have arrived. */
+/** The report may or may not have arrived. */
 export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayResponse): PortError {
   const sentence =
     movedTo === null
@@ -223,7 +204,6 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
 }
 
 /**
- * - `later`: a later report of the same run may succeed
  * - `doubtful`: no report will succeed, unless a gateway rather than Port rejected the credentials
  * - `lost`: no report will succeed
  * - `settled`: the run has finished, or accepts no reports
@@ -231,9 +211,8 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
 /**
- * Prints why a report failed. Prints a notice if a user has finished the run, or if the run accepts no reports, because
- * that isn't this job's error. Otherwise prints a warning, or an error with `fail-on-report-error`.
- *
+ * Prints why a report failed. It isn't this job's error if a user has finished the run, or if the run accepts no
+ * reports.
  * @param options.again a message that names who retries, if a retry may help
  */
 export function reportFailure(
@@ -257,9 +236,7 @@ export function reportFailure(
 }
 
 /**
- * Prints why this job isn't reported to Port. Fails the job before the author's steps run, unless `on-duplicate` is
- * `continue` and the payload is complete.
- *
+ * Fails the job before the author's steps run, unless `on-duplicate` is `continue` and the payload is complete.
  * @param lacks what the relay returns only to the first workflow run
  */
 export function reportDuplicate(
@@ -289,14 +266,10 @@ export function reportDuplicate(
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 
-/** Values of the input `report`. Each value reports more of the result than the value before it. */
+/** Each value reports more of the result than the value before it. */
 const STRENGTH = ['updates', 'workflow', 'auto', 'job']
 
-/**
- * Prints that an earlier step of the job reports to Port, and which of this step's inputs are ignored.
- *
- * @param earlier the input `report` of the earlier step
- */
+/** @param earlier the input `report` of the earlier step, which reports to Port */
 export function reportSecondUse(
   earlier: string,
   { report, needs, summary }: Pick<Inputs, 'report' | 'needs' | 'summary'>,

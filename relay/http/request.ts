@@ -70,5 +70,11 @@ export function createTokenBuckets(perMinute: number) {
   }
 }
 
+/** @throws Problem 429 if there were too many requests with this key */
+export function limitRate(buckets: TokenBuckets, key: string, sentence: string): void {
+  const waitMs = buckets.take(key)
+  if (waitMs > 0) throw refuseOverRate(sentence, waitMs)
+}
+
 export const refuseOverRate = (sentence: string, waitMs: number) =>
   new Problem(429, sentence, { 'retry-after': String(Math.ceil(waitMs / 1000)) })

@@ -9,27 +9,18 @@ import { Problem } from '../http/problem.ts'
 import type { Store } from '../store/store.ts'
 import type { RunClaims } from './oidc.ts'
 
-export interface BoundDeps {
-  store: Pick<Store, 'get' | 'clock'>
-  tokens: Pick<ReportTokens, 'verify' | 'mint'>
-  log: Log
-}
-
 interface Log {
   warn: (fields: object, message: string) => void
 }
 
 /**
- * Returns the delivery of a message that was sent with a report token. The token must be for this delivery, which must
- * still be bound to the token's run and attempt.
- *
- * @param bound contents of the verified token
+ * Returns the delivery of a message with a report token, which must still be bound to the token's run and attempt.
  * @throws Problem 403, 410
  */
 export async function boundDelivery(
   message: { delivery: string },
   bound: BoundRun,
-  { store, log }: BoundDeps,
+  { store, log }: { store: Pick<Store, 'get' | 'clock'>; log: Log },
 ): Promise<Delivery> {
   const delivery = message.delivery === bound.delivery ? await store.get(bound.delivery) : null
   if (!delivery || !isBound(delivery, bound)) throw refuseUnbound(log, message.delivery, bound)
@@ -40,7 +31,6 @@ export async function boundDelivery(
 export const isBound = ({ runs }: Delivery, { runId, runAttempt }: BoundRun) =>
   runs.some(run => !run.past && run.evidence === 'report' && run.id === runId && run.attempt === runAttempt)
 
-/** Whether a delivery has finished and its grace period has passed. */
 const hasClosed = ({ state, updatedAt }: Delivery, now: number) =>
   !OPEN_STATES.includes(state) && now > updatedAt + LIMITS.reportGrace
 
@@ -61,26 +51,25 @@ export function refuseUnbound(log: Log, delivery: string, { runId, runAttempt }:
   )
 }
 
-/** A workflow run that wants to report for a delivery, with the known facts about the run and the delivery. */
 export interface Asked {
   claims: RunClaims
   delivery: Delivery
   facts: RepositoryFacts
-  /** The recorded workflow run, if it belongs to a delivery. */
+  /** If it belongs to a delivery. */
   recorded: (Pick<DeliveryRun, 'attempt'> & { delivery: string }) | undefined
 }
 
-/** Returns the reason to refuse the run, for the log; null if the run passes the check. */
+/** The reason to refuse the run, for the log. */
 export type Check = (asked: Asked) => string | null | Promise<string | null>
 
-/** Compares repository ids, because names can change. */
+/** Names can change. */
 export function checkRepository({ claims, facts: { id } }: Asked): string | null {
   return claims.repositoryId === String(id)
     ? null
     : `the run belongs to ${claims.repository} (repository id ${claims.repositoryId}), but the delivery was dispatched to repository id ${id}`
 }
 
-/** Checks whether, according to the run's claims, the delivery's dispatch could have started the run. */
+/** Whether the delivery's dispatch could have started the run, according to its claims. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
   if (attemptedAt === null) return 'the delivery has not been dispatched'
@@ -116,15 +105,13 @@ export function checkRecorded({ claims, delivery, recorded }: Asked): string | n
     : null
 }
 
-/** Tolerance for GitHub's times, which are in whole seconds. A run is created shortly after its dispatch. */
+/** GitHub's times are in whole seconds. */
 const LEEWAY_MS = 10_000
 
 /**
- * Checks the run's data on GitHub. The run must be newer than the dispatch. If its title contains another delivery's
- * id, the title must also contain this delivery's id.
- *
+ * The run must be newer than the dispatch.
  * @param namesAnother whether the title contains another delivery's id but not this delivery's id
- * @param clocks `clockOffset`: GitHub's clock minus the relay's. `startTimeout`: RELAY_START_TIMEOUT. Both in ms.
+ * @param clocks in milliseconds; `clockOffset`: GitHub's clock minus the relay's
  */
 export function checkTitleAndTime(
   run: Pick<WorkflowRun, 'title' | 'createdAt'>,
@@ -144,16 +131,11 @@ function refNames(ref: string): string[] {
   return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
 }
 
-/** The immutable properties of a workflow run. */
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
 const MAX_RUNS = 1_000
 
-/**
- * Reads each run's origin once.
- *
- * @returns a function that returns null if GitHub doesn't return the run; the next call requests it again
- */
+/** Reads each run's title and creation time once. Null, and requested again later, if GitHub doesn't return the run. */
 export function createRunOrigins(
   github: Pick<RunReader, 'run'>,
 ): (repository: string, runId: number) => Promise<RunOrigin | null> {
@@ -174,31 +156,18 @@ export function createRunOrigins(
   }
 }
 
-/** What a report token is bound to: one attempt of a workflow run, for one delivery. */
 export interface BoundRun {
   delivery: string
-  /** `owner/name` */
   repository: string
   runId: number
   runAttempt: number
 }
 
-export interface ReportTokens {
-  mint(bound: BoundRun): Promise<{ token: string; expiresAt: number }>
-  /**
-   * `renew`: whether half of the token's lifetime has passed.
-   * @throws Problem 401, with the same message for every reason
-   */
-  verify(token: string | null): Promise<BoundRun & { renew: boolean }>
-}
+export type ReportTokens = ReturnType<typeof createReportTokens>
 
 export interface ReportTokenDeps {
-  /**
-   * The relay's GitHub credential. Anyone with the credential can start a run and get a report token, so a key derived
-   * from the credential grants no additional rights.
-   */
+  /** The relay's GitHub credential, which can start runs anyway: a key derived from it grants no additional rights. */
   secret: string
-  /** RELAY_PUBLIC_URL */
   audience: string
   lifetimeMs: number
   clock: () => number
@@ -208,16 +177,13 @@ export interface ReportTokenDeps {
 const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
-/**
- * Report tokens, signed with a key derived from a relay secret. Every relay with the same configuration accepts them,
- * even after a restart, so the tokens needn't be stored.
- */
-export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
+/** Report tokens aren't stored: every relay with the same configuration accepts them. */
+export function createReportTokens(deps: ReportTokenDeps) {
   const { audience, lifetimeMs, clock, log } = deps
   const key = deriveKey(deps.secret)
 
   return {
-    async mint({ delivery, repository, runId, runAttempt }) {
+    async mint({ delivery, repository, runId, runAttempt }: BoundRun) {
       const { SignJWT } = await import('jose')
       const now = Math.floor(clock() / 1000)
       const expires = now + Math.ceil(lifetimeMs / 1000)
@@ -230,7 +196,8 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
         .sign(key)
       return { token, expiresAt: expires * 1000 }
     },
-    async verify(token) {
+    /** `renew`: whether half of the token's lifetime has passed. @throws Problem 401, the same for every reason */
+    async verify(token: string | null): Promise<BoundRun & { renew: boolean }> {
       if (token === null) throw refuse('there is no bearer token')
       if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
       try {
@@ -264,7 +231,6 @@ export function createReportTokens(deps: ReportTokenDeps): ReportTokens {
   }
 }
 
-/** Derives a key for report tokens only. The key doesn't reveal the secret. */
 function deriveKey(secret: string): KeyObject {
   const info = 'port-webhook-action report token, version 1'
   // jose imports a KeyObject only once.

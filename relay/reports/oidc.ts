@@ -3,14 +3,12 @@ import { fetchLimited } from '../config/outgoing.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
 
-/** GitHub's claims about a workflow run, from a token whose signature, issuer, audience, and times are verified. */
+/** GitHub's claims about a workflow run, from a verified token. */
 export interface RunClaims {
   eventName: string
-  /** `owner/name` */
   repository: string
-  /** GitHub's repository id, in decimal. Renaming the repository doesn't change the id. */
+  /** In decimal. Renaming the repository doesn't change the id. */
   repositoryId: string
-  /** `refs/heads/main` */
   ref: string
   /** `acme/shop/.github/workflows/deploy.yml@refs/heads/main`; empty if the token has no such claim. */
   workflowRef: string
@@ -19,54 +17,42 @@ export interface RunClaims {
 }
 
 export interface OidcDeps {
-  /** The value of GITHUB_OIDC_ISSUER. */
   issuer: string
-  /** RELAY_PUBLIC_URL. Tokens for other audiences, including the owner's default audience, are refused. */
+  /** Tokens for other audiences, including the owner's default audience, are refused. */
   audience: string
   clock: () => number
   throttled: Pick<ThrottledLog, 'warn'>
-  /** Minimum time between two requests to the issuer. Limits the requests that forged tokens can cause. */
+  /** Limits the requests that forged tokens can cause. */
   cooldownMs?: number
-  /** Maximum age of the JWKS before the relay fetches it again. */
   cacheMs?: number
   timeoutMs?: number
 }
 
 /** GitHub's tokens have about 2,000 characters. */
 const MAX_TOKEN = 8_000
-/** Allows for clock differences. */
 const LEEWAY_S = 30
-/** GitHub's tokens live for about 5 minutes. A token with a longer lifetime isn't from GitHub. */
+/** GitHub's tokens live for about 5 minutes. */
 const MAX_AGE_S = 600
 
 /**
- * Verifies GitHub's OIDC tokens: RS256 with a key from the issuer's JWKS (never a key that the token contains or refers
- * to), exact issuer, only this audience, and times. Doesn't use `sub`, because its format varies by owner.
- *
+ * Verifies GitHub's OIDC tokens with a key from the issuer's JWKS, never one that the token contains or refers to.
+ * Doesn't use `sub`, because its format varies by owner.
  * @returns a function that throws Problem: 401 for any invalid token, 503 if the JWKS is unavailable or older than the
- *   token's key
+ * token's key
  * @see https://docs.github.com/actions/reference/security/oidc
  */
 export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Promise<RunClaims> {
-  const {
-    issuer,
-    audience,
-    clock,
-    throttled,
-    cooldownMs = 3_000,
-    cacheMs = 600_000,
-    timeoutMs = 5_000,
-  } = deps
-  const keys = createIssuerKeys({ issuer, throttled, cooldownMs, cacheMs, timeoutMs })
+  const { issuer, audience, clock, throttled } = deps
+  const keys = createIssuerKeys(deps)
 
   return async token => {
     if (token === null) throw refuse('there is no bearer token')
     if (token.length > MAX_TOKEN) throw refuse(`the token has ${token.length} characters`)
-    // Load jose with the first report, so that the relay starts faster.
+    // So that the relay starts faster.
     const { decodeJwt, jwtVerify } = await import('jose')
     let payload: JWTPayload
     try {
-      // Check the issuer before looking up the key, because the lookup may send a request to the issuer.
+      // The lookup of the key may send a request to the issuer.
       if (decodeJwt(token).iss !== issuer) throw new Error('the token is from another issuer')
       const verified = await jwtVerify(token, keys, {
         algorithms: ['RS256'],
@@ -87,7 +73,7 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
     return readClaims(payload)
   }
 
-  /** The sender gets the same response for every reason. The log contains the reason, but nothing from the token. */
+  /** The log contains the reason, but nothing from the token. */
   function refuse(reason: string): Problem {
     throttled.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
     return new Problem(
@@ -100,20 +86,15 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
   function readClaims(payload: JWTPayload): RunClaims {
     const { event_name, repository, repository_id, ref, workflow_ref, run_id, run_attempt } = payload
     const [runId, runAttempt] = [number(run_id), number(run_attempt)]
+    const texts = { eventName: event_name, repository, repositoryId: repository_id, ref }
     if (
-      typeof event_name !== 'string' ||
-      typeof repository !== 'string' ||
-      typeof repository_id !== 'string' ||
-      typeof ref !== 'string' ||
+      !Object.values(texts).every(each => typeof each === 'string') ||
       runId === null ||
       runAttempt === null
-    ) {
+    )
       throw refuse('a required claim is missing or invalid')
-    }
-    return {
-      ...{ eventName: event_name, repository, repositoryId: repository_id, ref, runId, runAttempt },
-      workflowRef: typeof workflow_ref === 'string' ? workflow_ref : '',
-    }
+    const workflowRef = typeof workflow_ref === 'string' ? workflow_ref : ''
+    return { ...(texts as Record<keyof typeof texts, string>), runId, runAttempt, workflowRef }
   }
 
   function postpone({ message, retryMs }: KeysUnknown): Problem {
@@ -129,22 +110,16 @@ function number(claim: unknown): number | null {
   return Number.isSafeInteger(value) ? value : null
 }
 
-type IssuerKeysDeps = Required<
-  Pick<OidcDeps, 'issuer' | 'throttled' | 'cooldownMs' | 'cacheMs' | 'timeoutMs'>
->
-
-/** Thrown if a token can't be verified now. The response to the sender contains the message. */
+/** A token can't be verified now. */
 class KeysUnknown extends Error {
-  /** Time until the next request to the issuer is allowed. */
   readonly retryMs: number
   constructor(message: string, retryMs: number) {
     super(message)
-    this.name = 'KeysUnknown'
     this.retryMs = retryMs
   }
 }
 
-/** How long cached keys are accepted while the issuer doesn't respond. */
+/** How long known keys are accepted while the issuer doesn't respond. */
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
@@ -153,13 +128,12 @@ const NEWER =
   "The relay does not know the key of this OIDC token. It requests new keys from GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) every few seconds. Send the report again."
 
 /**
- * Fetches the issuer's JWKS and keeps it, even while the issuer is unavailable.
- *
- * @returns a function that returns a token's key, for `jwtVerify`. Throws KeysUnknown if the JWKS is unavailable or may
- *   be outdated, and JWKSNoMatchingKey if a newly fetched JWKS doesn't contain the key
+ * Keeps the issuer's JWKS, even while the issuer is unavailable.
+ * @returns a function for `jwtVerify`. Throws KeysUnknown if the JWKS is unavailable or may be outdated, and
+ * JWKSNoMatchingKey if a newly fetched JWKS doesn't contain the key
  */
-export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
-  const { issuer, throttled, cooldownMs, cacheMs, timeoutMs } = deps
+export function createIssuerKeys(deps: Omit<OidcDeps, 'audience' | 'clock'>): JWTVerifyGetKey {
+  const { issuer, throttled, cooldownMs = 3_000, cacheMs = 600_000, timeoutMs = 5_000 } = deps
   let set: { keys: JWTVerifyGetKey; at: number } | null = null
   let asked = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | null = null
@@ -186,7 +160,7 @@ export function createIssuerKeys(deps: IssuerKeysDeps): JWTVerifyGetKey {
     throw new KeysUnknown(NONE, Math.max(asked + cooldownMs - performance.now(), 0))
   }
 
-  /** Fetches the JWKS. Concurrent calls share one request. */
+  /** Concurrent calls share one request. */
   function ask(): Promise<void> {
     asking ??= fetchSet().finally(() => {
       asking = null

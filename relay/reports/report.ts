@@ -7,26 +7,24 @@ import type { Delivery, Message } from '../delivery/delivery.ts'
 import { readBody, readJson } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { bearer, refuseOverRate, type TokenBuckets } from '../http/request.ts'
+import { bearer, limitRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
-import type { BoundDeps, BoundRun } from './authorize.ts'
+import type { BoundRun, ReportTokens } from './authorize.ts'
 import { boundDelivery, isBound, refuseFinished, refuseUnbound } from './authorize.ts'
 
-export interface TakeDeps extends BoundDeps {
-  store: BoundDeps['store'] & Pick<Store, 'reportUsage'>
+export interface TakeDeps {
+  store: Pick<Store, 'get' | 'clock' | 'reportUsage'>
+  tokens: ReportTokens
+  log: { warn: (fields: object, message: string) => void }
   apply: ApplyEvent
-  /** Whether RELAY_REPORT_BLUEPRINTS or RELAY_REPORT_DELETE_BLUEPRINTS allows a blueprint. */
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
-  /** Limits the reports per minute of each workflow run. */
   rate: TokenBuckets
 }
 
 /**
- * `POST /report`: messages for Port from a delivery's workflow run. Responds with 202 after persisting them. Messages
- * are sent in order, and retried while Port is unavailable. A conclusion finishes the delivery, unless it is the result
- * of a job. A report that consists only of updates with a conclusion is accepted even if the quota is used up.
- *
+ * `POST /report`: persists messages for Port from a delivery's workflow run. A report that consists only of updates
+ * with a conclusion is accepted even if the quota is used up.
  * @throws Problem 400, 401, 403, 410, 413, 422, 429, 503
  */
 export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) => Promise<Response> {
@@ -38,7 +36,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
       [`delivery ${bound.delivery}`]: LIMITS.reportsWaiting,
       [`repository ${bound.repository}`]: LIMITS.reportsWaitingOfRepository,
     })
-    // Process one report at a time per delivery, so that a run with many concurrent reports delays only itself.
+    // A run with many concurrent reports delays only itself.
     return inOrder(bound.delivery, () => take(c, body, bound, renew))
   }
 
@@ -48,30 +46,26 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const { sender, number, reports, finishing } = message
     const concludes = (report: Message) => 'update' in report && report.update.conclusion !== undefined
     const isExempt = reports.length > 0 && reports.every(concludes)
-    const waitMs = rate.take(`${bound.runId} ${bound.runAttempt}`)
-    if (waitMs > 0) {
-      const sentence = `A workflow run can report at most ${LIMITS.reportRate} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
-      throw refuseOverRate(sentence, waitMs)
-    }
+    const sentence = `A workflow run can report at most ${LIMITS.reportRate} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
+    limitRate(rate, `${bound.runId} ${bound.runAttempt}`, sentence)
     checkJobs(delivery, reports)
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
-    // Count an empty report as one line, because it also uses space in the database.
-    const lines = Math.max(
-      1,
-      messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0),
-    )
+    // An empty report uses space in the database, too.
+    const lines = messages.reduce((sum, each) => sum + ('log' in each ? each.log.length : 1), 0) || 1
     const bytes = Buffer.byteLength(JSON.stringify(messages))
     const isRepeated = number <= used.lastNumber
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
-      const applied = await apply(
-        delivery,
-        { type: 'reportReceived', messages, attempt: bound.runAttempt, ending: finishing },
-        { receipt },
-      )
+      const event = {
+        type: 'reportReceived' as const,
+        messages,
+        attempt: bound.runAttempt,
+        ending: finishing,
+      }
+      const applied = await apply(delivery, event, { receipt })
       // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
         throw refuseUnbound(log, delivery.id, bound)
@@ -84,21 +78,16 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
 
 function checkUsage(lines: number, bytes: number): void {
   const { reportLines, reportBytes } = LIMITS
-  if (lines > reportLines) {
-    throw new Problem(
-      413,
-      `The reports of a delivery can contain at most ${reportLines} log lines, updates, and entities: this report exceeds that limit.`,
-    )
-  }
-  if (bytes > reportBytes) {
-    throw new Problem(
-      413,
-      `The reports of a delivery can contain at most ${reportBytes} bytes: this report exceeds that limit.`,
-    )
-  }
+  const what =
+    lines > reportLines ? `${reportLines} log lines, updates, and entities` : `${reportBytes} bytes`
+  if (lines <= reportLines && bytes <= reportBytes) return
+  throw new Problem(
+    413,
+    `The reports of a delivery can contain at most ${what}: this report exceeds that limit.`,
+  )
 }
 
-/** Refuses the results of too many jobs. GitHub's conclusion includes these jobs. */
+/** GitHub's conclusion includes these jobs. */
 function checkJobs({ reported }: Delivery, reports: Message[]): void {
   const most = LIMITS.reportJobs
   if ((reported?.jobs.length ?? 0) < most || !reports.some(each => 'update' in each && each.update.job))
@@ -106,7 +95,6 @@ function checkJobs({ reported }: Delivery, reports: Message[]): void {
   throw new Problem(413, `At most ${most} jobs of a workflow run can report their results.`)
 }
 
-/** The allow-list's variable and the participle for the message, by entity operation. */
 const LISTS = {
   upsert: { list: 'RELAY_REPORT_BLUEPRINTS', done: 'written' },
   delete: { list: 'RELAY_REPORT_DELETE_BLUEPRINTS', done: 'deleted' },
@@ -123,7 +111,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   )
 }
 
-/** Runs tasks with the same key one at a time, in order. Tasks with other keys aren't delayed. */
+/** Runs tasks with the same key one at a time, in order. */
 function createKeyedQueue() {
   const last = new Map<string, Promise<unknown>>()
   return <T>(key: string, task: () => Promise<T>): Promise<T> => {
@@ -141,8 +129,8 @@ function createKeyedQueue() {
 const delivery = z.string().regex(/^[\w-]{1,100}$/)
 
 /**
- * `POST /report/start`: identifies the delivery. `complete`: the payload was truncated, and the rest is requested.
- * `finishes`: the job reports its result through the relay, or leaves reporting the result to the relay.
+ * `complete`: the payload was truncated, and the rest is requested. `finishes`: the job reports its result through the
+ * relay, or leaves that to the relay.
  */
 export const startMessage = z.object({
   delivery,
@@ -154,7 +142,7 @@ const logLine = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
   message: z.string(),
 })
-/** Validates log lines. Stops at the first invalid line, because collecting 100,000 issues would take half a second. */
+/** Stops at the first invalid line, because collecting 100,000 issues would take half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
 const isOutputs = (value: unknown) =>
@@ -186,7 +174,7 @@ const runUpdate = z.object({
     )
     .optional(),
 })
-/** Port's pattern for blueprint identifiers. Port and the allow-list could interpret other characters differently. */
+/** Port's pattern. Port and the allow-list could interpret other characters differently. */
 const blueprint = z
   .string()
   .max(200)
@@ -203,7 +191,7 @@ const identifier = z
 const entity = z.union([
   z.object({
     blueprint,
-    // Not validated further, because the value comes from JSON with limited depth and is sent to Port as JSON.
+    // JSON with limited depth.
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
@@ -220,19 +208,17 @@ const report = z.union([
 ])
 
 /**
- * `POST /report`: messages for Port, in order. A repeated message has the same sender and number and is persisted
- * only once. A sender numbers its messages from 1, and waits for each response before sending the next message.
+ * A repeated message has the same sender and number. A sender numbers its messages from 1, and waits for each response.
  */
 export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),
   number: z.int().min(1),
   reports: z.array(report).max(LIMITS.reportMessages),
-  /** Whether the job is finishing. */
   finishing: z.boolean().default(false),
 })
 
-/** @throws Problem 400, which describes the problem without values */
+/** @throws Problem 400, without values */
 export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   const body = readJson(bytes, {
     notJson: 'send a report of the action',
@@ -245,23 +231,14 @@ export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
-/**
- * Reads a body whose token was verified before.
- *
- * @throws what `readBody` and `accept` throw
- */
+/** Reads a body whose token was verified before. */
 export async function readBytes(
   c: Context,
   maxBytes: number,
   room: BodyReservation,
   shares?: Record<string, number>,
 ): Promise<Uint8Array> {
-  try {
-    const bytes = await readBody(c, maxBytes, room)
-    room.accept(shares)
-    return bytes
-  } catch (error) {
-    if (!(error instanceof Problem) || error.status !== 413) throw error
-    throw new Problem(413, `A report can have at most ${maxBytes} bytes: split it.`, error.headers)
-  }
+  const bytes = await readBody(c, maxBytes, room, 'a report can be')
+  room.accept(shares)
+  return bytes
 }

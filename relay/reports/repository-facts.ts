@@ -1,43 +1,40 @@
 import { type ReadFailure, readFailure } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import { Problem } from '../http/problem.ts'
-import type { ThrottledLog } from '../log.ts'
 import type { RunClaims } from './oidc.ts'
 
-export interface RepositoryFactsDeps {
-  ask: (repository: string) => Promise<RepositoryFacts>
-  clock: () => number
-  log: { warn: (fields: object, message: string) => void }
-  throttled: Pick<ThrottledLog, 'warn'>
-}
+type Log = { warn: (fields: object, message: string) => void }
 
-/** How long to cache the facts. Limited, because the default branch can change. */
+/** Limited, because the default branch can change. */
 const FRESH_MS = 10 * 60_000
-/** Minimum time between two rechecks of a repository, regardless of its runs' branches. */
 const RECHECK_MS = 60_000
 
 /**
- * Returns a repository's id and default branch, read from GitHub and cached. The first id is kept while the relay runs,
+ * Reads a repository's id and default branch from GitHub and caches them. The first id is kept while the relay runs,
  * because another repository that takes over the name has a different id.
- *
- * @param isOnDefaultBranch (of the returned function) whether the delivery was dispatched to the default branch
- * @returns a function that throws Problem if the facts are unknown: 503 if GitHub doesn't respond, 403 if GitHub
- *   doesn't return the repository or returns a different repository with this name
+ * @returns a function that throws Problem if the facts are unknown: 503 if GitHub doesn't respond, 403 if it returns no
+ * or another repository
  */
 export function createRepositoryFacts({
   ask,
   clock,
   log,
   throttled,
-}: RepositoryFactsDeps): (
-  repository: string,
-  claims: Pick<RunClaims, 'repositoryId' | 'ref'>,
-  isOnDefaultBranch: boolean,
-) => Promise<RepositoryFacts> {
+}: {
+  ask: (repository: string) => Promise<RepositoryFacts>
+  clock: () => number
+  log: Log
+  throttled: Log
+}) {
   const known = new Map<string, RepositoryFacts & { at: number; recheckedAt: number }>()
   const asking = new Map<string, Promise<RepositoryFacts>>()
 
-  return async (repository, { repositoryId, ref }, isOnDefaultBranch) => {
+  /** @param isOnDefaultBranch whether the delivery was dispatched to the default branch */
+  return async (
+    repository: string,
+    { repositoryId, ref }: Pick<RunClaims, 'repositoryId' | 'ref'>,
+    isOnDefaultBranch: boolean,
+  ): Promise<RepositoryFacts> => {
     const name = repository.toLowerCase()
     const kept = known.get(name)
     // If only the branch doesn't match, the default branch may have changed recently.

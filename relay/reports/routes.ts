@@ -6,35 +6,25 @@ import { OPEN_STATES } from '../delivery/delivery.ts'
 import type { GitHub } from '../github/client.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { bearer, createTokenBuckets, refuseOverRate, type TokenBuckets } from '../http/request.ts'
+import { bearer, createTokenBuckets, limitRate } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
+import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { PortAccess } from '../workers/outbox.ts'
-import type { BoundDeps } from './authorize.ts'
 import { boundDelivery, createReportTokens, createRunOrigins, refuseFinished } from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
-import { createTake, parseMessage, readBytes, startMessage, type TakeDeps } from './report.ts'
+import { createTake, parseMessage, readBytes, startMessage } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
-import { createHandOut, createStart, type HandOutDeps, type StartDeps } from './start.ts'
+import { createHandOut, createStart, type StartDeps } from './start.ts'
 
 export interface ReportsDeps {
-  config: Pick<
-    Config,
-    | 'publicUrl'
-    | 'github'
-    | 'port'
-    | 'targets'
-    | 'trustedProxies'
-    | 'reportBlueprints'
-    | 'reportDeleteBlueprints'
-    | 'startTimeout'
-  >
-  store: StartDeps['store'] & TakeDeps['store'] & HandOutDeps['store']
-  github: StartDeps['github'] & Pick<GitHub, 'repository' | 'run'>
+  config: Config
+  store: Store
+  github: Pick<GitHub, 'serverUrl' | 'clockOffset' | 'repository' | 'run'>
   apply: ApplyEvent
   port: PortAccess
   findByTitle: StartDeps['findByTitle']
-  /** Milliseconds since 1970 by the wall clock, which token expiry uses. */
+  /** By the wall clock, which token expiry uses. */
   clock: () => number
   log: {
     info: (fields: object, message: string) => void
@@ -43,9 +33,9 @@ export interface ReportsDeps {
   throttled: ThrottledLog
 }
 
-/** `/report/…`: the action's reports through the relay. Without RELAY_PUBLIC_URL, responds with 404 and the reason. */
+/** `/report/…`: the action's reports through the relay. */
 export function createReports(deps: ReportsDeps): Hono {
-  const { config, store, github, apply, port, findByTitle: findNamed, clock, log, throttled } = deps
+  const { config, store, github, apply, port, findByTitle, clock, log, throttled } = deps
   const app = new Hono()
   const audience = config.publicUrl
   if (audience === null) {
@@ -59,31 +49,20 @@ export function createReports(deps: ReportsDeps): Hono {
   }
   const { auth } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
-  const tokens = createReportTokens({
-    secret,
-    audience,
-    lifetimeMs: LIMITS.reportToken,
-    clock,
-    log: throttled,
-  })
-  const verify = createOidcVerifier({
-    issuer: config.github.oidcIssuer,
-    ...{ audience, clock, throttled },
-  })
+  const lifetimeMs = LIMITS.reportToken
+  const tokens = createReportTokens({ secret, audience, lifetimeMs, clock, log: throttled })
+  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, throttled })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
-  const shareInputs = createHandOut({ store, secrets: config.port.secrets })
+  const shareInputs = createHandOut(store, config.port.secrets)
   const start = createStart({
     ...{ isAllowed, store, github, apply, port },
-    ...{ findByTitle: findNamed, verify, factsOf, tokens, shareInputs, log, throttled },
+    ...{ findByTitle, verify, factsOf, tokens, shareInputs, log, throttled },
     originOf: createRunOrigins(github),
     startTimeout: config.startTimeout,
     rate: createTokenBuckets(LIMITS.reportStartRate),
   })
-  const give = createInputsRoute({
-    ...{ store, tokens, shareInputs, log },
-    rate: createTokenBuckets(LIMITS.reportInputsRate),
-  })
+  const inputsRate = createTokenBuckets(LIMITS.reportInputsRate)
   const take = createTake({
     ...{ store, tokens, apply, log },
     isAllowed: { upsert: matcher(config.reportBlueprints), delete: matcher(config.reportDeleteBlueprints) },
@@ -112,6 +91,21 @@ export function createReports(deps: ReportsDeps): Hono {
   })
   return app
 
+  /**
+   * `POST /report/inputs`: returns the inputs of `/report/start` to a later process of the same run, for redaction.
+   *
+   * @throws Problem 400, 401, 403, 410, 413, 429, 503
+   */
+  async function give(c: Context, room: BodyReservation): Promise<Response> {
+    const bound = await tokens.verify(bearer(c))
+    const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate} times per minute. Retry after the time in the Retry-After header.`
+    limitRate(inputsRate, `${bound.runId} ${bound.runAttempt}`, sentence)
+    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
+    const delivery = await boundDelivery(message, bound, { store, log })
+    if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
+    return c.json(await shareInputs(delivery, message.complete))
+  }
+
   function orStoreFailure(error: unknown): never {
     if (error instanceof Problem) throw error
     throttled.error({ err: error }, 'a report was not accepted: database unavailable')
@@ -120,32 +114,5 @@ export function createReports(deps: ReportsDeps): Hono {
       "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",
       { 'retry-after': '5' },
     )
-  }
-}
-
-/**
- * `POST /report/inputs`: returns the inputs from `POST /report/start` to a later process of the same run, so that the
- * process can redact the inputs.
- *
- * @throws Problem 400, 401, 403, 410, 413, 429, 503
- */
-function createInputsRoute(
-  deps: BoundDeps & {
-    shareInputs: ReturnType<typeof createHandOut>
-    /** Limits the calls per minute of each workflow run. */
-    rate: TokenBuckets
-  },
-): (c: Context, room: BodyReservation) => Promise<Response> {
-  return async (c, room) => {
-    const bound = await deps.tokens.verify(bearer(c))
-    const waitMs = deps.rate.take(`${bound.runId} ${bound.runAttempt}`)
-    if (waitMs > 0) {
-      const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate} times per minute. Retry after the time in the Retry-After header.`
-      throw refuseOverRate(sentence, waitMs)
-    }
-    const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
-    const delivery = await boundDelivery(message, bound, deps)
-    if (!OPEN_STATES.includes(delivery.state)) throw refuseFinished()
-    return c.json(await deps.shareInputs(delivery, message.complete))
   }
 }

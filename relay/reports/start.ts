@@ -9,7 +9,7 @@ import type { GitHub } from '../github/client.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
-import { bearer, refuseOverRate, type TokenBuckets } from '../http/request.ts'
+import { bearer, limitRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
@@ -27,21 +27,17 @@ import type { RunClaims } from './oidc.ts'
 import { parseMessage, readBytes, startMessage } from './report.ts'
 
 export interface StartDeps {
-  /** Whether RELAY_ALLOWED_REPOSITORIES allows the repository. */
   isAllowed: (repository: string) => boolean
   store: Pick<Store, 'get' | 'findRuns'>
   github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
-  /** The run's title and creation time; null if GitHub doesn't return the run. */
   originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
   apply: ApplyEvent
   port: PortAccess
   findByTitle: FindByTitle
-  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
   verify: (token: string | null) => Promise<RunClaims>
   factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
   tokens: Pick<ReportTokens, 'mint'>
-  /** Limits the start requests per minute of each workflow run. */
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
   log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
@@ -52,16 +48,14 @@ export interface StartDeps {
 const READ_MS = 3_000
 
 /**
- * `POST /report/start`: a workflow run uses GitHub's OIDC token to prove that a delivery started it. The run is bound
- * to the delivery. The response contains a report token, the Port run's state, the items omitted from the payload, and
- * the decrypted secret inputs. Other runs get a 409.
- *
+ * `POST /report/start`: binds a workflow run to the delivery that started it, as GitHub's OIDC token shows. Responds
+ * with a report token, the Port run's state, the items omitted from the payload, and the decrypted secret inputs.
  * @throws Problem 400, 401, 403, 409, 410, 413, 429, 503
  */
 export function createStart(deps: StartDeps): (c: Context, room: BodyReservation) => Promise<Response> {
   const { isAllowed, store, github, apply, port, tokens, log } = deps
 
-  /** Checks whether the run can report for the delivery. The first failed check decides. */
+  /** The first failed check decides. */
   const checks: Check[] = [
     checkRepository,
     // After a rename or transfer, the claims can still contain the old name.
@@ -76,13 +70,10 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
 
   return async (c, room) => {
     const claims = await deps.verify(bearer(c))
-    // Checked before the body is read, because a run in any GitHub repository can get an OIDC token.
+    // Any GitHub repository can get an OIDC token.
     if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
-    const waitMs = deps.rate.take(String(claims.runId))
-    if (waitMs > 0) {
-      const sentence = `A workflow run can send at most ${LIMITS.reportStartRate} start requests per minute. Retry after the time in the Retry-After header.`
-      throw refuseOverRate(sentence, waitMs)
-    }
+    const sentence = `A workflow run can send at most ${LIMITS.reportStartRate} start requests per minute. Retry after the time in the Retry-After header.`
+    limitRate(deps.rate, String(claims.runId), sentence)
     const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
     const { delivery: id, complete, finishes } = message
     const delivery = await bind(id, claims, finishes)
@@ -94,19 +85,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       tokens.mint({ delivery: id, ...claims }),
       readRun(delivery),
     ])
-    return c.json({
-      token,
-      expires_at: new Date(expiresAt).toISOString(),
-      reports: port.canReport(delivery),
-      run,
-      ...given,
-    })
+    const reports = port.canReport(delivery)
+    return c.json({ token, expires_at: new Date(expiresAt).toISOString(), reports, run, ...given })
   }
 
-  /**
-   * Checks the delivery and binds the run to it. If the delivery has changed since the check, checks the new version.
-   * Doesn't change a finished delivery.
-   */
+  /** Checks the delivery and binds the run to it. If the delivery has changed since, checks the new version. */
   async function bind(id: string, claims: RunClaims, reportsConclusion: boolean): Promise<Delivery> {
     const { runId, runAttempt } = claims
     for (let refusedOn = -1; ; ) {
@@ -127,14 +110,12 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
       const event = { type: 'runReported' as const, run }
       const { outcome, delivery } = await apply(found, event, { strict: true })
       if (outcome !== 'conflict') return delivery
-      if (version === refusedOn) {
-        throw refuse(id, claims, 'another delivery is bound to this run')
-      }
+      if (version === refusedOn) throw refuse(id, claims, 'another delivery is bound to this run')
       refusedOn = version
     }
   }
 
-  /** Checks the title and time of an unrecorded run. If GitHub doesn't return the run, only its claims are checked. */
+  /** If GitHub doesn't return the run, only its claims are checked. */
   async function checkTitle({ claims, delivery, recorded }: Asked): Promise<string | null> {
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
@@ -178,11 +159,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     )
   }
 
-  /** Reads the Port run's state, if Port responds in time. `ended` is also true while the outbox has the conclusion. */
+  /** `ended` is also true while the outbox has the conclusion. */
   async function readRun(delivery: Delivery) {
     const reading = port.read(delivery).then(run => (run === 'unread' ? null : run))
     const read: RunState | null = await within(READ_MS, reading)
-    // Hide a past run's id, because a run from before the redelivery doesn't make this run a duplicate.
+    // A run from before the redelivery doesn't make this run a duplicate.
     const isPast = delivery.runs.some(run => run.past && String(run.id) === read?.externalRunId)
     return {
       status: read?.status ?? 'unknown',
@@ -193,40 +174,30 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   }
 }
 
-/** Returns the result, or null if reading takes longer or fails. */
+/** Null if reading takes longer or fails. */
 const within = <T>(ms: number, reading: Promise<T>): Promise<T | null> =>
   Promise.race([reading.catch(() => null), sleep(ms, null, { ref: false })])
 
-/** What a delivery's run gets in addition to the client payload. */
 export interface ShareInputs {
-  /** The complete items, if something was omitted from the payload. */
+  /** If something was omitted from the payload. */
   payload: Pick<Invocation, 'inputs' | 'encrypted' | 'entity' | 'event'> | null
-  /** Decrypted secret inputs by name. Inputs that the relay can't decrypt (other scheme, older secret) are omitted. */
+  /** Without inputs that the relay can't decrypt (other scheme, older secret). */
   secrets: Record<string, string>
 }
 
-export interface HandOutDeps {
-  store: Pick<Store, 'invocation'>
-  /** The secrets that can decrypt inputs. */
-  secrets: readonly string[]
-}
-
-/** How long decrypted values are kept in memory. The jobs of a matrix request these values within minutes. */
+/** The jobs of a matrix request these values within minutes. */
 const KEPT_MS = 10 * 60_000
 
-/** Reads and decrypts the inputs once for all of a run's jobs. @returns a function that throws the store's errors */
-export function createHandOut({
-  store,
-  secrets: clientSecrets,
-}: HandOutDeps): (delivery: Pick<Delivery, 'id'>, complete: boolean) => Promise<ShareInputs> {
+/** Reads and decrypts the inputs once for all of a run's jobs. */
+export function createHandOut(store: Pick<Store, 'invocation'>, clientSecrets: readonly string[]) {
   const kept = new Map<string, { size: number; whole: Promise<ShareInputs>; timer?: NodeJS.Timeout }>()
-  // Clear the timer, because it keeps a reference to the decrypted values.
+  // The timer keeps a reference to the decrypted values.
   const forget = (id: string, entry = kept.get(id)) => {
     clearTimeout(entry?.timer)
     if (entry && kept.get(id) === entry) kept.delete(id)
   }
 
-  return async ({ id }, complete) => {
+  return async ({ id }: Pick<Delivery, 'id'>, complete: boolean): Promise<ShareInputs> => {
     const { payload, secrets } = await (kept.get(id)?.whole ?? keep(id))
     return { payload: complete ? payload : null, secrets }
   }
@@ -254,10 +225,6 @@ export function createHandOut({
   }
 }
 
-/**
- * @param invocation stored invocation, with encrypted values
- * @param clientSecrets all secrets that Port may have used
- */
 function decrypt(
   { inputs, encrypted, entity, event }: Invocation,
   clientSecrets: readonly string[],

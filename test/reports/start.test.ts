@@ -175,15 +175,11 @@ test("a delivery's inputs are read and decrypted once for all requests, and agai
   const { clientSecret } = vectors['aes256-gcm']
   const password = encryptWith(clientSecret, 'clear')
   const invocation = { inputs: { password }, encrypted: ['password'], entity: null, event: null }
-  const shareInputs = createHandOut({
-    secrets: [clientSecret],
-    store: {
-      async invocation() {
-        if (++reads === 1) throw new Error('unavailable')
-        return JSON.stringify(invocation)
-      },
-    },
-  })
+  const read = async () => {
+    if (++reads === 1) throw new Error('unavailable')
+    return JSON.stringify(invocation)
+  }
+  const shareInputs = createHandOut({ invocation: read }, [clientSecret])
   const ask = (complete: boolean) => shareInputs({ id: 'd' }, complete)
   await expect(ask(false)).rejects.toThrow('unavailable')
   const all = await Promise.all([ask(false), ask(true), ask(false)])
@@ -197,15 +193,11 @@ test('decrypted inputs are cached up to a limit, and the oldest inputs are remov
   onTestFinished(() => void vi.useRealTimers())
   const invocation = { inputs: { text: 'x'.repeat(5_000_000) }, encrypted: [], entity: null, event: null }
   const reads: string[] = []
-  const shareInputs = createHandOut({
-    secrets: [],
-    store: {
-      async invocation(id) {
-        reads.push(id)
-        return JSON.stringify(invocation)
-      },
-    },
-  })
+  const read = async (id: string) => {
+    reads.push(id)
+    return JSON.stringify(invocation)
+  }
+  const shareInputs = createHandOut({ invocation: read }, [])
   for (const id of ['1', '2', '3', '4', '5', '5', '3', '1']) {
     await shareInputs({ id }, false)
   }

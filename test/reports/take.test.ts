@@ -182,7 +182,7 @@ test('refuses an invalid report with a message that describes the problem withou
   }
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const script = { update: { link: ['javascript:alert(1)'] } }
-  const tooLarge = 'A report can have at most 262144 bytes: split it.'
+  const tooLarge = 'The body is larger than a report can be (262144 bytes).'
   const invalid = (what: string) => `The body is not a report: ${what} is missing or has the wrong type.`
   const tooDeep = 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'
   const rows: [unknown, number, string][] = [
