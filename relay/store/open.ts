@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { Config } from '../config/config.ts'
-import { type Backend, createDatabaseClock, type Row, sqlite } from './database.ts'
+import { type Backend, type Row, sqlite } from './database.ts'
 import { openPostgres } from './postgres/postgres.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import { createStore, type Store } from './store.ts'
@@ -48,7 +48,7 @@ function openSqliteForCommand(path: string, mode: 'read' | 'write'): Backend {
   }
   return {
     dialect: sqlite,
-    clock: createDatabaseClock(),
+    clock: { now: Date.now },
     async run(statements) {
       database.exec(mode === 'read' ? 'BEGIN' : 'BEGIN IMMEDIATE')
       try {

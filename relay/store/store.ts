@@ -40,7 +40,7 @@ export function createStore(db: Backend) {
     ...lookups(db),
     ...lists(db),
     ...maintenance(db),
-    /** The database's time, used for all leases and due times. Changes to this machine's clock don't affect it. */
+    /** The database's time, used for all leases and due times. With SQLite, this machine's time. */
     clock: () => db.clock.now(),
     /**
      * Calls the listener with the kinds of work that this relay or another relay could have made due. The returned

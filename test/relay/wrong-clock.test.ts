@@ -90,7 +90,7 @@ test('no delivery ends before GitHub’s first response since the start', async 
   expect(system.timeouts().problem()).toMatch(/^GitHub hasn't responded since the start/)
 })
 
-const FLAGS = ['shift', 'scale'].flatMap(name => [
+const FLAGS = ['scale', 'shift'].flatMap(name => [
   '--import',
   join(import.meta.dirname, `../support/${name}-clock.ts`),
 ])
@@ -145,5 +145,8 @@ test.each(['SQLite, two days ahead after a restart', 'PostgreSQL, an hour ahead 
       })
     }
     await until(() => runs.every(({ portRun }) => portRun!.status === 'SUCCESS'), 'Port shows the results')
+    writeFileSync(file, '0')
+    // The fast clock is minutes ahead of GitHub's by now.
+    await until(async () => !/ is \d+ h/.test(await readiness()), 'the relay notices the correction')
   },
 )

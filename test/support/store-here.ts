@@ -1,4 +1,4 @@
-import { createDatabaseClock, type Statement, sqlite } from '../../relay/store/database.ts'
+import { type Statement, sqlite } from '../../relay/store/database.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { type Batch, openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import type { Store } from '../../relay/store/store.ts'
@@ -16,7 +16,7 @@ export async function openStoreHere(path: string): Promise<Store> {
   const run = async (statements: Statement[]) => (await commit({ requests: [statements] })).rows
   return createStore({
     dialect: sqlite,
-    clock: createDatabaseClock(),
+    clock: { now: Date.now },
     run,
     claim: async statement => (await run([statement]))[0] ?? [],
     insert: async delivery => (await commit({ inserts: [toRow(delivery)] })).inserted === true,
