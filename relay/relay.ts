@@ -44,8 +44,6 @@ export type Relay = Awaited<ReturnType<typeof createRelay>>
 export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**
- * Assembles a relay that doesn't listen for requests yet.
- *
  * @param stopping aborted when this relay stops dispatching
  * @param opening the store, if it is already being opened
  * @param firstDispatches how many dispatches RELAY_DISPATCH_RATE allows at the start

@@ -207,7 +207,6 @@ const MOST_STALLED = 100
 /** If the database takes longer, only the metrics of this process are returned. */
 const READ_MS = 2_000
 
-/** `GET /metrics`. Requires RELAY_ADMIN_TOKEN or RELAY_VIEW_TOKEN. */
 export function createMetricsRoute(deps: MetricsRouteDeps) {
   const { metrics, roles } = deps
   return async (c: Context): Promise<Response> => {

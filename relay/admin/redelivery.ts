@@ -17,8 +17,8 @@ export type Redelivery = ReturnType<typeof createRedelivery>
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
   const id = c.req.param('id') ?? ''
   const delivery = await store.get(id)
-  if (delivery) return delivery
-  throw unknown(id)
+  if (!delivery) throw unknown(id)
+  return delivery
 }
 
 export function mustBeRedeliverable({ id, state }: Delivery): void {

@@ -28,28 +28,23 @@ export async function sendAlert(
     ...{ relay, time: new Date(now).toISOString() },
     ...{ started: started.map(show), resolved: resolved.map(show) },
   })
-  const facts = [...started, ...resolved].map(each => [
-    each.type,
-    each.side,
-    each.key,
-    each.since,
-    each.resolvedAt,
+  const facts = [...started, ...resolved].map(({ type, side, key, since, resolvedAt }) => [
+    ...[type, side, key, since, resolvedAt],
   ])
   const id = `msg_${createHash('sha256').update(JSON.stringify(facts)).digest('base64url').slice(0, 24)}`
   const timestamp = String(Math.floor(now / 1000))
-  const sign = (key: Buffer) =>
-    createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
+  const signed = `${id}.${timestamp}.${body}`
   const headers = {
     ...{ 'content-type': 'application/json', 'user-agent': 'port-webhook-relay' },
     ...{ 'webhook-id': id, 'webhook-timestamp': timestamp },
-    ...(secret && { 'webhook-signature': `v1,${sign(secret)}` }),
+    ...(secret && {
+      'webhook-signature': `v1,${createHmac('sha256', secret).update(signed).digest('base64')}`,
+    }),
   }
-  const signal = AbortSignal.timeout(TIMEOUT_MS)
-  const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal }).catch(
-    error => {
-      throw new Error(`RELAY_ALERT_URL can't be reached (${describeNetworkError(error)})`)
-    },
-  )
+  const request = { method: 'POST', headers, body, signal: AbortSignal.timeout(TIMEOUT_MS) }
+  const response = await fetch(url, { ...request, redirect: 'manual' }).catch(error => {
+    throw new Error(`RELAY_ALERT_URL can't be reached (${describeNetworkError(error)})`)
+  })
   await response.body?.cancel()
   if (!response.ok) throw new Error(`RELAY_ALERT_URL responded with ${response.status}`)
 }

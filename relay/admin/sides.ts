@@ -15,7 +15,6 @@ export type Text = readonly (string | number)[]
 export const plainText = (text: Text): string =>
   text.map(part => (typeof part === 'string' ? part : new Date(part).toISOString())).join('')
 
-/** Why the relay can't use a service. */
 export interface SideProblem {
   type: 'unreachable' | 'credential_rejected'
   side: Side
@@ -27,7 +26,6 @@ export interface SideProblem {
   since?: number
 }
 
-/** The result of one request. */
 type Observed =
   | { kind: 'succeeded' }
   /** Refused, but not because of the credential. The service is reachable. */

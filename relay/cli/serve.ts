@@ -4,45 +4,43 @@ import { readConfig } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import { createLog, forTerminal } from '../log.ts'
 import { openStore } from '../store/open.ts'
-import { defineCommand, type Env } from './command.ts'
+import { defineCommand } from './command.ts'
 
 export const serve = defineCommand({
   name: 'serve',
   summary: 'Runs the relay until SIGTERM or SIGINT, with the configuration from the environment.',
   options: {},
-  run: ({ env }) => runRelay(env),
+  async run({ env }) {
+    const config = readConfig(env)
+    // Without a minimum, flush doesn't wait until everything is written.
+    const destination = pino.destination({
+      ...{ dest: 1, sync: false, minLength: 1 },
+      maxLength: LIMITS.logWaiting,
+    })
+    const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
+    // The database opens in its own thread while other modules load.
+    const opening = openStore(config.database)
+    const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
+    const relay = await openRelay(config, log, opening)
+    log.info({ address: relay.address, port: relay.port }, 'listening')
+    // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
+    setFlagsFromString('--heap-growing-percent=200')
+    if (!config.port.clientId) {
+      log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")
+    }
+    if (config.targets.allowed.length === 0) {
+      log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
+    }
+
+    let stopping = false
+    const stop = async (signal: string) => {
+      if (stopping) return
+      stopping = true
+      log.info({ signal }, 'stopping')
+      await relay.stop()
+      log.info('stopped')
+      log.flush(() => process.exit(0))
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
+  },
 })
-
-async function runRelay(env: Env): Promise<undefined> {
-  const config = readConfig(env)
-  // Without a minimum, flush doesn't wait until everything is written.
-  const destination = pino.destination({
-    ...{ dest: 1, sync: false, minLength: 1 },
-    maxLength: LIMITS.logWaiting,
-  })
-  const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
-  // The database opens in its own thread while other modules load.
-  const opening = openStore(config.database)
-  const [{ createRelay: openRelay }] = await Promise.all([import('../relay.ts'), opening])
-  const relay = await openRelay(config, log, opening)
-  log.info({ address: relay.address, port: relay.port }, 'listening')
-  // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
-  setFlagsFromString('--heap-growing-percent=200')
-  if (!config.port.clientId) {
-    log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")
-  }
-  if (config.targets.allowed.length === 0) {
-    log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
-  }
-
-  let stopping = false
-  const stop = async (signal: string) => {
-    if (stopping) return
-    stopping = true
-    log.info({ signal }, 'stopping')
-    await relay.stop()
-    log.info('stopped')
-    log.flush(() => process.exit(0))
-  }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
-}

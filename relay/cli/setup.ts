@@ -8,9 +8,7 @@ import { html } from 'hono/html'
 import { z } from 'zod'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import { trimEnd } from '../../port/text.ts'
-import type { Json } from '../../port/types.ts'
 import { type Call, defineCommand, text, UsageError } from './command.ts'
-import { SETUP_COMMANDS } from './setup-commands.ts'
 
 const STATE_MS = 10 * 60_000
 const EXCHANGE_MS = 30_000
@@ -69,7 +67,7 @@ browser is on another machine, choose a --port and forward it: ssh -L PORT:127.0
         print(`Written: ${file}${access}. Start the relay with these variables instead of GITHUB_TOKEN.`)
         for (const line of commands(resolve(file), app.id, apiUrl)) print(line)
       }
-      print(`Install the App on your repositories: ${app.page}/installations/new`)
+      print(`Install the App on your repositories: ${app.html_url}/installations/new`)
       return isSaved ? 0 : 1
     } finally {
       closeSync(reserved)
@@ -116,21 +114,12 @@ const manifestOf = ({ url, name }: Wanted, redirectUrl: string) => ({
   hook_attributes: { url: `${url}/github`, active: true },
   public: false,
   default_permissions: {
-    actions: 'write',
-    checks: 'read',
-    contents: 'write',
-    deployments: 'read',
-    metadata: 'read',
+    ...{ actions: 'write', checks: 'read', contents: 'write', deployments: 'read', metadata: 'read' },
   },
   default_events: ['workflow_run', 'workflow_job', 'deployment_review'],
 })
 
-interface CreatedApp {
-  id: number
-  privateKey: string
-  webhookSecret: string
-  page: string
-}
+type CreatedApp = z.output<typeof createdApp>
 
 /**
  * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
@@ -194,7 +183,7 @@ async function createInBrowser(
       setImmediate(finish, made)
       return c.html(
         page(html`<p>The App is created. Its credentials are ${place}.</p>
-<p><a href="${made.page}/installations/new">Install it on your repositories</a></p>`),
+<p><a href="${made.html_url}/installations/new">Install it on your repositories</a></p>`),
       )
     } catch (error) {
       isExchanging = false
@@ -250,7 +239,6 @@ const request = (server: string, method: string, path: string, more = '') =>
 
 const LEFT = ' The App may exist on GitHub without its credentials: delete it there, and start again.'
 
-/** @throws Error with a message for the user */
 async function exchange(server: string, code: string): Promise<CreatedApp> {
   const path = `/app-manifests/${encodeURIComponent(code)}/conversions`
   const response = await request(server, 'POST', path, LEFT)
@@ -258,14 +246,12 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
     throw new Error(
       `GitHub rejects the one-time code for creating the App (${response.status}): the code was used before, or is older than an hour. Delete the App on GitHub, if it exists, and start again.`,
     )
-  const body = (await response.json().catch(() => null)) as Json
-  const app = createdApp.safeParse(body)
+  const app = createdApp.safeParse(await response.json().catch(() => null))
   if (!app.success)
     throw new Error(
       `GitHub responded with ${response.status}, without the App's credentials: check --server.${LEFT}`,
     )
-  const { id, pem, webhook_secret: webhookSecret, html_url: page } = app.data
-  return { id, privateKey: pem, webhookSecret, page: new URL(page).href }
+  return app.data
 }
 
 /** A character that ends a line of an environment file, or starts a command of the terminal, is refused. */
@@ -273,18 +259,15 @@ const createdApp = z.object({
   id: z.int(),
   pem: z.string().regex(/^-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\r\n]+-----END [A-Z ]+-----\s*$/),
   webhook_secret: z.string().regex(/^[\w+/=-]+$/),
-  html_url: z.url({ protocol: /^https?$/ }),
+  html_url: z.url({ protocol: /^https?$/ }).transform(url => new URL(url).href),
 })
 
 /** Renders an environment file. The key is on one line, which the relay accepts. */
-function variables({ id, privateKey, webhookSecret }: CreatedApp, apiUrl: string | null): string {
+function variables({ id, pem, webhook_secret }: CreatedApp, apiUrl: string | null): string {
   return [
     `GITHUB_APP_ID=${id}`,
-    `GITHUB_APP_PRIVATE_KEY=${privateKey
-      .trim()
-      .split(/[\r\n]+/)
-      .join('\\n')}`,
-    `GITHUB_WEBHOOK_SECRET=${webhookSecret}`,
+    `GITHUB_APP_PRIVATE_KEY=${pem.trim().replace(/[\r\n]+/g, '\\n')}`,
+    `GITHUB_WEBHOOK_SECRET=${webhook_secret}`,
     ...(apiUrl === null ? [] : [`GITHUB_API_URL=${apiUrl}`]),
     '',
   ].join('\n')
@@ -296,3 +279,52 @@ const page = (content: ReturnType<typeof html>) => html`<!doctype html>
 <style>:root{color-scheme:light dark;background:Canvas}body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem}</style>
 <h1>GitHub App of the relay</h1>
 <main>${content}</main></html>`
+
+const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
+
+/** The commands that pass the file's variables to the relay, by the value of --for. No command contains a secret. */
+const SETUP_COMMANDS: Record<string, (file: string, id: number, apiUrl: string | null) => string[]> = {
+  file: file => [
+    `In a clone: node --env-file=${quote(file)} relay/main.ts`,
+    `With the npm package: node --env-file=${quote(file)} "$(npm root --global)/port-webhook-relay/cli.js"`,
+  ],
+  kubectl: file => [
+    `kubectl create secret generic port-webhook-relay-github --from-env-file=${quote(file)}`,
+    'kubectl set env deployment/port-webhook-relay --from=secret/port-webhook-relay-github GITHUB_TOKEN_FILE-',
+    '# Also remove GITHUB_TOKEN_FILE from your relay.yaml, because kubectl apply would add it again.',
+  ],
+  docker: file => [
+    `cat > ${OVERRIDE} <<'END'`,
+    'services:',
+    '  relay:',
+    // Escape `$`, because Compose replaces variables.
+    `    env_file: [${JSON.stringify(file).replaceAll('$', '$$$$')}]`,
+    '    environment:',
+    '      GITHUB_TOKEN_FILE: ""',
+    'END',
+    '# With PostgreSQL, also pass -f deploy/compose.postgres.yml.',
+    `docker compose -f deploy/compose.yml -f ${OVERRIDE} up --build --detach`,
+  ],
+  systemd: (file, id, apiUrl) => [
+    `sudo mkdir -p /etc/credstore.encrypted ${DROP_IN}`,
+    encrypt(file, 'GITHUB_APP_PRIVATE_KEY', 'github-app-private-key'),
+    encrypt(file, 'GITHUB_WEBHOOK_SECRET', 'github-webhook-secret'),
+    `sudo tee ${DROP_IN}/github-app.conf <<'END'`,
+    '[Service]',
+    // Remove the credential of GITHUB_TOKEN.
+    'LoadCredential=',
+    'LoadCredential=port-client-secret:/etc/port-webhook-relay/port-client-secret',
+    'LoadCredentialEncrypted=github-app-private-key:/etc/credstore.encrypted/github-app-private-key',
+    'LoadCredentialEncrypted=github-webhook-secret:/etc/credstore.encrypted/github-webhook-secret',
+    'UnsetEnvironment=GITHUB_TOKEN_FILE',
+    `Environment=GITHUB_APP_ID=${id} GITHUB_APP_PRIVATE_KEY_FILE=%d/github-app-private-key GITHUB_WEBHOOK_SECRET_FILE=%d/github-webhook-secret${apiUrl === null ? '' : ` GITHUB_API_URL=${apiUrl}`}`,
+    'END',
+    'sudo systemctl daemon-reload && sudo systemctl restart port-webhook-relay',
+    `shred --remove ${quote(file)} # the credentials are in the credential store`,
+  ],
+}
+
+const encrypt = (file: string, variable: string, name: string) =>
+  `sed -n 's/^${variable}=//p' ${quote(file)} | sudo systemd-creds encrypt --name=${name} - /etc/credstore.encrypted/${name}`
+const DROP_IN = '/etc/systemd/system/port-webhook-relay.service.d'
+const OVERRIDE = 'deploy/compose.github-app.yml'

@@ -20,6 +20,7 @@ export const LIMITS = {
   bodyRateGrace: 3 * SECOND,
   /** A packet can carry much larger pieces. Each piece adds about a thousand bytes of memory. */
   bodyPiece: 16,
+  /** GitHub's JSON parser accepts up to 100 levels, and the client payload adds a few. */
   jsonDepth: 90,
   encryptedInputs: 200,
   jsonKeys: 20_000,

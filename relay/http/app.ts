@@ -102,7 +102,6 @@ export function createApp(deps: AppDeps): Hono {
   return app
 }
 
-/** Sends a page to browsers, and problem details to others. */
 const respond = (c: Context, problem: Problem) =>
   /\btext\/html\b/.test(c.req.header('accept') ?? '')
     ? sendProblemPage(c, problem, null)

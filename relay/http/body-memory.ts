@@ -3,7 +3,6 @@ import { LIMITS } from '../config/limits.ts'
 import { Problem } from './problem.ts'
 import { senderAddress, VERIFIED } from './request.ts'
 
-/** The memory reserved for one request body. */
 export type BodyReservation = Parameters<Parameters<ReturnType<typeof createBodyMemory>>[1]>[0]
 
 interface Arriving {

@@ -135,8 +135,8 @@ export function readJson(
   } catch {
     throw new Problem(400, `The body isn't JSON in UTF-8: ${advice.notJson}.`)
   }
-  if (depth > MAX_DEPTH) {
-    throw new Problem(400, `The body is nested more than ${MAX_DEPTH} levels deep: ${advice.tooDeep}.`)
+  if (depth > LIMITS.jsonDepth) {
+    throw new Problem(400, `The body is nested more than ${LIMITS.jsonDepth} levels deep: ${advice.tooDeep}.`)
   }
   if (mayOverflow) refuseInfinite(value, '')
   return value
@@ -145,39 +145,26 @@ export function readJson(
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** Refuses Infinity, because JSON would turn it into null. The workflow's input would differ from the signed value. */
-function refuseInfinite(value: unknown, key: string | number): void {
+function refuseInfinite(value: unknown, key: string): void {
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {
-    const where = key === '' ? '' : ` at ${JSON.stringify(String(key))}`
-    throw new Problem(
-      400,
-      `The number${where} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`,
-    )
-  }
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) refuseInfinite(value[i], i)
-    return
+    const where = key === '' ? '' : ` at ${JSON.stringify(key)}`
+    const sentence = `The number${where} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
+    throw new Problem(400, sentence)
   }
   if (typeof value !== 'object' || value === null) return
   for (const [name, each] of Object.entries(value)) refuseInfinite(each, name)
 }
 
-/** GitHub's JSON parser accepts up to 100 levels. The client payload adds a few levels to the body's levels. */
-const MAX_DEPTH = LIMITS.jsonDepth
-
 /** A number with fewer digits can't exceed 1.8e308, unless it has an exponent. */
 const MANY_DIGITS = 200
 
 /** Measures valid JSON without recursion. Skips strings without decoding them. */
-function scanJson(json: Uint8Array): {
-  depth: number
-  keys: number
-  /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
-  mayOverflow: boolean
-} {
+function scanJson(json: Uint8Array) {
   let level = 0
   let depth = 0
   let keys = 0
   let digits = 0
+  /** Whether a number could overflow to Infinity, because it has an exponent or many digits. */
   let mayOverflow = false
   for (let i = 0; i < json.length; i++) {
     const byte = json[i] as number

@@ -1,27 +1,12 @@
+import { STATUS_CODES } from 'node:http'
 import type { Context, Hono } from 'hono'
 
-const TITLES = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  409: 'Conflict',
-  410: 'Gone',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  422: 'Unprocessable Content',
-  429: 'Too Many Requests',
-  500: 'Internal Server Error',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-} as const
-
-export type ProblemStatus = keyof typeof TITLES
+/** All statuses that a refusal can have. */
+export const PROBLEM_STATUSES = [
+  400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503,
+] as const
+export type ProblemStatus = (typeof PROBLEM_STATUSES)[number]
 type Fields = Record<string, string>
-
-export const PROBLEM_STATUSES = Object.keys(TITLES).map(Number)
 
 /** A refusal to show to users. `detail` states what failed, on what, and what to change, without secrets. */
 export class Problem extends Error {
@@ -54,7 +39,7 @@ export function sendProblem(c: Context, problem: Problem): Response {
 export const PROBLEM_TYPE = { 'content-type': 'application/problem+json' }
 
 export function problemDetails({ status, message, members }: Problem): object {
-  return { type: 'about:blank', title: TITLES[status], status, detail: message, ...members }
+  return { type: 'about:blank', title: STATUS_CODES[status], status, detail: message, ...members }
 }
 
 /** Refuses other methods on these paths. @param allow such as `GET, HEAD` */

@@ -38,7 +38,7 @@ describe('a running relay', () => {
     expect(refused.status).toBe(413)
     expect(await refused.json()).toEqual({
       type: 'about:blank',
-      title: 'Content Too Large',
+      title: 'Payload Too Large',
       status: 413,
       detail: 'The body is larger than RELAY_MAX_BODY allows (10240 bytes).',
     })

@@ -10,7 +10,6 @@ import type { Guard } from './guard.ts'
 import { layout } from './layout.ts'
 import { amount, filterText } from './list-page.ts'
 
-/** The changes that an admin can make, each with a confirmation page. */
 export function addChanges({ get, post }: Guard, store: Store, redelivery: Redelivery): void {
   const bulkFilter = (given: GivenFilter) => readBulkFilter(given, store.clock())
 

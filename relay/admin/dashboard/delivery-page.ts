@@ -16,7 +16,6 @@ export interface DeliveryPage {
   blocker: Delivery | null
   who: string | null
   messages: WaitingMessages | null
-  /** Whether the relay can send messages to the delivery's Port run. */
   isReported: boolean
   steps: Html | null
   banner: Html

@@ -40,7 +40,6 @@ export const id = (text: Html | string) => html`<code data-copy>${text}</code>`
 const iso = (time: number) => new Date(time).toISOString()
 const clock = (time: number) => `${iso(time).slice(0, 19).replace('T', ' ')} UTC`
 
-/** Renders a link if the URL is http(s), otherwise only the text. */
 export const link = (url: string | null, text: string) =>
   url !== null && /^https?:\/\//i.test(url)
     ? html`<a href="${url}" rel="noreferrer">${text}</a>`

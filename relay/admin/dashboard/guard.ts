@@ -21,7 +21,6 @@ export const SECURITY = {
 
 type Form = Record<string, unknown>
 
-/** Sends a refusal as a page, with the navigation of a signed-in user. */
 export function sendProblemPage(c: Context, problem: Problem, session: Session | null) {
   const title = problem.status === 404 ? 'Not found' : 'Not possible'
   const page = message(session, title, problem.message)

@@ -13,7 +13,6 @@ export interface ListPage {
   problem: string | null
   before: number | undefined
   live: boolean
-  /** The number of deliveries that were just redelivered. */
   redelivered: number | null
   banner: Html
   chart: Html
@@ -22,7 +21,6 @@ export interface ListPage {
   deliveries: Delivery[]
   /** The oldest queued delivery of each listed repository. */
   heads: ReadonlyMap<string, Delivery>
-  /** The user who started each delivery, by delivery id. */
   users: ReadonlyMap<string, string | null>
   next: number | null
   webhookUrl: string

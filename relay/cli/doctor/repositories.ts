@@ -34,7 +34,6 @@ export function refusal(error: unknown, name: string): Finding[] {
   return [problem(`${name} can't be read: GitHub responded with ${status}.`)]
 }
 
-/** The workflow or event type that is dispatched in a repository. */
 type Wanted = Record<'eventType' | 'workflow' | 'ref', string | null>
 type WantedIn = Wanted & { repository: string }
 
