@@ -45,11 +45,11 @@ export function repositoryDispatchRefusal(
   const { inputs, entity, event, trigger } = port
   const said = withoutValues(message, [inputs, entity, event, trigger] as unknown as Json)
   if (isProtection(message)) {
-    return `GitHub does not let the relay start workflows in ${repository} (${status}): ${PROTECTION_HINT}.`
+    return `GitHub doesn't let the relay start workflows in ${repository} (${status}): ${PROTECTION_HINT}.`
   }
   switch (status) {
     case 403:
-      return `GitHub does not let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
+      return `GitHub doesn't let the relay dispatch to ${repository} (403: ${said}): ${forbiddenHint(message, 'Contents: write', documentation)}`
     case 404:
       return `GitHub can't find ${repository}: it doesn't exist, or the relay's token lacks Contents: write on it.`
     case 422:
@@ -123,7 +123,7 @@ export async function postDispatch(
     const name = await readName(octokit, response.to.href.replace(ROUTE, ''))
     if (!isAllowed(name)) {
       throw new RejectedError(
-        `${repository} is now ${name} on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add ${name} to that list, or correct the target.`,
+        `${repository} is now ${name} on GitHub, which RELAY_ALLOWED_REPOSITORIES doesn't include: add ${name} to that list, or correct the target.`,
       )
     }
     response = await post(response.to.href)

@@ -62,7 +62,7 @@ export class RejectedError extends Error {
 export class PreparationError extends Error {
   override name = 'PreparationError'
   constructor(cause: unknown) {
-    super('The dispatch was not sent, because an earlier request failed', { cause })
+    super("The dispatch wasn't sent, because an earlier request failed", { cause })
   }
 }
 
@@ -91,7 +91,7 @@ function classify(error: unknown, repository: string, now: number, tries: number
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
   if (!response) {
-    const reason = `GitHub could not be reached (${describeNetworkError(error)})`
+    const reason = `GitHub couldn't be reached (${describeNetworkError(error)})`
     return { kind: 'unreachable', reason, isSent: !wasNotSent(error) }
   }
   const { status, data } = response
@@ -135,7 +135,7 @@ interface DispatchContext {
 
 function toOutcome(error: unknown, { repository, now, refusal }: DispatchContext): DispatchOutcome {
   if (error instanceof RejectedError) return { kind: 'rejected', reason: error.message }
-  if (error instanceof DelayedError) return deferred('the relay was delayed and did not send the dispatch')
+  if (error instanceof DelayedError) return deferred("the relay was delayed and didn't send the dispatch")
   const isToken = error instanceof CredentialError
   const isSent = !(error instanceof PreparationError || isToken)
   const failure = classify(error instanceof PreparationError ? error.cause : error, repository, now, 0)

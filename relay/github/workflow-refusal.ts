@@ -38,12 +38,12 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /^Required input '(?<name>.*)' not provided/s,
     ({ workflow, repository, name }) =>
-      `Workflow ${workflow} in ${repository} requires the input "${name}", which Port did not send: add it to the inputs of the action in Port, or give it a default in the workflow.`,
+      `Workflow ${workflow} in ${repository} requires the input "${name}", which Port didn't send: add it to the inputs of the action in Port, or give it a default in the workflow.`,
   ],
   [
     /^Unexpected inputs provided: (?<name>.*)/s,
     ({ workflow, repository, ref, name }) =>
-      `Workflow ${workflow} in ${repository} does not declare the inputs ${name} on "${ref}": declare them under "on: workflow_dispatch: inputs:", or remove them from the action in Port.`,
+      `Workflow ${workflow} in ${repository} doesn't declare the inputs ${name} on "${ref}": declare them under "on: workflow_dispatch: inputs:", or remove them from the action in Port.`,
   ],
   [
     /^No ref found for/,
@@ -63,12 +63,12 @@ const UNPROCESSABLE: [RegExp, (dispatched: Dispatched & { name: string }) => str
   [
     /for input '(?<name>[^']*)' not in the list/,
     ({ workflow, repository, name }) =>
-      `Workflow ${workflow} in ${repository} does not accept the value of its input "${name}": give the input in Port the options that the workflow lists.`,
+      `Workflow ${workflow} in ${repository} doesn't accept the value of its input "${name}": give the input in Port the options that the workflow lists.`,
   ],
   [
     /for input '(?<name>[^']*)'/,
     ({ workflow, repository, name }) =>
-      `Workflow ${workflow} in ${repository} does not accept the value of its input "${name}": give the input in Port the type that the workflow declares.`,
+      `Workflow ${workflow} in ${repository} doesn't accept the value of its input "${name}": give the input in Port the type that the workflow declares.`,
   ],
   [
     /^(you may only|No more than|Invalid request\.\s+No more than) .*/s,
@@ -126,10 +126,10 @@ export function workflowRefusal(
 ): string {
   const { repository, workflow, ref } = dispatched
   if (isProtection(message)) {
-    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (${status}): ${PROTECTION_HINT}.`
+    return `GitHub doesn't let the relay start workflow ${workflow} in ${repository} (${status}): ${PROTECTION_HINT}.`
   }
   if (status === 403) {
-    return `GitHub does not let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write', documentation)}`
+    return `GitHub doesn't let the relay start workflow ${workflow} in ${repository} (403: ${message}): ${forbiddenHint(message, 'Actions: write', documentation)}`
   }
   if (status === 404) {
     return `GitHub finds no workflow ${workflow} in ${repository}: the repository doesn't exist, or .github/workflows on its default branch doesn't contain the file, or the relay's token lacks Actions: write on the repository.`

@@ -35,7 +35,7 @@ export function createCancel({
       } catch (error) {
         if (error instanceof Problem) throw error
         if (error instanceof SignatureUsed) throw usedElsewhere()
-        throttled.error({ err: error }, 'a cancellation was not accepted: database unavailable')
+        throttled.error({ err: error }, "a cancellation wasn't accepted: database unavailable")
         throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable. Retry shortly.", {
           'retry-after': '10',
         })

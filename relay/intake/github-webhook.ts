@@ -63,7 +63,7 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     try {
       return c.json({ scheduled: await take(received) }, 202)
     } catch (error) {
-      deps.throttled.error({ err: error }, 'a GitHub webhook was not accepted: database unavailable')
+      deps.throttled.error({ err: error }, "a GitHub webhook wasn't accepted: database unavailable")
       throw new Problem(503, "The relay's database (RELAY_DATABASE) is unavailable.", { 'retry-after': '10' })
     }
   }
@@ -161,6 +161,6 @@ const SIGNATURE = /^sha256=[0-9a-f]{64}$/
 const unsigned = () =>
   new Problem(
     401,
-    "The signature (X-Hub-Signature-256) does not match: GITHUB_WEBHOOK_SECRET must be the webhook's secret in GitHub, and no proxy may change the body.",
+    "The signature (X-Hub-Signature-256) doesn't match: GITHUB_WEBHOOK_SECRET must be the webhook's secret in GitHub, and no proxy may change the body.",
     { connection: 'close' },
   )

@@ -41,7 +41,7 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     if (delivery.runId !== null && accepted.runId !== delivery.runId) {
       throw new Problem(
         409,
-        'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
+        'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
       )
     }
     c.set(PERSISTED, true)
@@ -94,15 +94,15 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       if (error instanceof StoreBusy) {
         throw new Problem(
           503,
-          'Too many deliveries are waiting to be persisted; this delivery was not accepted. Send the webhook again shortly.',
+          "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
           { 'retry-after': '1' },
         )
       }
-      const what = "a delivery could not be persisted, or the database's response was lost"
+      const what = "a delivery couldn't be persisted, or the database's response was lost"
       deps.throttled.error({ err: error }, what)
       throw new Problem(
         503,
-        "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
+        "The relay's database (RELAY_DATABASE) doesn't accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
         { 'retry-after': '10' },
       )
     }

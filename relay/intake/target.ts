@@ -49,7 +49,7 @@ export function createTargets(
       )
     }
     if (!isRepository(repository)) {
-      throw new Problem(422, `${quote(repository)} is not a repository: it must be owner/name.`)
+      throw new Problem(422, `${quote(repository)} isn't a repository: it must be owner/name.`)
     }
     if (!isAllowed(repository)) {
       throw new Problem(
@@ -72,17 +72,17 @@ export function createTargets(
       if (chosen?.workflow != null) {
         const { workflow } = chosen
         if (!isWorkflow(workflow)) {
-          throw new Problem(422, `${quote(workflow)} cannot be a workflow: it ${WORKFLOW_RULE}.`)
+          throw new Problem(422, `${quote(workflow)} can't be a workflow: it ${WORKFLOW_RULE}.`)
         }
         if (ref !== null && !isRef(ref))
-          throw new Problem(422, `${quote(ref)} cannot be a ref: it ${REF_RULE}.`)
+          throw new Problem(422, `${quote(ref)} can't be a ref: it ${REF_RULE}.`)
         return { eventType: null, workflow, ref }
       }
       if (ref !== null) throw new Problem(422, `${REF_NEEDS_WORKFLOW}.`)
       const eventType = chosen?.eventType ?? invocation.action ?? DEFAULT_EVENT_TYPE
       if (!isEventType(eventType)) {
         const cure = chosen ? '' : " Change the action's identifier, or add ?event_type= to the webhook URL."
-        throw new Problem(422, `${quote(eventType)} cannot be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
+        throw new Problem(422, `${quote(eventType)} can't be an event type: it ${EVENT_TYPE_RULE}.${cure}`)
       }
       return { eventType, workflow: null, ref: null }
     }

@@ -57,7 +57,7 @@ export function createVerify(
       if (signature === null) {
         throw new Problem(
           401,
-          'The signature does not match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.',
+          "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
       }
       reservation.accept()
@@ -178,7 +178,7 @@ export async function readWebhook(
 export const usedElsewhere = () =>
   new Problem(
     409,
-    'A webhook with this signature was received at another address. The address is not signed, so a signature is valid for one address only: send each webhook to a single URL.',
+    "A webhook with this signature was received at another address. The address isn't signed, so a signature is valid for one address only: send each webhook to a single URL.",
   )
 
 /**

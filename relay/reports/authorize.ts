@@ -72,7 +72,7 @@ export function checkRepository({ claims, facts: { id } }: Asked): string | null
 /** Whether the delivery's dispatch could have started the run, according to its claims. */
 export function checkDispatch({ claims, delivery, facts: { defaultBranch } }: Asked): string | null {
   const { workflow, ref, attemptedAt } = delivery
-  if (attemptedAt === null) return 'the delivery has not been dispatched'
+  if (attemptedAt === null) return "the delivery hasn't been dispatched"
   const event = startEvent({ workflow })
   if (claims.eventName !== event)
     return `the run was started by ${claims.eventName}, but the delivery's runs are started by ${event}`
@@ -222,10 +222,10 @@ export function createReportTokens(deps: ReportTokenDeps) {
   }
 
   function refuse(reason: string): Problem {
-    log.warn({ reason }, 'a report was refused: its report token is not accepted')
+    log.warn({ reason }, "a report was refused: its report token isn't accepted")
     return new Problem(
       401,
-      'The report token is not accepted: it must be the token that POST /report/start returned to this workflow run.',
+      "The report token isn't accepted: it must be the token that POST /report/start returned to this workflow run.",
       { 'www-authenticate': 'Bearer' },
     )
   }

@@ -75,10 +75,10 @@ export function createOidcVerifier(deps: OidcDeps): (token: string | null) => Pr
 
   /** The log contains the reason, but nothing from the token. */
   function refuse(reason: string): Problem {
-    throttled.warn({ reason }, 'a report was refused: its OIDC token is not accepted')
+    throttled.warn({ reason }, "a report was refused: its OIDC token isn't accepted")
     return new Problem(
       401,
-      `The OIDC token is not accepted: GitHub must have issued it within the last minutes for the audience ${audience}. The relay's log shows the reason.`,
+      `The OIDC token isn't accepted: GitHub must have issued it within the last minutes for the audience ${audience}. The relay's log shows the reason.`,
       { 'www-authenticate': 'Bearer' },
     )
   }
@@ -123,9 +123,9 @@ class KeysUnknown extends Error {
 const LONGEST_MS = 24 * 3_600_000
 
 const NONE =
-  "The relay cannot read the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
+  "The relay can't read the keys of GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) now, and accepts no report without them. Send the report again."
 const NEWER =
-  "The relay does not know the key of this OIDC token. It requests new keys from GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) every few seconds. Send the report again."
+  "The relay doesn't know the key of this OIDC token. It requests new keys from GitHub's OIDC issuer (GITHUB_OIDC_ISSUER) every few seconds. Send the report again."
 
 /**
  * Keeps the issuer's JWKS, even while the issuer is unavailable.

@@ -107,7 +107,7 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   const { list, done } = LISTS[operation]
   throw new Problem(
     422,
-    `The relay's ${list} does not include the blueprint ${blueprint}, so no entity of it is ${done}.`,
+    `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`,
   )
 }
 
@@ -228,7 +228,7 @@ export function parseMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   if (read.success) return read.data
   const [issue] = read.error.issues
   const rule = issue?.message.startsWith('must ') ? issue.message : 'is missing or has the wrong type'
-  throw new Problem(400, `The body is not a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
+  throw new Problem(400, `The body isn't a report: ${issue?.path.join('.') || 'it'} ${rule}.`)
 }
 
 /** Reads a body whose token was verified before. */

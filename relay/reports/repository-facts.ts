@@ -84,17 +84,17 @@ export function createRepositoryFacts({
   function unknown(repository: string, kind: ReadFailure['kind'], reason: string): Problem {
     throttled.warn(
       { repository, reason },
-      "a report was refused: the relay cannot read its repository's id and default branch from GitHub",
+      "a report was refused: the relay can't read its repository's id and default branch from GitHub",
     )
     if (kind === 'forbidden') {
       return new Problem(
         403,
-        `The relay cannot verify this report, because GitHub does not show ${repository} to the relay: give the relay's token or App the permission Metadata: read on the repository.`,
+        `The relay can't verify this report, because GitHub doesn't show ${repository} to the relay: give the relay's token or App the permission Metadata: read on the repository.`,
       )
     }
     return new Problem(
       503,
-      `The relay cannot verify this report, because it cannot read ${repository} from GitHub now. Send the report again.`,
+      `The relay can't verify this report, because it can't read ${repository} from GitHub now. Send the report again.`,
       { 'retry-after': '5' },
     )
   }

@@ -42,7 +42,7 @@ export function createReports(deps: ReportsDeps): Hono {
     app.all('*', () => {
       throw new Problem(
         404,
-        "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
+        "This relay doesn't accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs.",
       )
     })
     return app
@@ -108,10 +108,10 @@ export function createReports(deps: ReportsDeps): Hono {
 
   function orStoreFailure(error: unknown): never {
     if (error instanceof Problem) throw error
-    throttled.error({ err: error }, 'a report was not accepted: database unavailable')
+    throttled.error({ err: error }, "a report wasn't accepted: database unavailable")
     throw new Problem(
       503,
-      "The relay's database (RELAY_DATABASE) is unavailable; this report was not accepted. Send it again.",
+      "The relay's database (RELAY_DATABASE) is unavailable; this report wasn't accepted. Send it again.",
       { 'retry-after': '5' },
     )
   }

@@ -60,7 +60,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     checkRepository,
     // After a rename or transfer, the claims can still contain the old name.
     ({ facts: { fullName } }) =>
-      isAllowed(fullName) ? null : `its repository is now ${fullName}, which is not allowed`,
+      isAllowed(fullName) ? null : `its repository is now ${fullName}, which isn't allowed`,
     checkDispatch,
     refuseDuplicate,
     checkPast,
@@ -71,7 +71,7 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
   return async (c, room) => {
     const claims = await deps.verify(bearer(c))
     // Any GitHub repository can get an OIDC token.
-    if (!isAllowed(claims.repository)) throw refuse(null, claims, 'its repository is not allowed')
+    if (!isAllowed(claims.repository)) throw refuse(null, claims, "its repository isn't allowed")
     const sentence = `A workflow run can send at most ${LIMITS.reportStartRate} start requests per minute. Retry after the time in the Retry-After header.`
     limitRate(deps.rate, String(claims.runId), sentence)
     const message = parseMessage(await readBytes(c, LIMITS.reportStartBody, room), startMessage)
@@ -151,11 +151,11 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const target = id === null ? deps.throttled : log
     target.warn(
       { delivery: id, repository: claims.repository, github_run_id: claims.runId, reason },
-      'a report was refused: this run cannot report for the delivery',
+      "a report was refused: this run can't report for the delivery",
     )
     return new Problem(
       403,
-      "This workflow run cannot report for this delivery: only the run that the delivery's dispatch started can report, in the repository and on the branch of the dispatch. The relay's log shows what does not match.",
+      "This workflow run can't report for this delivery: only the run that the delivery's dispatch started can report, in the repository and on the branch of the dispatch. The relay's log shows what doesn't match.",
     )
   }
 

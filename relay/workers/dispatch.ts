@@ -176,7 +176,7 @@ function readList(
   { repository }: Delivery,
   portUnread: boolean,
 ): Pick<Extract<DeliveryEvent, { type: 'runNotFound' }>, 'list' | 'reason'> {
-  const reason = snapshot.reason ?? "GitHub does not show the repository's runs"
+  const reason = snapshot.reason ?? "GitHub doesn't show the repository's runs"
   const unavailable = { list: 'unavailable', reason } as const
   if (snapshot.access === 'forbidden' && !portUnread) return { list: 'forbidden', reason }
   if (snapshot.access !== 'read' || !whole) return unavailable
@@ -185,7 +185,7 @@ function readList(
   if (portUnread) return unavailable
   return {
     list: 'ambiguous',
-    reason: `workflow runs in ${repository} cannot be attributed to one delivery`,
+    reason: `workflow runs in ${repository} can't be attributed to one delivery`,
   }
 }
 

@@ -161,7 +161,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
           ? { level: 'INFO', message: `The entity ${name} wasn't deleted: it doesn't exist in Port.` }
           : {
               level: 'ERROR',
-              message: `The entity ${name} was not ${isDelete ? 'deleted' : 'written'}: ${error.message}`,
+              message: `The entity ${name} wasn't ${isDelete ? 'deleted' : 'written'}: ${error.message}`,
             }
       await run.log([line])
     }

@@ -151,7 +151,7 @@ test('with fail-on-report-error, an entity that the relay does not allow fails t
   await job.run('main')
   writeFileSync(job.saved().files.entities, '{ "blueprint": "_user", "identifier": "i" }\n')
   const why =
-    /^::error::Entity _user\/i could not be upserted: the relay .* RELAY_REPORT_BLUEPRINTS does not include/
+    /^::error::Entity _user\/i could not be upserted: the relay .* RELAY_REPORT_BLUEPRINTS doesn't include/
   expect(await job.post({ 'INPUT_JOB-STATUS': 'success' })).toContainEqual(expect.stringMatching(why))
   await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
 })

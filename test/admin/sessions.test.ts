@@ -258,7 +258,7 @@ test('the API shows why webhooks were refused, without their bodies', async () =
     [422, null, 'The body names no run to cancel: send "e'],
     [403, 'acme/other', "acme/other isn't in RELAY_ALLOWED_REPOSI"],
     [401, null, 'The webhook is older than RELAY_TOLERANC'],
-    [401, 'acme/shop', 'The signature does not match: PORT_CLIEN'],
+    [401, 'acme/shop', "The signature doesn't match: PORT_CLIENT"],
   ])
   for (const each of refused) {
     expect(each).toMatchObject({ sender: '127.0.0.1', count: 1 })
@@ -291,7 +291,7 @@ test(`at most ${LIMITS.refused} refusals per reason are kept, so that bots don't
   const of = (start: string) => refused.filter(({ reason }) => reason.startsWith(start)).length
   expect(refused[0]).toMatchObject({ repository: null, count: 1 })
   expect([
-    of('The signature does not match'),
+    of("The signature doesn't match"),
     of('The header x-port-timestamp'),
     of('There is nothing'),
   ]).toEqual([1, LIMITS.refused, LIMITS.refused])

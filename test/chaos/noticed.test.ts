@@ -91,7 +91,7 @@ const FAULTS: Record<string, Fault> = {
     env: { PORT_CLIENT_SECRET: 'another-secret' },
     start: deliver,
     shows: {
-      log: /The signature does not match.*a Port webhook is refused/,
+      log: /The signature doesn't match.*a Port webhook is refused/,
       metrics: /webhooks_total\{result="401"\} 1/,
       dashboard: /1 webhook was refused in the last hour \(1 × 401\).*PORT_CLIENT_SECRET/,
       '/readyz': /Port rejects PORT_CLIENT_ID or PORT_CLIENT_SECRET \(401\)/,

@@ -259,7 +259,7 @@ describe('a report', () => {
   })
 })
 
-const WRONG_SIGNATURE = /^HTTP\/1\.1 401 [\s\S]*The signature .*does not match/
+const WRONG_SIGNATURE = /^HTTP\/1\.1 401 [\s\S]*The signature .*doesn't match/
 
 const now = () => Math.floor(Date.now() / 1000)
 

@@ -216,7 +216,7 @@ const REPOSITORIES = `
 const SERVICES = `
 RELAY_ADMIN_TOKENS=x                problem: RELAY_ADMIN_TOKENS isn't known: did you mean RELAY_ADMIN_TOKEN?
 RELAY_COLOUR_OF_THE_LOGO=blue       problem: RELAY_COLOUR_OF_THE_LOGO isn't known: remove it, or correct its name.
-RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL database relay on ${nowhere} cannot be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.
+RELAY_DATABASE=postgres://user@${nowhere}/relay  problem: The PostgreSQL database relay on ${nowhere} can't be opened (connect ECONNREFUSED ${nowhere}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.
 PORT_API_URL=http://${nowhere}      problem: Port did not respond to POST /v1/auth/access_token at http://${nowhere}: ECONNREFUSED. Check PORT_API_URL, and whether this machine can reach it (proxy, firewall).
 GITHUB_TOKEN=github_pat_wrong       problem: GitHub rejects GITHUB_TOKEN (401: Bad credentials): the token is wrong, expired, or revoked. Set a new token.
 RELAY_PUBLIC_URL=${PUBLIC_URL}/elsewhere  warning: No relay responds at ${PUBLIC_URL}/elsewhere (/readyz responds with 404): start the relay, or check RELAY_PUBLIC_URL and the proxy in front of it.
@@ -236,7 +236,7 @@ describe('while it checks services, doctor', () => {
   test('reports a database whose folder is a file', async () => {
     const path = join(file('a-file', ''), 'relay.db')
     expect(await wrong({ RELAY_DATABASE: `sqlite:${path}` })).toEqual([
-      `problem: The database ${path} cannot be opened (ENOTDIR): RELAY_DATABASE must be a file in a folder that the relay can write to.`,
+      `problem: The database ${path} can't be opened (ENOTDIR): RELAY_DATABASE must be a file in a folder that the relay can write to.`,
     ])
   })
 

@@ -72,7 +72,7 @@ test("prints the relay's refusal message and exits with 1", async () => {
   expect(await sent('--repository other/shop')).toEqual({ code: 1, stdout: '', stderr })
   const wrong = await sent('--json', { PORT_CLIENT_SECRET: 'wrong' })
   expect(wrong).toMatchObject({ code: 1, stderr: '' })
-  const response = { detail: expect.stringMatching(/^The signature does not match/) }
+  const response = { detail: expect.stringMatching(/^The signature doesn't match/) }
   expect(JSON.parse(wrong.stdout)).toMatchObject({ status: 401, response })
   const noRelay = await sent(`--url ${github.url}`)
   expect(noRelay.code).toBe(1)

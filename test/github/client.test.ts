@@ -191,7 +191,7 @@ test('a timeout is recognized even if the error message equals a secret and is r
   const silent = createServer(socket => void socket.on('error', () => {}))
   const github = connect(`http://127.0.0.1:${await listenHere(silent)}`, { token: 'No response in time' })
   const error = await github.repository(SHOP).catch(thrown => thrown)
-  const reason = 'GitHub could not be reached (no response in time)'
+  const reason = "GitHub couldn't be reached (no response in time)"
   expect(failureOf(error)).toMatchObject({ kind: 'later', reason })
   expect(error.message).not.toContain('No response in time')
 })

@@ -262,7 +262,7 @@ describe('a workflow_dispatch', () => {
     expect(sent().map(body => 'return_run_details' in body)).toEqual([true, false])
   })
 
-  test('is not affected by a message about an input that is named return_run_details', async () => {
+  test("isn't affected by a message about an input that is named return_run_details", async () => {
     const { api, dispatch, sent } = await open({ return_run_details: {}, ...OFFERED })
     const message = 'Invalid request.\n\n"return_run_details" is not a permitted key.'
     api.fail({ match: isPost, status: 422, body: { message } })
@@ -387,7 +387,7 @@ describe('a workflow_dispatch without a response from GitHub', () => {
   })
 
   const notAllowed =
-    'acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES does not include: add evil/store to that list, or correct the target.'
+    "acme/shop is now evil/store on GitHub, which RELAY_ALLOWED_REPOSITORIES doesn't include: add evil/store to that list, or correct the target."
   test.each<[string, object, string[], number]>([
     ['acme/store', { kind: 'accepted' }, ['POST', 'GET', 'POST'], 1],
     ['evil/store', { kind: 'rejected', reason: notAllowed }, ['POST', 'GET'], 0],

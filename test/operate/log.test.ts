@@ -130,8 +130,8 @@ test('refused requests of unverified senders are logged at once, then once a min
     'a GitHub webhook is refused': () => post('/github'),
     'the admin API was called': n => fetch(`${relay.url}/api/${n}`),
     'a dashboard form was submitted': n => post(n % 2 ? '/redeliver' : '/sign-out'),
-    'a report was refused: its report token is not accepted': () => post('/report'),
-    'a report was refused: its OIDC token is not accepted': () => post('/report/start'),
+    "a report was refused: its report token isn't accepted": () => post('/report'),
+    "a report was refused: its OIDC token isn't accepted": () => post('/report/start'),
     "a request that can't be read was refused": () => sendText(relay.url, 'hello\r\n\r\n'),
   }
   for (const request of Object.values(refused)) for (let n = 0; n < COUNT; n++) await request(n)

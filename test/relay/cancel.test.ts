@@ -123,7 +123,7 @@ test('the relay ignores an event in which no user canceled the run, and its resp
     ...none.map((body): (typeof refusals)[0] => [422, body, refused]),
     [422, ofAction, otherKeys],
     [400, Buffer.from('{"run_id":'), "The body isn't JSON"],
-    [401, runUpdated(run), 'The signature does not match', { secret: 'a-secret-that-is-not-known' }],
+    [401, runUpdated(run), "The signature doesn't match", { secret: 'a-secret-that-is-not-known' }],
     [401, runUpdated(run), 'The header x-port-signature', { headers: { 'x-port-signature': null } }],
     [405, undefined, 'Send cancellations with POST.', { method: 'PUT' }],
   ]

@@ -210,7 +210,7 @@ describe('a dispatch attempt', () => {
     relay.advance(DISPATCH_LEASE_MS - 29_000)
     await relay.engine().dispatch(claimed, NEVER)
     expect(relay.github.requests).toEqual([])
-    expect(await lastReason(relay, id)).toBe('the relay was delayed and did not send the dispatch')
+    expect(await lastReason(relay, id)).toBe("the relay was delayed and didn't send the dispatch")
     relay.advance(2_000)
     await relay.step()
     expect(relay.github.dispatches).toHaveLength(1)

@@ -102,12 +102,12 @@ describe('if GitHub rejects the dispatch, the Port run fails with an actionable 
       'read access, but no write access',
       ({ github }) =>
         void github.addRepository('acme/shop', { permissions: { contents: 'read', metadata: 'read' } }),
-      "GitHub does not let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): the relay's token or App needs the permission Contents: write on the repository.",
+      "GitHub doesn't let the relay dispatch to acme/shop (403: Resource not accessible by personal access token): the relay's token or App needs the permission Contents: write on the repository.",
     ],
     [
       'a workflow execution protection blocks the event',
       rejects(403, "Event 'repository_dispatch' is not allowed to trigger Actions workflows."),
-      "GitHub does not let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor.",
+      "GitHub doesn't let the relay start workflows in acme/shop (403): a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor.",
     ],
     [
       'an unknown reason',
@@ -275,7 +275,7 @@ describe("if GitHub's response was lost", () => {
     },
   )
 
-  test("Port's externalRunId shows that the dispatch took effect even if GitHub does not show the run", async () => {
+  test("Port's externalRunId shows that the dispatch took effect even if GitHub doesn't show the run", async () => {
     const relay = await open()
     relay.github.failures.cut({ create: true })
     const id = await relay.accept('r_1')

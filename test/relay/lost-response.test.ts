@@ -89,7 +89,7 @@ describe('a dispatch whose response was lost', () => {
       status: 'FAILURE',
       statusLabel: 'Not identified',
       summary:
-        'The outcome of the dispatch is unknown, because workflow runs in acme/shop cannot be attributed to one delivery. ' +
+        "The outcome of the dispatch is unknown, because workflow runs in acme/shop can't be attributed to one delivery. " +
         'Redeliver the delivery if none of these runs belongs to it. Set run-name: ${{ github.event.client_payload.run_id }} in the workflow, ' +
         'or use the action as the first step of its job.',
     })

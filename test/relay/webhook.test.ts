@@ -125,7 +125,7 @@ describe('a repeated delivery', () => {
     expect(first.status).toBe(202)
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
     const detail =
-      'A webhook with this signature was received for another run, so this run is not started. Only the RUN_ID header, which is not signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.'
+      'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.'
     expect(replayed).toMatchObject({ status: 409, body: { detail } })
     const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
@@ -147,14 +147,14 @@ describe('a webhook is refused', () => {
   const wrongType =
     'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.'
   const unsigned =
-    'The signature does not match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.'
+    "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body."
   const notTime = 'x-port-timestamp must be a number of seconds or milliseconds since 1970.'
   const missing = (name: string) =>
     `The header ${name} is missing: the relay accepts only Port's webhooks, and a proxy in between must pass this header.`
   const infinite = (at: string) =>
     `The number${at} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
   const notEventType = (shown: string) =>
-    `${shown} cannot be an event type: it must be 1 to 100 characters on one line, and not blank.`
+    `${shown} can't be an event type: it must be 1 to 100 characters on one line, and not blank.`
   const tooDeep = "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON."
   const forbidden = "acme/other isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it."
   const compressed = 'The body must not be compressed: Port signs it as plain JSON.'
@@ -169,7 +169,7 @@ describe('a webhook is refused', () => {
 
   type Row = [status: number, detail: string, ...webhooks: Webhook[]]
   const notRepository = (repository: string): Row => [
-    ...([422, `${JSON.stringify(repository)} is not a repository: it must be owner/name.`] as const),
+    ...([422, `${JSON.stringify(repository)} isn't a repository: it must be owner/name.`] as const),
     { body: { github: { repository } } },
   ]
   const rows: Row[] = [
@@ -291,18 +291,18 @@ describe('a webhook is refused', () => {
   })
 
   const full = new Error('disk full')
-  const unpersisted = "a delivery could not be persisted, or the database's response was lost"
+  const unpersisted = "a delivery couldn't be persisted, or the database's response was lost"
   test.each([
     [
       full,
       '10',
-      "The relay's database (RELAY_DATABASE) does not accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
+      "The relay's database (RELAY_DATABASE) doesn't accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
       [{ message: unpersisted, fields: { err: full } }],
     ],
     [
       new StoreBusy(),
       '1',
-      'Too many deliveries are waiting to be persisted; this delivery was not accepted. Send the webhook again shortly.',
+      "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
       [],
     ],
   ])(
@@ -333,7 +333,7 @@ describe('the relay checks', () => {
       [{ body: junk, headers: none }, '415 The body must be applica'],
       [{ body: junk, headers: { ...json, 'x-port-signature': null } }, '401 The header x-port-signat'],
       [{ body: junk, headers: json }, '401 The webhook is older tha'],
-      [{ body: junk, headers: now }, '401 The signature does not m'],
+      [{ body: junk, headers: now }, "401 The signature doesn't ma"],
       [{ body: junk }, "400 The body isn't JSON in U"],
       [{ body: {} }, '422 The webhook sets no repo'],
       [{ body: {}, path: '/webhook/acme/shop' }, "403 acme/shop isn't in RELAY"],
@@ -463,8 +463,8 @@ describe('the target of a delivery', () => {
     const exclusive = 'event_type and workflow exclude each other: keep one.'
     const needs = 'ref needs workflow: a repository_dispatch always runs on the default branch.'
     const file =
-      'cannot be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow.'
-    const ref = 'cannot be a ref: it must be the name of a branch or tag.'
+      "can't be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow."
+    const ref = "can't be a ref: it must be the name of a branch or tag."
     const text =
       '"github.workflow" in the body must be a string: correct or remove it in the "body" of the Port action.'
     test.each([

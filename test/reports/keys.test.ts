@@ -63,7 +63,7 @@ test('responds with 503 and Retry-After to a key that may be newer than the cach
   const refusal = await verify(token()).catch(error => error)
   expect(refusal).toEqual(refused(503))
   expect(refusal.headers['retry-after']).toBe('1')
-  expect(refusal.message).toMatch(/^The relay does not know the key of this OIDC token\. /)
+  expect(refusal.message).toMatch(/^The relay doesn't know the key of this OIDC token\. /)
   await sleep(1_000)
   // An unrelated token triggers the refetch. Then the token with the new key is accepted.
   await verify(forged(1)).catch(() => {})

@@ -18,7 +18,7 @@ import { GITHUB_RUN_ID, REPOSITORY, type System, startReport, startSystem } from
 
 const ADMIN = 'an-admin-token-of-some-length'
 
-test('after a redelivery, the previous run cannot report and does not block the new run', async () => {
+test("after a redelivery, the previous run can't report and doesn't block the new run", async () => {
   const system = await startSystem({ RELAY_ADMIN_TOKEN: ADMIN })
   const { id, portRun } = await system.deliver()
   const api = async (path: string, method = 'GET') => {
@@ -35,7 +35,7 @@ test('after a redelivery, the previous run cannot report and does not block the 
   await until(() => system.github.dispatches.length === 2, 'the delivery is dispatched again')
 
   const rerun = { runAttempt: 2 }
-  const detail = expect.stringMatching(/^This workflow run cannot report for this delivery/)
+  const detail = expect.stringMatching(/^This workflow run can't report for this delivery/)
   expect(await system.start(id, rerun)).toMatchObject({ status: 403, body: { detail } })
   const run = { external_run_id: null }
   expect(await system.start(id, { runId: GITHUB_RUN_ID + 1 })).toMatchObject({ status: 200, body: { run } })

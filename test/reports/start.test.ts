@@ -223,7 +223,7 @@ test('a run can start reporting while Port is unreachable, but not while GitHub 
   const { id } = await system.deliver()
   await system.github.stop()
   const detail =
-    'The relay cannot verify this report, because it cannot read acme/shop from GitHub now. Send the report again.'
+    "The relay can't verify this report, because it can't read acme/shop from GitHub now. Send the report again."
   expect(await system.start(id)).toMatchObject({ status: 503, body: { detail } })
   await system.github.start()
   await system.port.stop()
@@ -301,7 +301,7 @@ test('a relay without RELAY_PUBLIC_URL refuses reports, and the error names the 
     const response = await fetch(relay.url + path, { method: 'POST', body: '{}' })
     expect(response.status).toBe(404)
     const detail =
-      "This relay does not accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs."
+      "This relay doesn't accept reports: set RELAY_PUBLIC_URL in its environment, or port-client-id and port-client-secret in the action's inputs."
     expect(await response.json()).toMatchObject({ detail })
   }
 })
@@ -310,7 +310,7 @@ test('a relay that cannot fetch the issuer’s keys logs the issuer, and refuses
   const system = await startSystem()
   const { id } = await system.deliver()
   await system.issuer.stop()
-  const detail = /^The relay cannot read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/
+  const detail = /^The relay can't read the keys of GitHub's OIDC issuer \(GITHUB_OIDC_ISSUER\)/
   expect(await system.start(id)).toMatchObject({
     ...{ status: 503, type: 'application/problem+json' },
     body: { detail: expect.stringMatching(detail) },

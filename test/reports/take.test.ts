@@ -66,7 +66,7 @@ test('the run’s log in Port shows that Port rejected an entity', async () => {
   await system.report(token, id, [{ entity }, { update: { conclusion: 'success' } }])
   await until(() => portRun.status === 'SUCCESS', 'Port shows the result')
   const { message } = portRun.logs.at(-1)!
-  expect(message).toMatch(/^The entity service "shop" was not written: Port .* responded with 404/)
+  expect(message).toMatch(/^The entity service "shop" wasn't written: Port .* responded with 404/)
 })
 
 test('disguised blueprint identifiers are refused, and the allow-lists for writing and deleting apply separately', async () => {
@@ -78,13 +78,13 @@ test('disguised blueprint identifiers are refused, and the allow-lists for writi
   }
   const disguised = ['_user/', ' _user', 'x\n_user', '\u200b_user', '_user\u2060', 'a/../_user', '_user?']
   const detail =
-    'The body is not a report: reports.0.entity.blueprint must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -.'
+    "The body isn't a report: reports.0.entity.blueprint must be the identifier of a blueprint in Port, which consists of letters, digits, and @, _, =, or -."
   for (const operation of ['upsert', 'delete']) {
     for (const blueprint of [...disguised, '\\_user', '.', '..', '', '\ud800'])
       expect(await send(blueprint, operation), blueprint).toMatchObject({ status: 400, body: { detail } })
   }
   const refused = (list: string, blueprint: string, done: string) => {
-    const detail = `The relay's ${list} does not include the blueprint ${blueprint}, so no entity of it is ${done}.`
+    const detail = `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`
     return { status: 422, body: { detail } }
   }
   expect(await send('_user')).toMatchObject(refused('RELAY_REPORT_BLUEPRINTS', '_user', 'written'))
@@ -183,7 +183,7 @@ test('refuses an invalid report with a message that describes the problem withou
   expect((await system.post('/report', token, deep(85))).status).toBe(202)
   const script = { update: { link: ['javascript:alert(1)'] } }
   const tooLarge = 'The body is larger than a report can be (262144 bytes).'
-  const invalid = (what: string) => `The body is not a report: ${what} is missing or has the wrong type.`
+  const invalid = (what: string) => `The body isn't a report: ${what} is missing or has the wrong type.`
   const tooDeep = 'The body is nested more than 90 levels deep: remove the deeper levels of the entity.'
   const rows: [unknown, number, string][] = [
     ['{', 400, "The body isn't JSON in UTF-8: send a report of the action."],

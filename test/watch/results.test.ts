@@ -153,7 +153,7 @@ test.each([401, 403, 404])('a single %i after a restart does not finish the deli
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
-test('if GitHub rejects polls for a minute, Port shows that the relay cannot read the workflow runs', async () => {
+test("if GitHub rejects polls for a minute, Port shows that the relay can't read the workflow runs", async () => {
   const system = await startSystem()
   await system.dispatch(RUN)
   system.github.fail({ ...ALWAYS, status: 404, body: {}, match: isList })

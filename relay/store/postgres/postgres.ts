@@ -162,11 +162,11 @@ function refusal(url: string, cause: unknown): Error {
   } catch {
     // Omit the URL and the error, because an invalid URL can contain the password anywhere.
     return new Error(
-      'RELAY_DATABASE is not a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.',
+      "RELAY_DATABASE isn't a PostgreSQL URL: write postgres://user:password@host:5432/database, with special characters of the password percent-encoded.",
     )
   }
   return new Error(
-    `The PostgreSQL database ${where} cannot be opened (${reason(cause)}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.`,
+    `The PostgreSQL database ${where} can't be opened (${reason(cause)}): RELAY_DATABASE must specify a server that this machine can reach, and a user who can create tables in that database.`,
     { cause },
   )
 }

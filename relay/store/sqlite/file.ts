@@ -179,5 +179,5 @@ function sentence(error: unknown, path: string): string {
     return `Another relay is running on ${path}: stop that relay first, or give each relay its own file.`
   if (errcode === BUSY)
     return `The database ${path} is locked by another process, such as a backup or a shell with an open transaction: stop that process.`
-  return `The database ${path} cannot be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must be a file in a folder that the relay can write to.`
+  return `The database ${path} can't be opened (${code?.startsWith('E') && code !== 'ERR_SQLITE_ERROR' ? code : message}): RELAY_DATABASE must be a file in a folder that the relay can write to.`
 }

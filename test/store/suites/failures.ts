@@ -66,7 +66,7 @@ function sqliteTests(place: Place): void {
     await place.open(address)
     await expect(place.open(address)).rejects.toThrow(/^Another relay is running on /)
     await expect(place.open({ kind: 'sqlite', path: '/proc/none/relay.db' })).rejects.toThrow(
-      /^The database \/proc\/none\/relay\.db cannot be opened/,
+      /^The database \/proc\/none\/relay\.db can't be opened/,
     )
   })
 }
@@ -172,14 +172,14 @@ function postgresTests(place: Place): void {
       return error.message
     }
     expect(await refused({ port: '1' })).toMatch(
-      /^The PostgreSQL database relay_\w+ on 127\.0\.0\.1:1 cannot be opened \(.*ECONNREFUSED/,
+      /^The PostgreSQL database relay_\w+ on 127\.0\.0\.1:1 can't be opened \(.*ECONNREFUSED/,
     )
     expect(await refused({})).toMatch(/password authentication failed for user "postgres"/)
     expect(await refused({ password: 'password', pathname: '/none' })).toMatch(
       /^The PostgreSQL database none on .*database "none" does not exist/,
     )
     await expect(openStore({ kind: 'postgres', url: 'postgres://relay:hun%ter2@[db/x' })).rejects.toThrow(
-      /^RELAY_DATABASE is not a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
+      /^RELAY_DATABASE isn't a PostgreSQL URL: [^@]*postgres:\/\/user:password@host:5432\/database[^@]*$/,
     )
   })
 }

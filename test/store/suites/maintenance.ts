@@ -28,7 +28,7 @@ export function maintenanceTests(place: Place): void {
     for (const version of [1, 1000]) {
       await setVersion(address, version)
       await expect(place.open(address)).rejects.toThrow(
-        `cannot be opened (it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database)`,
+        `can't be opened (it has schema version ${version}, but this relay needs version ${SCHEMA_VERSION}: use the relay version that created it, or an empty database)`,
       )
     }
     await setVersion(address, SCHEMA_VERSION)
