@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { describeNetworkError } from '../../port/client/errors.ts'
 import type { Config } from '../config/config.ts'
-import type { KnownProblem } from '../store/alert-state.ts'
+import type { KnownProblem } from '../store/store.ts'
 
 const TIMEOUT_MS = 5_000
 

@@ -1,7 +1,7 @@
 import type { LogLine } from '../../port/types.ts'
 import type { Approval, PendingDeployment } from '../github/approvals.ts'
 import type { Delivery, Message, Transition } from './delivery.ts'
-import type { Event, Policy } from './events.ts'
+import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 
@@ -12,8 +12,7 @@ import { actionsPage, finishCancelled, names } from './outcome.ts'
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
-  now: number,
-  policy: Policy,
+  { now, policy }: Context,
 ): Transition {
   if (delivery.awaitingResponseSince === null) return finishCancelled(delivery, policy, by)
   const page = actionsPage(policy.serverUrl, delivery.repository)
@@ -35,8 +34,7 @@ export function requestWhileQueued(
 export function noteUnsent(
   delivery: Delivery,
   _: Event<'dispatchRejected' | 'dispatchDeferred'>,
-  _now: number,
-  policy: Policy,
+  { policy }: Context,
 ): Transition | null {
   return delivery.cancelRequestedAt === null ? null : finishCancelled(delivery, policy)
 }
@@ -45,7 +43,7 @@ export function noteUnsent(
 export function request(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
-  now: number,
+  { now }: Context,
 ): Transition | null {
   if (delivery.cancelRequestedAt !== null) return null
   return {
@@ -58,7 +56,7 @@ export function request(
 export function noteSent(
   _delivery: Delivery,
   { forced, pollAt }: Event<'cancelSent'>,
-  now: number,
+  { now }: Context,
 ): Transition {
   const sentence = forced
     ? "The workflow run didn't finish within two minutes, so the relay asked GitHub to force the cancellation."
@@ -74,7 +72,7 @@ export function noteSent(
 export function noteRejected(
   _delivery: Delivery,
   { reason, pollAt }: Event<'cancelRejected'>,
-  now: number,
+  { now }: Context,
 ): Transition {
   const sentence = `The workflow run can't be canceled: ${reason}.`
   return {

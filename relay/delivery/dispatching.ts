@@ -1,10 +1,10 @@
 import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
-import type { Event, Policy } from './events.ts'
+import type { Context, Event } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 
 /** Records the attempt before the dispatch is sent, so that a relay can search for the run after a crash. */
-export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: number): Transition {
+export function start(delivery: Delivery, _: Event<'attemptStarted'>, { now }: Context): Transition {
   return {
     change: {
       attempts: delivery.attempts + 1,
@@ -21,8 +21,7 @@ export function start(delivery: Delivery, _: Event<'attemptStarted'>, now: numbe
 export function accept(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,
-  now: number,
-  { serverUrl, startTimeout }: Policy,
+  { now, policy: { serverUrl, startTimeout } }: Context,
 ): Transition {
   const { run } = event
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
@@ -53,7 +52,11 @@ export function accept(
 }
 
 /** Handles a response that is recorded after the run has reported or the delivery has finished. */
-export function noteAccepted(delivery: Delivery, event: Event<'dispatchAccepted'>, now: number): Transition {
+export function noteAccepted(
+  delivery: Delivery,
+  event: Event<'dispatchAccepted'>,
+  { now }: Context,
+): Transition {
   const { run } = event
   const isNew = run !== null && !delivery.runs.some(each => each.id === run.id)
   return {
@@ -83,7 +86,7 @@ const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] 
  * Queues the delivery again, due now, behind all other deliveries of its repository. Marks its workflow runs as past
  * runs. Waiting messages are dropped, because they could finish the Port run before the new workflow run reports.
  */
-export function redeliver(delivery: Delivery, _: Event<'redelivered'>, now: number): Transition {
+export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {
   return {
     change: {
       state: 'queued',

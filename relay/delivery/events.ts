@@ -106,6 +106,9 @@ export interface Policy {
   serverUrl: string
 }
 
+/** `now`: milliseconds since 1970, by the store's clock. */
+export type Context = { now: number; policy: Policy }
+
 /** When a timeout ends. Every timeout that ends a delivery or a grace period is measured here. */
 export const timeoutEnd = (
   start: number,

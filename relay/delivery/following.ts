@@ -3,7 +3,7 @@ import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import { decide } from './decide.ts'
 import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
-import type { Event, FinishedJob, JobsFound, Policy } from './events.ts'
+import type { Context, Event, FinishedJob, JobsFound } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
 import { QUICK_READS_MS } from './observation.ts'
 import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
@@ -13,7 +13,7 @@ import { addReport } from './reported.ts'
 export function see(
   delivery: Delivery,
   { runs: seen, pollAt, webhook }: Event<'runsSeen'>,
-  now: number,
+  { now }: Context,
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
   const change: Change = {
@@ -38,7 +38,7 @@ const bound = ({ dispatchedAt, attemptedAt, reason }: Delivery, now: number): Ch
 })
 
 /** Binds the delivery to the run from which the action reported. */
-export function start(delivery: Delivery, { run }: Event<'runReported'>, now: number): Transition {
+export function start(delivery: Delivery, { run }: Event<'runReported'>, { now }: Context): Transition {
   const before = delivery.runs.find(each => each.id === run.id)
   // Keep all runs with the delivery's id in their titles. Replace a run that was bound as the only candidate.
   const others = delivery.runs.filter(
@@ -85,7 +85,7 @@ const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => (
 export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,
-  now: number,
+  { now }: Context,
 ): Transition {
   const { outputs, sent: updated, left } = takeOutputs(delivery, messages)
   const sent = updated.filter(message => !('update' in message && message.update.job))
@@ -144,8 +144,7 @@ export function forward(_delivery: Delivery, { messages }: Event<'reportReceived
 export function end(
   delivery: Delivery,
   { run, runs, found }: Event<'runFinished'>,
-  _now: number,
-  policy: Policy,
+  { policy }: Context,
 ): Transition {
   const ending = decide(delivery, { run, jobs: found?.jobs ?? null }, policy)
   const jobs = foundJobs(found)
@@ -180,8 +179,7 @@ export function finishInPort(
 export function warn(
   delivery: Delivery,
   { hasFiles, pollAt }: Event<'listenerMissing'>,
-  _now: number,
-  { startTimeout }: Policy,
+  { policy: { startTimeout } }: Context,
 ): Transition {
   const cause = { disabled: [], workflows: hasFiles ? null : 0 }
   const reason = nothingListens(cause, delivery.repository, delivery.eventType)
@@ -197,8 +195,7 @@ export function warn(
 export function giveUp(
   delivery: Delivery,
   event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'>,
-  _now: number,
-  policy: Policy,
+  { policy }: Context,
 ): Transition {
   const history = { type: event.type, details: { why: event.cause.why } }
   return finish(delivery, decide(delivery, event, policy), history, policy)

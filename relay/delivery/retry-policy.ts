@@ -1,7 +1,7 @@
 import { backOff } from '../../port/retry.ts'
 import { duration } from '../../port/text.ts'
 import type { Delivery, HistoryEntry, Outcome, Transition } from './delivery.ts'
-import { type Event, type Policy, timeoutEnd } from './events.ts'
+import { type Context, type Event, type Policy, timeoutEnd } from './events.ts'
 import { attempted, failed, finish, howToName } from './outcome.ts'
 import { showWait, UNRECORDED } from './waiting.ts'
 
@@ -20,8 +20,7 @@ const LONGEST_WAIT_MS = 60_000
 export function reject(
   delivery: Delivery,
   event: Event<'dispatchRejected'>,
-  now: number,
-  policy: Policy,
+  { now, policy }: Context,
 ): Transition | null {
   const { reason } = event
   const details = { ...attempted(delivery, event, now), reason }
@@ -31,8 +30,7 @@ export function reject(
 export function defer(
   delivery: Delivery,
   event: Event<'dispatchDeferred'>,
-  now: number,
-  policy: Policy,
+  { now, policy }: Context,
 ): Transition | null {
   const { cause, reason, until } = event
   const details = { ...attempted(delivery, event, now), reason }
@@ -53,8 +51,7 @@ export function defer(
 export function loseResponse(
   delivery: Delivery,
   event: Event<'responseLost'>,
-  now: number,
-  policy: Policy,
+  { now, policy }: Context,
 ): Transition | null {
   const { reason } = event
   const { change, messages } = showWait(delivery, { cause: 'error', reason, until: null }, now)
@@ -73,8 +70,7 @@ export function loseResponse(
 export function pollAgainOrRetry(
   delivery: Delivery,
   { list, readAt, reason }: Event<'runNotFound'>,
-  now: number,
-  policy: Policy,
+  { now, policy }: Context,
 ): Transition {
   const since = delivery.awaitingResponseSince
   if (since === null) return { change: { dueAt: now }, messages: [], history: null }

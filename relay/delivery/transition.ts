@@ -1,82 +1,55 @@
 import * as cancelling from './cancellation.ts'
 import { type Delivery, OPEN_STATES, type State, type Transition } from './delivery.ts'
 import * as dispatching from './dispatching.ts'
-import type { DeliveryEvent, Event, EventType, Policy } from './events.ts'
+import type { Context, DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
 import { actionsPage } from './outcome.ts'
 import * as retrying from './retry-policy.ts'
 import * as waiting from './waiting.ts'
 
-type Handler<T extends EventType> = (
-  delivery: Delivery,
-  event: Event<T>,
-  now: number,
-  policy: Policy,
-) => Transition | null
+type Handler<T extends EventType> = (delivery: Delivery, event: Event<T>, at: Context) => Transition | null
 
-type Row<T extends EventType> = Record<State, Handler<T> | null>
+/** The handler of each state. In other states, the event is ignored. */
+type Row<T extends EventType> = Partial<Record<State, Handler<T>>>
 
-const only = <T extends EventType>(states: NoInfer<Partial<Row<T>>>): Row<T> => ({
-  queued: null,
-  dispatched: null,
-  running: null,
-  finished: null,
-  failed: null,
-  cancelled: null,
-  ...states,
-})
+/** The same handler in several states. */
+const inAll = <H>(states: readonly State[], handler: H): Partial<Record<State, H>> =>
+  Object.fromEntries(states.map(state => [state, handler]))
+const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
-/** The handler of each event in each state; null if the event is ignored. */
+/** The handlers of each event. */
 const TABLE: { [T in EventType]: Row<T> } = {
-  attemptStarted: only({ queued: dispatching.start }),
+  attemptStarted: { queued: dispatching.start },
   dispatchAccepted: {
+    ...inAll(['dispatched', ...BOUND], dispatching.noteAccepted),
     queued: dispatching.accept,
-    dispatched: dispatching.noteAccepted,
-    running: dispatching.noteAccepted,
-    finished: dispatching.noteAccepted,
-    failed: dispatching.noteAccepted,
-    cancelled: dispatching.noteAccepted,
   },
-  dispatchRejected: only({ queued: retrying.reject, dispatched: cancelling.noteUnsent }),
-  dispatchDeferred: only({ queued: retrying.defer, dispatched: cancelling.noteUnsent }),
-  responseLost: only({ queued: retrying.loseResponse }),
-  runNotFound: only({ queued: retrying.pollAgainOrRetry }),
-  waitingNotified: only({ queued: waiting.notify }),
-  runsSeen: only({ queued: following.see, dispatched: following.see, running: following.see }),
-  runReported: only({ queued: following.start, dispatched: following.start, running: following.start }),
-  jobFinished: only({
-    running: following.noteJob,
-    finished: following.noteJob,
-    failed: following.noteJob,
-    cancelled: following.noteJob,
-  }),
-  reportReceived: only({
-    running: following.report,
-    finished: following.forward,
-    failed: following.forward,
-    cancelled: following.forward,
-  }),
-  runFinished: only({ running: following.end }),
-  finishedInPort: only({
-    queued: following.finishInPort,
-    dispatched: following.finishInPort,
-    running: following.finishInPort,
-  }),
-  listenerMissing: only({ dispatched: following.warn }),
-  startTimedOut: only({ dispatched: following.giveUp }),
-  runTimedOut: only({ dispatched: following.giveUp, running: following.giveUp }),
-  runUnidentified: only({ dispatched: following.giveUp }),
-  runDeleted: only({ running: following.giveUp }),
-  runHidden: only({ running: following.giveUp }),
-  redelivered: only({ failed: dispatching.redeliver, cancelled: dispatching.redeliver }),
-  cancelRequested: only({
+  dispatchRejected: { queued: retrying.reject, dispatched: cancelling.noteUnsent },
+  dispatchDeferred: { queued: retrying.defer, dispatched: cancelling.noteUnsent },
+  responseLost: { queued: retrying.loseResponse },
+  runNotFound: { queued: retrying.pollAgainOrRetry },
+  waitingNotified: { queued: waiting.notify },
+  runsSeen: inAll(OPEN_STATES, following.see),
+  runReported: inAll(OPEN_STATES, following.start),
+  jobFinished: inAll(BOUND, following.noteJob),
+  reportReceived: { ...inAll(BOUND, following.forward), running: following.report },
+  runFinished: { running: following.end },
+  finishedInPort: inAll(OPEN_STATES, following.finishInPort),
+  listenerMissing: { dispatched: following.warn },
+  startTimedOut: { dispatched: following.giveUp },
+  runTimedOut: { dispatched: following.giveUp, running: following.giveUp },
+  runUnidentified: { dispatched: following.giveUp },
+  runDeleted: { running: following.giveUp },
+  runHidden: { running: following.giveUp },
+  redelivered: { failed: dispatching.redeliver, cancelled: dispatching.redeliver },
+  cancelRequested: {
     queued: cancelling.requestWhileQueued,
     dispatched: cancelling.request,
     running: cancelling.request,
-  }),
-  cancelSent: only({ running: cancelling.noteSent }),
-  cancelRejected: only({ running: cancelling.noteRejected }),
-  approvalSeen: only({ running: cancelling.seeApproval }),
+  },
+  cancelSent: { running: cancelling.noteSent },
+  cancelRejected: { running: cancelling.noteRejected },
+  approvalSeen: { running: cancelling.seeApproval },
 }
 
 /**
@@ -93,8 +66,8 @@ export function transition(
 ): Transition | null {
   // Another attempt was sent in the meantime, for example because a user redelivered the delivery.
   if ('attemptedAt' in event && event.attemptedAt !== delivery.attemptedAt) return null
-  const handler = TABLE[event.type][delivery.state] as Handler<EventType> | null
-  const next = handler?.(delivery, withOwnLinks(event, delivery, policy), now, policy) ?? null
+  const handler = TABLE[event.type][delivery.state] as Handler<EventType> | undefined
+  const next = handler?.(delivery, withOwnLinks(event, delivery, policy), { now, policy }) ?? null
   const isOpen = next === null || OPEN_STATES.includes(next.change.state ?? delivery.state)
   // The final update contains the texts.
   return isOpen || !delivery.reported ? next : { ...next, change: { ...next.change, reported: null } }

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../port/types.ts'
 import type { RateLimitPause } from '../github/rate-limit-pause.ts'
 import type { Change, Delivery, Message, Stalled, Transition, Wait } from './delivery.ts'
-import type { Event } from './events.ts'
+import type { Context, Event } from './events.ts'
 import { clockTime } from './outcome.ts'
 
 /** How long a delivery waits in the queue before Port shows what it waits for. */
@@ -85,7 +85,7 @@ export function showWait(
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,
-  now: number,
+  { now }: Context,
 ): Transition | null {
   const shown = showWait(delivery, wait, now)
   if (shown.messages.length === 0) return null

@@ -12,7 +12,7 @@ export type { Claimed, TracedDelivery } from './sql/claims.ts'
 export { type Accepted, type Cancellation, SignatureUsed, StoreBusy } from './sql/intake.ts'
 export type { Filter } from './sql/lists.ts'
 export { MAX_OTHERS } from './sql/lookups.ts'
-export type { ClockDifference, Hour } from './sql/maintenance.ts'
+export type { AlertState, ClockDifference, Hour, KnownProblem } from './sql/maintenance.ts'
 export type { OutboxPage, WaitingMessages } from './sql/outbox.ts'
 
 /** Kinds of work to claim: queued deliveries, dispatched and running deliveries (`watch`), and outboxes. */

@@ -37,20 +37,19 @@ interface Applied {
   delivery: Delivery
 }
 
-export type ApplyEvent = (
-  delivery: Delivery,
-  event: DeliveryEvent,
-  options?: ApplyOptions,
-) => Promise<Applied>
+export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
 /**
  * Applies an event to a delivery. If any relay changed the delivery in the meantime, the transition is decided again
  * for the new version. Every state change is made and logged here.
  */
-export function createApplyEvent(deps: ApplyDeps): ApplyEvent {
+export function createApplyEvent(deps: ApplyDeps) {
   const { store, policy, canReport, log, onTransition, traced } = deps
-  return async (delivery, event, options = {}) => {
-    const { receipt, strict, patienceMs = 0, stopping } = options
+  return async (
+    delivery: Delivery,
+    event: DeliveryEvent,
+    { receipt, strict, patienceMs = 0, stopping }: ApplyOptions = {},
+  ): Promise<Applied> => {
     let current = delivery
     for (;;) {
       const now = store.clock()

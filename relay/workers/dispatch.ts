@@ -29,17 +29,13 @@ export interface DispatchDeps {
   rate: DispatchRate
 }
 
-/** Limits this relay's dispatches: a token bucket in memory. */
-export interface DispatchRate {
-  /** Returns how many dispatches, at most `limit`, the rate allows now. */
-  available(limit: number): number
-  /** Counts a dispatch. */
-  take(): void
-}
-
 export const DISPATCH_BURST = 20
 
+export type DispatchRate = ReturnType<typeof createDispatchRate>
+
 /**
+ * Limits this relay's dispatches: a token bucket in memory.
+ *
  * @param perMinute RELAY_DISPATCH_RATE; 0 for no limit
  * @param timer monotonic time in milliseconds
  */
@@ -47,7 +43,7 @@ export function createDispatchRate(
   perMinute: number,
   tokens = DISPATCH_BURST,
   timer = () => performance.now(),
-): DispatchRate {
+) {
   let at = timer()
   const fill = () => {
     const now = timer()
@@ -55,11 +51,13 @@ export function createDispatchRate(
     at = now
   }
   return {
-    available(limit) {
+    /** Returns how many dispatches, at most `limit`, the rate allows now. */
+    available(limit: number): number {
       fill()
       return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
     },
-    take() {
+    /** Counts a dispatch. */
+    take(): void {
       fill()
       tokens--
     },
@@ -78,12 +76,10 @@ const FRESH_MS = 1_000
  * Creates the step that dispatches a queued delivery. A dispatch isn't idempotent, so the attempt is persisted before
  * the request is sent. If the relay is killed in between, a relay later searches for the run.
  */
-export function createDispatch(
-  deps: DispatchDeps,
-): (claimed: Claimed, stopping: AbortSignal) => Promise<void> {
+export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, apply, publicUrl, traced, onAttempt, rate } = deps
 
-  return async (claimed, stopping) => {
+  return async (claimed: Claimed, stopping: AbortSignal): Promise<void> => {
     const { repository } = claimed
     if (claimed.awaitingResponseSince !== null) {
       await findLostRun(claimed, deps)
@@ -92,13 +88,8 @@ export function createDispatch(
     const paused = pauses.find(repository)
     if (paused) {
       const { pausedUntil: until, reason, cause } = paused
-      await apply(claimed, {
-        type: 'dispatchDeferred',
-        attemptedAt: claimed.attemptedAt,
-        cause,
-        reason,
-        until,
-      })
+      const { attemptedAt } = claimed
+      await apply(claimed, { type: 'dispatchDeferred', attemptedAt, cause, reason, until })
       return
     }
     // Before the first await, so that the next claim takes it into account.
@@ -128,25 +119,16 @@ export function createDispatch(
 }
 
 function toEvent(outcome: DispatchOutcome, attemptedAt: number | null): DeliveryEvent {
-  const { response } = outcome
-  switch (outcome.kind) {
-    case 'accepted':
-      return { type: 'dispatchAccepted', attemptedAt, run: outcome.run, response }
-    case 'rejected':
-      return { type: 'dispatchRejected', attemptedAt, reason: outcome.reason, response }
-    case 'deferred':
-      return {
-        type: 'dispatchDeferred',
-        attemptedAt,
-        cause: outcome.cause,
-        reason: outcome.reason,
-        until: outcome.until,
-        response,
-      }
-    case 'response_lost':
-      return { type: 'responseLost', attemptedAt, reason: outcome.reason, response }
-  }
+  const { kind, ...details } = outcome
+  return { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
 }
+
+const EVENTS = {
+  accepted: 'dispatchAccepted',
+  rejected: 'dispatchRejected',
+  deferred: 'dispatchDeferred',
+  response_lost: 'responseLost',
+} as const
 
 /** Searches, after a lost response, for evidence that the dispatch started a run. */
 async function findLostRun(delivery: Delivery, { store, apply, port, findRuns }: DispatchDeps) {
@@ -193,15 +175,12 @@ function readList(
 const AT_ONCE = 50
 
 /** Shows in Port what deliveries wait for that have waited for a while, oldest first: one round. */
-export function createNotifyWaiting({
-  store,
-  pauses,
-  apply,
-}: {
+export function createNotifyWaiting(deps: {
   store: Pick<Store, 'findWaiting' | 'heads' | 'clock'>
   pauses: RateLimitPauses
   apply: ApplyEvent
-}): () => Promise<void> {
+}) {
+  const { store, pauses, apply } = deps
   return async () => {
     const now = store.clock()
     const found = await store.findWaiting(now, now - NOTIFY_AFTER_MS, AT_ONCE, pauses.scope)

@@ -26,21 +26,17 @@ export interface FindRunsDeps {
   startTimeout: number
 }
 
-export type FindRuns = (
-  delivery: Delivery,
-  /** `quick`: read a bound run by its ID now. */
-  options: { maxAge: number; externalRunId: number | null; quick?: boolean },
-) => Promise<Found>
+export type FindOwners = ReturnType<typeof createFindOwners>
+export type FindRuns = ReturnType<typeof createFindRuns>
 
 /** Finds a delivery's workflow runs, both bound runs and runs for which `match.ts` finds evidence. */
-export function createFindRuns({
-  store,
-  cache,
-  findOwners,
-  clockOffset,
-  startTimeout,
-}: FindRunsDeps): FindRuns {
-  return async (delivery, { maxAge, externalRunId, quick = false }) => {
+export function createFindRuns({ store, cache, findOwners, clockOffset, startTimeout }: FindRunsDeps) {
+  /** @param options.quick read a bound run by its ID now */
+  return async (
+    delivery: Delivery,
+    options: { maxAge: number; externalRunId: number | null; quick?: boolean },
+  ): Promise<Found> => {
+    const { maxAge, externalRunId, quick = false } = options
     const present = decisiveRuns(delivery.runs)
     const attemptedAt = delivery.attemptedAt ?? delivery.dispatchedAt ?? delivery.queuedAt
     const since = present.length > 0 ? null : attemptedAt + clockOffset() - startTimeout
@@ -146,14 +142,14 @@ export const toDeliveryRun = (
   evidence: Evidence,
 ): DeliveryRun => ({ id, attempt, evidence, past: false, status, conclusion, url })
 
-/** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
-export type FindByTitle = (repository: string, titles: readonly string[]) => Promise<Delivery[]>
+export type FindByTitle = ReturnType<typeof createFindByTitle>
 
 /** Limit per query. SQLite accepts 32,766 parameters, two for each id, and the store rounds up to a power of two. */
 const MAX_IDS = 4_000
 
-export function createFindByTitle(store: Pick<Store, 'findByTitle'>): FindByTitle {
-  return async (repository, titles) => {
+/** Finds a repository's open and finished deliveries by the ids that workflow run titles contain. */
+export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
+  return async (repository: string, titles: readonly string[]): Promise<Delivery[]> => {
     const ids = [...new Set(titles.flatMap(titleIds))]
     const found: Delivery[] = []
     for (let first = 0; first < ids.length; first += MAX_IDS)
@@ -167,13 +163,8 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>): FindByTitl
  * title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but not
  * later ids.
  */
-export type FindOwners = (
-  repository: string,
-  runs: readonly WorkflowRun[],
-) => Promise<ReadonlyMap<number, Delivery>>
-
-export function createFindOwners(findByTitle: FindByTitle): FindOwners {
-  return async (repository, runs) => {
+export function createFindOwners(findByTitle: FindByTitle) {
+  return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {
     const titles = runs.map(run => run.title)
     const named = (await findByTitle(repository, titles)).sort(byReception)
     return new Map(

@@ -1,6 +1,6 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
 import { UNREAD } from '../../port/client/messages.ts'
-import { type JsonObject, type LogLine, type RunState, runKind } from '../../port/types.ts'
+import { type JsonObject, type RunState, runKind } from '../../port/types.ts'
 import type { Delivery, EntityMessage, Message } from '../delivery/delivery.ts'
 import { type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/outbox-policy.ts'
@@ -9,29 +9,29 @@ import type { ThrottledLog } from '../log.ts'
 import type { OutboxPage, Store } from '../store/store.ts'
 import { keepTrying } from './apply.ts'
 
-/** Access to Port. Decides for which deliveries the relay reads runs from Port and sends messages to Port. */
-export interface PortAccess {
-  /** Whether the delivery has a run in Port and the relay has Port's credentials. */
-  canReport(delivery: Pick<Delivery, 'runId' | 'kind'>): boolean
-  /** Null if PORT_CLIENT_ID isn't set. */
-  client: PortClient | null
-  /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or is limiting requests. */
-  read(delivery: Delivery): Promise<RunState | 'unread'>
-  /** When Port accepts requests again, milliseconds since 1970. */
-  pausedUntil(): number
-}
-
 /** Used for a delivery without a readable Port run. Only GitHub shows the delivery's progress. */
 export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
-export function createPortAccess(client: PortClient | null): PortAccess {
-  const access: PortAccess = {
+export type PortAccess = ReturnType<typeof createPortAccess>
+
+/**
+ * Decides for which deliveries the relay reads runs from Port and sends messages to Port.
+ *
+ * @param client null if PORT_CLIENT_ID isn't set
+ */
+export function createPortAccess(client: PortClient | null) {
+  /** Whether the delivery has a run in Port and the relay has Port's credentials. */
+  const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
+    runId !== null && kind !== 'none' && client !== null
+  return {
+    canReport,
     client,
-    canReport: ({ runId, kind }) => runId !== null && kind !== 'none' && client !== null,
+    /** When Port accepts requests again, milliseconds since 1970. */
     pausedUntil: () => client?.pausedUntil() ?? 0,
-    async read(delivery) {
+    /** Reads the delivery's run in Port. Returns `unread` if Port doesn't respond or is limiting requests. */
+    async read(delivery: Delivery): Promise<RunState | 'unread'> {
       const { runId } = delivery
-      if (!client || runId === null || !access.canReport(delivery)) return NO_PORT_RUN
+      if (!client || runId === null || !canReport(delivery)) return NO_PORT_RUN
       try {
         return await client.run(runId).read()
       } catch (error) {
@@ -42,7 +42,6 @@ export function createPortAccess(client: PortClient | null): PortAccess {
       }
     },
   }
-  return access
 }
 
 export interface OutboxDeps {
@@ -127,12 +126,8 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
    */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
-      return {
-        kind: 'credentials',
-        status: null,
-        retryAt: null,
-        message: "PORT_CLIENT_ID isn't set.",
-      }
+      const message = "PORT_CLIENT_ID isn't set."
+      return { kind: 'credentials', status: null, retryAt: null, message }
     }
     try {
       const run = client.run(runId)
@@ -156,14 +151,10 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     } catch (error) {
       if (!(error instanceof PortError) || error.kind !== 'refused') throw error
       const name = `${blueprint} ${JSON.stringify(properties.identifier ?? null)}`
-      const line: LogLine =
-        isDelete && error.status === 404
-          ? { level: 'INFO', message: `The entity ${name} wasn't deleted: it doesn't exist in Port.` }
-          : {
-              level: 'ERROR',
-              message: `The entity ${name} wasn't ${isDelete ? 'deleted' : 'written'}: ${error.message}`,
-            }
-      await run.log([line])
+      const isGone = isDelete && error.status === 404
+      const why = isGone ? "it doesn't exist in Port." : error.message
+      const message = `The entity ${name} wasn't ${isDelete ? 'deleted' : 'written'}: ${why}`
+      await run.log([{ level: isGone ? 'INFO' : 'ERROR', message }])
     }
   }
 

@@ -63,13 +63,13 @@ const MAX_NOTES = 20_000
  * Polls one dispatched or running delivery per call. Reads the data that `nextStep` requests, step by step, and applies
  * the event that `nextStep` finally returns.
  */
-export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void> {
+export function createPoll(deps: PollDeps) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
   /** Applies an event only to the polled version. If the delivery has changed since, the next poll decides. */
   const apply = (delivery: Delivery, event: DeliveryEvent) => deps.apply(delivery, event, { strict: true })
   const notes = new BoundedMap<string, Note>(MAX_NOTES)
 
-  return async delivery => {
+  return async (delivery: Delivery): Promise<void> => {
     const known = note(delivery)
     const now = store.clock()
     const maxAge = pollInterval(delivery, now)
@@ -158,9 +158,7 @@ export function createPoll(deps: PollDeps): (delivery: Delivery) => Promise<void
   }
 
   /** Reads a repository's workflows if no workflow listens to the dispatch. */
-  async function readWorkflows(
-    repository: string,
-  ): Promise<{ disabled: string[]; workflows: number | null }> {
+  async function readWorkflows(repository: string) {
     const nothing = { disabled: [], workflows: null }
     if (!details.take()) return nothing
     try {

@@ -13,28 +13,27 @@ const FAR_MS = 30_000
 /** How long after the start GitHub's first response counts as late. */
 const LATE_MS = 60_000
 
-/** Whether GitHub's clock confirms the store's clock, by which all timeouts are measured. */
-export interface Timeouts {
-  /**
-   * When timeouts start to count, milliseconds since 1970 by the store's clock. In the future while the clocks differ,
-   * and Infinity before GitHub's first response.
-   */
-  from(): number
-  /** What is wrong with a clock, for operators; null if nothing is. */
-  problem(): string | null
-}
+export type Timeouts = ReturnType<typeof createTimeouts>
 
-/** @param stored the difference of the last start */
+/**
+ * Shows whether GitHub's clock confirms the store's clock, by which all timeouts are measured.
+ *
+ * @param deps.stored the difference of the last start
+ */
 export function createTimeouts(deps: {
   store: Pick<Store, 'clock' | 'saveClockDifference'>
   clockOffset: GitHub['clockOffset']
   stored: ClockDifference
   log: { warn: (fields: object, message: string) => void }
-}): Timeouts {
+}) {
   const { store, clockOffset, log } = deps
   const startedAt = store.clock()
   let known = deps.stored
 
+  /**
+   * When timeouts start to count, milliseconds since 1970 by the store's clock. In the future while the clocks differ, and
+   * Infinity before GitHub's first response.
+   */
   function from(): number {
     const offset = clockOffset()
     if (offset === null) return Number.POSITIVE_INFINITY
@@ -59,7 +58,8 @@ export function createTimeouts(deps: {
 
   return {
     from,
-    problem() {
+    /** What is wrong with a clock, for operators; null if nothing is. */
+    problem(): string | null {
       const [now, offset, countedFrom] = [store.clock(), clockOffset(), from()]
       const suspended = 'no timeout ends a delivery'
       if (offset === null)

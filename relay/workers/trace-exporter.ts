@@ -18,12 +18,7 @@ import { isObject, type JsonObject } from '../../port/types.ts'
 import type { Config } from '../config/config.ts'
 import type { HistoryEntry } from '../delivery/delivery.ts'
 import { RUN_SPAN, spanId, traceId } from '../delivery/trace-context.ts'
-import type { Store, TracedDelivery } from '../store/store.ts'
-
-export interface TraceExporter {
-  /** Sends the traces in one request. @returns the error, or null if the collector accepted the traces */
-  send(finished: [TracedDelivery, Awaited<ReturnType<Store['history']>>][]): Promise<Error | null>
-}
+import type { TracedDelivery } from '../store/store.ts'
 
 /** Timeout, including the exporter's retries. */
 const TIMEOUT_MS = 5_000
@@ -33,7 +28,7 @@ const NAME = 'port-webhook-relay'
 export function createTraceExporter(
   { endpoint, headers }: NonNullable<Config['tracing']>,
   githubUrl: string,
-): TraceExporter {
+) {
   const exporter = new OTLPTraceExporter({
     ...{ url: `${endpoint}/v1/traces`, headers, timeoutMillis: TIMEOUT_MS },
     // Use the global agent, because the exporter's default agent wouldn't use the relay's proxy.
@@ -46,7 +41,8 @@ export function createTraceExporter(
   const { hostname: githubHost } = new URL(githubUrl)
   const origin = { resource, instrumentationScope: { name: NAME, version }, githubHost }
   return {
-    send: finished =>
+    /** Sends the traces in one request. @returns the error, or null if the collector accepted the traces */
+    send: (finished: [TracedDelivery, Entry[]][]): Promise<Error | null> =>
       new Promise(resolve => {
         const spans = finished.flatMap(([delivery, history]) => spansOf(delivery, history, origin))
         exporter.export(spans, ({ code, error }) =>

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 
-export interface TracesDeps {
+interface TracesDeps {
   tracing: NonNullable<Config['tracing']>
   github: { apiUrl: string }
   store: Pick<Store, 'claimTraces' | 'settleTraces' | 'history' | 'clock'>
@@ -21,12 +21,11 @@ const FAILED =
  *
  * @returns a function to call periodically
  */
-export function createTraces(deps: TracesDeps): (stopped: () => boolean) => Promise<void> {
-  const { tracing, github, store, throttled } = deps
-  let loading: Promise<import('./trace-exporter.ts').TraceExporter> | undefined
+export function createTraces({ tracing, github, store, throttled }: TracesDeps) {
   const load = async () => (await import('./trace-exporter.ts')).createTraceExporter(tracing, github.apiUrl)
+  let loading: ReturnType<typeof load> | undefined
 
-  return async stopped => {
+  return async (stopped: () => boolean): Promise<void> => {
     let claimed: Awaited<ReturnType<Store['claimTraces']>>
     do {
       claimed = await store.claimTraces(store.clock(), LEASE_MS, AT_ONCE)

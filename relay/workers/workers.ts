@@ -8,7 +8,7 @@ import { createRunCache } from '../github/run-cache.ts'
 import { createFindListeners } from '../github/workflow-files.ts'
 import type { ThrottledLog } from '../log.ts'
 import { type Store, WORK, type Work } from '../store/store.ts'
-import { type ApplyDeps, type ApplyEvent, createApplyEvent } from './apply.ts'
+import { type ApplyDeps, createApplyEvent } from './apply.ts'
 import {
   createDispatch,
   createNotifyWaiting,
@@ -18,7 +18,7 @@ import {
 } from './dispatch.ts'
 import { createFindRuns, type FindOwners } from './find-runs.ts'
 import { createReminders, purge } from './maintenance.ts'
-import type { OutboxDeps, PortAccess } from './outbox.ts'
+import type { OutboxDeps } from './outbox.ts'
 import { createOutbox, createPortAccess, OUTBOX_LEASE_MS } from './outbox.ts'
 import { createPoll } from './poll.ts'
 import type { Timeouts } from './timeouts.ts'
@@ -47,14 +47,7 @@ const MINUTE_MS = 60_000
  */
 const URGENT = 120
 
-/** The steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
-export interface Engine {
-  apply: ApplyEvent
-  port: PortAccess
-  dispatch: ReturnType<typeof createDispatch>
-  poll: ReturnType<typeof createPoll>
-  outbox: ReturnType<typeof createOutbox>
-}
+export type Engine = ReturnType<typeof createEngine>
 
 interface EngineDeps {
   store: Store
@@ -75,7 +68,8 @@ interface EngineDeps {
   rate: DispatchRate
 }
 
-export function createEngine(deps: EngineDeps): Engine {
+/** Creates the steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
+export function createEngine(deps: EngineDeps) {
   const { store, github, client, findOwners, policy } = deps
   const { clock } = store
   const port = createPortAccess(client)
@@ -93,10 +87,7 @@ export function createEngine(deps: EngineDeps): Engine {
   return {
     apply,
     port,
-    dispatch: createDispatch({
-      ...{ ...deps, port, apply },
-      findRuns: findUrgently,
-    }),
+    dispatch: createDispatch({ ...deps, port, apply, findRuns: findUrgently }),
     poll: createPoll({
       ...{ store, github, apply, port, policy, clockOffset },
       findRuns: (delivery, options) =>
@@ -204,14 +195,7 @@ export function startWorkers(deps: WorkersDeps): Worker[] {
     // Runs at a fixed interval. New work doesn't wake this worker.
     repeat('notify waiting', NOTIFY_MS, throttled, notifyWaiting),
     ...(tracing
-      ? [
-          repeat(
-            'traces',
-            TRACES_MS,
-            throttled,
-            createTraces({ tracing, github: config.github, store, throttled }),
-          ),
-        ]
+      ? [repeat('traces', TRACES_MS, throttled, createTraces({ ...deps, ...config, tracing }))]
       : []),
     repeat('maintenance', MAINTENANCE_MS, throttled, async stopped => {
       remind()
