@@ -118,8 +118,8 @@ export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   }
   return {
     store: counting,
-    transition({ change: { outcome } }: Transition): void {
-      if (outcome) count(outcome)
+    transition({ change }: Transition): void {
+      if (change.outcome) count(change.outcome)
     },
     flush,
     async stop() {

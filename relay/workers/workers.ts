@@ -47,7 +47,7 @@ const MINUTE_MS = 60_000
  */
 const URGENT = 120
 
-export type Engine = ReturnType<typeof createEngine>
+type Engine = ReturnType<typeof createEngine>
 
 interface EngineDeps {
   store: Store
