@@ -67,6 +67,18 @@ test.each([
   expect(system.port.run(RUN).status).toBe('SUCCESS')
 })
 
+test('if list requests get 502 from the start, the relay reads the run by the ID that Port stores', async () => {
+  const system = await startSystem(LONG)
+  await system.dispatch(RUN)
+  system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
+  const run = system.run(`deploy ${RUN}`, RUNNING)
+  system.port.run(RUN).externalRunId = String(run.id)
+  await system.pass(10 * 60_000)
+  system.end(run, 'failure')
+  await system.pass(180_000)
+  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
+})
+
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
   const { system, id, run } = await startWithRun({ actions: 'none', runTimeout: 24 * HOUR }, RUNNING)
   await system.webhook(run)
