@@ -39,7 +39,6 @@ interface AdminDeps {
 
 export type Admin = ReturnType<typeof createAdmin>
 
-/** The API and dashboard. `refusals` records each refused webhook. */
 export function createAdmin(deps: AdminDeps) {
   const { config, roles, store, apply, port, github, pauses, sides, timeouts } = deps
   const { trustedProxies } = config

@@ -12,7 +12,6 @@ export interface DeliveryPage {
   session: Session
   delivery: Delivery
   timeline: Step[]
-  /** The earlier delivery of the repository that this delivery waits for. */
   blocker: Delivery | null
   who: string | null
   messages: WaitingMessages | null

@@ -19,7 +19,6 @@ export interface ListPage {
   counts: Record<string, number>
   outcomes: Record<Outcome, number>
   deliveries: Delivery[]
-  /** The oldest queued delivery of each listed repository. */
   heads: ReadonlyMap<string, Delivery>
   users: ReadonlyMap<string, string | null>
   next: number | null

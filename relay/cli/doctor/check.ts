@@ -37,13 +37,14 @@ export function whyUnreachable(error: unknown): string {
 
 const NOTICED_MS = 30_000
 
-/** Compares this machine's clock with a response's `date`. More than `mostMs` is a problem, for the given reason. */
-export function compareClock(
-  ...[whose, date, now, mostMs, reason]: [string, string | null | undefined, number, number, string]
-): Finding | false {
-  const there = Date.parse(date ?? '')
-  const apart = Math.round((now - there) / 1000)
-  if (!Number.isFinite(there) || Math.abs(apart) * 1000 <= NOTICED_MS) return false
-  const sentence = `This machine's clock is ${Math.abs(apart)} s ${apart > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Synchronize it with NTP.`
-  return Math.abs(apart) * 1000 > mostMs ? problem(sentence) : warning(sentence)
+/** How far this machine's clock is ahead of a response's `date`, in seconds; NaN if unknown. */
+export const secondsAhead = (date: string | null | undefined, now: number) =>
+  Math.round((now - Date.parse(date ?? '')) / 1000)
+
+/** Reports a difference of the clocks. More than `mostMs` is a problem, for the given reason. */
+export function compareClock(whose: string, ahead: number, mostMs: number, reason: string): Finding | false {
+  const apart = Math.abs(ahead)
+  if (!(apart * 1000 > NOTICED_MS)) return false
+  const sentence = `This machine's clock is ${apart} s ${ahead > 0 ? 'ahead of' : 'behind'} ${whose}: ${reason} Synchronize it with NTP.`
+  return apart * 1000 > mostMs ? problem(sentence) : warning(sentence)
 }

@@ -4,7 +4,7 @@ import { Octokit } from '@octokit/rest'
 import { createPortClient } from '../../../port/client/client.ts'
 import { octokitOptions } from '../../github/credentials.ts'
 import type { Check, CheckDeps, Finding, Findings } from './check.ts'
-import { compareClock, ok, problem, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
+import { compareClock, ok, problem, secondsAhead, TIMEOUT_MS, warning, whyUnreachable } from './check.ts'
 
 /** Maximum clock difference before GitHub rejects an App's tokens. */
 const APP_CLOCK_MS = 60_000
@@ -50,8 +50,7 @@ async function checkToken(octokit: Octokit, { clock }: CheckDeps): Promise<Findi
       ),
     compareClock(
       "GitHub's",
-      headers.date,
-      clock(),
+      secondsAhead(headers.date, clock()),
       Number.POSITIVE_INFINITY,
       "times in the relay's log and in Port are wrong.",
     ),
@@ -76,8 +75,7 @@ async function checkApp(octokit: Octokit, { clock, config }: CheckDeps): Promise
     webhookSecret !== null && (await checkHook(octokit, config.publicUrl)),
     compareClock(
       "GitHub's",
-      headers.date,
-      clock(),
+      secondsAhead(headers.date, clock()),
       APP_CLOCK_MS,
       "GitHub rejects an App's tokens if the clocks differ by more than a minute.",
     ),
@@ -135,8 +133,7 @@ export const port: Check = {
       ok(`Port (${new URL(apiUrl).host}) accepts PORT_CLIENT_ID and PORT_CLIENT_SECRET.`),
       compareClock(
         "Port's",
-        date,
-        clock(),
+        secondsAhead(date, clock()),
         tolerance,
         `webhooks are refused if the difference exceeds RELAY_TOLERANCE (${tolerance / 1000} s).`,
       ),
