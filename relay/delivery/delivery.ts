@@ -18,8 +18,11 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
-/** The cause of a wait: an earlier delivery of the repository, a pause of the credential, or an error of GitHub. */
-export type WaitCause = 'queue' | PauseCause | 'error'
+/**
+ * The cause of a wait: an earlier delivery of the repository, a pause of the credential, an error of GitHub, or the rate
+ * of dispatches.
+ */
+export type WaitCause = 'queue' | PauseCause | 'error' | 'rate'
 
 /** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
 export type Wait =

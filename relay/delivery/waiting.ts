@@ -13,20 +13,19 @@ export function blockerOf(delivery: Delivery, heads: ReadonlyMap<string, Deliver
   return delivery.state === 'queued' && head && head.id !== delivery.id ? head : null
 }
 
-/** Returns what a queued delivery waits for; null if its dispatch is due. */
-export function waitOf(
-  delivery: Delivery,
-  pause: RateLimitPause | null,
-  blocker: Delivery | null,
-): Wait | null {
+/** Returns what a queued delivery waits for. */
+export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker: Delivery | null): Wait {
   if (pause) return { cause: pause.cause, reason: pause.reason, until: pause.pausedUntil }
   if (blocker) return { cause: 'queue', blocker }
   const { awaitingResponseSince, dueAt, reason } = delivery
   if (awaitingResponseSince !== null) return { cause: 'error', reason: reason ?? UNRECORDED, until: null }
-  return reason === null ? null : { cause: 'error', reason, until: dueAt }
+  if (reason !== null) return { cause: 'error', reason, until: dueAt }
+  return { cause: 'rate', reason: OTHERS_FIRST, until: null }
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"
+/** Why a dispatch that is due isn't sent yet. */
+export const OTHERS_FIRST = 'RELAY_DISPATCH_RATE limits the rate of dispatches, or GitHub responds slowly'
 
 /** Describes a wait for users, as a label and as a clause. */
 function describeWait({ repository }: Delivery, wait: Wait): { label: string; clause: string } {
@@ -47,6 +46,8 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
       const label = "Waits until GitHub accepts the relay's credential"
       return { label, clause: `${label}: ${reason}` }
     }
+    case 'rate':
+      return { label: 'Waits for other dispatches', clause: `Waits for other dispatches: ${reason}` }
     case 'error': {
       const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`
       return { label: 'Waits for GitHub', clause: `Waits for GitHub: ${reason}; ${next}` }
@@ -58,7 +59,7 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
 export function describeStalled({ stalledSince, ...head }: Stalled): string {
   const { id, repository, runId } = head
   const wait = waitOf(head, null, null)
-  const clause = wait && wait.cause !== 'queue' ? `: ${wait.reason}` : ''
+  const clause = wait.cause === 'queue' ? '' : `: ${wait.reason}`
   return `Nothing was dispatched to ${repository} since ${clockTime(stalledSince)}, because the delivery ${id}${runId === null ? '' : ` (run ${runId})`} waits${clause}. If it isn't needed, cancel it: the next delivery is then dispatched.`
 }
 

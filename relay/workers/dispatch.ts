@@ -188,7 +188,7 @@ export function createNotifyWaiting(deps: {
     await Promise.all(
       found.map(delivery => {
         const wait = waitOf(delivery, pauses.find(delivery.repository), blockerOf(delivery, heads))
-        return wait && apply(delivery, { type: 'waitingNotified', wait }, { strict: true })
+        return apply(delivery, { type: 'waitingNotified', wait }, { strict: true })
       }),
     )
   }

@@ -124,6 +124,19 @@ test('if GitHub responds with 500 to one payload, Port shows what each delivery 
   expect(shown()[0]!.at(-1)).toContain('The relay searches for the run to cancel it')
 })
 
+test('if the rate of dispatches delays many repositories, Port shows it, and what the deliveries behind them wait for', async () => {
+  const { accept, advance, notifyWaiting, send, port } = await startSystem()
+  for (let n = 0; n < 60; n++) await accept(`r_${n}`, `acme/shop-${n}`)
+  await accept('r_60', 'acme/shop-0')
+  advance(30_000)
+  // A round shows at most 50 deliveries.
+  for (const _ of [1, 2]) await notifyWaiting()
+  await send()
+  const labels = Array.from({ length: 61 }, (_, n) => port.run(`r_${n}`).statusLabel)
+  const behind = 'Waits for an earlier run of acme/shop-0'
+  expect(labels).toEqual([...Array.from({ length: 60 }, () => 'Waits for other dispatches'), behind])
+})
+
 test('the API, the dashboard, and the command name the delivery that another one waits for', async () => {
   const { relay, ids } = await openWithDeliveries([{ runId: 'r_0' }, { runId: 'r_1' }])
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }

@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
 import type { Stalled } from '../../delivery/delivery.ts'
+import { OTHERS_FIRST } from '../../delivery/waiting.ts'
 import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { ownerOf } from '../../github/rate-limit-pause.ts'
 import type { Refusals } from '../../http/refusals.ts'
@@ -61,7 +62,7 @@ export function banner(health: Health, now: number): Html {
       html`<strong>Messages to Port are delayed.</strong>${oldest()} The relay's log has Port's responses.`,
     ...health.stalled.map(
       ({ id, runId, repository, reason, stalledSince }) =>
-        html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits${reason !== null && `: ${reason}`}.`,
+        html`<strong>Nothing was dispatched to ${repository} for ${span(now - stalledSince)}</strong>, because <a href="/deliveries/${encodeURIComponent(id)}">${runId ?? id}</a> waits: ${reason ?? OTHERS_FIRST}.`,
     ),
     !isExplained.github &&
       health.stalled.length === 0 &&

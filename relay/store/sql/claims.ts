@@ -112,7 +112,7 @@ export function claims(db: Backend) {
         WHERE ${where}`
       const found = [
         shown('', '1 = 1'),
-        ...(['queue', 'error'] as const).map(cause => shown(cause, paused)),
+        ...(['queue', 'error', 'rate'] as const).map(cause => shown(cause, paused)),
         ...(['limit', 'credential', 'installation'] as const).map(cause => shown(cause, `NOT ${paused}`)),
       ]
       const sql = `
