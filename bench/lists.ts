@@ -77,11 +77,12 @@ export async function fillStore(backend: Backend, amount: number): Promise<void>
     await backend.run([
       {
         sql: `
-          INSERT INTO deliveries (id, dedupe_key, sent_as, run_id, kind, action, repository, event_type, invocation, state,
+          INSERT INTO deliveries (id, dedupe_key, sent_as, run_id, kind, action, repository, event_type, invocation, state, outcome,
             received_at, queued_at, updated_at, attempted_at, events, reason)
           ${numbers}
           SELECT 'd' || i, 'run:r_' || i, '', 'r_' || i, 'action_run', 'deploy', 'acme/r' || (i % 50), 'deploy', ?1,
-            CASE WHEN i % 50 = 0 THEN 'failed' ELSE 'finished' END, ${time}, ${time}, ${time}, ${time}, 2, NULL FROM n`,
+            CASE WHEN i % 50 = 0 THEN 'failed' ELSE 'finished' END,
+            CASE WHEN i % 50 = 0 THEN 'not_started' ELSE 'succeeded' END, ${time}, ${time}, ${time}, ${time}, 2, NULL FROM n`,
         params: [invocation],
       },
       {

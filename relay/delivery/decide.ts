@@ -16,7 +16,6 @@ import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
 
 const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
 
-/** A result that the action reported. */
 const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
   ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },
 })

@@ -10,10 +10,8 @@ import type { PauseCause } from '../github/rate-limit-pause.ts'
 export type State = 'queued' | 'dispatched' | 'running' | 'finished' | 'failed' | 'cancelled'
 
 export const STATES: readonly State[] = ['queued', 'dispatched', 'running', 'finished', 'failed', 'cancelled']
-/** States of an unfinished delivery. */
 export const OPEN_STATES: readonly State[] = ['queued', 'dispatched', 'running']
 
-/** The outcome of a delivery. Independent of its state. */
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'unknown'
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
@@ -29,7 +27,6 @@ export type Wait =
   | { cause: 'queue'; blocker: Pick<Delivery, 'id' | 'runId'> }
   | { cause: Exclude<WaitCause, 'queue'>; reason: string; until: number | null }
 
-/** States from which a user can redeliver the delivery. */
 export const REDELIVERABLE: readonly State[] = ['failed', 'cancelled']
 
 /** What shows that a workflow run belongs to a delivery, strongest first. */
@@ -38,7 +35,6 @@ export type Evidence = 'response' | 'report' | 'port' | 'title' | 'candidate'
 /** The last known state of a workflow run that belongs to a delivery. */
 export interface DeliveryRun {
   id: number
-  /** GitHub's `run_attempt`. */
   attempt: number
   evidence: Evidence
   /** Whether the run is from before a redelivery. Past runs no longer affect the delivery. */
@@ -71,9 +67,7 @@ export interface JobResult {
 
 interface Summary {
   text: string
-  /** Whether the author wrote it. */
   own: boolean
-  /** The result of the job that it describes. */
   conclusion: Conclusion
 }
 
@@ -88,7 +82,6 @@ export interface Delivery extends Target {
   kind: RunKind
   action: string | null
   state: State
-  /** Empty while the delivery is open. */
   outcome: Outcome | ''
   /** Why the delivery failed, why its dispatch is waiting, or why a workflow run might never start. */
   reason: string | null
@@ -100,7 +93,6 @@ export interface Delivery extends Target {
   dueAt: number | null
   /** Fencing token that counts claims and changes. A change is applied only if it was based on this version. */
   version: number
-  /** Dispatch attempts since the delivery was queued. */
   attempts: number
   firstAttemptAt: number | null
   /** Time of the latest dispatch, recorded before the request is sent. */
@@ -110,7 +102,6 @@ export interface Delivery extends Target {
   /** The cause of the wait that Port shows; empty for none. Reset when the delivery is queued. */
   shownCause: WaitCause | ''
   dispatchedAt: number | null
-  /** When a user canceled the delivery, or null. */
   cancelRequestedAt: number | null
   /** When the relay asked GitHub to cancel the workflow runs. */
   cancelSentAt: number | null
@@ -122,9 +113,7 @@ export interface Delivery extends Target {
   decisions: string
   /** Outputs of the node run as JSON text; empty for none. Each update to Port replaces all outputs. */
   outputs: string
-  /** What jobs have reported for the final update; null for nothing. */
   reported: Reported | null
-  /** When the post step of a job last reported, or null. */
   finishingAt: number | null
   /** Whether the relay reports the final status of a workflow that has started. If not, another system does. */
   reportWorkflowStatus: boolean
@@ -133,17 +122,14 @@ export interface Delivery extends Target {
   runs: DeliveryRun[]
 }
 
-/** The fields that intake writes. */
 export interface NewDelivery
   extends Target,
     Pick<Delivery, 'id' | 'dedupeKey' | 'runId' | 'kind' | 'action' | 'receivedAt'> {
-  /** The invocation as JSON text. */
   invocation: string
   /** Digests of the webhook's signature and of its address (path and query), separated by a space. */
   sentAs: string
   /** The digest of the signature; null if the signed body names the run, so that the dedupe key identifies it. */
   signature: string | null
-  /** Default: true. */
   reportWorkflowStatus?: boolean
 }
 
@@ -153,7 +139,6 @@ export interface NewDelivery
  */
 export type Change = Partial<Omit<Delivery, keyof NewDelivery | 'seq' | 'updatedAt' | 'version'>>
 
-/** One request to Port. */
 export type Message =
   | { log: LogLine[] }
   /** With `unlessStarted`, a late update is dropped if the action has already reported. */
@@ -202,9 +187,7 @@ export interface HistoryEntry {
 /** The writes of a transition, made in one transaction. */
 export interface Transition {
   change: Change
-  /** Messages to Port, in order. */
   messages: Message[]
-  /** Null if the event needs no entry. */
   history: HistoryEntry | null
   /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean

@@ -74,7 +74,6 @@ export function noteAccepted(
   }
 }
 
-/** Creates the run from GitHub's response to a `workflow_dispatch`. */
 const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun => ({
   ...{ id, attempt: 1, evidence: 'response', past: false },
   ...{ status: 'queued', conclusion: null, url },

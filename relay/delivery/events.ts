@@ -14,7 +14,6 @@ export interface FinishedJob {
 
 /** Jobs of a finished run, as read from GitHub. */
 export interface JobsFound {
-  /** Null if the jobs couldn't be read. */
   jobs: Job[] | null
   /** The failed jobs, their failed steps, and the last lines of their logs, for Port's log. */
   lines: LogLine[]
@@ -32,7 +31,6 @@ export type NoRun =
 
 /** Events of a delivery. Times are milliseconds since 1970; reasons are shown to users. */
 export type DeliveryEvent =
-  /** A dispatch is about to be sent. */
   | { type: 'attemptStarted' }
   /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
@@ -52,7 +50,6 @@ export type DeliveryEvent =
   | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
-  /** A job of the workflow run finished. */
   | { type: 'jobFinished'; runId: number; job: FinishedJob }
   /** Messages from the action, in this attempt of the workflow run. `ending`: the action's job is finishing. */
   | { type: 'reportReceived'; messages: Message[]; attempt: number; ending: boolean }
@@ -74,7 +71,6 @@ export type DeliveryEvent =
   | { type: 'cancelRequested'; by: 'port' | 'api' }
   /** The relay asked GitHub to cancel the workflow runs. `pollAt` is when to poll again. */
   | { type: 'cancelSent'; forced: boolean; pollAt: number }
-  /** GitHub rejected the cancellation. */
   | { type: 'cancelRejected'; reason: string; pollAt: number }
   /** The run waits for reviewers or timers. `decided`: all decisions so far, or a webhook's single decision. */
   | { type: 'approvalSeen'; pending: PendingDeployment[]; decided: Approval[] }
@@ -96,9 +92,7 @@ type RunList = 'empty' | 'ambiguous' | 'forbidden' | 'unavailable'
 
 /** Settings that transitions depend on. Durations are in milliseconds. */
 export interface Policy {
-  /** RELAY_START_TIMEOUT */
   startTimeout: number
-  /** RELAY_RUN_TIMEOUT */
   runTimeout: number
   /** When timeouts start to count, milliseconds since 1970; in the future while a clock is wrong. */
   timeoutsFrom: number

@@ -67,7 +67,6 @@ export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
 }
 
-/** Returns the jobs that a poll read from a failed run. */
 function foundJobs(found: JobsFound | null) {
   return (found?.jobs ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
     startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
@@ -191,7 +190,6 @@ export function warn(
   }
 }
 
-/** Finishes the delivery without a finished workflow run. */
 export function giveUp(
   delivery: Delivery,
   event: Event<'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'>,

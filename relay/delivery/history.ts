@@ -6,11 +6,9 @@ import { clockTime } from './outcome.ts'
 export interface TimelineText {
   title: string
   tone: 'plain' | 'good' | 'bad' | 'wait'
-  /** Details, one per line. */
   lines: string[]
 }
 
-/** Texts for a history entry type: the log message and the timeline entry. */
 interface Texts {
   log: string
   timeline: (details: JsonObject) => TimelineText
@@ -170,7 +168,6 @@ const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(Str
 const until = (value: unknown) => (typeof value === 'number' ? `Next attempt at ${clockTime(value)}.` : null)
 const attempt = ({ attempt }: JsonObject) => (attempt === undefined ? '' : `Attempt ${text(attempt)}: `)
 
-/** Describes GitHub's response to an attempt, if the history contains it. */
 function response({ status, github_request_id: id }: JsonObject): string | null {
   if (status === undefined) return null
   return `GitHub responded with ${text(status)}${id === undefined ? '' : `, request ${text(id)}`}.`

@@ -22,9 +22,7 @@ export interface BindingFacts {
   externalRunId: number | null
   /** GitHub's clock minus the relay's. */
   clockOffset: number
-  /** When the delivery was dispatched. */
   dispatchedAt: number
-  /** When the read of the list started. */
   readAt: number
   startTimeout: number
   /** Whether the list shows all runs since the dispatch. */
@@ -35,12 +33,10 @@ export interface BindingFacts {
 
 export interface Match {
   evidence: Evidence | null
-  /** The delivery's runs; without evidence, its candidates. */
   runs: WorkflowRun[]
 }
 
 type Named = Pick<Delivery, 'id' | 'runId' | 'eventType' | 'workflow' | 'ref'> & Course
-/** The fields that show which runs are current. */
 type Course = Pick<Delivery, 'receivedAt' | 'queuedAt' | 'attemptedAt' | 'runs'>
 
 /** Rules that bind runs to a delivery, strongest first. The first rule that finds a run decides. */
@@ -71,7 +67,6 @@ export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   return { evidence: null, runs: candidates(delivery, free) }
 }
 
-/** Returns the event that starts a delivery's workflow runs. */
 export const startEvent = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   workflow === null ? 'repository_dispatch' : 'workflow_dispatch'
 
@@ -146,7 +141,6 @@ export const isSinceDispatch = (
   { dispatchedAt, startTimeout }: Pick<BindingFacts, 'dispatchedAt' | 'startTimeout'>,
 ): boolean => createdAt >= dispatchedAt - LEEWAY_MS && createdAt <= dispatchedAt + startTimeout + LEEWAY_MS
 
-/** Whether a run's title contains the delivery's id or its Port run id. */
 export function isNamed(title: string, { id, runId }: Pick<Delivery, 'id' | 'runId'>): boolean {
   return contains(title, runId) || contains(title, id)
 }
@@ -168,7 +162,6 @@ function contains(title: string, id: string | null): boolean {
 }
 
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
-/** Limits the size of the query. */
 const MAX_IDS = 24
 
 /**
@@ -203,7 +196,6 @@ export function decisiveRuns(runs: readonly DeliveryRun[]): DeliveryRun[] {
   return known.length > 0 ? known : present
 }
 
-/** Returns the run that represents a delivery. */
 export const boundRun = ({ runs }: Pick<Delivery, 'runs'>): DeliveryRun | null =>
   decisiveRuns(runs)[0] ?? null
 

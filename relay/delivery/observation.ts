@@ -17,9 +17,7 @@ export interface Observation {
   canReport: boolean
   /** The run in Port; `unread` if Port didn't respond. */
   port: RunState | 'not read' | 'unread'
-  /** Whether it is time to read Port's run again. */
   portDue: boolean
-  /** When Port accepts requests again. */
   portFreeAt: number
   /** When this relay first saw that all runs had finished; null if a run is still open. */
   finishedSince: number | null
@@ -27,9 +25,7 @@ export interface Observation {
   jobs: JobsFound | 'not read' | number
   /** Disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
-  /** Whether a workflow file on the default branch listens to the event type. */
   listeners: Listeners | 'not read'
-  /** Whether it is time to read pending approvals. */
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried, without effect, to cancel the runs. */
   cancelTried: boolean
@@ -51,7 +47,6 @@ type Verdict =
   /** Give up on the delivery with this event type. */
   | { kind: 'startTimedOut' | 'runTimedOut' | 'runUnidentified' | 'runDeleted' | 'runHidden'; cause: NoRun }
 
-/** The known runs of a delivery. */
 export interface Found {
   /** Current state of all runs that belong to the delivery, including past runs. */
   runs: DeliveryRun[]
@@ -80,7 +75,6 @@ const LATEST_PORT_MS = 300_000
 const UNREAD_MS = 300_000
 /** Maximum wait for the jobs after the run finished on GitHub. A restart of the relay doesn't extend the wait. */
 const JOBS_MS = 60_000
-/** Conclusions that can be explained without reading jobs. */
 const WITHOUT_JOBS = ['success', 'neutral', 'skipped', 'startup_failure']
 /** After this time without a run, the relay checks whether a workflow listens to the dispatch. */
 const LISTENER_MS = 30_000
@@ -275,7 +269,6 @@ function tooLate(
   return { why: 'too long', runTimeout, status: open?.status ?? 'completed' }
 }
 
-/** Whether all of these runs have finished. */
 export function isFinished(runs: readonly DeliveryRun[]): boolean {
   return runs.length > 0 && runs.every(run => run.status === 'completed')
 }

@@ -23,9 +23,7 @@ export interface Sent {
   traced?: boolean
 }
 
-/** Messages sent in one request. */
 export interface Batch {
-  /** The combined messages, in order. */
   parts: WaitingMessage[]
   message: Message
   /** When the first message was written, milliseconds since 1970. */
@@ -162,7 +160,6 @@ function decideOnFailure(message: Message, failure: PortFailure, age: number, re
   return kind === 'unknown_run' && !isConclusion(message) ? 'drop' : 'replace'
 }
 
-/** Response statuses that reject a request's content. */
 const CONTENT = [400, 404, 413, 422]
 
 /** Whether a message finishes the run in Port. That message is never dropped while the run is open. */

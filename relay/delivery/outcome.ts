@@ -19,7 +19,6 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
   ['skipped', 'not_started'],
 ])
 
-/** Maps the conclusion of a workflow run or of a report to an outcome. */
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
@@ -33,7 +32,6 @@ export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclu
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
 }
 
-/** The result of a delivery, for users. */
 export interface Ending {
   /** If `failed`, the workflow didn't do its work, so a user can redeliver the delivery. */
   state: 'finished' | 'failed' | 'cancelled'
@@ -44,7 +42,6 @@ export interface Ending {
   sentence: string
 }
 
-/** The result if a user canceled the delivery. */
 export const CANCELLED: Ending = {
   state: 'cancelled',
   outcome: 'cancelled',
@@ -64,7 +61,6 @@ export const failed = (outcome: Outcome, label: string, sentence: string): Endin
 const notStarted = (sentence: string) => failed('not_started', 'Not started', sentence)
 export const unknown = (label: string, sentence: string) => failed('unknown', label, sentence)
 
-/** Tells users how to make a delivery's run identifiable. */
 export const howToName = ({ workflow }: Pick<Delivery, 'workflow'>) =>
   `${workflow === null ? NAME_BY_PAYLOAD : NAME_BY_INPUT}, or use the action as the first step of its job`
 
@@ -129,7 +125,6 @@ function noRunOfWorkflow(delivery: Delivery): string {
   return `GitHub accepted the dispatch of ${describeDispatch(delivery)}, but shows no run for it. Check that the workflow file has "workflow_dispatch:" in its "on:" on ${where}, and that the workflow is enabled on the repository's Actions page.`
 }
 
-/** The result according to GitHub. */
 export function outcomeOfRun(delivery: Delivery, run: DeliveryRun, jobs: Job[] | null): Ending {
   const { conclusion } = run
   const { repository } = delivery
@@ -232,10 +227,8 @@ export const attempted = (
   ...(response && response.requestId !== null && { github_request_id: response.requestId }),
 })
 
-/** URL of a repository's Actions page. */
 export const actionsPage = (serverUrl: string, repository: string) => `${serverUrl}/${repository}/actions`
 
-/** @param ms milliseconds since 1970 */
 export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 /** The conclusions of a workflow run without a job that has started. */

@@ -13,7 +13,6 @@ export const LOST_RESPONSE_GRACE_MS = 120_000
 /** When to search for the run after a lost response. The last search is at the end of the grace period. */
 const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
 const LATEST_POLL_MS = 40_000
-/** Poll interval if the list of runs is inconclusive. */
 const LOOK_MS = 10_000
 const LONGEST_WAIT_MS = 60_000
 
@@ -146,7 +145,6 @@ function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: P
 const graceEnd = (since: number, policy: Policy) =>
   timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
 
-/** @param since when the response was lost */
 const nextPoll = (since: number, now: number, policy: Policy) =>
   Math.min(
     since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),

@@ -12,12 +12,10 @@ type Handler<T extends EventType> = (delivery: Delivery, event: Event<T>, at: Co
 /** The handler of each state. In other states, the event is ignored. */
 type Row<T extends EventType> = Partial<Record<State, Handler<T>>>
 
-/** The same handler in several states. */
 const inAll = <H>(states: readonly State[], handler: H): Partial<Record<State, H>> =>
   Object.fromEntries(states.map(state => [state, handler]))
 const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
-/** The handlers of each event. */
 const TABLE: { [T in EventType]: Row<T> } = {
   attemptStarted: { queued: dispatching.start },
   dispatchAccepted: {

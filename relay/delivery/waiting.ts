@@ -27,7 +27,6 @@ export const UNRECORDED = "GitHub's response wasn't recorded"
 /** Why a dispatch that is due isn't sent yet. */
 export const OTHERS_FIRST = 'RELAY_DISPATCH_RATE limits the rate of dispatches, or GitHub responds slowly'
 
-/** Describes a wait for users, as a label and as a clause. */
 function describeWait({ repository }: Delivery, wait: Wait): { label: string; clause: string } {
   if (wait.cause === 'queue') {
     const label = `Waits for an earlier run of ${repository}`

@@ -1,7 +1,6 @@
 import type { Credential } from './credentials.ts'
 import { cleanText } from './response.ts'
 
-/** An environment whose protection rules a run is waiting for. */
 export interface PendingDeployment {
   environment: string
   /** The environment's wait timer, in minutes; 0 for none. */
@@ -10,12 +9,10 @@ export interface PendingDeployment {
   reviewers: string[]
 }
 
-/** A reviewer's decision. */
 export interface Approval {
   environments: string[]
   /** `approved`, `rejected` or `pending`; GitHub can add values. */
   state: string
-  /** The reviewer's login; null if the account was deleted. */
   by: string | null
   comment: string
 }
@@ -32,7 +29,6 @@ export function createApprovalReader(credential: Credential) {
           reviewers: readReviewers(reviewers),
         }))
       }),
-    /** The decisions so far. */
     approvals: (repository: string, runId: number): Promise<Approval[]> =>
       credential.use(repository, async (octokit, at) => {
         const { data } = await octokit.actions.getReviewsForRun({ ...at, run_id: runId })
@@ -48,6 +44,5 @@ export function createApprovalReader(credential: Credential) {
 
 type GivenReviewer = { reviewer?: { login?: string | null; name?: string | null } | null }
 
-/** Logins of users and names of teams. */
 export const readReviewers = (reviewers: readonly GivenReviewer[] | null | undefined): string[] =>
   (reviewers ?? []).flatMap(({ reviewer }) => cleanText(reviewer?.login ?? reviewer?.name ?? '') || [])

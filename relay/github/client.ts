@@ -67,7 +67,6 @@ export function createGitHub(
     serverUrl: serverUrl(config.apiUrl),
     /** GitHub's clock minus the relay's, in ms; null before GitHub's first response. */
     clockOffset: offset.read,
-    /** What GitHub's responses show about the credential. */
     facts,
     /** Sends a request to check whether GitHub accepts the credential. `onResponse` gets the response. */
     checkCredential: direct.check,
@@ -125,7 +124,6 @@ const MAX_WINDOWS = 1_000
 
 /** What GitHub's responses show about the relay's credential. */
 function createResponseFacts(clock: () => number) {
-  /** Keyed by the end of the window. */
   const windows = new Map<number, number>()
   let expiresAt: number | null = null
 
@@ -156,7 +154,6 @@ function createResponseFacts(clock: () => number) {
   }
 }
 
-/** The header's resolution is one second. */
 const RESOLUTION_MS = 1_000
 
 /**

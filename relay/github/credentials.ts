@@ -39,7 +39,6 @@ export class CredentialError extends Error {
   }
 }
 
-/** Splits `owner/name`. */
 export function atOf(repository: string): { owner: string; repo: string } {
   const [owner = '', repo = ''] = repository.split('/')
   return { owner, repo }
@@ -265,7 +264,6 @@ const TIMEOUT_MS = 12_000
 /** A timer that fires this late means that the process was suspended. */
 const SUSPENDED_MS = 5_000
 
-/** Adds a timeout to every request, including auth-app's. */
 function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
   return fetchLimited(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
 }

@@ -59,7 +59,6 @@ export function repositoryDispatchRefusal(
   }
 }
 
-/** GitHub's response to a dispatch. */
 export interface DispatchResponse {
   status: number
   data: unknown
@@ -67,7 +66,6 @@ export interface DispatchResponse {
 }
 
 export interface DispatchPolicy {
-  /** Throws if it's too late to send. */
   mayPost: () => void
   /** Whether RELAY_ALLOWED_REPOSITORIES lets the relay dispatch to a repository. */
   isAllowed: (repository: string) => boolean

@@ -17,7 +17,6 @@ import {
  * reason is a sentence if the dispatch was rejected, otherwise a clause.
  */
 export type DispatchOutcome = Outcome & {
-  /** GitHub's last response; absent if there was no response. */
   response?: ResponseId
 }
 
@@ -33,7 +32,6 @@ type Outcome =
       reason: string
       cause: PauseCause | 'error'
     }
-  /** The dispatch may have started a workflow. */
   | { kind: 'response_lost'; reason: string }
 
 /** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
@@ -52,7 +50,6 @@ export class DelayedError extends Error {
 /** Thrown if GitHub rejects a dispatch, or if the relay doesn't send it. The message is for the user. */
 export class RejectedError extends Error {
   override name = 'RejectedError'
-  /** @param cause GitHub's error, if there was one */
   constructor(sentence: string, cause?: unknown) {
     super(sentence, { cause })
   }
@@ -66,7 +63,6 @@ export class PreparationError extends Error {
   }
 }
 
-/** How long to pause requests after GitHub rejected the relay's credential. */
 export const CREDENTIAL_RETRY_MS = 60_000
 
 /** Why a request to GitHub failed. Times are milliseconds since 1970. Reasons are clauses unless noted otherwise. */
@@ -77,16 +73,13 @@ type Failure =
   | { kind: 'unreachable'; reason: string; isSent: boolean }
   /** 408 or 5xx: the request may have taken effect. `limit`: set if GitHub asks to wait. */
   | { kind: 'server_error'; status: number; limit: { until: number; reason: string } | null }
-  /** A response from a proxy or gateway. */
   | { kind: 'foreign'; reason: string }
   /** GitHub rejects the credential for every request until an operator renews it. */
   | { kind: 'credential'; reason: string; cause: 'credential' | 'installation' }
   /** The App can't get a token for this repository. `reason`: a sentence. */
   | { kind: 'no_token'; status: number; message: string; reason: string }
-  /** Any other 4xx. */
   | { kind: 'refused'; status: number; message: string; documentation: string }
 
-/** @param tries number of consecutive earlier failures */
 function classify(error: unknown, repository: string, now: number, tries: number): Failure {
   if (error instanceof PausedError) return { kind: 'limited', until: error.until, reason: error.reason }
   const response = findResponse(error)
@@ -218,7 +211,6 @@ export function readFailure(
   }
 }
 
-/** The step in which a request failed. Null if the request failed after a token was available. */
 type System = CredentialError['system'] | null
 
 /** Why GitHub rejects the relay's credential, as a clause; null if the request was refused for another reason. */
@@ -238,7 +230,6 @@ function readCredentialFailure(system: System, status: number, message: string):
   return null
 }
 
-/** Why the App has no token for one repository, as a sentence. */
 function noTokenSentence(
   system: CredentialError['system'],
   status: number,
@@ -259,11 +250,9 @@ function noTokenSentence(
 export const isProtection = (message: string): boolean =>
   /is not allowed to trigger Actions workflows/i.test(message)
 
-/** How to fix a run that a workflow execution protection blocks. */
 export const PROTECTION_HINT =
   "a workflow execution protection of the repository, organization, or enterprise blocks the run (Settings, Actions, Policies): allow the event repository_dispatch or workflow_dispatch, and allow the relay's GitHub App or the user of GITHUB_TOKEN as an actor"
 
-/** GitHub's message if the token lacks a permission. */
 const isPermission = (message: string) => /^Resource not accessible by/i.test(message)
 
 /** How to fix a 403, based on GitHub's message. @param documentation appended to an unknown message */

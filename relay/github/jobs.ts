@@ -7,16 +7,13 @@ interface Step {
   name: string
   number: number
   conclusion: string | null
-  /** Milliseconds since 1970; null if it didn't finish. */
   finishedAt: number | null
 }
 
-/** A job of a finished workflow run. */
 export interface Job {
   id: number
   name: string
   conclusion: string | null
-  /** Whether a runner started the job. */
   started: boolean
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
@@ -90,7 +87,6 @@ export function createJobReader(credential: Credential) {
 
 const timeOf = (text: string | null | undefined) => Date.parse(text ?? '') || null
 
-/** Far more bytes than the maximum number of lines needs. */
 const KEPT_BYTES = 512 * 1024
 
 /** Returns the end of a UTF-8 stream of any length, starting at the beginning of a line. */
@@ -117,7 +113,6 @@ const MAX_LINES = 100
 const MAX_LINE = 1_000
 /** Maximum number of characters to read from a line, including ANSI codes. */
 const MAX_PART = 4_000
-/** The timestamp that GitHub puts before each log line. */
 const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
 /** The runner command in a log: `##[add-mask]…`, or `::add-mask::…` if a step printed it. */
 const MASKING = /(?:##\[|::)\s*add-mask/i
@@ -141,7 +136,6 @@ export function cleanLog(text: string, until: number | null): string[] {
   return lastLines(within) ?? lastLines(lines) ?? []
 }
 
-/** Reads backward until enough lines are found. Returns null if there are no lines. */
 function lastLines(lines: readonly { raw: string }[]): string[] | null {
   const kept: string[] = []
   for (let i = lines.length - 1; i >= 0 && kept.length < MAX_LINES; i--) {

@@ -12,7 +12,6 @@ export interface RateLimitPause {
   scope: string
   pausedUntil: number
   cause: PauseCause
-  /** The reason, worded for users. */
   reason: string
 }
 
@@ -21,7 +20,6 @@ export const ownerOf = ({ scope }: Pick<RateLimitPause, 'scope'>): string =>
   scope.startsWith(OWNER) ? scope.slice(scope.lastIndexOf(':') + 1) : ''
 const OWNER = 'owner:'
 
-/** A request wasn't sent because of a rate-limit pause. */
 export class PausedError extends Error {
   override name = 'PausedError'
   readonly until: number
@@ -35,7 +33,6 @@ export class PausedError extends Error {
 
 /** GitHub's limits last at most an hour, so longer pauses are shortened. */
 const LONGEST_PAUSE_MS = 3_600_000
-/** The first pause if GitHub names no time. */
 const FIRST_PAUSE_MS = 60_000
 /** A pause that ends further than this from the current time is invalid: it's outdated, or the clock was changed. */
 const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
@@ -89,7 +86,6 @@ export function createRateLimitPauses(
   return {
     /** For a token: the scope of all repositories. For an App: the prefix of every owner's scope. */
     scope,
-    /** The current pause; null if there is none. */
     find: (repository: string): RateLimitPause | null => toPauses(scopeOf(repository)),
     /** Starts a pause because GitHub asked to wait or rejected the credential. `reason`: a clause to show. */
     pause(repository: string, until: number, reason: string, cause: PauseCause): void {
@@ -104,7 +100,6 @@ export function createRateLimitPauses(
         if (isLater && key.startsWith(scope)) raise(key, pausedUntil, reason, cause)
       }
     },
-    /** The number of consecutive pauses. */
     tries: (repository: string): number => entryOf(scopeOf(repository))?.tries ?? 0,
     /** Finishes the pause after GitHub's response to a dispatch, and resets `tries`. */
     resume(repository: string): void {
@@ -112,7 +107,6 @@ export function createRateLimitPauses(
       // If the request was sent before the pause, its response doesn't finish the pause.
       if ((entryOf(key)?.until ?? 0) <= clock()) entries.delete(key)
     },
-    /** All current pauses. */
     allPaused: (): RateLimitPause[] => [...entries.keys()].map(toPauses).filter(pauses => pauses !== null),
     /** Current and past pauses due to a rejected credential, until GitHub accepts a dispatch with that credential. */
     rejected: (): RateLimitPause[] =>
@@ -130,7 +124,6 @@ interface Entry {
   tries: number
 }
 
-/** Identifies a token or key without revealing it. */
 const digest = (secret: string) => createHash('sha256').update(secret).digest('base64url').slice(0, 16)
 
 const LIMITED = 'GitHub is rate limiting this credential'
@@ -180,7 +173,6 @@ function isLimit(headers: { get(name: string): string | null }, data: unknown): 
 export interface RequestBudget {
   /** Takes requests (1 by default) from the budget if at least `leave` requests remain for urgent work. */
   take(requests?: number, leave?: number): boolean
-  /** When the next request is allowed, milliseconds since 1970. */
   freeAt(): number
 }
 

@@ -6,7 +6,6 @@ import type { Json } from '../../port/types.ts'
 export const isForeign = (data: unknown) =>
   typeof data !== 'object' || data === null || data instanceof ArrayBuffer
 
-/** Why a response isn't from GitHub, as a clause. */
 export const foreignReason = (status: number) =>
   `something between the relay and GitHub responded with ${status}`
 
@@ -15,11 +14,9 @@ export function mustBeGitHub(isThere: boolean): void {
   if (!isThere) throw new Error(foreignReason(200))
 }
 
-/** The message in a refusal's body, cleaned for display. */
 export const readMessage = (data: unknown): string =>
   cleanText(rawMessage(data), MAX_MESSAGE) || 'no reason given'
 
-/** The unmodified message in a refusal's body. */
 export function rawMessage(data: unknown): string {
   const text = (data as { message?: unknown } | null | undefined)?.message
   return typeof text === 'string' ? text : ''
@@ -58,7 +55,6 @@ export interface ResponseId {
   requestId: string | null
 }
 
-/** @param headers in Octokit's format */
 export function responseId(status: number, headers: Record<string, string | number | undefined>): ResponseId {
   const id = headers['x-github-request-id']
   return { status, requestId: typeof id === 'string' ? cleanText(id, MAX_ID) : null }

@@ -4,10 +4,8 @@ import { readFailure } from './errors.ts'
 import { createRequestBudget, type RequestBudget } from './rate-limit-pause.ts'
 import type { RunReader, WorkflowRun } from './runs.ts'
 
-/** The event that started the runs in a list. */
 type RunEvent = 'repository_dispatch' | 'workflow_dispatch'
 
-/** What a caller needs: all runs since a time, and the runs with these ids. */
 interface Want {
   event: RunEvent
   /** Milliseconds since 1970 by GitHub's clock; null if only the ids matter. */
@@ -21,7 +19,6 @@ interface Want {
 export interface Snapshot {
   /** `forbidden`: the credential lacks the permission to read the list (Actions: read). `unavailable`: the list can't be read now. */
   access: 'read' | 'forbidden' | 'unavailable'
-  /** Why the list can't be read. */
   reason: string | null
   /** Milliseconds from the first to the last consecutive refusal. A single refusal may be a mistake. */
   refusedFor: number

@@ -8,7 +8,6 @@ export interface Statement {
 
 export type Row = Record<string, unknown>
 
-/** A database that stores deliveries. */
 export interface Backend {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>
@@ -124,7 +123,6 @@ export const postgres: Dialect = {
 /** Returns the column name of a field, for example `due_at` for `dueAt`. */
 export const columnOf = (field: string) => field.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 
-/** Selects columns with their field names as aliases. */
 export const named = (...fields: string[]) =>
   fields.map(field => `${columnOf(field)} AS "${field}"`).join(', ')
 

@@ -11,7 +11,6 @@ import type { ReportReceipt, Store } from '../store/store.ts'
 export interface ApplyDeps {
   store: Pick<Store, 'apply' | 'get' | 'clock' | 'reportUsage'>
   policy: Policy
-  /** Whether finished deliveries are traced. */
   traced?: boolean
   /** Whether the delivery has a run in Port, and the relay has credentials to report to that run. */
   canReport: (delivery: Delivery) => boolean
@@ -21,13 +20,11 @@ export interface ApplyDeps {
 }
 
 interface ApplyOptions {
-  /** Receipt of the report that caused the event. */
   receipt?: ReportReceipt
   /** Applies the event only to this version of the delivery. */
   strict?: boolean
   /** How long to retry while the database is unavailable, in milliseconds. */
   patienceMs?: number
-  /** Stops the retries early. */
   stopping?: AbortSignal
 }
 

@@ -22,9 +22,7 @@ export interface DispatchDeps {
   findRuns: FindRuns
   apply: ApplyEvent
   publicUrl: string | null
-  /** Whether deliveries are traced. */
   traced?: boolean
-  /** Called with the outcome of each attempt. */
   onAttempt: (outcome: DispatchOutcome['kind']) => void
   rate: DispatchRate
 }
@@ -56,7 +54,6 @@ export function createDispatchRate(
       fill()
       return perMinute === 0 ? limit : Math.max(0, Math.min(limit, Math.floor(tokens)))
     },
-    /** Counts a dispatch. */
     take(): void {
       fill()
       tokens--

@@ -22,7 +22,6 @@ export interface FindRunsDeps {
   findOwners: FindOwners
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
-  /** RELAY_START_TIMEOUT, in milliseconds. */
   startTimeout: number
 }
 

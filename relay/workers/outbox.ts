@@ -49,7 +49,6 @@ export interface OutboxDeps {
   client: PortClient | null
   log: { warn: (fields: object, message: string) => void }
   throttled: Pick<ThrottledLog, 'warn'>
-  /** Whether finished deliveries are traced. */
   traced?: boolean
   policy: Pick<Policy, 'timeoutsFrom'>
   /** How long a message can wait, in milliseconds. */

@@ -35,9 +35,7 @@ export interface PollDeps {
   policy: Policy
   /** GitHub's clock minus the store's, in milliseconds. */
   clockOffset: () => number
-  /** Budget for requests for jobs, job logs, and workflows. */
   details: RequestBudget
-  /** Budget for requests for pending and decided approvals. */
   approvals: RequestBudget
 }
 
@@ -47,11 +45,9 @@ interface Note {
   queuedAt: number
   /** When a poll first showed that all runs had finished. */
   finishedAt: number | null
-  /** When to read Port's run again. */
   portAt: number
   /** When a poll last read the run by its ID because a job finished. */
   quickAt: number
-  /** When to read pending approvals again, even if Port already shows pending approvals. */
   approvalsAt: number
 }
 
@@ -157,7 +153,6 @@ export function createPoll(deps: PollDeps) {
     return known
   }
 
-  /** Reads a repository's workflows if no workflow listens to the dispatch. */
   async function readWorkflows(repository: string) {
     const nothing = { disabled: [], workflows: null }
     if (!details.take()) return nothing

@@ -13,7 +13,6 @@ import { cleanText } from '../github/response.ts'
 const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
-/** Maximum length of an annotation, in characters. */
 const MAX_ANNOTATION = 1_000
 /** Requests that job logs leave in the budget for other runs' jobs, which determine the results of those runs. */
 const LEFT_BY_LOGS = 5

@@ -20,11 +20,9 @@ import type { HistoryEntry } from '../delivery/delivery.ts'
 import { RUN_SPAN, spanId, traceId } from '../delivery/trace-context.ts'
 import type { TracedDelivery } from '../store/store.ts'
 
-/** Timeout, including the exporter's retries. */
 const TIMEOUT_MS = 5_000
 const NAME = 'port-webhook-relay'
 
-/** @param githubUrl URL of GitHub's API */
 export function createTraceExporter(
   { endpoint, headers }: NonNullable<Config['tracing']>,
   githubUrl: string,
@@ -66,7 +64,6 @@ const CICD = {
   repository: 'vcs.repository.name',
 }
 
-/** Maps GitHub's conclusion to `cicd.pipeline.result`. */
 const RESULTS: Record<string, string> = {
   ...{ success: 'success', neutral: 'success', failure: 'failure', cancelled: 'cancellation' },
   ...{ skipped: 'skip', timed_out: 'timeout' },
@@ -77,7 +74,6 @@ const BAD = ['failure', 'timeout', 'error']
 export type Span = Parameters<OTLPTraceExporter['export']>[0][number]
 type Entry = HistoryEntry & { at: number }
 
-/** Data of a span. Times are milliseconds since 1970. */
 interface Part {
   /** Unique within the round. */
   key: string
@@ -87,12 +83,10 @@ interface Part {
   from: number
   to: number
   attributes?: Attributes
-  /** Null if the operation succeeded. */
   error?: string | null
   events?: Entry[]
 }
 
-/** Properties that all spans share. */
 export type Origin = Pick<Span, 'resource' | 'instrumentationScope'> & { githubHost: string }
 
 /**

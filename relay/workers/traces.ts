@@ -10,7 +10,6 @@ interface TracesDeps {
 }
 
 const AT_ONCE = 20
-/** Lease of a claim. Longer than any export. */
 const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; the relay sends them again later'

@@ -7,18 +7,14 @@ export interface WorkerDefinition<Claim> {
   claim: (limit: number) => Promise<Claim[]>
   /** Called after each claim that found no work. */
   onEmpty?: () => void
-  /** Returns the same key for claims of the same work. */
   key: (claim: Claim) => string
   /** @param stopping aborted when the worker stops */
   step: (claim: Claim, stopping: AbortSignal) => Promise<void>
-  /** Maximum number of concurrent steps. */
   concurrency: number
 }
 
 export interface Worker {
-  /** Makes the worker check for due work. */
   wake(): void
-  /** Starts the next round of periodic work immediately. */
   runNow(): void
   /**
    * When the worker was last busy, and when its last empty claim started, by `performance.now()`. All workers are idle
@@ -35,7 +31,6 @@ export interface Worker {
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
-/** Rest after a failed claim. */
 const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'

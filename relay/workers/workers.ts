@@ -53,7 +53,6 @@ interface EngineDeps {
   store: Store
   github: GitHub
   pauses: RateLimitPauses
-  /** Null if PORT_CLIENT_ID isn't set. */
   client: PortClient | null
   findOwners: FindOwners
   policy: Policy

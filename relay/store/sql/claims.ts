@@ -25,7 +25,6 @@ export interface Backlog {
 
 /** A finished delivery whose trace is due. */
 export interface TracedDelivery extends Delivery {
-  /** Identifies the claim. */
   traceDueAt: number
   /** When Port had received all messages; null if there were none. */
   notifiedAt: number | null

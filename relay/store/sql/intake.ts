@@ -9,7 +9,6 @@ import { type Backend, columnOf, named, type Statement } from '../database.ts'
  * that use each index, and tests check all query plans.
  */
 
-/** Intake's response. */
 export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId'> {
   duplicate: boolean
 }
@@ -17,7 +16,6 @@ export interface Accepted extends Target, Pick<Delivery, 'id' | 'state' | 'runId
 /** The response to a cancellation. */
 export interface Cancellation {
   status: 200 | 202
-  /** JSON */
   body: string
 }
 
@@ -54,7 +52,6 @@ export const INSERT = `
   WHERE ${isUncanceled(`?${FIELDS.length + 1}`)}
   ON CONFLICT DO NOTHING`
 
-/** The parameters of {@link INSERT}. */
 export const toRow = (d: NewDelivery): Statement['params'] => [
   ...FIELDS.map(field => (field === 'reportWorkflowStatus' ? Number(d[field] ?? true) : d[field])),
   digestOf(d.sentAs),
@@ -76,7 +73,6 @@ export function insertMany(deliveries: readonly NewDelivery[]) {
   return { sql: INSERT_MANY, params: LISTS.map((_, i) => rows.map(row => row[i] ?? null)) }
 }
 
-/** Returns the digest of the signature. */
 const digestOf = (sentAs: string) => sentAs.slice(0, sentAs.indexOf(' '))
 
 /** Returns the dedupe key of a delivery with a Port run. */

@@ -4,7 +4,6 @@ import type { RateLimitPause } from '../../github/rate-limit-pause.ts'
 import { type Backend, named, rowsOf } from '../database.ts'
 import { INSERT, toRow } from './intake.ts'
 
-/** A difference between GitHub's clock and the store's. */
 export interface ClockDifference {
   /** GitHub's clock minus the store's, in milliseconds; 0 if it is too small to matter. */
   difference: number
@@ -39,7 +38,6 @@ export interface KnownProblem {
 /** The state of alerts, stored for all relays so that a restart doesn't repeat alerts. */
 export interface AlertState {
   problems: KnownProblem[]
-  /** When the last alert was sent or attempted. */
   sentAt: number
 }
 
@@ -49,7 +47,6 @@ const EXPIRY_MARGIN_MS = 10 * 60_000
 const FURTHEST_MS = 15 * 60_000
 /** Longer than any GitHub rate limit, which lasts an hour at most. */
 const FURTHEST_PAUSES_MS = 65 * 60_000
-/** Typical size of a webhook body. */
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
@@ -147,7 +144,6 @@ export const maintenance = (db: Backend) => ({
       { sql: 'DELETE FROM hours WHERE hour < ?1', params: [forget] },
     ])
   },
-  /** Returns the hours with activity since the given time. */
   hours: (from: number): Promise<Hour[]> =>
     rowsOf(db, 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', from),
   /**

@@ -11,14 +11,11 @@ export interface OutboxPage {
   outputs: string
   /** Whether the action has reported through the relay. */
   reported: boolean
-  /** Fencing token. */
   version: number
-  /** Consecutive attempts in which Port accepted no message. */
   attempts: number
   messages: WaitingMessage[]
 }
 
-/** A delivery's messages that are waiting for Port. */
 export type WaitingMessages = Record<'amount' | 'attempts' | 'dueAt', number>
 
 /** Limits of what one claim reads from an outbox. A larger message is read alone. */
@@ -110,7 +107,6 @@ function settle(
 }
 
 export const outbox = (db: Backend) => ({
-  /** Claims due outboxes with their first messages. */
   async claimOutboxes(now: number, leaseMs: number, limit: number): Promise<OutboxPage[]> {
     const { among, skipLocked } = db.dialect
     const due = `
@@ -153,7 +149,6 @@ export const outbox = (db: Backend) => ({
     const rows = await db.run([...noted, ...settle(page, sent, retryAt, now)])
     return rows[noted.length]?.length === 1
   },
-  /** Null if no messages are waiting. */
   async waitingMessages(id: string): Promise<WaitingMessages | null> {
     const sql = `
       SELECT ${named('dueAt', 'attempts')}, (SELECT count(*) FROM outbox WHERE outbox.delivery = ?1) AS amount

@@ -5,11 +5,8 @@ import type { Row, Statement } from '../database.ts'
 import { INSERT } from '../sql/intake.ts'
 import { SCHEMA, SCHEMA_VERSION, versionRefusal } from './schema.ts'
 
-/** The writes of one commit. */
 export interface Batch {
-  /** New deliveries, see `toRow`. */
   inserts: Statement['params'][]
-  /** The statements of each transaction. */
   requests: Statement[][]
   /** Whether the batch contains only claims. Claims needn't be on disk. */
   claims: boolean
@@ -89,7 +86,6 @@ function makeFolder(path: string): void {
 /** Creates a file that only its owner can read, unless it exists. SQLite gives its log the mode of the database. */
 const makePrivate = (path: string) => closeSync(openSync(path, 'a', 0o600))
 
-/** Another relay uses the file. */
 class InUse extends Error {}
 
 /** @see https://www.sqlite.org/rescode.html#busy */

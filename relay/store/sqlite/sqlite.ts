@@ -10,7 +10,6 @@ interface Waiting<T> {
   reject: (error: Error) => void
 }
 
-/** A batch and the promises of its items, in the same order. */
 interface Collected {
   batch: Batch
   inserts: Waiting<boolean>[]
@@ -53,7 +52,6 @@ export async function openSqlite(path: string): Promise<Backend> {
   const checkpoints = startCheckpoints(path)
   let collected = nothing()
   let writing: Collected | null = null
-  /** How many of the collected requests are claims. */
   let claims = 0
   let scheduled = false
   let ended: Error | null = null
