@@ -84,7 +84,7 @@ async function waitFor(isOver: () => boolean, signal: AbortSignal): Promise<void
 }
 
 /** Lists differences between the Port run and the act's expected result, one sentence each. */
-export function judge(
+function judge(
   act: Act,
   run: Pick<PortRun, 'status' | 'statusLabel' | 'logs'>,
   reports: string[] = [],

@@ -157,6 +157,11 @@ const secret = { ...DEPLOY, encrypted: ['token'], inputs: expect.objectContainin
 const trigger = { by: { user: { email: 'a@b.c', phoneNumber: '0909' } }, operation: 'CREATE', at: 'now' }
 const resembling = { trigger: { by: 'me' }, user: { phoneNumber: '0909' }, event: { by: { user: { a: 1 } } } }
 const GITHUB = { repository: 'acme/shop', event_type: 'deploy' }
+const OWN_RUN = { runId: 'r_own' }
+const NAMED_AS_CONTEXT = {
+  ...{ run: { id: 'r_other' }, action: 'drop_database', version: '1.4.2' },
+  github: { repository: 'acme/other', event_type: 'drop_database' },
+}
 const ofWorkflow = (payload: object, context: object): Row => [
   `the payload of a node ${JSON.stringify([payload, context])} is never read as a legacy body`,
   { context, payload: { service: 'shop', ...payload }, other: 1 },
@@ -339,6 +344,29 @@ const BODIES: Row[] = [
     'a key that names another run is an input',
     { run: { id: 'r_2' }, inputs: { service: 'shop' }, port_context: OF_R1 },
     { inputs: { run: { id: 'r_2' }, inputs: { service: 'shop' } } },
+  ],
+  // Only the author of the body can set the target, in port_context. A user's input can't select a run or a target.
+  ...[
+    ...[
+      { port_context: OWN_RUN },
+      { port_context: OWN_RUN, inputs: {} },
+      { port_context: { run_id: 'r_own' } },
+    ],
+    { port_payload: { run: { id: 'r_own' } } },
+    { port_context: OWN_RUN, port_payload: { context: { runId: 'r_own' }, payload: { properties: {} } } },
+    { port_context: OWN_RUN, resourceType: 'entity', diff: {}, status: 'SUCCESS' },
+    { port_context: OWN_RUN, context: { runId: 'r_other' }, payload: { properties: {} } },
+  ].map(
+    (context): Row => [
+      `no run, target, or event type from inputs at the top level next to ${JSON.stringify(context)}`,
+      { ...NAMED_AS_CONTEXT, ...context },
+      { runId: 'r_own', action: null, github: null },
+    ],
+  ),
+  [
+    'the target in port_context, and an input named github',
+    { ...NAMED_AS_CONTEXT, port_context: { ...OWN_RUN, github: GITHUB } },
+    { github: { repository: 'acme/shop', eventType: 'deploy' }, inputs: NAMED_AS_CONTEXT },
   ],
 ]
 test.each(BODIES)('reads: %s', (_, body, { inputs, ...expected }, header) => {

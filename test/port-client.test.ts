@@ -30,26 +30,6 @@ describe('an action run', () => {
     expect(await client.run('r_1').read()).toMatchObject(state)
   })
 
-  test('is updated with the given fields only', async () => {
-    const { port, client } = await openPort()
-    const { id } = port.createRun()
-    await client.run(id).update({ statusLabel: 'Building', link: ['https://a', 'https://b'] })
-    await client.run(id).update({ summary: '**Done**', externalRunId: '7', conclusion: 'success' })
-    expect(port.requests.slice(1).map(({ body }) => body)).toEqual([
-      { statusLabel: 'Building', link: ['https://a', 'https://b'] },
-      { status: 'SUCCESS', summary: '**Done**', externalRunId: '7' },
-    ])
-  })
-
-  test('finishes as FAILURE if canceled, with the label Cancelled unless another label is given', async () => {
-    const { port, client } = await openPort()
-    for (const statusLabel of [undefined, 'Runner lost']) {
-      const { id } = port.createRun()
-      await client.run(id).update({ conclusion: 'cancelled', statusLabel })
-      expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: statusLabel ?? 'Cancelled' })
-    }
-  })
-
   test('finishes even if Port rejects optional fields; the fields are omitted one by one, the summary last', async () => {
     const { port, client } = await openPort()
     const refuse = (name: string) =>
@@ -116,13 +96,6 @@ describe('an action run', () => {
     for (const batch of batches)
       expect(Buffer.byteLength(JSON.stringify({ logs: batch }))).toBeLessThan(256 * 1024)
   })
-
-  test('gets the lines of one call as one message', async () => {
-    const { port, client } = await openPort()
-    const { id } = port.createRun()
-    await client.run(id).log([info('one'), { level: 'ERROR', message: 'two\nthree' }])
-    expect(port.run(id).logs.map(log => log.message)).toEqual(['one\ntwo\nthree'])
-  })
 })
 
 describe('a node run', () => {
@@ -143,20 +116,6 @@ describe('a node run', () => {
       { status: 'COMPLETED', result: 'CANCELLED', output: { ...output, summary: 'Stopped' }, ...both },
     ])
   })
-
-  test.each([
-    ['failure', 'FAILED'],
-    ['success', 'SUCCESS'],
-  ] as const)(
-    'finishes after a %s as %s, and keeps a workflow run ID that is not a number',
-    async (conclusion, result) => {
-      const { port, client } = await openPort()
-      const { id } = port.createNodeRun()
-      await client.run(id).update({ conclusion, externalRunId: 'build-7' })
-      const output = { workflowRunId: 'build-7' }
-      expect(port.nodeRun(id)).toMatchObject({ status: 'COMPLETED', result, output })
-    },
-  )
 
   test('cannot be read, so reading sends no request', async () => {
     const { port, client } = await openPort()
@@ -205,14 +164,6 @@ describe('the token', () => {
     const error = await failure(client.run('r_1').read())
     expect(error).toMatchObject({ kind: 'credentials', status: 401, temporary: false })
     expect(calls(port).filter(call => call.startsWith('GET'))).toHaveLength(2)
-  })
-
-  test('is requested again by the next call if the first request failed', async () => {
-    const { port, client } = await openPort()
-    const { id } = port.createRun()
-    port.fail({ status: 503 })
-    expect((await failure(client.run(id).read())).kind).toBe('unreachable')
-    expect(await client.run(id).read()).toMatchObject({ status: 'in_progress' })
   })
 })
 
@@ -277,32 +228,22 @@ describe('each Port error has a kind and a message that states what to do:', () 
     )
   })
 
-  test.each([400, 403, 422])(
-    'a %i for a token request is an error of the credentials, not of the run',
-    async status => {
+  const UNACCEPTED = "(some_code: Some words): Port doesn't accept PORT_CLIENT_ID"
+  test.each<[number, string, string]>([
+    ...[400, 403, 422].map((status): [number, string, string] => [status, 'credentials', UNACCEPTED]),
+    [404, 'credentials', "to the address of Port's API without a path"],
+    [409, 'unreachable', "Port can't accept this request right now."],
+  ])(
+    'a %i for a token request is an error of the credentials or temporary, not of the run',
+    async (...row) => {
+      const [status, kind, sentence] = row
       const { port, client } = await openPort()
       port.fail({ status, body: { ok: false, error: 'some_code', message: 'Some words' } })
       const error = await failure(client.run('r_1').update({ conclusion: 'success' }))
-      expect(error).toMatchObject({ kind: 'credentials', status })
-      expect(error.message).toContain("(some_code: Some words): Port doesn't accept PORT_CLIENT_ID")
+      expect(error).toMatchObject({ kind, status })
+      expect(error.message).toContain(sentence)
     },
   )
-
-  test('a 409 in response to a token request is temporary', async () => {
-    const { port, client } = await openPort()
-    port.fail({ status: 409, headers: { 'retry-after': '600' }, body: { ok: false, error: 'conflict' } })
-    const error = await failure(client.authorize())
-    expect(error).toMatchObject({ kind: 'unreachable', status: 409, retryAt: expect.any(Number) })
-    expect(error.message).toMatch(/\(conflict\): Port can't accept this request right now\.$/)
-  })
-
-  test('Port responds 404 to a token request', async () => {
-    const { port, client } = await openPort()
-    port.fail({ status: 404, body: { ok: false, error: 'not_found', message: 'Route not found' } })
-    const error = await failure(client.run('r_1').read())
-    expect(error).toMatchObject({ kind: 'credentials', status: 404 })
-    expect(error.message).toContain("to the address of Port's API without a path")
-  })
 
   const FOREIGN = "this response isn't from Port; check PORT_API_URL"
   const MOVED = 'https://eu.port.test/base/v1/auth/access_token?x=1'
@@ -347,11 +288,6 @@ describe('each Port error has a kind and a message that states what to do:', () 
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
     if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
-  })
-
-  test("Port's response does not contain a run", async () => {
-    const error = await failure(fakePort({ ok: true }).client.run('r_1').read())
-    expect(error).toMatchObject({ kind: 'unreachable' })
   })
 
   test('the network error has no code, so the message contains its text', async () => {

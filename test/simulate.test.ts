@@ -108,25 +108,6 @@ test('skips and lists environments, services, and unsupported workflow commands'
   expect(linesFrom(lines, '  ✓ Add')[1]).toBe('      lock ')
 })
 
-test('fails and shows the position if the workflow fails', async () => {
-  const { code, lines } = await simulateWorkflow(
-    workflow(`${USES}
-      - { name: Roll out, run: echo "::error::no such release%0Aof shop"; echo more; exit 3 }`),
-  )
-  expect(code).toBe(1)
-  expect(lines).toContain('Job deploy: failure')
-  expect(linesFrom(lines, '  ✗ Roll out', 6)).toEqual([
-    '  ✗ Roll out',
-    '      error: no such release',
-    '      of shop',
-    '      more',
-    '      error: Process completed with exit code 3.',
-    '  ✓ Post Run acme/port-webhook-action@v1',
-  ])
-  expect(lines).toContain('  status   FAILURE, "Failed"')
-  expect(lines).toContain('           ✗ Roll out: failure (N s)')
-})
-
 test('decrypts secret inputs with the client secret that --secret passes by its name in the workflow', async () => {
   const secret = 'client-secret-of-32-characters-and-more'
   const inputs = { token: encryptWith(secret, 'clear-text') }

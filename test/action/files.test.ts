@@ -77,10 +77,6 @@ test.each([
   for (const word of words) expect(read(`Conclusion=${word}`)).toMatchObject({ conclusion, problems: [] })
 })
 
-test('a space after the delimiter does not hide the conclusion in a later line', () => {
-  expect(read('summary<<EOF\nhi\nEOF \nconclusion=failure')).toMatchObject({ conclusion: 'failure' })
-})
-
 test('uses only the start of a file that is too large, and reports the ignored rest', () => {
   const line = `${'x'.repeat(99)}\n`
   const text = `conclusion=failure\nsummary<<END\n${line.repeat(100_000)}END\nstatus-label=late\n`
@@ -163,19 +159,6 @@ test('entities are read from YAML and JSON, and validated', async () => {
 const entitiesOf = (...blueprints: string[]) =>
   readEntities(JSON.stringify(blueprints.map(blueprint => ({ blueprint, identifier: 'x' }))))
 
-test('entities are sent one after the other, and a rejected entity does not prevent the next one', async () => {
-  const reasons: Record<string, unknown> = { bad: new Error('No.'), odd: 'odd' }
-  const port = portThat(async blueprint => {
-    if (blueprint in reasons) throw reasons[blueprint]
-  })
-  const { lines } = await sendEntities(await entitiesOf('bad', 'odd', 'good'), port)
-  expect(lines.map(line => line.message)).toEqual([
-    '✗ Entity bad/x could not be upserted: No.',
-    '✗ Entity odd/x could not be upserted: odd',
-    '✓ Entity good/x',
-  ])
-})
-
 const portThat = (upsertEntity: (blueprint: string) => Promise<void>, late: () => boolean = () => false) => ({
   upsertEntity,
   deleteEntity: async () => {},
@@ -207,14 +190,6 @@ test.each([
 ])('refuses %s because YAML would change its value', async (property, what) => {
   const text = `{ blueprint: b, identifier: i, properties: { ${property} } }`
   await expect(readEntities(text)).rejects.toThrow(`entity 1 (b/i) has a ${what} that `)
-})
-
-test('accepts a large number only if its digits are preserved or the number is in quotes', async () => {
-  const properties = { a: 9007199254740991, b: -1.5, c: 1e3, d: '12345678901234567890' }
-  const text = JSON.stringify({ blueprint: 'b', identifier: 12345678901, properties })
-  expect((await readEntities(text))[0]!.body).toEqual({ identifier: '12345678901', properties })
-  const large = '[{"blueprint":"b","identifier":"i","properties":{"n":12345678901234567890}}]'
-  await expect(readEntities(large)).rejects.toThrow('has a number in properties.n that would reach Port')
 })
 
 test.each(['1700000000000000000', '18014398509481984', '-9007199254740992'])(

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/relay.ts'
 import { withoutJitter } from '../support/without-jitter.ts'
 import { follow, jobFor, openFolder, textsOf } from './open-progress-reporter.ts'
 import { openRunner } from './open-runner.ts'
-import { REPOSITORY, startSystem } from './play.ts'
+import { startSystem } from './play.ts'
 
 function openLog(content: string | Buffer = ''): string {
   const path = join(temporaryFolder(), 'port-log.txt')
@@ -74,14 +74,6 @@ test('sends no fragment of a secret that spans two read ranges', () => {
   const all = texts([...first, ...next, ...third])
   expect(all.map(text => redact(text).slice(0, 8_000)).join('\n')).not.toMatch(halves)
   expect(all.at(-1)).toBe('last')
-})
-
-test('recognizes UTF-16 without a byte order mark by its line breaks, even without Latin letters or with an odd last byte', () => {
-  const wide = Buffer.from('zwei\n漢字\r\n\nfünf\n', 'utf16le')
-  expect(texts(splitLines(wide, { rest: false }))).toEqual(['zwei', '漢字', '', 'fünf'])
-  const cut = wide.subarray(0, -1)
-  expect(texts(splitLines(cut, { rest: false }))).toEqual(['zwei', '漢字', ''])
-  expect(texts(splitLines(Buffer.from('even\n'), { rest: false }))).toEqual(['even'])
 })
 
 test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\nĊ is U+010A\nlast\n'])(
@@ -148,13 +140,17 @@ test('a value is masked before a label or entity that contains the value is sent
   const masks = createMasks([])
   const [labels, entities]: [string[], string[]] = [[], []]
   writeFileSync(logFile, 'one\n')
+  const lines: string[] = []
   const run: Parameters<typeof follow>[1] = {
     update: async ({ statusLabel }) => {
       labels.push(masks.redact(statusLabel!))
       appendFileSync(logFile, '::add-mask::t0ken\n')
       writeFileSync(job.files.entities, '{"blueprint":"b","identifier":"t0ken"}\n{}\n')
     },
-    log: () => Promise.reject(REFUSED),
+    log: async sent => {
+      lines.push(...textsOf(sent))
+      throw REFUSED
+    },
     upsertEntity: async (_, { identifier }) => void entities.push(masks.redact(String(identifier))),
   }
   const act = (sleeps: number) => {
@@ -166,37 +162,8 @@ test('a value is masked before a label or entity that contains the value is sent
   }
   await follow(job, run, act, { masks, clock: () => 0 })
   expect([labels, entities]).toEqual([['at ***'], ['***']])
-})
-
-test('if Port rejects an item, the progress reporter continues with the others, and the post step handles the rejected one', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  system.github.createRun({ id: 16_000_000_042, repository: REPOSITORY })
-  const show = (name: string) => {
-    const steps = [{ name, number: 1, status: 'in_progress' as const, started_at: '2026-11-24T12:00:00Z' }]
-    system.github.setJobs(16_000_000_042, 1, [{ id: 7, name: 'deploy', status: 'in_progress', steps }])
-  }
-  show('Build')
-  writeFileSync(logFile, 'one\n')
-  const labels: string[] = []
-  const lines: string[] = []
-  const refuseFirst = async (shown: string[], ...more: string[]) => {
-    shown.push(...more)
-    if (shown.length === 1) throw REFUSED
-  }
-  const run: Parameters<typeof follow>[1] = {
-    update: ({ statusLabel }) => refuseFirst(labels, statusLabel!),
-    log: shown => refuseFirst(lines, ...textsOf(shown)),
-  }
-  const act = () => {
-    const { length } = system.github.requests
-    if (length >= 2) show('Test')
-    return length >= 5
-  }
-  await follow(jobFor(system, logFile), run, act, { clock: () => 0 })
-  expect(labels).toEqual(['Build (1/1)', 'Test (1/1)'])
-  expect(lines).toEqual(['one'])
-  expect(folder.sent()).toEqual(NOTHING_SENT)
+  // After a refusal, only post sends the log.
+  expect(lines.filter(text => text === 'one')).toHaveLength(1)
 })
 
 test('a burst of lines is sent in batches, each line once, and sending stops when the run finishes', async () => {
@@ -231,21 +198,6 @@ test('sends at most thirty log requests per minute to Port, even if a step write
   await follow(jobFor(system, logFile, { github: null }), run, advance, { clock: () => now })
   expect(sent.filter(at => at < 60_000)).toHaveLength(30)
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
-})
-
-test('lines of a rewritten file are sent, whether the file is now longer, shorter, or equally long', async () => {
-  const system = await startSystem()
-  const { logFile, folder } = openFolder()
-  const texts = ['a first line\n', 'written anew, and longer\n', 'shorter\n', 'as long\n', '']
-  const shown: string[] = []
-  const run = { log: async (lines: readonly LogLine[]) => void shown.push(...textsOf(lines)) }
-  await follow(jobFor(system, logFile, { github: null }), run, sleeps => {
-    const next = texts[sleeps - 1]
-    if (next !== undefined) writeFileSync(logFile, next)
-    return sleeps === 8
-  })
-  expect(shown).toEqual(['a first line', 'written anew, and longer', 'shorter', 'as long'])
-  expect(folder.sent().offset).toBe(0)
 })
 
 test('lines that Port has or may have received are not sent again', async () => {

@@ -270,15 +270,13 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
   },
 )
 
-test.each([
-  ['https://relay.acme.example:8443/report?x=1', 'it redirects to https://relay.acme.example:8443.'],
-  ['http://[', 'check RELAY_PUBLIC_URL'],
-])('the error for a redirect to %s names the variable to correct', async (location, sentence) => {
+test('the error for a redirect names the variable to correct', async () => {
   const relay = await createRelay()
-  relay.fail({ status: 301, headers: { location, 'content-type': 'text/html' } })
+  const headers = { location: 'https://relay.acme.example:8443/report?x=1', 'content-type': 'text/html' }
+  relay.fail({ status: 301, headers })
   const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
-  const message = expect.stringContaining('RELAY_PUBLIC_URL')
-  await expect(report).rejects.toMatchObject({ kind: 'unreachable', status: 301, message })
+  await expect(report).rejects.toMatchObject({ kind: 'unreachable', status: 301 })
+  const sentence = 'it redirects to https://relay.acme.example:8443. RELAY_PUBLIC_URL must'
   await expect(report).rejects.toThrow(sentence)
 })
 

@@ -46,6 +46,16 @@ test.each<[string, () => void, string]>([
   )
 })
 
+test('an untrusted certificate of Port immediately causes a warning that names the setting to change', async () => {
+  nock.enableNetConnect('127.0.0.1')
+  const error = Object.assign(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' })
+  nock('https://port.acme.example').post('/v1/auth/access_token').replyWithError(error)
+  const job = openRunner(await startSystem(), { 'port-api-url': 'https://port.acme.example' })
+  const warning =
+    /^::warning::.* at https:\/\/port\.acme\.example: its certificate isn't trusted \(SELF_SIGNED_CERT_IN_CHAIN\); .* set NODE_EXTRA_CA_CERTS/
+  expect(await job.run('main')).toEqual([expect.stringMatching(warning)])
+})
+
 /** Returns the names of the steps that are recognized as the author's. */
 async function authors(steps: string[], postsFrom = steps.length): Promise<string[]> {
   // The runner leaves a gap before the numbers of post steps.

@@ -1,17 +1,20 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encryptWith } from '../action/encrypt.ts'
+import { gitHubRequest } from '../support/run-webhook.ts'
 import { send } from '../support/send.ts'
 import { SECRET } from '../support/sign.ts'
-import { createCounter, honest, runAttacker, startAttacker } from './attacker.ts'
+import { createCounter, honest, memoryOf, releasedSince, runAttacker, startAttacker } from './attacker.ts'
 import { startDelivery, startReport } from './report-attack.ts'
-import { type System, withSystem } from './system.ts'
+import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem } from './system.ts'
 
 /** Node's default heap in a 512 MB container: half the memory. */
 const HEAP = '--max-old-space-size=256'
 const ENCRYPTED = 200
+/** RELAY_MAX_BODY (bytes). A small value also limits the memory for arriving bodies, which is exhausted sooner. */
+const MAX_BODY = 65_536
 /** The number of deliveries whose runs start reporting, and the number of runs per delivery. */
 const DELIVERIES = 30
 const RUNS = 6
@@ -28,6 +31,8 @@ export const FLOODS = {
   unsigned: [401],
   /** Signed 1 MB webhooks with many keys. */
   keys: [202, 422],
+  /** Slow and unauthenticated senders of endless bodies, on every route that accepts a body. */
+  bodies: [401, 403, 503],
 } as const
 type FloodName = keyof typeof FLOODS
 
@@ -37,6 +42,15 @@ interface Target {
   url: string
   deliveries: { delivery: string; tokens: string[] }[]
   reportToken: string
+  senders: Sender[]
+}
+
+/** Sends endless bodies, each on its own connection. Reopens each connection that the relay closes. */
+interface Sender {
+  connections: number
+  bytesPerSecond: number
+  length: number
+  head: string
 }
 
 /** `runsOfOne`: the largest number of runs that can report for one delivery. */
@@ -47,25 +61,64 @@ interface Flooded {
 
 /** Runs one flood alongside honest webhooks. */
 export function flood(name: FloodName, { database, seconds }: { database: string; seconds: number }) {
-  const env = { LOG_LEVEL: 'fatal' }
-  return withSystem({ database, connected: true, runs: 'none', flags: [HEAP], env }, async system => {
+  const withBodies = name === 'bodies'
+  const env = { LOG_LEVEL: 'fatal', ...(withBodies && { RELAY_MAX_BODY: `${MAX_BODY}b` }) }
+  const flags = [HEAP, ...MEASURED]
+  return withSystem({ database, connected: true, runs: 'none', flags, env }, async system => {
     const { relay } = system
     await relay.start()
-    const attacker = startAttacker<Flooded>(import.meta.url, await aim(system, name))
-    try {
-      const end = performance.now() + seconds * 1_000
-      const served = await Promise.all([
+    const honestSenders = (end: number) =>
+      Promise.all([
         honest(end, 50, n => send(relay.url, { body: { n, end } }), 202),
         honest(end, 100, () => fetch(`${relay.url}/healthz`), 200),
+        ...(withBodies ? othersTo(system, end) : []),
       ])
+    if (withBodies) await honestSenders(performance.now() + 1_000)
+    const before = await memoryOf(relay)
+    const attacker = startAttacker<Flooded>(import.meta.url, await aim(system, name))
+    try {
+      const served = await honestSenders(performance.now() + seconds * 1_000)
       attacker.stop()
       const status = readFileSync(`/proc/${relay.pid}/status`, 'utf8')
       const peakRssMb = Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1e3)
-      return { served, ...(await attacker.result()), peakRssMb }
+      const result = { served, ...(await attacker.result()), peakRssMb }
+      return { ...result, memory: withBodies ? await releasedSince(before, relay) : null }
     } finally {
       await attacker.terminate()
     }
   })
+}
+
+/** Sends GitHub webhooks, and reports for a delivery that doesn't exist: 403 proves that the relay read the report. */
+function othersTo({ relay, issuer }: System, end: number) {
+  const token = () => issuer.token({ repository: REPOSITORY, repositoryId: 1, runId: 2 }, AUDIENCE)
+  const report = () => {
+    const headers = { authorization: `Bearer ${token()}` }
+    return fetch(`${relay.url}/report/start`, { method: 'POST', headers, body: '{"delivery":"none"}' })
+  }
+  const ping = (n: number) => gitHubRequest('ping', { zen: 'Keep it logically awesome.', n }, GITHUB_SECRET)
+  return [honest(end, 100, n => fetch(`${relay.url}/github`, ping(n)), 202), honest(end, 100, report, 403)]
+}
+
+function sendersTo({ issuer }: System): Sender[] {
+  const token = issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, AUDIENCE)
+  const timestamp = `x-port-timestamp: ${Math.floor(Date.now() / 1000)}`
+  const sender = (
+    connections: number,
+    bytesPerSecond: number,
+    length: number,
+    ...[path, ...lines]: string[]
+  ) => {
+    const all = ['host: x', `content-length: ${length}`, ...lines, '', '']
+    return { connections, bytesPerSecond, length, head: `POST ${path} HTTP/1.1\r\n${all.join('\r\n')}` }
+  }
+  return [
+    // At this rate, 65 senders exhaust the memory for arriving bodies within a second.
+    sender(65, 40_000, MAX_BODY, '/webhook', timestamp, 'x-port-signature: v1,x'),
+    sender(4, 20e6, 20e6, '/github'),
+    sender(4, 1e6, 20e6, '/github', `x-hub-signature-256: sha256=${'0'.repeat(64)}`),
+    sender(66, 20e3, 2e5, '/report/start', `authorization: Bearer ${token}`),
+  ]
 }
 
 async function aim(system: System, name: FloodName): Promise<Target> {
@@ -74,16 +127,17 @@ async function aim(system: System, name: FloodName): Promise<Target> {
   const inputs = Object.fromEntries(secrets.map(each => [each, encryptWith(SECRET, each)]))
   const action = { identifier: 'deploy', encryptedProperties: secrets }
   const more = name === 'inputs' ? { action, inputs } : {}
-  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, unsigned: 0, keys: 0 }[name]
+  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, unsigned: 0, keys: 0, bodies: 0 }[name]
   const deliveries: Target['deliveries'] = []
   for (let n = 0; n < count; n++)
     deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
   const [first] = name === 'inputs' ? deliveries : []
   const reportToken = first ? await startReport(url, first.delivery, first.tokens[0]) : ''
-  return { name, url, deliveries, reportToken }
+  return { name, url, deliveries, reportToken, senders: name === 'bodies' ? sendersTo(system) : [] }
 }
 
-await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, reportToken }, signal) => {
+await runAttacker<Target>(import.meta.url, async (target, signal) => {
+  const { name, url, deliveries, reportToken, senders } = target
   const { responses, count, has } = createCounter()
   const accepted = deliveries.map(() => new Set<string>())
   const post = (path: string, body: string, token = '') =>
@@ -129,10 +183,36 @@ await runAttacker<Target>(import.meta.url, async ({ name, url, deliveries, repor
         count(response?.status ?? 'none')
         await sleep(100)
       }),
+    bodies: async () => {
+      const isDone = () => signal.aborted && has(FLOODS.bodies)
+      const one = async (sender: Sender) => {
+        while (!isDone()) count(await drip(url, sender, isDone))
+      }
+      await Promise.all(senders.flatMap(each => Array.from({ length: each.connections }, () => one(each))))
+    },
   }
   await floods[name]()
   return { responses, runsOfOne: Math.max(0, ...accepted.map(({ size }) => size)) } satisfies Flooded
 })
+
+/** Sends a body, except its last byte, until the relay closes the connection. @returns the response's status */
+async function drip(url: string, { head, length, bytesPerSecond }: Sender, isDone: () => boolean) {
+  const socket: Socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let response = ''
+  socket.on('error', () => {}).on('data', data => (response += data.toString('latin1')))
+  const closed = once(socket, 'close').catch(() => {})
+  socket.write(head)
+  const step = Buffer.alloc(Math.max(1, Math.floor(bytesPerSecond / 20)), '[')
+  for (let sent = 0; !isDone() && !socket.destroyed && !socket.readableEnded; await sleep(50)) {
+    if (sent >= length - 1 || socket.writableLength >= 1e6) continue
+    socket.write(step.subarray(0, Math.min(step.length, length - 1 - sent)))
+    sent += step.length
+  }
+  socket.destroy()
+  await closed
+  await sleep(50)
+  return /^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 'none'
+}
 
 /** Opens a connection that sends 1,500 requests and never reads. @returns how the connection ended */
 async function pipeline(url: string): Promise<string> {

@@ -13,15 +13,22 @@ import { send } from '../support/send.ts'
 describe('the relay disconnects slow senders, and serves other senders in the meantime:', () => {
   const slow = [
     // Node itself would wait for 60 and 300 s.
-    ['headers that never end', null, 'x-slow: 1\r\n', 50_000],
-    ['a body that never ends', 'content-length: 100000', '{', 200_000],
+    ['headers that never end', null, 'x-slow: 1\r\n', /^HTTP\/1\.1 408 /, 50_000],
+    [
+      'a body that never ends',
+      'content-length: 100000',
+      '{',
+      /408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
+      200_000,
+    ],
   ] as const
-  test.each(slow)('%s', async (_, length, drip, withinMs) => {
+  test.each(slow)('%s', async (_, length, drip, refusal, withinMs) => {
     const head = length === null ? 'POST /webhook HTTP/1.1\r\nhost: x\r\n' : webhookHead(length)
     const relay = await startRelay(relayEnv())
     const began = performance.now()
     const sockets = await openSockets(relay.url, 100)
     const closed = sockets.map(socket => new Promise(resolve => socket.once('close', resolve)))
+    const response = responseOf(sockets[0]!)
     for (const socket of sockets) socket.write(head)
     const dripping = setInterval(() => {
       for (const socket of sockets) if (!socket.destroyed) socket.write(drip)
@@ -32,6 +39,7 @@ describe('the relay disconnects slow senders, and serves other senders in the me
       if (n === 0) expect(sockets.filter(socket => socket.destroyed)).toEqual([])
     }
     await Promise.all(closed)
+    expect(await response).toMatch(refusal)
     expect(performance.now() - began).toBeLessThan(withinMs)
     expect((await send(relay.url, { body: { after: 1 } })).status).toBe(202)
   })
@@ -152,16 +160,10 @@ describe('memory for bodies', () => {
     expect(await first).toBe(200)
     expect(await sendOf(40, { 'delivery 1': 40, 'repository 1': 60 })).toBe(200)
   })
-
-  test("isn't reserved for a body larger than the whole memory", async () => {
-    expect((await open().send(101).answer).status).toBe(503)
-  })
 })
 
-test.each([
-  [1024, 65_536],
-  [200, 1_048_576],
-])('announced bodies that never arrive reserve no memory: %i of %i bytes', async (count, declared) => {
+test('announced bodies that never arrive reserve no memory', async () => {
+  const [count, declared] = [200, 1_048_576]
   const relay = await startRelay(relayEnv())
   const sockets = await openSockets(relay.url, count)
   for (const socket of sockets) socket.write(webhookHead(`content-length: ${declared}`))
@@ -188,15 +190,6 @@ test.each(['/webhook', '/github'])(
   },
 )
 
-test('responds with 408 to a body that arrives below the minimum rate', async () => {
-  const relay = await startRelay(relayEnv())
-  const socket = await openSocket(relay.url)
-  socket.write(`${webhookHead('content-length: 100000')}{`)
-  expect(await responseOf(socket)).toMatch(
-    /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*at least 8192 bytes per second/i,
-  )
-})
-
 test('refuses requests with invalid headers before their bodies arrive', async () => {
   const { url, issuer } = await startSystem({ GITHUB_WEBHOOK_SECRET: 'unknown' })
   const foreign = issuer.token({ repository: 'mallory/own', repositoryId: 99, runId: 1 }, url)
@@ -222,23 +215,8 @@ test('refuses requests with invalid headers before their bodies arrive', async (
 })
 
 describe('a report', () => {
-  const FULL = 262_144
   const head = (token: string, length: string) =>
     `POST /report HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n${length}\r\n\r\n`
-
-  test('that never completes gets 503 with Retry-After at the memory limit; complete reports are accepted', async () => {
-    const system = await startSystem()
-    const { id: delivery } = await system.deliver()
-    const token = await startReport(system, delivery)
-    // The memory fits 32 bodies.
-    const sockets = await openSockets(system.url, 36)
-    const responses = sockets.map(responseOf)
-    for (const socket of sockets)
-      socket.write(`${head(token, `content-length: ${FULL}`)}${'['.repeat(FULL - 1)}`)
-    expect(await Promise.any(responses)).toMatch(/^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n/i)
-    const report = { delivery, sender: 'a', number: 1, reports: [] }
-    expect((await system.post('/report', token, report)).status).toBe(202)
-  })
 
   test.each([
     ['transfer-encoding: chunked', '8\r\n{"half":\r\n'],

@@ -6,8 +6,8 @@ import type { APIGatewayProxyResult } from 'hono/aws-lambda'
 import { onTestFinished } from 'vitest'
 import type { Context, Event } from '../../relay/lambda-handler.ts'
 
-/** The type of event in which AWS passes a request to the function. */
-export type Shape = 'function URL' | 'HTTP API' | 'HTTP API with a stage' | 'REST API'
+/** The type of event in which AWS passes a request to the function. An HTTP API without a stage is like a URL. */
+export type Shape = 'function URL' | 'HTTP API with a stage' | 'REST API'
 
 /** Invokes the function as AWS does. */
 export type Invoke = (event: Event) => Promise<APIGatewayProxyResult | undefined>

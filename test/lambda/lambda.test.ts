@@ -15,7 +15,7 @@ import { send, webhookRequest } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { contextFor, type Invoke, type Shape, scheduled, startGateway, toEvent } from './gateway.ts'
 
-const SHAPES: Shape[] = ['function URL', 'HTTP API', 'HTTP API with a stage', 'REST API']
+const SHAPES: Shape[] = ['function URL', 'HTTP API with a stage', 'REST API']
 const WEBHOOK_SECRET = 'a secret of the webhook'
 const TIMEOUT_MS = 30_000
 
@@ -136,7 +136,7 @@ test('the schedule fails a delivery without a run after the start timeout', asyn
 
 test('a synchronous action waits for the dispatch', async () => {
   const { port, github, invoke, body, runId } = await openFunction()
-  const url = await startGateway(invoke, { shape: 'HTTP API' })
+  const url = await startGateway(invoke, { shape: 'function URL' })
   const webhook = { path: '/webhook?wait=dispatch', body: body(runId()), secret: port.clientSecret }
   expect(await send(url, webhook)).toMatchObject({ status: 200, body: { state: 'dispatched' } })
   expect(github.dispatches).toHaveLength(1)
@@ -181,7 +181,7 @@ test('refuses a webhook with 503 and fails the schedule while the database is un
   const away = readConfig({ ...env, RELAY_DATABASE: 'postgres://nobody:none@127.0.0.1:9/none' })
   const handler = createHandler(away, pino({ level: 'silent' }))
   const invoke: Invoke = event => handler(event, contextFor(TIMEOUT_MS))
-  const url = await startGateway(invoke, { shape: 'HTTP API' })
+  const url = await startGateway(invoke, { shape: 'function URL' })
   const response = await send(url, { body: body(runId()), secret: port.clientSecret })
   expect(response).toMatchObject({ status: 503, body: { detail: expect.stringContaining('RELAY_DATABASE') } })
   await expect(invoke(scheduled)).rejects.toThrow(/^The PostgreSQL database none on 127\.0\.0\.1:9/)

@@ -105,28 +105,6 @@ describe('a run step', () => {
     expect(step('expression').annotations[0]?.message).toContain('cannot be evaluated')
     expect(job.conclusion).toBe('failure')
   })
-
-  it('gets the workflow, job, and step env, and the GITHUB_ENV and GITHUB_PATH from earlier steps', async () => {
-    const run = await simulate(`env: { A: w, B: w, C: w }
-defaults: { run: { shell: sh, working-directory: sub } }
-jobs:
-  deploy:
-    runs-on: ubuntu-latest
-    env: { B: job, C: job }
-    steps:
-      - run: |
-          mkdir -p sub/bin
-          printf '#!/bin/sh\\necho tool' > sub/bin/tool
-          chmod +x sub/bin/tool
-          echo "$PWD/sub/bin" >> "$GITHUB_PATH"
-          printf 'D=d\\nE<<X\\n1\\n2\\nX\\n' >> "$GITHUB_ENV"
-        working-directory: .
-      - run: echo "$A $B $C $D $E"; tool; basename "$PWD"
-        name: Look
-        env: { C: "step \${{ env.D }}" }
-`)
-    expect(named(run.jobs[0]!, 'Look').stdout).toBe('w job step d d 1\n2\ntool\nsub\n')
-  })
 })
 
 it('masks secrets and ::add-mask:: values, also line by line, and omits outputs that contain a secret', async () => {

@@ -1,11 +1,13 @@
-import { statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { constants, DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { openStore } from '../../relay/store/open.ts'
 import { toRow } from '../../relay/store/sql/intake.ts'
 import { openSqliteFile } from '../../relay/store/sqlite/file.ts'
 import { openSqlite } from '../../relay/store/sqlite/sqlite.ts'
+import { until } from '../../tools/simulator/http-server.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { aDelivery } from './place.ts'
 
@@ -102,6 +104,18 @@ test('a commit with a delivery waits for the disk; a commit with only a claim do
     [1, false],
     [0, true],
   ])
+})
+
+test('commits are moved into the database file while the store is open, and no WAL file is left after closing', async () => {
+  const path = somewhere()
+  const store = await openStore({ kind: 'sqlite', path })
+  const invocation = JSON.stringify({ inputs: { text: 'x'.repeat(1000) } })
+  await Promise.all(Array.from({ length: 1_000 }, () => store.accept(aDelivery({ invocation }))))
+  // Commits trigger checkpoints only beyond 256 MB. The last few deliveries can wait for the next checkpoint.
+  await until(() => statSync(path).size > 500_000, 'the file has grown')
+  await store.close()
+  expect(statSync(path).size).toBeGreaterThan(1_000_000)
+  expect(existsSync(`${path}-wal`)).toBe(false)
 })
 
 const somewhere = () => join(temporaryFolder(), 'made', 'relay.db')

@@ -19,14 +19,6 @@ export function claimTests(place: Place): void {
     expect((await claim(store, 3000)).map(({ id }) => id)).toEqual([a2])
   })
 
-  test('claims at most the requested number of deliveries, earliest due first', async () => {
-    const store = await place.emptied()
-    const given = [1003, 1001, 1002].map(receivedAt => ({ repository: `acme/${receivedAt}`, receivedAt }))
-    await acceptAll(store, ...given)
-    const due = async () => (await store.claimQueued(2000, 500, 2, 'owner:')).map(each => each.receivedAt)
-    expect([await due(), await due(), await due()]).toEqual([[1001, 1002], [1003], []])
-  })
-
   test('a long queue does not block other repositories: the least recently dispatched repository is claimed first', async () => {
     const store = await place.emptied()
     const queue = Array.from({ length: 5 }, () => ({ repository: 'acme/long', receivedAt: 1000 }))

@@ -1,9 +1,8 @@
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openBackend, openStore } from '../../../relay/store/open.ts'
+import { openStore } from '../../../relay/store/open.ts'
 import type { Store } from '../../../relay/store/store.ts'
-import { createStore } from '../../../relay/store/store.ts'
 import { listenHere } from '../../support/listen-here.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import {
@@ -16,7 +15,6 @@ import {
   aTransition,
   get,
   type Place,
-  runSql,
 } from '../place.ts'
 
 export function failureTests(place: Place): void {
@@ -25,42 +23,6 @@ export function failureTests(place: Place): void {
 }
 
 function sqliteTests(place: Place): void {
-  async function opened() {
-    const address = await place.empty()
-    const backend = await openBackend(address)
-    const pragma = async (name: string) =>
-      Object.values((await backend.run([{ sql: `PRAGMA ${name}`, params: [] }]))[0]?.[0] ?? {})[0]
-    return { address, store: createStore(backend), pragma }
-  }
-
-  test('refuses each write as a whole while the disk is full, and accepts writes when space becomes available', async () => {
-    const { store, pragma } = await opened()
-    await acceptAll(store, {})
-    await pragma(`max_page_count = ${Number(await pragma('page_count')) + 3}`)
-    const big = { invocation: JSON.stringify('x'.repeat(20_000)) }
-    const responses = await Promise.allSettled([store.accept(aDelivery(big)), store.accept(aDelivery(big))])
-    const refused = { reason: { message: 'SQLite: database or disk is full' } }
-    expect(responses).toMatchObject([refused, refused])
-    expect(await store.list({}, { limit: 10 })).toHaveLength(1)
-    await pragma('max_page_count = 1000000')
-    await acceptAll(store, big)
-    expect(await store.list({}, { limit: 10 })).toHaveLength(2)
-    await store.close()
-  })
-
-  test('refuses writes while the database is read-only, and accepts writes afterwards', async () => {
-    const { address, store, pragma } = await opened()
-    await acceptAll(store, {})
-    await pragma('query_only = 1')
-    const refusal = 'SQLite: attempt to write a readonly database'
-    await expect(store.accept(aDelivery())).rejects.toThrow(refusal)
-    await expect(store.ping()).rejects.toThrow(refusal)
-    await store.close()
-    const again = await place.open(address)
-    await acceptAll(again, {})
-    expect(await again.list({}, { limit: 10 })).toHaveLength(2)
-  })
-
   test('refuses a file that another relay has locked, and a location without write access', async () => {
     const address = await place.empty()
     await place.open(address)
@@ -78,18 +40,6 @@ function postgresTests(place: Place): void {
   })
   afterAll(() => server.close())
   const onOwnServer = async () => ({ kind: place.kind, url: await server.createDatabase() }) as Address
-
-  test('refuses writes while the server is read-only, and accepts writes afterwards', async () => {
-    const address = await onOwnServer()
-    const store = await place.open(address)
-    await acceptAll(store, {})
-    await setReadOnly(address, 'on')
-    await expect(store.accept(aDelivery())).rejects.toThrow(/^PostgreSQL: .*read-only transaction/)
-    await expect(store.ping()).rejects.toThrow(/^PostgreSQL: .*read-only transaction/)
-    await setReadOnly(address, 'off')
-    await acceptAll(store, {})
-    expect(await store.list({}, { limit: 10 })).toHaveLength(2)
-  })
 
   test('every call rejects while the server is stopped; calls and wake-ups work again after a restart', async () => {
     const address = await onOwnServer()
@@ -109,17 +59,6 @@ function postgresTests(place: Place): void {
     // The timeout includes the time that the server needs to flush data to disk before it stops.
   }, 180_000)
 
-  test('replaces connections that the server has closed, so calls and wake-ups work again', async () => {
-    const address = await onOwnServer()
-    const [one, other] = [await place.open(address), await place.open(address)]
-    await acceptAll(one, {})
-    const others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
-    await runSql(address, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${others}`)
-    await sleep(50)
-    await acceptAll(one, {})
-    await wakes(one, other)
-  })
-
   test('accept() returns the deliveries that were written before the connection was cut', async () => {
     const { address, cut } = await cutting(await place.empty())
     const store = await place.open(address)
@@ -133,15 +72,6 @@ function postgresTests(place: Place): void {
       { id: first, duplicate: true },
     ])
     expect(await store.list({}, { limit: 100 })).toHaveLength(21)
-  })
-
-  test('accept() rejects if the connection is cut again, and a retry finds the written delivery', async () => {
-    const { address, cut } = await cutting(await place.empty())
-    const store = await place.open(address)
-    const given = aDelivery({ runId: 'r_cut' })
-    cut(2)
-    await expect(store.accept(given)).rejects.toThrow(/^PostgreSQL: Connection terminated/)
-    expect(await store.accept(aDelivery({ runId: 'r_cut' }))).toMatchObject({ id: given.id, duplicate: true })
   })
 
   test('after a lost response, apply() returns true if the transition was written, and rejects if it was not', async () => {
@@ -234,10 +164,4 @@ async function cutting(address: Address) {
       request = text
     },
   }
-}
-
-async function setReadOnly(address: Address, value: 'on' | 'off'): Promise<void> {
-  const set = `ALTER SYSTEM SET default_transaction_read_only = ${value}`
-  await runSql(address, set, 'SELECT pg_reload_conf()')
-  await sleep(200)
 }

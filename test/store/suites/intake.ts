@@ -5,10 +5,11 @@ import { aDelivery, applyTo, aSigned, type Place } from '../place.ts'
 export function intakeTests(place: Place): void {
   test('an accepted delivery is queued and due, and reads return it unchanged', async () => {
     const store = await place.emptied()
-    const given = aDelivery({ action: null, receivedAt: 1_790_000_000_123 })
+    const target = { eventType: null, workflow: 'deploy.yml', ref: 'main' }
+    const given = aDelivery({ action: null, receivedAt: 1_790_000_000_123, ...target })
     expect(await store.accept(given)).toEqual({
       ...{ id: given.id, state: 'queued', runId: given.runId, duplicate: false },
-      ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
+      ...{ repository: 'acme/shop', ...target },
     })
     const { invocation, sentAs: _, signature: __, ...fields } = given
     expect(await store.get(given.id)).toEqual({
@@ -31,24 +32,6 @@ export function intakeTests(place: Place): void {
     expect(await store.history(given.id)).toEqual([])
     expect(await store.get('another')).toBeNull()
     expect(await store.invocation('another')).toBeNull()
-  })
-
-  test('a delivery for a workflow keeps its workflow and ref', async () => {
-    const store = await place.emptied()
-    const target = { eventType: null, workflow: 'deploy.yml', ref: 'main' }
-    const given = aDelivery(target)
-    expect(await store.accept(given)).toMatchObject(target)
-    expect(await store.accept(given)).toMatchObject({ ...target, duplicate: false })
-    expect(await store.accept({ ...given, id: 'another' })).toMatchObject({ ...target, duplicate: true })
-    expect(await store.get(given.id)).toMatchObject(target)
-  })
-
-  test('accepting a repeated dedupe key changes nothing and returns the first delivery', async () => {
-    const store = await place.emptied()
-    const first = await store.accept(aDelivery({ runId: 'r_same' }))
-    const again = await store.accept(aDelivery({ runId: 'r_same', repository: 'acme/other' }))
-    expect(again).toEqual({ ...first, duplicate: true })
-    expect(await store.list({}, { limit: 10 })).toHaveLength(1)
   })
 
   test('a signature that was used at another address, or for a cancellation, starts no delivery', async () => {

@@ -153,14 +153,6 @@ export function lookupTests(place: Place): void {
     expect((await store.list({ since: 0 }, { limit: 1 }))[0]?.id).toBe(`d${amount}`)
   })
 
-  test('a list of an empty store has no next page', async () => {
-    const store = await place.emptied()
-    for (const before of [undefined, 3_000_000]) {
-      expect(await store.listedTo({ action: 'rare' }, before)).toBeNull()
-      expect(await store.listedTo({ action: 'rare', since: 1 }, before)).toBeNull()
-    }
-  })
-
   test("returns the number, attempts, and due time of a delivery's messages that wait for Port", async () => {
     const store = await place.emptied()
     const [id] = await acceptAll(store, {})

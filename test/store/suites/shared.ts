@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Store } from '../../../relay/store/store.ts'
@@ -71,15 +70,6 @@ export function sharedTests(place: Place): void {
     await Promise.all([relay(stores[0]), relay(stores[0]), relay(stores[1]), relay(stores[1])])
     expect(done).toBe(given.length)
     for (const seqs of order.values()) expect(seqs).toEqual(seqs.toSorted((a, b) => a - b))
-  })
-
-  test('a rate-limit pause that one relay starts also applies to the other', async () => {
-    const [one, other] = await two()
-    await acceptAll(one, {})
-    const pauses = { scope: 'token:1', pausedUntil: 60_000, cause: 'credential' as const, reason: 'limited' }
-    await one.savePause(pauses)
-    expect(await other.activePauses(1000)).toEqual([pauses])
-    expect(await other.claimQueued(1000, 0, 10, 'token:1')).toEqual([])
   })
 
   test.each([
@@ -176,14 +166,6 @@ export function sharedTests(place: Place): void {
       Date.now = () => real() + offset
       return place.open(address)
     }
-  })
-
-  test('a delivery that one relay accepts wakes the other immediately', async () => {
-    const [one, other] = await two()
-    const woken = Promise.withResolvers<string>()
-    other.onWork(() => woken.resolve('woken'))
-    await acceptAll(one, {})
-    expect(await Promise.race([woken.promise, sleep(2000)])).toBe('woken')
   })
 
   test('the last delivery that a relay accepts before stopping still wakes the other relay', async () => {
