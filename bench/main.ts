@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import pg from 'pg'
 import type { Config } from '../relay/config/config.ts'
 import { startPostgres } from '../test/support/postgres.ts'
+import { against } from './against.ts'
 import { click } from './click.ts'
 import { drain } from './drain.ts'
 import { idle } from './idle.ts'
@@ -20,26 +21,35 @@ import { bundleSizes, starts } from './start.ts'
 /*
  * Prints the results of one run on one machine, next to the goals. `npm run bench -- intake latency` runs only these
  * parts. Without arguments, runs all parts except million, scrape, and lists. `--json` prints the results as JSON.
+ * `--against REV` only compares intake with another revision.
  */
 const PARTS = ['intake', 'latency', 'click', 'idle', 'drain', 'starts', 'million', 'scrape', 'lists'] as const
 /** Parts that fill stores with up to a million deliveries. */
 const LONG: readonly string[] = ['million', 'scrape', 'lists']
-const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean' }, against: { type: 'string' } },
+  allowPositionals: true,
+})
 const unknown = positionals.find(part => !PARTS.some(each => each === part))
 if (unknown) throw new Error(`There is no part ${unknown}; parts: ${PARTS.join(', ')}`)
 const runs = (part: (typeof PARTS)[number]) =>
-  positionals.length === 0 ? !LONG.includes(part) : positionals.includes(part)
+  !values.against && (positionals.length === 0 ? !LONG.includes(part) : positionals.includes(part))
 
 using folder = mkdtempDisposableSync(join(tmpdir(), 'bench-'))
 // The setting that PostgreSQL recommends changing first. Its default of 128 MB is meant to work on any machine.
 // https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-SHARED-BUFFERS
 const settings = { shared_buffers: '1GB' }
-const postgres = (['intake', 'latency', 'idle', ...LONG] as (typeof PARTS)[number][]).some(runs)
-  ? await startPostgres({ settings })
-  : null
+const postgres =
+  values.against || (['intake', 'latency', 'idle', ...LONG] as (typeof PARTS)[number][]).some(runs)
+    ? await startPostgres({ settings })
+    : null
 
 try {
   const generator = chooseGenerator()
+  if (postgres && values.against) {
+    for (const line of await against(values.against, generator, () => postgres.createDatabase()))
+      console.log(line)
+  }
   const results: Results = {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${(totalmem() / 2 ** 30).toFixed(0)} GB`,
     versions: { node: process.version, generator: generator.name },
@@ -89,7 +99,7 @@ try {
     }
   }
   if (results.intake?.wrongBaselines.length) process.exitCode = 1
-  console.log(values.json ? JSON.stringify(results, null, 2) : render(results))
+  if (!values.against) console.log(values.json ? JSON.stringify(results, null, 2) : render(results))
 } finally {
   await postgres?.close()
 }
