@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Delivery } from '../../relay/delivery/delivery.ts'
-import { type BindingFacts, matchRuns } from '../../relay/delivery/match.ts'
+import type { Delivery, DeliveryRun, Evidence } from '../../relay/delivery/delivery.ts'
+import { type BindingFacts, matchRuns, mergeRuns } from '../../relay/delivery/match.ts'
 import type { WorkflowRun } from '../../relay/github/runs.ts'
 
 const DISPATCHED = Date.parse('2026-11-01T10:00:00Z')
@@ -164,4 +164,20 @@ describe('binds the only candidate', () => {
     const named = run('restart', { event: 'workflow_dispatch' })
     expect(poll([named], facts, started)).toEqual({ evidence: null, titles: ['restart'] })
   })
+})
+
+test.each<[known: Evidence[], seen: Evidence[], merged: string]>([
+  [['title'], ['port'], '0 port'],
+  [['report'], ['port'], '0 report'],
+  [['response'], ['port'], '0 response'],
+  [['title'], ['title', 'title'], '0 title, 1 title'],
+  [['title'], ['title', 'candidate'], '0 title'],
+  [['report'], ['report', 'title'], '0 report'],
+  [[], ['candidate'], '0 candidate'],
+])('a delivery with runs known by %j whose poll finds runs by %j has: %s', (known, seen, merged) => {
+  const bound = (evidence: Evidence, id: number): DeliveryRun => ({
+    ...{ id, attempt: 1, evidence, past: false, status: 'in_progress', conclusion: null, url: '' },
+  })
+  const runs = mergeRuns(known.map(bound), seen.map(bound))
+  expect(runs.map(({ id, evidence }) => `${id} ${evidence}`).join(', ')).toBe(merged)
 })

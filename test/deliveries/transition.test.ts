@@ -268,6 +268,16 @@ describe('a dispatch', () => {
   })
 })
 
+test('a run that appears late removes the warning that nothing listens; a late response adds no second run', () => {
+  const waiting = inState('dispatched', { reason: 'No workflow listens.' })
+  expect(transition(waiting, EVENTS.runsSeen, NOW, POLICY)?.change).toMatchObject({ reason: null })
+  const accepted = (id: number) => {
+    const event = { type: 'dispatchAccepted', attemptedAt, run: { id, url: '' } } as const
+    return transition(inState('running'), event, NOW, POLICY)?.change.runs?.map(each => each.id)
+  }
+  expect([accepted(7), accepted(8)]).toEqual([undefined, [7, 8]])
+})
+
 test('a report from a new run attempt clears the previous status and conclusion; a report from the same attempt keeps them', () => {
   const ended = run({ status: 'completed', conclusion: 'failure' })
   const delivery = inState('running', { runs: [ended] })

@@ -71,6 +71,17 @@ test('the history and the log contain no user names', async () => {
   expect(kept).not.toMatch(/ada|release-team|Go!/)
 })
 
+test('the delivery finishes with its run even if the relay lacks permission to read approvals', async () => {
+  const { system, id, run } = await waiting([PRODUCTION])
+  const body = { message: 'no' }
+  system.github.fail({ match: isReview, status: 403, body, times: Number.POSITIVE_INFINITY })
+  await system.pass(30_000)
+  expect(label(system)).not.toMatch(/approval/)
+  system.end(run, 'success')
+  await system.pass(30_000)
+  expect((await system.delivery(id)).state).toBe('finished')
+})
+
 test("Port shows that approval is pending even if GitHub's API returns the approval late and a poll result is discarded", async () => {
   const { system, id, run } = await waiting([], { runTimeout: 3_600_000 })
   system.github.setRun(run.id, { status: 'waiting' })
