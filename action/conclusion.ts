@@ -19,10 +19,7 @@ const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Faile
  * all were skipped, a job outside `needs` may have failed, so the workflow run's failed and canceled jobs count too.
  * @param others the conclusions of jobs, by display name
  */
-export function countedJobs(
-  needs: Record<string, string>,
-  others: Record<string, string>,
-): Record<string, string> {
+export function countedJobs(needs: Record<string, string>, others: Record<string, string>) {
   const results = Object.values(needs)
   if (results.length === 0 || results.some(result => result !== 'skipped')) return needs
   const failed = Object.entries(others).filter(([, result]) => result === 'failure' || result === 'cancelled')

@@ -98,12 +98,12 @@ async function gather(
   ])
   const rest = masks.hidesEverything() ? withoutTexts(written) : written
   const all = known.all && rest.allMasks
-  if (read.steps === null) core.notice(read.problem + help(env, 'steps'))
+  if (read.problem !== null) core.notice(read.problem + help(env, 'steps'))
   else if (read.earlier) core.warning(notFirst(read.earlier) + help(env, 'first-step'))
   return {
     ours,
     name: read.job ?? jobName(workflow.job, inputs.matrix),
-    steps: read.steps ?? [],
+    steps: read.steps,
     others: read.others,
     annotations: read.annotations,
     rest,
@@ -115,11 +115,7 @@ async function gather(
 
 const NO_ENTITIES = { lines: [], problems: [] }
 
-async function sendAll(
-  written: Remaining['entities'],
-  reporter: Reporter,
-  redact: Redact,
-): Promise<Facts['entities']> {
+async function sendAll(written: Remaining['entities'], reporter: Reporter, redact: Redact) {
   const { entities, problems } = await readDocuments(written.documents, redact)
   const sent = await sendEntities(entities, reporter)
   const mistakes = problems.map((problem): LogLine => ({ level: 'ERROR', message: `✗ ${problem}` }))

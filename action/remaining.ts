@@ -193,10 +193,7 @@ function readRemainingEntities(path: string, sent: EntitiesSent): RemainingEntit
 }
 
 /** A document with an error is omitted entirely, with a message for each error. */
-export async function readDocuments(
-  documents: Document[],
-  redact: Redact,
-): Promise<{ entities: Entity[]; problems: string[] }> {
+export async function readDocuments(documents: Document[], redact: Redact) {
   const all: Entity[] = []
   const problems: string[] = []
   for (const { text, line, done } of documents) {

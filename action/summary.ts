@@ -16,17 +16,10 @@ export interface Step {
   durationMs: number | null
 }
 
-/** Null steps: GitHub didn't list them. */
-export type JobSteps =
-  | {
-      job: string
-      steps: Step[]
-      earlier: string | null
-      others: Record<string, string>
-      annotations: Annotation[]
-      problem: null
-    }
-  | { job: null; steps: null; others: Record<string, string>; annotations: Annotation[]; problem: string }
+const NO_STEPS = {
+  ...{ job: null as string | null, earlier: null as string | null, problem: null as string | null },
+  ...{ steps: [] as Step[], others: {} as Record<string, string>, annotations: [] as Annotation[] },
+}
 
 const MOST_JOBS = 5
 /** GitHub shows a finished step about one second late. */
@@ -47,12 +40,9 @@ export async function readSteps(
     hasNeeds: boolean
   },
   { fetch, clock, sleep }: Pick<Runner, 'fetch' | 'clock' | 'sleep'>,
-): Promise<JobSteps> {
-  const no = (reason: string): JobSteps => ({
-    job: null,
-    steps: null,
-    others: {},
-    annotations: [],
+): Promise<typeof NO_STEPS> {
+  const no = (reason: string) => ({
+    ...NO_STEPS,
     problem: `The steps of this job are not reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)

@@ -34,11 +34,7 @@ export function linksOf(workflowRun: string, own: string[], kind: 'action_run' |
 }
 
 /** All redacted; the earlier jobs' outputs by job id. Omits outputs that don't fit, or whose names contain a secret. */
-export function allOutputs(
-  own: JsonObject,
-  needs: JsonObject,
-  redact: Redact,
-): ReturnType<typeof mergeOutputs> {
+export function allOutputs(own: JsonObject, needs: JsonObject, redact: Redact) {
   // Redacted first, because `***` can be longer than a secret.
   const mine = mergeOutputs({}, redactOutputs(own, redact))
   const others = Object.entries(redactOutputs(needs, redact)).filter(([job]) => !Object.hasOwn(own, job))

@@ -214,10 +214,7 @@ const SHORTEST_MASK = 4
  * Removes `::add-mask::VALUE` lines, as the runner does for its own log.
  * @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#masking-a-value-in-a-log
  */
-export function takeMasks<Line>(
-  lines: readonly Line[],
-  textOf: (line: Line) => string,
-): { lines: Line[]; masks: string[] } {
+export function takeMasks<Line>(lines: readonly Line[], textOf: (line: Line) => string) {
   const masks: string[] = []
   const others = lines.filter(line => {
     const value = maskOf(textOf(line))

@@ -77,13 +77,10 @@ export async function sendEntities(
  * loss of `linesLost`.
  * @param late whether the time is up; the first batch is sent in any case
  */
-export function createLogSender(
-  send: (batch: LogLine[]) => Promise<void>,
-  late: () => boolean,
-): (lines: readonly LogLine[]) => Promise<void> {
+export function createLogSender(send: (batch: LogLine[]) => Promise<void>, late: () => boolean) {
   let lost = 0
 
-  return async lines => {
+  return async (lines: readonly LogLine[]): Promise<void> => {
     let left = lines.length
     let failure: PortError | null = null
     let gotLost = false

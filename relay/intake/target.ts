@@ -27,15 +27,13 @@ export type TargetSource = 'body' | 'url' | 'route' | 'default'
  * Chooses the target from the first source that sets one: signed body, URL, first matching route, `RELAY_REPOSITORY`.
  * @returns a function that throws Problem 422 if no target is set, and 403 if it isn't in the allow-list
  */
-export function createTargets(
-  targets: Config['targets'],
-): (invocation: Invocation, url: NamedTarget) => Target & { from: TargetSource } {
+export function createTargets(targets: Config['targets']) {
   const isAllowed = matcher(targets.allowed)
   const routes = targets.routes.map(route => {
     const { repository, event_type: eventType = null, workflow = null, ref = null } = route
     return { target: { repository, eventType, workflow, ref }, matches: routeMatcher(route) }
   })
-  return (invocation, url) => {
+  return (invocation: Invocation, url: NamedTarget): Target & { from: TargetSource } => {
     const body = invocation.github
     if (body?.fault) throw new Problem(422, body.fault)
     const given = body?.repository ?? url.repository

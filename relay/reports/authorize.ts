@@ -136,12 +136,10 @@ export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 const MAX_RUNS = 1_000
 
 /** Reads each run's title and creation time once. Null, and requested again later, if GitHub doesn't return the run. */
-export function createRunOrigins(
-  github: Pick<RunReader, 'run'>,
-): (repository: string, runId: number) => Promise<RunOrigin | null> {
+export function createRunOrigins(github: Pick<RunReader, 'run'>) {
   const known = new BoundedMap<string, Promise<RunOrigin | null>>(MAX_RUNS)
 
-  return (repository, runId) => {
+  return (repository: string, runId: number) => {
     const key = `${repository.toLowerCase()} ${runId}`
     const origin = known.get(key) ?? read(repository, runId, key)
     known.set(key, origin)

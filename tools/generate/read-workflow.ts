@@ -52,17 +52,18 @@ function expressionsOf(node: unknown, key = ''): string[] {
   return splitTemplate(node).flatMap(piece => ('expression' in piece ? [piece.expression] : []))
 }
 
-/** Returns the segments of each `a.b['c']`. `fromJSON(a.b).c` is a single reference. */
+/** Returns the segments of each `a.b['c']`. `fromJSON(a.b || '{}').c` is a single reference. */
 function referencesOf(source: string): string[][] {
-  const tokens = expressionTokens(source)
-  return tokens.flatMap(({ kind }, index) => {
-    if (kind !== 'name' || tokens[index - 1]?.text === '.') return []
-    const { parts, next } = chainAt(tokens, index)
-    // `|| '{}'` is the default for a missing payload.
-    const close = tokens[next]?.text === '||' ? next + 2 : next
-    const isRead = /^fromJSON$/i.test(tokens[index - 2]?.text ?? '') && tokens[close]?.text === ')'
-    return [isRead ? [...parts, ...chainAfter(tokens, close).parts] : parts]
-  })
+  const inner = /fromJSON\(\s*([\w.%-]+)\s*(?:\|\|\s*'[^']*'\s*)?\)/gi
+  const encode = (name: string) =>
+    encodeURIComponent(name).replace(/[!'()*.~]/g, found => `%${found.charCodeAt(0).toString(16)}`)
+  const plain = source
+    .replace(/\[\s*'((?:[^']|'')*)'\s*\]/g, (_, name) => `.${encode(name.replaceAll("''", "'"))}`)
+    .replace(inner, '$1')
+    .replace(/'(?:[^']|'')*'/g, '')
+  return (plain.match(/[A-Za-z_][\w-]*(?:\.[\w%-]+)*/g) ?? []).map(path =>
+    path.split('.').map(decodeURIComponent),
+  )
 }
 
 /** Outputs in `action.yml`. A Port action's input with one of these names gets no output of its own. */
@@ -93,44 +94,3 @@ function inputOf(parts: string[], stepIds: string[]): string | null {
 }
 
 const PAYLOADS = ['github.event.client_payload', 'github.event.inputs.port', 'inputs.port']
-
-/** A chain such as `github.event.inputs.x`: its segments, and the index of the next token. */
-interface Chain {
-  parts: string[]
-  next: number
-}
-
-function chainAt(tokens: ExpressionToken[], index: number): Chain {
-  const { parts, next } = chainAfter(tokens, index)
-  return { parts: [tokens[index]!.text, ...parts], next }
-}
-
-function chainAfter(tokens: ExpressionToken[], index: number): Chain {
-  const parts: string[] = []
-  let next = index + 1
-  for (;;) {
-    const [first, second, third] = [tokens[next], tokens[next + 1], tokens[next + 2]]
-    if (first?.text === '.' && second?.kind === 'name') {
-      parts.push(second.text)
-      next += 2
-    } else if (first?.text === '[' && second?.kind === 'string' && third?.text === ']') {
-      parts.push(unquoted(second.text))
-      next += 3
-    } else return { parts, next }
-  }
-}
-
-interface ExpressionToken {
-  kind: 'name' | 'string' | 'other'
-  text: string
-}
-
-function expressionTokens(source: string): ExpressionToken[] {
-  const tokens = source.match(/'(?:[^']|'')*'|[A-Za-z_][\w-]*|\d[\w.]*|&&|\|\||[=!<>]=|\S/g) ?? []
-  return tokens.map(text => ({
-    kind: /^'./s.test(text) ? 'string' : /^[A-Za-z_]/.test(text) ? 'name' : 'other',
-    text,
-  }))
-}
-
-const unquoted = (token: string): string => token.slice(1, -1).replaceAll("''", "'")

@@ -33,11 +33,7 @@ export async function migrateFiles(files: Files, options: MigrateOptions): Promi
 const calls = (text: string, name: string) => text.includes(`./.github/workflows/${name}`)
 
 /** Migrates called workflows before their callers. */
-function migrateAll(
-  files: Files,
-  options: MigrateOptions,
-  refused: Map<string, Migrated>,
-): Map<string, Migrated> {
+function migrateAll(files: Files, options: MigrateOptions, refused: Map<string, Migrated>) {
   let results = refused
   for (const _ of [...files, null]) {
     const known = results
