@@ -46,25 +46,13 @@ export interface Facts {
   entities: { lines: LogLine[]; problems: string[] }
 }
 
-export interface Result {
-  /** Each prints a warning, or an error with `fail-on-report-error`. */
-  losses: Loss[]
-  /** Entries in `$PORT_RUN` that have no effect. */
-  mistakes: string[]
-  withheldAfter: boolean
-  summary: string
-  lines: LogLine[]
-  /** Empty if there is nothing to update. */
-  update: RunUpdate
-}
-
 export interface Loss {
   sentence: string
   topic: Topic
 }
 
 /** @param logFailed whether the log couldn't be sent and `fail-on-report-error` makes that a failure */
-export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false): Result {
+export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false) {
   const { state, inputs, workflow } = job
   const { ours, rest, secrets, entities, steps } = facts
   const reportsResult = inputs.report === 'job' || inputs.report === 'auto'
@@ -106,15 +94,9 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
   const summary =
     ownSummary ||
     summarize({
-      ...{
-        results,
-        problems: [...problems, ...entities.problems],
-        payload: state.payload,
-        outputs: state.kind === 'node_run' ? {} : outputs,
-        steps,
-        url: workflow.url,
-        redact,
-      },
+      ...{ results, steps, url: workflow.url, payload: state.payload, redact },
+      problems: [...problems, ...entities.problems],
+      outputs: state.kind === 'node_run' ? {} : outputs,
     })
   return {
     losses,
@@ -131,6 +113,7 @@ export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false
       ...toLines('WARN', [...unsent.map(({ sentence }) => sentence), ...mistakes]),
       ...results,
     ].filter(line => line.message.trim() !== ''),
+    /** Empty if there is nothing to update. */
     update: lastUpdate(job, {
       // Skipped jobs are ignored. In Port, `success` becomes SUCCESS, and the others become FAILURE.
       ...{ status, author: worstOf([...(Object.values(needs) as Conclusion[]), written]) },
@@ -186,13 +169,10 @@ function lastUpdate(
 const MOST_NAME = 300
 
 /** Whether steps or the author wrote texts for Port that can contain a secret. */
-const hasTexts = ({ lines, entities, run }: Remaining, inputs: Inputs): boolean =>
-  lines.length > 0 ||
-  entities.documents.length > 0 ||
-  run.summary !== '' ||
-  run.links.length > 0 ||
-  Object.keys(run.outputs).length > 0 ||
-  inputs.summary !== ''
+const hasTexts = ({ lines, entities, run }: Remaining, { summary }: Inputs): boolean =>
+  [lines, entities.documents, run.summary, run.links, Object.keys(run.outputs), summary].some(
+    each => each.length > 0,
+  )
 
 const SECRET_LINK =
   'A link in $PORT_RUN is omitted, because it contains a secret, and secrets are not sent to Port.'
@@ -207,13 +187,13 @@ const replaced = (report: Inputs['report']) =>
 
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 
-const WITHHELD =
+const withheldBecause = (reason: string) =>
   'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
-  'inputs, and the action could not decrypt these inputs again to redact them.'
-
-export const WITHHELD_AFTER =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
-  'inputs, and the relay no longer returns these inputs for redaction, because the delivery has finished.'
+  `inputs, and ${reason}.`
+const WITHHELD = withheldBecause('the action could not decrypt these inputs again to redact them')
+export const WITHHELD_AFTER = withheldBecause(
+  'the relay no longer returns these inputs for redaction, because the delivery has finished',
+)
 
 export const countLines = (count: number) => (count === 1 ? '1 line' : `${count} lines`)
 

@@ -2,37 +2,31 @@ import type { RunState } from '../port/types.ts'
 import type { Reporter } from './reporter/reporter.ts'
 import type { Runner, State, Workflow } from './runner/runner.ts'
 
-export type Verdict =
-  | { verdict: 'ours' }
-  | { verdict: 'silent'; message: string }
-  | { verdict: 'duplicate'; message: string }
+export type Verdict = { verdict: 'ours' } | { verdict: 'silent' | 'duplicate'; message: string }
 
 /** @param githubRunId the id of this workflow run; re-runs keep the id */
 export function checkRun(runId: string | null, state: RunState, githubRunId: string): Verdict {
+  const silent = (reason: string): Verdict => ({
+    verdict: 'silent',
+    message: `Port's run ${runId} ${reason}`,
+  })
   if (state.synchronized) {
-    return {
-      verdict: 'silent',
-      message:
-        `Port's run ${runId} is synchronous: Port uses the response to its webhook as the result, so this ` +
-        'job is not reported. To report the job, turn the Port action\'s "Synchronous" setting off.',
-    }
+    return silent(
+      'is synchronous: Port uses the response to its webhook as the result, so this job is not reported. To report the job, ' +
+        'turn the Port action\'s "Synchronous" setting off.',
+    )
   }
   if (state.finished) {
-    return {
-      verdict: 'silent',
-      message:
-        `Port's run ${runId} has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
+    return silent(
+      `has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
         'The job continues, but is not reported.',
-    }
+    )
   }
   const other = state.externalRunId
-  if (other !== null && /^\d+$/.test(other) && other !== githubRunId) {
-    return {
-      verdict: 'duplicate',
-      message: `${runId === null ? 'This delivery from Port' : `Port's run ${runId}`} already belongs to another workflow run, ${other}; this workflow run is ${githubRunId}.`,
-    }
-  }
-  return { verdict: 'ours' }
+  if (other === null || !/^\d+$/.test(other) || other === githubRunId) return { verdict: 'ours' }
+  const what = runId === null ? 'This delivery from Port' : `Port's run ${runId}`
+  const message = `${what} already belongs to another workflow run, ${other}; this workflow run is ${githubRunId}.`
+  return { verdict: 'duplicate', message }
 }
 
 /**

@@ -1,6 +1,12 @@
-import { createPortClient, PortError, type PortRun, type Token } from '../../port/client/client.ts'
+import {
+  createPortClient,
+  type PortClient,
+  PortError,
+  type PortRun,
+  type Token,
+} from '../../port/client/client.ts'
 import type { ClientPayload } from '../../port/payload.ts'
-import type { Json, JsonObject, LogLine, RunUpdate } from '../../port/types.ts'
+import type { Json, JsonObject, RunUpdate } from '../../port/types.ts'
 import { isObject, runKind } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
@@ -50,68 +56,54 @@ export function createReporter(
   const { budgetMs, redact, relay } = options
   const deadline = clock() + budgetMs
   const late = () => clock() > deadline
-  const inBatches = (send: (batch: LogLine[]) => Promise<void>) => {
-    const sendLog = createLogSender(send, late)
-    return (lines: readonly LogLine[]) =>
-      sendLog(lines.map(line => ({ ...line, message: lastText(redact(line.message)) })))
-  }
-  if (relay) {
-    return {
-      ...relay,
-      late,
-      update: update => relay.update(redactUpdate(update, redact)),
-      log: inBatches(relay.log),
-      upsertEntity: async (blueprint, entity) => relay.upsertEntity(blueprint, redactEntity(entity, redact)),
-      async deleteEntity(blueprint, identifier) {
-        refuseSecret('identifier', identifier, redact)
-        return relay.deleteEntity(blueprint, identifier)
-      },
-      isDeferred: true,
-      token: () => null,
-    }
-  }
-  const retry = createRetry({ budgetMs, clock, sleep })
-  const client = createPortClient({
-    apiUrl: credentials.portApiUrl,
-    clientId: credentials.portClientId,
-    clientSecret: credentials.portClientSecret,
-    fetch,
-    clock,
-    timeoutMs: 10_000,
-    token: options.token ?? null,
-    onToken: core.setSecret,
-    redact,
-    settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
-  })
-  const run = client.run(runId)
-  const sendLog = inBatches(batch => retry(() => run.log(batch), { again: error => !isUncertain(error) }))
-  let reading: ReturnType<PortRun['read']> | null = null
-
+  let client: PortClient | null = null
+  const sender = relay ?? openDirect()
+  const sendLog = createLogSender(sender.log, late)
   return {
+    ...sender,
     late,
-    prepare: () => client.authorize().catch(() => {}),
-    // Both the rest of the payload and the run's owner are read from this response.
-    read: () => (reading ??= retry(() => run.read())),
-    update(update) {
-      const shown = redactUpdate(update, redact)
-      return retry(() => run.update(shown), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 })
-    },
-    async log(lines) {
-      // First, so that a failed token request doesn't count as a lost response.
-      await retry(() => client.authorize())
-      await sendLog(lines)
-    },
-    async upsertEntity(blueprint, entity) {
-      const tied = runKind(runId) === 'action_run' ? runId : null
-      const sent = redactEntity(entity, redact)
-      return retry(() => client.upsertEntity(blueprint, sent, tied))
-    },
+    update: async update => sender.update(redactUpdate(update, redact)),
+    log: async lines => sendLog(lines.map(line => ({ ...line, message: lastText(redact(line.message)) }))),
+    upsertEntity: async (blueprint, entity) => sender.upsertEntity(blueprint, redactEntity(entity, redact)),
     async deleteEntity(blueprint, identifier) {
       refuseSecret('identifier', identifier, redact)
-      return retry(() => client.deleteEntity(blueprint, identifier))
+      await sender.deleteEntity(blueprint, identifier)
     },
-    isDeferred: false,
-    token: client.token,
+    isDeferred: Boolean(relay),
+    token: () => client?.token() ?? null,
+  }
+
+  function openDirect(): Pick<
+    RelayReporter,
+    'prepare' | 'read' | 'update' | 'log' | 'upsertEntity' | 'deleteEntity'
+  > {
+    const retry = createRetry({ budgetMs, clock, sleep })
+    const port = createPortClient({
+      apiUrl: credentials.portApiUrl,
+      clientId: credentials.portClientId,
+      clientSecret: credentials.portClientSecret,
+      ...{ fetch, clock, redact, timeoutMs: 10_000, onToken: core.setSecret, token: options.token ?? null },
+      settings: { credentials: 'port-client-id and port-client-secret', apiUrl: 'port-api-url' },
+    })
+    client = port
+    const run = port.run(runId)
+    let reading: ReturnType<PortRun['read']> | null = null
+    return {
+      prepare: () => port.authorize().catch(() => {}),
+      // Both the rest of the payload and the run's owner are read from this response.
+      read: () => (reading ??= retry(() => run.read())),
+      update: update => retry(() => run.update(update), { extraMs: update.conclusion ? FINAL_EXTRA_MS : 0 }),
+      async log(batch) {
+        // First, so that a failed token request doesn't count as a lost response.
+        await retry(() => port.authorize())
+        await retry(() => run.log(batch), { again: error => !isUncertain(error) })
+      },
+      async upsertEntity(blueprint, entity) {
+        const tied = runKind(runId) === 'action_run' ? runId : null
+        return retry(() => port.upsertEntity(blueprint, entity, tied))
+      },
+      deleteEntity: (blueprint, identifier) => retry(() => port.deleteEntity(blueprint, identifier)),
+    }
   }
 }
 

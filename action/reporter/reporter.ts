@@ -242,21 +242,18 @@ export function reportDuplicate(
   lacks: { encrypted: string[]; truncated: string[] } = { encrypted: [], truncated: [] },
 ): void {
   const more = help(env, 'duplicates')
+  const { encrypted, truncated } = lacks
   if (onDuplicate === 'fail') {
     core.setFailed(`${message} This job stops, so that nothing is done twice (on-duplicate: fail).${more}`)
-  } else if (lacks.truncated.length > 0) {
+  } else if (truncated.length > 0) {
     core.setFailed(
-      `${message} This job cannot continue (on-duplicate: continue): ${quote(lacks.truncated)} did not fit into the payload, and ` +
+      `${message} This job cannot continue (on-duplicate: continue): ${quote(truncated)} did not fit into the payload, and ` +
         `the relay returns the rest only to the other workflow run.${more}`,
     )
   } else {
-    const stays =
-      lacks.encrypted.length > 0
-        ? ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(lacks.encrypted)}.`
-        : ''
-    core.warning(
-      `${message} This job continues, but is not reported to Port (on-duplicate: continue).${stays}${more}`,
-    )
+    const head = `${message} This job continues, but is not reported to Port (on-duplicate: continue).`
+    const stays = ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(encrypted)}.`
+    core.warning(head + (encrypted.length > 0 ? stays : '') + more)
   }
 }
 
