@@ -1,7 +1,7 @@
 import type { PortError } from '../port/client/client.ts'
 import type { ClientPayload } from '../port/payload.ts'
 import { decryptSecretInput, type SecretKey } from '../port/secrets.ts'
-import type { JsonObject, RunState } from '../port/types.ts'
+import type { RunState } from '../port/types.ts'
 import type { RelayReporter } from './reporter/relay.ts'
 import type { Reporter } from './reporter/reporter.ts'
 import type { Inputs } from './runner/inputs.ts'
@@ -10,15 +10,7 @@ import { help, type Runner } from './runner/runner.ts'
 
 // Completes the payload and decrypts its secret inputs. Main sets them as outputs; post redacts them.
 
-export interface CompleteInputs {
-  /** The complete payload, with encrypted secret inputs. */
-  payload: ClientPayload
-  decrypted: DecryptedInputs
-  /** The job fails if there are any. */
-  problems: string[]
-  /** The Port run, if the delivery belongs to another workflow run. */
-  duplicate: RunState | null
-}
+export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
 /**
  * Fetches the missing items of the payload, and decrypts its secret inputs.
@@ -29,7 +21,7 @@ export async function completeInputs(
   inputs: Inputs,
   sources: { relay: RelayReporter | null; readRun: (() => Promise<RunState>) | null },
   env: Runner['env'],
-): Promise<CompleteInputs> {
+) {
   if (!sources.relay) {
     const { payload, problems } = await fromPort(sent, sources.readRun, env)
     const decrypted = decryptInputs(payload, inputs)
@@ -138,17 +130,7 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
   all: decrypted.every(name => secrets.has(name)),
 })
 
-interface DecryptedInputs {
-  /** Without inputs that couldn't be decrypted. */
-  inputs: JsonObject
-  secrets: Map<string, string>
-  /** Decrypted values, and values that can't be decrypted, which may be plaintext already. */
-  masks: string[]
-  /** No key decrypts these, or the relay withholds them. */
-  encrypted: string[]
-  /** Never contain a value. */
-  problems: string[]
-}
+type DecryptedInputs = ReturnType<typeof decryptInputs>
 
 /**
  * Port doesn't name the encryption scheme, so each available key is tried.
@@ -159,15 +141,22 @@ function decryptInputs(
   settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,
   decryptedByRelay: Record<string, string> = {},
   withheld: string[] = [],
-): DecryptedInputs {
+) {
   const keys: SecretKey[] = []
   if (settings.privateKey !== '') keys.push({ scheme: 'client-side', privateKey: settings.privateKey })
   if (settings.portClientSecret !== '')
     keys.push({ scheme: 'aes256-gcm', clientSecret: settings.portClientSecret })
 
-  const result: DecryptedInputs = {
-    ...{ inputs: { ...port.inputs }, secrets: new Map() },
-    ...{ masks: [], encrypted: [], problems: [] },
+  const result = {
+    /** Without inputs that couldn't be decrypted. */
+    inputs: { ...port.inputs },
+    secrets: new Map<string, string>(),
+    /** Decrypted values, and values that can't be decrypted, which may be plaintext already. */
+    masks: [] as string[],
+    /** No key decrypts these, or the relay withholds them. */
+    encrypted: [] as string[],
+    /** Never contain a value. */
+    problems: [] as string[],
   }
   for (const name of port.encrypted) {
     const value = Object.hasOwn(port.inputs, name) ? port.inputs[name] : null

@@ -34,6 +34,11 @@ export interface Remaining {
   problems: { sentence: string; topic: Topic }[]
 }
 
+const NOTHING: Remaining = {
+  ...{ lines: [], lost: 0, masks: [], allMasks: false, run: EMPTY_RUN_FILE, problems: [] },
+  entities: { documents: [], lines: [], problems: [] },
+}
+
 /**
  * Stops the progress reporter and reads what it hasn't sent. Never rejects, so that a broken file doesn't delay the
  * final status.
@@ -42,15 +47,7 @@ export async function readRemaining(
   files: JobFiles,
   runner: Pick<Runner, 'clock' | 'sleep'>,
 ): Promise<Remaining> {
-  const remaining: Remaining = {
-    lines: [],
-    lost: 0,
-    masks: [],
-    allMasks: false,
-    entities: { documents: [], lines: [], problems: [] },
-    run: EMPTY_RUN_FILE,
-    problems: [],
-  }
+  const remaining: Remaining = { ...NOTHING, problems: [] }
   const attempt = async (sentence: string, topic: Topic, work: () => Promise<void>) => {
     try {
       await work()
@@ -83,10 +80,9 @@ export async function readRemaining(
   return remaining
 }
 
-export const withoutTexts = (remaining: Remaining): Remaining => ({
-  ...{ lines: [], lost: 0, masks: [], allMasks: false },
-  entities: { documents: [], lines: [], problems: [] },
-  run: { ...EMPTY_RUN_FILE, conclusion: remaining.run.conclusion },
+export const withoutTexts = ({ run: { conclusion } }: Remaining): Remaining => ({
+  ...NOTHING,
+  run: { ...EMPTY_RUN_FILE, conclusion },
   problems: [{ sentence: TOO_MANY_MASKS, topic: 'port-log' }],
 })
 

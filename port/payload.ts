@@ -39,23 +39,27 @@ export function packClientPayload(
   options: { delivery: string; relay: string | null; traceparent?: string },
   maxBytes = MAX_PAYLOAD_BYTES,
 ): ClientPayload {
+  const { kind, operation, blueprint, entity, inputs, encrypted, event, trigger, github } = invocation
+  const { delivery, relay, traceparent } = options
   const payload: ClientPayload = {
     run_id: invocation.runId,
     action: invocation.action,
     port: {
-      version: VERSION,
-      delivery: options.delivery,
-      kind: invocation.kind,
-      operation: invocation.operation,
-      blueprint: invocation.blueprint,
-      entity: invocation.entity,
-      inputs: invocation.inputs,
-      encrypted: invocation.encrypted,
-      event: invocation.event,
-      trigger: invocation.trigger,
-      relay: options.relay,
-      ...(options.traceparent && { traceparent: options.traceparent }),
-      ...(invocation.github?.reportWorkflowStatus === false && { reportWorkflowStatus: false }),
+      ...{
+        version: VERSION,
+        delivery,
+        kind,
+        operation,
+        blueprint,
+        entity,
+        inputs,
+        encrypted,
+        event,
+        trigger,
+        relay,
+      },
+      ...(traceparent && { traceparent }),
+      ...(github?.reportWorkflowStatus === false && { reportWorkflowStatus: false }),
       truncated: [],
     },
   }

@@ -9,36 +9,11 @@ const RESULT: unknown[] = [...JOB_STATUS, 'skipped']
 
 export type JobStatus = (typeof JOB_STATUS)[number]
 
-export interface Inputs {
-  portClientId: string
-  portClientSecret: string
-  portApiUrl: string
-  /** The only relay that the payload can name. If empty, the payload can name any relay. */
-  relayUrl: string
-  /** A PEM key, for secret inputs that Port's client encrypted. */
-  privateKey: string
-  /** With Port credentials, `auto` becomes `job`. */
-  report: (typeof REPORT)[number]
-  needs: Record<string, string>
-  /** Jobs without outputs are omitted. */
-  needsOutputs: JsonObject
-  summary: string
-  mask: string[]
-  /** If empty, the running step is shown. */
-  statusLabel: string
-  live: boolean
-  onDuplicate: (typeof ON_DUPLICATE)[number]
-  failOnReportError: boolean
-  payload: string
-  githubToken: string
-  jobStatus: JobStatus
-  /** Null on Enterprise Server. */
-  checkRunId: string | null
-  matrix: JsonObject | null
-}
+/** The inputs of `action.yml`. */
+export type Inputs = ReturnType<typeof readInputs>
 
 /** @throws Error with one message for each invalid input, and a link to the docs */
-export function readInputs(get: (name: string) => string, env: Runner['env']): Inputs {
+export function readInputs(get: (name: string) => string, env: Runner['env']) {
   const problems: string[] = findForeign(env)
 
   function oneOf<T extends string>(name: string, allowed: readonly T[]): T {
@@ -65,16 +40,20 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     return null
   }
 
-  const inputs: Inputs = {
+  const inputs = {
     portClientId: get('port-client-id'),
     portClientSecret: get('port-client-secret'),
     portApiUrl: url('port-api-url', 'https://api.port.io'),
+    /** The only relay that the payload can name. If empty, the payload can name any relay. */
     relayUrl: get('relay-url') === '' ? '' : url('relay-url', 'https://relay.example.com'),
+    /** A PEM key, for secret inputs that Port's client encrypted. */
     privateKey: get('private-key'),
+    /** With Port credentials, `auto` becomes `job`. */
     report: oneOf('report', REPORT),
     ...readNeeds(object('needs', '${{ toJSON(needs) }}', areJobs) ?? {}),
     summary: get('summary'),
     mask: readMask(get('mask')),
+    /** If empty, the running step is shown. */
     statusLabel: get('status-label'),
     live: oneOf('live', ['true', 'false']) === 'true',
     onDuplicate: oneOf('on-duplicate', ON_DUPLICATE),
@@ -82,6 +61,7 @@ export function readInputs(get: (name: string) => string, env: Runner['env']): I
     payload: get('payload'),
     githubToken: get('github-token'),
     jobStatus: oneOf('job-status', JOB_STATUS),
+    /** Null on Enterprise Server. */
     checkRunId: get('check-run-id') || null,
     matrix: object('matrix', 'left to its default'),
   }
@@ -115,14 +95,16 @@ function areJobs(needs: JsonObject): boolean {
 }
 
 /** `{ build: { result: 'success', outputs: { url: '…' } } }` → `{ build: 'success' }` and `{ build: { url: '…' } }` */
-function readNeeds(needs: JsonObject): Pick<Inputs, 'needs' | 'needsOutputs'> {
+function readNeeds(needs: JsonObject) {
   const jobs = Object.entries(needs).map(([job, value]) => [job, value as JsonObject] as const)
   const outputs = jobs.flatMap(([job, { outputs }]) =>
     isObject(outputs) && Object.keys(outputs).length > 0 ? [[job, outputs] as const] : [],
   )
   return {
+    /** The results of the earlier jobs, by job id. */
     needs: Object.fromEntries(jobs.map(([job, { result }]) => [job, String(result)])),
-    needsOutputs: Object.fromEntries(outputs),
+    /** Jobs without outputs are omitted. */
+    needsOutputs: Object.fromEntries(outputs) as JsonObject,
   }
 }
 

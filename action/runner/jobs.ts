@@ -4,18 +4,7 @@ import { readRetryAt } from '../../port/retry.ts'
 import { isObject, type Json, type JsonObject } from '../../port/types.ts'
 import type { Runner, Workflow } from './runner.ts'
 
-export interface ListedStep {
-  name: string
-  status: string
-  conclusion: string | null
-  /** In milliseconds since 1970; NaN if GitHub returns no time. */
-  startedAt: number
-  completedAt: number
-  /** False for steps of the runner or this action, and for any `pre` or `post`. */
-  authors: boolean
-  /** Whether the step runs this action under its default name. */
-  own: boolean
-}
+export type ListedStep = ReturnType<typeof readSteps>[number]
 
 /** With the name that GitHub's pages show: `deploy (linux, 22)`. */
 export interface ListedJob {
@@ -188,7 +177,7 @@ function readLimitEnd({ status, headers, data }: Response, now: number): number 
   )
 }
 
-function readSteps(job: JsonObject, action: string | null): ListedStep[] {
+function readSteps(job: JsonObject, action: string | null) {
   const steps = Array.isArray(job.steps) ? job.steps.filter(isObject) : []
   const isRunners = markRunners(steps)
   return steps.map((step, index) => {
@@ -198,9 +187,12 @@ function readSteps(job: JsonObject, action: string | null): ListedStep[] {
       name,
       status: String(step.status),
       conclusion: typeof step.conclusion === 'string' ? step.conclusion : null,
+      /** In milliseconds since 1970; NaN if GitHub returns no time. */
       startedAt: Date.parse(String(step.started_at)),
       completedAt: Date.parse(String(step.completed_at)),
+      /** False for steps of the runner or this action, and for any `pre` or `post`. */
       authors: !own && !isRunners[index],
+      /** Whether the step runs this action under its default name. */
       own,
     }
   })

@@ -30,24 +30,10 @@ export interface Runner {
   sleep: (ms: number) => Promise<unknown>
 }
 
-export interface Workflow {
-  repository: string
-  runId: string
-  attempt: string
-  job: string
-  event: string
-  eventPath: string
-  /** The link to this attempt. */
-  url: string
-  apiUrl: string
-  runnerName: string
-  tempFolder: string
-  /** `owner/name@ref`, or `./path` within the repository. */
-  action: string
-}
+export type Workflow = ReturnType<typeof readWorkflow>
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/variables */
-export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Workflow {
+export function readWorkflow(env: Runner['env'], script = process.argv[1]!) {
   const get = (name: string) => {
     const value = env[name]
     if (!value)
@@ -58,16 +44,16 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!): Wor
   const runId = get('GITHUB_RUN_ID')
   const attempt = get('GITHUB_RUN_ATTEMPT')
   return {
-    repository,
-    runId,
-    attempt,
+    ...{ repository, runId, attempt },
     job: env.GITHUB_JOB ?? '',
     event: get('GITHUB_EVENT_NAME'),
     eventPath: get('GITHUB_EVENT_PATH'),
+    /** The link to this attempt. */
     url: `${get('GITHUB_SERVER_URL')}/${repository}/actions/runs/${runId}/attempts/${attempt}`,
     apiUrl: get('GITHUB_API_URL'),
     runnerName: env.RUNNER_NAME ?? '',
     tempFolder: get('RUNNER_TEMP'),
+    /** `owner/name@ref`, or `./path` within the repository. */
     action: env.GITHUB_ACTION_REPOSITORY
       ? `${env.GITHUB_ACTION_REPOSITORY}@${env.GITHUB_ACTION_REF ?? ''}`
       : pathWithin(env.GITHUB_WORKSPACE, dirname(dirname(dirname(dirname(script))))),

@@ -4,21 +4,14 @@ import type { LogLine } from '../../port/types.ts'
 import { isUncertain, QuotaError, type Reporter } from '../reporter/reporter.ts'
 import type { Entity } from './entities.ts'
 
-export interface EntityResult {
-  line: LogLine
-  problem: string | null
-  /** Null if Port has the entity, or if the error didn't come from Port or the relay. */
-  error: PortError | null
-}
-
 /** Upserts or deletes one entity in Port. Both are safe to repeat after a lost response. */
 export async function sendEntity(
   { operation, blueprint, identifier, body }: Entity,
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred'>,
-): Promise<EntityResult> {
+) {
   const name = `${blueprint}/${identifier}`
-  const done = (what: string, level: LogLine['level'] = 'INFO'): EntityResult => ({
-    line: { level, message: what },
+  const done = (message: string) => ({
+    line: { level: 'INFO', message } as LogLine,
     problem: null,
     error: null,
   })
@@ -26,17 +19,14 @@ export async function sendEntity(
     if (operation === 'upsert') await reporter.upsertEntity(blueprint, body)
     else await reporter.deleteEntity(blueprint, identifier)
   } catch (error) {
-    if (
-      operation === 'delete' &&
-      error instanceof PortError &&
-      error.status === 404 &&
-      error.kind === 'refused'
-    )
+    const isMissing = error instanceof PortError && error.status === 404 && error.kind === 'refused'
+    if (operation === 'delete' && isMissing)
       return done(`– Entity ${name} was not deleted: it doesn't exist in Port`)
     const reason = error instanceof Error ? error.message : String(error)
     const problem = `Entity ${name} could not be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
+    // Null if the error didn't come from Port or the relay.
     const known = error instanceof PortError ? error : null
-    return { line: { level: 'ERROR', message: `✗ ${problem}` }, problem, error: known }
+    return { line: { level: 'ERROR', message: `✗ ${problem}` } as LogLine, problem, error: known }
   }
   const [deletion, deleted] = operation === 'delete' ? ['Deletion of entity', ' deleted'] : ['Entity', '']
   // If Port rejects the entity later, the relay writes to the run's log.

@@ -2,31 +2,9 @@ import { z } from 'zod'
 import type { FinishedJob } from '../delivery/events.ts'
 import { readReviewers } from '../github/approvals.ts'
 import { cleanText } from '../github/response.ts'
-import { toWorkflowRun, type WorkflowRun } from '../github/runs.ts'
+import { toWorkflowRun } from '../github/runs.ts'
 
-export type WebhookEvent =
-  | { kind: 'workflow_run'; repository: string; run: WorkflowRun }
-  | {
-      kind: 'workflow_job'
-      repository: string
-      runId: number
-      /** `waiting` means waiting for an environment's protection rules. */
-      status: string
-      /** Null until the job has finished. */
-      finished: FinishedJob | null
-    }
-  | {
-      kind: 'deployment_review'
-      /** `requested`, `approved`, or `rejected`. */
-      action: string
-      repository: string
-      runId: number
-      environments: string[]
-      reviewers: string[]
-      /** Null while the review is requested. */
-      approver: string | null
-      comment: string
-    }
+export type WebhookEvent = z.infer<(typeof EVENTS)[keyof typeof EVENTS]>
 
 // Only what the relay needs and older servers send is required. GitHub can add conclusions and statuses.
 const text = z.string().nullish().catch(null)
@@ -51,27 +29,25 @@ const EVENTS = {
         ...{ created_at: text, updated_at: text },
       }),
     })
-    .transform(
-      (body): WebhookEvent => ({
-        kind: 'workflow_run',
-        repository: body.repository.full_name,
-        run: toWorkflowRun(body.workflow_run),
-      }),
-    ),
+    .transform(body => ({
+      kind: 'workflow_run' as const,
+      repository: body.repository.full_name,
+      run: toWorkflowRun(body.workflow_run),
+    })),
   workflow_job: z
     .object({
       repository,
       workflow_job: workflowJob,
     })
-    .transform(
-      ({ workflow_job: job, ...body }): WebhookEvent => ({
-        kind: 'workflow_job',
-        repository: body.repository.full_name,
-        runId: job.run_id,
-        status: job.status ?? 'unknown',
-        finished: readFinished(job),
-      }),
-    ),
+    .transform(({ workflow_job: job, ...body }) => ({
+      kind: 'workflow_job' as const,
+      repository: body.repository.full_name,
+      runId: job.run_id,
+      /** `waiting` means waiting for an environment's protection rules. */
+      status: job.status ?? 'unknown',
+      /** Null until the job has finished. */
+      finished: readFinished(job),
+    })),
   deployment_review: z
     .object({
       action: z.string(),
@@ -87,11 +63,12 @@ const EVENTS = {
       approver: user,
       comment: text,
     })
-    .transform((body): WebhookEvent => {
+    .transform(body => {
       const jobRuns = [body.workflow_job_run, ...(body.workflow_job_runs ?? [])]
       const names = [body.environment, ...jobRuns.map(run => run?.environment)].filter(name => name)
       return {
-        kind: 'deployment_review',
+        kind: 'deployment_review' as const,
+        /** `requested`, `approved`, or `rejected`. */
         action: body.action,
         repository: body.repository.full_name,
         runId: body.workflow_run.id,

@@ -1,21 +1,11 @@
 import { parseDocument } from 'yaml'
-import { isObject, type JsonObject } from '../../port/types.ts'
+import { isObject } from '../../port/types.ts'
 import { eventsOf, inputsOf } from '../../relay/github/workflow-triggers.ts'
 import { hasExpression, splitTemplate } from '../migrate/template.ts'
 
-export interface WorkflowFile {
-  name: string | null
-  description: string | null
-  on: JsonObject
-  /** Without those that contain Port's context. */
-  inputs: JsonObject
-  usedInputs: string[]
-  /** Only day-2 and delete actions have an entity. */
-  usesEntity: boolean
-  usesAction: boolean
-}
+export type WorkflowFile = ReturnType<typeof readWorkflow>
 
-export function readWorkflow(yaml: string, file: string): WorkflowFile {
+export function readWorkflow(yaml: string, file: string) {
   const document = parseDocument(yaml)
   const [error] = document.errors
   if (error) throw new Error(`${file} isn't YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}.`)
@@ -34,8 +24,10 @@ export function readWorkflow(yaml: string, file: string): WorkflowFile {
     name: text(value.name),
     description: text(value.description),
     on,
+    /** Without those that contain Port's context. */
     inputs: Object.fromEntries(Object.entries(declared).filter(([name]) => !contexts.includes(name))),
     usedInputs: [...new Set(references.flatMap(parts => inputOf(parts, stepIds) ?? []))],
+    /** Only day-2 and delete actions have an entity. */
     usesEntity: references.some(parts => isEntity(parts, stepIds)),
     usesAction: steps.length > 0,
   }
