@@ -1,4 +1,3 @@
-import type { createAppAuth } from '@octokit/auth-app'
 import { RequestError } from '@octokit/request-error'
 import type { Octokit } from '@octokit/rest'
 import type { Config } from '../config/config.ts'
@@ -64,10 +63,13 @@ export function createCredential(
 
 type Options = ReturnType<typeof octokitOptions>
 
+// GitHub's client takes longer to load than everything else at startup, so both credentials load it on first use.
+
 function tokenCredential(options: Options, token: string): Credential & CredentialCheck {
   let octokit: Octokit | undefined
   const open = async () => {
-    octokit ??= rejectPages(new (await loadOctokit()).Octokit({ ...options, auth: token }))
+    const { Octokit } = await import('@octokit/rest')
+    octokit ??= rejectPages(new Octokit({ ...options, auth: token }))
     return octokit
   }
   return {
@@ -135,7 +137,10 @@ function appCredential(
   }
 
   async function create(installation: { installationId?: number } = {}): Promise<Octokit> {
-    const { Octokit, createAppAuth } = await loadOctokit()
+    const [{ Octokit }, { createAppAuth }] = await Promise.all([
+      import('@octokit/rest'),
+      import('@octokit/auth-app'),
+    ])
     const given = { ...auth, ...installation }
     return rejectPages(new Octokit({ ...options, authStrategy: createAppAuth, auth: given }))
   }
@@ -234,21 +239,6 @@ export const octokitOptions = (
   },
 })
 
-interface Loaded {
-  Octokit: typeof Octokit
-  createAppAuth: typeof createAppAuth
-}
-
-let loading: Promise<Loaded> | undefined
-
-/** GitHub's client takes longer to load than everything else at startup, so it's loaded on first use. */
-function loadOctokit(): Promise<Loaded> {
-  loading ??= Promise.all([import('@octokit/rest'), import('@octokit/auth-app')]).then(
-    ([{ Octokit }, { createAppAuth }]) => ({ Octokit, createAppAuth }),
-  )
-  return loading
-}
-
 /** Makes reads fail if a proxy responded with an HTML page. Dispatches check their responses themselves. */
 function rejectPages(octokit: Octokit): Octokit {
   octokit.hook.after('request', ({ status, data }, { url, mediaType }) => {
@@ -271,9 +261,7 @@ function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
 /** Like the DOM's TimeoutError, but with a writable message, so that secrets can be removed. */
 class TimeoutError extends Error {
   override name = 'TimeoutError'
-  constructor() {
-    super('No response in time')
-  }
+  override message = 'No response in time'
 }
 
 /**

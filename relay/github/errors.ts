@@ -42,9 +42,7 @@ export type ReadFailure =
 /** The dispatch wasn't sent because the lease expires too soon. */
 export class DelayedError extends Error {
   override name = 'DelayedError'
-  constructor() {
-    super('The relay was delayed')
-  }
+  override message = 'The relay was delayed'
 }
 
 /** Thrown if GitHub rejects a dispatch, or if the relay doesn't send it. The message is for the user. */

@@ -45,23 +45,21 @@ export const deliveriesOf = async <T extends Delivery = Delivery>(
   ...given: Parameters<typeof rowsOf>
 ): Promise<T[]> => (await rowsOf(...given)).map(row => toDelivery<T>(row))
 
+export type DatabaseClock = ReturnType<typeof createDatabaseClock>
+
 /**
  * The database's time: the last time that the database returned, plus the time since then by a monotonic timer.
  * Relays on the same database share this time regardless of their own clocks.
+ *
+ * @param timer monotonic timer, in milliseconds
  */
-export interface DatabaseClock {
-  /** Milliseconds since 1970. */
-  now(): number
-  /** Sets the database's time. `at` is the timer's value when the time was read. */
-  set(time: number, at: number): void
-}
-
-/** @param timer monotonic timer, in milliseconds */
-export function createDatabaseClock(timer: () => number = () => performance.now()): DatabaseClock {
+export function createDatabaseClock(timer = () => performance.now()) {
   let base = { time: Date.now(), at: timer() }
   return {
+    /** Milliseconds since 1970. */
     now: () => Math.round(base.time + timer() - base.at),
-    set(time, at) {
+    /** Sets the database's time. `at` is the timer's value when the time was read. */
+    set(time: number, at: number): void {
       base = { time, at }
     },
   }

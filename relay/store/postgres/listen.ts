@@ -7,18 +7,12 @@ const NOTICE = `NOTIFY ${CHANNEL}`
 /** Pause between notices. Under load, sending a notice for each commit would reduce intake throughput by a sixth. */
 const REST_MS = 20
 
-export interface Listener {
-  /** Notifies the other relays of work. Ignores errors, because the relays also poll. */
-  notify(): void
-  close(): Promise<void>
-}
-
 /**
  * Opens a separate connection for notices to and from other relays, and reconnects when the connection is lost. Notices
  * are sent after the commit, because notices within transactions would serialize all commits of the database. The
  * connection doesn't wait for the disk, because it writes no data.
  */
-export async function listen(connect: () => Client, onWork: () => void): Promise<Listener> {
+export async function listen(connect: () => Client, onWork: () => void) {
   let client: Client | null = null
   let timer: NodeJS.Timeout | undefined
   let failures = 0
@@ -75,6 +69,7 @@ export async function listen(connect: () => Client, onWork: () => void): Promise
 
   await open()
   return {
+    /** Notifies the other relays of work. Ignores errors, because the relays also poll. */
     notify() {
       wanted = true
       if (!sending) void send()

@@ -22,17 +22,13 @@ export interface Cancellation {
 /** The signature was used before at another address. */
 export class SignatureUsed extends Error {
   override name = 'SignatureUsed'
-  constructor() {
-    super('The signature was used before')
-  }
+  override message = 'The signature was used before'
 }
 
 /** Too many webhooks are waiting to be persisted. */
 export class StoreBusy extends Error {
   override name = 'StoreBusy'
-  constructor() {
-    super('Too many deliveries wait to be persisted')
-  }
+  override message = 'Too many deliveries wait to be persisted'
 }
 
 /** Columns that intake writes, in the order of the parameters. The last two are numbers, the others are texts. */

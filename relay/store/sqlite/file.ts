@@ -21,15 +21,12 @@ export interface Responses {
   changed: number
 }
 
-/** A SQLite file, locked by this process. */
-export interface SqliteFile {
-  /** Writes a batch in one commit. A failed item undoes only its own changes; a failed commit undoes all items. */
-  run(batch: Batch): Responses
-  close(): void
-}
-
-/** @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file */
-export function openSqliteFile(path: string): SqliteFile {
+/**
+ * Opens and locks a SQLite file.
+ *
+ * @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file
+ */
+export function openSqliteFile(path: string) {
   try {
     makeFolder(dirname(path))
     makePrivate(path)
@@ -42,7 +39,8 @@ export function openSqliteFile(path: string): SqliteFile {
     const write = createWriter(database)
     const isThere = () => statSync(file, { throwIfNoEntry: false })?.ino === ino
     return {
-      run(batch) {
+      /** Writes a batch in one commit. A failed item undoes only its own changes; a failed commit undoes all items. */
+      run(batch: Batch): Responses {
         if (isThere()) return write(batch)
         // SQLite would continue to write to the deleted file.
         return failed(batch, `the file ${file} was deleted or replaced: put it back, or restart the relay`)
@@ -111,7 +109,7 @@ function createSchema(database: DatabaseSync): void {
   database.exec('COMMIT')
 }
 
-function createWriter(database: DatabaseSync): SqliteFile['run'] {
+function createWriter(database: DatabaseSync) {
   const prepared = new Map<string, StatementSync>()
   const prepare = (sql: string) => {
     const statement = prepared.get(sql) ?? database.prepare(plannedOnce(sql))
@@ -122,7 +120,7 @@ function createWriter(database: DatabaseSync): SqliteFile['run'] {
   const changes = prepare('SELECT total_changes() AS total')
   let [claims, total] = [false, 0]
 
-  return batch => {
+  return (batch: Batch): Responses => {
     try {
       if (batch.claims !== claims) {
         claims = batch.claims

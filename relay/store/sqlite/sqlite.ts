@@ -158,13 +158,7 @@ const ENOUGH_CHANGES = 250
  * Runs checkpoints concurrently with commits. A commit that has to run a checkpoint itself writes to random positions,
  * because run ids are random. With a million deliveries, this reduced intake throughput by a quarter.
  */
-interface Checkpoints {
-  /** Called after each commit with the number of changed rows. */
-  written(changed: number): void
-  close(): Promise<void>
-}
-
-function startCheckpoints(path: string): Checkpoints {
+function startCheckpoints(path: string) {
   const { ino } = statSync(path)
   let thread: Worker | undefined
   let timer: NodeJS.Timeout | undefined
@@ -200,7 +194,8 @@ function startCheckpoints(path: string): Checkpoints {
     }, rest)
   }
   return {
-    written(changed) {
+    /** Called after each commit with the number of changed rows. */
+    written(changed: number) {
       changes += changed
       schedule()
     },
