@@ -158,11 +158,12 @@ export function end(
   return { ...ended, change: { ...ended.change, runs } }
 }
 
-/** Finishes the delivery without a message, because Port already has the result. */
+/** Finishes the delivery without a message, because Port already has the result. A cancellation goes on. */
 export function finishInPort(
   delivery: Delivery,
   { runs: seen, conclusion = 'unknown' }: Event<'finishedInPort'>,
-): Transition {
+): Transition | null {
+  if (delivery.cancelRequestedAt !== null) return null
   const runs = mergeRuns(delivery.runs, seen)
   return {
     change: {

@@ -55,6 +55,23 @@ describe('after a cancellation request, a delivery', () => {
     await expectRequests(system, id, ['cancel', 'force-cancel'])
   })
 
+  test('that a user finished in Port is canceled, even while the relay searches for its run', async () => {
+    const system = await open()
+    system.github.failures.serverError({ create: false })
+    const id = await system.dispatch(RUN)
+    system.port.endRun(RUN, 'FAILURE')
+    system.github.fail({ match: ({ path }) => path.includes('/runs?'), delayMs: 300 })
+    system.advance(2_000)
+    const searching = system.step()
+    const isListed = () => system.github.requests.some(({ path }) => path.includes('/runs?'))
+    await until(isListed, 'the relay reads the list of runs')
+    await cancel(system, id, 'port')
+    await searching
+    system.run(TITLE, { status: 'in_progress' })
+    await system.pass(60_000)
+    await expectRequests(system, id, ['cancel'])
+  })
+
   test.each([
     ['its untitled run', 'after the response', false],
     ['its untitled run', 'while the response is missing', true],
