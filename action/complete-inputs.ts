@@ -68,7 +68,7 @@ async function fromRelay(payload: ClientPayload, relay: RelayReporter) {
     return { ...nothing, payload: whole, secrets }
   } catch (error) {
     const { kind, message } = error as PortError
-    const unasked = (names: string) => `The relay could not be asked for ${names}: ${message}`
+    const unasked = (names: string) => `The relay couldn't be asked for ${names}: ${message}`
     return { ...nothing, withheld: encrypted, refusal: kind === 'finished' ? noLonger : unasked }
   }
 }
@@ -194,9 +194,9 @@ const isEncrypted = (value: string) =>
   value.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) && Buffer.byteLength(value, 'base64') >= 32
 
 function problem(name: string, settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>): string {
-  const state = (given: string) => (given === '' ? 'is not set' : 'does not match')
+  const state = (given: string) => (given === '' ? "isn't set" : "doesn't match")
   return (
-    `The secret input "${name}" could not be decrypted. If the Port action encrypts it with aes256-gcm, ` +
+    `The secret input "${name}" couldn't be decrypted. If the Port action encrypts it with aes256-gcm, ` +
     'port-client-secret must be the client secret of the organization that the Port action belongs to; it ' +
     `${state(settings.portClientSecret)}. If this secret was rotated in the meantime, run the action again. If the Port action encrypts with ` +
     'client-side, private-key must be the RSA private key (PEM) that belongs to the public key in the Port action; it ' +

@@ -175,10 +175,10 @@ const hasTexts = ({ lines, entities, run }: Remaining, { summary }: Inputs): boo
   )
 
 const SECRET_LINK =
-  'A link in $PORT_RUN is omitted, because it contains a secret, and secrets are not sent to Port.'
+  "A link in $PORT_RUN is omitted, because it contains a secret, and secrets aren't sent to Port."
 
 const SECRET_NAME =
-  'An output is omitted, because its name contains a secret, and secrets are not sent to Port.'
+  "An output is omitted, because its name contains a secret, and secrets aren't sent to Port."
 
 const replaced = (report: Inputs['report']) =>
   `Port drops the outputs of this job when the run finishes. With report: ${report}, the relay or another job finishes the run, and ` +
@@ -188,9 +188,9 @@ const replaced = (report: Inputs['report']) =>
 const noEffect = (report: Inputs['report']) => `conclusion in $PORT_RUN has no effect with report: ${report}.`
 
 const withheldBecause = (reason: string) =>
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
+  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port: they can contain secret " +
   `inputs, and ${reason}.`
-const WITHHELD = withheldBecause('the action could not decrypt these inputs again to redact them')
+const WITHHELD = withheldBecause("the action couldn't decrypt these inputs again to redact them")
 export const WITHHELD_AFTER = withheldBecause(
   'the relay no longer returns these inputs for redaction, because the delivery has finished',
 )

@@ -167,11 +167,11 @@ function describeLoss(error: unknown, lines: number): string {
   if (error instanceof QuotaError) return `${countLines(lines - error.linesSent)} of the log were omitted`
   return isUncertain(error)
     ? 'Port may not have received all of the log'
-    : 'Port did not accept all of the log'
+    : "Port didn't accept all of the log"
 }
 
 const notFirst = (step: string) =>
-  `This action is not the first step of its job: "${step}" ran before it. If that step fails, this action never ` +
+  `This action isn't the first step of its job: "${step}" ran before it. If that step fails, this action never ` +
   "starts, and nothing is reported to Port. The earlier step's post step can also run after the final status is sent. Make this action the first step."
 
 /** @see https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#adding-a-job-summary */
@@ -180,6 +180,6 @@ function writeJobSummary(summary: string, env: Runner['env'], core: Runner['core
   try {
     appendFileSync(env.GITHUB_STEP_SUMMARY, `${summary}\n`)
   } catch (error) {
-    core.info(`The job summary could not be written: ${(error as Error).message}`)
+    core.info(`The job summary couldn't be written: ${(error as Error).message}`)
   }
 }

@@ -12,14 +12,14 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
   })
   if (state.synchronized) {
     return silent(
-      'is synchronous: Port uses the response to its webhook as the result, so this job is not reported. To report the job, ' +
+      "is synchronous: Port uses the response to its webhook as the result, so this job isn't reported. To report the job, " +
         'turn the Port action\'s "Synchronous" setting off.',
     )
   }
   if (state.finished) {
     return silent(
       `has already finished (${state.status}): another job finished it, this job is a re-run, or a user finished it in Port. ` +
-        'The job continues, but is not reported.',
+        "The job continues, but isn't reported.",
     )
   }
   const other = state.externalRunId

@@ -57,8 +57,8 @@ export async function readRemaining(
   }
   let progress = NO_PROGRESS
   await attempt(
-    'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port, because ' +
-      '$PORT_LOG, which can contain masks, could not be read',
+    "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port, because " +
+      "$PORT_LOG, which can contain masks, couldn't be read",
     'port-log',
     async () => {
       progress = await stopProgress(files.log, runner)
@@ -68,13 +68,13 @@ export async function readRemaining(
     },
   )
   await attempt(
-    'The rest of $PORT_ENTITIES is not sent, because the file could not be read',
+    "The rest of $PORT_ENTITIES isn't sent, because the file couldn't be read",
     'entities',
     async () => {
       remaining.entities = readRemainingEntities(files.entities, progress.entities)
     },
   )
-  await attempt('$PORT_RUN has no effect, because the file could not be read', 'port-run', async () => {
+  await attempt("$PORT_RUN has no effect, because the file couldn't be read", 'port-run', async () => {
     remaining.run = readRunFile(files.run, { final: true })
   })
   return remaining

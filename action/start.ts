@@ -76,7 +76,7 @@ export async function start(runner: Runner, script: string): Promise<void> {
   } catch (error) {
     const { message } = error as Error
     core.setFailed(
-      isExplained(message) ? message : `The action could not start: ${message}${help(env, 'runner')}`,
+      isExplained(message) ? message : `The action couldn't start: ${message}${help(env, 'runner')}`,
     )
   }
 }

@@ -43,7 +43,7 @@ export async function readSteps(
 ): Promise<typeof NO_STEPS> {
   const no = (reason: string) => ({
     ...NO_STEPS,
-    problem: `The steps of this job are not reported to Port: ${reason}`,
+    problem: `The steps of this job aren't reported to Port: ${reason}`,
   })
   if (options.token === '') return no(`github-token is empty. ${PERMISSION_HINT}`)
   const annotationsOf = async ({ id, failed }: ListedJob) => {
@@ -58,7 +58,7 @@ export async function readSteps(
       await sleep(LAG_MS)
       job = await list()
     }
-    if (!job) return no('GitHub does not list this job among the jobs of the workflow run.')
+    if (!job) return no("GitHub doesn't list this job among the jobs of the workflow run.")
     const { name, steps, others } = job
     return {
       job: name,

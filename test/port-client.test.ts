@@ -272,7 +272,7 @@ describe('each Port error has a kind and a message that states what to do:', () 
     expect(slow.cause).toBeInstanceOf(Error)
     await port.stop()
     const { message } = await failure(client.authorize())
-    const refused = `Port did not respond to POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`
+    const refused = `Port didn't respond to POST /v1/auth/access_token at ${port.url}: ECONNREFUSED`
     expect(message).toContain(refused)
   })
 

@@ -33,7 +33,7 @@ export function whyNoReport(
   const first = payload.port.relay === null ? 'set RELAY_PUBLIC_URL of the relay, and ' : ''
   return {
     level: 'warning',
-    message: `This job is not reported to Port: ${first}${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
+    message: `This job isn't reported to Port: ${first}${OIDC}, or set the inputs port-client-id and port-client-secret, or report: off.`,
   }
 }
 
@@ -128,7 +128,7 @@ function refuseSecret(name: string, value: Json | undefined, redact: Redact): vo
   if (value === undefined || JSON.stringify(redactJson(value, redact)) === JSON.stringify(value)) return
   throw new PortError(
     'refused',
-    `The ${name} of an entity contains a secret, and secrets are not sent to Port: use another value, or leave that secret out of the input mask.`,
+    `The ${name} of an entity contains a secret, and secrets aren't sent to Port: use another value, or leave that secret out of the input mask.`,
   )
 }
 

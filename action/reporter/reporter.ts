@@ -161,7 +161,7 @@ export async function requestJson(
   } catch (cause) {
     throw new PortError(
       'unreachable',
-      `${who} did not respond at ${new URL(url).host}: ${describeNetworkError(cause)}. Check whether this machine can reach it (proxy, firewall).`,
+      `${who} didn't respond at ${new URL(url).host}: ${describeNetworkError(cause)}. Check whether this machine can reach it (proxy, firewall).`,
       { cause },
     )
   }
@@ -247,11 +247,11 @@ export function reportDuplicate(
     core.setFailed(`${message} This job stops, so that nothing is done twice (on-duplicate: fail).${more}`)
   } else if (truncated.length > 0) {
     core.setFailed(
-      `${message} This job cannot continue (on-duplicate: continue): ${quote(truncated)} did not fit into the payload, and ` +
+      `${message} This job can't continue (on-duplicate: continue): ${quote(truncated)} didn't fit into the payload, and ` +
         `the relay returns the rest only to the other workflow run.${more}`,
     )
   } else {
-    const head = `${message} This job continues, but is not reported to Port (on-duplicate: continue).`
+    const head = `${message} This job continues, but isn't reported to Port (on-duplicate: continue).`
     const stays = ` The relay decrypts secret inputs only for the other workflow run, so these remain encrypted: ${quote(encrypted)}.`
     core.warning(head + (encrypted.length > 0 ? stays : '') + more)
   }

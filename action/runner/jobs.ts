@@ -37,7 +37,7 @@ export const isForbidden = (error: unknown): boolean => error instanceof GitHubE
 export const retryAtOf = (error: unknown): number | null =>
   error instanceof GitHubError ? error.retryAt : null
 
-export const PERMISSION_HINT = 'Give the job "permissions: actions: read" (and do not set github-token).'
+export const PERMISSION_HINT = 'Give the job "permissions: actions: read" (and don\'t set github-token).'
 
 const TIMEOUT_MS = 10_000
 const API_VERSION = '2022-11-28'
@@ -118,7 +118,7 @@ export function createStepLister(
 
   function noResponse(reason: string, cause?: unknown): Error {
     const { host } = new URL(workflow.apiUrl)
-    return new GitHubError(`GitHub's API at ${host} did not respond as expected: ${reason}.`, { cause })
+    return new GitHubError(`GitHub's API at ${host} didn't respond as expected: ${reason}.`, { cause })
   }
 }
 

@@ -21,7 +21,7 @@ export function readPayload(
   if (payload) return payload
   if (input !== '') {
     throw new Error(
-      'The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or ' +
+      'The input "payload" doesn\'t contain a payload from the relay: pass the output "payload" of this action, or ' +
         `\${{ toJSON(github.event.client_payload) }} of a repository_dispatch event.${help(env, 'payload')}`,
     )
   }
@@ -33,9 +33,9 @@ export function readPayload(
   )
 }
 
-const PAYLOAD = 'The input "payload" is not JSON: set it to ${{ toJSON(…) }}.'
+const PAYLOAD = 'The input "payload" isn\'t JSON: set it to ${{ toJSON(…) }}.'
 const PORT =
-  'The input "port" is not JSON. The relay sets this input; leave it empty if you start the workflow on GitHub.'
+  'The input "port" isn\'t JSON. The relay sets this input; leave it empty if you start the workflow on GitHub.'
 
 function fromEvent(path: string, env: Runner['env']): unknown {
   const event = readEvent(path, env)
@@ -51,8 +51,8 @@ function readEvent(path: string, env: Runner['env']): unknown {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
     // V8's message for invalid JSON quotes the text.
-    const reason = cause instanceof SyntaxError ? 'it is not JSON' : (cause as Error).message
-    const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) could not be read: ${reason}.`
+    const reason = cause instanceof SyntaxError ? "it isn't JSON" : (cause as Error).message
+    const sentence = `The event of this run (GITHUB_EVENT_PATH, ${path}) couldn't be read: ${reason}.`
     throw new Error(sentence + help(env, 'runner'), { cause })
   }
 }
@@ -99,7 +99,7 @@ export async function completePayload(
     )
   }
   const run = await readRun().catch(cause => {
-    throw new Error(`${tooLarge(truncated)}, and the rest could not be fetched: ${cause.message}`, { cause })
+    throw new Error(`${tooLarge(truncated)}, and the rest couldn't be fetched: ${cause.message}`, { cause })
   })
   return restore(payload, run)
 }
@@ -137,7 +137,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
   if (missing.length > 0) {
     const names = missing.length === port.truncated.length ? 'that' : quote(missing)
     throw new Error(
-      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} does not contain ${names} either: send less data in the ` +
+      `${tooLarge(port.truncated)}, and Port's run ${payload.run_id} doesn't contain ${names} either: send less data in the ` +
         'body of the webhook.',
     )
   }
@@ -155,7 +155,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 }
 
 const tooLarge = (names: string[]) =>
-  `The payload was too large for GitHub, so it does not contain ${quote(names)}`
+  `The payload was too large for GitHub, so it doesn't contain ${quote(names)}`
 
 const quote = (names: string[]) => names.map(name => `"${name}"`).join(', ')
 

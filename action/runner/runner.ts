@@ -37,7 +37,7 @@ export function readWorkflow(env: Runner['env'], script = process.argv[1]!) {
   const get = (name: string) => {
     const value = env[name]
     if (!value)
-      throw new Error(`${name} is not set: this program runs only as an action in a GitHub workflow.`)
+      throw new Error(`${name} isn't set: this program runs only as an action in a GitHub workflow.`)
     return value
   }
   const repository = get('GITHUB_REPOSITORY')

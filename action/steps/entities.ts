@@ -138,7 +138,7 @@ interface Problem {
 
 function check(entity: Json, written: Json): Problem[] {
   if (!isObject(entity))
-    return [{ problem: 'is not an entity with a blueprint and an identifier', value: entity }]
+    return [{ problem: "isn't an entity with a blueprint and an identifier", value: entity }]
   const problems: Problem[] = []
   const add = (problem: string, value: Json) => problems.push({ problem, value })
   for (const name of NAMES) {
@@ -146,7 +146,7 @@ function check(entity: Json, written: Json): Problem[] {
     if (typeof given !== 'string' || given === '') add(`has no ${name}`, entity)
     else if (!IDENTIFIER.test(given))
       add(
-        `has characters in its ${name} that Port does not accept (allowed: letters, digits, and @ _ . + : \\ / = -)`,
+        `has characters in its ${name} that Port doesn't accept (allowed: letters, digits, and @ _ . + : \\ / = -)`,
         given,
       )
   }
@@ -159,10 +159,10 @@ function check(entity: Json, written: Json): Problem[] {
     add(`has an operation that is neither ${OPERATIONS.join(' nor ')}`, operation)
   for (const name of ['title', 'icon'])
     if (entity[name] !== undefined && typeof entity[name] !== 'string')
-      add(`has a ${name} that is not a string`, entity[name])
+      add(`has a ${name} that isn't a string`, entity[name])
   for (const name of ['properties', 'relations'])
     if (entity[name] !== undefined && !isObject(entity[name]))
-      add(`has ${name} that are not a mapping`, entity[name])
+      add(`has ${name} that aren't a mapping`, entity[name])
   if (team !== undefined && !isTeam(team)) add('has a team that is neither a name nor a list of names', team)
   for (const [name, value] of Object.entries(isObject(relations) ? relations : {}))
     if (![value].flat().every(isRelation))

@@ -21,9 +21,9 @@ export async function sendEntity(
   } catch (error) {
     const isMissing = error instanceof PortError && error.status === 404 && error.kind === 'refused'
     if (operation === 'delete' && isMissing)
-      return done(`– Entity ${name} was not deleted: it doesn't exist in Port`)
+      return done(`– Entity ${name} wasn't deleted: it doesn't exist in Port`)
     const reason = error instanceof Error ? error.message : String(error)
-    const problem = `Entity ${name} could not be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
+    const problem = `Entity ${name} couldn't be ${operation === 'upsert' ? 'upserted' : 'deleted'}: ${reason}`
     // Null if the error didn't come from Port or the relay.
     const known = error instanceof PortError ? error : null
     return { line: { level: 'ERROR', message: `✗ ${problem}` } as LogLine, problem, error: known }
@@ -50,8 +50,8 @@ export async function sendEntities(
     const left = entities.length - index - 1
     const away = result.error?.temporary === true
     if (left > 0 && (away || reporter.late())) {
-      const which = left === 1 ? 'The last entity was' : `The last ${left} entities were`
-      const problem = `${which} not sent, because ${away ? 'Port could not be reached' : 'no time was left'}.`
+      const which = left === 1 ? "The last entity wasn't" : `The last ${left} entities weren't`
+      const problem = `${which} sent, because ${away ? "Port couldn't be reached" : 'no time was left'}.`
       problems.push(problem)
       lines.push({ level: 'ERROR', message: `✗ ${problem}` })
       break

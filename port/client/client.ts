@@ -128,7 +128,7 @@ export function createPortClient(options: PortClientOptions) {
     } catch (cause) {
       throw new PortError(
         'unreachable',
-        `Port did not respond to ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
+        `Port didn't respond to ${what} at ${base}: ${describeNetworkError(cause)}. Check ${settings.apiUrl}, and whether this ` +
           'machine can reach it (proxy, firewall).',
         { cause },
       )

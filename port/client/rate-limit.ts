@@ -20,7 +20,7 @@ export function createRateLimitPause(clock: () => number) {
     /** @throws PortError while requests are paused */
     check(what: string) {
       if (clock() >= until) return
-      const sentence = `Port limits the organization's requests until ${new Date(until).toISOString()}: ${what} was not sent.`
+      const sentence = `Port limits the organization's requests until ${new Date(until).toISOString()}: ${what} wasn't sent.`
       throw new PortError('later', sentence, { retryAt: until })
     },
     accepted() {

@@ -214,7 +214,7 @@ test('a null value, for example from an omitted input, counts as missing', async
   )
 })
 
-test('if no time is left, or Port is unreachable, the remaining entities are not sent', async () => {
+test("if no time is left, or Port is unreachable, the remaining entities aren't sent", async () => {
   const entities = await entitiesOf('a', 'b', 'c')
   const tried: string[] = []
   const slow = portThat(
@@ -222,10 +222,10 @@ test('if no time is left, or Port is unreachable, the remaining entities are not
     () => tried.length === 2,
   )
   const late = await sendEntities(entities, slow)
-  expect(late.problems).toEqual(['The last entity was not sent, because no time was left.'])
+  expect(late.problems).toEqual(["The last entity wasn't sent, because no time was left."])
   const away = portThat(() => Promise.reject(new PortError('later', 'Wait.')))
   expect((await sendEntities(entities, away)).problems).toEqual([
-    'Entity a/x could not be upserted: Wait.',
-    'The last 2 entities were not sent, because Port could not be reached.',
+    "Entity a/x couldn't be upserted: Wait.",
+    "The last 2 entities weren't sent, because Port couldn't be reached.",
   ])
 })

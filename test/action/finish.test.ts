@@ -22,8 +22,8 @@ import { bodyFor, linesOf, payloadFor, type System, startSystem } from './play.t
 
 const SECRET = 'clear-text-secret'
 const WITHHELD =
-  'The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, are not sent to Port: they can contain secret ' +
-  'inputs, and the action could not decrypt these inputs again to redact them.'
+  "The rest of $PORT_LOG and $PORT_ENTITIES, and your summary, links, and outputs, aren't sent to Port: they can contain secret " +
+  "inputs, and the action couldn't decrypt these inputs again to redact them."
 
 async function openJob(relay: FakeServer, inputs: Record<string, string> = {}) {
   const system = await startSystem()
@@ -53,7 +53,7 @@ async function startJob(inputs: Record<string, string> = {}) {
 const WARNING = `::warning::${WITHHELD}${seeAlso('secret-inputs')}`
 const WARN = [{ level: 'WARN', message: WITHHELD }]
 const FINISHED =
-  /^::notice::The rest of \$PORT_LOG .* are not sent to Port: .*, because the delivery has finished\./
+  /^::notice::The rest of \$PORT_LOG .* aren't sent to Port: .*, because the delivery has finished\./
 
 test.each<[number, number, JsonObject, string, object[]]>([
   [403, 1, { status: 403 }, WARNING, WARN],
@@ -101,7 +101,7 @@ test('Port gets no log lines if an input omitted from the payload cannot be read
 test('with fail-on-report-error, the job and the Port run fail if Port rejects the log', async () => {
   const { port, run, job } = await startJob({ 'fail-on-report-error': 'true' })
   port.fail({ match: ({ path }) => path.endsWith('/logs'), status: 400 })
-  const error = expect.stringMatching(/^::error::Port did not accept all of the log: /)
+  const error = expect.stringMatching(/^::error::Port didn't accept all of the log: /)
   expect((await job.post()).slice(1)).toEqual([error])
   expect(process.exitCode).toBe(1)
   expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
@@ -218,12 +218,12 @@ test('if Port is down for a whole job, main and post warn once each, and the job
   await system.port.failures.down()
   const job = openRunner(system, { 'github-token': '' })
   const away = expect.stringMatching(
-    /^::warning::Reporting to Port failed: Port did not respond to .*ECONNREFUSED/,
+    /^::warning::Reporting to Port failed: Port didn't respond to .*ECONNREFUSED/,
   )
   expect(await job.run('main')).toEqual([away])
   const file = join(job.folder, 'summary.md')
   const shown = await job.post({ GITHUB_STEP_SUMMARY: file })
-  expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job are not reported/)])
+  expect(shown).toEqual([away, expect.stringMatching(/^::notice::The steps of this job aren't reported/)])
   expect(process.exitCode).not.toBe(1)
   expect(readFileSync(file, 'utf8')).toMatch(/^✓ Job deploy: success after/)
 })
@@ -404,14 +404,14 @@ test('a mistake in $PORT_ENTITIES only prevents its document from being sent', a
   ])
   const { printed, lines } = await endWith(system, `${wrong}\n---\n${ONE}\n`)
   const mistakes = [
-    String.raw`2 (service/a b) has characters in its identifier that Port does not accept (allowed: letters, digits, and @ _ . + : \ / = -): "a b".`,
+    String.raw`2 (service/a b) has characters in its identifier that Port doesn't accept (allowed: letters, digits, and @ _ . + : \ / = -): "a b".`,
     '2 (service/a b) has a team that is neither a name nor a list of names: "7".',
     '3 (service/c) has an unknown key (known: blueprint, identifier, operation, title, icon, team, properties, relations): "propertys".',
     String.raw`4 (alone) has no blueprint: "{\"identifier\":\"alone\",\"title\":7,\"properties\":[],\"relations\":…".`,
-    '4 (alone) has a title that is not a string: "7".',
-    '4 (alone) has properties that are not a mapping: "[]".',
+    '4 (alone) has a title that isn\'t a string: "7".',
+    '4 (alone) has properties that aren\'t a mapping: "[]".',
     '4 (alone) has a relation "domain" that is neither an identifier nor a list of them: "7".',
-    '5 is not an entity with a blueprint and an identifier: "text".',
+    '5 isn\'t an entity with a blueprint and an identifier: "text".',
   ].map(mistake => `Line 1 of $PORT_ENTITIES: entity ${mistake}`)
   expect(printed).toEqual([`::warning::${mistakes.join('%0A')}${seeAlso('entities')}`])
   expect(lines).toEqual([...mistakes.map(line => `✗ ${line}`), '✓ Entity service/a'])
@@ -425,7 +425,7 @@ test.each([
     '"{ a: ["',
   ],
   ['just a text', 'not a list of entities in YAML or JSON', '"just a text"'],
-  [`- ${'x'.repeat(55)}-hidden`, 'entity 1 is not an entity', `"${'x'.repeat(55)}-***"`],
+  [`- ${'x'.repeat(55)}-hidden`, "entity 1 isn't an entity", `"${'x'.repeat(55)}-***"`],
 ])('the warning about the document %j states its line and quotes its start', async (text, message, start) => {
   const { printed } = await endWith(await startSystem(), `${ONE}\n---\n\n${text}`, { mask: 'hidden' })
   expect(printed).toEqual([expect.stringContaining(`::warning::Line 4 of $PORT_ENTITIES: ${message}`)])
@@ -441,11 +441,11 @@ test('an entity with a secret in its identifier or a property name is not sent; 
   expect(system.port.entities).toMatchObject([{ identifier: 'shop', title: 'of ***' }])
   expect(printed).toEqual([
     expect.stringContaining(
-      'The identifier of an entity contains a secret, and secrets are not sent to Port: use another value',
+      "The identifier of an entity contains a secret, and secrets aren't sent to Port: use another value",
     ),
   ])
   expect(printed[0]).toContain(
-    'Entity service/x could not be upserted: The name of a property of an entity contains a secret',
+    "Entity service/x couldn't be upserted: The name of a property of an entity contains a secret",
   )
   expect(system.run.link).toEqual([expect.stringContaining('/acme/shop/actions/runs/')])
 })

@@ -200,7 +200,7 @@ test('sends at most thirty log requests per minute to Port, even if a step write
   expect(sent.filter(at => at >= 60_000)).toHaveLength(10)
 })
 
-test('lines that Port has or may have received are not sent again', async () => {
+test("lines that Port has or may have received aren't sent again", async () => {
   const system = await startSystem()
   const { logFile, folder } = openFolder()
   writeFileSync(logFile, 'one\n\ntwo\nthree\n')

@@ -16,10 +16,10 @@ test('a job that needs the relay fails while the relay is down, and post reports
   const job = openJob(system, payload)
   expect(await job.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::The relay could not be asked for "password": The relay did not respond at 127/,
+      /^::error::The relay couldn't be asked for "password": The relay didn't respond at 127/,
     ),
     expect.stringMatching(
-      /^::warning::Reporting to Port failed: The relay did not respond at 127.*ECONNREFUSED/,
+      /^::warning::Reporting to Port failed: The relay didn't respond at 127.*ECONNREFUSED/,
     ),
   ])
   expect(job.saved()).toMatchObject({ checked: false, linked: false, relay: { idToken: null, token: null } })
@@ -29,11 +29,11 @@ test('a job that needs the relay fails while the relay is down, and post reports
     expect.stringMatching(
       /^::warning::Reporting to Port failed: the job has no permission for an OIDC token\. Give the job/,
     ),
-    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+    expect.stringMatching(/^::notice::The steps of this job aren't reported to Port/),
   ])
   await system.restart()
   expect(await job.post({ 'INPUT_JOB-STATUS': 'failure', 'INPUT_GITHUB-TOKEN': '' })).toEqual([
-    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+    expect.stringMatching(/^::notice::The steps of this job aren't reported to Port/),
   ])
   await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
   expect(portRun!.link).toEqual([expect.stringMatching(/runs\/16000000042\/attempts\/1$/)])
@@ -47,7 +47,7 @@ async function endDelivery(system: System, id: string) {
 
 test.each<[string, Record<string, string>, string]>([
   ['a secret input', {}, '"password"'],
-  ['inputs that did not fit the payload', { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
+  ["inputs that didn't fit the payload", { large: 'x'.repeat(70_000) }, '"inputs.large", "password"'],
 ])('a re-run after the delivery has finished fails if the job needs %s', async (_, inputs, names) => {
   const system = await startSystem()
   const { id, payload } = await deliver(system, inputs)
@@ -122,7 +122,7 @@ test('no OIDC token is sent over plain HTTP to another machine', async () => {
   const reason =
     "the relay's address http://relay.acme.example is plain HTTP, so the OIDC token isn't sent to it"
   expect(await job.run('main')).toEqual([
-    expect.stringContaining(`::error::The relay could not be asked for "password": ${reason}`),
+    expect.stringContaining(`::error::The relay couldn't be asked for "password": ${reason}`),
     expect.stringContaining(`::warning::Reporting to Port failed: ${reason}`),
   ])
   expect(system.issuer.requests).toEqual([])
@@ -140,7 +140,7 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
   // Post only writes the job summary. It doesn't report again.
   expect(job.saved()).toMatchObject({ outlook: 'doubtful', checked: false })
   expect(await job.post({ 'INPUT_GITHUB-TOKEN': '' })).toEqual([
-    expect.stringMatching(/^::notice::The steps of this job are not reported to Port/),
+    expect.stringMatching(/^::notice::The steps of this job aren't reported to Port/),
   ])
 })
 
@@ -151,7 +151,7 @@ test('with fail-on-report-error, an entity that the relay does not allow fails t
   await job.run('main')
   writeFileSync(job.saved().files.entities, '{ "blueprint": "_user", "identifier": "i" }\n')
   const why =
-    /^::error::Entity _user\/i could not be upserted: the relay .* RELAY_REPORT_BLUEPRINTS doesn't include/
+    /^::error::Entity _user\/i couldn't be upserted: the relay .* RELAY_REPORT_BLUEPRINTS doesn't include/
   expect(await job.post({ 'INPUT_JOB-STATUS': 'success' })).toContainEqual(expect.stringMatching(why))
   await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
 })
@@ -180,7 +180,7 @@ test("a delivery's second workflow run fails as a duplicate; with on-duplicate: 
   const cannot = openJob(system, payload, { 'on-duplicate': 'continue' })
   expect(await cannot.run('main')).toEqual([
     expect.stringMatching(
-      /^::error::Port's run .*\. This job cannot continue \(on-duplicate: continue\): "inputs.large" did not fit into the payload, /,
+      /^::error::Port's run .*\. This job can't continue \(on-duplicate: continue\): "inputs.large" didn't fit into the payload, /,
     ),
   ])
 })

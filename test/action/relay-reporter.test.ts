@@ -62,7 +62,7 @@ test('the action authenticates once, with an OIDC token for this relay, and mask
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test('outputs that the relay already has are not sent again', async () => {
+test("outputs that the relay already has aren't sent again", async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null })
   const output = (b: number) => ({ a: { text: 'same' }, b })

@@ -117,13 +117,13 @@ test.each<[SecretKey['scheme'], Record<string, string>]>([
 })
 
 test.each<[SecretKey['scheme'], Record<string, string>, string, string]>([
-  ['aes256-gcm', { 'private-key': privateKeyPem }, 'does not match', 'does not match'],
-  ['client-side', {}, 'does not match', 'is not set'],
+  ['aes256-gcm', { 'private-key': privateKeyPem }, "doesn't match", "doesn't match"],
+  ['client-side', {}, "doesn't match", "isn't set"],
   [
     'client-side',
     { 'private-key': 'no key', 'port-client-id': '', 'port-client-secret': '' },
-    'is not set',
-    'does not match',
+    "isn't set",
+    "doesn't match",
   ],
 ])(
   'the error for a %s input that no key decrypts names both settings and states which setting is missing',
@@ -132,7 +132,7 @@ test.each<[SecretKey['scheme'], Record<string, string>, string, string]>([
     const [sealed] = vectors[scheme].cases
     const job = openRunner({ ...system, payload: payloadOf({ token: sealed!.encrypted }) }, inputs)
     const [error] = await job.run('main')
-    expect(error).toContain('::error::The secret input "token" could not be decrypted. If')
+    expect(error).toContain('::error::The secret input "token" couldn\'t be decrypted. If')
     expect(error).toContain(`organization that the Port action belongs to; it ${secret}. `)
     expect(error).toContain(`public key in the Port action; it ${key}. `)
     expect(job.outputs()).not.toHaveProperty('token')

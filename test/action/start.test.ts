@@ -17,7 +17,7 @@ async function openEncrypted() {
   return { ...system, job: openRunner({ ...system, payload }, { 'github-token': '' }) }
 }
 
-const WHY = expect.stringMatching(/^The secret input "token" could not be decrypted/)
+const WHY = expect.stringMatching(/^The secret input "token" couldn't be decrypted/)
 const FAILED = expect.stringMatching(/^✗ Job deploy: failure/)
 
 test('Port shows why main failed: immediately in the log, and later in the summary', async () => {
@@ -59,19 +59,19 @@ test('a missing or invalid value from the runner causes an error that names the 
   const cases: [Record<string, string>, string][] = [
     [
       { RUNNER_TEMP: '' },
-      'The action could not start: RUNNER_TEMP is not set: this program runs only as an action in a GitHub workflow.',
+      "The action couldn't start: RUNNER_TEMP isn't set: this program runs only as an action in a GitHub workflow.",
     ],
     [
       { RUNNER_TEMP: at('bad.json') },
-      `The action could not start: ENOTDIR: not a directory, mkdir '${at('bad.json/_runner_file_commands')}'`,
+      `The action couldn't start: ENOTDIR: not a directory, mkdir '${at('bad.json/_runner_file_commands')}'`,
     ],
     [
       { GITHUB_EVENT_PATH: at('bad.json') },
-      `The event of this run (GITHUB_EVENT_PATH, ${at('bad.json')}) could not be read: it is not JSON.`,
+      `The event of this run (GITHUB_EVENT_PATH, ${at('bad.json')}) couldn't be read: it isn't JSON.`,
     ],
     [
       { GITHUB_EVENT_PATH: at('none.json') },
-      `The event of this run (GITHUB_EVENT_PATH, ${at('none.json')}) could not be read: ENOENT: no such file or directory, open '${at('none.json')}'.`,
+      `The event of this run (GITHUB_EVENT_PATH, ${at('none.json')}) couldn't be read: ENOENT: no such file or directory, open '${at('none.json')}'.`,
     ],
   ]
   for (const [env, sentence] of cases) {
@@ -101,7 +101,7 @@ test('without an OIDC token and credentials, the warning names both options, OID
   }
   const ways =
     'give the job "permissions: id-token: write", or set the inputs port-client-id and port-client-secret'
-  const head = '::warning::This job is not reported to Port: '
+  const head = "::warning::This job isn't reported to Port: "
   expect(await warning('https://relay.acme.example')).toContain(head + ways)
   expect(await warning(null)).toContain(`${head}set RELAY_PUBLIC_URL of the relay, and ${ways}`)
 })
@@ -119,7 +119,7 @@ test('inputs that cannot be fetched, decrypted, or named as outputs are reported
   expect(await job.run('main')).toEqual([
     expect.stringMatching(/^::warning::"a=b", "c<<d", "e<", "<": the Port input has no output.*#outputs$/),
     expect.stringMatching(
-      /^::error::The payload was too large.*does not contain "inputs.large", and Port's run r_Q0YotCZMKxDLdlaU does not contain that either: send less data in the body of the webhook\. See .*%0AThe secret input "password" could not/,
+      /^::error::The payload was too large.*doesn't contain "inputs.large", and Port's run r_Q0YotCZMKxDLdlaU doesn't contain that either: send less data in the body of the webhook\. See .*%0AThe secret input "password" couldn't/,
     ),
   ])
   expect(linesOf(system.run)).toEqual([
@@ -144,12 +144,12 @@ test.each<[string, { payload?: object; input?: string }, RegExp]>([
   [
     'an input that is not JSON',
     { input: 'r_1' },
-    /^::error::The input "payload" is not JSON: set it to \${{ toJSON\(…\) }}\. /,
+    /^::error::The input "payload" isn't JSON: set it to \${{ toJSON\(…\) }}\. /,
   ],
   [
     'an input that is not from the relay',
     { input: '{}' },
-    /^::error::The input "payload" does not contain a payload from the relay: pass the output "payload" of this action, or /,
+    /^::error::The input "payload" doesn't contain a payload from the relay: pass the output "payload" of this action, or /,
   ],
 ])(
   '%s instead of the payload fails the job, and the error describes the expected payload',
@@ -300,7 +300,7 @@ test.each([
 
 test.each([
   ['fail', '::error::', 'This job stops, so that nothing is done twice (on-duplicate: fail).'],
-  ['continue', '::warning::', 'This job continues, but is not reported to Port (on-duplicate: continue).'],
+  ['continue', '::warning::', "This job continues, but isn't reported to Port (on-duplicate: continue)."],
 ])('does not report a second workflow run with on-duplicate: %s', async (choice, level, sentence) => {
   const system = await startSystem()
   system.run.externalRunId = '16000000007'
@@ -380,7 +380,7 @@ test.each<[string, JsonObject]>([
   },
 )
 
-test("an input that the Port run's body does not contain is read from the run's properties", async () => {
+test("an input that the Port run's body doesn't contain is read from the run's properties", async () => {
   const system = await startSystem()
   system.run.properties = INPUTS
   system.run.payload.body = { something: 'else' }
@@ -389,7 +389,7 @@ test("an input that the Port run's body does not contain is read from the run's 
   expect(outputs).not.toHaveProperty('something')
 })
 
-const TOO_LARGE = '::error::The payload was too large for GitHub, so it does not contain "inputs.constructor"'
+const TOO_LARGE = '::error::The payload was too large for GitHub, so it doesn\'t contain "inputs.constructor"'
 
 test.each<[string, string, Record<string, string>, string]>([
   [
@@ -404,7 +404,7 @@ test.each<[string, string, Record<string, string>, string]>([
     {},
     ', and Port returns the rest only for action runs. Give the job',
   ],
-  ['if Port does not return the run', 'r_unknown', {}, ', and the rest could not be fetched: Port ('],
+  ['if Port does not return the run', 'r_unknown', {}, ", and the rest couldn't be fetched: Port ("],
 ])(
   'an incomplete payload fails the job %s; the error states what is missing and what to do',
   async (_, id, inputs, reason) => {

@@ -42,7 +42,7 @@ test.each<[string, () => void, string]>([
 ])('%s instead of the jobs causes an error that describes the response', async (_, response, reason) => {
   response()
   await expect(openLister()()).rejects.toThrow(
-    `GitHub's API at github.acme.example did not respond as expected: ${reason}.`,
+    `GitHub's API at github.acme.example didn't respond as expected: ${reason}.`,
   )
 })
 
@@ -205,7 +205,7 @@ test.each([
 
 const LIMITED =
   ': github-token has reached its rate limit, which all jobs of the repository share (1,000 requests per hour).'
-const FORBIDDEN = '. Give the job "permissions: actions: read" (and do not set github-token).'
+const FORBIDDEN = '. Give the job "permissions: actions: read" (and don\'t set github-token).'
 
 const EXHAUSTED = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1795600000' }
 const SECONDARY = { message: 'You have exceeded a secondary rate limit.' }
@@ -222,7 +222,7 @@ test.each<[string, Fault, string]>([
   await job.run('main')
   system.github.fail(failure)
   expect(await job.post()).toEqual([
-    `::notice::The steps of this job are not reported to Port: GitHub responded with ${failure.status} to GET ` +
+    `::notice::The steps of this job aren't reported to Port: GitHub responded with ${failure.status} to GET ` +
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
   expect(system.run.status).toBe('SUCCESS')
@@ -240,7 +240,7 @@ test('an action used by path recognizes only its own step', async () => {
   process.argv[1] = `${workspace}/path/to/action/action/dist/post/index.js`
   await job.run('main')
   expect(await job.post()).toEqual([
-    expect.stringMatching(/^::warning::This action is not the first step of its job: "Run \.\/tools" ran/),
+    expect.stringMatching(/^::warning::This action isn't the first step of its job: "Run \.\/tools" ran/),
   ])
   expect(stepsOf(system)).toEqual(['✓ Run ./tools (7 s)', '✓ Build (7 s)'])
   const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action

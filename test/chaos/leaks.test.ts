@@ -125,10 +125,10 @@ async function wrongKeys({ deliver, simulate }: Searched) {
   const delivered = await deliver({ token })
   const { steps } = await simulate(delivered, workflow({ live: 'false' }))
   expect(steps['Run ./']!.annotations).toMatchObject([
-    { message: expect.stringMatching(/^The secret input "token" could not be/) },
+    { message: expect.stringMatching(/^The secret input "token" couldn't be/) },
   ])
   await finished(delivered.portRun)
-  expect(logOf(delivered.portRun)).toContain('The secret input "token" could not be decrypted')
+  expect(logOf(delivered.portRun)).toContain('The secret input "token" couldn\'t be decrypted')
 }
 
 async function duplicate({ simulate }: Searched, delivered: Awaited<ReturnType<Searched['deliver']>>) {
