@@ -12,7 +12,7 @@ import { conclusionLines, jobLine, needLines, type Step, stepLine, summarize } f
 
 // Decides what a job reports when it finishes: conclusion, log, and summary. All functions are pure.
 
-const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
+const LABEL: Record<JobStatus, string> = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 /**
  * Returns the other jobs that count: those in `needs` if any of them ran, because GitHub lists jobs by display name. If

@@ -217,6 +217,6 @@ test('Ctrl-C cancels the workflow like GitHub’s cancel button, and leaves no t
   process.kill(-child.pid!, 'SIGINT')
   const { lines, left } = await ended
   expect(lines).toContain('Workflow run: cancelled')
-  expect(lines).toContain('  status   FAILURE, "Cancelled"')
+  expect(lines).toContain('  status   FAILURE, "Canceled"')
   expect(left).toEqual([])
 })

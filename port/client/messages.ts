@@ -81,7 +81,7 @@ export const worstOf = (conclusions: readonly (Conclusion | null | undefined)[])
 /** Returns the body for `PATCH /v1/actions/runs/{id}`. A canceled run is reported as a failure with a label. */
 export function actionRunBody(update: RunUpdate): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
-  const label = statusLabel ?? (conclusion === 'cancelled' ? 'Cancelled' : undefined)
+  const label = statusLabel ?? (conclusion === 'cancelled' ? 'Canceled' : undefined)
   return {
     ...(conclusion && { status: conclusion === 'success' ? 'SUCCESS' : 'FAILURE' }),
     ...(label !== undefined && { statusLabel: label }),

@@ -14,7 +14,7 @@ import {
 } from './outcome.ts'
 import { conclusionOfAuthors, resultOfJobs } from './reported.ts'
 
-const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Cancelled' }
+const LABEL = { success: 'Succeeded', failure: 'Failed', cancelled: 'Canceled' }
 
 const byAction = (conclusion: Conclusion, sentence: string): Ending => ({
   ...{ state: 'finished', outcome: outcomeOf(conclusion), conclusion, label: LABEL[conclusion], sentence },

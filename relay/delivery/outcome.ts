@@ -46,7 +46,7 @@ export const CANCELLED: Ending = {
   state: 'cancelled',
   outcome: 'cancelled',
   conclusion: 'cancelled',
-  label: 'Cancelled',
+  label: 'Canceled',
   sentence: 'Canceled by a user in Port or through the relay.',
 }
 
@@ -144,7 +144,7 @@ export function outcomeOfRun(delivery: Delivery, run: DeliveryRun, jobs: Job[] |
     case 'failure':
       return { ...failedAs('Failed', failure(delivery, run, jobs)), state: 'finished' }
     case 'cancelled':
-      return { ...failedAs('Cancelled', cancelled(jobs, repository)), conclusion: 'cancelled' }
+      return { ...failedAs('Canceled', cancelled(jobs, repository)), conclusion: 'cancelled' }
     case 'timed_out':
       return failedAs(
         'Timed out',

@@ -27,7 +27,7 @@ test('a failed job finishes the Port run as FAILURE, and shows the failed step a
   expect(system.run.status).toBe('FAILURE')
 })
 
-test('a canceled job finishes the Port run as FAILURE with the label Cancelled', async () => {
+test('a canceled job finishes the Port run as FAILURE with the label Canceled', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
     steps: '- { name: Deploy, run: echo deploying && sleep 60 }',
@@ -35,7 +35,7 @@ test('a canceled job finishes the Port run as FAILURE with the label Cancelled',
     cancelGraceMs: 100,
   })
   await expect(transcript(simulated, system)).toMatchFileSnapshot('transcripts/cancel.yml')
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
 })
 
 test('matrix jobs send status labels, and a last job that needs the matrix jobs finishes the Port run', async () => {

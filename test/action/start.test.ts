@@ -175,7 +175,7 @@ test('if a job is canceled while main waits for Port, post finishes the Port run
   expect(states[0]).toMatchObject({ runId: system.run.id, checked: false, linked: false })
   await job.run('post', { STATE_report: JSON.stringify(states[0]), 'INPUT_JOB-STATUS': 'cancelled' })
   const link = [`${system.github.serverUrl}/acme/shop/actions/runs/16000000042/attempts/1`]
-  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled', link })
+  expect(system.run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled', link })
 })
 
 test("values that Port's agent has already decrypted are used unchanged and masked", async () => {

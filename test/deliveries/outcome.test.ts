@@ -28,7 +28,7 @@ const RESULTS: Record<string, [state: string, conclusion: string, outcome: strin
   success: ['finished', 'success', 'succeeded', 'Succeeded'],
   neutral: ['finished', 'success', 'succeeded', 'Neutral'],
   failure: ['finished', 'failure', 'failed', 'Failed'],
-  cancelled: ['failed', 'cancelled', 'cancelled', 'Cancelled'],
+  cancelled: ['failed', 'cancelled', 'cancelled', 'Canceled'],
   timed_out: ['failed', 'failure', 'failed', 'Timed out'],
   startup_failure: ['failed', 'failure', 'failed', 'Not started'],
   skipped: ['failed', 'failure', 'not_started', 'Skipped'],

@@ -91,13 +91,13 @@ test.each([
   },
 )
 
-test('a body that contains only the run ID cancels the workflow run once, and the Port run fails as "Cancelled"', async () => {
+test('a body that contains only the run ID cancels the workflow run once, and the Port run fails as "Canceled"', async () => {
   const scene = await open()
   const { run, workflowRun } = await running(scene)
   const responses = [await cancel(scene, { run_id: run.id }), await cancel(scene, { run_id: run.id })]
   expect(responses.map(({ status }) => status)).toEqual([202, 202])
   await until(() => run.status !== 'IN_PROGRESS', 'the Port run finishes')
-  expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+  expect(run).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
   expect(run.link).toEqual([scene.page(workflowRun.id)])
   expect(run.logs.map(({ message }) => message).join('\n')).toContain(
     'The relay asked GitHub to cancel the workflow run.',

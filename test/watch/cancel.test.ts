@@ -31,7 +31,7 @@ describe('after a cancellation request, a delivery', () => {
     await system.pass(5_000)
     expect(system.github.dispatches).toEqual([])
     expect(await system.delivery(id)).toMatchObject({ state: 'cancelled', dueAt: null })
-    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
   })
 
   test.each(['port', 'api'] as const)('that is running is canceled once on GitHub (through %s)', async by => {
@@ -40,7 +40,7 @@ describe('after a cancellation request, a delivery', () => {
     expect(await cancel(system, id, by)).toBe('ignored')
     await system.pass(60_000)
     await expectRequests(system, id, ['cancel'])
-    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
     const types = ['dispatchAccepted', 'runBound', 'cancelRequested', 'cancelSent', 'runFinished']
     expect(await system.history(id)).toEqual(expect.arrayContaining(types))
   })

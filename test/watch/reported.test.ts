@@ -63,7 +63,7 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
         await system.reportJob(id, 'failure', { id: 2, name: 'test' })
         system.end(run, 'cancelled')
       },
-      { status: 'FAILURE', label: 'Cancelled', summary: expect.stringMatching(/^The workflow .*\n\nMine$/) },
+      { status: 'FAILURE', label: 'Canceled', summary: expect.stringMatching(/^The workflow .*\n\nMine$/) },
     ],
     [
       'the last result that the same job reported',
@@ -105,7 +105,7 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
       },
       {
         status: 'FAILURE',
-        label: 'Cancelled',
+        label: 'Canceled',
         summary: expect.stringMatching(/^Canceled .*\n\nJob: success$/),
       },
     ],

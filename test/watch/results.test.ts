@@ -171,7 +171,7 @@ test('the relay sends the result to Port after five minutes if a gateway blocks 
   await system.pass(60_000)
   expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
   await system.pass(360_000)
-  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Cancelled' })
+  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
 })
 
 test('after Port rate limits a read, the relay sends no reads or messages until the pause ends', async () => {

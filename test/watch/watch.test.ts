@@ -65,7 +65,7 @@ describe('a run in progress', () => {
 describe('if externalRunId in Port is not the id of a run in the repository, but a title contains the Port run ID,', () => {
   test.each([
     ['success', 'SUCCESS', 'Succeeded'],
-    ['cancelled', 'FAILURE', 'Cancelled'],
+    ['cancelled', 'FAILURE', 'Canceled'],
   ])(
     'Port gets the result (%s) of the titled run, for example if a workflow wrote an arbitrary number to Port',
     async (end, status, statusLabel) => {
