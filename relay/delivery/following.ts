@@ -90,7 +90,7 @@ export function report(
   const sent = updated.filter(message => !('update' in message && message.update.job))
   const reported = updated.reduce<Reported | null>((known, message) => {
     const { job, summary, link } = 'update' in message ? message.update : {}
-    const isKept = job || (ending && (summary || link))
+    const isKept = job || summary || link?.some(each => !known?.links.includes(each))
     return isKept && 'update' in message ? addReport(known, message.update, attempt) : known
   }, delivery.reported)
   const change: Change = {

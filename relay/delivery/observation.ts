@@ -238,10 +238,7 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     // The work could continue in another repository's run. Only Port shows that run's result.
     if (!(found.elsewhere && isSuccess(run))) return { kind: 'run finished', run }
   }
-  // A relay that has just started doesn't know since when GitHub has refused.
-  const isRefused =
-    snapshot.refusedFor >= REFUSED_MS || now >= timeoutEnd(delivery.finishingAt ?? now, REFUSED_MS, policy)
-  const isHidden = blind && snapshot.access === 'forbidden' && isRefused
+  const isHidden = blind && snapshot.access === 'forbidden' && snapshot.refusedFor >= REFUSED_MS
   if (hasResult && isHidden && !delivery.runWebhook) {
     return { kind: 'runHidden', cause: tooLate(present, found, blind, policy) }
   }

@@ -60,7 +60,7 @@ export function finalTexts(
 ): Pick<RunUpdate, 'link' | 'summary'> {
   const { summary, links } = reported ?? NOTHING
   // The action's link to the workflow run contains the attempt.
-  const own = links.filter(link => !`${link}/`.startsWith(`${url}/`))
+  const own = links.filter(link => link !== url && !link.startsWith(`${url}/attempts/`))
   const link = [url, ...own].slice(0, kind === 'node_run' ? 3 : MAX_LINKS)
   if (isWorse(conclusion, summary?.conclusion ?? 'success'))
     return { link, summary: [sentence, summary?.text].filter(Boolean).join('\n\n') }

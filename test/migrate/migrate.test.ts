@@ -166,6 +166,7 @@ test.each<[string, object, string[]]>([
   ['fixed text', patch({ logMessage: 'Done' }, { if: '${{ success() || failure() }}' }), []],
   ['a variable', patch({ link: '${{ env.L }}' }, { env: { L: 'https://x' }, if: 'env.L' }), [LINK]],
   ['a link to the workflow run', patch({ link: OWN_URL }), []],
+  ['a link to an artifact', patch({ link: OWN_URL.replace('"]', '/artifacts/7"]') }), [LINK]],
   ['conditional text', patch({ logMessage: 'Done' }, { if: "steps.a.outcome == 'success'" }), [LOG]],
   ['a step whose outcome other steps use', patch({ logMessage: 'Done' }, { id: 'told' }), [LOG]],
 ])('replaces %s', async (_, step, lines) => {

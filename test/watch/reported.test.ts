@@ -118,7 +118,35 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
   expect((await given.system.delivery(given.id)).reported).toBeNull()
 })
 
+test('Port shows the links of a job whose runner was lost, also a link to an artifact of the workflow run', async () => {
+  const { system, id, run, shown } = await running()
+  const page = `${system.github.serverUrl}/acme/shop/actions/runs/${run.id}`
+  const links = [`${page}/artifacts/7`, ...link]
+  const messages = [{ update: { statusLabel: 'Tests', link: [`${page}/attempts/1`, ...links] } }]
+  await system.engine().apply(await system.delivery(id), {
+    ...{ type: 'reportReceived', messages, attempt: 1, ending: false },
+  })
+  system.end(run, 'failure')
+  await system.pass(60_000)
+  expect(shown()).toMatchObject({ status: 'FAILURE', links })
+})
+
 describe('if GitHub refuses to show the runs,', () => {
+  test('a single refusal after a restart decides nothing', async () => {
+    const { system, id, run, shown } = await running()
+    await system.reportJob(id, 'success')
+    await system.pass(90_000)
+    system.restart()
+    const body = { message: 'Resource not accessible by integration' }
+    const match = ({ path }: { path: string }) => path.includes('/actions/runs')
+    system.github.fail({ match, times: 1, status: 403, body })
+    await system.pass(90_000)
+    expect(shown().status).toBe('IN_PROGRESS')
+    system.end(run, 'failure')
+    await system.pass(60_000)
+    expect(shown().status).toBe('FAILURE')
+  })
+
   test('Port shows the result of the job, after a minute if the relay has just started', async () => {
     const { system, id, run, shown, log } = await running({ actions: 'none' })
     await system.reportJob(id, 'success', { link })

@@ -128,7 +128,7 @@ function linkTexts(given: string): string[] {
     throw new Problem('The links in the list are unknown until the workflow runs.')
   const texts = given.startsWith('[') ? [...given.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) : [given]
   const run =
-    /^(\$\{\{github\.server_url\}\}|https:\/\/github\.com)\/\$\{\{github\.repository\}\}\/actions\/runs\/\$\{\{github\.run_id\}\}/
+    /^(\$\{\{github\.server_url\}\}|https:\/\/github\.com)\/\$\{\{github\.repository\}\}\/actions\/runs\/\$\{\{github\.run_id\}\}(?!\/(?!attempts))/
   return texts.filter(text => !run.test(text.replace(/\s/g, '').toLowerCase()))
 }
 
