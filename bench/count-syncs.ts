@@ -23,7 +23,7 @@ const trace = join(folder.path, 'trace')
 const calls = ['-e', 'trace=fsync,fdatasync', '-f', '-ttt', '-T', '-o', trace]
 const strace = spawn('strace', [...calls, '-p', String(relay.child.pid)], { stdio: 'ignore' })
 strace.on('error', () => {
-  console.error('strace is not installed: apt-get install strace')
+  console.error("strace isn't installed: apt-get install strace")
   process.exit(1)
 })
 await sleep(1_000)

@@ -119,7 +119,7 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
   const start = (variables = {}) => startRelay({ ...env, ...variables, ...settings }, folder, hear, entry)
   const stop = async (relay: Relay) => {
     const code = await relay.stop()
-    if (code !== 0) throw new Error(`The relay did not stop cleanly: exit code ${code}.`)
+    if (code !== 0) throw new Error(`The relay didn't stop cleanly: exit code ${code}.`)
   }
   try {
     const system: System = {

@@ -63,8 +63,8 @@ export async function startRelay(
       if (read.msg === 'listening') resolve(read.port!)
       else if (read.level >= 50) messages += `${read.msg}\n`
     })
-    void exited.then(() => reject(new Error(`The relay did not start.\n${messages.trim()}`)))
-    setTimeout(() => reject(new Error('The relay did not listen in time.')), START_MS).unref()
+    void exited.then(() => reject(new Error(`The relay didn't start.\n${messages.trim()}`)))
+    setTimeout(() => reject(new Error("The relay didn't listen in time.")), START_MS).unref()
   })
   const port = await listening.catch(error => {
     kill()

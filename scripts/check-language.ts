@@ -25,6 +25,7 @@ type Rule = [pattern: RegExp, instead: string]
 const RULES: Rule[] = [
   [/\bfor ever\b/i, '"forever"'],
   [/\bin clear\b(?! text)/i, '"in clear text"'],
+  [/\bsince the epoch\b/i, '"since 1970"'],
   [/(?:^|[.:;] )Of (?:the|several|two|all|those|these) /, 'the subject first'],
   [/\bhands? (?:it |them )?on\b|\bhanded on\b/i, '"pass"'],
   [/\bthie(?:f|ves)\b/i, '"attacker"'],

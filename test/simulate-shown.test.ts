@@ -61,20 +61,20 @@ test('shows the position of an expression that cannot be evaluated, in a step an
 `
   const { code, lines, errors } = await simulateWorkflow(yaml)
   expect({ code, errors }).toEqual({ code: 1, errors: '' })
-  const [inStep, inJob] = lines.filter(line => line.includes('cannot be evaluated'))
+  const [inStep, inJob] = lines.filter(line => line.includes("can't be evaluated"))
   const place = (text: string) => {
     const before = yaml.slice(0, yaml.indexOf(text)).split('\n')
     return `deploy.yml:${before.length}:${before.at(-1)!.length + 1}`
   }
   const expression = 'fromJSON(steps.port.outputs.nothing)'
   expect(inStep).toMatch(/^ {6}error: .*: \S.*[^.]\.$/)
-  expect(inStep).toContain(`\${{ ${expression} }} at ${place(expression)} cannot be evaluated: `)
+  expect(inStep).toContain(`\${{ ${expression} }} at ${place(expression)} can't be evaluated: `)
   const condition = 'always() && fromJSON(github.event.client_payload.action)'
-  expect(inJob).toContain(`\${{ ${condition} }} at ${place(condition)} cannot be evaluated: `)
+  expect(inJob).toContain(`\${{ ${condition} }} at ${place(condition)} can't be evaluated: `)
   expect(lines).toContain('Job after: failure')
 })
 
-test('shows the message that the relay would send if the action did not run', async () => {
+test("shows the message that the relay would send if the action didn't run", async () => {
   const late = workflow(`\n      - { name: Check, run: exit 1 }${USES}`)
   const never = workflow(USES).replace('runs-on:', "if: github.ref == 'none'\n    runs-on:")
   const broken = workflow(USES).replace('runs-on:', "env: { A: '${{ fromJSON(vars.NONE) }}' }\n    runs-on:")
@@ -82,7 +82,7 @@ test('shows the message that the relay would send if the action did not run', as
   for (const yaml of [late, never, broken]) {
     const { lines } = await simulateWorkflow(yaml)
     expect(lines).toContain(`Port shows run ${RUN_ID}, which received no updates`)
-    ends.push(linesFrom(lines, 'The relay finishes the run, because the action did not').slice(1))
+    ends.push(linesFrom(lines, "The relay finishes the run, because the action didn't").slice(1))
   }
   expect(ends).toEqual([
     ['  status   FAILURE, "Failed"', '  log      Job "deploy" failed at step 2 "Check". See its log.'],

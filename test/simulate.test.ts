@@ -39,10 +39,10 @@ test('lists unknown outputs that the workflow reads and permissions that a job l
   expect(errors).toBe('')
   const without = 'Job deploy of deploy.yml lacks the permission'
   const output = (place: string, name: string) =>
-    `  deploy.yml:${place}: ${name} is not an output in this run, so it is empty.`
+    `  deploy.yml:${place}: ${name} isn't an output in this run, so it is empty.`
   expect(lines.slice(1, 5)).toEqual([
-    `  ${without} "id-token: write", without which it cannot report through the relay.`,
-    `  ${without} "actions: read", without which Port does not show its steps.`,
+    `  ${without} "id-token: write", without which it can't report through the relay.`,
+    `  ${without} "actions: read", without which Port doesn't show its steps.`,
     `${output('10:61', 'steps.port.outputs.verison')} Did you mean version?`,
     output('11:16', "steps.port.outputs['dry-run']"),
   ])
@@ -135,7 +135,7 @@ test('a workflow without Port credentials reports directly to the fake Port, and
   const two = await simulateWorkflow(
     `${yaml.replace('read', 'read, id-token: write').trimEnd()}\n${second}\n`,
   )
-  expect(two.lines).toContain('The relay finishes the run, because the action did not')
+  expect(two.lines).toContain("The relay finishes the run, because the action didn't")
   expect(two.lines).toContain('  status   FAILURE, "Failed"')
 })
 
@@ -179,7 +179,7 @@ test('accepts a Port workflow node, a body without a run, a dispatch, and Port�
   }
 })
 
-test('uses the event type from --type, and shows the relay’s result if the action did not report', async () => {
+test("uses the event type from --type, and shows the relay’s result if the action didn't report", async () => {
   const yaml = workflow(`${USES}\n          report: off`, 'repository_dispatch: { types: [one, other] }')
   const { code, lines } = await simulateWorkflow(yaml, '--type', 'other')
   expect(lines[0]).toBe('Simulating deploy.yml, started by repository_dispatch of type other')
@@ -191,7 +191,7 @@ test('uses the event type from --type, and shows the relay’s result if the act
     '  log      none',
     '  summary  none',
     '',
-    'The relay finishes the run, because the action did not',
+    "The relay finishes the run, because the action didn't",
     '  status   SUCCESS, "Succeeded"',
     '  log      The workflow run in you/your-repository succeeded.',
   ])

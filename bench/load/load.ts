@@ -41,7 +41,7 @@ export function chooseGenerator(): Generator {
   const isThere = version.startsWith('wrk')
   const send = isThere ? sendWithWrk : sendWithNode
   return {
-    name: isThere ? (version.match(/^wrk \S+/)?.[0] ?? 'wrk') : 'Node (wrk is not installed)',
+    name: isThere ? (version.match(/^wrk \S+/)?.[0] ?? 'wrk') : "Node (wrk isn't installed)",
     async run(server, webhooks, connections, seconds) {
       const before = cpuTime(server.child.pid)
       const result = await send(server.url, webhooks, connections, seconds)

@@ -91,7 +91,7 @@ jobs:
   const quoted = workflow.replace('default: false', "default: 'false'").replace('default: 3', "default: '3'")
   expect((await actionOf(quoted, 'release-it.yml')).trigger.userInputs).toEqual(action.trigger.userInputs)
   expect(notes).toEqual([
-    'release-it.yml does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action and the input "port".',
+    'release-it.yml doesn\'t use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action and the input "port".',
     'The input stage has the type environment on GitHub. Port has no such type, so the input is a text.',
   ])
 })
@@ -104,7 +104,7 @@ test.each(ofActions)('%s becomes an action with the inputs that it uses', async 
   const action = JSON.parse(content)
   expect(definitionProblems('actions', action)).toEqual([])
   const usesAction = yaml.includes('org/port-webhook-action@')
-  expect(notes.some(note => note.includes('does not use port-webhook-action'))).toBe(!usesAction)
+  expect(notes.some(note => note.includes("doesn't use port-webhook-action"))).toBe(!usesAction)
   const folder = dirname(example).replace('-oidc', '')
   const [file] = globSync(`${folder}/port-{action,workflow}*.json`, { cwd: root })
   const { trigger, nodes } = json(file!)

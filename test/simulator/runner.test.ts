@@ -102,7 +102,7 @@ describe('a run step', () => {
     expect(step('tried')).toMatchObject({ outcome: 'failure', exitCode: 7 })
     expect(step('outcome').stdout).toBe('failure success\n')
     expect(step('file').log).toContain("Invalid format 'nonsense'")
-    expect(step('expression').annotations[0]?.message).toContain('cannot be evaluated')
+    expect(step('expression').annotations[0]?.message).toContain("can't be evaluated")
     expect(job.conclusion).toBe('failure')
   })
 })

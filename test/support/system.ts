@@ -226,7 +226,7 @@ export async function startSystem(options: SystemOptions = {}) {
     },
     /** Notifies Port about deliveries that wait because of a rate-limit pause. */
     notifyWaiting,
-    /** Returns the time of the next retry of the delivery's messages (ms since the epoch). */
+    /** Returns the time of the next retry of the delivery's messages (ms since 1970). */
     retryAt: (id: string) => retries.get(id) ?? Number.NaN,
     /** Advances the clock, and does all work at the time when it becomes due. */
     async pass(ms: number) {

@@ -41,7 +41,7 @@ function evaluate(expression: string, context: JsonObject, otherwise?: Otherwise
   const [, path, left] = PATH.exec(expression) ?? []
   if (path === undefined) {
     if (otherwise) return otherwise(expression)
-    throw new Error(`"{{ ${expression} }}" is not a simple path.`)
+    throw new Error(`"{{ ${expression} }}" isn't a simple path.`)
   }
   const names = path.match(/"[^"]*"|[\w@=-]+/g) ?? []
   const found = names

@@ -95,7 +95,7 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
       isOwnPort(inputs.port) &&
       `${file} declares its own input "port", but the relay sends its payload in "port": rename the workflow's input.`,
     !workflow.usesAction &&
-      `${file} does not use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
+      `${file} doesn't use port-webhook-action: the relay finishes the run in Port when the workflow finishes. To show steps and log lines in Port, add the action${event === 'workflow_dispatch' ? ' and the input "port"' : ''}.`,
     action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
       `The operation of the action is ${action.trigger.operation}: pass the blueprint with --blueprint NAME.`,

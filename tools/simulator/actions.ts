@@ -16,7 +16,7 @@ try {
   for (const file of files) cpSync(join(root, file), file, { recursive: true, dereference: false })
   console.log(\`Copied the files of \${root}.\`)
 } catch {
-  console.log(\`Copied nothing: \${root} is not in a Git repository.\`)
+  console.log(\`Copied nothing: \${root} isn't in a Git repository.\`)
 }
 `
 /** Replaces any other action: sets the outputs that the command line specifies for its step. */

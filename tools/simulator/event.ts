@@ -40,7 +40,7 @@ export function readEvent(file: string): SimulationEvent {
   }
   if (isObject(event.client_payload)) {
     throw new Error(
-      `${file} is a repository_dispatch event that is not from the relay: its client_payload has no "port" with "version", ` +
+      `${file} is a repository_dispatch event that isn't from the relay: its client_payload has no "port" with "version", ` +
         '"delivery" and "inputs", so the action would fail on GitHub. --event accepts an event from the relay, or the ' +
         'webhook body that Port sends. docs/action.md shows an example.',
     )
@@ -89,7 +89,7 @@ function parse(file: string): unknown {
   try {
     return JSON.parse(content)
   } catch (cause) {
-    throw new Error(`${file} is not JSON: ${(cause as Error).message}.`, { cause })
+    throw new Error(`${file} isn't JSON: ${(cause as Error).message}.`, { cause })
   }
 }
 
@@ -106,7 +106,7 @@ export function readText(file: string, option: string): string {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why =
-      code === 'ENOENT' ? 'does not exist' : code === 'EISDIR' ? 'is a folder' : `can't be read (${code})`
+      code === 'ENOENT' ? "doesn't exist" : code === 'EISDIR' ? 'is a folder' : `can't be read (${code})`
     throw new Error(`${file} ${why}: ${option} needs the path of a file.`, { cause })
   }
 }

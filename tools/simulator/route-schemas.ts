@@ -28,7 +28,7 @@ export function openRouteSchemas(name: 'github' | 'port'): RouteSchemas {
   if (known) return known
   const file = `tools/simulator/schemas/${name}.json`
   const cut = CUTS[name]
-  // Compiling takes longer than validating, so don't optimize the validators. `cut` is not itself a schema.
+  // Compiling takes longer than validating, so don't optimize the validators. `cut` isn't itself a schema.
   const options = {
     strict: false,
     validateSchema: false,

@@ -17,7 +17,7 @@ export function showSimulation({ jobs, conclusion, port, relay }: Simulation, pr
   print(`Workflow run: ${conclusion}`)
   if (port) showRun(port, print)
   if (relay) {
-    print(`\nThe relay finishes the run, because the action did not`)
+    print(`\nThe relay finishes the run, because the action didn't`)
     print(`  status   ${relay.status}, "${relay.label}"`)
     print(`  log      ${relay.sentence}`)
   }

@@ -138,7 +138,7 @@ function chooseStart(type: string | undefined, event: SimulationEvent, workflow:
   const chosen = type ?? event.type ?? types?.[0] ?? 'port_action'
   if (types && types.length > 0 && !types.includes(chosen)) {
     throw new Error(
-      `${name} does not listen to repository_dispatch of type ${chosen}, only to ${types.join(', ')}. The type is the ` +
+      `${name} doesn't listen to repository_dispatch of type ${chosen}, only to ${types.join(', ')}. The type is the ` +
         "identifier of the Port action, unless the webhook's URL or the relay's routes set another type. In that case, " +
         `pass the type with --type. ${nothingStarts(chosen)}`,
     )

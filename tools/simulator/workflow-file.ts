@@ -71,7 +71,7 @@ export async function readSimulatedWorkflow(file: string | undefined): Promise<S
     )
   }
   if (!usesOf(workflow).some(uses => isOurs(uses) || uses.startsWith('./'))) {
-    throw new Error(`${name} does not use the action: no step has "uses: OWNER/port-webhook-action@v1".`)
+    throw new Error(`${name} doesn't use the action: no step has "uses: OWNER/port-webhook-action@v1".`)
   }
   const path = fromHere(file)
   const root = resolve(/^(.*?)\/?\.github\/workflows\//.exec(path)?.[1] ?? dirname(path))
@@ -124,7 +124,7 @@ async function checkWorkflowFile(caller: string, uses: string, place: Place): Pr
   const file = resolve(place.root, uses)
   const inside = enter(caller, uses, file, place)
   if (!existsSync(file))
-    throw new Error(`${caller} calls ${uses}, which does not exist in ${place.root}: correct its path.`)
+    throw new Error(`${caller} calls ${uses}, which doesn't exist in ${place.root}: correct its path.`)
   const name = uses.slice(2)
   // The simulator prints what it omits.
   const called = await readWorkflow(name, await readFile(file, 'utf8'), () => {})
@@ -173,10 +173,10 @@ export function missingPermissions({ name, workflow }: SimulationWorkflow): stri
     if (!own || own.with.report === 'off') return []
     const missing = [
       ...(own.with['port-client-secret'] === undefined && !has(job, 'id-token', ['write'])
-        ? ['"id-token: write", without which it cannot report through the relay']
+        ? ['"id-token: write", without which it can\'t report through the relay']
         : []),
       ...(!has(job, 'actions', ['read', 'write'])
-        ? ['"actions: read", without which Port does not show its steps']
+        ? ['"actions: read", without which Port doesn\'t show its steps']
         : []),
     ]
     return missing.map(permission => `Job ${job.id} of ${name} lacks the permission ${permission}.`)
@@ -219,7 +219,7 @@ export function missingOutputs({ workflow }: SimulationWorkflow, { jobs }: Simul
       const nearest = nearestName(name, names)
       const hint = nearest === null ? '' : ` Did you mean ${nearest}?`
       return [
-        `${expression.place.positionOf(whole)}: ${whole} is not an output in this run, so it is empty.${hint}`,
+        `${expression.place.positionOf(whole)}: ${whole} isn't an output in this run, so it is empty.${hint}`,
       ]
     })
   })

@@ -129,7 +129,7 @@ export function withinCreated(filter: string, createdAt: string): boolean | unde
   return at >= moment(text) && at <= limit
 }
 
-/** Returns a time in ms since the epoch. For a date without a time, returns the day's start or, with `end`, its end. */
+/** Returns a time in ms since 1970. For a date without a time, returns the day's start or, with `end`, its end. */
 function moment(text: string, end = false): number {
   if (text === '*') return end ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
   const dateOnly = /^\d{4}-\d\d-\d\d$/.test(text)

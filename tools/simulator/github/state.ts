@@ -52,10 +52,10 @@ export type GitHubState = {
   /** By job id, which is also the id of its check run. */
   annotations: Map<number, CheckAnnotation[]>
   timers: Set<NodeJS.Timeout>
-  /** The time when the primary limit resets, in seconds since the epoch. */
+  /** The time when the primary limit resets, in seconds since 1970. */
   resetAt: number
   nextId(): number
-  /** GitHub's clock, in ms since the epoch. */
+  /** GitHub's clock, in ms since 1970. */
   now(): number
 }
 

@@ -69,7 +69,7 @@ function evaluateToData({ source, written, place }: Expression, contexts: Contex
     const failed = written.find(each => fails(each)) ?? written[0]!
     const why = (fails(failed) ?? cause).message.replace(/\.$/, '')
     throw new EvaluationError(
-      `\${{ ${failed.trim()} }} at ${place.positionOf(failed.trim())} cannot be evaluated: ${why}.`,
+      `\${{ ${failed.trim()} }} at ${place.positionOf(failed.trim())} can't be evaluated: ${why}.`,
       { cause },
     )
   }

@@ -167,7 +167,7 @@ async function callWorkflow(run: RunState, call: Call, job: WorkflowJob): Promis
   const file = job.uses!.slice(2)
   const content = await readFile(resolve(run.repositoryRoot, file), 'utf8')
   const workflow = await readWorkflow(file, content, run.options.onLeftOut)
-  if (!workflow.on.workflow_call) throw new Error(`${file} cannot be called: its "on" has no workflow_call.`)
+  if (!workflow.on.workflow_call) throw new Error(`${file} can't be called: its "on" has no workflow_call.`)
   const { github, vars, secrets: own } = call.contexts
   const given = evaluate(job.with, call.contexts) as Record<string, unknown>
   const inputs = workflowInputs(workflow, 'workflow_call', given, { github, vars })
@@ -231,7 +231,7 @@ function expandMatrix(matrix: Record<string, unknown> | null): (Leg | null)[] {
   let legs: Leg[] = axes.length === 0 ? [] : [{}]
   for (const axis of axes) {
     const values = lists[axis]
-    if (!Array.isArray(values)) throw new Error(`matrix.${axis} is not a list.`)
+    if (!Array.isArray(values)) throw new Error(`matrix.${axis} isn't a list.`)
     legs = legs.flatMap(leg => values.map(value => ({ ...leg, [axis]: value })))
   }
   const excluded = (exclude ?? []) as Leg[]

@@ -71,13 +71,13 @@ export async function runWorkflow(options: RunOptions): Promise<SimulatedRun> {
 function refuseDeafWorkflow(workflow: Workflow, { event }: RunOptions): void {
   const listens = Object.keys(workflow.on)
   if (!listens.includes(event.name)) {
-    throw new Error(`${workflow.name} does not listen to ${event.name}, only to ${listens.join(', ')}.`)
+    throw new Error(`${workflow.name} doesn't listen to ${event.name}, only to ${listens.join(', ')}.`)
   }
   const types = [workflow.on[event.name]!.types ?? []].flat()
   const type = event.name === 'repository_dispatch' ? event.payload.event_type : event.payload.action
   if (types.length > 0 && !types.includes(String(type))) {
     throw new Error(
-      `${workflow.name} does not listen to ${event.name} of type ${type}, only to ${types.join(', ')}.`,
+      `${workflow.name} doesn't listen to ${event.name} of type ${type}, only to ${types.join(', ')}.`,
     )
   }
 }
