@@ -13,7 +13,7 @@ const LOAD = ['test/chaos/*.test.ts', 'test/workflow-dispatch/exact-runs.test.ts
  * like those of Port's guides: `npm run test:package`.
  */
 const PACKAGE = [
-  'test/{package,demo,simulate,simulate-shown,simulate-mistakes,examples-played}.test.ts',
+  'test/{package,demo,simulate,simulate-mistakes,examples}.test.ts',
   'test/lambda/*.test.ts',
   'test/workflow-dispatch/guides.test.ts',
   'test/migrate/migrate.test.ts',

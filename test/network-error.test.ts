@@ -48,4 +48,7 @@ test('assumes that the request may have been processed if no response arrives in
 
 test('assumes that the request may have been processed if the thrown value is not an error', () => {
   expect([wasNotSent('x'), describeNetworkError(undefined)]).toEqual([false, 'no response'])
+  // The message of a TypeError may quote a header.
+  const described = [new Error('no route'), new TypeError('secret')].map(describeNetworkError)
+  expect(described).toEqual(['no route', 'no response'])
 })

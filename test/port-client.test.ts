@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { createPortClient } from '../port/client/client.ts'
 import { logBatches } from '../port/client/messages.ts'
 import { calls, failure, fakePort, info, openPort } from './open-port.ts'
 
@@ -288,13 +287,6 @@ describe('each Port error has a kind and a message that states what to do:', () 
     expect(error).toMatchObject({ kind, temporary: kind === 'unreachable' })
     if (status !== 413) expect(error.message).toContain('check PORT_API_URL')
     if (status === 200) expect(error.message).toMatch(/ responded to POST \S+ but not in the format/)
-  })
-
-  test('the network error has no code, so the message contains its text', async () => {
-    const fetch = () => Promise.reject(new Error('no route'))
-    const credentials = { clientId: 'id', clientSecret: 's' }
-    const client = createPortClient({ apiUrl: 'https://api.port.io', ...credentials, fetch })
-    expect((await failure(client.authorize())).message).toContain('no route')
   })
 
   test('redacts secrets before truncating a message, and still recognizes the error code', async () => {

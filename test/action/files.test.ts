@@ -126,11 +126,6 @@ test('omits the last document while the file can still grow, unless the document
   expect(split('{"a":1}\n{"b":', false)).toEqual(['{"a":1}'])
 })
 
-test('`end` of a document is the offset of the byte after the document', () => {
-  const lines = splitLines(Buffer.from(`${A}\n---\n{"ü":1}\n`), { rest: false })
-  expect(splitDocuments(lines, { settled: true }).map(({ end }) => end)).toEqual([33, 46])
-})
-
 /** @throws Error that lists the mistakes */
 async function readEntities(text: string) {
   const { entities, mistakes } = await readDocument(text, 7)

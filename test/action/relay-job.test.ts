@@ -1,5 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import vectors from '../fixtures/port/encryption-vectors.json' with { type: 'json' }
 import { type System, startReport, startSystem } from '../reports/open-stage.ts'
@@ -142,29 +141,6 @@ test('a relay without Port credentials still decrypts secret inputs, and a warni
   expect(await job.post({ 'INPUT_GITHUB-TOKEN': '' })).toEqual([
     expect.stringMatching(/^::notice::The steps of this job aren't reported to Port/),
   ])
-})
-
-test('with fail-on-report-error, an entity that the relay does not allow fails the job and the Port run', async () => {
-  const system = await startSystem()
-  const { payload, portRun } = await deliver(system)
-  const job = openJob(system, payload, { 'github-token': '', 'fail-on-report-error': 'true' })
-  await job.run('main')
-  writeFileSync(job.saved().files.entities, '{ "blueprint": "_user", "identifier": "i" }\n')
-  const why =
-    /^::error::Entity _user\/i couldn't be upserted: the relay .* RELAY_REPORT_BLUEPRINTS doesn't include/
-  expect(await job.post({ 'INPUT_JOB-STATUS': 'success' })).toContainEqual(expect.stringMatching(why))
-  await vi.waitFor(() => expect(portRun!.status).toBe('FAILURE'), { timeout: 10_000 })
-})
-
-test('if the Port run has already finished, main sets the outputs and prints only a notice', async () => {
-  const system = await startSystem()
-  const { payload, portRun } = await system.deliver()
-  system.port.endRun(portRun!.id, 'FAILURE')
-  const job = openJob(system, payload)
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::notice::Port's run .* has already finished \(failure\)/),
-  ])
-  expect(job.outputs().version).toBe('1.4.2')
 })
 
 test("a delivery's second workflow run fails as a duplicate; with on-duplicate: continue, it fails if inputs are missing", async () => {

@@ -70,30 +70,37 @@ async function authors(steps: string[], postsFrom = steps.length): Promise<strin
 
 const OWN = 'Run org/port-webhook-action@v1'
 
-test("recognizes the runner's own pre and post steps by their position, not only by their name", async () => {
-  const before = ['Set up job', 'Pre Check out', OWN, 'Check out', 'Pre Migrate', 'Migrate', 'Post Migrate']
-  const after = ['Post Check out', `Post ${OWN}`, 'Complete job']
-  expect(await authors([...before, ...after], before.length)).toEqual(before.slice(3))
-  const plain = ['Set up job', 'Migrate', 'Post Migrate', 'Complete job']
-  expect(await authors(plain)).toEqual(['Migrate', 'Post Migrate'])
-})
-
-test.each([
-  [['Set up job', 'Pull alpine:3', 'Pull ghcr.io/acme/lint:1.2', 'Build acme/scan/docker@v1']],
-  [['Set up job', 'Set up runner', 'Build acme/scan@9f2d', 'Initialize containers']],
-])('recognizes %j as steps of the runner, not of the author', async prepared => {
-  const own = ['Build image', 'Pull alpine', 'Set up runner', 'Run acme/scan@v1']
-  const before = [...prepared, 'Pre Run acme/scan@v1', OWN, ...own]
-  const after = ['Post Run acme/scan@v1', 'Complete runner', 'Complete job']
-  expect(await authors([...before, ...after], before.length)).toEqual(own)
-})
-
-test("the author's first step is recognized even if its name resembles a step of the runner", async () => {
-  for (const name of ['Build image', 'Pull the image', 'Pull images', 'Build shop for a@b']) {
-    expect(await authors(['Set up job', name, 'Build acme/scan@v1'])).toEqual([name, 'Build acme/scan@v1'])
-  }
-  expect(await authors(['Pull alpine'])).toEqual(['Pull alpine'])
-})
+const PREPARED = [
+  'Pull ghcr.io/acme/lint:1.2',
+  'Build acme/scan/docker@v1',
+  'Set up runner',
+  'Initialize containers',
+]
+const RESEMBLING = ['Build image', 'Pull alpine', 'Set up runner', 'Run acme/scan@v1']
+/** Columns: the steps before the author's, the author's, and the steps after. */
+test.each<[string[], string[], string[]]>([
+  [
+    ['Set up job', 'Pre Check out', OWN],
+    ['Check out', 'Pre Migrate', 'Migrate', 'Post Migrate'],
+    ['Post Check out', `Post ${OWN}`, 'Complete job'],
+  ],
+  [['Set up job'], ['Migrate', 'Post Migrate'], ['Complete job']],
+  [
+    ['Set up job', 'Pull alpine:3', ...PREPARED, 'Pre Run acme/scan@v1', OWN],
+    RESEMBLING,
+    ['Post Run acme/scan@v1', 'Complete runner', 'Complete job'],
+  ],
+  ...['Build image', 'Pull the image', 'Pull images', 'Build shop for a@b'].map(
+    (name): [string[], string[], string[]] => [['Set up job'], [name, 'Build acme/scan@v1'], []],
+  ),
+  [[], ['Pull alpine'], []],
+])(
+  "recognizes the runner's own steps by position and name: after %j, %j are the author's",
+  async (...steps) => {
+    const [before, own] = steps
+    expect(await authors(steps.flat(), before.length + own.length)).toEqual(own)
+  },
+)
 
 /** The last message in Port's log, without the line about the job. */
 const stepsOf = ({ run }: System) => run.logs.at(-1)!.message.split('\n').slice(0, -1)

@@ -5,8 +5,6 @@ import { send } from '../support/send.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { type System, type SystemOptions, withSystem } from './system.ts'
 
-/** The maximum number of concurrent dispatches per relay. */
-const CONCURRENCY = 20
 const REPOSITORIES = 30
 const isDispatch = ({ method, path }: ReceivedRequest) => method === 'POST' && path.endsWith('/dispatches')
 
@@ -43,22 +41,6 @@ function tooEarly(requests: ReceivedRequest[], wait: number): string[] {
     .map(({ method, path, at }) => `${method} ${path} after ${at - refused.at} ms`)
 }
 
-test('after a kill, the rate-limit pause still applies, even to deliveries that no relay has claimed', async () => {
-  await withRelays({ env: { RELAY_START_TIMEOUT: '6s' } }, async system => {
-    const { relay, github } = system
-    limit(system, CONCURRENCY, 4)
-    const ids = await sendAll(system, relay.url, 30)
-    const asked = () => github.requests.filter(isDispatch)
-    await until(() => asked().some(each => each.status === 403), 'GitHub asks to wait')
-    await sleep(200)
-    await relay.kill()
-    expect(asked().length).toBeLessThanOrEqual(CONCURRENCY)
-    await relay.start()
-    await until(() => github.dispatches.length === ids.length, 'all deliveries are dispatched')
-    expect(tooEarly(github.requests, 4)).toEqual([])
-  })
-})
-
 test('a rate-limit pause applies to all relays on one PostgreSQL database, and Port gets only one message', async () => {
   await withRelays({ database: await newDatabase(), relays: 2 }, async system => {
     const { port, github, relays } = system
@@ -88,5 +70,23 @@ test('RELAY_DISPATCH_RATE allows a burst of 20 dispatches, then the configured r
     for (const [n, ms] of times.entries())
       expect(n + 1, `after ${ms} ms`).toBeLessThanOrEqual(20 + (ms / 1000) * 2 + 2)
     expect(times[27]).toBeGreaterThan(2_500)
+  })
+})
+
+/** Longer than any request takes, and longer than a busy machine delays a timer. */
+const STOOD_STILL_MS = 17_000
+
+test("a relay that was suspended during a dispatch reads the response after resuming and doesn't dispatch again", async () => {
+  // No run is visible, so the response is the relay's only evidence.
+  await withSystem({ connected: true, runs: 'none' }, async ({ relay, port, github }) => {
+    await relay.start()
+    const { id } = port.createRun({ id: 'r_1' })
+    github.fail({ match: ({ method }) => method === 'POST', takesEffect: true, delayMs: 500 })
+    await send(relay.url, { body: { run: { id }, inputs: {} } })
+    await until(() => github.dispatches.length === 1, 'GitHub receives the dispatch')
+    process.kill(relay.pid, 'SIGSTOP')
+    await sleep(STOOD_STILL_MS).finally(() => process.kill(relay.pid, 'SIGCONT'))
+    await until(() => port.run(id).statusLabel === 'Waiting for GitHub', 'Port shows "Waiting for GitHub"')
+    expect(github.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
   })
 })

@@ -144,21 +144,6 @@ it('hashFiles() hashes each matching workspace file once, and no file outside th
   expect(step('Paths').stdout).toBe(`${third} ${third}  .\n`)
 })
 
-describe('a cancellation', () => {
-  it("can be caused by the job's timeout-minutes", async () => {
-    const steps = '- run: sleep 60\n- run: echo\n  name: Cancelled\n  if: cancelled()'
-    const { job, step } = await simulateSteps(steps, {}, '\n    timeout-minutes: 0.001')
-    expect(job.conclusion).toBe('cancelled')
-    expect(step('Cancelled').conclusion).toBe('success')
-  })
-
-  it('kills a step that ignores signals', async () => {
-    const steps = "- run: trap '' INT TERM; echo started; sleep 60\n  name: Deaf"
-    const { step } = await simulateSteps(steps, { cancelAt: 'Deaf' })
-    expect(step('Deaf').conclusion).toBe('cancelled')
-  })
-})
-
 describe('jobs', () => {
   it('run once per matrix leg, with include and a name for each leg', async () => {
     const run = await simulate(`jobs:

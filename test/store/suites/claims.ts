@@ -33,18 +33,6 @@ export function claimTests(place: Place): void {
     expect(order).toEqual(['acme/long', 'acme/other', 'acme/long', 'acme/long'])
   })
 
-  test('a claim for a dispatch returns the invocation and the lease expiry; a claim for a poll has no invocation', async () => {
-    const store = await place.emptied()
-    const [id] = await acceptAll(store, { invocation: '{"inputs":{"a":1}}' })
-    const [claimed] = await claim(store, 1000)
-    expect(claimed).toMatchObject({ id, invocation: '{"inputs":{"a":1}}', leaseUntil: 1500 })
-    await applyTo(store, id!, { change: { state: 'dispatched', dueAt: 2000 } })
-    const [watched] = await store.claimPolls(2000, 500, 10)
-    expect(watched).toMatchObject({ id, state: 'dispatched' })
-    expect(watched).not.toHaveProperty('invocation')
-    expect(await get(store, id!)).not.toHaveProperty('invocation')
-  })
-
   test('a claim whose lease has expired cannot change the delivery', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
