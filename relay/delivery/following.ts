@@ -85,7 +85,9 @@ export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,
   { now }: Context,
-): Transition {
+): Transition | null {
+  // Another attempt has started since the report was checked.
+  if (!delivery.runs.some(run => !run.past && run.attempt === attempt)) return null
   const { outputs, sent: updated, left } = takeOutputs(delivery, messages)
   const sent = updated.filter(message => !('update' in message && message.update.job))
   const reported = updated.reduce<Reported | null>((known, message) => {

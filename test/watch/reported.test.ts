@@ -81,6 +81,7 @@ test.each<[string, (given: Running) => Promise<unknown>, { status: string; label
         system.github.setRun(run.id, { runAttempt: 2, status: 'in_progress' })
         await system.bind(id, run.id, 2)
         await system.reportJob(id, 'success', { attempt: 2, id: 3 })
+        await system.reportJob(id, 'failure', { author: 'failure', summary: 'Late' })
         system.end(run, 'success')
       },
       { status: 'SUCCESS', label: 'Succeeded', summary: 'Job: success' },

@@ -26,6 +26,7 @@ export function readWorkflow(yaml: string, file: string) {
     on,
     /** Without those that contain Port's context. */
     inputs: Object.fromEntries(Object.entries(declared).filter(([name]) => !contexts.includes(name))),
+    contexts,
     usedInputs: [...new Set(references.flatMap(parts => inputOf(parts, stepIds) ?? []))],
     /** Only day-2 and delete actions have an entity. */
     usesEntity: references.some(parts => isEntity(parts, stepIds)),

@@ -85,6 +85,7 @@ function readInputs({ inputs, usedInputs }: WorkflowFile, event: Start['event'])
 function notes(workflow: WorkflowFile, event: Start['event'], file: string, action: PortAction): string[] {
   const inputs = event === 'workflow_dispatch' ? workflow.inputs : {}
   const environments = Object.keys(inputs).filter(name => object(inputs[name]).type === 'environment')
+  const renamed = workflow.contexts.filter(name => !OFFERED_INPUTS.includes(name))
   return [
     ...placeholderNotes(action.invocationMethod),
     event === 'workflow_dispatch' &&
@@ -99,6 +100,10 @@ function notes(workflow: WorkflowFile, event: Start['event'], file: string, acti
     action.trigger.operation !== 'CREATE' &&
       action.trigger.blueprintIdentifier === undefined &&
       `The operation of the action is ${action.trigger.operation}: pass the blueprint with --blueprint NAME.`,
+    ...renamed.map(
+      name =>
+        `The form lacks the input ${name}: ${file} reads only a run ID from it, so the relay sends Port's context in it. If it isn't the ID of the run in Port, add the input.`,
+    ),
     ...environments.map(
       name =>
         `The input ${name} has the type environment on GitHub. Port has no such type, so the input is a text.`,
