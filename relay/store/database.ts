@@ -132,12 +132,15 @@ const DELIVERY = named(
   ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
 )
 
+/** Without the summaries that jobs reported: those of many deliveries are large. */
+export const SHOWN = DELIVERY.replace('reported AS', 'NULL AS')
+
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']
 
-/** Columns of a delivery and its runs, without the invocation, which can be large. */
-export const columns = (sql: Dialect) => {
+/** Columns of a delivery and its runs, without the invocation, which can be large. For a list, `SHOWN` is enough. */
+export const columns = (sql: Dialect, delivery = DELIVERY) => {
   const run = { id: 'github_run_id', ...Object.fromEntries(RUN.map(field => [field, columnOf(field)])) }
-  return `${DELIVERY}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
+  return `${delivery}, ${sql.jsonRows(run, 'runs WHERE runs.delivery = deliveries.id')} AS runs`
 }
 
 /** Converts a row of {@link columns} to a delivery. Both databases store booleans as numbers. */

@@ -136,7 +136,7 @@ test('an unreadable form is refused with a message and counts as a sign-in attem
   for (const path of ['/sign-out', `/deliveries/${ids[0]}/redeliver`, '/redeliver']) {
     const response = await post(path, { ...unread, cookie }, 'x')
     expect([path, response.status]).toEqual([path, 400])
-    expect(await response.text()).toContain("The form can't be read: reload the page.")
+    expect(await response.text()).toContain('The form can&#39;t be read: reload the page.')
   }
   const statuses: number[] = []
   for (let i = 0; i < 12; i++) statuses.push((await post('/sign-in', unread, 'x')).status)

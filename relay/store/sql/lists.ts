@@ -1,7 +1,7 @@
 import { LIMITS } from '../../config/limits.ts'
 import type { Delivery, Outcome, State } from '../../delivery/delivery.ts'
 import { OPEN_STATES, OUTCOMES, REDELIVERABLE, STATES } from '../../delivery/delivery.ts'
-import { type Backend, columns, deliveriesOf, rowsOf, type Statement, stateIs } from '../database.ts'
+import { type Backend, columns, deliveriesOf, rowsOf, SHOWN, type Statement, stateIs } from '../database.ts'
 import { MOST_COUNTED } from './claims.ts'
 import { runKey } from './intake.ts'
 
@@ -102,7 +102,7 @@ export function lists(db: Backend) {
         runId || !(isNarrow || repository)
           ? newest(['seq'], ...named, ...within, ...isOfRun)
           : ranges.join(' UNION ALL ') || newest(['seq'], ...named, ...within, '1 = 0')
-      const sql = `SELECT ${columns(dialect)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq DESC LIMIT ?2`
+      const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq DESC LIMIT ?2`
       return deliveriesOf(db, sql, ...params)
     },
     /**
