@@ -166,6 +166,15 @@ test('a value is masked before a label or entity that contains the value is sent
   expect(lines.filter(text => text === 'one')).toHaveLength(1)
 })
 
+test('sending stops when the run finishes', async () => {
+  const { logFile, folder } = openFolder()
+  writeFileSync(logFile, 'one\n')
+  const log = vi.fn(() => Promise.reject(new PortError('finished', 'Over.')))
+  await follow(jobFor(await startSystem(), logFile, { github: null }), { log }, sleeps => sleeps === 9)
+  expect(log).toHaveBeenCalledTimes(1)
+  expect(folder.sent()).toEqual(NOTHING_SENT)
+})
+
 test('sends at most thirty log requests per minute to Port, even if a step writes faster', async () => {
   const system = await startSystem()
   const { logFile } = openFolder()
@@ -257,6 +266,17 @@ test("the progress reporter gets its keys only through standard input, and inher
   for (const secret of hidden) expect(JSON.stringify(env)).not.toContain(secret)
   expect(cwd).toBe('/')
   expect(progressFolder(job.files.log).pid()).toBeGreaterThan(0)
+})
+
+test('if the progress reporter fails to start, only live updates are missing', async () => {
+  const system = await startSystem()
+  const job = openRunner(system, { live: 'true', 'github-token': '' })
+  process.execPath = '/nowhere/node'
+  expect(await job.run('main')).toEqual([])
+  process.execPath = execPath
+  expect(progressFolder(job.saved().files.log).pid()).toBe(0)
+  await job.post()
+  expect(system.run.status).toBe('SUCCESS')
 })
 
 test('the progress reporter runs for at most five days', async () => {

@@ -265,6 +265,15 @@ async function runJob(system: System, inputs: Record<string, string> = {}, paylo
 
 const READ = `GET ${RUN_PATH}?version=v2`
 
+test('without a run in the payload, the outputs are set, and nothing is reported', async () => {
+  const system = await startSystem()
+  const port = { version: 1, delivery: 'd_1', kind: 'none', inputs: { a: 1 } }
+  const { job, main, post } = await runJob(system, {}, { run_id: null, action: null, port })
+  expect([main, post]).toEqual([['Nothing is reported to Port: the payload contains no Port run.'], []])
+  expect(job.outputs().inputs).toBe('{"a":1}')
+  expect(system.port.requests).toEqual([])
+})
+
 test('post does not ask again for a run that Port does not know', async () => {
   const { main, post, reported } = await runJob(await startSystem(), {}, payloadFor('r_of_another_org'))
   expect([main.length, post]).toEqual([1, []])
@@ -412,3 +421,16 @@ test.each<[string, string, Record<string, string>, string]>([
     expect(process.exitCode).toBe(1)
   },
 )
+
+test('fetches thousands of inputs that were omitted together', async () => {
+  const system = await startSystem()
+  const all = Array.from({ length: 4_000 }, (_, index) => [`input_${index}`, `value ${index}`])
+  const inputs = Object.fromEntries(all)
+  const sealed = { ...inputs, input_7: encryptWith(system.port.clientSecret, 'clear text') }
+  system.run.payload.body = bodyFor(ID, sealed, { encrypted: ['input_7'] })
+  const payload = payloadFor(ID, sealed, { encrypted: ['input_7'] })
+  expect(payload.port).toMatchObject({ truncated: ['entity', 'inputs', 'encrypted'] })
+  const { outputs } = await runMain(system, payload)
+  expect(JSON.parse(outputs.inputs!)).toEqual({ ...inputs, input_7: 'clear text' })
+  expect(outputs.input_3999).toBe('value 3999')
+})
