@@ -100,7 +100,7 @@ export interface KnownSecrets {
 }
 
 /**
- * Collects the secrets that post has to redact. Some remain unknown if they can't be fetched, or if a key was rotated.
+ * Collects the secrets that the post step redacts. Some remain unknown if they can't be fetched, or if a key was rotated.
  * @param decrypted the names of the inputs that main has decrypted
  */
 export async function knownSecrets(

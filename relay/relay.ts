@@ -35,7 +35,7 @@ const CHECK_SIDES_MS = 5_000
 /** How long to wait for requests and steps in progress when the relay stops. */
 const STOP_MS = 20_000
 
-/** Duration and maximum number of load measurements after the start. */
+/** How long each load measurement after the start takes, and how many there are at most. */
 const LOOK_MS = 20
 const LOOKS = 25
 

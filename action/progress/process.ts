@@ -16,7 +16,7 @@ interface Sent extends LogMark {
 export const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
 export interface EntitiesSent extends LogMark {
-  /** The number of processed entities in the document at the mark. */
+  /** The number of entities of the current document that are already processed. */
   done: number
   /** Results of entities that Port's log doesn't show yet. */
   lines: LogLine[]

@@ -78,8 +78,8 @@ export type Retry = <T>(
 
 /**
  * Retries temporary failures: five attempts, about 1, 2, 4, and 8 s apart, or later if Port requests it. All calls
- * share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls wait
- * only if Port requests a time.
+ * share one time budget, because a canceled job has only 4 min 45 s left. After one call has given up, later calls
+ * retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
 export function createRetry(options: {

@@ -254,7 +254,7 @@ async function exchange(server: string, code: string): Promise<CreatedApp> {
   return app.data
 }
 
-/** A character that ends a line of an environment file, or starts a command of the terminal, is refused. */
+/** Refuses characters that end a line in an environment file or start a terminal escape sequence. */
 const createdApp = z.object({
   id: z.int(),
   pem: z.string().regex(/^-----BEGIN [A-Z ]+-----[A-Za-z0-9+/=\r\n]+-----END [A-Z ]+-----\s*$/),

@@ -6,7 +6,7 @@ const SECOND = 1_000
 
 /**
  * Limits on what others can fill: bytes (KB, MB), milliseconds, or amounts. docs/limits.md says what each one limits and
- * what happens beyond it. A test compares the values of its table, in this order.
+ * what happens beyond it. A test compares these values with the table in docs/limits.md, in this order.
  */
 export const LIMITS = {
   requestLine: 16 * KB,

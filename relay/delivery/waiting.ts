@@ -81,7 +81,7 @@ export function showWait(
   }
 }
 
-/** Notifies Port of a delivery that waits without an attempt, behind another delivery or for the end of a pause. */
+/** Notifies Port that a delivery waits for another delivery, or for the end of a pause, before its first attempt. */
 export function notify(
   delivery: Delivery,
   { wait }: Event<'waitingNotified'>,

@@ -15,7 +15,7 @@ interface Arriving {
 const CHECK_RATE_MS = 500
 
 /**
- * The body memory for one kind of route. All arriving bodies share one budget. When the budget is used up, the slowest
+ * The memory for bodies of one kind of route. All arriving bodies share one budget. When it is used up, the slowest
  * body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. A sender that
  * opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
  * slowly than the minimum rate are always dropped. Bodies of verified senders use `processingBytes`.

@@ -132,7 +132,7 @@ const DELIVERY = named(
   ...['waitingFor', 'decisions', 'outputs', 'reported', 'finishingAt', 'runWebhook', 'reportWorkflowStatus'],
 )
 
-/** Without the summaries that jobs reported: those of many deliveries are large. */
+/** Excludes the summaries that jobs reported, because loading them for many deliveries takes too long. */
 export const SHOWN = DELIVERY.replace('reported AS', 'NULL AS')
 
 const RUN = ['attempt', 'evidence', 'past', 'status', 'conclusion', 'url', 'reportsConclusion']

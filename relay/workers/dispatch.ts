@@ -168,7 +168,7 @@ function readList(
   }
 }
 
-/** Deliveries per round. With one round a second, about as many as Port accepts messages for. */
+/** Deliveries per round. At one round a second, this is about the number of deliveries whose messages Port accepts. */
 const AT_ONCE = 50
 
 /** Shows in Port what deliveries wait for that have waited for a while, oldest first: one round. */

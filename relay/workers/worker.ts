@@ -26,7 +26,8 @@ export interface Worker {
 }
 
 /**
- * Maximum rest after an empty claim. Each consecutive empty claim adds a millisecond, so that unnecessary wake-ups don't
+ * Maximum time that a worker sleeps after a claim that found nothing. Each consecutive empty claim adds a
+ * millisecond, so that unnecessary wake-ups don't
  * cause a busy loop. After QUIET_MS without an empty claim, the count starts again, so that new work isn't delayed.
  */
 const LONGEST_REST_MS = 20

@@ -102,7 +102,7 @@ export function createEngine(deps: EngineDeps) {
 const DISPATCHES_AT_ONCE = 20
 /** Enough for all deliveries of a few repositories. Deliveries of one repository wait for the same response. */
 const POLLS_AT_ONCE = 100
-/** Enough to read the list, one run, Port's run, and jobs with logs. Each request has its own timeout. */
+/** Enough to read the list of runs, a workflow run with its jobs and logs, and the run in Port; each has its own timeout. */
 export const POLL_LEASE_MS = 60_000
 const OUTBOXES_AT_ONCE = 10
 const MAINTENANCE_MS = 60_000

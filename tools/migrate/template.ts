@@ -58,7 +58,7 @@ const orNull = (argument: string): string =>
 const TEXT =
   /^(?:(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+|(?:secrets|vars|env|github\.event\.inputs)\.[\w-]+|inputs\.port_(?:context|payload)|github\.(?!event\b)\w+)$/
 
-/** Only an empty text counts as false. */
+/** Only an empty string counts as false. */
 const asText = (source: string): string => (TEXT.test(source) ? source : `format('{0}', ${source})`)
 
 // Encodes an expression inside JSON, without quotes or backslashes. \uE000…\uE001 is part of a JSON string.

@@ -41,7 +41,7 @@ const NOTICED_MS = 30_000
 export const secondsAhead = (date: string | null | undefined, now: number) =>
   Math.round((now - Date.parse(date ?? '')) / 1000)
 
-/** Reports a difference of the clocks. More than `mostMs` is a problem, for the given reason. */
+/** Reports clock skew. More than `mostMs` is a problem, for the given reason. */
 export function compareClock(whose: string, ahead: number, mostMs: number, reason: string): Finding | false {
   const apart = Math.abs(ahead)
   if (!(apart * 1000 > NOTICED_MS)) return false

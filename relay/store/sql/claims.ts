@@ -97,8 +97,8 @@ export function claims(db: Backend) {
       return claimed.sort((a, b) => a.seq - b.seq)
     },
     /**
-     * Finds unclaimed deliveries that were queued before a time and wait for something that Port doesn't show yet, and
-     * deliveries whose pause started or ended since. Finds none while many messages to Port are waiting, because results
+     * Finds unclaimed deliveries that were queued before the given time and whose current reason for waiting Port
+     * doesn't show yet. Finds none while many messages to Port are waiting, because results
      * are more important.
      */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {

@@ -133,7 +133,7 @@ export const maintenance = (db: Backend) => ({
   async saveClockDifference({ difference, since }: ClockDifference): Promise<void> {
     await db.run([{ sql: 'UPDATE clock SET difference = ?1, since = ?2', params: [difference, since] }])
   },
-  /** Adds to the counts of these hours, which all relays share, and deletes hours before `forget`. */
+  /** Adds to the hourly counts, which all relays share, and deletes the counts of hours before `forget`. */
   async countHours(counted: Hour[], forget: number): Promise<void> {
     const amounts = ['accepted', ...OUTCOMES] as const
     const sql = `

@@ -145,8 +145,8 @@ function settle<T>(waiting: Waiting<T>[], responses: (T | string)[]): void {
 }
 
 /**
- * Minimum pause between two checkpoints. A checkpoint that reaches the log's end delays commits, by 40 ms after a
- * 200 ms pause. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
+ * Minimum pause between two checkpoints. A checkpoint that reaches the end of the log delays commits: after a pause
+ * of 200 ms, by 40 ms. A slow checkpoint competes with commits for the disk, so the next pause lasts RESTS times as long.
  */
 const REST_MS = 50
 const RESTS = 4
