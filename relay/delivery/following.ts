@@ -147,15 +147,15 @@ export function end(
   { run, runs, found }: Event<'runFinished'>,
   { policy }: Context,
 ): Transition {
-  const ending = decide(delivery, { run, jobs: found?.jobs ?? null }, policy)
+  const { jobs: all = null, lines } = found ?? {}
+  const ending = decide(delivery, { run, jobs: all }, policy)
   const jobs = foundJobs(found)
   const details = {
     ...{ github_run_id: run.id, conclusion: run.conclusion },
     ...(jobs.length > 0 && { jobs }),
   }
   const ended = finish({ ...delivery, runs }, ending, { type: 'runFinished', details }, policy, {
-    run,
-    more: found?.lines,
+    ...{ run, jobs: all, more: lines },
   })
   return { ...ended, change: { ...ended.change, runs } }
 }

@@ -245,13 +245,14 @@ export function finish(
   { state, outcome, conclusion, label, sentence }: Ending,
   history: HistoryEntry,
   { serverUrl }: Policy,
-  shown: { run?: DeliveryRun; lines?: LogLine[]; more?: LogLine[] | undefined } = {},
+  shown: { run?: DeliveryRun; lines?: LogLine[]; more?: LogLine[] | undefined; jobs?: Job[] | null } = {},
 ): Transition {
   const success = conclusion === 'success'
   const reason = success ? null : sentence
   const page = actionsPage(serverUrl, delivery.repository)
-  const { run = boundRun(delivery), more = [] } = shown
-  const hasStarted = run ? !WITHOUT_WORK.includes(run.conclusion ?? '') : outcome === 'unknown'
+  const { run = boundRun(delivery), more = [], jobs } = shown
+  const hasJobs = jobs?.some(({ started }) => started) ?? true
+  const hasStarted = run ? hasJobs && !WITHOUT_WORK.includes(run.conclusion ?? '') : outcome === 'unknown'
   const isReported = delivery.reportWorkflowStatus !== false || !hasStarted
   const { lines = [{ level: success ? 'INFO' : 'ERROR', message: sentence }] } = shown
   return {

@@ -213,6 +213,7 @@ describe('if another system reports the final status,', () => {
     await system.pass(60_000)
     expect(await system.delivery(id)).toMatchObject({ state: 'running', cancelRequestedAt: null })
     Object.assign(system.port.run(RUN), { status: 'IN_PROGRESS', finishedAt: undefined })
+    system.github.setJobs(run.id, 1, [{ name: 'deploy', status: 'completed', conclusion: 'failure' }])
     system.end(run, 'failure')
     await system.pass(60_000)
     expect(await system.delivery(id)).toMatchObject({ state: 'finished', outcome: 'failed' })
@@ -222,17 +223,24 @@ describe('if another system reports the final status,', () => {
     expect(system.github.requests.filter(({ path }) => path.endsWith('/cancel'))).toEqual([])
   })
 
-  test.each([null, 'skipped', 'startup_failure'])('Port shows that nothing started: %s', async conclusion => {
-    const { system } = await open()
-    if (conclusion) system.end(system.run(`deploy ${RUN}`), conclusion)
-    await system.pass(180_000)
-    expect(system.port.run(RUN).status).toBe('FAILURE')
-  })
+  test.each([null, 'skipped', 'startup_failure', 'cancelled', 'failure'])(
+    'Port shows that nothing started: %s',
+    async conclusion => {
+      const { system } = await open()
+      if (conclusion) system.end(system.run(`deploy ${RUN}`), conclusion)
+      await system.pass(180_000)
+      expect(system.port.run(RUN).status).toBe('FAILURE')
+    },
+  )
 })
 
-test.each([[null], [700]])(
-  'a failed job with ID %s that has reported gets no lines of its log',
-  async jobId => {
+test.each([
+  [null, 'deploy', ['the secret of test']],
+  [700, 'deploy', ['the secret of test']],
+  [null, 'de***', []],
+])(
+  'a failed job that has reported with the ID %s and the name %s gets no lines of its log',
+  async (jobId, name, shownLines) => {
     const { system, id, run, shown, log } = await running()
     const failed = { status: 'completed', conclusion: 'failure' } as const
     const [first, second] = system.github.setJobs(run.id, 1, [
@@ -240,11 +248,11 @@ test.each([[null], [700]])(
       { ...failed, name: 'test' },
     ])
     for (const each of [first!, second!]) system.github.setJobLog(each.id, `the secret of ${each.name}\n`)
-    await system.reportJob(id, 'failure', { id: jobId && first!.id, summary: 'Redacted' })
+    await system.reportJob(id, 'failure', { id: jobId && first!.id, name, summary: 'Redacted' })
     system.end(run, 'failure')
     await system.pass(60_000)
     expect(shown()).toMatchObject({ status: 'FAILURE', summary: 'Redacted' })
-    expect(log().filter(line => line.includes('secret'))).toEqual(['the secret of test'])
+    expect(log().filter(line => line.includes('secret'))).toEqual(shownLines)
   },
 )
 
