@@ -41,13 +41,13 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
   }
 
   async function take(c: Context, body: Uint8Array, bound: BoundRun, renew: boolean): Promise<Response> {
+    const sentence = `A workflow run can report at most ${LIMITS.reportRate} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
+    limitRate(rate, `${bound.runId} ${bound.runAttempt}`, sentence)
     const message = parseMessage(body, reportMessage)
     const delivery = await boundDelivery(message, bound, deps)
     const { sender, number, reports, finishing } = message
     const concludes = (report: Message) => 'update' in report && report.update.conclusion !== undefined
     const isExempt = reports.length > 0 && reports.every(concludes)
-    const sentence = `A workflow run can report at most ${LIMITS.reportRate} times per minute. Retry after the time in the Retry-After header, and put more lines into each report.`
-    limitRate(rate, `${bound.runId} ${bound.runAttempt}`, sentence)
     checkJobs(delivery, reports)
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
