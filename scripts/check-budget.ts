@@ -15,9 +15,10 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  /** Was 28,500 before outcomes, alerts, outputs, traces, `setup github`, and the check of listeners were added. */
-  sourceLines: 30_500,
-  testLines: 32_000,
+  /** The goal is 26,000. */
+  sourceLines: 26_750,
+  /** The goal is 25,000. */
+  testLines: 29_600,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
   medianLines: 130,
   largestFile: 350,
