@@ -5,10 +5,7 @@ import type { Context, Event } from './events.ts'
 import { boundRun } from './match.ts'
 import { actionsPage, finishCancelled, names } from './outcome.ts'
 
-/**
- * Cancels a queued delivery. If a dispatch was sent and its response is missing, the delivery leaves the queue, so that
- * it doesn't delay others. The polls then search for its workflow run to cancel it.
- */
+/** Cancels a queued delivery. If a response is missing, it leaves the queue, and the polls find its run to cancel. */
 export function requestWhileQueued(
   delivery: Delivery,
   { by }: Event<'cancelRequested'>,
@@ -82,13 +79,9 @@ export function noteRejected(
   }
 }
 
-const LABEL = 'Waiting for approval'
 const MAX_DECISIONS = 100
 
-/**
- * Sends Port a label with the environment if the workflow run waits for reviewers or timers, and a log line for each
- * reviewer's decision. Only Port gets the reviewers' names. The history doesn't contain the names.
- */
+/** Shows in Port which approvals the run waits for, and the decisions. The history omits the reviewers' names. */
 export function seeApproval(
   delivery: Delivery,
   { pending, decided }: Event<'approvalSeen'>,
@@ -124,7 +117,7 @@ const keysOf = ({ environments, state }: Approval) => environments.map(name => `
 
 function labelOf(pending: readonly PendingDeployment[]): string {
   const isTimer = pending.every(each => each.reviewers.length === 0 && each.waitTimer > 0)
-  return `${isTimer ? 'Waiting for a timer' : LABEL}: ${names(pending.map(each => each.environment))}`
+  return `${isTimer ? 'Waiting for a timer' : 'Waiting for approval'}: ${names(pending.map(each => each.environment))}`
 }
 
 function describeWaiting(pending: readonly PendingDeployment[], url: string): LogLine {

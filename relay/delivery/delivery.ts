@@ -16,10 +16,7 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
-/**
- * The cause of a wait: an earlier delivery of the repository, a pause of the credential, an error of GitHub, or the rate
- * of dispatches.
- */
+/** Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, or the dispatch rate. */
 export type WaitCause = 'queue' | PauseCause | 'error' | 'rate'
 
 /** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
@@ -133,10 +130,7 @@ export interface NewDelivery
   reportWorkflowStatus?: boolean
 }
 
-/**
- * The fields that a transition can change: all except the fields of a new delivery and those that the store maintains.
- * `runs` contains all runs, including unchanged runs.
- */
+/** The fields that a transition can change. `runs` contains all runs, including unchanged runs. */
 export type Change = Partial<Omit<Delivery, keyof NewDelivery | 'seq' | 'updatedAt' | 'version'>>
 
 export type Message =

@@ -1,4 +1,4 @@
-import type { Delivery, DeliveryRun, Message, Transition } from './delivery.ts'
+import type { Delivery, DeliveryRun, Transition } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
@@ -26,6 +26,7 @@ export function accept(
   const { run } = event
   const link = run?.url || actionsPage(serverUrl, delivery.repository)
   const bound = run && runOfResponse(run)
+  const message = `Dispatched ${describeDispatch(delivery)} (delivery ${delivery.id}); waiting for its workflow to start.`
   return {
     change: {
       state: bound ? 'running' : 'dispatched',
@@ -37,9 +38,7 @@ export function accept(
     },
     messages: [
       { update: { statusLabel: 'Waiting for GitHub', link: [link] }, unlessStarted: true },
-      info(
-        `Dispatched ${describeDispatch(delivery)} (delivery ${delivery.id}); waiting for its workflow to start.`,
-      ),
+      { log: [{ level: 'INFO', message }] },
     ],
     history: {
       type: 'dispatchAccepted',
@@ -79,12 +78,7 @@ const runOfResponse = ({ id, url }: { id: number; url: string }): DeliveryRun =>
   ...{ status: 'queued', conclusion: null, url },
 })
 
-const info = (message: string): Message => ({ log: [{ level: 'INFO', message }] })
-
-/**
- * Queues the delivery again, due now, behind all other deliveries of its repository. Marks its workflow runs as past
- * runs. Waiting messages are dropped, because they could finish the Port run before the new workflow run reports.
- */
+/** Queues again, behind all others. Waiting messages are dropped: they could finish the Port run too early. */
 export function redeliver(delivery: Delivery, _: Event<'redelivered'>, { now }: Context): Transition {
   return {
     change: {

@@ -3,7 +3,7 @@ import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import { decide } from './decide.ts'
 import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
-import type { Context, Event, FinishedJob, JobsFound } from './events.ts'
+import type { Context, Event, FinishedJob } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
 import { QUICK_READS_MS } from './observation.ts'
 import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
@@ -67,20 +67,11 @@ export function noteJob(_delivery: Delivery, { runId, job }: Event<'jobFinished'
   return { change: {}, messages: [], history: { type: 'jobFinished', details } }
 }
 
-function foundJobs(found: JobsFound | null) {
-  return (found?.jobs ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
-    startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
-  )
-}
-
 const jobDetails = ({ id, conclusion, startedAt, finishedAt }: FinishedJob) => ({
   ...{ job_id: id, conclusion, started_at: startedAt, finished_at: finishedAt },
 })
 
-/**
- * Forwards the action's messages to Port, except the result of a job, which becomes part of the final update. A
- * conclusion without a job finishes the delivery.
- */
+/** Forwards messages to Port, but keeps jobs' results for the final update. Other conclusions finish the delivery. */
 export function report(
   delivery: Delivery,
   { messages, attempt, ending }: Event<'reportReceived'>,
@@ -149,14 +140,15 @@ export function end(
 ): Transition {
   const { jobs: all = null, lines } = found ?? {}
   const ending = decide(delivery, { run, jobs: all }, policy)
-  const jobs = foundJobs(found)
+  const jobs = (all ?? []).flatMap(({ id, conclusion, startedAt, finishedAt }) =>
+    startedAt && finishedAt ? [jobDetails({ id, conclusion, startedAt, finishedAt })] : [],
+  )
   const details = {
     ...{ github_run_id: run.id, conclusion: run.conclusion },
     ...(jobs.length > 0 && { jobs }),
   }
-  const ended = finish({ ...delivery, runs }, ending, { type: 'runFinished', details }, policy, {
-    ...{ run, jobs: all, more: lines },
-  })
+  const shown = { run, jobs: all, more: lines }
+  const ended = finish({ ...delivery, runs }, ending, { type: 'runFinished', details }, policy, shown)
   return { ...ended, change: { ...ended.change, runs } }
 }
 

@@ -53,10 +53,7 @@ const EVIDENCE: { evidence: Evidence; find: (delivery: Named, facts: BindingFact
   { evidence: 'candidate', find: findOnlyCandidate },
 ]
 
-/**
- * Returns a delivery's workflow runs if neither GitHub's response nor a report has identified the run. The order of
- * runs isn't evidence. Pure.
- */
+/** Finds runs that no response or report has identified. The order of runs isn't evidence. Pure. */
 export function matchRuns(delivery: Named, facts: BindingFacts): Match {
   const isPossible = (run: WorkflowRun) => run.id === facts.externalRunId || isOfTarget(run, delivery)
   const free = { ...facts, runs: facts.runs.filter(run => !facts.taken.has(run.id) && isPossible(run)) }
@@ -101,9 +98,8 @@ export function isCurrent(
 }
 
 /**
- * Whether a run's title shows that the run belongs to another delivery. This is the case if one of the `named`
- * deliveries could have started the run, or if this relay doesn't know the Port run id in the title.
- *
+ * Whether a run's title shows another delivery: one of the `named` deliveries could have started the run, or this relay
+ * doesn't know the Port run id in the title.
  * @param named this relay's other deliveries whose ids the title contains
  */
 export function isOfAnother(
@@ -164,10 +160,7 @@ function contains(title: string, id: string | null): boolean {
 const UUID = /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/gi
 const MAX_IDS = 24
 
-/**
- * Returns possible Port run ids and delivery ids from a run's title. Returns none if there are too many to look up, or
- * if the title was truncated, because the missing text could contain a later delivery's id.
- */
+/** Returns possible ids; none if there are too many, or if the title was cut, because a later id could be missing. */
 export function titleIds(title: string): string[] {
   const find = (pattern: RegExp) => title.match(pattern) ?? []
   const runIds = [/[\w-]+/g, /\w+/g].flatMap(find).filter(word => runKind(word) !== 'none')

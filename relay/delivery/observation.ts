@@ -150,11 +150,7 @@ function finishRun(run: DeliveryRun, seen: Observation): PollStep {
   return apply({ type: 'runFinished', run, runs, found: typeof jobs === 'object' ? jobs : null })
 }
 
-/**
- * Checks whether a workflow listens to a dispatch that should have started a run by now.
- *
- * @returns null if a workflow listens, or if this is unknown
- */
+/** Checks whether a workflow listens to a dispatch. @returns null if a workflow listens, or if this is unknown */
 function findListener(
   delivery: Delivery,
   { now, found, listeners }: Observation,
@@ -243,10 +239,8 @@ function judge(delivery: Delivery, observation: Observation, policy: Policy): Ve
     return { kind: 'runHidden', cause: tooLate(present, found, blind, policy) }
   }
   if (now >= finishBy) {
-    return {
-      kind: 'runTimedOut',
-      cause: tooLate(present.length > 0 ? present : candidates, found, blind, policy),
-    }
+    const cause = tooLate(present.length > 0 ? present : candidates, found, blind, policy)
+    return { kind: 'runTimedOut', cause }
   }
   if (!overdue || found.elsewhere) return pollAgain()
 
@@ -287,10 +281,8 @@ const startedAt = (delivery: Delivery) => delivery.dispatchedAt ?? delivery.queu
 const REFUSED_MS = 60_000
 
 /**
- * Decides about a delivery without a known run after the start timeout. Possible reasons: no workflow listens, the run
- * can't be identified, or the relay can't read the runs.
+ * Decides about a delivery without a known run after the start timeout, which ended at `startBy`.
  *
- * @param startBy end of the start timeout, milliseconds since 1970
  * @returns null if the decision is left to a later poll
  */
 function decideStartTimeout(

@@ -142,11 +142,8 @@ export function nextStep(
   const halves = maySplit ? halve(batch) : null
   if (halves) return { do: 'split', halves }
   if (decision === 'drop' && !('log' in message)) return { do: 'drop' }
-  return {
-    do: 'replace',
-    by: replacement(message, failure),
-    otherwise: decision === 'replace' ? 'retry' : 'drop',
-  }
+  const otherwise = decision === 'replace' ? 'retry' : 'drop'
+  return { do: 'replace', by: replacement(message, failure), otherwise }
 }
 
 /** After this time, the message itself could be the cause of Port's errors. */

@@ -22,11 +22,7 @@ const OF_CONCLUSION = new Map<string | null | undefined, Outcome>([
 export const outcomeOf = (conclusion: string | null | undefined): Outcome =>
   OF_CONCLUSION.get(conclusion) ?? 'unknown'
 
-/**
- * The outcome of a run that finished in Port. Port shows canceled runs as failed, and shows no result for node runs.
- *
- * @param run the workflow run, if it is known
- */
+/** Port shows canceled runs as failed, and shows no result for node runs. @param run null if it's unknown */
 export function outcomeInPort(conclusion: string, run: Pick<DeliveryRun, 'conclusion'> | null): Outcome {
   const [shown, ofRun] = [outcomeOf(conclusion), outcomeOf(run?.conclusion)]
   return shown === 'unknown' || (shown === 'failed' && ofRun === 'cancelled') ? ofRun : shown
@@ -235,9 +231,8 @@ export const clockTime = (ms: number) => `${new Date(ms).toISOString().slice(0, 
 const WITHOUT_WORK = ['startup_failure', 'skipped']
 
 /**
- * Finishes a delivery. Sets the final state, and sends the log and then the final status to Port. If another
- * system reports the status of a workflow that has started, the status is left out.
- *
+ * Finishes a delivery, and sends the log and then the final status to Port. The status is left out if the workflow has
+ * started and another system reports it.
  * @param shown.lines log lines to send instead of the result's message
  */
 export function finish(

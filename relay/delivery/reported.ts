@@ -51,11 +51,7 @@ export const hasReported = (delivery: Reporting, run: DeliveryRun, job: { id: nu
     ({ job: known }) => known === job.id || known === job.name || /\*{3}/.test(String(known)),
   )
 
-/**
- * Returns the links and the summary of a delivery's final update.
- *
- * @param sentence the relay's description of the result. It precedes a summary that describes a better result.
- */
+/** Returns the final update's texts. `sentence` (the relay's) precedes a summary that describes a better result. */
 export function finalTexts(
   { reported, kind }: Pick<Delivery, 'reported' | 'kind'>,
   { conclusion, sentence, url }: { conclusion: Conclusion; sentence: string; url: string },

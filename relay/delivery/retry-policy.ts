@@ -129,10 +129,7 @@ function fail(
   })
 }
 
-/**
- * Returns the time of the last retry. A delivery can wait in the queue for a long time, behind others or while no relay
- * is running. That delivery doesn't fail when its first attempt fails.
- */
+/** Time of the last retry. A delivery that waited in the queue for long doesn't fail with its first attempt. */
 function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(

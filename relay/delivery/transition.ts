@@ -9,14 +9,12 @@ import * as waiting from './waiting.ts'
 
 type Handler<T extends EventType> = (delivery: Delivery, event: Event<T>, at: Context) => Transition | null
 
-/** The handler of each state. In other states, the event is ignored. */
-type Row<T extends EventType> = Partial<Record<State, Handler<T>>>
-
 const inAll = <H>(states: readonly State[], handler: H): Partial<Record<State, H>> =>
   Object.fromEntries(states.map(state => [state, handler]))
 const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
-const TABLE: { [T in EventType]: Row<T> } = {
+/** The handler of each state. In other states, the event is ignored. */
+const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   attemptStarted: { queued: dispatching.start },
   dispatchAccepted: {
     ...inAll(['dispatched', ...BOUND], dispatching.noteAccepted),
@@ -52,7 +50,6 @@ const TABLE: { [T in EventType]: Row<T> } = {
 
 /**
  * Decides every change of a delivery's state, using only typed values. Pure.
- *
  * @param now milliseconds since 1970, by the store's clock
  * @returns null if the event changes nothing in this state
  */

@@ -28,11 +28,8 @@ export interface Target {
 export type GitHub = ReturnType<typeof createGitHub>
 
 /**
- * The relay's GitHub client, authenticated with a token or as a GitHub App.
- *
  * @param options.isAllowed whether the relay can dispatch to a repository's new name; by default, it can't
  * @param options.secrets values to remove from GitHub's error messages, besides the credential
- * @param options.onResponse called with each API response
  */
 export function createGitHub(
   config: Config['github'],
@@ -79,8 +76,6 @@ export function createGitHub(
     /**
      * Sends one dispatch. Dispatches aren't idempotent, so a request that may have started a workflow isn't repeated.
      *
-     * @param content.payload the payload that the action reads
-     * @param content.invocation the invocation that a workflow's inputs come from
      * @param sendBy deadline for sending, milliseconds since 1970
      */
     async dispatch(
@@ -157,13 +152,9 @@ function createResponseFacts(clock: () => number) {
 const RESOLUTION_MS = 1_000
 
 /**
- * GitHub's clock minus the relay's, from the `Date` header of GitHub's responses.
- *
- * GitHub sets the header between the request and the response, so each response yields a range for the difference. The
- * intersection of all ranges is kept. A contradicting range replaces the intersection, for example after GitHub's clock
- * was set or this machine slept. A monotonic timer is used, so that a change of the relay's clock shows immediately.
- *
- * @param monotonic returns ms since an arbitrary time
+ * GitHub's clock minus the relay's. GitHub sets the `Date` header between the request and the response, so each
+ * response yields a range, and the intersection is kept. A contradicting range replaces it, for example after a sleep.
+ * With a monotonic timer (in ms), a change of the relay's clock shows immediately.
  */
 function createClockOffset(clock: () => number, monotonic = () => performance.now()) {
   let bounds: { least: number; most: number } | null = null
@@ -174,10 +165,7 @@ function createClockOffset(clock: () => number, monotonic = () => performance.no
       if (!Number.isFinite(at)) return
       const least = at - monotonic()
       const most = at + RESOLUTION_MS - sentAt
-      const common = bounds && {
-        least: Math.max(bounds.least, least),
-        most: Math.min(bounds.most, most),
-      }
+      const common = bounds && { least: Math.max(bounds.least, least), most: Math.min(bounds.most, most) }
       bounds = common && common.least <= common.most ? common : { least, most }
     },
     read: () => bounds && Math.round((bounds.least + bounds.most) / 2 + monotonic() - clock()),

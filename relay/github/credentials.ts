@@ -12,11 +12,8 @@ type Work<T> = (octokit: Octokit, at: { owner: string; repo: string }) => Promis
 export interface Credential {
   kind: 'token' | 'app'
   /**
-   * Calls `work` with an Octokit that has a token for the repository. Errors of `work`'s own requests are rethrown
-   * unchanged.
-   *
-   * If GitHub rejects the installation or its token (401, 404), `work`'s first request has changed nothing, so `work`
-   * is called once more.
+   * Calls `work` with an Octokit that has a token for the repository. Rethrows errors of `work`'s requests unchanged.
+   * If GitHub rejects the installation or its token (401, 404), nothing has changed, so `work` is called once more.
    *
    * @throws CredentialError if no token is available
    */
@@ -51,7 +48,8 @@ export function createCredential(
 ): Credential & CredentialCheck {
   const options = octokitOptions(apiUrl, async (url, init) => {
     const sentAt = performance.now()
-    const response = await fetchInTime(url, init).catch(error => {
+    const signal = init.signal ?? timeOut(TIMEOUT_MS)
+    const response = await fetchLimited(url, { ...init, signal }).catch(error => {
       onResponse(null, sentAt, error)
       throw error
     })
@@ -253,10 +251,6 @@ function rejectPages(octokit: Octokit): Octokit {
 const TIMEOUT_MS = 12_000
 /** A timer that fires this late means that the process was suspended. */
 const SUSPENDED_MS = 5_000
-
-function fetchInTime(url: string, init: RequestInit = {}): Promise<Response> {
-  return fetchLimited(url, { ...init, signal: init.signal ?? timeOut(TIMEOUT_MS) })
-}
 
 /** Like the DOM's TimeoutError, but with a writable message, so that secrets can be removed. */
 class TimeoutError extends Error {

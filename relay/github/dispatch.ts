@@ -17,9 +17,7 @@ import {
 import { foreignReason, type ResponseId, responseId, withoutValues } from './response.ts'
 
 /**
- * Sends a `repository_dispatch`. GitHub accepts it even if no workflow listens for it.
- *
- * @throws the errors of `postDispatch`
+ * GitHub accepts a `repository_dispatch` even if no workflow listens for it.
  * @see https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
  */
 export async function sendRepositoryDispatch(
@@ -77,13 +75,10 @@ const MOVED = [301, 302, 307, 308]
 const ROUTE = /(\/actions\/workflows\/[^/]+)?\/dispatches$|\/actions\/runs\/\d+\/(force-)?cancel$/
 
 /**
- * Posts a dispatch or a cancellation. If GitHub responds that the repository has moved, posts the request again to the
- * new URL, because `fetch` would follow a 301 or 302 with a GET. The repository's new name must be allowed, and the
- * token is sent only to GitHub's API.
+ * Posts a dispatch or a cancellation. If the repository has moved, posts again to the new URL, because `fetch` would
+ * follow a 301 or 302 with a GET. The new name must be allowed, and the token is sent only to GitHub's API.
  *
- * @param route such as `/dispatches`, with Octokit's placeholders
- * @param parameters values of the placeholders, and the body
- * @returns `foreign`: if the response isn't from GitHub, the reason as a clause. Nothing was started in this case.
+ * @returns `foreign`: why the response isn't from GitHub, as a clause. Nothing was started in this case.
  * @throws Octokit's errors, RejectedError, PreparationError, and the errors of `mayPost`
  * @see https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
  */

@@ -12,13 +12,8 @@ import {
   responseId,
 } from './response.ts'
 
-/**
- * The outcome of a dispatch. Times are milliseconds since 1970. Reasons are for the user who started the action. A
- * reason is a sentence if the dispatch was rejected, otherwise a clause.
- */
-export type DispatchOutcome = Outcome & {
-  response?: ResponseId
-}
+/** Times: milliseconds since 1970. Reasons are for users: a sentence if the dispatch was rejected, else a clause. */
+export type DispatchOutcome = Outcome & { response?: ResponseId }
 
 type Outcome =
   /** `run`: the workflow run, if GitHub's response identifies it. */
@@ -26,12 +21,7 @@ type Outcome =
   /** Nothing was started, and retrying wouldn't help. */
   | { kind: 'rejected'; reason: string }
   /** Nothing was started, and a retry may succeed. `until`: null if GitHub specifies no time. */
-  | {
-      kind: 'deferred'
-      until: number | null
-      reason: string
-      cause: PauseCause | 'error'
-    }
+  | { kind: 'deferred'; until: number | null; reason: string; cause: PauseCause | 'error' }
   | { kind: 'response_lost'; reason: string }
 
 /** The outcome of a failed read. `later`: retry at `at` (milliseconds since 1970). Reasons are clauses. */
@@ -103,12 +93,7 @@ function classify(error: unknown, repository: string, now: number, tries: number
   return { kind: 'refused', status, message, documentation: readDocumentation(data) }
 }
 
-/**
- * The outcome of a failed dispatch. After a CredentialError (no token) or a PreparationError (a preceding request
- * failed), the dispatch wasn't sent.
- *
- * @param context.refusal the message if GitHub rejected this particular dispatch
- */
+/** @param context.refusal the message if GitHub rejected this particular dispatch */
 export function dispatchFailure(error: unknown, context: DispatchContext): DispatchOutcome {
   const response = findResponse(error)
   const outcome = toOutcome(error, context)
@@ -163,12 +148,7 @@ export const deferred = (
 
 export const lost = (reason: string): DispatchOutcome => ({ kind: 'response_lost', reason })
 
-/**
- * The outcome of a failed request for workflow runs, jobs, or repositories.
- *
- * @param context.tries consecutive earlier failures
- * @param context.permission the required permission
- */
+/** `tries`: consecutive earlier failures. `permission`: the required permission. */
 export function readFailure(
   error: unknown,
   context: { repository: string; now: number; tries: number; permission?: string },
@@ -240,9 +220,7 @@ function noTokenSentence(
 }
 
 /**
- * Whether a message from GitHub says that a workflow execution protection blocks a run. The message comes from a
- * refusal or from a run's annotation.
- *
+ * Whether a refusal or a run's annotation says that a workflow execution protection blocks the run.
  * @see https://docs.github.com/actions/concepts/about-actions-policies
  */
 export const isProtection = (message: string): boolean =>

@@ -3,13 +3,6 @@ import { stripAnsiCodes, trimEnd } from '../../port/text.ts'
 import type { Credential } from './credentials.ts'
 import { cleanText } from './response.ts'
 
-interface Step {
-  name: string
-  number: number
-  conclusion: string | null
-  finishedAt: number | null
-}
-
 export interface Job {
   id: number
   name: string
@@ -18,7 +11,7 @@ export interface Job {
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
   finishedAt: number | null
-  steps: Step[]
+  steps: { name: string; number: number; conclusion: string | null; finishedAt: number | null }[]
 }
 
 const LOG_TIMEOUT_MS = 10_000
@@ -118,10 +111,8 @@ const TIME = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?/
 const MASKING = /(?:##\[|::)\s*add-mask/i
 
 /**
- * Returns the last lines of a job's log in readable form, without times, ANSI codes, and runner commands. Replaces
- * GitHub's `***` for a secret with `[masked]`. Omits lines that register a secret.
- *
- * @param until omits lines after this time (milliseconds since 1970), such as the clean-up after the failed step
+ * Returns the last lines of a job's log in readable form. Replaces GitHub's `***` for a secret with `[masked]`. Omits
+ * lines that register a secret. `until` omits later lines (milliseconds since 1970), such as the clean-up.
  */
 export function cleanLog(text: string, until: number | null): string[] {
   const lines: { at: number; raw: string }[] = []

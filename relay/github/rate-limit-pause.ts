@@ -39,12 +39,7 @@ const FURTHEST_MS = LONGEST_PAUSE_MS + 60_000
 
 export type RateLimitPauses = ReturnType<typeof createRateLimitPauses>
 
-/**
- * GitHub applies rate limits per credential, not per repository. After a limited request, the relay sends nothing with
- * the same credential until the time that GitHub specifies. The store keeps the pauses for all relays.
- *
- * @param onPause called with each new pause
- */
+/** GitHub limits credentials, not repositories. The store keeps the pauses for all relays; `onPause` gets new ones. */
 export function createRateLimitPauses(
   auth: Config['github']['auth'],
   clock: () => number,
@@ -130,9 +125,8 @@ const LIMITED = 'GitHub is rate limiting this credential'
 const OVERLOADED = 'GitHub is failing and asks the relay to wait'
 
 /**
- * Reads how long GitHub asks to wait, if the error is a rate limit or a failure with a retry time. `until`:
- * milliseconds since 1970. `reason`: a clause for Port's log. `response`: GitHub's response, to show in brackets.
- *
+ * Reads how long GitHub asks to wait. `until`: milliseconds since 1970. `reason`: a clause for Port's log. `response`:
+ * to show in brackets.
  * @param tries number of consecutive earlier failures
  * @see https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
  */

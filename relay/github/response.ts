@@ -28,10 +28,7 @@ export function readDocumentation(data: unknown): string {
   return typeof url === 'string' && URL.canParse(url) ? ` See ${cleanText(url)}` : ''
 }
 
-/**
- * Hides the values that were sent, because these values can be secret and GitHub's message can quote them. Also hides
- * quoted text that is only part of a value.
- */
+/** Hides the sent values, also parts of them in quotes, because they can be secret and GitHub can quote them. */
 export function withoutValues(message: string, sent: Json): string {
   const values = [...new Set(textsIn(sent).flatMap(formsOf))]
   return values

@@ -64,10 +64,7 @@ interface RunCacheDeps {
   clock: () => number
 }
 
-/**
- * One list of runs per repository and event, plus runs by id that aren't in the list. All deliveries of this process
- * share the lists and one request budget. Two relays on one database may send twice as many requests.
- */
+/** All deliveries of this process share the lists and one budget. Two relays on one database can send twice as much. */
 export function createRunCache({ github, perMinute, budgetById, clock, quick }: RunCacheDeps) {
   const budget = createRequestBudget(perMinute, MINUTE_MS, clock)
   const quickOfRun = new BoundedMap<number, RequestBudget>(MAX_BY_ID)

@@ -66,12 +66,6 @@ export function toWorkflowRun(run: GivenRun): WorkflowRun {
   }
 }
 
-/** The result of a conditional request; null if nothing changed. A 304 doesn't count against the rate limit. */
-interface Tagged<T> {
-  data: T | null
-  etag: string | null
-}
-
 const PAGE = 100
 
 export type RunReader = ReturnType<typeof createRunReader>
@@ -106,11 +100,12 @@ export function createRunReader(credential: Credential) {
 
 const conditional = (etag: string | null) => (etag ? { 'if-none-match': etag } : {})
 
+/** Sends a conditional request. `data`: null if nothing changed. A 304 doesn't count against the rate limit. */
 async function tagged<D, T>(
   request: Promise<{ data: D; headers: { etag?: string } }>,
   etag: string | null,
   read: (data: D) => T,
-): Promise<Tagged<T>> {
+): Promise<{ data: T | null; etag: string | null }> {
   try {
     const { data, headers } = await request
     return { data: read(data), etag: headers.etag ?? null }

@@ -27,14 +27,6 @@ import {
 } from './workflow-refusal.ts'
 import type { WorkflowInputs } from './workflow-triggers.ts'
 
-interface WorkflowTarget {
-  repository: string
-  /** File name or id. */
-  workflow: string
-  /** Branch or tag; null means the default branch. */
-  ref: string | null
-}
-
 /** What is known about a workflow's inputs. */
 interface Known {
   /** Null if the file can't be read. */
@@ -56,12 +48,9 @@ const [MAX_REQUESTS, MAX_WITHOUT_FILE] = [3, 6]
 const MAX_REFUSED = 200
 
 /**
- * Sends a `workflow_dispatch` with the inputs that the workflow file declares. A dispatch isn't idempotent, but a refused
- * dispatch starts nothing. Only a refused dispatch is therefore repeated. The repeated request omits undeclared inputs
- * that GitHub names, and `return_run_details` if the server doesn't support that field (Enterprise Server before 3.21).
- * The file and both omissions are remembered for later dispatches.
- *
- * @returns a function that throws the errors of `postDispatch` and `credential.use`
+ * Sends a `workflow_dispatch` with the inputs that the workflow declares. A refused dispatch starts nothing, so only a
+ * refused one is repeated: without undeclared inputs that GitHub names, and without `return_run_details` if the server
+ * doesn't support it (Enterprise Server before 3.21). Throws the errors of `postDispatch` and `credential.use`.
  * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
  */
 export function createWorkflowDispatcher(
@@ -76,7 +65,7 @@ export function createWorkflowDispatcher(
   const SERVER = 'server'
 
   return async (
-    target: WorkflowTarget,
+    target: { repository: string; workflow: string; ref: string | null },
     content: { payload: ClientPayload; invocation: Invocation },
     policy: DispatchPolicy,
   ): Promise<DispatchOutcome> => {
@@ -126,10 +115,8 @@ export function createWorkflowDispatcher(
           defaultBranches.delete(repository.toLowerCase())
         } else if (!(isAboutField || more) || requests === (current.file ? MAX_REQUESTS : MAX_WITHOUT_FILE)) {
           const documentation = readDocumentation(findResponse(error)?.data)
-          throw new RejectedError(
-            workflowRefusal([status, message, documentation], dispatched, inputs),
-            error,
-          )
+          const sentence = workflowRefusal([status, message, documentation], dispatched, inputs)
+          throw new RejectedError(sentence, error)
         }
       }
     }

@@ -61,11 +61,7 @@ type Types = ReturnType<typeof eventTypes>
 /** `unknown`: a file is unreadable, there are too many files, or the request budget is used up. */
 export type Listeners = 'found' | 'none' | 'no files' | 'unknown'
 
-/**
- * Returns a function that never throws, and shows whether a workflow on the default branch listens for an event type.
- *
- * @param leave number of requests to leave in the budget for more urgent work
- */
+/** The returned function never throws. @param leave requests to leave in the budget for more urgent work */
 export function createFindListeners(
   github: WorkflowFileReader,
   budget: RequestBudget,

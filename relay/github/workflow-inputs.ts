@@ -4,10 +4,7 @@ import type { Credential } from './credentials.ts'
 import { readFile } from './workflow-files.ts'
 import { inputsOf, readEvents, type WorkflowInputs } from './workflow-triggers.ts'
 
-/**
- * Maximum number of inputs that a workflow can declare and a dispatch can contain.
- * @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event
- */
+/** Inputs per dispatch. @see https://docs.github.com/rest/actions/workflows#create-a-workflow-dispatch-event */
 const MAX_INPUTS = 25
 /** Maximum size of all inputs. GitHub may count characters or bytes. Bytes are the safe choice. */
 const MAX_BYTES = 65_535
@@ -63,9 +60,8 @@ export function offerInputs(invocation: Invocation, payload: ClientPayload): Off
 }
 
 /**
- * Chooses the inputs for one request, at most 25. If the workflow doesn't declare all of them, GitHub lists the
- * undeclared inputs and starts nothing. Entered inputs that aren't in the request must be in `port`. If the inputs are
- * too large, shortens `port` first and then omits `port_payload`.
+ * Chooses at most 25 inputs. GitHub refuses undeclared inputs, so entered inputs that aren't in the request must be in
+ * `port`. If the inputs are too large, shortens `port` first and then omits `port_payload`.
  */
 export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted {
   const names = chooseNames(offer, undeclared)
@@ -73,11 +69,8 @@ export function fitInputs(offer: Offer, undeclared: ReadonlySet<string>): Fitted
   if (carried.length > 0 && !(offer.payload && names.includes(PAYLOAD_INPUT))) return { undeclared: carried }
   const fitted = assemble(offer, names, carried)
   if ('inputs' in fitted || !offer.others.has('port_payload')) return fitted
-  return assemble(
-    offer,
-    names.filter(name => name !== 'port_payload'),
-    carried,
-  )
+  const others = names.filter(name => name !== 'port_payload')
+  return assemble(offer, others, carried)
 }
 
 /** Also offers Port's context in the inputs that contain it under another name. An input that Port sends wins. */
@@ -144,10 +137,8 @@ function fitPayload(payload: ClientPayload, room: number): { text: string; paylo
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 /**
- * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read.
- *
+ * Reads the inputs from the workflow file on a branch or tag. Needs Contents: read. Throws as `credential.use` does.
  * @returns null if the file has no `workflow_dispatch`, or can't be parsed quickly
- * @throws the errors of `credential.use`
  */
 export async function readWorkflowInputs(
   credential: Credential,

@@ -23,10 +23,7 @@ export const missingInput = (message: string): string | null =>
 
 export const isUnknownRef = (message: string): boolean => /^No ref found for/.test(message)
 
-/**
- * Whether GitHub's message says that a field of the request body is unknown. Such a message starts with the field name.
- * Messages that quote input values start with other words. The exact wording varies by server and isn't known.
- */
+/** GitHub's message starts with the field. Messages that quote inputs don't. The wording varies, and isn't known. */
 export const isUnknownField = (message: string, field: string): boolean =>
   UNKNOWN_FIELD.exec(message)?.groups?.field === field
 

@@ -15,10 +15,7 @@ export interface WorkflowInputs {
   contexts: string[]
 }
 
-/**
- * Reads the events and their options from a workflow file. Parses only the `on:` section, because parsing the whole
- * file would delay webhooks. Returns null if the section is missing, invalid, too long, or too complex.
- */
+/** Parses only `on:`, because a whole file would delay webhooks. Null if invalid, missing, too long, or too complex. */
 export function readEvents(text: string): JsonObject | null {
   const section = sectionOf(text)
   if (section === null) return null

@@ -11,10 +11,7 @@ export type Row = Record<string, unknown>
 export interface Backend {
   dialect: Dialect
   clock: Pick<DatabaseClock, 'now'>
-  /**
-   * Runs statements in order in one transaction, and resolves with their rows when the changes are on disk. Concurrent
-   * calls can share a commit. A failed call undoes only its own changes.
-   */
+  /** Runs statements in order, in one transaction. Resolves once on disk. A failed call undoes only its own changes. */
   run(statements: Statement[]): Promise<Row[][]>
   /**
    * Runs a statement that claims work, and resolves without waiting for the disk, because a claim lost in a crash has
@@ -22,10 +19,9 @@ export interface Backend {
    */
   claim(statement: Statement): Promise<Row[]>
   /**
-   * Writes a delivery, and resolves when it is on disk. Concurrent calls can share a commit.
-   *
-   * @returns false if nothing was written, because the dedupe key exists or the signature was used before. The
-   *   existing delivery can be this delivery, if the first attempt's response was lost.
+   * Writes a delivery, and resolves when it is on disk.
+   * @returns false if the dedupe key exists or the signature was used before. The existing delivery can be this
+   *   delivery, if the first attempt's response was lost.
    */
   insert(delivery: NewDelivery): Promise<boolean>
   /** Calls the listener when another relay on this database has accepted a delivery. */
@@ -48,10 +44,8 @@ export const deliveriesOf = async <T extends Delivery = Delivery>(
 export type DatabaseClock = ReturnType<typeof createDatabaseClock>
 
 /**
- * The database's time: the last time that the database returned, plus the time since then by a monotonic timer.
- * Relays on the same database share this time regardless of their own clocks.
- *
- * @param timer monotonic timer, in milliseconds
+ * The time that the database last returned, plus the time since then by a monotonic timer in milliseconds. Relays on
+ * the same database share this time regardless of their own clocks.
  */
 export function createDatabaseClock(timer = () => performance.now()) {
   let base = { time: Date.now(), at: timer() }

@@ -6,20 +6,12 @@ import { openPostgres } from './postgres/postgres.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 import { createStore, type Store } from './store.ts'
 
-/**
- * Opens the configured store.
- *
- * @throws Error with a message that includes the path or server
- */
+/** @throws Error with a message that includes the path or server */
 export async function openStore(database: Config['database']): Promise<Store> {
   return createStore(await openBackend(database))
 }
 
-/**
- * Opens the store for a command, even while a relay uses it. A SQLite file must exist.
- *
- * @param mode `write` is required for {@link Store.ping}
- */
+/** Opens the store even while a relay uses it. A SQLite file must exist. `write` is for {@link Store.ping}. */
 export async function openStoreForCommand(
   database: Config['database'],
   mode: 'read' | 'write',

@@ -19,10 +19,7 @@ export type { OutboxPage, WaitingMessages } from './sql/outbox.ts'
 export const WORK = ['dispatch', 'watch', 'outbox'] as const
 export type Work = (typeof WORK)[number]
 
-/**
- * Stores deliveries. When a promise resolves, the change is on disk. Times are milliseconds since 1970 by the store's
- * clock. The files in `sql/` contain the methods, each with its SQL. One test suite checks both databases.
- */
+/** When a promise resolves, the change is on disk. Times: milliseconds since 1970 by the store's clock. */
 export type Store = ReturnType<typeof createStore>
 
 /** Creates the store for either database. */
@@ -42,10 +39,7 @@ export function createStore(db: Backend) {
     ...maintenance(db),
     /** The database's time, used for all leases and due times. With SQLite, this machine's time. */
     clock: () => db.clock.now(),
-    /**
-     * Calls the listener with the kinds of work that this relay or another relay could have made due. The returned
-     * function removes the listener.
-     */
+    /** Calls the listener with the work that any relay could have made due. @returns a function that removes it */
     onWork(listener: (work: readonly Work[]) => void) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -36,10 +36,7 @@ interface Applied {
 
 export type ApplyEvent = ReturnType<typeof createApplyEvent>
 
-/**
- * Applies an event to a delivery. If any relay changed the delivery in the meantime, the transition is decided again
- * for the new version. Every state change is made and logged here.
- */
+/** Makes and logs every state change. If the delivery was changed in the meantime, decides again for that version. */
 export function createApplyEvent(deps: ApplyDeps) {
   const { store, policy, canReport, log, onTransition, traced } = deps
   return async (
@@ -102,13 +99,7 @@ function record(log: ApplyDeps['log'], delivery: Delivery, { type, details }: Hi
 /** How long to retry after a stop was requested. */
 const STOPPING_MS = 15_000
 
-/**
- * Retries work that must not be lost if the database is unavailable.
- *
- * @param patienceMs how long to retry, in milliseconds
- * @param stopping aborted when the relay stops
- * @throws the last error after the time limit
- */
+/** Retries work that an unavailable database must not lose, for `patienceMs`. @throws the last error after that */
 export async function keepTrying<T>(
   work: () => Promise<T>,
   patienceMs: number,

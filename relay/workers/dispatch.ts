@@ -31,12 +31,7 @@ export const DISPATCH_BURST = 20
 
 export type DispatchRate = ReturnType<typeof createDispatchRate>
 
-/**
- * Limits this relay's dispatches: a token bucket in memory.
- *
- * @param perMinute RELAY_DISPATCH_RATE; 0 for no limit
- * @param timer monotonic time in milliseconds
- */
+/** A token bucket. `perMinute`: RELAY_DISPATCH_RATE, 0 for no limit. `timer`: monotonic, in milliseconds. */
 export function createDispatchRate(
   perMinute: number,
   tokens = DISPATCH_BURST,
@@ -69,10 +64,7 @@ export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 const PATIENCE_MS = 600_000
 /** Maximum age of the list of runs when searching for a run after a lost response. */
 const FRESH_MS = 1_000
-/**
- * Creates the step that dispatches a queued delivery. A dispatch isn't idempotent, so the attempt is persisted before
- * the request is sent. If the relay is killed in between, a relay later searches for the run.
- */
+/** A dispatch isn't idempotent, so the attempt is persisted first. After a crash, a relay searches for the run. */
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, apply, publicUrl, traced, onAttempt, rate } = deps
 
@@ -107,17 +99,13 @@ export function createDispatch(deps: DispatchDeps) {
     }
     const record = (event: DeliveryEvent) =>
       apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
-    const event = toEvent(outcome, attemptedAt)
+    const { kind, ...details } = outcome
+    const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)
     // Another delivery already has the run, because of its title. Record only that GitHub accepted the dispatch.
     if (recorded.outcome === 'conflict' && event.type === 'dispatchAccepted')
       await record({ ...event, run: null })
   }
-}
-
-function toEvent(outcome: DispatchOutcome, attemptedAt: number | null): DeliveryEvent {
-  const { kind, ...details } = outcome
-  return { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
 }
 
 const EVENTS = {

@@ -64,10 +64,8 @@ export function createFindRuns({ store, cache, findOwners, clockOffset, startTim
     if (external !== null && snapshot.access === 'forbidden' && !snapshot.runs.has(external)) {
       runs.push(unseenRun(external))
     }
-    const recorded = await store.findRuns(
-      delivery.repository,
-      runs.map(run => run.id),
-    )
+    const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
+    const recorded = await store.findRuns(delivery.repository, idsOf(runs))
     const now = store.clock()
     const facts: BindingFacts = {
       runs,
@@ -101,7 +99,6 @@ export function createFindRuns({ store, cache, findOwners, clockOffset, startTim
         return !isTitled(run) && isOfAnother(run, [], facts)
       }
       const isUndecided = (run: WorkflowRun) => isTitled(run) && !owners.has(run.id)
-      const idsOf = (runs: readonly WorkflowRun[]) => runs.map(run => run.id)
       // If the result is truncated, assume another dispatch with the same event type.
       const rest = others.length === MAX_OTHERS ? [{ eventType: delivery.eventType }] : []
       match = matchRuns(delivery, {
@@ -158,9 +155,8 @@ export function createFindByTitle(store: Pick<Store, 'findByTitle'>) {
 }
 
 /**
- * Finds each workflow run's delivery according to the run's title. Omits runs whose titles contain no delivery id. If a
- * title contains several ids, the owner is the delivery received last, because a title can quote earlier ids but not
- * later ids.
+ * Finds runs' deliveries by their titles. If a title contains several ids, the owner is the delivery received last,
+ * because a title can quote earlier ids but not later ids.
  */
 export function createFindOwners(findByTitle: FindByTitle) {
   return async (repository: string, runs: readonly WorkflowRun[]): Promise<ReadonlyMap<number, Delivery>> => {

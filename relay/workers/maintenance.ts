@@ -7,10 +7,7 @@ import type { Timeouts } from './timeouts.ts'
 const STEP = 200
 const PAUSE_MS = 50
 
-/**
- * Deletes finished deliveries that haven't changed for `retention` milliseconds. Keeps deliveries whose webhooks could
- * be accepted again. Webhooks can be `tolerance` ahead, and are accepted until `tolerance` after their timestamp.
- */
+/** Keeps deliveries whose webhooks could be accepted again: from `tolerance` before to `tolerance` after their time. */
 export async function purge(
   store: Pick<Store, 'purge'>,
   { now, retention, tolerance }: { now: number; retention: number; tolerance: number },
@@ -30,12 +27,7 @@ export async function purge(
 const DAY_MS = 24 * 3_600_000
 export const SOON_MS = 14 * DAY_MS
 
-/**
- * Warns once a day about conditions that will stop the relay: a token that expires within two weeks, or a wrong clock.
- *
- * @param deps.clock the wall clock, milliseconds since 1970
- * @returns a function to call periodically
- */
+/** Warns once a day about what will stop the relay. `clock`: wall clock. Call the returned function periodically. */
 export function createReminders(
   { facts }: Pick<GitHub, 'facts'>,
   timeouts: Pick<Timeouts, 'problem'>,

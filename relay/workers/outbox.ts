@@ -14,11 +14,7 @@ export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 
 export type PortAccess = ReturnType<typeof createPortAccess>
 
-/**
- * Decides for which deliveries the relay reads runs from Port and sends messages to Port.
- *
- * @param client null if PORT_CLIENT_ID isn't set
- */
+/** Decides for which deliveries the relay uses Port. @param client null if PORT_CLIENT_ID isn't set */
 export function createPortAccess(client: PortClient | null) {
   /** Whether the delivery has a run in Port and the relay has Port's credentials. */
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
@@ -119,10 +115,7 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
   const settleAt = retryAt ?? (pausedUntil() > now ? pausedUntil() : null)
   await keepTrying(() => store.settleOutbox(page, sent, settleAt, now), SETTLE_MS)
 
-  /**
-   * @param more fields to add to every update; empty for a replacement, because they may be the cause of the failure
-   * @returns null if Port accepted the message
-   */
+  /** Returns null if Port accepted the message. A replacement gets no `more` fields: they may cause the failure. */
   async function attempt(message: Message, createdAt: number, more = outputs): Promise<PortFailure | null> {
     if (!client) {
       const message = "PORT_CLIENT_ID isn't set."

@@ -6,7 +6,7 @@ import type { Observation, PollStep } from '../delivery/observation.ts'
 import { isFinished, nextStep, pollInterval, portInterval, quickReads } from '../delivery/observation.ts'
 import { hasReported } from '../delivery/reported.ts'
 import type { GitHub } from '../github/client.ts'
-import type { Job } from '../github/jobs.ts'
+import type { Job, JobReader } from '../github/jobs.ts'
 import type { RequestBudget } from '../github/rate-limit-pause.ts'
 import type { createFindListeners } from '../github/workflow-files.ts'
 import type { Store } from '../store/store.ts'
@@ -17,17 +17,8 @@ import { cancelRuns, findFailedJobs, readApprovals } from './run-details.ts'
 
 export interface PollDeps {
   store: Pick<Store, 'clock'>
-  github: Pick<
-    GitHub,
-    | 'jobs'
-    | 'jobLog'
-    | 'annotations'
-    | 'workflows'
-    | 'cancelRun'
-    | 'forceCancelRun'
-    | 'pendingDeployments'
-    | 'approvals'
-  >
+  github: JobReader &
+    Pick<GitHub, 'workflows' | 'cancelRun' | 'forceCancelRun' | 'pendingDeployments' | 'approvals'>
   findRuns: FindRuns
   findListeners: ReturnType<typeof createFindListeners>
   apply: ApplyEvent
@@ -55,10 +46,7 @@ interface Note {
 const APPROVALS_MS = 300_000
 const MAX_NOTES = 20_000
 
-/**
- * Polls one dispatched or running delivery per call. Reads the data that `nextStep` requests, step by step, and applies
- * the event that `nextStep` finally returns.
- */
+/** Polls one delivery per call. Reads what `nextStep` requests, and applies the event that it finally returns. */
 export function createPoll(deps: PollDeps) {
   const { store, github, findRuns, findListeners, port, policy, clockOffset, details, approvals } = deps
   /** Applies an event only to the polled version. If the delivery has changed since, the next poll decides. */

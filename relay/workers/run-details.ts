@@ -20,8 +20,7 @@ const LEFT_BY_LOGS = 5
 /**
  * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.
  *
- * @param isReported whether the job has reported its result. Such a job gets no lines, because the action redacts what
- *   it sends, and the relay can't.
+ * @param isReported such a job gets no lines, because the action redacts what it sends, and the relay can't
  * @returns null if the request budget is used up
  */
 export async function findFailedJobs(
@@ -49,18 +48,15 @@ export async function findFailedJobs(
   const shown = annotationLines(annotations.flat(), text =>
     cleanText(text.replaceAll(/\*{3,}/g, '[masked]'), MAX_ANNOTATION),
   )
-  const lines = bad.slice(0, MAX_NAMED).flatMap((job, i): LogLine[] => {
-    const log = logs[i]
-    return [{ level: 'ERROR', message: describe(job) }, ...(log ?? [])]
-  })
+  const lines = bad
+    .slice(0, MAX_NAMED)
+    .flatMap((job, i): LogLine[] => [{ level: 'ERROR', message: describe(job) }, ...(logs[i] ?? [])])
   const isBlocked = annotations.flat().some(({ message }) => isProtection(message))
   lines.unshift(...shown, ...(isBlocked ? [BLOCKED] : []))
   const unnamed = bad.length - MAX_NAMED + (total - jobs.length)
   if (unnamed > 0 && bad.length > 0) {
-    lines.push({
-      level: 'WARN',
-      message: 'The run has more jobs than are listed here; the run on GitHub shows all of them.',
-    })
+    const message = 'The run has more jobs than are listed here; the run on GitHub shows all of them.'
+    lines.push({ level: 'WARN', message })
   }
   return { jobs, lines }
 
@@ -96,11 +92,7 @@ function describe(job: Job): string {
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
 }
 
-/**
- * Reads the pending and decided approvals of a delivery's runs.
- *
- * @returns null if GitHub doesn't return the approvals, for example because the permission is missing
- */
+/** @returns null if GitHub doesn't return the approvals, for example because the permission is missing */
 export async function readApprovals(
   { repository }: Delivery,
   runs: readonly DeliveryRun[],
@@ -131,9 +123,8 @@ const FORCE_AFTER_MS = 120_000
 const LOOK_MS = 3_000
 
 /**
- * Asks GitHub to cancel a delivery's runs. If a run doesn't finish in time, requests a forced cancellation once.
+ * Cancels a delivery's runs, then once by force. `now`: milliseconds since 1970.
  *
- * @param now milliseconds since 1970
  * @returns null if nothing was canceled. A later poll tries again unless the credential lacks the permission.
  */
 export async function cancelRuns(

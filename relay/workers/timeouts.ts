@@ -15,11 +15,7 @@ const LATE_MS = 60_000
 
 export type Timeouts = ReturnType<typeof createTimeouts>
 
-/**
- * Shows whether GitHub's clock confirms the store's clock, by which all timeouts are measured.
- *
- * @param deps.stored the difference of the last start
- */
+/** Whether GitHub's clock confirms the store's, which measures timeouts. `stored`: the last start's difference. */
 export function createTimeouts(deps: {
   store: Pick<Store, 'clock' | 'saveClockDifference'>
   clockOffset: GitHub['clockOffset']
@@ -30,10 +26,7 @@ export function createTimeouts(deps: {
   const startedAt = store.clock()
   let known = deps.stored
 
-  /**
-   * When timeouts start to count, milliseconds since 1970 by the store's clock. In the future while the clocks differ, and
-   * Infinity before GitHub's first response.
-   */
+  /** Milliseconds since 1970 by the store's clock. Later while the clocks differ; Infinity before GitHub responds. */
   function from(): number {
     const offset = clockOffset()
     if (offset === null) return Number.POSITIVE_INFINITY
@@ -46,10 +39,8 @@ export function createTimeouts(deps: {
     const before = known
     known = changed
     const fields = { offset_seconds: Math.round((clockOffset() ?? 0) / 1000) }
-    log.warn(
-      fields,
-      changed.difference === 0 ? 'timeouts apply again' : 'timeouts are suspended: a clock is wrong',
-    )
+    const isRight = changed.difference === 0
+    log.warn(fields, isRight ? 'timeouts apply again' : 'timeouts are suspended: a clock is wrong')
     // If the difference can't be stored, it's noted again.
     store.saveClockDifference(changed).catch(() => {
       if (known === changed) known = before

@@ -2,25 +2,19 @@ import type { Config } from '../config/config.ts'
 import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 
-interface TracesDeps {
-  tracing: NonNullable<Config['tracing']>
-  github: { apiUrl: string }
-  store: Pick<Store, 'claimTraces' | 'settleTraces' | 'history' | 'clock'>
-  throttled: Pick<ThrottledLog, 'warn'>
-}
-
 const AT_ONCE = 20
 const LEASE_MS = 60_000
 const FAILED =
   'the trace collector (OTEL_EXPORTER_OTLP_ENDPOINT) is unreachable or rejects traces; the relay sends them again later'
 
-/**
- * Exports the traces of finished deliveries, and loads the exporter for the first trace. A failed export is due again
- * when its claim expires. If the relay is killed before recording an export, the export is repeated with the same ids.
- *
- * @returns a function to call periodically
- */
-export function createTraces({ tracing, github, store, throttled }: TracesDeps) {
+/** A failed export is due again when its claim expires. A repeated export has the same ids. */
+export function createTraces(deps: {
+  tracing: NonNullable<Config['tracing']>
+  github: { apiUrl: string }
+  store: Pick<Store, 'claimTraces' | 'settleTraces' | 'history' | 'clock'>
+  throttled: Pick<ThrottledLog, 'warn'>
+}) {
+  const { tracing, github, store, throttled } = deps
   const load = async () => (await import('./trace-exporter.ts')).createTraceExporter(tracing, github.apiUrl)
   let loading: ReturnType<typeof load> | undefined
 

@@ -16,19 +16,15 @@ export interface WorkerDefinition<Claim> {
 export interface Worker {
   wake(): void
   runNow(): void
-  /**
-   * When the worker was last busy, and when its last empty claim started, by `performance.now()`. All workers are idle
-   * if each worker's last empty claim started after every worker was last busy.
-   */
+  /** By `performance.now()`. All workers are idle if each one's last empty claim started after all were last busy. */
   activity(): { busyAt: number; idleAt: number }
   /** Stops claiming, and resolves when every step in progress has finished. */
   stop(): Promise<void>
 }
 
 /**
- * Maximum time that a worker sleeps after a claim that found nothing. Each consecutive empty claim adds a
- * millisecond, so that unnecessary wake-ups don't
- * cause a busy loop. After QUIET_MS without an empty claim, the count starts again, so that new work isn't delayed.
+ * Each consecutive empty claim adds a millisecond of sleep, so that unnecessary wake-ups don't cause a busy loop. After
+ * QUIET_MS without an empty claim, the count starts again, so that new work isn't delayed.
  */
 const LONGEST_REST_MS = 20
 const QUIET_MS = 500
@@ -36,10 +32,7 @@ const FAILURE_MS = 1_000
 const UNAVAILABLE = 'database unavailable; retrying'
 const STEP_FAILED = 'a step failed; it is retried when its lease expires'
 
-/**
- * Claims due work when notified, and runs one step for each claim, until stopped. If a step throws, its work is due
- * again when the lease expires.
- */
+/** Claims due work when notified, and runs a step for each claim. If a step throws, its work is due again later. */
 export function startWorker<Claim>(
   work: WorkerDefinition<Claim>,
   throttled: Pick<ThrottledLog, 'error'>,

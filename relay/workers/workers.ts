@@ -1,7 +1,5 @@
 import type { Logger } from 'pino'
-import type { PortClient } from '../../port/client/client.ts'
 import type { Config } from '../config/config.ts'
-import type { Policy } from '../delivery/events.ts'
 import type { GitHub } from '../github/client.ts'
 import { createRequestBudget, type RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRunCache } from '../github/run-cache.ts'
@@ -25,10 +23,7 @@ import type { Timeouts } from './timeouts.ts'
 import { createTraces } from './traces.ts'
 import { repeat, startWorker, type Worker } from './worker.ts'
 
-/**
- * Request budgets for polling: 66 requests per minute for all deliveries. List requests get the largest share, so that
- * the relay notices a finished run within a minute in up to twenty repositories. Polling more repositories is slower.
- */
+/** Requests per minute. Lists get most, to notice a finished run within a minute in up to twenty repositories. */
 const LISTS = 36
 const BY_ID = 8
 /** Budget for reading runs of finishing jobs by their IDs: in total, and for each run. */
@@ -41,31 +36,16 @@ const LEFT_BY_FILES = 4
 const APPROVALS = 6
 const MINUTE_MS = 60_000
 /**
- * List requests per minute, in addition to polling, to find runs after lost responses and to follow canceled runs. A
- * repository's queue or a user waits for these requests. After a relay was killed or during a GitHub outage, many
- * repositories wait at the same time.
+ * List requests per minute, in addition to polling, for which a queue or a user waits: after lost responses and
+ * cancellations. After a crash or during a GitHub outage, many repositories wait at the same time.
  */
 const URGENT = 120
 
 type Engine = ReturnType<typeof createEngine>
 
-interface EngineDeps {
-  store: Store
-  github: GitHub
-  pauses: RateLimitPauses
-  client: PortClient | null
-  findOwners: FindOwners
-  policy: Policy
-  publicUrl: string | null
-  traced?: boolean
-  /** How long a message to Port can wait, in milliseconds. */
-  retention: number
-  log: ApplyDeps['log'] & OutboxDeps['log']
-  throttled: OutboxDeps['throttled']
-  onTransition: ApplyDeps['onTransition']
-  onAttempt: DispatchDeps['onAttempt']
-  rate: DispatchRate
-}
+type EngineDeps = Omit<ApplyDeps, 'canReport'> &
+  OutboxDeps &
+  Omit<DispatchDeps, 'port' | 'apply' | 'findRuns'> & { store: Store; github: GitHub; findOwners: FindOwners }
 
 /** Creates the steps that process a relay's deliveries. Each relay on a database has its own request budgets. */
 export function createEngine(deps: EngineDeps) {

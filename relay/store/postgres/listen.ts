@@ -8,9 +8,8 @@ const NOTICE = `NOTIFY ${CHANNEL}`
 const REST_MS = 20
 
 /**
- * Opens a separate connection for notices to and from other relays, and reconnects when the connection is lost. Notices
- * are sent after the commit, because notices within transactions would serialize all commits of the database. The
- * connection doesn't wait for the disk, because it writes no data.
+ * Opens a connection for notices between relays, and reconnects. Notices are sent after the commit, because notices
+ * within transactions would serialize all commits. The connection doesn't wait for the disk, because it writes no data.
  */
 export async function listen(connect: () => Client, onWork: () => void) {
   let client: Client | null = null

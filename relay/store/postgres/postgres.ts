@@ -20,9 +20,8 @@ const TIME = { sql: 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000
 const NOT_ON_DISK = { sql: 'SET LOCAL synchronous_commit = off', params: [] }
 
 /**
- * Due work is a handful of rows among millions, and its statistics are never current. Index lookups are therefore
- * always best, and JIT compilation never pays off. Commits wait for the disk even if that isn't the database's default.
- * A setting stricter than `on` is kept.
+ * Due work is few rows among millions, with outdated statistics: index lookups are always best, and JIT never pays off.
+ * Commits wait for the disk even if that isn't the database's default. A stricter setting than `on` is kept.
  */
 const SETTINGS = `
   SET statement_timeout = ${STATEMENT_MS}; SET idle_in_transaction_session_timeout = ${STATEMENT_MS};
@@ -31,9 +30,7 @@ const SETTINGS = `
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
 
 /**
- * Opens the PostgreSQL database, which any number of relays can share. While the server is unavailable, calls are
- * rejected. Later calls reconnect.
- *
+ * While the server is unavailable, calls are rejected. Later calls reconnect.
  * @throws Error with a message that includes host and database, if the database can't be reached or used
  */
 export async function openPostgres(url: string): Promise<Backend> {
@@ -186,8 +183,8 @@ class PoolerRefused extends Error {
 }
 
 /**
- * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. A pooler that
- * prefers the latest connection must use another one for the third use, because a transaction occupies the latest one.
+ * Uses a prepared statement three times. A round-robin pooler uses another connection for the second use. One that
+ * prefers the latest connection needs another for the third, because a transaction occupies the latest one.
  *
  * @throws PoolerRefused if a later use fails
  */
@@ -223,10 +220,7 @@ const inTime = (query: Promise<unknown>) =>
     ),
   ])
 
-/**
- * PostgreSQL's schema, with the same tables and indexes as SQLite. Repositories sort by bytes, regardless of the
- * database's collation. Claims change no indexed columns. Pages have free space for updated rows.
- */
+/** Repositories sort by bytes, regardless of collation. Claims change no indexed columns. Pages have free space. */
 const SCHEMA = `
   ${SQLITE.replaceAll(
     /seq INTEGER PRIMARY KEY( AUTOINCREMENT)?/g,
@@ -243,11 +237,7 @@ const SCHEMA = `
 /** An arbitrary lock number that no other program uses. */
 const LOCK = 0x706f7274
 
-/**
- * Creates the tables in an empty database. Holds a lock, so that only one of several relays creates them.
- *
- * @throws Error with the reason if the database has another schema version
- */
+/** Holds a lock, so that only one relay creates the tables. @throws Error if the schema has another version */
 async function createSchema(client: ClientBase): Promise<void> {
   // Override the default isolation level, because tables that another relay created during the wait must be visible.
   await client.query(

@@ -14,10 +14,7 @@ export interface PostgresQuery {
 
 const prepared = new Map<string, { name: string; text: string }>()
 
-/**
- * Converts a statement for the driver: `$1` instead of `?1`, and prepared once per connection. The name is a hash of
- * the text, because relays can share a pooler's connections.
- */
+/** The name of the prepared statement is a hash of the text, because relays can share a pooler's connections. */
 export function toQuery({ sql, params }: PostgresQuery): QueryConfig {
   let known = prepared.get(sql)
   if (!known) {
@@ -112,16 +109,12 @@ export function createIntake(query: (statement: PostgresQuery) => Promise<Row[]>
 }
 
 /**
- * Whether a single row could have caused the error. If so, the batch's other rows can be written. Classes: bad data
- * (22), a constraint (23), a deadlock with another relay's batch (40), or a server limit (54).
- * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ * Whether a single row could be the cause: bad data (22), a constraint (23), a deadlock (40), or a server limit (54).
+ * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isOfOneRow = (error: unknown) => /^(22|23|40|54)/.test(codeOf(error))
 
-/**
- * Whether the connection was lost, so that the result of the write is unknown. The error then has no code, a system
- * error code (E…), or a code for a connection that a pooler or the server closed (08, 57P).
- */
+/** Whether the connection was lost, so that the write may have succeeded: no code, a system error (E…), 08, or 57P. */
 const isCut = (error: unknown) => /^($|E|08|57P)/.test(codeOf(error))
 
 const codeOf = (error: unknown) => String(((error as Error).cause as { code?: unknown }).code ?? '')

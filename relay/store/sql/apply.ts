@@ -30,10 +30,7 @@ interface Applied {
   receipt?: ReportReceipt | undefined
 }
 
-/**
- * Returns the statements of a transition. The decisive UPDATE applies only to the version that the transition was
- * based on, and marks the row. If it returns a row, the transition is applied. Later statements require the mark.
- */
+/** The decisive UPDATE requires the transition's version, and marks the row. Later statements require the mark. */
 function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decisive: number } {
   const { delivery, changeId, transition, now, receipt } = applied
   const { change, messages, history, requeue } = transition
@@ -106,10 +103,7 @@ type Mark = readonly [id: string, changeId: number]
 
 function replaceRuns(mark: Mark, repository: string, runs: readonly DeliveryRun[]): Statement[] {
   return [
-    {
-      sql: `DELETE FROM runs WHERE delivery = ?1 AND ${IS_MARKED}`,
-      params: [...mark],
-    },
+    { sql: `DELETE FROM runs WHERE delivery = ?1 AND ${IS_MARKED}`, params: [...mark] },
     ...runs.map(run => ({
       sql: `
         INSERT INTO runs (delivery, repository, github_run_id, attempt, evidence, past, status, conclusion, url, reports_conclusion)
@@ -167,12 +161,10 @@ function workOf({ change, messages, requeue }: Transition) {
 export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf>) => void) {
   return {
     /**
-     * Applies a transition that was computed from a specific version of the delivery. If the delivery's own fields don't
-     * change, the version doesn't change either.
+     * Applies a transition to the version that it was computed from. A repeated report (`receipt`) writes nothing. If
+     * the delivery's own fields don't change, the version doesn't change either.
      *
-     * @param receipt receipt of the report that caused the event. A repeated report writes nothing.
-     * @returns false if nothing was written, because the delivery has another version by now, or another delivery has
-     *   one of its runs
+     * @returns false if the delivery has another version by now, or another delivery has one of its runs
      */
     async apply(
       delivery: Applied['delivery'],
@@ -201,10 +193,7 @@ export function applying(db: Backend, notify: (...work: ReturnType<typeof workOf
                    WHERE id = ?1 AND ${stateIs("'dispatched'", "'running'")} RETURNING id`
       if ((await rowsOf(db, sql, id, now)).length > 0) notify('watch')
     },
-    /**
-     * Returns the usage of a delivery's report limits since the delivery was queued, and the last number of a sender of
-     * reports.
-     */
+    /** The usage of the report limits since the delivery was queued, and the sender's last number. */
     async reportUsage(id: string, sender: string) {
       const sql = `
         SELECT report_lines AS lines, report_bytes AS bytes,

@@ -30,10 +30,7 @@ export interface TracedDelivery extends Delivery {
   notifiedAt: number | null
 }
 
-/**
- * Selects each repository's oldest queued delivery. The query skips from repository to repository in the index, so its
- * cost is independent of the queue length.
- */
+/** Each repository's oldest queued delivery. Skips within the index, regardless of the queue's length. */
 const HEADS = (column: string) => `
   WITH RECURSIVE queue(repository) AS (
     SELECT min(repository) FROM deliveries WHERE state = 'queued'
@@ -77,11 +74,9 @@ export function claims(db: Backend) {
 
   return {
     /**
-     * Claims each repository's oldest queued delivery if that delivery is due and its credential isn't paused. To keep the
-     * order, the whole repository waits until its oldest delivery is due. Claims repositories in order of their last
-     * dispatch, so that a long queue doesn't delay other repositories.
-     *
-     * @param scope scope of rate-limit pauses, or the prefix of the owners' scopes, to which the owner is appended
+     * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. To keep the order,
+     * the repository waits for it. Ordered by last dispatch, so that a long queue doesn't delay other repositories.
+     * @param scope scope of rate-limit pauses, or the prefix to which a repository's owner is appended
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
       const due = `
@@ -96,11 +91,7 @@ export function claims(db: Backend) {
       const claimed = await claim<Claimed>(sql, now, now + leaseMs, limit, scope)
       return claimed.sort((a, b) => a.seq - b.seq)
     },
-    /**
-     * Finds unclaimed deliveries that were queued before the given time and whose current reason for waiting Port
-     * doesn't show yet. Finds none while many messages to Port are waiting, because results
-     * are more important.
-     */
+    /** Finds deliveries whose wait Port doesn't show yet; none while many messages wait, because results come first. */
     findWaiting(now: number, before: number, limit: number, scope: string): Promise<Delivery[]> {
       const paused = isPaused(dialect, '?4', '?1', 'waiting')
       const shown = (cause: WaitCause | '', where: string) => `
@@ -120,10 +111,7 @@ export function claims(db: Backend) {
           AND ${among('seq', `${found.join(' UNION ALL ')} LIMIT ?3`)}`
       return deliveriesOf(db, sql, now, before, limit, scope)
     },
-    /**
-     * Returns the oldest queued delivery of each repository in which one of these deliveries is queued. Selects each
-     * repository separately, so that the cost is independent of the queue's length.
-     */
+    /** Returns the heads of these deliveries' queues, one select per repository, regardless of the queue's length. */
     async heads(given: readonly Delivery[]): Promise<Map<string, Delivery>> {
       const queued = given.flatMap(({ state, repository }) => (state === 'queued' ? [repository] : []))
       if (queued.length === 0) return new Map()
@@ -136,9 +124,8 @@ export function claims(db: Backend) {
       return new Map(heads.map(head => [head.repository, head]))
     },
     /**
-     * Finds queues from which nothing was dispatched since a time, without a pause. Returns their oldest deliveries. The
-     * time counts from the oldest delivery's first attempt, or else from the last attempt before it, and from the end of
-     * the last pause.
+     * Finds the heads of queues from which nothing was dispatched since a time, without a pause. The time counts from
+     * the head's first attempt, or else from the last attempt before it, and from the end of the last pause.
      */
     stalled(before: number, limit: number, scope: string): Promise<Stalled[]> {
       const since = `${greatest}(
@@ -162,10 +149,7 @@ export function claims(db: Backend) {
       const claimed = await claim(sql, now, now + leaseMs, limit)
       return claimed.sort((a, b) => Number(a.dueAt) - Number(b.dueAt))
     },
-    /**
-     * Returns when each kind of work is due next; null if none is waiting. Includes claimed and paused work, but only each
-     * repository's oldest queued delivery.
-     */
+    /** When each kind of work is due next; null for never. Includes claimed and paused work, but only queues' heads. */
     async nextDue() {
       const next = (table: string, where = '') =>
         `(SELECT due_at FROM ${table} ${where} ORDER BY due_at LIMIT 1)`

@@ -80,10 +80,7 @@ type Same = Omit<Accepted, 'duplicate'> & { sentAs: string }
 const accepted = (
   { id, state, runId, repository, eventType, workflow, ref }: Omit<Same, 'sentAs'>,
   duplicate: boolean,
-): Accepted => ({
-  ...{ id, state, runId, repository, eventType, workflow, ref },
-  duplicate,
-})
+): Accepted => ({ id, state, runId, repository, eventType, workflow, ref, duplicate })
 
 export function intake(db: Backend, notify: (work: 'dispatch') => void) {
   let waiting = 0
@@ -131,10 +128,8 @@ export function intake(db: Backend, notify: (work: 'dispatch') => void) {
 
   return {
     /**
-     * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is reported as a duplicate.
-     *
-     * @throws StoreBusy if too many webhooks are waiting to be persisted
-     * @throws SignatureUsed if the signature was used at another address
+     * Persists a delivery once per dedupe key and signature. A repetition changes nothing and is a duplicate.
+     * @throws StoreBusy if too many webhooks wait; SignatureUsed if the signature was used at another address
      */
     accept: (delivery: NewDelivery): Promise<Accepted> =>
       admit(delivery.invocation.length, async () => {
@@ -149,11 +144,7 @@ export function intake(db: Backend, notify: (work: 'dispatch') => void) {
           // The conflicting delivery was deleted in the meantime, so insert again.
         }
       }),
-    /**
-     * Returns the response to a cancellation with the same signature; null if there was none.
-     *
-     * @throws SignatureUsed if a delivery has the signature
-     */
+    /** Null if no cancellation has the signature. @throws SignatureUsed if a delivery has the signature */
     async findCancellation(
       identity: Pick<NewDelivery, 'dedupeKey' | 'sentAs'>,
     ): Promise<Cancellation | null> {

@@ -53,11 +53,10 @@ export function lists(db: Backend) {
 
   return {
     /**
-     * Lists deliveries, newest first, with a `seq` below `before` if given. Queued deliveries have a separate index, so
-     * that intake doesn't update indexes that only lists use. Each pair of state and outcome is an index range, also
-     * within a repository. An empty list is therefore just as fast. Ranges are compared as rows, because PostgreSQL would
-     * otherwise search all deliveries for a rare pair. There is no index on actions, so a filter by action searches only
-     * the newest deliveries: see `listedTo`.
+     * Lists deliveries, newest first. Queued deliveries have a separate index, so that intake updates fewer indexes.
+     * Each pair of state and outcome is an index range, so an empty list is just as fast. Ranges are compared as rows,
+     * because PostgreSQL would otherwise search all deliveries for a rare pair. A filter by action has no index, and
+     * searches only the newest deliveries: see `listedTo`.
      */
     async list(
       { state, outcome, redeliverable, repository, action, runId, since }: Filter,
@@ -105,10 +104,7 @@ export function lists(db: Backend) {
       const sql = `SELECT ${columns(dialect, SHOWN)} FROM deliveries WHERE ${dialect.among('seq', found)} ORDER BY seq DESC LIMIT ?2`
       return deliveriesOf(db, sql, ...params)
     },
-    /**
-     * Returns the `seq` from which to continue a list that found fewer deliveries than requested. Older deliveries
-     * haven't been searched yet. Null if there are no more deliveries.
-     */
+    /** The `seq` from which to continue a short list: older deliveries weren't searched. Null if there are no more. */
     async listedTo(
       { action, runId, since }: Filter,
       before = Number.MAX_SAFE_INTEGER,

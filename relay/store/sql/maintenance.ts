@@ -22,10 +22,7 @@ export interface Hour extends Record<Outcome, number> {
 export interface KnownProblem {
   type: string
   side: 'github' | 'port' | null
-  /**
-   * Distinguishes problems of the same type. The key is a GitHub owner or a repository. Empty if
-   * there can be only one problem of this type.
-   */
+  /** A GitHub owner or a repository; empty if there can be only one problem of this type. */
   key: string
   text: string
   since: number
@@ -50,10 +47,7 @@ const FURTHEST_PAUSES_MS = 65 * 60_000
 const PROBE_BYTES = 3_000
 
 export const maintenance = (db: Backend) => ({
-  /**
-   * Returns the client ID of the Port organization that the database belongs to; null if none is stored. The first given
-   * client ID is stored.
-   */
+  /** The client ID of the database's Port organization; null for none. Stores the first given client ID. */
   async organization(clientId: string | null): Promise<string | null> {
     const sql = 'UPDATE organization SET client_id = ?1 WHERE client_id IS NULL'
     const rows = await db.run([
@@ -97,10 +91,9 @@ export const maintenance = (db: Backend) => ({
     ])
   },
   /**
-   * Inserts a delivery like that of a webhook, and deletes it in the same transaction, so that no worker sees it. An
-   * empty update isn't enough, because SQLite doesn't write unchanged pages, and PostgreSQL can succeed on a full disk.
-   *
-   * @throws if the database can't be reached or doesn't accept writes
+   * Inserts and deletes a delivery in one transaction. An empty update isn't enough, because SQLite doesn't write
+   * unchanged pages, and PostgreSQL can succeed on a full disk.
+   * @throws if the database doesn't accept writes
    */
   async ping(): Promise<void> {
     const id = randomUUID()
@@ -146,11 +139,7 @@ export const maintenance = (db: Backend) => ({
   },
   hours: (from: number): Promise<Hour[]> =>
     rowsOf(db, 'SELECT * FROM hours WHERE hour >= ?1 ORDER BY hour', from),
-  /**
-   * Acquires or renews the lease to send alerts.
-   *
-   * @returns the stored alerts; null if another relay has the lease
-   */
+  /** Acquires or renews the lease to send alerts. @returns the alerts; null if another relay has the lease */
   async claimAlerts(holder: string, now: number, leaseMs: number): Promise<AlertState | null> {
     const sql =
       'UPDATE alerts SET holder = ?1, lease_until = ?2 WHERE holder = ?1 OR lease_until <= ?3 RETURNING state'

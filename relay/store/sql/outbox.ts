@@ -49,10 +49,7 @@ export function enqueue(
   ]
 }
 
-/**
- * Reads a delivery's first messages, and in the first row the delivery's outputs and reports. One statement reads all,
- * because a report changes them together. Uses a count, because PostgreSQL could hash all runs for an EXISTS.
- */
+/** One statement, because a report changes all of this. Counts, because PostgreSQL could hash all runs for EXISTS. */
 function pageOf(delivery: string): Statement {
   const inFirst = (select: string) => `CASE WHEN total = bytes THEN (${select}) END`
   return {
@@ -130,12 +127,7 @@ export const outbox = (db: Backend) => ({
       })),
     }))
   },
-  /**
-   * Removes the settled messages and releases the outbox.
-   *
-   * @param retryAt time of the next attempt; null to continue immediately with the rest
-   * @returns false if the lease was lost
-   */
+  /** `retryAt`: null to continue immediately with the rest. @returns false if the lease was lost */
   async settleOutbox(
     page: Pick<OutboxPage, 'delivery' | 'version'>,
     sent: Sent,

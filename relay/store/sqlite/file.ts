@@ -21,11 +21,7 @@ export interface Responses {
   changed: number
 }
 
-/**
- * Opens and locks a SQLite file.
- *
- * @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file
- */
+/** @throws Error whose message includes the path, if the file can't be opened or another relay has locked it */
 export function openSqliteFile(path: string) {
   try {
     makeFolder(dirname(path))

@@ -1,7 +1,4 @@
-/**
- * The schema version that this relay supports, stored as `user_version` in SQLite and in the table `relay_schema` in
- * PostgreSQL. The relay refuses a database with another version. Versions 1 to 9 were used during development.
- */
+/** SQLite's `user_version`, and `relay_schema` in PostgreSQL. Versions 1 to 9 were used during development. */
 export const SCHEMA_VERSION = 14
 
 /** SQLite's schema. Partial indexes contain only open work, so finished deliveries don't slow down processing. */

@@ -17,9 +17,8 @@ interface Collected {
 }
 
 /**
- * Maximum number of deliveries from one event loop turn that share a commit. The commit then starts while the relay
- * reads more deliveries. PostgreSQL has no such limit, because its commits use several connections, which could change
- * the order within a turn.
+ * Deliveries of one event loop turn that share a commit, which starts while the relay reads more. PostgreSQL has no
+ * such limit, because its commits use several connections, which could change the order within a turn.
  */
 const ENOUGH_ROWS = 16
 
@@ -27,10 +26,8 @@ const ENOUGH_ROWS = 16
 const resourceLimits = { maxYoungGenerationSizeMb: 6 }
 
 /**
- * Opens the SQLite file in a separate thread. Combines calls that arrive during a commit into the next
- * commit.
- *
- * @throws Error whose message includes the path, if the file can't be opened or another relay has locked the file
+ * Opens the file in a separate thread. Combines calls that arrive during a commit into the next commit.
+ * @throws Error whose message includes the path, if the file can't be opened or another relay has locked it
  */
 export async function openSqlite(path: string): Promise<Backend> {
   // Clear the semi-space size of the command line. It is for the main thread, and would override other threads' limits.
@@ -154,10 +151,7 @@ const LONGEST_REST_MS = 1_000
 /** Changed rows that make a checkpoint due. After a checkpoint, the first commit needs two syncs instead of one. */
 const ENOUGH_CHANGES = 250
 
-/**
- * Runs checkpoints concurrently with commits. A commit that has to run a checkpoint itself writes to random positions,
- * because run ids are random. With a million deliveries, this reduced intake throughput by a quarter.
- */
+/** A commit's own checkpoint writes to random positions: with a million deliveries, intake was a quarter slower. */
 function startCheckpoints(path: string) {
   const { ino } = statSync(path)
   let thread: Worker | undefined
