@@ -27,18 +27,16 @@ const FROZEN_MS = 500
  * Runs the relay as an AWS Lambda function with PostgreSQL. An invocation persists its request and then processes due
  * work while time remains. Scheduled events process work that has become due in the meantime. If an invocation is
  * killed, a later invocation continues the work when the lease expires.
- *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
  */
 export function createHandler(
   config: Config,
   log: Logger,
 ): (event: Event, context: Context) => Promise<APIGatewayProxyResult | undefined> {
-  if (config.database.kind !== 'postgres') {
+  if (config.database.kind !== 'postgres')
     throw new Error(
       "RELAY_DATABASE must be postgres://… on AWS Lambda: files are lost with the function's environment.",
     )
-  }
   let kept: { relay: AssembledRelay; at: number; wallAt: number } | null = null
 
   async function open(): Promise<AssembledRelay> {

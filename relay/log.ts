@@ -29,8 +29,8 @@ function readable(line: string): string {
 const LONGEST = 2_000
 
 /**
- * Describes an error for the log without its custom properties, because an HTTP client's error contains the request's
- * headers and body. Includes only a response's status, because the response's body can quote the request.
+ * Omits an error's custom properties, because an HTTP client's error contains the request's headers and body. Includes
+ * only a response's status, because the response's body can quote the request.
  */
 function describeError(error: unknown): object {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -59,7 +59,6 @@ const LONGEST_REASON = 200
  * message when it first occurs, then one line per minute while it recurs. Each line has the latest fields and
  * a `count` of occurrences since the previous line. If their field `reason` differs, `reasons` has the count of each
  * one. Occurrences are grouped by message, so variable values belong in the fields.
- *
  * @param maxReasons how many reasons a line counts; further ones are counted as `others`
  */
 export function createThrottledLog(log: Levels, maxReasons: number) {

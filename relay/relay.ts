@@ -31,16 +31,13 @@ import { repeat, type Worker } from './workers/worker.ts'
 import { createEngine, startWorkers } from './workers/workers.ts'
 
 const CHECK_SIDES_MS = 5_000
-
 /** How long to wait for requests and steps in progress when the relay stops. */
 const STOP_MS = 20_000
-
 /** How long each load measurement after the start takes, and how many there are at most. */
 const LOOK_MS = 20
 const LOOKS = 25
 
 export type Relay = Awaited<ReturnType<typeof createRelay>>
-
 export type AssembledRelay = Awaited<ReturnType<typeof assembleRelay>>
 
 /**

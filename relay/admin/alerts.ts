@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { describeStalled } from '../delivery/waiting.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { AlertState, KnownProblem, Store } from '../store/store.ts'
+import type { AlertState, KnownProblem } from '../store/store.ts'
+import type { RouteDeps } from './route-deps.ts'
 import { sendAlert } from './send-alert.ts'
 import { plainText, SIDES, type Sides } from './sides.ts'
 
@@ -22,23 +23,20 @@ const MOST_LISTED = 200
 /** An outage of GitHub stalls every queue. */
 const MOST_STALLED = 10
 
-interface AlertsDeps {
-  config: Pick<Config, 'alert' | 'publicUrl'>
-  store: Pick<Store, 'clock' | 'claimAlerts' | 'saveAlerts' | 'backlog' | 'list' | 'stalled'>
-  scope: string
-  sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
-  checkDatabase: () => Promise<{ ok: boolean; detail?: string }>
-  throttled: Pick<ThrottledLog, 'warn'>
-}
-
 /**
  * Sends alerts to RELAY_ALERT_URL when a problem starts and when it's resolved, at most one alert per minute. If
  * several relays share a database, only the relay with the lease sends alerts. If the database is unavailable, there is
  * no lease. Each relay then sends alerts about its own database access, and remembers them in memory.
- *
  * @returns a function that checks once, to be called every {@link ALERTS_MS}
  */
-export function createAlerts(deps: AlertsDeps): () => Promise<void> {
+export function createAlerts(
+  deps: Pick<RouteDeps, 'store' | 'checkDatabase'> & {
+    config: Pick<Config, 'alert' | 'publicUrl'>
+    scope: string
+    sides: Pick<Sides, 'problems' | 'isUsed' | 'isKnown' | 'check'>
+    throttled: Pick<ThrottledLog, 'warn'>
+  },
+): () => Promise<void> {
   const { store, scope, sides, checkDatabase, throttled } = deps
   const { alert, publicUrl } = deps.config
   const holder = randomUUID()
@@ -110,10 +108,10 @@ export function createAlerts(deps: AlertsDeps): () => Promise<void> {
       })),
       // If the list is full, the problem can also affect repositories that aren't listed.
       ...known.filter(({ type }) => type === 'workflow_not_started' && recent.length === MOST_LISTED),
-      ...[...newest].map(([key, id]) => {
-        const text = `The delivery ${id} for ${key} started no workflow.`
-        return { type: 'workflow_not_started', side: null, key, text }
-      }),
+      ...[...newest].map(([key, id]) => ({
+        ...{ type: 'workflow_not_started', side: null, key },
+        text: `The delivery ${id} for ${key} started no workflow.`,
+      })),
     ]
   }
 

@@ -53,7 +53,9 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
   app.post('/deliveries/:id/redeliver', async c => {
     const delivery = await knownDelivery(c, store)
     const { id, state } = delivery
-    if (readFlag('dry_run', c.req.query('dry_run'))) {
+    const dryRun = c.req.query('dry_run') ?? 'false'
+    if (!['true', 'false'].includes(dryRun)) throw new Problem(400, 'dry_run must be true or false.')
+    if (dryRun === 'true') {
       mustBeRedeliverable(delivery)
       const ends = await redelivery.readEnds([delivery])
       return c.json({ delivery: id, state, dry_run: true, port_run_ended: ends.get(id) ?? null })
@@ -70,16 +72,13 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
     const { deliveries, more } = await redelivery.find(filter, limit)
     if (isDry) {
       const ends = await redelivery.readEnds(deliveries)
-      const shown = deliveries.map(each => ({
-        ...showDelivery(each),
-        port_run_ended: ends.get(each.id) ?? null,
-      }))
+      const portRunOf = ({ id }: Delivery) => ({ port_run_ended: ends.get(id) ?? null })
+      const shown = deliveries.map(each => ({ ...showDelivery(each), ...portRunOf(each) }))
       return c.json({ dry_run: true, deliveries: shown, redelivered: 0, more })
     }
     const redelivered = await redelivery.redeliverAll(deliveries)
-    const shown = redelivered.map(each => ({
-      ...{ ...showDelivery(each), state: 'queued', outcome: null, reason: null },
-    }))
+    const queued = { state: 'queued', outcome: null, reason: null }
+    const shown = redelivered.map(each => ({ ...showDelivery(each), ...queued }))
     return c.json({ dry_run: false, deliveries: shown, redelivered: shown.length, more }, 202)
   })
   app.get('/refused', c => {
@@ -93,7 +92,13 @@ export function createAdminApi({ roles, store, redelivery, refusals }: AdminApiD
   return app
 
   function readBulk(text: string) {
-    const read = bulk.safeParse(parseObject(text))
+    const body = parseJson(text)
+    if (!isObject(body))
+      throw new Problem(
+        400,
+        'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.',
+      )
+    const read = bulk.safeParse(body)
     if (!read.success) throw refuseBulk(read.error.issues[0])
     const { limit, dry_run: isDry, ...given } = read.data
     return { filter: readBulkFilter(given, store.clock()), limit, isDry }
@@ -119,18 +124,6 @@ function refuseBulk(issue: z.core.$ZodIssue | undefined): Problem {
   return new Problem(400, `The body has the unknown field ${name}: the known fields are ${known}.`)
 }
 
-function parseObject(text: string): Record<string, unknown> {
-  const body = parseJson(text)
-  if (isObject(body)) return body
-  throw new Problem(400, 'Send a JSON object, such as {"state": "failed", "since": "1h", "dry_run": true}.')
-}
-
-function readFlag(name: string, text: string | undefined): boolean {
-  if (text === undefined || text === 'false') return false
-  if (text === 'true') return true
-  throw new Problem(400, `${name} must be true or false.`)
-}
-
 const tooLarge = () => {
   throw new Problem(413, `The body is larger than ${MAX_BODY} bytes.`)
 }
@@ -138,7 +131,7 @@ const tooLarge = () => {
 export type ShownDelivery = ReturnType<typeof showDelivery>
 export type ShownEvent = ReturnType<typeof showEvents>[number]
 
-/** A delivery in an API response, without inputs and users. */
+/** Without inputs and users. */
 function showDelivery(d: Delivery, blocker: Delivery | null = null) {
   const run = boundRun(d)
   return {

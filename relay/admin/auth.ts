@@ -32,10 +32,7 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
     /** Whether a token is set. Otherwise, the API and dashboard are disabled. */
     isOpen: adminToken !== null || viewToken !== null,
     of,
-    /**
-     * Returns the role of a request's bearer token. Wrong tokens are rate limited per sender; valid tokens always pass.
-     * @throws Problem 401 with `sentence` as its message, 429
-     */
+    /** Limits wrong tokens per sender; valid tokens always pass. @throws Problem 401 with `sentence`, 429 */
     ofRequest(c: Context, sentence: string): Role {
       const token = bearer(c)
       const role = of(token)
@@ -48,7 +45,7 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
   }
 }
 
-/** Compares tokens of any length in constant time. */
+/** In constant time, for tokens of any length. */
 function isSame(given: string | null, expected: string | null): boolean {
   if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -116,14 +113,10 @@ export function createSessions(
   }
 }
 
-/** Whether a form belongs to this session and was sent from a page of this relay. */
 export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
   typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
 
-/**
- * Whether a request comes from this relay's own pages. Over plain HTTP, browsers omit `sec-fetch-site`, but send a
- * form's origin. The origin is compared with the host in the request or in a proxy's header.
- */
+/** Over plain HTTP, browsers omit `sec-fetch-site`, but send a form's origin. A proxy's header can contain its host. */
 export function isOwnSite(c: Context): boolean {
   const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
   if (site !== undefined) return site === 'same-origin' || site === 'none'

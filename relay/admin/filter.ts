@@ -5,7 +5,7 @@ import { OUTCOMES, type Outcome, REDELIVERABLE, STATES, type State } from '../de
 import { Problem } from '../http/problem.ts'
 import type { Filter } from '../store/store.ts'
 
-/** Filters for lists and bulk redelivery, as named in URLs, bodies, and forms. */
+/** As named in URLs, bodies, and forms. */
 export const FILTERS = ['state', 'outcome', 'repository', 'action', 'run_id', 'since'] as const
 
 export const MAX_LISTED = 200
@@ -38,10 +38,9 @@ function readSince(text: string, now: number): number {
   if (rfc3339.safeParse(text).success) return Date.parse(text)
   // With fewer digits, the number could be seconds or a year.
   if (/^\d{12,15}$/.test(text)) return Number(text)
-  throw new Problem(
-    400,
-    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits).',
-  )
+  const sentence =
+    'since must be a time such as 2026-01-31T12:00:00Z, a duration such as 1h, or milliseconds since 1970 (at least 12 digits).'
+  throw new Problem(400, sentence)
 }
 
 const rfc3339 = z.iso.datetime({ offset: true })
@@ -59,10 +58,8 @@ export function readWhole(name: string, text: string | undefined, max: number): 
 /** Requires a state or outcome in redelivery filters, to prevent accidental redeliveries. @throws Problem 400 */
 export function readBulkFilter(given: GivenFilter, now: number): Filter {
   if (isBulk(given)) return { ...readFilter(given, now), redeliverable: true }
-  throw new Problem(
-    400,
-    `Only failed or canceled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`,
-  )
+  const sentence = `Only failed or canceled deliveries can be redelivered: set a state (${REDELIVERABLE.join(' or ')}) or an outcome other than succeeded.`
+  throw new Problem(400, sentence)
 }
 
 export const isBulk = ({ state, outcome }: GivenFilter) =>

@@ -7,10 +7,7 @@ import type { Hour, Store } from '../store/store.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { plainText, type Side, type Sides } from './sides.ts'
 
-interface Check {
-  ok: boolean
-  detail?: string
-}
+type Check = { ok: boolean; detail?: string }
 
 /** Checks whether the database accepts writes. Limits the rate of checks, and returns the last result in between. */
 export function createDatabaseCheck(store: Pick<Store, 'ping'>, throttled: Pick<ThrottledLog, 'error'>) {
@@ -76,10 +73,7 @@ const KEPT_MS = 48 * HOUR_MS
 const FLUSH_MS = 15_000
 const NONE = { succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }
 
-/**
- * Hourly counts for the dashboard's chart. Kept in memory, and added to the database every 15 seconds. If the relay is
- * killed, the counts of the last seconds are lost.
- */
+/** Hourly counts for the dashboard's chart, in memory until the next flush: if the relay is killed, they are lost. */
 export function createTally(store: Store, log: Pick<ThrottledLog, 'error'>) {
   let counted = new Map<number, Hour>()
 

@@ -4,15 +4,11 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../package.json' with { type: 'json' }
 import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
 import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
-import type { GitHub } from '../github/client.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
-import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { PortAccess } from '../workers/outbox.ts'
 import { STALLED_MS } from './alerts.ts'
 import type { Roles } from './auth.ts'
+import type { RouteDeps } from './route-deps.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']
@@ -23,116 +19,90 @@ const REFUSALS = PROBLEM_STATUSES.map(String)
 const FAST = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const SLOW = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400]
 
+/** The metrics without their prefix `port_relay_`, and what they mean. */
+const HELP = {
+  webhooks_total:
+    "Port's webhooks by result: accepted, duplicate, cancellation, or the status of the refusal",
+  webhook_duration_seconds:
+    'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
+  deliveries:
+    'Deliveries in the database by state, each counted up to 10000; the same in every relay on one database',
+  oldest_due_age_seconds:
+    'How long the oldest due work has been waiting; the same in every relay on one database',
+  stalled_queues:
+    'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
+  dispatch_attempts_total: 'Dispatches sent to GitHub',
+  accept_to_dispatch_seconds:
+    'Time from the acceptance or redelivery of a delivery until GitHub accepted its dispatch',
+  accept_to_run_seconds:
+    'Time from the acceptance or redelivery of a delivery until its workflow run was bound',
+  deliveries_ended_total: 'Deliveries that finished, by outcome',
+  runs_bound_total: 'Workflow runs bound to deliveries, by evidence',
+  outbox_messages:
+    'Messages that wait for Port, counted up to 10000; the same in every relay on one database',
+  outbox_oldest_age_seconds:
+    'Age of the oldest message that waits for Port; the same in every relay on one database',
+  port_requests_total: "Requests to Port's API",
+  github_requests_total: "Requests to GitHub's API",
+  github_rate_limit_remaining:
+    'Requests that GitHub still allows in this window; for an App, in the installation with the fewest left',
+  paused_until_timestamp_seconds:
+    'When requests to this service resume after a rate limit or a rejected credential; 0 if not paused',
+  credential_ok:
+    "1 if the last response accepted the relay's credential, 0 if it was rejected; absent before the first response",
+  last_success_timestamp_seconds:
+    'When the last request to this service succeeded; 0 before the first success',
+  reports_total: "The action's reports by result: accepted, or the status of the refusal",
+  build_info: 'Always 1; the label is the version',
+  github_token_expiry_timestamp_seconds:
+    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay is a GitHub App',
+  github_clock_offset_seconds: "GitHub's clock minus this machine's; NaN before GitHub's first response",
+}
+
 export type Metrics = ReturnType<typeof createMetrics>
 
 /** Labels never contain values that callers choose: repositories, actions, and deliveries are in the log and the API. */
 export function createMetrics() {
   const registry = new Registry()
-  const named = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
-    ...{ name: `port_relay_${name}`, help, labelNames, registers: [registry] },
+  const named = <L extends string>(name: keyof typeof HELP, labelNames: readonly L[] = []) => ({
+    ...{ name: `port_relay_${name}`, help: HELP[name], labelNames, registers: [registry] },
   })
   /** Each label value starts at 0, so that the first increase is visible. */
-  const counter = <L extends string>(name: string, help: string, label: L, values: readonly string[]) => {
-    const made = new Counter(named(name, help, [label]))
+  const counter = <L extends string>(name: keyof typeof HELP, label: L, values: readonly string[]) => {
+    const made = new Counter(named(name, [label]))
     const add = (value: string, amount: number) => made.inc({ [label]: value } as Record<L, string>, amount)
     for (const value of values) add(value, 0)
     return (value: string) => add(values.includes(value) ? value : 'other', 1)
   }
-  const gauge = <L extends string = never>(name: string, help: string, labels?: readonly L[]) =>
-    new Gauge(named(name, help, labels))
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ ...named(name, help), buckets })
+  const gauge = <L extends string = never>(name: keyof typeof HELP, labels?: readonly L[]) =>
+    new Gauge(named(name, labels))
+  const histogram = (name: keyof typeof HELP, buckets: number[]) => new Histogram({ ...named(name), buckets })
 
-  const webhooks = counter(
-    'webhooks_total',
-    "Port's webhooks by result: accepted, duplicate, cancellation, or the status of the refusal",
-    'result',
-    ['accepted', 'duplicate', 'cancellation', ...REFUSALS],
-  )
-  const webhookDuration = histogram(
-    'webhook_duration_seconds',
-    'Time from the arrival of an accepted webhook until it was persisted; excludes webhooks with ?wait=dispatch',
-    FAST,
-  )
-  const deliveries = gauge(
-    'deliveries',
-    'Deliveries in the database by state, each counted up to 10000; the same in every relay on one database',
-    ['state'],
-  )
-  const oldestDue = gauge(
-    'oldest_due_age_seconds',
-    'How long the oldest due work has been waiting; the same in every relay on one database',
-    ['work'],
-  )
-  const stalled = gauge(
-    'stalled_queues',
-    'Repositories from whose queue nothing was dispatched for five minutes, without a pause, counted up to 100; the same in every relay on one database',
-  )
-  const attempts = counter('dispatch_attempts_total', 'Dispatches sent to GitHub', 'outcome', ATTEMPTS)
-  const toDispatch = histogram(
-    'accept_to_dispatch_seconds',
-    'Time from the acceptance or redelivery of a delivery until GitHub accepted its dispatch',
-    SLOW,
-  )
-  const toRun = histogram(
-    'accept_to_run_seconds',
-    'Time from the acceptance or redelivery of a delivery until its workflow run was bound',
-    SLOW,
-  )
-  const ended = counter('deliveries_ended_total', 'Deliveries that finished, by outcome', 'outcome', OUTCOMES)
-  const bound = counter(
-    'runs_bound_total',
-    'Workflow runs bound to deliveries, by evidence',
-    'evidence',
-    EVIDENCE,
-  )
-  const messages = gauge(
-    'outbox_messages',
-    'Messages that wait for Port, counted up to 10000; the same in every relay on one database',
-  )
-  const oldestMessage = gauge(
-    'outbox_oldest_age_seconds',
-    'Age of the oldest message that waits for Port; the same in every relay on one database',
-  )
+  const webhooks = counter('webhooks_total', 'result', ['accepted', 'duplicate', 'cancellation', ...REFUSALS])
+  const webhookDuration = histogram('webhook_duration_seconds', FAST)
+  const deliveries = gauge('deliveries', ['state'])
+  const oldestDue = gauge('oldest_due_age_seconds', ['work'])
+  const stalled = gauge('stalled_queues')
+  const attempts = counter('dispatch_attempts_total', 'outcome', ATTEMPTS)
+  const toDispatch = histogram('accept_to_dispatch_seconds', SLOW)
+  const toRun = histogram('accept_to_run_seconds', SLOW)
+  const ended = counter('deliveries_ended_total', 'outcome', OUTCOMES)
+  const bound = counter('runs_bound_total', 'evidence', EVIDENCE)
+  const messages = gauge('outbox_messages')
+  const oldestMessage = gauge('outbox_oldest_age_seconds')
   const requests = {
-    port: counter('port_requests_total', "Requests to Port's API", 'outcome', RESPONSE_OUTCOMES),
-    github: counter('github_requests_total', "Requests to GitHub's API", 'outcome', RESPONSE_OUTCOMES),
+    port: counter('port_requests_total', 'outcome', RESPONSE_OUTCOMES),
+    github: counter('github_requests_total', 'outcome', RESPONSE_OUTCOMES),
   }
-  const remaining = gauge(
-    'github_rate_limit_remaining',
-    'Requests that GitHub still allows in this window; for an App, in the installation with the fewest left',
-  )
-  const pausedUntil = gauge(
-    'paused_until_timestamp_seconds',
-    'When requests to this service resume after a rate limit or a rejected credential; 0 if not paused',
-    ['side'],
-  )
-  const credentialOk = gauge(
-    'credential_ok',
-    "1 if the last response accepted the relay's credential, 0 if it was rejected; absent before the first response",
-    ['side'],
-  )
-  const lastSuccess = gauge(
-    'last_success_timestamp_seconds',
-    'When the last request to this service succeeded; 0 before the first success',
-    ['side'],
-  )
-  const reports = counter(
-    'reports_total',
-    "The action's reports by result: accepted, or the status of the refusal",
-    'result',
-    ['accepted', ...REFUSALS],
-  )
-  const buildInfo = gauge('build_info', 'Always 1; the label is the version', ['version'])
+  const remaining = gauge('github_rate_limit_remaining')
+  const pausedUntil = gauge('paused_until_timestamp_seconds', ['side'])
+  const credentialOk = gauge('credential_ok', ['side'])
+  const lastSuccess = gauge('last_success_timestamp_seconds', ['side'])
+  const reports = counter('reports_total', 'result', ['accepted', ...REFUSALS])
+  const buildInfo = gauge('build_info', ['version'])
   buildInfo.set({ version: packageJson.version }, 1)
-  const tokenExpiry = gauge(
-    'github_token_expiry_timestamp_seconds',
-    'When GITHUB_TOKEN expires; NaN if never, if unknown, or if the relay is a GitHub App',
-  )
-  const clockOffset = gauge(
-    'github_clock_offset_seconds',
-    "GitHub's clock minus this machine's; NaN before GitHub's first response",
-  )
+  const tokenExpiry = gauge('github_token_expiry_timestamp_seconds')
+  const clockOffset = gauge('github_clock_offset_seconds')
 
   function set({ stored, ...now }: Awaited<ReturnType<typeof read>>): void {
     deliveries.reset()
@@ -142,9 +112,8 @@ export function createMetrics() {
     for (const [state, amount] of Object.entries(stored?.counts ?? {})) deliveries.set({ state }, amount)
     const age = (since: number | null) =>
       stored && since !== null ? Math.max(0, stored.now - since) / 1000 : 0
-    for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {})) {
+    for (const [work, since] of Object.entries(stored?.backlog.dueSince ?? {}))
       oldestDue.set({ work }, age(since))
-    }
     stalled.set(stored?.stalled ?? Number.NaN)
     messages.set(stored?.backlog.messages ?? Number.NaN)
     oldestMessage.set(stored ? age(stored.backlog.oldestMessage) : Number.NaN)
@@ -171,9 +140,8 @@ export function createMetrics() {
     transition(before: Delivery, { change }: Transition, now: number): void {
       const state = change.state ?? before.state
       const waited = (now - before.queuedAt) / 1000
-      if (before.state === 'queued' && (state === 'dispatched' || state === 'running')) {
+      if (before.state === 'queued' && (state === 'dispatched' || state === 'running'))
         toDispatch.observe(waited)
-      }
       if (before.state !== 'running' && state === 'running') toRun.observe(waited)
       for (const run of change.runs ?? []) {
         if (!before.runs.some(each => each.id === run.id)) bound(run.evidence)
@@ -190,24 +158,15 @@ export function createMetrics() {
   }
 }
 
-interface MetricsRouteDeps {
-  metrics: Metrics
-  roles: Roles
-  store: Pick<Store, 'counts' | 'backlog' | 'stalled' | 'clock'>
-  github: Pick<GitHub, 'facts' | 'clockOffset'>
-  pauses: Pick<RateLimitPauses, 'allPaused' | 'scope'>
-  port: Pick<PortAccess, 'pausedUntil'>
-  sides: Pick<Sides, 'isUsed' | 'isAccepted' | 'lastSuccess'>
-  /** Milliseconds since 1970 by the wall clock, like Prometheus's times. */
-  clock: () => number
-  throttled: Pick<ThrottledLog, 'error'>
+type Sources = Pick<RouteDeps, 'store' | 'github' | 'pauses' | 'port' | 'clock' | 'throttled'> & {
+  sides: Sides
 }
 
 const MOST_STALLED = 100
 /** If the database takes longer, only the metrics of this process are returned. */
 const READ_MS = 2_000
 
-export function createMetricsRoute(deps: MetricsRouteDeps) {
+export function createMetricsRoute(deps: Sources & { metrics: Metrics; roles: Roles }) {
   const { metrics, roles } = deps
   return async (c: Context): Promise<Response> => {
     if (!roles.isOpen) throw new Problem(404, 'The metrics are off: set RELAY_VIEW_TOKEN to turn them on.')
@@ -217,9 +176,8 @@ export function createMetricsRoute(deps: MetricsRouteDeps) {
   }
 }
 
-/** Values at scrape time. Times are milliseconds since 1970, or null. */
-async function read(deps: MetricsRouteDeps) {
-  const { store, github, pauses, port, sides, clock, throttled } = deps
+/** Times are milliseconds since 1970, or null. */
+async function read({ store, github, pauses, port, sides, clock, throttled }: Sources) {
   const now = store.clock()
   /** Converts a time from the store's clock to the wall clock. */
   const onWall = (time: number) => time - now + clock()

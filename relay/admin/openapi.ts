@@ -64,6 +64,8 @@ const filters = {
     text,
   ),
 }
+const get = <T>(operation: T) => ({ get: operation })
+const post = <T>(operation: T) => ({ post: operation })
 const query = (name: string, schema: object) => ({ name, in: 'query', schema })
 const id = { name: 'id', in: 'path', required: true, schema: text }
 const dryRun = described('change nothing, and show what would be redelivered', flag)
@@ -99,75 +101,61 @@ export const openApi = {
   },
   security: [{ token: [] }],
   paths: {
-    '/api/openapi.json': {
-      get: {
-        summary: 'This description',
-        responses: { 200: json('OpenAPI 3.1', { type: 'object' }), ...problems() },
+    '/api/openapi.json': get({
+      summary: 'This description',
+      responses: { 200: json('OpenAPI 3.1', { type: 'object' }), ...problems() },
+    }),
+    '/api/deliveries': get({
+      summary: 'Deliveries, newest first',
+      parameters: [
+        ...Object.entries(filters).map(([name, schema]) => query(name, schema)),
+        query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
+        query('before', described('`next` of the previous response', { type: 'integer', minimum: 1 })),
+      ],
+      responses: {
+        200: json(
+          'A page of deliveries; the next page starts at `next`, which is null on the last page',
+          ref('Deliveries'),
+        ),
+        ...problems(400),
       },
-    },
-    '/api/deliveries': {
-      get: {
-        summary: 'Deliveries, newest first',
-        parameters: [
-          ...Object.entries(filters).map(([name, schema]) => query(name, schema)),
-          query('limit', { type: 'integer', minimum: 1, maximum: MAX_LISTED, default: 50 }),
-          query('before', described('`next` of the previous response', { type: 'integer', minimum: 1 })),
-        ],
-        responses: {
-          200: json(
-            'A page of deliveries; the next page starts at `next`, which is null on the last page',
-            ref('Deliveries'),
-          ),
-          ...problems(400),
-        },
+    }),
+    '/api/deliveries/{id}': get({
+      summary: 'One delivery with its history',
+      parameters: [id],
+      responses: { 200: json('The delivery', ref('DeliveryWithEvents')), ...problems() },
+    }),
+    '/api/deliveries/{id}/redeliver': post({
+      summary: 'Queues a failed or canceled delivery again',
+      parameters: [id, query('dry_run', dryRun)],
+      responses: {
+        200: json('With dry_run: the delivery can be redelivered', ref('Redeliverable')),
+        202: json('The delivery is queued', ref('Changed')),
+        ...problems(400, 403, 409),
       },
-    },
-    '/api/deliveries/{id}': {
-      get: {
-        summary: 'One delivery with its history',
-        parameters: [id],
-        responses: { 200: json('The delivery', ref('DeliveryWithEvents')), ...problems() },
+    }),
+    '/api/deliveries/{id}/cancel': post({
+      summary: 'Cancels a delivery and its workflow run on GitHub',
+      parameters: [id],
+      responses: {
+        202: json('The delivery is canceled, or is being canceled', ref('Changed')),
+        ...problems(403, 409),
       },
-    },
-    '/api/deliveries/{id}/redeliver': {
-      post: {
-        summary: 'Queues a failed or canceled delivery again',
-        parameters: [id, query('dry_run', dryRun)],
-        responses: {
-          200: json('With dry_run: the delivery can be redelivered', ref('Redeliverable')),
-          202: json('The delivery is queued', ref('Changed')),
-          ...problems(400, 403, 409),
-        },
+    }),
+    '/api/redeliver': post({
+      summary: 'Requeues all failed or canceled deliveries that match a filter, oldest first',
+      requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
+      responses: {
+        200: json('With dry_run: what would be redelivered', ref('Redelivered')),
+        202: json('The queued deliveries', ref('Redelivered')),
+        ...problems(400, 403, 413),
       },
-    },
-    '/api/deliveries/{id}/cancel': {
-      post: {
-        summary: 'Cancels a delivery and its workflow run on GitHub',
-        parameters: [id],
-        responses: {
-          202: json('The delivery is canceled, or is being canceled', ref('Changed')),
-          ...problems(403, 409),
-        },
-      },
-    },
-    '/api/redeliver': {
-      post: {
-        summary: 'Requeues all failed or canceled deliveries that match a filter, oldest first',
-        requestBody: { required: true, content: { 'application/json': { schema: ref('Bulk') } } },
-        responses: {
-          200: json('With dry_run: what would be redelivered', ref('Redelivered')),
-          202: json('The queued deliveries', ref('Redelivered')),
-          ...problems(400, 403, 413),
-        },
-      },
-    },
-    '/api/refused': {
-      get: {
-        summary: 'Webhooks that this relay has refused since it was started, newest first',
-        parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
-        responses: { 200: json('The refused webhooks', ref('Refused')), ...problems(400) },
-      },
-    },
+    }),
+    '/api/refused': get({
+      summary: 'Webhooks that this relay has refused since it was started, newest first',
+      parameters: [query('limit', { type: 'integer', minimum: 1, maximum: MOST_LISTED, default: 100 })],
+      responses: { 200: json('The refused webhooks', ref('Refused')), ...problems(400) },
+    }),
   },
   components: {
     securitySchemes: {
@@ -183,10 +171,7 @@ export const openApi = {
       DeliveryWithEvents: object({ ...delivery, events: list(event) }),
       Changed: object({ delivery: text, state: delivery.state }),
       Redeliverable: object({
-        delivery: text,
-        state: delivery.state,
-        dry_run: { const: true },
-        port_run_ended: portRunEnded,
+        ...{ delivery: text, state: delivery.state, dry_run: { const: true }, port_run_ended: portRunEnded },
       }),
       Bulk: {
         type: 'object',

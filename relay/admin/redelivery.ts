@@ -2,8 +2,7 @@ import type { Context } from 'hono'
 import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
 import type { Filter, Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/outbox.ts'
+import type { RouteDeps } from './route-deps.ts'
 
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200
@@ -13,7 +12,7 @@ const READING_MS = 5_000
 
 export type Redelivery = ReturnType<typeof createRedelivery>
 
-/** Reads the delivery whose id is in the path. @throws Problem 404 */
+/** @throws Problem 404 */
 export async function knownDelivery(c: Context, store: Pick<Store, 'get'>): Promise<Delivery> {
   const id = c.req.param('id') ?? ''
   const delivery = await store.get(id)
@@ -34,13 +33,7 @@ export function mustBeOpen({ id, state }: Delivery): void {
 const unknown = (id: string) =>
   new Problem(404, `Delivery ${id} doesn't exist, or was purged after RELAY_RETENTION.`)
 
-interface RedeliveryDeps {
-  store: Pick<Store, 'list' | 'listedTo'>
-  apply: ApplyEvent
-  port: Pick<PortAccess, 'canReport' | 'read'>
-}
-
-export function createRedelivery({ store, apply, port }: RedeliveryDeps) {
+export function createRedelivery({ store, apply, port }: Pick<RouteDeps, 'store' | 'apply' | 'port'>) {
   return {
     /** Returns the newest matching deliveries, oldest first. `more`: whether older deliveries match as well. */
     async find(filter: Filter, limit: number): Promise<{ deliveries: Delivery[]; more: boolean }> {
@@ -53,10 +46,7 @@ export function createRedelivery({ store, apply, port }: RedeliveryDeps) {
       }
       return { deliveries: deliveries.slice(0, limit).reverse(), more: deliveries.length > limit }
     },
-    /**
-     * Returns, by delivery id, whether the Port run has finished, and so ignores the reports of a new workflow run. Null
-     * if there is no Port run, or if it couldn't be read in time.
-     */
+    /** By delivery id, whether the Port run has finished. Null if there is none, or if it couldn't be read in time. */
     async readEnds(deliveries: readonly Delivery[]): Promise<Map<string, boolean | null>> {
       const ends = new Map<string, boolean | null>(deliveries.map(({ id }) => [id, null]))
       const waiting = deliveries.filter(port.canReport)

@@ -1,17 +1,10 @@
 import { html } from 'hono/html'
 import { createTtlCache } from '../cache.ts'
-import type { Config } from '../config/config.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
-import type { GitHub } from '../github/client.ts'
 import type { Job, JobReader } from '../github/jobs.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
 import { createRefusals } from '../http/refusals.ts'
 import { createTokenBuckets } from '../http/request.ts'
-import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/outbox.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
 import { createSessions, type Roles } from './auth.ts'
@@ -19,28 +12,13 @@ import { BACKLOG_MS } from './dashboard/banner.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
+import type { RouteDeps } from './route-deps.ts'
 import type { Sides } from './sides.ts'
-
-interface AdminDeps {
-  config: Config
-  roles: Roles
-  store: Store
-  apply: ApplyEvent
-  port: Pick<PortAccess, 'canReport' | 'read' | 'pausedUntil'>
-  github: Pick<GitHub, 'jobs' | 'serverUrl' | 'facts'>
-  pauses: Pick<RateLimitPauses, 'allPaused' | 'find' | 'scope'>
-  sides: Pick<Sides, 'problems'>
-  timeouts: Pick<Timeouts, 'problem'>
-  checkDatabase: () => Promise<{ ok: boolean }>
-  clock: () => number
-  log: Pick<ThrottledLog, 'info'>
-  throttled: Pick<ThrottledLog, 'info'>
-}
 
 export type Admin = ReturnType<typeof createAdmin>
 
-export function createAdmin(deps: AdminDeps) {
-  const { config, roles, store, apply, port, github, pauses, sides, timeouts } = deps
+export function createAdmin(deps: RouteDeps & { roles: Roles; sides: Sides; timeouts: Timeouts }) {
+  const { config, roles, store, apply, port, github, pauses, sides, timeouts, log, throttled } = deps
   const { trustedProxies } = config
   const refusals = createRefusals(trustedProxies, store.clock)
   const shared = { roles, store, refusals, redelivery: createRedelivery({ store, apply, port }) }
@@ -48,7 +26,7 @@ export function createAdmin(deps: AdminDeps) {
     refusals,
     api: createAdminApi(shared),
     dashboard: createDashboard({
-      ...{ ...shared, port, trustedProxies, log: deps.log, throttled: deps.throttled },
+      ...{ ...shared, port, trustedProxies, log, throttled },
       sessions: createSessions(config, deps.clock, store),
       async health() {
         const now = store.clock()
@@ -83,14 +61,11 @@ export function createAdmin(deps: AdminDeps) {
 /** URL of an action run's page in Port; null for node runs (Port documents no page for them) and other servers. */
 function portRunUrl(apiUrl: string): (runId: string) => string | null {
   const [, host] = /^https:\/\/api\.((?:us\.)?port\.io|getport\.io)$/.exec(apiUrl) ?? []
-  return runId =>
-    host && runId.startsWith('r_')
-      ? `https://app.${host}/organization/run?runId=${encodeURIComponent(runId)}`
-      : null
+  const page = `https://app.${host}/organization/run`
+  return runId => (host && runId.startsWith('r_') ? `${page}?runId=${encodeURIComponent(runId)}` : null)
 }
 
 const MOST_STALLED = 3
-
 const KEPT_MS = 15_000
 const MAX_KEPT = 100
 /** Requests per minute for all users together, so that most of GitHub's rate limit is left for dispatches. */

@@ -8,7 +8,6 @@ const TIMEOUT_MS = 5_000
 /**
  * Sends an alert to RELAY_ALERT_URL as JSON, with a `text` field for Slack and the same data in separate fields. Alerts
  * about the same problems have the same id.
- *
  * @throws Error whose message omits the URL, which is a secret
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */

@@ -44,17 +44,13 @@ const RETRIED_MS = 10_000
 
 type SidesConfig = Pick<Config, 'github' | 'port'>
 
-/**
- * Records the results of requests to both services, and reports their problems. Times are milliseconds since 1970 by the
- * store's clock.
- *
- * @param deps.checks one cheap request per credential; `observe` records the results, as for all other requests
- */
+/** Records the results of requests to both services. Times are milliseconds since 1970 by the store's clock. */
 export function createSides(deps: {
   config: SidesConfig
   clock: () => number
   pauses: Pick<RateLimitPauses, 'rejected'>
   throttled: Pick<ThrottledLog, 'warn' | 'error'>
+  /** One cheap request per credential, whose result is observed like all others. */
   checks: () => { side: Side; check: () => Promise<void> }[]
 }) {
   const { config, clock, pauses, throttled, checks } = deps
@@ -72,7 +68,7 @@ export function createSides(deps: {
     }
   }
 
-  /** Returns the rejected credentials by owner on GitHub. */
+  /** By owner on GitHub. */
   function rejections(side: Side): Map<string, Pick<SideProblem, 'text' | 'advice'>> {
     const found: ReturnType<typeof rejections> = new Map()
     const now = clock()
@@ -91,7 +87,9 @@ export function createSides(deps: {
   }
 
   function rejection(side: Side, status: number): string {
-    const settings = side === 'github' ? githubCredential(config) : 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
+    const ofGitHub =
+      'token' in config.github.auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
+    const settings = side === 'github' ? ofGitHub : 'PORT_CLIENT_ID or PORT_CLIENT_SECRET'
     return `${NAMES[side]} rejects ${settings} (${status})`
   }
 
@@ -115,11 +113,9 @@ export function createSides(deps: {
     },
     /** Whether the relay sends requests to the service. It sends requests to Port only if PORT_CLIENT_ID is set. */
     isUsed: (side: Side) => side === 'github' || config.port.clientId !== null,
-    /** When the last request succeeded; null if none has. */
     lastSuccess: (side: Side) => records[side].lastSuccess(),
     /** Whether the service accepted every credential when it was last used; null before the first response. */
     isAccepted: (side: Side) => (rejections(side).size > 0 ? false : records[side].isAccepted()),
-    /** Whether a request has had a result yet. */
     isKnown: (side: Side) => records[side].isKnown(),
     problems,
     /** Checks credentials that have been unused for a minute, and services that don't respond. */
@@ -145,9 +141,6 @@ const ADVICE = {
   port: () => 'Set the client ID and secret that Port shows under Credentials.',
 }
 const checkNetwork = (setting: string) => `Check ${setting}, the proxy, and the network.`
-
-const githubCredential = ({ github: { auth } }: SidesConfig) =>
-  'token' in auth ? 'GITHUB_TOKEN' : 'GITHUB_APP_ID or GITHUB_APP_PRIVATE_KEY'
 
 function readGitHub(...[response, error]: Parameters<OnResponse>): Observed {
   if (!response)

@@ -31,9 +31,8 @@ export const generate = defineCommand({
   async run({ env, values, positionals: [file], print, note }) {
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
     const format = formatOf(values.format)
-    const source = readInput(file)
-      .toString()
-      .replace(/^\ufeff/, '')
+    const given = readInput(file).toString()
+    const source = given.replace(/^\ufeff/, '')
     const { action, notes } = toAction(source, file === '-' ? 'workflow.yml' : basename(file), {
       event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
       operation: oneOf('operation', ['CREATE', 'DAY-2', 'DELETE'] as const, values.operation),

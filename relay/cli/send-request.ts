@@ -10,11 +10,7 @@ import { createTargets } from '../intake/target.ts'
 import { deliveryId, parseBody } from '../intake/verify.ts'
 import { UsageError } from './command.ts'
 
-/**
- * The recommended body as Port renders it. Without a run id, the relay sends nothing to Port.
- *
- * @param entity an identifier, or the whole entity as JSON
- */
+/** The recommended body as Port renders it. `entity`: an identifier, or the whole entity as JSON. */
 export function makeBody(
   action: string,
   inputs: JsonObject,

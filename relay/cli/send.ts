@@ -125,17 +125,13 @@ function readSecret(env: Env, file: string | undefined): string {
   )
 }
 
-async function post(
-  url: URL,
-  body: Uint8Array,
-  headers: Record<string, string>,
-): Promise<{ status: number; response: JsonObject }> {
+async function post(url: URL, body: Uint8Array, headers: Record<string, string>) {
   const init = { method: 'POST', body: body as Uint8Array<ArrayBuffer>, headers }
   const response = await fetch(url, { ...init, redirect: 'manual' }).catch(cause => {
     throw noRelay(url.origin, cause)
   })
   const json: unknown = await response.json().catch(() => null)
-  return { status: response.status, response: isObject(json) ? json : {} }
+  return { status: response.status, response: isObject(json) ? json : ({} as JsonObject) }
 }
 
 function acceptance({ delivery, repository, event_type, workflow, state, duplicate }: JsonObject): string {
@@ -153,9 +149,7 @@ function describe({ target, inputs, request }: DryRun): string {
     ...(listed.length > 0 ? ['Inputs:', ...listed] : ['The webhook has no inputs.']),
     'Request to GitHub:',
     `  ${request.method} ${request.url}`,
-    ...JSON.stringify(request.body, null, 2)
-      .split('\n')
-      .map(line => `  ${line}`),
+    `  ${JSON.stringify(request.body, null, 2).replaceAll('\n', '\n  ')}`,
   ].join('\n')
 }
 

@@ -13,10 +13,8 @@ export const serve = defineCommand({
   async run({ env }) {
     const config = readConfig(env)
     // Without a minimum, flush doesn't wait until everything is written.
-    const destination = pino.destination({
-      ...{ dest: 1, sync: false, minLength: 1 },
-      maxLength: LIMITS.logWaiting,
-    })
+    const maxLength = LIMITS.logWaiting
+    const destination = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength })
     const log = createLog(config.logLevel, process.stdout.isTTY ? forTerminal(destination) : destination)
     // The database opens in its own thread while other modules load.
     const opening = openStore(config.database)
@@ -25,12 +23,10 @@ export const serve = defineCommand({
     log.info({ address: relay.address, port: relay.port }, 'listening')
     // Lets the heap grow to 3× the memory in use instead of 4×. A command-line option would slow down startup.
     setFlagsFromString('--heap-growing-percent=200')
-    if (!config.port.clientId) {
+    if (!config.port.clientId)
       log.warn("PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port")
-    }
-    if (config.targets.allowed.length === 0) {
+    if (config.targets.allowed.length === 0)
       log.warn('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES')
-    }
 
     let stopping = false
     const stop = async (signal: string) => {

@@ -124,7 +124,6 @@ type CreatedApp = z.output<typeof createdApp>
 /**
  * Serves a page on loopback that sends the browser through GitHub's manifest flow. The page requires
  * a token that other users of the machine don't know. The page creates a state, which GitHub's redirect must contain.
- *
  * @see https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
  */
 async function createInBrowser(

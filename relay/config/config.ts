@@ -58,10 +58,8 @@ const variables = z.object({
   PORT_PREVIOUS_SECRETS: list
     .superRefine((secrets, ctx) => {
       const wrong = secrets.findIndex(secret => /[\s:#]/.test(secret))
-      if (wrong >= 0)
-        ctx.addIssue(
-          `must contain only secrets, without white space, colon, or #, but entry ${wrong + 1} has one`,
-        )
+      const rule = 'must contain only secrets, without white space, colon, or #'
+      if (wrong >= 0) ctx.addIssue(`${rule}, but entry ${wrong + 1} has one`)
     })
     .default([]),
   PORT_API_URL: address
@@ -109,11 +107,8 @@ const variables = z.object({
 
 export const VARIABLES = [...Object.keys(variables.shape), ...SECRETS.map(name => `${name}_FILE`)]
 
-/** Reads and validates the environment. @throws ConfigError that lists every problem at once */
-export function readConfig(
-  env: Env,
-  readFile: (path: string) => string = path => readFileSync(path, 'utf8'),
-) {
+/** @throws ConfigError that lists every problem at once */
+export function readConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
   const problems: string[] = []
   const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
@@ -126,20 +121,16 @@ export function readConfig(
   // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
-  const named = [values.RELAY_REPOSITORY, ...routes.map(({ repository }) => repository)].flatMap(
-    name => name ?? [],
-  )
+  const all = [values.RELAY_REPOSITORY, ...routes.map(({ repository }) => repository)]
+  const named = all.flatMap(name => name ?? [])
   const given = globs.optional().safeParse(values.RELAY_ALLOWED_REPOSITORIES)
   const allowed = given.data ?? named.filter(isRepository)
   const isAllowed = given.success ? matcher(allowed) : () => true
-  problems.push(
-    ...named
-      .filter(name => isRepository(name) && !isAllowed(name))
-      .map(
-        name =>
-          `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which is set in RELAY_REPOSITORY or RELAY_ROUTES: add the repository to the list`,
-      ),
-  )
+  for (const name of named)
+    if (isRepository(name) && !isAllowed(name))
+      problems.push(
+        `RELAY_ALLOWED_REPOSITORIES doesn't match ${name}, which is set in RELAY_REPOSITORY or RELAY_ROUTES: add the repository to the list`,
+      )
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const v = parsed.data
   // The current secret is first. They sign the webhooks and encrypt the inputs.
@@ -205,20 +196,15 @@ function issuerOf(apiUrl: string): string {
 /** Reports mistyped names, because otherwise the defaults would silently apply. */
 function unknownNames(env: Env): string[] {
   const relays = VARIABLES.filter(name => name.startsWith('RELAY_'))
-  return Object.entries(env)
-    .filter(
-      ([name, value = '']) =>
-        name.startsWith('RELAY_') && !VARIABLES.includes(name) && !isServiceLink(name, value),
-    )
-    .map(([name]) => {
-      const nearest = nearestName(name, relays)
-      return `${name} isn't known: ${nearest ? `did you mean ${nearest}?` : 'remove it, or correct its name'}`
-    })
+  return Object.entries(env).flatMap(([name, value = '']) => {
+    if (!name.startsWith('RELAY_') || VARIABLES.includes(name) || isServiceLink(name, value)) return []
+    const nearest = nearestName(name, relays)
+    return `${name} isn't known: ${nearest ? `did you mean ${nearest}?` : 'remove it, or correct its name'}`
+  })
 }
 
 /**
- * Whether Kubernetes set the variable. Every pod gets these variables for a Service named `relay` or `relay-…`.
- *
+ * Kubernetes gives every pod these variables for a Service named `relay` or `relay-…`.
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const isServiceLink = (name: string, value: string) =>

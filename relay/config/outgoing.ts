@@ -6,9 +6,8 @@ type Env = Record<string, string | undefined>
 const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'https_proxy', 'http_proxy']
 
 export function proxiesOf(env: Env): [name: string, url: string][] {
-  return PROXIES.map((name): [string, string] => [name, env[name]?.trim() ?? '']).filter(
-    ([, url]) => url !== '',
-  )
+  const all = PROXIES.map((name): [string, string] => [name, env[name]?.trim() ?? ''])
+  return all.filter(([, url]) => url !== '')
 }
 
 /** Lists problems with the proxies, one sentence each. Omits the values, because they can contain a password. */
@@ -37,10 +36,9 @@ const THIS_MACHINE = ['localhost', '127.0.0.1', '[::1]']
 /**
  * Sends all requests through the environment's proxy, except requests to `NO_PROXY` and to this machine. A malformed
  * proxy URL is ignored here, because the configuration check reports it with all other problems.
- *
  * @param env the process environment. Blank variables are removed, because Node also reads them and fails.
  */
-export function useProxy(env: Record<string, string | undefined>): void {
+export function useProxy(env: Env): void {
   const proxies = Object.fromEntries(proxiesOf(env))
   if (Object.keys(proxies).length === 0 || proxyProblems(env).length > 0) return
   for (const name of PROXIES) if (proxies[name] === undefined) delete env[name]
@@ -50,7 +48,6 @@ export function useProxy(env: Record<string, string | undefined>): void {
 
 /**
  * Like `fetch`, but resolves after the whole response has arrived.
- *
  * @throws the errors of `fetch`, also for a truncated body; Error if the uncompressed body exceeds the limit
  */
 export async function fetchLimited(url: string, init?: RequestInit): Promise<Response> {

@@ -73,7 +73,6 @@ export function isWorkflow(text: string): boolean {
 
 /**
  * A branch or tag name, or a full ref such as `refs/heads/main`.
- *
  * @see https://git-scm.com/docs/git-check-ref-format
  */
 export function isRef(text: string): boolean {

@@ -31,7 +31,6 @@ export const secretUrl = z
 
 /**
  * A Standard Webhooks signing key in base64, with or without the prefix.
- *
  * @see https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export const signingSecret = z.string().transform((text, ctx) => {
@@ -138,7 +137,6 @@ export const isExclusion = (glob: string): boolean => /^!(?!\()/.test(glob)
 
 /**
  * Returns the problem with a glob, as a clause that follows the glob's name; null if the glob is valid.
- *
  * @param options.repositories whether the glob matches `owner/name`; a leading `!` then excludes names
  */
 export function globProblem(glob: string, options: { repositories?: boolean } = {}): string | null {
@@ -168,9 +166,8 @@ function mayMatchRepository(pattern: string): boolean {
 
 /** The closest valid name for a mistyped or shortened name; null if none is close. */
 export function nearestName(name: string, names: readonly string[]): string | null {
-  const near = names
-    .map(each => ({ each, distance: editDistance(name, each) }))
-    .sort((a, b) => a.distance - b.distance)
+  const all = names.map(each => ({ each, distance: editDistance(name, each) }))
+  const near = all.sort((a, b) => a.distance - b.distance)
   const [first] = near
   if (first && first.distance <= Math.max(2, Math.floor(name.length / 4))) return first.each
   return name.length < 4 ? null : (near.find(({ each }) => each.startsWith(name))?.each ?? null)
@@ -194,7 +191,6 @@ type Env = Record<string, string | undefined>
 /**
  * Reads the environment and its secrets, each from its variable or file. Empty variables count as unset. Strips a
  * leading byte order mark and trailing line breaks, because editors and shells can add them.
- *
  * @param names names of the secrets that can come from a file, `NAME_FILE`
  * @param problems list to which problems are added, one sentence each
  * @returns the values, and the names of secrets whose files can't be read (already reported in `problems`)

@@ -2,28 +2,21 @@ import { type Context, Hono } from 'hono'
 import { createRoles, logCalls } from '../admin/auth.ts'
 import { sendProblemPage } from '../admin/dashboard/guard.ts'
 import type { Metrics } from '../admin/metrics.ts'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import type { Admin } from '../admin/routes.ts'
-import type { Config } from '../config/config.ts'
 import { createCancel } from '../intake/cancel.ts'
 import { createReceive } from '../intake/receive.ts'
 import { createVerify } from '../intake/verify.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
 import { Problem, refuseOthers, sendProblem } from './problem.ts'
 import { logRefusals } from './refusals.ts'
 import { bearer } from './request.ts'
 
-export interface AppDeps {
-  config: Config
-  store: Store
-  apply: ApplyEvent
-  clock: () => number
+interface AppDeps extends Pick<RouteDeps, 'config' | 'store' | 'apply' | 'clock' | 'checkDatabase'> {
   stopping?: AbortSignal
   log: Pick<ThrottledLog, 'info' | 'error'>
   throttled: Pick<ThrottledLog, 'info' | 'error'>
   metrics?: Metrics
-  checkDatabase: () => Promise<{ ok: boolean }>
   readinessRoute: (c: Context) => Promise<Response>
   metricsRoute?: (c: Context) => Promise<Response>
   reports?: Hono

@@ -19,7 +19,6 @@ const CHECK_RATE_MS = 500
  * body is dropped. Slowness is the elapsed time multiplied by the bytes that the sender's address uses. A sender that
  * opens many connections, or keeps connections open, therefore loses only its own bodies. Bodies that arrive more
  * slowly than the minimum rate are always dropped. Bodies of verified senders use `processingBytes`.
- *
  * @returns a function that runs a request's handler with memory, which is released when the handler finishes
  */
 export function createBodyMemory(
@@ -122,7 +121,6 @@ export function createBodyMemory(
 }
 
 const ALL = ''
-
 /** Sums by key. Forgets keys whose sum is 0. */
 function createSums() {
   const sums = new Map<string, number>()

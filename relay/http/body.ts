@@ -10,10 +10,7 @@ import { Problem } from './problem.ts'
 const FIRST_PIECES = 200
 
 /**
- * Reads the body's bytes unchanged.
- *
- * @param maxBytes maximum size. A larger body is refused before reading if its length is declared, otherwise when it
- *   exceeds the limit.
+ * @param maxBytes a larger body is refused before reading if its length is declared, otherwise when it exceeds the limit
  * @param rule who sets the limit, for the message
  * @param declared result of `checkLength`, if the caller has already called it
  * @throws Problem 413; 400 if the sender disconnected; 503 or 408 if the body was dropped
@@ -113,8 +110,6 @@ const tooLarge = (maxBytes: number, rule: string) =>
   new Problem(413, `The body is larger than ${rule} (${maxBytes} bytes).`, { connection: 'close' })
 
 /**
- * Parses a JSON body.
- *
  * @param advice how the sender can fix the error, as clauses that follow a colon
  * @param maxKeys maximum number of keys in all objects of the body
  * @throws Problem 400 if it isn't JSON in UTF-8, is nested too deeply, or contains a number that is too large; 422 if
@@ -126,18 +121,16 @@ export function readJson(
   maxKeys = Number.POSITIVE_INFINITY,
 ): unknown {
   const { depth, keys, mayOverflow } = scanJson(body)
-  if (keys > maxKeys) {
+  if (keys > maxKeys)
     throw new Problem(422, `The body has more than ${maxKeys} keys: send fewer, or encode a part as text.`)
-  }
   let value: unknown
   try {
     value = JSON.parse(utf8.decode(body))
   } catch {
     throw new Problem(400, `The body isn't JSON in UTF-8: ${advice.notJson}.`)
   }
-  if (depth > LIMITS.jsonDepth) {
+  if (depth > LIMITS.jsonDepth)
     throw new Problem(400, `The body is nested more than ${LIMITS.jsonDepth} levels deep: ${advice.tooDeep}.`)
-  }
   if (mayOverflow) refuseInfinite(value, '')
   return value
 }

@@ -44,9 +44,8 @@ export function problemDetails({ status, message, members }: Problem): object {
 
 /** Refuses other methods on these paths. @param allow such as `GET, HEAD` */
 export function refuseOthers(app: Hono, paths: string[], allow: string, sentence: string): void {
-  for (const path of paths) {
+  for (const path of paths)
     app.all(path, () => {
       throw new Problem(405, sentence, { allow })
     })
-  }
 }

@@ -25,7 +25,6 @@ export const MOST_LISTED = 1_000
 const SHOWN = [401, 403, 413, 429]
 const MINUTE_MS = 60_000
 const HOUR = 60
-
 const MAX_REASON = 400
 
 /** Refusals since the relay started. Kept in memory, so that unknown senders can't cause database writes. */
@@ -85,18 +84,12 @@ export function createRefusals(trustedProxies: number, clock: () => number) {
   }
 }
 
-const SENDERS: [path: RegExp, name: 'Port' | 'GitHub'][] = [
-  [/^\/webhook(\/|$)/, 'Port'],
-  [/^\/github$/, 'GitHub'],
-]
-
 /** Set when a webhook is persisted. Later failures, such as a failed dispatch, aren't refusals. */
 export const PERSISTED = 'persisted'
 
 /**
  * Logs refused webhooks with the response's status and message, and the sender's address. Unverified senders get one
  * line a minute.
- *
  * @param onRefusal called with each refused Port webhook
  * @returns a function to call for every refused request, including those that aren't webhooks
  */
@@ -105,10 +98,13 @@ export function logRefusals(
   onRefusal: (c: Context, refusal: Problem) => void,
 ) {
   return (c: Context, refusal: Problem): void => {
-    const sender = SENDERS.find(([path]) => path.test(c.req.path))?.[1]
-    if (!sender || c.get(PERSISTED)) return
-    if (sender === 'Port') onRefusal(c, refusal)
+    const isOfPort = /^\/webhook(\/|$)/.test(c.req.path)
+    if ((!isOfPort && c.req.path !== '/github') || c.get(PERSISTED)) return
+    if (isOfPort) onRefusal(c, refusal)
     const log = c.get(VERIFIED) ? deps.log : deps.throttled
-    log.info(requestFields(c, deps.trustedProxies, refusal.status, refusal), `a ${sender} webhook is refused`)
+    log.info(
+      requestFields(c, deps.trustedProxies, refusal.status, refusal),
+      `a ${isOfPort ? 'Port' : 'GitHub'} webhook is refused`,
+    )
   }
 }

@@ -45,9 +45,8 @@ export const requestFields = (c: Context, trustedProxies: number, status: number
   address: senderAddress(c, trustedProxies),
 })
 
-export function bearer(c: Context): string | null {
-  return /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
-}
+export const bearer = (c: Context): string | null =>
+  /^Bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 
 /** Beyond this number of keys, the least recently used keys are forgotten. */
 const MAX_KEYS = 10_000

@@ -27,13 +27,8 @@ export function createRelayServer(
 ): Server {
   // The host name is for HTTP/1.0 requests without a Host header. A bare IPv6 host isn't valid in a URL.
   const listener = getRequestListener(fetch, { hostname: 'localhost' })
-  const requests = oneAtATime(({ remoteAddress = '' }) =>
-    onRefusal(
-      400,
-      'A request arrived before the response to the previous request (pipelining).',
-      remoteAddress,
-    ),
-  )
+  const pipelined = 'A request arrived before the response to the previous request (pipelining).'
+  const requests = oneAtATime(({ remoteAddress = '' }) => onRefusal(400, pipelined, remoteAddress))
   const server = createServer({ ...AGAINST_SLOW_SENDERS, ...requests.options }, listener)
   server.timeout = LIMITS.stalledTime
   limitConnections(server, LIMITS.connections, requests.isBusy)
@@ -81,7 +76,6 @@ export function limitConnections(server: Server, limit: number, isBusy: (socket:
  * Options that close a connection if a request arrives before the previous response was flushed. A packet can contain
  * thousands of requests, and Node would create objects for all of them before the first response. Only an upgrade can
  * stop Node's parser within a packet. Node then closes the connection, because there is no upgrade listener.
- *
  * @param onPipelined called with each connection before it's closed
  */
 export function oneAtATime(onPipelined: (socket: Socket) => void) {

@@ -68,16 +68,14 @@ function readCancel(body: Json | undefined): { runId: string } | { ignored: stri
   const event = isObject(given.event) ? given.event : given
   const diff = isObject(event.diff) ? event.diff : {}
   const [before, after] = [diff.before, diff.after].map(side => (isObject(side) ? side : null))
-  if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none') {
+  if (!before || !after || typeof after.id !== 'string' || runKind(after.id) === 'none')
     throw new Problem(
       422,
       'The body names no run to cancel: send "event.diff" of a RUN_UPDATED automation, or {"run_id": "r_…"}.',
     )
-  }
   const [from, to] = [text(before.status), text(after.status)]
-  if (from !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(to ?? '')) {
+  if (from !== 'IN_PROGRESS' || !['FAILURE', 'SUCCESS'].includes(to ?? ''))
     return { ignored: `run ${after.id} went from ${from} to ${to}` }
-  }
   if (originOf(event) === 'API') return { ignored: `run ${after.id} was finished through Port's API` }
   return { runId: after.id }
 }

@@ -35,10 +35,7 @@ const EVENTS = {
       run: toWorkflowRun(body.workflow_run),
     })),
   workflow_job: z
-    .object({
-      repository,
-      workflow_job: workflowJob,
-    })
+    .object({ repository, workflow_job: workflowJob })
     .transform(({ workflow_job: job, ...body }) => ({
       kind: 'workflow_job' as const,
       repository: body.repository.full_name,

@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'hono'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, OPEN_STATES } from '../delivery/delivery.ts'
 import { isCurrent, isOfTarget, refresh } from '../delivery/match.ts'
@@ -8,18 +9,14 @@ import { readBody, readJson } from '../http/body.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
 import { type FindOwners, toDeliveryRun } from '../workers/find-runs.ts'
 import { readWebhookEvent, type WebhookEvent } from './github-event.ts'
 
-export interface GitHubWebhookDeps {
+interface GitHubWebhookDeps extends Pick<RouteDeps, 'store' | 'apply'> {
   /** GITHUB_WEBHOOK_SECRET; if null, the route is disabled. */
   secret: string | null
   traced?: boolean
   trustedProxies: number
-  store: Pick<Store, 'get' | 'findRuns' | 'findUnbound' | 'wake' | 'clock'>
-  apply: ApplyEvent
   findOwners: FindOwners
   /** GitHub's clock minus the relay's, in milliseconds. */
   clockOffset: () => number | null
@@ -57,9 +54,8 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
     reservation.accept()
     const event = c.req.header('x-github-event') ?? 'unknown'
     const received = KNOWN.includes(event) ? readWebhookEvent(event, readJson(body, JSON_ADVICE)) : null
-    if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event))) {
+    if (!received || (received.kind === 'workflow_run' && !EVENTS.includes(received.run.event)))
       return c.json({ ignored: event }, 202)
-    }
     try {
       return c.json({ scheduled: await take(received) }, 202)
     } catch (error) {
@@ -103,9 +99,8 @@ export function createGitHubWebhook(deps: GitHubWebhookDeps): (c: Context) => Pr
       await apply(delivery, { type: 'jobFinished', runId, job })
     }
     if (!delivery || (status !== 'waiting' && delivery.waitingFor === null)) return 0
-    const runs = delivery.runs.map(run =>
-      run.id === runId && status === 'waiting' ? { ...run, status } : run,
-    )
+    const isWaiting = (id: number) => id === runId && status === 'waiting'
+    const runs = delivery.runs.map(run => (isWaiting(run.id) ? { ...run, status } : run))
     const { outcome } = await apply(delivery, { type: 'runsSeen', runs, pollAt: store.clock() })
     return outcome === 'applied' ? 1 : 0
   }
@@ -154,7 +149,6 @@ const JSON_ADVICE = {
 type Received<K extends WebhookEvent['kind']> = Extract<WebhookEvent, { kind: K }>
 
 const EVENTS = ['repository_dispatch', 'workflow_dispatch']
-
 const PREFIX = 'sha256='
 const SIGNATURE = /^sha256=[0-9a-f]{64}$/
 

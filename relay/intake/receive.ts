@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
-import type { Config } from '../config/config.ts'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { NewDelivery, State } from '../delivery/delivery.ts'
 import type { Target } from '../github/client.ts'
@@ -11,14 +11,12 @@ import { type Accepted, SignatureUsed, type Store, StoreBusy } from '../store/st
 import { createTargets, readAddress } from './target.ts'
 import { deliveryId, readWebhook, usedElsewhere, type VerifiedWebhook, type VerifyWebhook } from './verify.ts'
 
-export interface ReceiveDeps {
-  config: Pick<Config, 'targets'>
-  store: Pick<Store, 'accept' | 'get' | 'clock'>
+interface ReceiveDeps extends Pick<RouteDeps, 'config' | 'store'> {
   verify: VerifyWebhook
   stopping?: AbortSignal
-  log: { info: (fields: object, message: string) => void }
+  log: Pick<ThrottledLog, 'info'>
   throttled: Pick<ThrottledLog, 'error'>
-  /** Called for each persisted webhook. `seconds`: its duration, or null if the response waits for the dispatch. */
+  /** `seconds`: the time until it was persisted, or null if the response waits for the dispatch. */
   onAccepted?: ((result: 'accepted' | 'duplicate', seconds: number | null) => void) | undefined
 }
 
@@ -38,12 +36,11 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
     const accepted = await persist(delivery)
     webhook.reservation.release()
     // The run id header isn't signed. Refuse a different run id, so that Port shows that its run wasn't started.
-    if (delivery.runId !== null && accepted.runId !== delivery.runId) {
+    if (delivery.runId !== null && accepted.runId !== delivery.runId)
       throw new Problem(
         409,
         'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.',
       )
-    }
     c.set(PERSISTED, true)
     const { id, runId, repository, state, duplicate } = accepted
     const seconds = wait ? null : (performance.now() - startedAt) / 1000
@@ -91,13 +88,12 @@ export function createReceive(deps: ReceiveDeps): (c: Context) => Promise<Respon
       return await store.accept(delivery)
     } catch (error) {
       if (error instanceof SignatureUsed) throw usedElsewhere()
-      if (error instanceof StoreBusy) {
+      if (error instanceof StoreBusy)
         throw new Problem(
           503,
           "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
           { 'retry-after': '1' },
         )
-      }
       const what = "a delivery couldn't be persisted, or the database's response was lost"
       deps.throttled.error({ err: error }, what)
       throw new Problem(

@@ -39,22 +39,19 @@ export function createTargets(targets: Config['targets']) {
     const given = body?.repository ?? url.repository
     const route = given ? undefined : routes.find(({ matches }) => matches(invocation))?.target
     const repository = given ?? route?.repository ?? targets.repository
-    if (!repository) {
+    if (!repository)
       throw new Problem(
         422,
         'The webhook sets no repository: set one in the webhook URL (/webhook/owner/repo), in the body ' +
           '("github": {"repository": "owner/name"}), in RELAY_ROUTES or in RELAY_REPOSITORY.',
       )
-    }
-    if (!isRepository(repository)) {
+    if (!isRepository(repository))
       throw new Problem(422, `${quote(repository)} isn't a repository: it must be owner/name.`)
-    }
-    if (!isAllowed(repository)) {
+    if (!isAllowed(repository))
       throw new Problem(
         403,
         `${repository} isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it.`,
       )
-    }
     // GitHub's names are case-insensitive. Use lowercase names, so that each repository has one ordered queue.
     const from = body?.repository ? 'body' : url.repository ? 'url' : route ? 'route' : 'default'
     return { repository: repository.toLowerCase(), ...chooseDispatch(body, url, route), from }
@@ -69,9 +66,8 @@ export function createTargets(targets: Config['targets']) {
       const ref = (at < 0 ? named : named.slice(0, at + 1)).find(source => source.ref !== null)?.ref ?? null
       if (chosen?.workflow != null) {
         const { workflow } = chosen
-        if (!isWorkflow(workflow)) {
+        if (!isWorkflow(workflow))
           throw new Problem(422, `${quote(workflow)} can't be a workflow: it ${WORKFLOW_RULE}.`)
-        }
         if (ref !== null && !isRef(ref))
           throw new Problem(422, `${quote(ref)} can't be a ref: it ${REF_RULE}.`)
         return { eventType: null, workflow, ref }

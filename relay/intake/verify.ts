@@ -54,12 +54,11 @@ export function createVerify(
       const signedAt = checkAge(timestamp, clock(), tolerance)
       const body = await readBody(c, maxBody, reservation, undefined, declared)
       const signature = verifySignature(config.port.secrets, header, timestamp, body)
-      if (signature === null) {
+      if (signature === null)
         throw new Problem(
           401,
           "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body.",
         )
-      }
       reservation.accept()
       const { url } = c.req
       return handle({
@@ -74,19 +73,16 @@ export function createVerify(
 
 const digest = (text: string) => hash('sha256', text, 'base64url')
 
-/** @throws Problem 415 if the content type isn't plain JSON in UTF-8 */
 function checkContentType(c: Context): void {
   const type = c.req.header('content-type')
-  if (type && !isJson(type)) {
+  if (type && !isJson(type))
     throw new Problem(
       415,
       'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.',
     )
-  }
   const encoding = c.req.header('content-encoding')
-  if (encoding && !/^identity$/i.test(encoding.trim())) {
+  if (encoding && !/^identity$/i.test(encoding.trim()))
     throw new Problem(415, 'The body must not be compressed: Port signs it as plain JSON.')
-  }
 }
 
 function isJson(type: string): boolean {
@@ -113,16 +109,15 @@ function checkAge(timestamp: string, now: number, tolerance: number): number {
   const signedAt = readTimestamp(timestamp)
   if (signedAt === null)
     throw new Problem(401, 'x-port-timestamp must be a number of seconds or milliseconds since 1970.')
-  if (Math.abs(now - signedAt) > tolerance) {
+  if (Math.abs(now - signedAt) > tolerance)
     throw new Problem(
       401,
       `The webhook is ${signedAt < now ? 'older' : 'newer'} than RELAY_TOLERANCE allows (${tolerance / 1000} s): check this server's clock.`,
     )
-  }
   return signedAt
 }
 
-/** Port's run id, used if the body has no run id. A proxy can repeat the header. */
+/** Used if the body has no run id. A proxy can repeat the header. */
 function runIdHeader(c: Context): string | undefined {
   const header = c.req.header('run_id')
   const [first, ...others] = header?.split(',').map(line => line.trim()) ?? []
@@ -146,7 +141,6 @@ export function parseBody(body: Uint8Array): unknown {
   return readJson(body, advice, LIMITS.jsonKeys)
 }
 
-/** In bytes. */
 const LARGE = 64 * 1024
 
 /**

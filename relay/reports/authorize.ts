@@ -6,17 +6,13 @@ import { isCurrent, isNamed, startEvent } from '../delivery/match.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import type { RunReader, WorkflowRun } from '../github/runs.ts'
 import { Problem } from '../http/problem.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import type { RunClaims } from './oidc.ts'
 
-interface Log {
-  warn: (fields: object, message: string) => void
-}
+type Log = Pick<ThrottledLog, 'warn'>
 
-/**
- * Returns the delivery of a message with a report token, which must still be bound to the token's run and attempt.
- * @throws Problem 403, 410
- */
+/** The delivery must still be bound to the report token's run and attempt. @throws Problem 403, 410 */
 export async function boundDelivery(
   message: { delivery: string },
   bound: BoundRun,
@@ -127,9 +123,8 @@ export function checkTitleAndTime(
   return isAfter ? null : 'the run was created before the dispatch'
 }
 
-function refNames(ref: string): string[] {
-  return ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
-}
+const refNames = (ref: string) =>
+  ref.startsWith('refs/') ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`]
 
 export type RunOrigin = Pick<WorkflowRun, 'title' | 'createdAt'>
 
@@ -163,22 +158,18 @@ export interface BoundRun {
 
 export type ReportTokens = ReturnType<typeof createReportTokens>
 
-export interface ReportTokenDeps {
-  /** The relay's GitHub credential, which can start runs anyway: a key derived from it grants no additional rights. */
-  secret: string
-  audience: string
-  lifetimeMs: number
-  clock: () => number
-  log: { warn: (fields: object, message: string) => void }
-}
-
 const TYPE = 'port-report+jwt'
 const MAX_TOKEN = 2_000
 
-/** Report tokens aren't stored: every relay with the same configuration accepts them. */
-export function createReportTokens(deps: ReportTokenDeps) {
-  const { audience, lifetimeMs, clock, log } = deps
-  const key = deriveKey(deps.secret)
+/**
+ * Report tokens aren't stored: every relay with the same configuration accepts them.
+ * @param secret the relay's GitHub credential, which can start runs anyway: a key derived from it grants no other rights
+ */
+export function createReportTokens(
+  deps: Record<'secret' | 'audience', string> & { lifetimeMs: number; clock: () => number; log: Log },
+) {
+  const { secret, audience, lifetimeMs, clock, log } = deps
+  const key = deriveKey(secret)
 
   return {
     async mint({ delivery, repository, runId, runAttempt }: BoundRun) {

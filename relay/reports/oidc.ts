@@ -16,7 +16,7 @@ export interface RunClaims {
   runAttempt: number
 }
 
-export interface OidcDeps {
+interface OidcDeps {
   issuer: string
   /** Tokens for other audiences, including the owner's default audience, are refused. */
   audience: string

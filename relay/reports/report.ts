@@ -2,22 +2,20 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import { OUTPUTS } from '../../port/client/messages.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { Delivery, Message } from '../delivery/delivery.ts'
 import { readBody, readJson } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { bearer, limitRate, type TokenBuckets } from '../http/request.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { BoundRun, ReportTokens } from './authorize.ts'
 import { boundDelivery, isBound, refuseFinished, refuseUnbound } from './authorize.ts'
 
-export interface TakeDeps {
-  store: Pick<Store, 'get' | 'clock' | 'reportUsage'>
+interface TakeDeps extends Pick<RouteDeps, 'store' | 'apply'> {
   tokens: ReportTokens
-  log: { warn: (fields: object, message: string) => void }
-  apply: ApplyEvent
+  log: Pick<ThrottledLog, 'warn'>
   isAllowed: Record<keyof typeof LISTS, (blueprint: string) => boolean>
   rate: TokenBuckets
 }
@@ -59,12 +57,8 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     if (!isRepeated && !isExempt) checkUsage(used.lines + lines, used.bytes + bytes)
     if (!isRepeated) {
       const receipt = { sender, number, lines, bytes }
-      const event = {
-        type: 'reportReceived' as const,
-        messages,
-        attempt: bound.runAttempt,
-        ending: finishing,
-      }
+      const received = { type: 'reportReceived' as const, messages }
+      const event = { ...received, attempt: bound.runAttempt, ending: finishing }
       const applied = await apply(delivery, event, { receipt })
       // The delivery may have been redelivered or deleted in the meantime.
       if (applied.outcome === 'gone' || !isBound(applied.delivery, bound))
@@ -78,20 +72,18 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
 
 function checkUsage(lines: number, bytes: number): void {
   const { reportLines, reportBytes } = LIMITS
-  const what =
-    lines > reportLines ? `${reportLines} log lines, updates, and entities` : `${reportBytes} bytes`
-  if (lines <= reportLines && bytes <= reportBytes) return
-  throw new Problem(
-    413,
-    `The reports of a delivery can contain at most ${what}: this report exceeds that limit.`,
-  )
+  const isMany = lines > reportLines
+  if (!isMany && bytes <= reportBytes) return
+  const most = isMany ? `${reportLines} log lines, updates, and entities` : `${reportBytes} bytes`
+  const sentence = `The reports of a delivery can contain at most ${most}: this report exceeds that limit.`
+  throw new Problem(413, sentence)
 }
 
 /** GitHub's conclusion includes these jobs. */
 function checkJobs({ reported }: Delivery, reports: Message[]): void {
   const most = LIMITS.reportJobs
-  if ((reported?.jobs.length ?? 0) < most || !reports.some(each => 'update' in each && each.update.job))
-    return
+  const hasJob = (each: Message) => 'update' in each && each.update.job
+  if ((reported?.jobs.length ?? 0) < most || !reports.some(hasJob)) return
   throw new Problem(413, `At most ${most} jobs of a workflow run can report their results.`)
 }
 
@@ -105,13 +97,11 @@ function checkBlueprint(message: Message, isAllowed: TakeDeps['isAllowed']): voi
   const { blueprint, operation = 'upsert' } = message.entity
   if (isAllowed[operation](blueprint)) return
   const { list, done } = LISTS[operation]
-  throw new Problem(
-    422,
-    `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`,
-  )
+  const sentence = `The relay's ${list} doesn't include the blueprint ${blueprint}, so no entity of it is ${done}.`
+  throw new Problem(422, sentence)
 }
 
-/** Runs tasks with the same key one at a time, in order. */
+/** One task at a time per key, in order. */
 function createKeyedQueue() {
   const last = new Map<string, Promise<unknown>>()
   return <T>(key: string, task: () => Promise<T>): Promise<T> => {
@@ -138,10 +128,7 @@ export const startMessage = z.object({
   finishes: z.boolean().default(false),
 })
 
-const logLine = z.object({
-  level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
-  message: z.string(),
-})
+const logLine = z.object({ level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']), message: z.string() })
 /** Stops at the first invalid line, because collecting 100,000 issues would take half a second. */
 const isLog = (value: unknown) =>
   Array.isArray(value) && value.length > 0 && value.every(line => logLine.safeParse(line).success)
@@ -195,11 +182,7 @@ const entity = z.union([
     properties: z.custom<JsonObject>(isObject),
     operation: z.literal('upsert').default('upsert'),
   }),
-  z.object({
-    blueprint,
-    properties: z.object({ identifier }),
-    operation: z.literal('delete'),
-  }),
+  z.object({ blueprint, properties: z.object({ identifier }), operation: z.literal('delete') }),
 ])
 const report = z.union([
   z.strictObject({ log: z.custom(isLog).pipe(z.array(logLine)) }),
@@ -207,9 +190,7 @@ const report = z.union([
   z.strictObject({ entity }),
 ])
 
-/**
- * A repeated message has the same sender and number. A sender numbers its messages from 1, and waits for each response.
- */
+/** A repeated message has the same sender and number. A sender numbers its messages from 1, and waits for each response. */
 export const reportMessage = z.object({
   delivery,
   sender: z.string().regex(/^[\w-]{1,64}$/),

@@ -1,9 +1,10 @@
 import { type ReadFailure, readFailure } from '../github/errors.ts'
 import type { RepositoryFacts } from '../github/repository.ts'
 import { Problem } from '../http/problem.ts'
+import type { ThrottledLog } from '../log.ts'
 import type { RunClaims } from './oidc.ts'
 
-type Log = { warn: (fields: object, message: string) => void }
+type Log = Pick<ThrottledLog, 'warn'>
 
 /** Limited, because the default branch can change. */
 const FRESH_MS = 10 * 60_000
@@ -46,11 +47,8 @@ export function createRepositoryFacts({
       clock() - kept.recheckedAt >= RECHECK_MS
     if (kept && clock() - kept.at < FRESH_MS && !isRecheck) return kept
     const key = `${name} ${isRecheck}`
-    const facts =
-      asking.get(key) ??
-      read(repository, name, isRecheck).finally(() => {
-        asking.delete(key)
-      })
+    const forget = () => void asking.delete(key)
+    const facts = asking.get(key) ?? read(repository, name, isRecheck).finally(forget)
     asking.set(key, facts)
     return facts
   }
@@ -86,12 +84,11 @@ export function createRepositoryFacts({
       { repository, reason },
       "a report was refused: the relay can't read its repository's id and default branch from GitHub",
     )
-    if (kind === 'forbidden') {
+    if (kind === 'forbidden')
       return new Problem(
         403,
         `The relay can't verify this report, because GitHub doesn't show ${repository} to the relay: give the relay's token or App the permission Metadata: read on the repository.`,
       )
-    }
     return new Problem(
       503,
       `The relay can't verify this report, because it can't read ${repository} from GitHub now. Send the report again.`,

@@ -1,40 +1,22 @@
 import { type Context, Hono } from 'hono'
-import type { Config } from '../config/config.ts'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import { LIMITS } from '../config/limits.ts'
 import { matcher } from '../config/routes.ts'
 import { OPEN_STATES } from '../delivery/delivery.ts'
-import type { GitHub } from '../github/client.ts'
 import { type BodyReservation, createBodyMemory } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { bearer, createTokenBuckets, limitRate } from '../http/request.ts'
-import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/outbox.ts'
+import type { FindByTitle } from '../workers/find-runs.ts'
 import { boundDelivery, createReportTokens, createRunOrigins, refuseFinished } from './authorize.ts'
 import { createOidcVerifier } from './oidc.ts'
 import { createTake, parseMessage, readBytes, startMessage } from './report.ts'
 import { createRepositoryFacts } from './repository-facts.ts'
-import { createHandOut, createStart, type StartDeps } from './start.ts'
-
-export interface ReportsDeps {
-  config: Config
-  store: Store
-  github: Pick<GitHub, 'serverUrl' | 'clockOffset' | 'repository' | 'run'>
-  apply: ApplyEvent
-  port: PortAccess
-  findByTitle: StartDeps['findByTitle']
-  /** By the wall clock, which token expiry uses. */
-  clock: () => number
-  log: {
-    info: (fields: object, message: string) => void
-    warn: (fields: object, message: string) => void
-  }
-  throttled: ThrottledLog
-}
+import { createHandOut, createStart } from './start.ts'
 
 /** `/report/…`: the action's reports through the relay. */
-export function createReports(deps: ReportsDeps): Hono {
+export function createReports(
+  deps: Omit<RouteDeps, 'pauses' | 'checkDatabase'> & { findByTitle: FindByTitle },
+): Hono {
   const { config, store, github, apply, port, findByTitle, clock, log, throttled } = deps
   const app = new Hono()
   const audience = config.publicUrl
@@ -47,11 +29,11 @@ export function createReports(deps: ReportsDeps): Hono {
     })
     return app
   }
-  const { auth } = config.github
+  const { auth, oidcIssuer: issuer } = config.github
   const secret = 'token' in auth ? auth.token : auth.privateKey
   const lifetimeMs = LIMITS.reportToken
   const tokens = createReportTokens({ secret, audience, lifetimeMs, clock, log: throttled })
-  const verify = createOidcVerifier({ issuer: config.github.oidcIssuer, audience, clock, throttled })
+  const verify = createOidcVerifier({ issuer, audience, clock, throttled })
   const factsOf = createRepositoryFacts({ ask: github.repository, clock, log, throttled })
   const isAllowed = matcher(config.targets.allowed)
   const shareInputs = createHandOut(store, config.port.secrets)
@@ -78,9 +60,8 @@ export function createReports(deps: ReportsDeps): Hono {
     await next()
     c.header('cache-control', 'no-store')
   })
-  app.post('/start', c => withReservation(c, room => start(c, room)).catch(orStoreFailure))
-  app.post('/inputs', c => withReservation(c, room => give(c, room)).catch(orStoreFailure))
-  app.post('/', c => withReservation(c, room => take(c, room)).catch(orStoreFailure))
+  for (const [path, handle] of Object.entries({ '/start': start, '/inputs': give, '/': take }))
+    app.post(path, c => withReservation(c, room => handle(c, room)).catch(orStoreFailure))
   app.all('*', (c: Context) => {
     if (c.req.path.match(/^\/report(\/start|\/inputs)?$/))
       throw new Problem(405, 'Send reports with POST.', { allow: 'POST' })
@@ -91,11 +72,7 @@ export function createReports(deps: ReportsDeps): Hono {
   })
   return app
 
-  /**
-   * `POST /report/inputs`: returns the inputs of `/report/start` to a later process of the same run, for redaction.
-   *
-   * @throws Problem 400, 401, 403, 410, 413, 429, 503
-   */
+  /** `POST /report/inputs`: returns the inputs of `/report/start` to a later process of the same run, for redaction. */
   async function give(c: Context, room: BodyReservation): Promise<Response> {
     const bound = await tokens.verify(bearer(c))
     const sentence = `A workflow run can request its inputs at most ${LIMITS.reportInputsRate} times per minute. Retry after the time in the Retry-After header.`

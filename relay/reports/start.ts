@@ -2,19 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { decryptSecretInput } from '../../port/secrets.ts'
 import type { Invocation, RunState } from '../../port/types.ts'
+import type { RouteDeps } from '../admin/route-deps.ts'
 import { LIMITS } from '../config/limits.ts'
 import { type Delivery, type DeliveryRun, OPEN_STATES } from '../delivery/delivery.ts'
 import { boundRun, isNamed, isOfAnother } from '../delivery/match.ts'
-import type { GitHub } from '../github/client.ts'
-import type { RepositoryFacts } from '../github/repository.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
 import { bearer, limitRate, type TokenBuckets } from '../http/request.ts'
 import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
 import type { FindByTitle } from '../workers/find-runs.ts'
-import type { PortAccess } from '../workers/outbox.ts'
-import type { Asked, Check, ReportTokens, RunOrigin } from './authorize.ts'
+import type { Asked, Check, createRunOrigins, ReportTokens } from './authorize.ts'
 import {
   checkDispatch,
   checkPast,
@@ -23,25 +20,20 @@ import {
   checkTitleAndTime,
   refuseFinished,
 } from './authorize.ts'
-import type { RunClaims } from './oidc.ts'
+import type { createOidcVerifier, RunClaims } from './oidc.ts'
 import { parseMessage, readBytes, startMessage } from './report.ts'
+import type { createRepositoryFacts } from './repository-facts.ts'
 
-export interface StartDeps {
+interface StartDeps extends Pick<RouteDeps, 'store' | 'github' | 'apply' | 'port' | 'log' | 'throttled'> {
   isAllowed: (repository: string) => boolean
-  store: Pick<Store, 'get' | 'findRuns'>
-  github: Pick<GitHub, 'serverUrl' | 'clockOffset'>
-  originOf: (repository: string, runId: number) => Promise<RunOrigin | null>
-  apply: ApplyEvent
-  port: PortAccess
+  originOf: ReturnType<typeof createRunOrigins>
   findByTitle: FindByTitle
   startTimeout: number
-  verify: (token: string | null) => Promise<RunClaims>
-  factsOf: (repository: string, claims: RunClaims, isOnDefaultBranch: boolean) => Promise<RepositoryFacts>
-  tokens: Pick<ReportTokens, 'mint'>
+  verify: ReturnType<typeof createOidcVerifier>
+  factsOf: ReturnType<typeof createRepositoryFacts>
+  tokens: ReportTokens
   rate: TokenBuckets
   shareInputs: ReturnType<typeof createHandOut>
-  log: { info: (fields: object, message: string) => void; warn: (fields: object, message: string) => void }
-  throttled: { warn: (fields: object, message: string) => void }
 }
 
 /** Short, because a job waits for this response. */
@@ -81,10 +73,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     const isEmpty = given.payload === null && Object.keys(given.secrets).length === 0
     // If the response omitted the secret inputs, the action would treat no input as secret.
     if (!OPEN_STATES.includes(delivery.state) && !isEmpty) throw refuseFinished()
-    const [{ token, expiresAt }, run] = await Promise.all([
-      tokens.mint({ delivery: id, ...claims }),
-      readRun(delivery),
-    ])
+    const minting = tokens.mint({ delivery: id, ...claims })
+    const [{ token, expiresAt }, run] = await Promise.all([minting, readRun(delivery)])
     const reports = port.canReport(delivery)
     return c.json({ token, expires_at: new Date(expiresAt).toISOString(), reports, run, ...given })
   }
@@ -120,9 +110,8 @@ export function createStart(deps: StartDeps): (c: Context, room: BodyReservation
     if (recorded) return null
     const run = await within(READ_MS, deps.originOf(delivery.repository, claims.runId))
     if (!run) return null
-    const rivals = isNamed(run.title, delivery)
-      ? []
-      : await deps.findByTitle(delivery.repository, [run.title])
+    const { repository } = delivery
+    const rivals = isNamed(run.title, delivery) ? [] : await deps.findByTitle(repository, [run.title])
     const clocks = { clockOffset: github.clockOffset() ?? 0, startTimeout: deps.startTimeout }
     const namesAnother = rivals.length > 0 && isOfAnother(run, rivals, clocks)
     return checkTitleAndTime(run, delivery, namesAnother, clocks)
@@ -225,10 +214,8 @@ export function createHandOut(store: Pick<Store, 'invocation'>, clientSecrets: r
   }
 }
 
-function decrypt(
-  { inputs, encrypted, entity, event }: Invocation,
-  clientSecrets: readonly string[],
-): ShareInputs {
+function decrypt(invocation: Invocation, clientSecrets: readonly string[]): ShareInputs {
+  const { inputs, encrypted, entity, event } = invocation
   const keys = clientSecrets.map(clientSecret => ({ scheme: 'aes256-gcm' as const, clientSecret }))
   const secrets: [string, string][] = []
   for (const name of encrypted) {

@@ -2,7 +2,6 @@ import { html } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import { MOST_COUNTED } from '../../store/sql/claims.ts'
 
-/** Builds markup and escapes the values in it. */
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const UNITS: [string, number][] = [
@@ -12,7 +11,7 @@ const UNITS: [string, number][] = [
   ['s', 1_000],
 ]
 
-/** Formats a duration (in milliseconds) in the largest suitable unit, for example `5 min`. */
+/** A duration (in milliseconds) in the largest suitable unit, for example `5 min`. */
 export function span(ms: number): string {
   const [unit, size] = UNITS.find(([, each]) => ms >= each) ?? ['s', 1_000]
   return `${Math.max(0, Math.floor(ms / size))} ${unit}`
@@ -48,7 +47,7 @@ export const link = (url: string | null, text: string) =>
 export const counted = (amount: number) =>
   amount >= MOST_COUNTED ? `${MOST_COUNTED.toLocaleString('en-US')}+` : String(amount)
 
-/** Builds a query string from the parameters that have a value: `?a=b`, or an empty string. */
+/** From the parameters that have a value: `?a=b`, or an empty string. */
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const given = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) if (value ?? '') given.set(name, String(value))

@@ -10,7 +10,7 @@ import { message, signInPage } from './layout.ts'
 
 const MAX_FORM = 16_384
 
-/** Headers of every page. Pages load resources only from this relay. Other sites can't embed pages or see URLs. */
+/** Pages load resources only from this relay. Other sites can't embed pages or see URLs. */
 export const SECURITY = {
   'content-security-policy':
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -35,15 +35,12 @@ export type Guard = ReturnType<typeof createGuard>
 export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
   const app = new Hono()
   const signIns = createTokenBuckets(LIMITS.signInRate)
-  const limit = bodyLimit({
-    maxSize: MAX_FORM,
-    onError: () => {
-      throw new Problem(413, 'The form is too large.')
-    },
-  })
+  const tooLarge = () => {
+    throw new Problem(413, 'The form is too large.')
+  }
+  const limit = bodyLimit({ maxSize: MAX_FORM, onError: tooLarge })
   const viewOnly = () =>
     new Problem(403, 'RELAY_VIEW_TOKEN only allows reading: sign in with RELAY_ADMIN_TOKEN.')
-
   // If the database is unavailable, treat the user as signed out.
   const readOrNull = (c: Context) => sessions.read(c).catch(() => null)
 
@@ -51,11 +48,8 @@ export function createGuard({ roles, sessions, ...logs }: GuardDeps) {
     if (!(error instanceof Problem)) throw error
     return sendProblemPage(c, error, await readOrNull(c))
   })
-  const logged = logCalls(
-    logs,
-    'a dashboard form was submitted',
-    async c => (await readOrNull(c))?.role ?? null,
-  )
+  const roleOf = async (c: Context) => (await readOrNull(c))?.role ?? null
+  const logged = logCalls(logs, 'a dashboard form was submitted', roleOf)
   app.post('/sign-in', logged, limit, async (c: Context) => {
     checkOpen()
     // Checked first, so that another site can't use up this browser's sign-in attempts.

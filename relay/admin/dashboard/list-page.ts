@@ -53,7 +53,7 @@ const words = (value: string) => value.replace('_', ' ')
 
 const FIELDS = FILTERS.filter(name => name !== 'state' && name !== 'outcome')
 
-/** Describes a filter for users: `repository acme/shop, since 1h`. */
+/** `repository acme/shop, since 1h`. */
 export const filterText = (given: GivenFilter, names: readonly (keyof GivenFilter)[] = FILTERS) =>
   names
     .flatMap(name =>

@@ -5,11 +5,11 @@ import type { Delivery } from '../../delivery/delivery.ts'
 import { blockerOf } from '../../delivery/waiting.ts'
 import { Problem } from '../../http/problem.ts'
 import { MOST_LISTED, type Refusals } from '../../http/refusals.ts'
-import type { Filter, Store } from '../../store/store.ts'
-import type { PortAccess } from '../../workers/outbox.ts'
+import type { Filter } from '../../store/store.ts'
 import type { Session } from '../auth.ts'
 import { type GivenFilter, givenIn, readFilter, readWhole } from '../filter.ts'
 import { knownDelivery, MAX_REDELIVERED, type Redelivery } from '../redelivery.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { banner, type Health } from './banner.ts'
 import { addChanges } from './changes.ts'
 import { deliveryPage } from './delivery-page.ts'
@@ -19,10 +19,8 @@ import { ICON, layout, SCRIPT, STYLE } from './layout.ts'
 import { chart, listPage } from './list-page.ts'
 import { timeline } from './timeline.ts'
 
-export interface DashboardDeps extends GuardDeps {
-  store: Store
+interface DashboardDeps extends GuardDeps, Pick<RouteDeps, 'store' | 'port'> {
   redelivery: Redelivery
-  port: Pick<PortAccess, 'canReport'>
   refusals: Refusals
   health: () => Promise<Health>
   steps: (delivery: Delivery) => Promise<Html>
@@ -56,10 +54,9 @@ export function createDashboard(deps: DashboardDeps): Hono {
 function addPages({ get }: Guard, deps: DashboardDeps): void {
   const { store, refusals } = deps
   /** During a rate-limit pause, nothing is dispatched. */
-  const paused = (d: Delivery): Delivery => ({
-    ...d,
-    dueAt: Math.max(d.dueAt ?? 0, deps.pausedUntil(d.repository)),
-  })
+  const paused = (d: Delivery): Delivery => {
+    return { ...d, dueAt: Math.max(d.dueAt ?? 0, deps.pausedUntil(d.repository)) }
+  }
 
   get('/', 'view', async (c, session) => {
     const given = givenIn(name => c.req.query(name))
@@ -68,6 +65,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
     const now = store.clock()
     const options = { ...(before !== undefined && { before }), limit: PAGE }
     const deliveries = filter ? (await store.list(filter, options)).map(paused) : []
+    const ids = deliveries.map(({ id }) => id)
     const isFull = deliveries.length === PAGE
     const [health, heads, hours, counts, outcomes, invocations, continued] = await Promise.all([
       deps.health(),
@@ -75,10 +73,7 @@ function addPages({ get }: Guard, deps: DashboardDeps): void {
       store.hours(now - DAY_MS),
       store.counts(),
       store.outcomes(),
-      store.invocations(
-        deliveries.map(({ id }) => id),
-        MAX_INVOCATION,
-      ),
+      store.invocations(ids, MAX_INVOCATION),
       isFull || !filter ? null : store.listedTo(filter, before),
     ])
     return listPage({

@@ -3,7 +3,7 @@ import { type Config, VARIABLES } from '../../config/config.ts'
 import { matcher } from '../../config/routes.ts'
 import { ofAnotherOrganization, openStore, openStoreForCommand } from '../../store/open.ts'
 import type { Env } from '../command.ts'
-import { type Check, type Finding, type Findings, ok, problem, warning } from './check.ts'
+import { type Check, type Finding, ok, problem, warning } from './check.ts'
 
 const HOUR = 3_600_000
 const LONGEST_RUN = 35 * 24 * HOUR
@@ -17,66 +17,43 @@ export const checkQuotes = (env: Env): (Finding & { name: string })[] =>
     ),
   }))
 
-/** Reports valid configurations that probably don't do what the operator wants. */
-const advice = (config: Config): Findings => {
+/** Valid configurations that probably don't do what the operator wants. */
+const advice = (config: Config): Record<string, false | 'problem' | 'warning'> => {
   const { github, targets, webhook, port, startTimeout, runTimeout, adminToken, viewToken } = config
-  return [
-    /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl) &&
-      problem(
-        'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.',
-      ),
-    isServerWithoutPath(new URL(github.apiUrl)) &&
-      warning(
-        "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.",
-      ),
-    targets.allowed.length === 0 &&
-      problem('No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.'),
-    targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)) &&
-      warning(
-        'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.',
-      ),
-    startTimeout > runTimeout &&
-      problem('RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.'),
-    startTimeout < 60_000 &&
-      warning(
-        'RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.',
-      ),
-    runTimeout > LONGEST_RUN &&
-      warning('RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.'),
-    webhook.tolerance > HOUR &&
-      warning(
-        'RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.',
-      ),
-    webhook.tolerance < 10_000 &&
-      problem('RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.'),
-    config.retention < HOUR &&
-      warning(
-        'RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.',
-      ),
-    port.clientId === null &&
-      warning("PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port."),
-    adminToken === null &&
-      viewToken === null &&
-      warning(
-        "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.",
-      ),
-    adminToken === null &&
-      viewToken !== null &&
-      warning(
-        "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.",
-      ),
-    config.publicUrl === null &&
-      warning("RELAY_PUBLIC_URL isn't set: workflows can't report through the relay."),
-    matcher(config.reportDeleteBlueprints)('_user') &&
-      warning(
-        "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.",
-      ),
-    github.webhookSecret === null &&
-      warning(
-        "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.",
-      ),
-    unusedRoute(targets.routes),
-  ]
+  return {
+    'GITHUB_API_URL is github.com: remove this variable to use the default, https://api.github.com.':
+      /^https?:\/\/(www\.)?github\.com(\/|$)/i.test(github.apiUrl) && 'problem',
+    "GITHUB_API_URL doesn't end with /api/v3: an Enterprise Server's API is at https://HOSTNAME/api/v3.":
+      isServerWithoutPath(new URL(github.apiUrl)) && 'warning',
+    'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES.':
+      targets.allowed.length === 0 && 'problem',
+    'RELAY_ALLOWED_REPOSITORIES allows every repository: anyone who can edit actions in Port can dispatch to all repositories that the credential can access. List the repositories.':
+      targets.allowed.some(glob => /^\*+\/\*+$/.test(glob)) && 'warning',
+    'RELAY_START_TIMEOUT never applies, because it is longer than RELAY_RUN_TIMEOUT: shorten it.':
+      startTimeout > runTimeout && 'problem',
+    'RELAY_START_TIMEOUT is less than a minute: a workflow run may take longer to appear on GitHub.':
+      startTimeout < 60_000 && 'warning',
+    'RELAY_RUN_TIMEOUT is longer than 35 days, after which GitHub cancels a workflow run.':
+      runTimeout > LONGEST_RUN && 'warning',
+    'RELAY_TOLERANCE is longer than an hour: a captured webhook can be replayed for that long. A few minutes are enough.':
+      webhook.tolerance > HOUR && 'warning',
+    'RELAY_TOLERANCE is less than 10 s: webhooks that take longer to arrive are refused.':
+      webhook.tolerance < 10_000 && 'problem',
+    'RELAY_RETENTION is less than an hour: a failed delivery is deleted before an operator can redeliver it.':
+      config.retention < HOUR && 'warning',
+    "PORT_CLIENT_ID isn't set: the relay dispatches, but sends no results to Port.":
+      port.clientId === null && 'warning',
+    "RELAY_ADMIN_TOKEN isn't set: the dashboard, the admin API, and the commands that use it are off.":
+      adminToken === null && viewToken === null && 'warning',
+    "RELAY_ADMIN_TOKEN isn't set: the dashboard is read-only, and the commands that use the admin API are off.":
+      adminToken === null && viewToken !== null && 'warning',
+    "RELAY_PUBLIC_URL isn't set: workflows can't report through the relay.":
+      config.publicUrl === null && 'warning',
+    "RELAY_REPORT_DELETE_BLUEPRINTS matches Port's own blueprints, such as _user: workflow runs can delete users. List the blueprints, or add !_*.":
+      matcher(config.reportDeleteBlueprints)('_user') && 'warning',
+    "GITHUB_WEBHOOK_SECRET isn't set: without GitHub's webhooks, the relay polls for workflow runs and sends their results to Port later.":
+      github.webhookSecret === null && 'warning',
+  }
 }
 
 /** GitHub.com and GHE.com serve their API from a separate host. An API on a loopback address is a fake GitHub. */
@@ -86,8 +63,9 @@ const isServerWithoutPath = ({ hostname, pathname }: URL) =>
 export const configuration: Check = {
   name: 'configuration',
   run({ config }) {
-    const found = advice(config).filter(Boolean)
-    return found.length > 0 ? found : [ok('The configuration is valid.')]
+    const found = Object.entries(advice(config)).map(([sentence, status]) => status && { status, sentence })
+    const all = [...found, unusedRoute(config.targets.routes)].filter(Boolean)
+    return all.length > 0 ? all : [ok('The configuration is valid.')]
   },
 }
 

@@ -106,9 +106,8 @@ function refusal(error: unknown, apiUrl: string, isToken: boolean): string {
     }
     if (error.status >= 500) return `GitHub responded with ${error.status}: see https://www.githubstatus.com.`
   }
-  if (response || error instanceof TypeError) {
+  if (response || error instanceof TypeError)
     return `GITHUB_API_URL (${apiUrl}) doesn't respond like GitHub's API. The API URL of an Enterprise Server ends with /api/v3.`
-  }
   return `GitHub can't be reached at ${apiUrl} (${whyUnreachable(error)}): check GITHUB_API_URL, and whether this machine can reach it (proxy, firewall).`
 }
 

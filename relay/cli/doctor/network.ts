@@ -37,7 +37,7 @@ export const relay: Check = {
   },
 }
 
-/** Reads the relay's `/readyz` or `/healthz`. Returns the reason if it's unavailable. */
+/** Returns the reason if it's unavailable. */
 async function readHealth(fetch: typeof globalThis.fetch, url: string): Promise<JsonObject | string> {
   try {
     const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })

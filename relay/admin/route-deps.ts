@@ -1,0 +1,22 @@
+import type { Config } from '../config/config.ts'
+import type { GitHub } from '../github/client.ts'
+import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
+import type { ThrottledLog } from '../log.ts'
+import type { Store } from '../store/store.ts'
+import type { ApplyEvent } from '../workers/apply.ts'
+import type { PortAccess } from '../workers/outbox.ts'
+
+/** What the relay's routes are given; each one picks what it uses. */
+export interface RouteDeps {
+  config: Config
+  store: Store
+  apply: ApplyEvent
+  port: PortAccess
+  github: GitHub
+  pauses: RateLimitPauses
+  checkDatabase: () => Promise<{ ok: boolean; detail?: string }>
+  /** Milliseconds since 1970 by the wall clock, which tokens, sessions, and Prometheus use. */
+  clock: () => number
+  log: Pick<ThrottledLog, 'info' | 'warn' | 'error'>
+  throttled: Pick<ThrottledLog, 'info' | 'warn' | 'error'>
+}
