@@ -12,10 +12,7 @@ import { help, type Runner } from './runner/runner.ts'
 
 export type CompleteInputs = Awaited<ReturnType<typeof completeInputs>>
 
-/**
- * Fetches the missing items of the payload, and decrypts its secret inputs.
- * @param sources null: the job can't use the relay, or Port can't be queried
- */
+/** Completes and decrypts the payload. @param sources null: the job can't use the relay, or Port can't be queried */
 export async function completeInputs(
   sent: ClientPayload,
   inputs: Inputs,
@@ -99,10 +96,7 @@ export interface KnownSecrets {
   finished?: boolean
 }
 
-/**
- * Collects the secrets that the post step redacts. Some remain unknown if they can't be fetched, or if a key was rotated.
- * @param decrypted the names of the inputs that main has decrypted
- */
+/** Collects the secrets that post redacts. Some stay unknown if they can't be fetched, or if a key was rotated. */
 export async function knownSecrets(
   payload: ClientPayload,
   inputs: Inputs,
@@ -132,10 +126,7 @@ const known = ({ secrets, masks }: DecryptedInputs, decrypted: string[]): KnownS
 
 type DecryptedInputs = ReturnType<typeof decryptInputs>
 
-/**
- * Port doesn't name the encryption scheme, so each available key is tried.
- * @param withheld inputs that the relay withholds; they don't indicate a problem with the keys
- */
+/** Tries each key, because Port doesn't name the scheme. `withheld` inputs don't indicate a problem with the keys. */
 function decryptInputs(
   { port }: ClientPayload,
   settings: Pick<Inputs, 'portClientSecret' | 'privateKey'>,

@@ -26,11 +26,7 @@ export function countedJobs(needs: Record<string, string>, others: Record<string
   return { ...Object.fromEntries(failed), ...needs }
 }
 
-export interface Job {
-  state: State
-  inputs: Inputs
-  workflow: Workflow
-}
+export type Job = { state: State; inputs: Inputs; workflow: Workflow }
 
 export interface Facts {
   /** Whether this workflow run certainly reports to the Port run. */
@@ -46,10 +42,7 @@ export interface Facts {
   entities: { lines: LogLine[]; problems: string[] }
 }
 
-export interface Loss {
-  sentence: string
-  topic: Topic
-}
+export type Loss = { sentence: string; topic: Topic }
 
 /** @param logFailed whether the log couldn't be sent and `fail-on-report-error` makes that a failure */
 export function decide(job: Job, facts: Facts, redact: Redact, logFailed = false) {

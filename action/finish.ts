@@ -71,14 +71,10 @@ async function gather(
   const { state, inputs, workflow } = job
   const { core, env, clock } = runner
   const { githubToken: token, checkRunId } = inputs
-  const reading = readSteps(
-    workflow,
-    {
-      ...{ token, checkRunId, startedAt: state.startedAt },
-      ...{ isFailed: inputs.jobStatus === 'failure', hasNeeds: Object.keys(inputs.needs).length > 0 },
-    },
-    runner,
-  )
+  const isFailed = inputs.jobStatus === 'failure'
+  const hasNeeds = Object.keys(inputs.needs).length > 0
+  const options = { token, checkRunId, startedAt: state.startedAt, isFailed, hasNeeds }
+  const reading = readSteps(workflow, options, runner)
   const owner = await findOwner(state, reporter, workflow, core, error =>
     reportFailure(error, runner, inputs),
   )

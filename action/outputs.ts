@@ -1,10 +1,7 @@
 import type { ClientPayload } from '../port/payload.ts'
 import type { Json, JsonObject } from '../port/types.ts'
 
-/**
- * Returns one output per Port input (`input-NAME` if the name is taken), and the fixed outputs. Secret inputs are
- * decrypted, except in `payload`, which is for the next workflow.
- */
+/** One output per Port input (`input-NAME` if the name is taken). Secret inputs stay encrypted only in `payload`. */
 export function makeOutputs(payload: ClientPayload, inputs: JsonObject = payload.port.inputs) {
   const { port } = payload
   const by = port.trigger?.by

@@ -16,12 +16,8 @@ if (given !== '') {
   const fetch = createFetch()
   const runner = { fetch, clock, sleep, core: { setSecret: () => {} } }
   const relay = job.relay && createRelayReporter(job.relay, runner, { budgetMs: 0 })
-  const run = createReporter(job.runId, job.credentials, runner, {
-    relay,
-    token: job.portToken,
-    budgetMs: 0,
-    redact: masks.redact,
-  })
+  const options = { relay, token: job.portToken, budgetMs: 0, redact: masks.redact }
+  const run = createReporter(job.runId, job.credentials, runner, options)
   const nap = (ms: number) => sleep(ms, undefined, { signal: stopping.signal }).catch(() => {})
   await followJob(job, { run, folder, masks, fetch, clock, sleep: nap, stopping })
   close()

@@ -39,10 +39,7 @@ const NOTHING: Remaining = {
   entities: { documents: [], lines: [], problems: [] },
 }
 
-/**
- * Stops the progress reporter and reads what it hasn't sent. Never rejects, so that a broken file doesn't delay the
- * final status.
- */
+/** Reads what the progress reporter hasn't sent. Never rejects: a broken file mustn't delay the final status. */
 export async function readRemaining(
   files: JobFiles,
   runner: Pick<Runner, 'clock' | 'sleep'>,

@@ -106,11 +106,8 @@ function openReporting(payload: ClientPayload, inputs: Inputs, workflow: Workflo
   const access = inputs.portClientSecret === '' ? found : null
   const relay = access && createRelayReporter(access, runner, { budgetMs: BUDGET_MS })
   const masks = createMasks()
-  const reporter = createReporter(payload.run_id ?? '', inputs, runner, {
-    budgetMs: BUDGET_MS,
-    relay,
-    redact: masks.redact,
-  })
+  const options = { budgetMs: BUDGET_MS, relay, redact: masks.redact }
+  const reporter = createReporter(payload.run_id ?? '', inputs, runner, options)
   const files = openFiles(workflow, payload.port.delivery, core)
   const silence = whyNoReport(inputs, payload, relay)
   const earlier = silence ? null : claimReport(files.log, inputs.report)

@@ -131,15 +131,10 @@ export function jobLine(job: { name: string; status: JobStatus; durationMs: numb
   }
 }
 
-export const conclusionLines = (written: JobStatus | null): LogLine[] =>
-  written === null || written === 'success'
-    ? []
-    : [
-        {
-          level: written === 'failure' ? 'ERROR' : 'WARN',
-          message: `✗ A step set the conclusion to ${written}`,
-        },
-      ]
+export function conclusionLines(written: JobStatus | null): LogLine[] {
+  if (written === null || written === 'success') return []
+  return [{ level: LEVEL[written]!, message: `✗ A step set the conclusion to ${written}` }]
+}
 
 /** The workflow run shows the others. */
 const MAX_ROWS = 100
@@ -161,10 +156,7 @@ export interface JobResult {
   redact: Redact
 }
 
-/**
- * Returns Markdown for the Port run and the GitHub job. The tables are padded, so that they are readable as plain text
- * too. Secret inputs are listed by name only.
- */
+/** Returns Markdown that is readable as plain text too. Secret inputs are listed by name only. */
 export function summarize({ results, problems, payload, outputs, steps, url, redact }: JobResult): string {
   const { inputs, encrypted, truncated } = payload.port
   const cell = (text: string, options?: { code?: boolean }) => shortCell(redact(text), options)
@@ -207,9 +199,8 @@ function table(head: string[], rows: string[][]): string[] {
   return [lines.join('\n'), ...(more > 0 ? [`… and ${more} more.`] : [])]
 }
 
-function shortCell(text: string, options?: { code?: boolean }): string {
-  return markdownCell(shorten(text.replace(/\s+/g, ' ').trim(), MAX_CELL), options)
-}
+const shortCell = (text: string, options?: { code?: boolean }): string =>
+  markdownCell(shorten(text.replace(/\s+/g, ' ').trim(), MAX_CELL), options)
 
 const shorten = (text: string, most: number) =>
   text.length > most ? `${text.slice(0, most).toWellFormed()}…` : text
@@ -232,9 +223,7 @@ const ACTIVE = new RegExp(
   'giu',
 )
 
-function markdownText(text: string): string {
-  return text.split('\n').map(escapeLine).join('\n')
-}
+const markdownText = (text: string): string => text.split('\n').map(escapeLine).join('\n')
 
 function escapeLine(line: string): string {
   // A lookahead for the end of the markup would take quadratic time.

@@ -1,11 +1,6 @@
 import { isObject, type LogLine } from './types.ts'
 
-export interface Annotation {
-  path: string
-  line: number
-  level: string
-  message: string
-}
+export type Annotation = { path: string; line: number; level: string; message: string }
 
 const MOST_ANNOTATIONS = 10
 

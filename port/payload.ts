@@ -1,3 +1,4 @@
+import { texts } from './invocation/values.ts'
 import { type Invocation, isObject, type JsonObject, type Trigger } from './types.ts'
 
 const VERSION = 1
@@ -30,10 +31,7 @@ export type ClientPayload = {
   >
 }
 
-/**
- * Packs an invocation for `repository_dispatch`. The action fetches items that don't fit, which are listed in
- * `truncated`.
- */
+/** Packs an invocation for `repository_dispatch`. The action fetches the items in `truncated`, which don't fit. */
 export function packClientPayload(
   invocation: Invocation,
   options: { delivery: string; relay: string | null; traceparent?: string },
@@ -45,19 +43,8 @@ export function packClientPayload(
     run_id: invocation.runId,
     action: invocation.action,
     port: {
-      ...{
-        version: VERSION,
-        delivery,
-        kind,
-        operation,
-        blueprint,
-        entity,
-        inputs,
-        encrypted,
-        event,
-        trigger,
-        relay,
-      },
+      ...{ version: VERSION, delivery, kind, operation, blueprint, entity, inputs },
+      ...{ encrypted, event, trigger, relay },
       ...(traceparent && { traceparent }),
       ...(github?.reportWorkflowStatus === false && { reportWorkflowStatus: false }),
       truncated: [],
@@ -155,8 +142,6 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
-const texts = (value: unknown): string[] =>
-  Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 
 /**
  * Returns Port's context for a body without one, in the format that the workflows in Port's guides read.
@@ -185,10 +170,5 @@ export function guideContext(invocation: Invocation): JsonObject {
 /** Adds the inputs and the event to the context, in the format of Port's older actions. */
 export function guidePayload(invocation: Invocation): JsonObject {
   const { runId, entity, inputs, event } = invocation
-  return {
-    ...guideContext(invocation),
-    run: { id: runId },
-    payload: { entity, properties: inputs },
-    event,
-  }
+  return { ...guideContext(invocation), run: { id: runId }, payload: { entity, properties: inputs }, event }
 }

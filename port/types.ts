@@ -59,10 +59,7 @@ export interface ForWorkflow {
   inside?: string[]
 }
 
-export interface LogLine {
-  level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'
-  message: string
-}
+export type LogLine = { level: 'DEBUG' | 'INFO' | 'WARN' | 'ERROR'; message: string }
 
 export interface RunUpdate {
   statusLabel?: string

@@ -16,10 +16,7 @@ const POLL_EVERY_MS = 2_000
 /** The longest pause that a service can request. Node fires a timer of more than 24 days immediately. */
 const LONGEST_PAUSE_MS = 3_600_000
 
-/**
- * Shows the running step in Port, and sends what steps append to their files, until `stopping` is aborted. Never
- * throws. Post sends what this function couldn't send.
- */
+/** Shows the running step and sends what steps write until `stopping` is aborted. Never throws; post sends the rest. */
 export async function followJob(
   job: FollowedJob,
   given: Pick<Following, 'run' | 'folder' | 'masks' | 'fetch' | 'clock' | 'sleep' | 'stopping'>,
@@ -74,10 +71,7 @@ export async function followJob(
   }
 }
 
-/**
- * Sends new entities in `$PORT_ENTITIES` in order, and their results to Port's log. A document is complete if other
- * text follows it or if the file hasn't grown since the last poll.
- */
+/** Sends new entities in order. One is complete if text follows, or if the file hasn't grown since the last poll. */
 function followEntities(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
   const file = job.files.entities
@@ -153,9 +147,8 @@ const MOST_A_MINUTE = 30
 const PIECE = 250_000
 
 /**
- * Sends new lines in `$PORT_LOG`. Marks them as sent before the request, and removes the mark only if Port certainly
- * didn't accept them: if a response is lost, lines may be missing, and post reports how many, but no line appears
- * twice.
+ * Marks lines as sent before the request, and removes the mark only if Port certainly didn't accept them: if a response
+ * is lost, lines may be missing, and post reports how many, but no line appears twice.
  */
 function followLog(following: Following): () => Promise<void> {
   const { job, run, folder, masks, clock, stopping, send } = following
@@ -211,10 +204,7 @@ const toLine = ({ text }: { text: string }): LogLine => ({ level: 'INFO', messag
 /** GitHub runs no job for longer than five days. */
 const LONGEST_LIFE_MS = 5 * 24 * 3_600_000
 
-/**
- * Stops the progress reporter when post requests it, when the job's temporary files are gone, or when the runner exits.
- * @param worker the process id of the runner's worker; 0 if unknown
- */
+/** Stops when post requests it, or when the temporary files or the runner's process (`worker`; 0: unknown) are gone. */
 export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: number) {
   const stopping = new AbortController()
   const poll = () => {
@@ -222,23 +212,14 @@ export function waitForStop(folder: Pick<ProgressFolder, 'stopped'>, worker: num
   }
   const timers = [setInterval(poll, 100), setTimeout(() => stopping.abort(), LONGEST_LIFE_MS)]
   poll()
-  return {
-    stopping,
-    close: () => timers.forEach(clearTimeout),
-  }
+  return { stopping, close: () => timers.forEach(clearTimeout) }
 }
 
 const LONGEST_NAME = 80
 const LONGEST_POLL_MS = 300_000
 
-/**
- * Shows the running step, or the label that steps write to `$PORT_RUN`, and updates links and outputs.
- * @returns functions that poll `$PORT_RUN`, and GitHub for the steps until the job finishes
- */
-function followLabel(following: Following): {
-  poll: () => Promise<void>
-  followSteps: () => Promise<void>
-} {
+/** Shows the running step, or the label in `$PORT_RUN`, with its links and outputs. */
+function followLabel(following: Following): { poll: () => Promise<void>; followSteps: () => Promise<void> } {
   const { job, run, masks, readMasks, fetch, clock, sleep, stopping, send, soon } = following
   const started = clock()
   let own: { label: string; links: string[]; outputs: JsonObject } = { label: '', links: [], outputs: {} }

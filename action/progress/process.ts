@@ -134,10 +134,7 @@ export function startProgress(job: FollowedJob, script: string, env: Runner['env
 /** The progress reporter's pending request takes at most 10 s. */
 const PATIENCE_MS = 12_000
 
-/**
- * Stops the progress reporter after its pending requests, and returns how much it has sent. If it doesn't stop in time,
- * it stops by itself later, because its folder is gone, and the runner ends it with the job.
- */
+/** Stops the progress reporter and returns what it has sent. A slow one stops later, because its folder is gone. */
 export async function stopProgress(logFile: string, { clock, sleep }: Pick<Runner, 'clock' | 'sleep'>) {
   const folder = progressFolder(logFile)
   if (!existsSync(folder.path)) return NO_PROGRESS
@@ -167,10 +164,5 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/**
- * Returns the id of the process that exits when the job finishes; 0 in a container, where main's parent isn't a runner
- * process. The progress reporter stops with the container then.
- */
-export function findWorker(tempFolder: string): number {
-  return tempFolder.startsWith('/__w/') ? 0 : process.ppid
-}
+/** The process that exits with the job; 0 in a container, where main's parent isn't one of the runner's processes. */
+export const findWorker = (tempFolder: string): number => (tempFolder.startsWith('/__w/') ? 0 : process.ppid)

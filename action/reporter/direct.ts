@@ -6,8 +6,7 @@ import {
   type Token,
 } from '../../port/client/client.ts'
 import type { ClientPayload } from '../../port/payload.ts'
-import type { Json, JsonObject, RunUpdate } from '../../port/types.ts'
-import { isObject, runKind } from '../../port/types.ts'
+import { isObject, type Json, type JsonObject, type RunUpdate, runKind } from '../../port/types.ts'
 import type { Inputs } from '../runner/inputs.ts'
 import type { Runner } from '../runner/runner.ts'
 import { type Redact, redactJson } from '../secrets/redact.ts'
@@ -39,8 +38,6 @@ export function whyNoReport(
 
 export const OIDC = 'give the job "permissions: id-token: write"'
 
-type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>
-
 /**
  * @param options.budgetMs how long all calls together can wait between attempts
  * @param options.redact applied to every text sent to Port, and to every error from Port
@@ -48,7 +45,7 @@ type Credentials = Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecre
  */
 export function createReporter(
   runId: string,
-  credentials: Credentials,
+  credentials: Pick<Inputs, 'portApiUrl' | 'portClientId' | 'portClientSecret'>,
   runner: Pick<Runner, 'fetch' | 'clock' | 'sleep'> & { core: Pick<Runner['core'], 'setSecret'> },
   options: { budgetMs: number; redact: Redact; relay?: RelayReporter | null; token?: Token | null },
 ): Reporter {

@@ -82,11 +82,7 @@ export type Retry = <T>(
  * retry only if Port says how long to wait (`Retry-After`).
  * @see https://docs.port.io/api-reference/rate-limits
  */
-export function createRetry(options: {
-  budgetMs: number
-  clock: () => number
-  sleep: (ms: number) => Promise<unknown>
-}): Retry {
+export function createRetry(options: Pick<Runner, 'clock' | 'sleep'> & { budgetMs: number }): Retry {
   const { clock, sleep } = options
   const deadline = clock() + options.budgetMs
   let gaveUp = false
@@ -123,10 +119,7 @@ export interface RelayResponse {
 
 const TIMEOUT_MS = 10_000
 
-/**
- * @param who the server's name in error messages
- * @throws PortError if there was no response
- */
+/** @param who the server's name in error messages @throws PortError if there was no response */
 export async function requestJson(
   who: string,
   request: { method: string; url: string; token: string; body?: JsonObject },
@@ -206,11 +199,7 @@ export function notTheRelay(what: string, { status, movedTo, retryAt }: RelayRes
  */
 export type Outlook = 'later' | 'doubtful' | 'lost' | 'settled'
 
-/**
- * Prints why a report failed. It isn't this job's error if a user has finished the run, or if the run accepts no
- * reports.
- * @param options.again a message that names who retries, if a retry may help
- */
+/** Prints why a report failed. A finished run isn't this job's error. `again` says who retries, if that may help. */
 export function reportFailure(
   error: unknown,
   { core, env }: Pick<Runner, 'core' | 'env'>,
@@ -231,10 +220,7 @@ export function reportFailure(
   return outlook
 }
 
-/**
- * Fails the job before the author's steps run, unless `on-duplicate` is `continue` and the payload is complete.
- * @param lacks what the relay returns only to the first workflow run
- */
+/** Fails the job before its other steps, unless `on-duplicate` is `continue` and the payload is complete. */
 export function reportDuplicate(
   message: string,
   { onDuplicate }: Pick<Inputs, 'onDuplicate'>,

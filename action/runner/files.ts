@@ -11,11 +11,7 @@ import {
 import { join } from 'node:path'
 import { stripAnsiCodes } from '../../port/text.ts'
 
-export interface JobFiles {
-  log: string
-  entities: string
-  run: string
-}
+export type JobFiles = { log: string; entities: string; run: string }
 
 /**
  * Returns paths next to the runner's own files, whose folder the runner mounts into containers.
@@ -37,8 +33,8 @@ const WIDE_LF = Buffer.from('\n', 'utf16le')
  * @param options.rest whether to include text after the last newline as a line
  * @see https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding
  */
-export function splitLines(bytes: Buffer, options: { rest: boolean }): { text: string; end: number }[] {
-  const lines: { text: string; end: number }[] = []
+export function splitLines(bytes: Buffer, options: { rest: boolean }): FileLine[] {
+  const lines: FileLine[] = []
   let start = 0
   let wideEnd = bytes.indexOf(WIDE_LF)
   while (start < bytes.length) {
@@ -103,10 +99,7 @@ export function claimReport(logFile: string, how: string): string | null {
   return null
 }
 
-export interface FileLine {
-  text: string
-  end: number
-}
+export type FileLine = { text: string; end: number }
 
 /** How many bytes of the file are read at a time. */
 export const PIECE = 1_000_000
@@ -120,17 +113,12 @@ export function readLogFile(path: string, offset: number, most = PIECE): FileLin
 }
 
 /** A position in the file, in bytes, and the last bytes before it, in Base64. */
-export interface LogMark {
-  offset: number
-  before: string
-}
+export type LogMark = { offset: number; before: string }
 
 export const START: LogMark = { offset: 0, before: '' }
 const MARK_BYTES = 64
 
-export function markAt(path: string, offset: number): LogMark {
-  return keepMarks(path, offset, offset)(offset)
-}
+export const markAt = (path: string, offset: number): LogMark => keepMarks(path, offset, offset)(offset)
 
 /** Reads a part of the file now, so that its marks are still available if the file changes later. */
 export function keepMarks(path: string, from: number, to: number): (offset: number) => LogMark {

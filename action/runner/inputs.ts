@@ -90,9 +90,8 @@ function findForeign(env: Runner['env']): string[] {
 }
 
 /** Another value, such as one job's result, would hide failed jobs. */
-function areJobs(needs: JsonObject): boolean {
-  return Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
-}
+const areJobs = (needs: JsonObject): boolean =>
+  Object.values(needs).every(job => isObject(job) && RESULT.includes(job.result))
 
 /** `{ build: { result: 'success', outputs: { url: '…' } } }` → `{ build: 'success' }` and `{ build: { url: '…' } }` */
 function readNeeds(needs: JsonObject) {

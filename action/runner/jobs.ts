@@ -128,10 +128,7 @@ async function openOctokit({ apiUrl }: Workflow, token: string, fetch: Runner['f
   return getOctokit(token, { baseUrl: apiUrl, userAgent: 'port-webhook-action', request: { fetch } })
 }
 
-/**
- * Returns none if GitHub denies access.
- * @see https://docs.github.com/rest/checks/runs#list-check-run-annotations
- */
+/** Returns none if GitHub denies access. @see https://docs.github.com/rest/checks/runs#list-check-run-annotations */
 export async function listAnnotations(
   workflow: Workflow,
   jobs: readonly number[],

@@ -113,11 +113,7 @@ function restore(payload: ClientPayload, run: RunState): ClientPayload {
 
   // An input can have the name of an inherited property, such as `constructor` or `__proto__`.
   const found = new Map<string, Json>()
-  for (const name of new Set([
-    ...Object.keys(body.inputs),
-    ...Object.keys(properties),
-    ...Object.keys(port.inputs),
-  ])) {
+  for (const name of new Set([body.inputs, properties, port.inputs].flatMap(each => Object.keys(each)))) {
     const rest = left.has(`inputs.${name}`)
       ? { ...properties, ...body.inputs }
       : left.has('inputs')
@@ -165,10 +161,7 @@ function parse(body: Json): Json {
   return parsed === undefined ? body : parsed
 }
 
-/**
- * Null if the relay accepts no reports, or if the job can't get OIDC tokens.
- * @throws Error with a message if the payload and the author name different relays
- */
+/** Null without the relay's URL or an OIDC token. @throws Error if the payload and the author name different relays */
 export function findRelay(
   payload: ClientPayload,
   { report, relayUrl }: Pick<Inputs, 'report' | 'relayUrl'>,
@@ -184,12 +177,7 @@ export function findRelay(
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken } = env
   if (relay === null || !url || !requestToken) return null
   return {
-    ...{
-      url: relay,
-      delivery,
-      complete: truncated.length > 0,
-      finishes: report !== 'updates' && report !== 'off',
-    },
-    ...{ idToken: { url, requestToken }, token: null },
+    ...{ url: relay, delivery, complete: truncated.length > 0 },
+    ...{ finishes: report !== 'updates' && report !== 'off', idToken: { url, requestToken }, token: null },
   }
 }

@@ -4,10 +4,7 @@ import type { Runner } from '../runner/runner.ts'
 
 export type Redact = (text: string) => string
 
-/**
- * Returns a function that redacts secrets and their parts, in every encoding, in texts for Port. A step can write
- * anything to `$PORT_LOG`. Overlapping matches become one `***`.
- */
+/** Redacts secrets and their parts, in every encoding. Overlapping matches become one `***`. */
 export function createRedact(secrets: readonly string[]): Redact {
   const texts = secrets.flatMap(secret => [secret, secret.trim(), ...maskParts(secret)])
   const parts = [...new Set(texts)].filter(text => text.trim() !== '')
@@ -36,10 +33,7 @@ export function redactJson(value: Json, redact: Redact): Json {
   return hidden === text ? value : hidden
 }
 
-interface Range {
-  start: number
-  end: number
-}
+type Range = { start: number; end: number }
 
 /**
  * Finds all matches of many patterns in one pass, with an Aho-Corasick automaton. A regular expression fails for a
@@ -244,10 +238,7 @@ const xmlEscape = (text: string, quote: string, apostrophe: string) =>
 /** Shorter Base64 would match in almost any text. */
 const SHORTEST_BASE64 = 4
 
-/**
- * Preceding bytes (`base64(user:password)`) shift the text, so there are three forms. The last digit depends on the
- * bytes that follow, so each form is returned with and without that digit.
- */
+/** Preceding bytes shift the text, hence three forms. Following bytes change the last digit, so it's optional. */
 function base64Forms(text: string): string[] {
   const bytes = Buffer.from(text)
   const digits = [0, 1, 2].flatMap(offset => {
@@ -290,11 +281,7 @@ export function mask({ core }: Pick<Runner, 'core'>, secrets: readonly string[])
 }
 
 /** The values of the input `mask`, and the keys and tokens that `env >> "$PORT_LOG"` would leak to Port. */
-export function jobCredentials(
-  inputs: Inputs,
-  env: Runner['env'],
-  reportToken: string | null = null,
-): string[] {
+export function jobCredentials(inputs: Inputs, env: Runner['env'], reportToken: string | null = null) {
   return [
     inputs.portClientSecret,
     inputs.privateKey,

@@ -22,32 +22,25 @@ const IDENTIFIER = /^(?!\.{1,2}$)[\p{L}0-9@_.+:\\/=-]{1,1000}$/u
 
 const MOST_CHARACTERS = 1_000_000
 
-/**
- * Reads a `$PORT_ENTITIES` document: one entity or a list, in YAML or JSON. If any is invalid, returns only errors.
- * @param line the line number where the document starts
- */
+/** Reads a document: one entity or a list, in YAML or JSON. If any is invalid, returns only errors. */
 export async function readEntities(text: string, line = 1): Promise<Entities> {
-  if (text.length > MOST_CHARACTERS)
-    return { entities: [], mistakes: [{ line, sentence: 'the document is larger than 1 MB' }] }
+  if (text.length > MOST_CHARACTERS) return invalid({ line, sentence: 'the document is larger than 1 MB' })
   try {
     return await readDocument(text, line)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    return { entities: [], mistakes: [{ line, sentence: 'the document is nested too deeply' }] }
+    return invalid({ line, sentence: 'the document is nested too deeply' })
   }
 }
 
 type Entities = { entities: Entity[]; mistakes: Mistake[] }
+const invalid = (mistake: Mistake): Entities => ({ entities: [], mistakes: [mistake] })
 
 async function readDocument(text: string, line: number): Promise<Entities> {
   const values = await parse(text, 'values')
-  if (values instanceof Error) return { entities: [], mistakes: [notRead(values, text, line)] }
+  if (values instanceof Error) return invalid(notRead(values, text, line))
   const list = listOf(values)
-  if (list === null)
-    return {
-      entities: [],
-      mistakes: [{ line, sentence: 'not a list of entities in YAML or JSON', value: text }],
-    }
+  if (list === null) return invalid({ line, sentence: 'not a list of entities in YAML or JSON', value: text })
   const written = listOf((await parse(text, 'written')) as Json) as Json[]
   nameAsWritten(list, written)
   const mistakes = list.flatMap((entity, index) =>
@@ -131,10 +124,7 @@ function nameOf(entity: Json, index: number): string {
   return `entity ${index + 1}${known.length > 0 ? ` (${known.join('/')})` : ''}`
 }
 
-interface Problem {
-  problem: string
-  value: Json
-}
+type Problem = { problem: string; value: Json }
 
 function check(entity: Json, written: Json): Problem[] {
   if (!isObject(entity))
@@ -206,11 +196,7 @@ export interface EntityDocument {
   closed: boolean
 }
 
-/**
- * Splits complete lines of `$PORT_ENTITIES` into lines of JSON and YAML documents, which end at `---` or before a line
- * of JSON.
- * @param options.settled whether to return the last document too, although nothing follows it
- */
+/** Documents end at `---` or before a line of JSON. `settled` also returns the last one, although nothing follows. */
 export function splitDocuments(lines: readonly FileLine[], options: { settled: boolean }): EntityDocument[] {
   const documents: EntityDocument[] = []
   let current: { texts: string[]; line: number; end: number } = { texts: [], line: 0, end: 0 }

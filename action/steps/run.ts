@@ -44,10 +44,7 @@ export function readRunFile(path: string, options: { final: boolean }): RunFile 
     { final },
   )
   if (options.final && !final)
-    file.problems.push({
-      line: null,
-      sentence: `everything after the first ${most / 1e6} MB has no effect`,
-    })
+    file.problems.push({ line: null, sentence: `everything after the first ${most / 1e6} MB has no effect` })
   return file
 }
 
@@ -64,11 +61,7 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
     if (line.trim() === '') continue
     const [, name, sign, rest] = /^([^=<]*)(=|<<)(.*)$/s.exec(line) ?? []
     if (name === undefined) {
-      file.problems.push({
-        line: at + 1,
-        sentence: 'neither name=value nor name<<DELIMITER',
-        value: line,
-      })
+      file.problems.push({ line: at + 1, sentence: 'neither name=value nor name<<DELIMITER', value: line })
       continue
     }
     if (sign === '=') {
@@ -78,11 +71,8 @@ function parseRunFile(lines: string[], options: { final: boolean }): RunFile {
     const end = lines.indexOf(rest!, at + 1)
     if (end < 0) {
       if (!options.final) break
-      file.problems.push({
-        line: at + 1,
-        sentence: 'no later line consists of only the delimiter',
-        value: line,
-      })
+      const sentence = 'no later line consists of only the delimiter'
+      file.problems.push({ line: at + 1, sentence, value: line })
       // Later lines can still mark the run as failed.
       const entry = lines.findLastIndex(each => /^\s*conclusion\s*=/i.test(each))
       if (entry > at)
@@ -103,11 +93,7 @@ function nameOf(text: string): string {
   return /^output\./i.test(name) ? `output.${name.slice('output.'.length)}` : name.toLowerCase()
 }
 
-interface Entry {
-  line: number
-  name: string
-  value: string
-}
+type Entry = { line: number; name: string; value: string }
 
 function set(file: RunFile, { line, name, value }: Entry, outputs: Map<string, Json>): void {
   const refuse = (hint: string) =>

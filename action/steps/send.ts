@@ -33,10 +33,7 @@ export async function sendEntity(
   return done(reporter.isDeferred ? `${deletion} ${name}: passed to the relay` : `✓ Entity ${name}${deleted}`)
 }
 
-/**
- * Sends entities one at a time, because an entity can relate to earlier ones. If Port is unreachable or the time is up,
- * skips the rest so that the final status can be sent.
- */
+/** Sends entities in order (they can relate to earlier ones) until Port is unreachable or the time is up. */
 export async function sendEntities(
   entities: readonly Entity[],
   reporter: Pick<Reporter, 'upsertEntity' | 'deleteEntity' | 'isDeferred' | 'late'>,

@@ -29,12 +29,7 @@ export type Fetch = (
   init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>
 
-interface Request {
-  method: string
-  path: string
-  runId: string | null
-  body?: JsonObject | undefined
-}
+type Request = { method: string; path: string; runId: string | null; body?: JsonObject | undefined }
 
 export interface PortClientOptions {
   readNodeRuns?: boolean
@@ -55,11 +50,7 @@ export interface PortClientOptions {
 
 export type PortClient = ReturnType<typeof createPortClient>
 
-/**
- * A client for Port's API. It doesn't retry, except once with a new token after a 401.
- *
- * @see https://docs.port.io/api-reference/port-api
- */
+/** Doesn't retry, except once with a new token after a 401. @see https://docs.port.io/api-reference/port-api */
 export function createPortClient(options: PortClientOptions) {
   const { clientId, clientSecret, onToken, onResult = () => {} } = options
   const { clock = Date.now, redact = text => text, timeoutMs = 15_000 } = options
@@ -208,11 +199,7 @@ export function createPortClient(options: PortClientOptions) {
     /** Checks the credentials with a request, even if there is a valid token. */
     check: () => observed(tokens.renew),
     token: tokens.current,
-    /**
-     * Creates the entity, or updates the given properties and relations.
-     *
-     * @param runId an action run in progress to link the entity to
-     */
+    /** Creates or updates the entity. @param runId an action run in progress to link the entity to */
     async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`
       const tied = runId === null ? path : `${path}&run_id=${encodeURIComponent(runId)}`

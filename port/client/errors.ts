@@ -58,11 +58,7 @@ export interface Call {
   redact: (text: string) => string
 }
 
-export interface Response {
-  status: number
-  headers: { get(name: string): string | null }
-  text: string
-}
+export type Response = { status: number; headers: { get(name: string): string | null }; text: string }
 
 export const TOKEN_PATH = '/v1/auth/access_token'
 

@@ -165,10 +165,7 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/**
- * Its response format isn't publicly documented. The status is in `nodeRun`, in `run`, or at the top level, and the
- * status of its Port workflow is in `workflowRun`.
- */
+/** Not documented: the status is in `nodeRun`, in `run`, or at the top level; its workflow's is in `workflowRun`. */
 export function readNodeRun(response: Json): RunState {
   if (!isObject(response)) return UNREAD
   const run = [response.nodeRun, response.workflowNodeRun, response.run].find(isObject) ?? response

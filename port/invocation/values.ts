@@ -9,10 +9,7 @@ export function contextsOf(body: unknown, read: unknown): Pick<ForWorkflow, (typ
   return Object.fromEntries(NAMES.filter(name => isObject(read[name])).map(name => [name, body[name]]))
 }
 
-/**
- * Replaces each context that is JSON text with its identifying values, because the nesting depth of the others isn't
- * checked. The workflow receives the text itself.
- */
+/** Outlines contexts that are JSON text, because their depth isn't checked. The workflow receives the text itself. */
 export function withContextsRead(body: unknown): unknown {
   if (!isObject(body)) return body
   const texts = NAMES.flatMap(name => {
@@ -47,10 +44,7 @@ export const text = (value: unknown): string | null =>
 
 export const firstText = (...values: unknown[]) => values.map(text).find(each => each !== null) ?? null
 
-/**
- * Returns an action identifier from a field that can also contain an input: Port's identifier characters, and no longer
- * than GitHub's event types. Null for free text that a user typed.
- */
+/** Port's identifier characters, up to the length of GitHub's event types. Null for free text that a user typed. */
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
 
@@ -91,10 +85,7 @@ function readUser(value: Json | undefined): Trigger['by'] {
   return email || name ? { email, name } : null
 }
 
-/**
- * Keeps only the name and the email address in each `trigger.by.user`. Port's data includes the phone number and
- * picture.
- */
+/** Keeps only the name and email address in each `trigger.by.user`. Port also sends the phone number and picture. */
 export function cleanTriggers(value: Json): Json {
   if (Array.isArray(value)) {
     const items = value.map(item => cleanTriggers(item))

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { object } from '../../port/invocation/values.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { RECOMMENDED_BODY } from './invocation-method.ts'
 import { formOf, given, type PortAction, type Property } from './port-action.ts'
@@ -15,15 +16,8 @@ export function toPortWorkflow(action: PortAction): { workflow: JsonObject; note
   if (trigger.type === 'automation')
     throw new Error(`${identifier} is an automation: --format workflow needs a self-service action.`)
   const { title, icon, description, allowAnyoneToViewRuns, requiredApproval, publish, ...leftOut } = about
-  const {
-    type: _,
-    userInputs: __,
-    operation,
-    blueprintIdentifier,
-    actionCardButtonText,
-    executeActionButtonText,
-    ...rest
-  } = trigger
+  const { actionCardButtonText, executeActionButtonText, ...others } = trigger
+  const { type: _, userInputs: __, operation, blueprintIdentifier, ...rest } = others
   const needsApproval = Boolean(requiredApproval)
   const entity = entityInput(action)
   const { github, ...body } = object(invocationMethod.body)
@@ -119,10 +113,7 @@ const APPROVAL: JsonObject = {
   },
 }
 
-/**
- * `.outputs.trigger` contains the form's values.
- * @see https://docs.port.io/workflows/build-workflows/data-flow/
- */
+/** `.outputs.trigger` contains the form's values. @see https://docs.port.io/workflows/build-workflows/data-flow/ */
 function webhook(action: PortAction, github: JsonObject, entity: string | null): JsonObject {
   const { identifier, trigger, invocationMethod } = action
   const { operation, blueprintIdentifier: blueprint } = trigger
@@ -146,5 +137,3 @@ function webhook(action: PortAction, github: JsonObject, entity: string | null):
     },
   }
 }
-
-const object = (value: unknown): JsonObject => (isObject(value) ? value : {})

@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
-import { isObject, type Json, type JsonObject } from '../../port/types.ts'
+import { object } from '../../port/invocation/values.ts'
+import { isObject, type Json } from '../../port/types.ts'
 import { OFFERED_INPUTS } from '../../relay/github/workflow-inputs.ts'
 import { eventTypes } from '../../relay/github/workflow-triggers.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
@@ -16,10 +17,7 @@ export interface ToActionOptions {
   approval?: boolean | undefined
 }
 
-/**
- * Returns the Port action that starts a workflow, and messages on what to check or complete.
- * @throws Error with a message if Port can't start the workflow
- */
+/** Returns the Port action that starts a workflow, and what to check. @throws Error if Port can't start the workflow */
 export function toAction(
   yaml: string,
   file: string,
@@ -141,5 +139,3 @@ export function isOwnPort(input: unknown): boolean {
   const { type = 'string', default: value = '', required } = isObject(input) ? input : {}
   return type !== 'string' || (value !== '' && value !== null) || required === true || required === 'true'
 }
-
-const object = (value: unknown): JsonObject => (isObject(value) ? value : {})

@@ -5,10 +5,7 @@ import { migrateWorkflow } from './workflow.ts'
 
 type Files = ReadonlyMap<string, string>
 
-/**
- * Migrates the workflows in one folder. If one can't be migrated, its callers and the workflows that it calls stay
- * unchanged.
- */
+/** Migrates a folder. If a workflow can't be migrated, its callers and the workflows that it calls stay unchanged. */
 export async function migrateFiles(files: Files, options: MigrateOptions): Promise<Map<string, Migrated>> {
   const refused = new Map<string, Migrated>()
   for (;;) {
@@ -52,11 +49,7 @@ async function check(name: string, before: Files, after: Files): Promise<string 
   return `GitHub's parser ${what}: ${said.join('; ')}.`
 }
 
-/**
- * Checks a workflow with GitHub's own parser, which is slow to load.
- * @param others the workflows that this workflow can call, by file name; other calls aren't checked
- * @returns the parser's messages
- */
+/** Returns the messages of GitHub's parser, which loads slowly. Calls of workflows not in `others` aren't checked. */
 export async function checkWorkflow(
   name: string,
   content: string,

@@ -17,10 +17,7 @@ export class Problem extends Error {
   }
 }
 
-/**
- * Only Port starts the workflow; other steps read this step's outputs or outcome; a later step reads entities from
- * Port; the author's steps follow; the job finishes the Port run.
- */
+/** `isReferenced`: other steps read the outputs or outcome. `isRead`: a later step reads entities from Port. */
 export type Facts = Record<'byPortOnly' | 'isReferenced' | 'isRead' | 'stepsFollow' | 'concludes', boolean>
 
 export const isPortAction = (step: unknown): boolean =>

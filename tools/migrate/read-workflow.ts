@@ -80,14 +80,8 @@ export function readWorkflow(
   const isAlone =
     maps.length === 1 && !yaml.nodeAt(maps[0], 'strategy', 'matrix') && !events.includes('workflow_call')
   const workflow: Workflow = {
-    root,
-    edits,
-    events,
-    inputs,
+    ...{ root, edits, events, inputs, jobs, remark, finishes: false },
     contexts: contextsIn(edits.text, inputs),
-    jobs,
-    finishes: false,
-    remark,
   }
   const others = noteOthers(workflow)
   // The remaining steps decide whether the job's result finishes the run.

@@ -30,10 +30,7 @@ export const mapTemplate = (template: string, map: (expression: string) => strin
     .map(piece => ('text' in piece ? piece.text : map(piece.expression)))
     .join('')
 
-/**
- * Converts text from a step's `with` for its `env`, which GitHub evaluates even if `if` skips the step. Outputs can be
- * empty then, so each `fromJSON(x)` reads an empty text as null.
- */
+/** Guards each `fromJSON(x)`: GitHub evaluates `env` even if `if` skips the step, and outputs can be empty then. */
 export const forEnv = (template: string): string =>
   mapTemplate(template, source => `\${{ ${guardEmpty(source)} }}`)
 

@@ -5,11 +5,7 @@ import { readWorkflow } from './read-workflow.ts'
 import { forEnv, hasExpression, onlyExpression } from './template.ts'
 import * as yaml from './yaml-nodes.ts'
 
-/**
- * Replaces the steps that report to Port with lines for the action's files. The action becomes the first step in the
- * jobs of these steps.
- * @param called the migrated workflows that this workflow can call, by file name
- */
+/** Replaces steps that report to Port with lines for the action's files. `called`: migrated workflows by file name. */
 export function migrateWorkflow(
   given: string,
   options: MigrateOptions,
@@ -157,10 +153,7 @@ function requestedBy(workflow: string): Permissions {
   return requested
 }
 
-/**
- * Adds the action's permissions to a job.
- * @returns the new permissions as text if the job had the repository's default permissions; otherwise null
- */
+/** Adds the action's permissions. @returns the new ones as text if the job had the default permissions, or else null */
 function addPermissions(
   root: unknown,
   job: yaml.Mapping,
