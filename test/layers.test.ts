@@ -20,7 +20,7 @@ const LAYERS = [
   ['relay/cli/'],
   ['relay/relay.ts'],
   ['relay/http/app.ts'],
-  ['relay/intake/', 'relay/reports/', 'relay/admin/', 'relay/workers/'],
+  ['relay/intake/', 'relay/reports/', 'relay/admin/', 'relay/workers/', 'relay/route-deps.ts'],
   ['relay/store/', 'relay/http/'],
   ['relay/delivery/'],
   ['relay/github/'],

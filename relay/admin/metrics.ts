@@ -6,9 +6,9 @@ import { RESPONSE_OUTCOMES, type ResponseOutcome } from '../config/outgoing.ts'
 import { type Delivery, type Evidence, OUTCOMES, type Transition } from '../delivery/delivery.ts'
 import type { DispatchOutcome } from '../github/errors.ts'
 import { PROBLEM_STATUSES, Problem } from '../http/problem.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { STALLED_MS } from './alerts.ts'
 import type { Roles } from './auth.ts'
-import type { RouteDeps } from './route-deps.ts'
 import { SIDES, type Side, type Sides } from './sides.ts'
 
 const ATTEMPTS: readonly DispatchOutcome['kind'][] = ['accepted', 'rejected', 'deferred', 'response_lost']

@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
 import { type Delivery, OPEN_STATES, REDELIVERABLE } from '../delivery/delivery.ts'
 import { Problem } from '../http/problem.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import type { Filter, Store } from '../store/store.ts'
-import type { RouteDeps } from './route-deps.ts'
 
 export const MAX_REDELIVERED = 1_000
 const PAGE = 200

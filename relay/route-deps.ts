@@ -1,10 +1,10 @@
-import type { Config } from '../config/config.ts'
-import type { GitHub } from '../github/client.ts'
-import type { RateLimitPauses } from '../github/rate-limit-pause.ts'
-import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
-import type { ApplyEvent } from '../workers/apply.ts'
-import type { PortAccess } from '../workers/outbox.ts'
+import type { Config } from './config/config.ts'
+import type { GitHub } from './github/client.ts'
+import type { RateLimitPauses } from './github/rate-limit-pause.ts'
+import type { ThrottledLog } from './log.ts'
+import type { Store } from './store/store.ts'
+import type { ApplyEvent } from './workers/apply.ts'
+import type { PortAccess } from './workers/outbox.ts'
 
 /** What the relay's routes are given; each one picks what it uses. */
 export interface RouteDeps {
