@@ -79,8 +79,9 @@ describe('a running relay', () => {
 
   test('warns at startup about features that will not work', async () => {
     const relay = await startRelay(relayEnv({ RELAY_REPOSITORY: '' }))
-    const warnings = relay.log().filter(({ level }) => level === 40)
-    expect(warnings.map(({ msg }) => msg)).toEqual([
+    const warnings = () => relay.log().filter(({ level }) => level === 40)
+    await until(() => warnings().length > 1, 'the warnings')
+    expect(warnings().map(({ msg }) => msg)).toEqual([
       "PORT_CLIENT_ID isn't set: the relay dispatches, but sends nothing to Port",
       'No repository is allowed: set RELAY_REPOSITORY, RELAY_ROUTES or RELAY_ALLOWED_REPOSITORIES',
     ])
