@@ -15,7 +15,7 @@ const SOURCES = ['{relay,action,port}/**/*.ts', 'tools/{migrate,generate}/**/*.t
 
 const BUDGET = {
   files: 200,
-  sourceLines: 27_000,
+  sourceLines: 27_200,
   /** The goal is 25,000. */
   testLines: 29_600,
   /** A lower limit: many tiny files are harder to follow than fewer ones. */
