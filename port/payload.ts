@@ -1,5 +1,4 @@
-import { texts } from './invocation/values.ts'
-import { type Invocation, isObject, type JsonObject, type Trigger } from './types.ts'
+import { type Invocation, isObject, type JsonObject, type Trigger, texts } from './types.ts'
 
 const VERSION = 1
 

@@ -1,5 +1,5 @@
 import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
-import { contextRunId, isObject, runKind } from '../types.ts'
+import { contextRunId, isObject, runKind, texts } from '../types.ts'
 import {
   type Fields,
   field,
@@ -18,7 +18,6 @@ import {
   readTrigger,
   spreadsInputs,
   text,
-  texts,
   unknownFields,
   without,
 } from './values.ts'

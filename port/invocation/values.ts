@@ -48,9 +48,6 @@ export const firstText = (...values: unknown[]) => values.map(text).find(each =>
 export const identifier = (value: unknown): string | null =>
   typeof value === 'string' && /^[A-Za-z0-9@_.+:\\/=-]{1,100}$/.test(value) ? value : null
 
-export const texts = (value: unknown): string[] =>
-  Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
-
 /** Returns an entity as Port sent it, or `{ identifier }` for a string. Null for `{}`, `""`, and any other value. */
 export function readEntity(value: Json | undefined): JsonObject | null {
   if (isObject(value)) return Object.keys(value).length > 0 ? value : null

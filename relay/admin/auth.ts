@@ -1,7 +1,5 @@
-import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
-import { deleteCookie, getCookie, getSignedCookie, setSignedCookie } from 'hono/cookie'
 import type { Config } from '../config/config.ts'
 import { LIMITS } from '../config/limits.ts'
 import { Problem } from '../http/problem.ts'
@@ -14,7 +12,6 @@ import {
   VERIFIED,
 } from '../http/request.ts'
 import type { ThrottledLog } from '../log.ts'
-import type { Store } from '../store/store.ts'
 
 /** `view` can read; `admin` can also make changes. */
 export type Role = 'admin' | 'view'
@@ -46,85 +43,11 @@ export function createRoles(config: AdminTokens & Pick<Config, 'trustedProxies'>
 }
 
 /** In constant time, for tokens of any length. */
-function isSame(given: string | null, expected: string | null): boolean {
+export function isSame(given: string | null, expected: string | null): boolean {
   if (given === null || expected === null) return false
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))
 }
-
-const COOKIE = 'relay_session'
-const LIFETIME_MS = 12 * 3_600_000
-
-export interface Session {
-  id: string
-  role: Role
-  /** Milliseconds since 1970 (wall clock). */
-  expiresAt: number
-  /** A secret in every form of this session. Other sites don't know the secret. */
-  csrf: string
-}
-
-/** Sessions are signed cookies. Relays with the same tokens accept them until a token changes or the user signs out. */
-export function createSessions(
-  { adminToken, viewToken }: AdminTokens,
-  clock: () => number,
-  store: Pick<Store, 'revokeSession' | 'isSessionRevoked'>,
-) {
-  const tokens = { admin: adminToken, view: viewToken }
-  const keys = new Map<Role, Promise<Buffer>>()
-
-  /** Each token signs the sessions of its own role. scrypt makes guessing a token from a cookie expensive. */
-  function keyOf(role: Role): Promise<Buffer> | null {
-    const token = tokens[role]
-    if (token === null) return null
-    const key = keys.get(role) ?? derive(token, `dashboard session of ${role}`, 32)
-    keys.set(role, key)
-    return key
-  }
-
-  return {
-    async read(c: Context): Promise<Session | null> {
-      const role = /^(admin|view)\./.exec(getCookie(c, COOKIE) ?? '')?.[1] as Role | undefined
-      const key = role && (await keyOf(role))
-      const cookie = (key && (await getSignedCookie(c, key, COOKIE))) || ''
-      const [, expires, id = ''] = cookie.split('.')
-      const expiresAt = Number(expires)
-      if (!role || !key || !(expiresAt > clock()) || (await store.isSessionRevoked(id))) return null
-      const csrf = createHmac('sha256', key).update(`form ${cookie}`).digest('base64url')
-      return { id, role, expiresAt, csrf }
-    },
-    async start(c: Context, role: Role): Promise<void> {
-      const key = await keyOf(role)
-      if (!key) return
-      const content = `${role}.${clock() + LIFETIME_MS}.${randomBytes(12).toString('base64url')}`
-      await setSignedCookie(c, COOKIE, content, key, {
-        httpOnly: true,
-        sameSite: 'Lax',
-        path: '/',
-        maxAge: LIFETIME_MS / 1000,
-        // Browsers send the form's origin, which is https even if a proxy terminates TLS.
-        secure: (c.req.header('origin') ?? '').startsWith('https://'),
-      })
-    },
-    async end(c: Context, session: Session | null): Promise<void> {
-      if (session) await store.revokeSession(session.id, session.expiresAt)
-      deleteCookie(c, COOKIE, { path: '/' })
-    },
-  }
-}
-
-export const isOwnForm = (c: Context, session: Session, csrf: unknown) =>
-  typeof csrf === 'string' && isSame(csrf, session.csrf) && isOwnSite(c)
-
-/** Over plain HTTP, browsers omit `sec-fetch-site`, but send a form's origin. A proxy's header can contain its host. */
-export function isOwnSite(c: Context): boolean {
-  const [site, origin] = [c.req.header('sec-fetch-site'), c.req.header('origin')]
-  if (site !== undefined) return site === 'same-origin' || site === 'none'
-  const hosts = [c.req.header('host'), c.req.header('x-forwarded-host')]
-  return origin === undefined || (URL.canParse(origin) && hosts.includes(new URL(origin).host))
-}
-
-const derive = promisify(scrypt) as (token: string, salt: string, length: number) => Promise<Buffer>
 
 export type CallLogs = Pick<Config, 'trustedProxies'> &
   Record<'log' | 'throttled', Pick<ThrottledLog, 'info'>>

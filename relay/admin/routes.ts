@@ -8,11 +8,12 @@ import { createTokenBuckets } from '../http/request.ts'
 import type { RouteDeps } from '../route-deps.ts'
 import type { Timeouts } from '../workers/timeouts.ts'
 import { createAdminApi } from './api.ts'
-import { createSessions, type Roles } from './auth.ts'
+import type { Roles } from './auth.ts'
 import { BACKLOG_MS } from './dashboard/banner.ts'
 import type { Html } from './dashboard/format.ts'
 import { createDashboard } from './dashboard/pages.ts'
 import { createRedelivery } from './redelivery.ts'
+import { createSessions } from './sessions.ts'
 import type { Sides } from './sides.ts'
 
 export type Admin = ReturnType<typeof createAdmin>

@@ -2,18 +2,9 @@ import { backOff } from '../../port/retry.ts'
 import { duration } from '../../port/text.ts'
 import type { Delivery, HistoryEntry, Outcome, Transition } from './delivery.ts'
 import { type Context, type Event, type Policy, timeoutEnd } from './events.ts'
-import { attempted, failed, finish, howToName } from './outcome.ts'
-import { showWait, UNRECORDED } from './waiting.ts'
+import { attempted, failed, finish } from './outcome.ts'
+import { showWait } from './waiting.ts'
 
-/**
- * How long to wait for a run after a lost response, before dispatching again. Incidents that lose responses also delay
- * GitHub's lists. A shorter RELAY_START_TIMEOUT shortens the wait.
- */
-export const LOST_RESPONSE_GRACE_MS = 120_000
-/** When to search for the run after a lost response. The last search is at the end of the grace period. */
-const POLLS_MS = [2_000, 5_000, 10_000, 20_000, 40_000, 80_000]
-const LATEST_POLL_MS = 40_000
-const LOOK_MS = 10_000
 const LONGEST_WAIT_MS = 60_000
 
 export function reject(
@@ -47,76 +38,7 @@ export function defer(
   }
 }
 
-export function loseResponse(
-  delivery: Delivery,
-  event: Event<'responseLost'>,
-  { now, policy }: Context,
-): Transition | null {
-  const { reason } = event
-  const { change, messages } = showWait(delivery, { cause: 'error', reason, until: null }, now)
-  return {
-    change: { dueAt: nextPoll(now, now, policy), reason, awaitingResponseSince: now, ...change },
-    messages,
-    history: { type: 'responseLost', details: { ...attempted(delivery, event, now), reason } },
-  }
-}
-
-/**
- * Dispatches again after a lost response only if the list of runs, read after the grace period, shows no run. If the
- * list is inconclusive, the relay waits for a report, Port's run, or a title until the start timeout expires. After
- * that, the delivery fails and a user decides, because a second dispatch could do the work twice.
- */
-export function pollAgainOrRetry(
-  delivery: Delivery,
-  { list, readAt, reason }: Event<'runNotFound'>,
-  { now, policy }: Context,
-): Transition {
-  const since = delivery.awaitingResponseSince
-  if (since === null) return { change: { dueAt: now }, messages: [], history: null }
-  const decidedFrom = graceEnd(since, policy)
-  const wait = (dueAt: number, reason = delivery.reason ?? UNRECORDED): Transition => {
-    const { change, messages } = showWait(delivery, { cause: 'error', reason, until: null }, now)
-    return { change: { dueAt, ...change }, messages, history: null }
-  }
-  if (now < decidedFrom) return wait(nextPoll(since, now, policy))
-  const isLate = now >= giveUpAt(delivery, now, policy)
-  const history: HistoryEntry = { type: 'runNotFound', details: { list, reason } }
-  const giveUp = () => {
-    const sentence = `The outcome of the dispatch stayed unknown for ${duration(now - (delivery.firstAttemptAt ?? since))}, and no workflow run was found in ${delivery.repository}.`
-    return fail(delivery, history, sentence, policy, ['unknown', 'Unknown'])
-  }
-  // A run could have appeared since the list was read.
-  const isOld = list !== 'forbidden' && readAt < decidedFrom
-  switch (isOld ? 'unavailable' : list) {
-    case 'empty':
-      // Don't give up after only one attempt, because no relay may have been running in the meantime.
-      if (isLate && delivery.attempts > 1) return giveUp()
-      return {
-        change: { awaitingResponseSince: null, dueAt: now },
-        messages: [],
-        history: { type: 'runNotFound', details: { reason: 'no workflow run appeared' } },
-      }
-    case 'unavailable':
-      return isLate ? giveUp() : wait(now + LOOK_MS)
-    case 'ambiguous':
-    case 'forbidden': {
-      if (isLate) return giveUp()
-      const failAt = timeoutEnd(since, policy.startTimeout, policy)
-      if (now < failAt) return wait(Math.min(now + LOOK_MS, failAt), reason)
-      const [label, cure] =
-        list === 'ambiguous'
-          ? [
-              'Not identified',
-              `Redeliver the delivery if none of these runs belongs to it. ${howToName(delivery)}.`,
-            ]
-          : ['Unknown', 'Redeliver the delivery if no workflow run started.']
-      const sentence = `The outcome of the dispatch is unknown, because ${reason}. ${cure}`
-      return fail(delivery, history, sentence, policy, ['unknown', label])
-    }
-  }
-}
-
-function fail(
+export function fail(
   delivery: Delivery,
   history: HistoryEntry,
   sentence: string,
@@ -130,21 +52,10 @@ function fail(
 }
 
 /** Time of the last retry. A delivery that waited in the queue for long doesn't fail with its first attempt. */
-function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
+export function giveUpAt({ queuedAt, firstAttemptAt }: Delivery, now: number, policy: Policy) {
   const { runTimeout, startTimeout } = policy
   return Math.max(
     timeoutEnd(queuedAt, runTimeout, policy),
     timeoutEnd(firstAttemptAt ?? now, Math.min(startTimeout, runTimeout), policy),
   )
 }
-
-/** End of the grace period, which is never longer than the start timeout. */
-const graceEnd = (since: number, policy: Policy) =>
-  timeoutEnd(since, Math.min(LOST_RESPONSE_GRACE_MS, policy.startTimeout), policy)
-
-const nextPoll = (since: number, now: number, policy: Policy) =>
-  Math.min(
-    since + (POLLS_MS.find(poll => since + poll > now) ?? Infinity),
-    now + LATEST_POLL_MS,
-    graceEnd(since, policy),
-  )

@@ -3,6 +3,7 @@ import { type Delivery, OPEN_STATES, type State, type Transition } from './deliv
 import * as dispatching from './dispatching.ts'
 import type { Context, DeliveryEvent, Event, EventType, Policy } from './events.ts'
 import * as following from './following.ts'
+import * as lost from './lost-response.ts'
 import { actionsPage } from './outcome.ts'
 import * as retrying from './retry-policy.ts'
 import * as waiting from './waiting.ts'
@@ -22,8 +23,8 @@ const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
   },
   dispatchRejected: { queued: retrying.reject, dispatched: cancelling.noteUnsent },
   dispatchDeferred: { queued: retrying.defer, dispatched: cancelling.noteUnsent },
-  responseLost: { queued: retrying.loseResponse },
-  runNotFound: { queued: retrying.pollAgainOrRetry },
+  responseLost: { queued: lost.loseResponse },
+  runNotFound: { queued: lost.pollAgainOrRetry },
   waitingNotified: { queued: waiting.notify },
   runsSeen: inAll(OPEN_STATES, following.see),
   runReported: inAll(OPEN_STATES, following.start),

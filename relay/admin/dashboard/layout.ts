@@ -1,5 +1,5 @@
 import { html } from 'hono/html'
-import type { Session } from '../auth.ts'
+import type { Session } from '../sessions.ts'
 import type { Html } from './format.ts'
 
 export interface Page {
