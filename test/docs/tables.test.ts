@@ -6,7 +6,7 @@ import { createAdmin } from '../../relay/admin/routes.ts'
 import { readConfig, VARIABLES } from '../../relay/config/config.ts'
 import { createApp } from '../../relay/http/app.ts'
 import { createReports } from '../../relay/reports/routes.ts'
-import { blocks, code, codes, pages, root, rows, text } from './pages.ts'
+import { code, codes, pages, root, rows, text } from './pages.ts'
 
 const action = parse(text('action.yml'))
 const SECRET = 'x'.repeat(16)
@@ -22,18 +22,6 @@ describe("the action's inputs", () => {
   test.each(documented)('%s has the default value from action.yml', (name, _meaning, cell) => {
     const { default: value } = action.inputs[code(name!)!]
     expect(code(cell!) ?? '').toBe(value)
-  })
-
-  test('are the only inputs that a workflow on any page sets', () => {
-    const given = pages.flatMap(page =>
-      blocks(page)
-        .filter(({ language, content }) => language === 'yaml' && content.includes('port-webhook-action'))
-        .flatMap(({ content }) => stepsOf(parse(content)))
-        .filter(step => step.uses?.includes('port-webhook-action'))
-        .flatMap(step => Object.keys(step.with ?? {})),
-    )
-    expect(given).not.toEqual([])
-    expect(Object.keys(action.inputs)).toEqual(expect.arrayContaining(given))
   })
 })
 
@@ -141,11 +129,3 @@ describe('the npm scripts', () => {
     expect(scripts).toEqual(expect.arrayContaining(named.map(([, a, b]) => a ?? b)))
   })
 })
-
-type Step = { uses?: string; with?: object }
-
-/** Returns the steps of a workflow or of an excerpt. */
-function stepsOf(yaml: unknown): Step[] {
-  if (Array.isArray(yaml)) return yaml.flatMap(each => [each as Step, ...stepsOf(each)])
-  return yaml && typeof yaml === 'object' ? Object.values(yaml).flatMap(stepsOf) : []
-}

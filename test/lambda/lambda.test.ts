@@ -123,25 +123,6 @@ test('the schedule processes work that becomes due later: retries, polls, and me
   expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Failed' })
 })
 
-test('the schedule fails a delivery without a run after the start timeout', async () => {
-  const { port, invoke, body, runId, passTime, states } = await openFunction()
-  const url = await startGateway(invoke, { shape: 'function URL' })
-  const id = runId()
-  await send(url, { body: body(id), secret: port.clientSecret })
-  await passTime(3_600_000)
-  await invoke(scheduled)
-  expect(await states()).toEqual(['failed'])
-  expect(port.run(id)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
-})
-
-test('a synchronous action waits for the dispatch', async () => {
-  const { port, github, invoke, body, runId } = await openFunction()
-  const url = await startGateway(invoke, { shape: 'function URL' })
-  const webhook = { path: '/webhook?wait=dispatch', body: body(runId()), secret: port.clientSecret }
-  expect(await send(url, webhook)).toMatchObject({ status: 200, body: { state: 'dispatched' } })
-  expect(github.dispatches).toHaveLength(1)
-})
-
 test('RELAY_DISPATCH_RATE starts with two dispatches', async () => {
   const { env, github, invoke } = await openFunction({ RELAY_DISPATCH_RATE: '1' })
   await placeDeliveries({ kind: 'postgres', url: env.RELAY_DATABASE! }, [{}, {}, {}])

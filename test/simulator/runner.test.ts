@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -48,33 +47,6 @@ function isRunning(pid: number): boolean {
   if (!existsSync(`/proc/${pid}/stat`)) return false
   return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
 }
-
-it('a JavaScript action gets its inputs and no variable of the caller, and unexpected inputs cause a warning', async () => {
-  vi.stubEnv('SECRET_OF_THE_CALLER', 'x')
-  onTestFinished(() => void vi.unstubAllEnvs())
-  const { step } = await simulateSteps('- uses: ./echo-action\n  with: { "two words": 2, whom: me }')
-  const { env } = JSON.parse(step('Run ./echo-action').stdout)
-  expect(env).toMatchObject({ INPUT_TWO_WORDS: '2', GITHUB_WORKFLOW: 'Deploy', PATH: process.env.PATH })
-  expect(env).not.toHaveProperty('SECRET_OF_THE_CALLER')
-  const message = expect.stringContaining("Unexpected input(s) 'whom'")
-  expect(step('Run ./echo-action').annotations).toMatchObject([{ level: 'warning', message }])
-})
-
-it('parses multi-line text as YAML does, even if the text contains an expression', async () => {
-  const texts = [
-    ['kept as it is', '|\n      a ${{ X }}\n        b\n      c', 'a v1.2.3\n  b\nc\n'],
-    ['folded', '>-\n      a ${{ X }}\n      b', 'a v1.2.3 b'],
-    ['in double quotes', '"a ${{ X }}\\n\n      b"', 'a v1.2.3\n b'],
-    ['in single quotes', "'a ${{ X }}\n\n      it''s'", "a v1.2.3\nit's"],
-    ['without quotes', 'a ${{ X }}\n      b', 'a v1.2.3 b'],
-  ]
-  const steps = texts.map(
-    ([name, yaml]) => `- name: ${name}\n  run: printf %s "$TEXT"\n  env:\n    TEXT: ${yaml}\n`,
-  )
-  const version = ' github.event.client_payload.port.inputs.version '
-  const { step } = await simulateSteps(steps.join('').replaceAll(' X ', version))
-  for (const [name, , text] of texts) expect(step(name!).stdout, name).toBe(text)
-})
 
 describe('a run step', () => {
   it('can fail by exit code, pipe, environment file, expression, or timeout, and the conditions of later steps are evaluated', async () => {
@@ -127,44 +99,6 @@ it('masks secrets and ::add-mask:: values, also line by line, and omits outputs 
   expect(job.outputs).toEqual({ fine: 'x' })
 })
 
-it('hashFiles() hashes each matching workspace file once, and no file outside the workspace', async () => {
-  const { step } = await simulateSteps(
-    `- run: mkdir -p a/b; printf one > a/x.lock; printf two > a/b/x.lock; printf three > a/y.lock; printf four > ../y.lock
-- name: Patterns
-  run: echo "\${{ hashFiles('**/x.lock') }} \${{ hashFiles('**/*.lock', '!**/y.lock') }} \${{ hashFiles('none') }} ."
-- name: Paths
-  env: { ALL: "\${{ format('{0}/a/y.*', github.workspace) }}", OUT: "\${{ format('{0}/../*.lock', github.workspace) }}" }
-  run: echo "\${{ hashFiles(env.ALL) }} \${{ hashFiles('a/y.lock', env.ALL, env.OUT) }} \${{ hashFiles('../y.lock') }} ."`,
-  )
-  const sha256 = (...parts: (string | Buffer)[]) =>
-    parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest()
-  const both = sha256(sha256('two'), sha256('one')).toString('hex')
-  const third = sha256(sha256('three')).toString('hex')
-  expect(step('Patterns').stdout).toBe(`${both} ${both}  .\n`)
-  expect(step('Paths').stdout).toBe(`${third} ${third}  .\n`)
-})
-
-describe('jobs', () => {
-  it('run once per matrix leg, with include and a name for each leg', async () => {
-    const run = await simulate(`jobs:
-  build:
-    runs-on: ubuntu-latest
-    strategy:
-      max-parallel: 1
-      matrix:
-        os: [linux, mac]
-        node: "\${{ fromJSON('[22, 24]') }}"
-        exclude: [{ os: mac, node: 22 }]
-        include: [{ os: linux, extra: 1 }, { os: windows }]
-    steps: [{ name: Look, run: 'echo ''\${{ toJSON(matrix) }}''' }]
-`)
-    const legs = ['linux, 22, 1', 'linux, 24, 1', 'mac, 24', 'windows']
-    expect(run.jobs.map(job => job.name)).toEqual(legs.map(leg => `build (${leg})`))
-    const matrix = named(run.jobs[1]!, 'Look').stdout
-    expect(JSON.parse(matrix)).toEqual({ os: 'linux', node: 24, extra: 1 })
-  })
-})
-
 it('a run leaves no process or directory behind, even if the simulator refuses a step midway', async () => {
   // A separate temporary folder, because other tests run simulations concurrently.
   const place = temporaryFolder()
@@ -182,14 +116,4 @@ it('a run leaves no process or directory behind, even if the simulator refuses a
     '::set-output::',
   )
   expect(readdirSync(place)).toEqual([])
-})
-
-it('the simulator refuses a misspelled event, and accepts every valid form of "on"', async () => {
-  const jobs = '\njobs: { a: { runs-on: x, steps: [{ run: echo }] } }'
-  for (const on of ['repository_dispatch', '[workflow_dispatch, repository_dispatch]'])
-    expect((await simulate('', { yaml: `on: ${on}${jobs}` })).conclusion).toBe('success')
-  for (const on of ['repository_dispach', 'branch_protection_rule, repository_dispach'])
-    await expect(simulate('', { yaml: `name: x\non: [${on}]${jobs}` })).rejects.toThrow(
-      /Line: 2, Col: \d+\): Unexpected value 'repository_dispach'/,
-    )
 })
