@@ -12,6 +12,7 @@
  * components: { schemas } }`, in JSON Schema that ajv accepts.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { parse } from 'yaml'
 
 type Json = Record<string, unknown>
@@ -138,15 +139,19 @@ type Node = { anyOf: Json[] }
 type Trigger = { properties: { userInputs: Json } }
 
 /**
- * Corrects the request for a Port workflow. Uses the released version's nodes and connections. Uses an action's form,
- * because the form in the description lacks expressions.
+ * Corrects the request for a Port workflow. Uses the released version's keys, nodes, and connections. Uses an action's
+ * form, because the form in the description lacks expressions.
  * https://docs.port.io/workflows/build-workflows/self-service-trigger/advanced-input-configurations/
  */
 function correctWorkflow(workflow: Json, action: Json): void {
-  const { nodes, connections } = workflow.properties as {
+  const properties = workflow.properties as {
     nodes: { items: { properties: { config: Node } } }
     connections: Json
+    category: Json
   }
+  const { nodes, connections } = properties
+  properties.category = string
+  workflow.additionalProperties = false
   const { trigger } = action.properties as { trigger: { oneOf: [Trigger] } }
   const { config } = nodes.items.properties
   const [form] = (config.anyOf[0] as Node).anyOf as [Trigger]
@@ -155,10 +160,15 @@ function correctWorkflow(workflow: Json, action: Json): void {
   connections.items = CONNECTION
 }
 
-/** Routes that define things in Port. Only their requests are extracted, because the fake Port doesn't serve them. */
+/** Routes that define things in Port. Only their requests are extracted, because Port describes no responses for actions. */
 const DEFINITIONS: Record<string, string[]> = {
   github: [],
   port: ['POST /v1/actions', 'POST /v1/workflows'],
+}
+/** Routes whose request Port describes as that of another route. They aren't extracted. */
+const SAME: Record<string, string> = {
+  'PUT /v1/actions/{action_identifier}': 'POST /v1/actions',
+  'PUT /v1/workflows/{workflow_identifier}': 'POST /v1/workflows',
 }
 
 const COPIED = [
@@ -251,6 +261,12 @@ for (const route of [...wanted, ...definitions]) {
     correctWorkflow(cut.request as Json, (routes['POST /v1/actions'] as Json).request as Json)
   routes[route] = cut
 }
+const bodyOf = (route: string) => {
+  const [method = '', path = ''] = route.split(' ')
+  return api.paths[path]?.[method.toLowerCase()]?.requestBody
+}
+for (const [route, same] of name === 'port' ? Object.entries(SAME) : [])
+  if (!isDeepStrictEqual(bodyOf(route), bodyOf(same))) throw new Error(`${route} is no longer as ${same}`)
 const known = (api.components?.schemas ?? {}) as Json
 const schemas: Json = {}
 // Cutting a schema adds its references to the Set. The loop visits these too.

@@ -18,7 +18,7 @@ export function entityRoutes(state: PortState, schemas: RouteSchemas): Hono<Fake
     const blueprint = c.req.param('blueprint')
     const invalid = c.var.malformed || schemas.request(ENTITIES, body).length > 0
     if (invalid || schemas.query(ENTITIES, query).length > 0) return refuse('invalidRequest')
-    if (state.blueprints && !state.blueprints.has(blueprint)) return refuse('blueprintNotFound')
+    if (state.blueprints && !state.blueprints.has(blueprint)) return refuse('resourceNotFound')
 
     const runId = query.run_id
     if (runId !== undefined) {

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { type FakeServerEnv, startFakeServer } from '../http-server.ts'
 import { openRouteSchemas } from '../route-schemas.ts'
+import { definitionRoutes } from './definition-routes.ts'
 import { entityRoutes, searchRoutes } from './entity-routes.ts'
 import { type PortPage, pageRoutes } from './page.ts'
 import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
@@ -25,7 +26,7 @@ export type PortWithPage = PortApi & { openPage(page: PortPage): void }
 const MAX_BODY = 1024 * 1024
 
 /**
- * Starts the fake Port on a free port. It serves the Port API routes that receive reports, returns the same errors as
+ * Starts the fake Port on a free port. It serves the Port API routes for reports and definitions, returns the same errors as
  * Port, and validates bodies with Port's OpenAPI schemas. Its methods read and set the state, and inject failures.
  */
 export async function startPortApi(options: PortApiOptions = {}): Promise<PortWithPage> {
@@ -60,6 +61,8 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
   })
   app.route('/v1/actions/runs', runRoutes(state, schemas))
   app.route('/v1/actions', newRunRoutes(state))
+  app.route('/v1/actions', definitionRoutes('action', state, schemas))
+  app.route('/v1/workflows', definitionRoutes('workflow', state, schemas))
   app.route('/v1/entities', searchRoutes(state))
   app.route('/v1/workflows/nodes/runs', nodeRunRoutes(state, schemas))
   app.route('/v1/blueprints', entityRoutes(state, schemas))
@@ -97,6 +100,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
     nodeRun: id => known(state.nodeRuns, id),
     endRun: (id, status, statusLabel) =>
       updateRun(known(state.runs, id), { status, ...(statusLabel && { statusLabel }) }),
+    definitions: state.definitions,
     entities: state.entities,
     openPage: opened => {
       page = opened

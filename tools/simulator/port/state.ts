@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import type { JsonObject } from '../../../port/types.ts'
 import type { FakeServer } from '../http-server.ts'
+
+export type DefinitionKind = 'action' | 'workflow'
 
 export type PortState = {
   clientId: string
@@ -9,6 +12,8 @@ export type PortState = {
   token?: { value: string; expiresAt: number }
   runs: Map<string, PortRun>
   nodeRuns: Map<string, PortNodeRun>
+  /** Actions and workflows by identifier, as Port returns them. */
+  definitions: Record<DefinitionKind, Map<string, JsonObject>>
   entities: PortEntity[]
   /** Undefined until a blueprint is declared; until then, every blueprint is known. */
   blueprints?: Map<string, Record<string, unknown>>
@@ -21,6 +26,7 @@ export function newPortState(options: PortApiOptions): PortState {
     expiresIn: options.expiresIn ?? 10_800,
     runs: new Map(),
     nodeRuns: new Map(),
+    definitions: { action: new Map(), workflow: new Map() },
     entities: [],
     blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
   }
@@ -178,6 +184,7 @@ export type PortApi = FakeServer & {
   nodeRun(id: string): PortNodeRun
   /** Finishes a run, as a user does in Port. Without `statusLabel`, keeps the label. */
   endRun(id: string, status: 'SUCCESS' | 'FAILURE', statusLabel?: string): void
+  readonly definitions: PortState['definitions']
   readonly entities: PortEntity[]
   /** Declares a blueprint. After the first call, all undeclared blueprints are unknown. */
   declareBlueprint(identifier: string, properties?: Record<string, unknown>): void
@@ -201,7 +208,7 @@ const REFUSALS = {
     'dependent_entities_exist',
     'The entity is the target of a required relation of other entities',
   ],
-  blueprintNotFound: [404, 'not_found', 'A resource with the provided identifier was not found'],
+  resourceNotFound: [404, 'not_found', 'A resource with the provided identifier was not found'],
   routeNotFound: [404, 'not_found', 'Route not found'],
   runExhausted: [422, 'run_exhausted', 'Action run already finished execution'],
   runSynchronized: [
