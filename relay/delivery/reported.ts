@@ -1,5 +1,5 @@
 import { worstOf } from '../../port/client/messages.ts'
-import type { Conclusion, RunUpdate } from '../../port/types.ts'
+import type { Conclusion, ReportedJob, RunUpdate } from '../../port/types.ts'
 import type { Delivery, DeliveryRun, JobResult, Reported } from './delivery.ts'
 import { boundRun } from './match.ts'
 
@@ -14,7 +14,7 @@ export function addReport(before: Reported | null, update: RunUpdate, attempt: n
   const known = before ?? NOTHING
   const { job, conclusion = 'success', summary: text, link = [] } = update
   const isNewAttempt = job !== undefined && known.attempt !== attempt
-  const id = job && (job.id ?? job.name)
+  const id = job && idOf(job)
   const others = isNewAttempt ? [] : known.jobs.filter(each => each.job !== id)
   const { summary } = known
   const own = job?.ownSummary ?? true
@@ -27,6 +27,9 @@ export function addReport(before: Reported | null, update: RunUpdate, attempt: n
     links: [...new Set([...known.links, ...link])].slice(-MAX_LINKS),
   }
 }
+
+/** The job's ID on GitHub, or its name if the action doesn't know the ID. */
+export const idOf = ({ id, name }: ReportedJob): number | string => id ?? name
 
 const isWorse = (a: Conclusion, b: Conclusion) => worstOf([a, b]) !== b
 

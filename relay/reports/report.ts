@@ -4,6 +4,7 @@ import { OUTPUTS } from '../../port/client/messages.ts'
 import { isObject, type JsonObject } from '../../port/types.ts'
 import { LIMITS } from '../config/limits.ts'
 import type { Delivery, Message } from '../delivery/delivery.ts'
+import { idOf } from '../delivery/reported.ts'
 import { readBody, readJson } from '../http/body.ts'
 import type { BodyReservation } from '../http/body-memory.ts'
 import { Problem } from '../http/problem.ts'
@@ -46,7 +47,7 @@ export function createTake(deps: TakeDeps): (c: Context, room: BodyReservation) 
     const { sender, number, reports, finishing } = message
     const concludes = (report: Message) => 'update' in report && report.update.conclusion !== undefined
     const isExempt = reports.length > 0 && reports.every(concludes)
-    checkJobs(delivery, reports)
+    checkJobs(delivery, reports, bound.runAttempt)
     const messages: Message[] = reports
     for (const message of messages) checkBlueprint(message, deps.isAllowed)
     const used = await store.reportUsage(delivery.id, sender)
@@ -79,12 +80,12 @@ function checkUsage(lines: number, bytes: number): void {
   throw new Problem(413, sentence)
 }
 
-/** GitHub's conclusion includes these jobs. */
-function checkJobs({ reported }: Delivery, reports: Message[]): void {
-  const most = LIMITS.reportJobs
-  const hasJob = (each: Message) => 'update' in each && each.update.job
-  if ((reported?.jobs.length ?? 0) < most || !reports.some(hasJob)) return
-  throw new Problem(413, `At most ${most} jobs of a workflow run can report their results.`)
+/** GitHub's conclusion includes the other jobs. */
+function checkJobs({ reported }: Delivery, reports: Message[], attempt: number): void {
+  const jobs = new Set(reported?.attempt === attempt ? reported.jobs.map(({ job }) => job) : [])
+  for (const each of reports) if ('update' in each && each.update.job) jobs.add(idOf(each.update.job))
+  if (jobs.size <= LIMITS.reportJobs) return
+  throw new Problem(413, `At most ${LIMITS.reportJobs} jobs of a workflow run can report their results.`)
 }
 
 const LISTS = {

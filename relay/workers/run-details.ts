@@ -14,8 +14,8 @@ const MAX_LOGS = 5
 const MAX_NAMED = 50
 const BLOCKED: LogLine = { level: 'ERROR', message: `What to change: ${PROTECTION_HINT}.` }
 const MAX_ANNOTATION = 1_000
-/** Requests that job logs leave in the budget for other runs' jobs, which determine the results of those runs. */
-const LEFT_BY_LOGS = 5
+/** Requests that job logs leave in the budget for other runs' jobs, so that the results of ten runs a minute don't wait. */
+const LEFT_BY_LOGS = 9
 
 /**
  * Reads a failed run's jobs. Never throws. If a read fails, a log line reports it.

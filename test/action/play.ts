@@ -93,7 +93,7 @@ ${jobs}`,
     ...{ repository: REPOSITORY, repositoryId, github, runId },
     vars: { PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId },
     secrets: { PORT_CLIENT_SECRET: port.clientSecret },
-    oidc: issuer.runner(run({ runId })),
+    oidc: issuer.runner(run({ runId, runAttempt: more.attempt })),
     ...more,
   })
 

@@ -148,6 +148,18 @@ test('all actions of an export in JSON or YAML are converted, and notes name the
   }
 })
 
+test('--format workflow: an automation is kept, and the other actions of the export become Port workflows', async () => {
+  const event = { type: 'RUN_UPDATED', actionIdentifier: 'deploy' }
+  const automation = { ...ofGitHub({}), identifier: 'on_deploy', trigger: { type: 'automation', event } }
+  const file = join(temporaryFolder(), 'actions')
+  writeFileSync(file, JSON.stringify([ofGitHub({}), automation]))
+  const { stdout, stderr } = await run(migrate, ['--port-action', file, '--format', 'workflow'])
+  const [workflow, kept] = JSON.parse(stdout)
+  expect(workflow.nodes).toHaveLength(2)
+  expect(kept).toMatchObject({ trigger: { event }, invocationMethod: { type: 'WEBHOOK' } })
+  expect(stderr).toMatch(/on_deploy: This is an automation\./)
+})
+
 test('a webhook to another system becomes a webhook to the relay without the old headers, and the notes list the changes', async () => {
   const action = (more: object) => {
     const old = { type: 'WEBHOOK', synchronized: true, agent: true, method: 'PUT' }
@@ -269,23 +281,16 @@ const old = (value: object) => JSON.stringify({ identifier: 'old', invocationMet
 test.each([
   [
     readFileSync(join(root, 'package.json'), 'utf8'),
-    [],
     'The file contains no Port action (identifier, trigger) in JSON or YAML.',
   ],
-  ['a: [', [], 'The file contains no Port action (identifier, trigger) in JSON or YAML.'],
+  ['a: [', 'The file contains no Port action (identifier, trigger) in JSON or YAML.'],
   [
     old({ trigger: 'CREATE' }),
-    [],
     'The Port action old is in Port\'s older format: it has no "trigger" object. Export it from Port again.',
   ],
-  [old({ trigger: { userInputs: { properties: { y: {} } } } }), [], 'The input "y" of old has no type.'],
-  [
-    old({ trigger: { type: 'automation' } }),
-    ['--format', 'workflow'],
-    'old is an automation: --format workflow needs a self-service action.',
-  ],
-])('refuses %.40s with %j', async (text, args, stderr) => {
+  [old({ trigger: { userInputs: { properties: { y: {} } } } }), 'The input "y" of old has no type.'],
+])('refuses %.40s', async (text, stderr) => {
   const file = join(temporaryFolder(), 'a.json')
   writeFileSync(file, text)
-  expect(await run(migrate, ['--port-action', file, ...args])).toEqual({ code: 1, stdout: '', stderr })
+  expect(await run(migrate, ['--port-action', file])).toEqual({ code: 1, stdout: '', stderr })
 })

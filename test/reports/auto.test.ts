@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
+import type { RunOptions } from '../../tools/simulator/runner/types.ts'
 import { action, repositoryWith, runDispatched, workflow } from '../action/play.ts'
 import { sendRunWebhook } from '../support/run-webhook.ts'
+import { send } from '../support/send.ts'
 import { startSystem } from './open-stage.ts'
 
 // What Port shows for whole workflows with `report: auto`, through a real relay and directly, with the built action.
@@ -9,6 +11,7 @@ import { startSystem } from './open-stage.ts'
 type Way = 'by polls' | "by GitHub's webhooks" | 'directly'
 
 const FAIL = '\n      - run: exit 1'
+const SECOND = '\n      - run: test $GITHUB_RUN_ATTEMPT = 2'
 const PASS = '\n      - run: "true"'
 const job = (id: string, steps: string, more = '') =>
   `  ${id}:\n    runs-on: ubuntu-latest${more}\n    steps:${steps}\n`
@@ -21,7 +24,9 @@ interface Scenario {
   shown: [relay: string, directly: string]
   /** The summary through the relay. */
   summary?: RegExp
-  kind?: 'node'
+  kind?: 'node' | 'synchronous'
+  /** What happens after the job's report and before the end that GitHub shows. */
+  meanwhile?: 'a re-run' | 'a cancellation'
 }
 
 const SCENARIOS: Record<string, Scenario> = {
@@ -75,6 +80,25 @@ const SCENARIOS: Record<string, Scenario> = {
     shown: ['FAILED', 'SUCCESS'],
     kind: 'node',
   },
+  'a synchronous run, whose result is the response to the webhook': {
+    jobs: uses => job('build', uses()) + job('deploy', FAIL),
+    shown: ['SUCCESS', 'SUCCESS'],
+    kind: 'synchronous',
+  },
+  'a re-run before the relay has seen the end of the first attempt': {
+    jobs: uses =>
+      job('build', `${uses()}${SECOND} || echo conclusion=failure >> "$PORT_RUN"`) +
+      job('deploy', SECOND, '\n    needs: [build]'),
+    shown: ['SUCCESS', 'FAILURE'],
+    meanwhile: 'a re-run',
+  },
+  'a cancellation after the report': {
+    jobs: uses => job('build', uses()) + job('deploy', '\n      - run: sleep 60', '\n    needs: [build]'),
+    // Directly, the report has finished the run in Port, and the user cancels on GitHub.
+    shown: ['FAILURE', 'SUCCESS'],
+    summary: /^Canceled[\s\S]*✓ Job build: success/,
+    meanwhile: 'a cancellation',
+  },
 }
 
 test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
@@ -94,28 +118,67 @@ test.each<Way>(['by polls', "by GitHub's webhooks", 'directly'])(
     const called = {
       '.github/workflows/called.yml': `permissions: { id-token: write }${workflow(uses() + FAIL, 'workflow_call: {}')}`,
     }
-    const all = Object.entries(SCENARIOS).map(async ([name, { jobs, shown, summary, kind }], index) => {
+    const { github, port } = system
+    const all = Object.entries(SCENARIOS).map(async ([name, scenario], index) => {
+      const { jobs, shown, summary, kind, meanwhile } = scenario
       const expected = shown[way === 'directly' ? 1 : 0]
       // Directly, the first job of a matrix decides.
-      if (way !== 'by polls' && name.includes('matrix')) return
+      if (way === 'directly' && name.includes('matrix')) return
       const runId = 16_000_000_100 + index
-      const id = kind ? `wfnr_${runId}abcdefgh` : `r_${runId}ABCDEfgh`
-      if (kind) system.port.createNodeRun({ id })
-      const { dispatch, portRun } = await system.deliver({ runId: kind ? null : id, body: { run: { id } } })
+      const id = kind === 'node' ? `wfnr_${runId}abcdefgh` : `r_${runId}ABCDEfgh`
+      if (kind === 'node') port.createNodeRun({ id })
+      else port.createRun({ id, synchronized: kind === 'synchronous' })
+      const { dispatch } = await system.deliver({ runId: null, body: { run: { id } } })
+      if (kind === 'synchronous') port.endRun(id, 'SUCCESS')
+      const simulate = (more: Partial<RunOptions> = {}) =>
+        runDispatched(system, dispatch, jobs(uses), { runId, ...more })
       const repository = name.includes('called') ? repositoryWith(called) : {}
-      await runDispatched(system, dispatch, jobs(uses), { runId, ...repository })
-      if (webhooks) {
-        const run = system.github.runs.find(run => run.id === runId)!
-        await sendRunWebhook(system.url, run, { github: system.github, secret })
+      if (meanwhile === 'a re-run') {
+        // The end of the first attempt isn't visible.
+        const setRun: typeof github.setRun = (id, patch) =>
+          github.setRun(id, patch.status === 'completed' ? {} : patch)
+        await simulate({ github: { ...github, setRun } })
+        await simulate({ attempt: 2 })
+      } else if (meanwhile === 'a cancellation') await simulateCancellation(simulate, runId, id)
+      else await simulate(repository)
+      const run = github.runs.find(run => run.id === runId)!
+      if (webhooks) await sendRunWebhook(system.url, run, { github, secret })
+      const isFollowed = () =>
+        way === 'directly' ||
+        system.relay.log().some(line => line.github_run_id === runId && line.conclusion === run.conclusion)
+      const now = () => {
+        if (kind === 'node') return port.nodeRun(id).result
+        const { finishedAt, status } = port.run(id)
+        return finishedAt && (kind !== 'synchronous' || isFollowed()) && status
       }
-      const now = () => (kind ? system.port.nodeRun(id).result : portRun!.finishedAt && portRun!.status)
       await until(now, `${name} finishes`, 60_000)
       expect(now(), name).toBe(expected)
       if (way === 'directly') return
-      const text = kind ? system.port.nodeRun(id).output.summary : portRun!.summary
+      const text = kind === 'node' ? port.nodeRun(id).output.summary : port.run(id).summary
       if (summary) expect(text, name).toMatch(summary)
     })
     await Promise.all(all)
+
+    /** Cancels in the second job: through the relay, or directly on GitHub. */
+    async function simulateCancellation(
+      simulate: (more: Partial<RunOptions>) => Promise<unknown>,
+      githubRunId: number,
+      run_id: string,
+    ) {
+      const stop = new AbortController()
+      // The runner finishes the run.
+      const isStarted = until(() => github.runs.some(({ id }) => id === githubRunId), 'the run starts')
+      void isStarted.then(() => github.setUnstoppable(githubRunId))
+      const onStep: RunOptions['onStep'] = async ({ step }) => {
+        if (step.name !== 'Run sleep 60' || step.status !== 'in_progress') return
+        if (way !== 'directly') {
+          await send(system.url, { path: '/webhook/cancel', body: { run_id }, secret: port.clientSecret })
+          await until(() => github.cancellations.some(({ runId }) => runId === githubRunId), 'a cancellation')
+        }
+        stop.abort()
+      }
+      await simulate({ onStep, signal: stop.signal })
+    }
   },
 )
 

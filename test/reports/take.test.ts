@@ -246,6 +246,22 @@ test("updates and empty reports count toward a delivery's limit", async () => {
   expect(await send({ update: { conclusion: 'success' } })).toBe(202)
 })
 
+test('the limit of jobs counts each job once, and only the jobs of the current attempt', async () => {
+  const { system, id, token } = await startReporting()
+  let number = 0
+  const send = async (report: unknown, from: number, to: number) => {
+    const jobs = many(to - from, n => ({ id: from + n, name: 'test', author: 'success', ownSummary: false }))
+    const reports = jobs.map(job => ({ update: { conclusion: 'success', job } }))
+    return (await system.report(report, id, reports, { number: ++number })).status
+  }
+  for (let first = 0; first < LIMITS.reportJobs; first += 250)
+    expect(await send(token, first, first + 250)).toBe(202)
+  expect(await send(token, 0, 1)).toBe(202)
+  expect(await send(token, LIMITS.reportJobs, LIMITS.reportJobs + 1)).toBe(413)
+  const next = await startReport(system, id, { runAttempt: 2 })
+  expect(await send(next, LIMITS.reportJobs, LIMITS.reportJobs + 1)).toBe(202)
+})
+
 test.each(['SQLite', 'PostgreSQL'])(
   'no output of a node run is lost if the report with the result arrives while messages are sent (%s)',
   async kind => {

@@ -8,13 +8,10 @@ import { formOf, given, type PortAction, type Property } from './port-action.ts'
  * Converts a self-service action to a Port workflow: a form, an approval if the action requires one, and a webhook to
  * the relay, whose node run finishes when the workflow run on GitHub finishes.
  * @returns the workflow, and messages on what to check or complete
- * @throws Error for an automation, because an event starts it
  * @see https://docs.port.io/workflows/build-workflows/nodes/overview/
  */
 export function toPortWorkflow(action: PortAction): { workflow: JsonObject; notes: string[] } {
   const { identifier, trigger, invocationMethod, ...about } = action
-  if (trigger.type === 'automation')
-    throw new Error(`${identifier} is an automation: --format workflow needs a self-service action.`)
   const { title, icon, description, allowAnyoneToViewRuns, requiredApproval, publish, ...leftOut } = about
   const { actionCardButtonText, executeActionButtonText, ...others } = trigger
   const { type: _, userInputs: __, operation, blueprintIdentifier, ...rest } = others

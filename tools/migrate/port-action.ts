@@ -11,6 +11,8 @@ import {
 import { type PortAction, readPortActions } from '../generate/port-action.ts'
 import { isComputed, toPortWorkflow } from '../generate/port-workflow.ts'
 
+const AUTOMATION = "This is an automation. Only a self-service action becomes a Port workflow, so it's kept."
+
 /**
  * Returns Port actions (JSON or YAML) with the relay as their backend, or Port workflows that call the relay.
  * @returns the definitions, and messages on what to check or complete
@@ -24,11 +26,14 @@ export function migratePortActions(
   const migrated = actions.map(given => {
     const { method, notes } = relayMethod(given.invocationMethod, relay)
     const action = { ...given, invocationMethod: method }
-    const made = format === 'workflow' ? toPortWorkflow(action) : null
+    const isKept = format === 'workflow' && given.trigger.type === 'automation'
+    const made = format === 'workflow' && !isKept ? toPortWorkflow(action) : null
     const prefix = actions.length > 1 ? `${given.identifier}: ` : ''
     return {
       definition: made?.workflow ?? action,
-      notes: [...notes, ...(made?.notes ?? [])].map(note => `${prefix}${note}`),
+      notes: [...notes, ...(made?.notes ?? []), ...(isKept ? [AUTOMATION] : [])].map(
+        note => `${prefix}${note}`,
+      ),
     }
   })
   return {
