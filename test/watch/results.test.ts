@@ -64,24 +64,6 @@ describe.each([
   )
 })
 
-const DISABLED = { name: 'Deploy', state: 'disabled_manually' } as const
-test.each([
-  ['the only workflow is disabled', [DISABLED], 'all workflows in the repository are disabled (Deploy)'],
-  ['the repository has no workflow', [], 'the repository has no workflows'],
-])(
-  'if no workflow listens because %s, the delivery fails, and the reason describes the repository',
-  async (_, workflows, known) => {
-    const system = await startSystem()
-    const id = await system.dispatch(RUN)
-    system.workflows(workflows)
-    await system.pass(RUN_TIMEOUT)
-    expect((await system.delivery(id)).reason).toContain(known)
-    expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Not started' })
-  },
-)
-
-const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
-
 test('a run from before a redelivery is not bound again, even if Port and the title identify the run', async () => {
   const { system, id, run: old } = await startWithRun()
   system.port.run(RUN).externalRunId = String(old.id)
@@ -100,78 +82,21 @@ test('a run from before a redelivery is not bound again, even if Port and the ti
   expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
 })
 
-test('a node run that is redelivered within a minute is not bound to the earlier, canceled workflow runs', async () => {
-  const system = await startSystem()
-  const id = await system.dispatch(NODE_RUN)
-  const old = [system.run(`deploy ${NODE_RUN}`), system.run(`lint ${NODE_RUN}`)]
-  for (const run of old) system.end(run, 'cancelled')
-  await system.pass(15_000)
-  expect((await system.delivery(id)).state).toBe('failed')
-  await system.redeliver(id)
-  await system.pass(START_TIMEOUT / 2)
-  expect((await system.delivery(id)).state).toBe('dispatched')
-  const run = system.run(`deploy ${NODE_RUN}`)
-  await system.pass(5_000)
-  system.end(run, 'success')
-  await system.pass(60_000)
-  expect(await system.delivery(id)).toMatchObject({ state: 'finished', reason: null })
-})
-
-test('a redelivery drops a failure that was not yet sent to Port, and Port shows the result of the new run', async () => {
-  const { system, id, run: old } = await startWithRun()
-  await system.pass(10_000)
-  await system.port.stop()
-  system.end(old, 'cancelled')
-  while ((await system.delivery(id)).state !== 'failed') await system.pass(10_000)
-  await system.redeliver(id)
-  const run = system.run(`deploy ${RUN}`)
-  await system.pass(5_000)
-  await system.port.start()
-  await system.pass(60_000)
-  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-  const words = system.port.run(RUN).logs.map(log => log.message.split(' ')[0])
-  expect(words).toEqual(['Dispatched', 'Dispatched'])
-  system.end(run, 'success')
-  await system.pass(60_000)
-  expect(system.port.run(RUN).status).toBe('SUCCESS')
-})
-
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 const isList = ({ path }: { path: string }) => path.includes('/actions/runs')
 const isRead = ({ method, path }: { method: string; path: string }) =>
   method === 'GET' && path.startsWith('/v1/actions/runs/')
 
-test.each([401, 403, 404])('a single %i after a restart does not finish the delivery', async status => {
+test('a single 404 after a restart does not finish the delivery', async () => {
   const { system, id, run } = await startWithRun()
   await system.pass(START_TIMEOUT * 2)
   system.restart()
-  system.github.fail({ times: 1, status, body: { message: 'Not Found' }, match: isList })
+  system.github.fail({ times: 1, status: 404, body: { message: 'Not Found' }, match: isList })
   await system.pass(20_000)
   expect((await system.delivery(id)).state).toBe('running')
   system.end(run, 'success')
   await system.pass(90_000)
   expect(system.port.run(RUN).status).toBe('SUCCESS')
-})
-
-test("if GitHub rejects polls for a minute, Port shows that the relay can't read the workflow runs", async () => {
-  const system = await startSystem()
-  await system.dispatch(RUN)
-  system.github.fail({ ...ALWAYS, status: 404, body: {}, match: isList })
-  await system.pass(START_TIMEOUT + 1_000)
-  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-  await system.pass(60_000)
-  expect(system.port.run(RUN).summary).toMatch(/^No workflow run in acme\/shop reported within 1 min/)
-})
-
-test('the relay sends the result to Port after five minutes if a gateway blocks reads of the Port run', async () => {
-  const { system, run } = await startWithRun()
-  await system.pass(10_000)
-  system.port.fail({ ...ALWAYS, status: 403, body: { error: 'forbidden' }, match: isRead })
-  system.end(run, 'cancelled')
-  await system.pass(60_000)
-  expect(system.port.run(RUN).status).toBe('IN_PROGRESS')
-  await system.pass(360_000)
-  expect(system.port.run(RUN)).toMatchObject({ status: 'FAILURE', statusLabel: 'Canceled' })
 })
 
 test('after Port rate limits a read, the relay sends no reads or messages until the pause ends', async () => {

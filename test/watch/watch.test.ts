@@ -45,10 +45,9 @@ describe('a run in progress', () => {
   })
 
   test('that was deleted on GitHub finishes the Port run, whether or not the action has reported to Port', async () => {
-    for (const [named, hooks] of [true, false].flatMap(named => [true, false].map(hooks => [named, hooks]))) {
+    for (const named of [true, false]) {
       const { system, run } = await startWithRun({}, RUNNING)
       if (named) system.port.run(RUN).externalRunId = String(run.id)
-      if (hooks) await system.webhook(run)
       await system.pass(30_000)
       system.github.runs.splice(0)
       system.github.fail({
@@ -63,21 +62,15 @@ describe('a run in progress', () => {
 })
 
 describe('if externalRunId in Port is not the id of a run in the repository, but a title contains the Port run ID,', () => {
-  test.each([
-    ['success', 'SUCCESS', 'Succeeded'],
-    ['cancelled', 'FAILURE', 'Canceled'],
-  ])(
-    'Port gets the result (%s) of the titled run, for example if a workflow wrote an arbitrary number to Port',
-    async (end, status, statusLabel) => {
-      const { system, id, run } = await startWithRun({}, RUNNING)
-      system.port.run(RUN).externalRunId = '42'
-      await system.pass(60_000)
-      expect(await system.runs(id)).toEqual([[run.id, 'title']])
-      system.end(run, end)
-      await system.pass(90_000)
-      expect(system.port.run(RUN)).toMatchObject({ status, statusLabel })
-    },
-  )
+  test('Port gets the result of the titled run, for example if a workflow wrote an arbitrary number to Port', async () => {
+    const { system, id, run } = await startWithRun({}, RUNNING)
+    system.port.run(RUN).externalRunId = '42'
+    await system.pass(60_000)
+    expect(await system.runs(id)).toEqual([[run.id, 'title']])
+    system.end(run, 'success')
+    await system.pass(90_000)
+    expect(system.port.run(RUN).status).toBe('SUCCESS')
+  })
 
   test('the relay waits after the titled run succeeds if externalRunId is greater, because a run in another repository may continue the work', async () => {
     const { system, run } = await startWithRun({}, RUNNING)
@@ -89,26 +82,12 @@ describe('if externalRunId in Port is not the id of a run in the repository, but
   })
 })
 
-test.each([
-  ['failure', 'neutral', 'FAILURE'],
-  ['skipped', 'failure', 'FAILURE'],
-  ['success', 'skipped', 'SUCCESS'],
-])('if runs finish with %s and %s, Port shows the more significant result', async (first, second, status) => {
-  const { system, run: a } = await startWithRun()
-  const b = system.run(`lint ${RUN}`)
-  system.end(a, first)
-  system.end(b, second)
-  await system.pass(60_000)
-  const externalRunId = String((first === 'skipped' ? b : a).id)
-  expect(system.port.run(RUN)).toMatchObject({ status, externalRunId })
-})
-
 describe('without run-name,', () => {
   const [FIRST, SECOND] = [RUN, 'r_B1b2C3d4E5f6G7h8']
   const statuses = (system: System) => [FIRST, SECOND].map(id => system.port.run(id).status)
 
-  test.each(['deploy', 'Deploying, please wait'])('the only run (titled "%s") is bound', async title => {
-    const { system, id, run } = await startWithRun({}, { displayTitle: title })
+  test('the only run is bound', async () => {
+    const { system, id, run } = await startWithRun({}, { displayTitle: 'deploy' })
     await system.pass(30_000)
     expect(await system.runs(id)).toEqual([[run.id, 'candidate']])
     system.end(run, 'failure')
@@ -137,23 +116,6 @@ describe('without run-name,', () => {
       })
       expect(await system.history(ids[n]!)).toContain('runUnidentified')
     }
-  })
-
-  test('two deliveries of one event type bind no run, even with 100 deliveries of other types between them', async () => {
-    const system = await startSystem({ startTimeout: 600_000 })
-    const id = await system.dispatch(RUN)
-    const accept = async (number: number, eventType: string) => {
-      const other = { ...(await system.delivery(id)), id: `o_${number}`, dedupeKey: `run:${number}` }
-      const accepted = { ...other, eventType, invocation: '{}', receivedAt: system.now() }
-      await system.store.accept({ ...accepted, sentAs: '', signature: null })
-      await system.engine().apply(await system.delivery(other.id), { type: 'attemptStarted' })
-    }
-    for (let number = 0; number < 100; number++) await accept(number, `other-${number}`)
-    system.advance(1_000)
-    await accept(100, 'deploy')
-    system.run('deploy', { status: 'in_progress' })
-    await system.pass(20_000)
-    expect(await system.runs(id)).toEqual([])
   })
 })
 
@@ -239,40 +201,19 @@ test('for a failed run, Port shows the failed step, the annotations, and the las
   expect(blob?.headers.authorization).toBeUndefined()
 })
 
-describe('if many runs fail', () => {
-  const startMany = async (amount: number) => {
-    const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
-    const ids = Array.from({ length: amount }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
-    for (const id of ids) await system.dispatch(id)
-    const runs = ids.map(id => system.run(`deploy ${id}`, { status: 'in_progress' }))
-    await system.pass(30_000)
-    const fail = (some: typeof runs) => {
-      for (const run of some) {
-        system.github.setJobs(run.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])
-        system.end(run, 'failure')
-      }
+test('if many runs fail, reading the logs of some runs does not delay the results of other runs', async () => {
+  const system = await startSystem({ startTimeout: 600_000, runTimeout: 24 * HOUR })
+  const ids = Array.from({ length: 10 }, (_, n) => `r_A1b2C3d4E5f6G7${n}`)
+  for (const id of ids) await system.dispatch(id)
+  const runs = ids.map(id => system.run(`deploy ${id}`, { status: 'in_progress' }))
+  await system.pass(30_000)
+  for (const some of [runs.slice(0, 5), runs.slice(5)]) {
+    for (const run of some) {
+      system.github.setJobs(run.id, 1, [{ name: 'build', status: 'completed', conclusion: 'failure' }])
+      system.end(run, 'failure')
     }
-    const open = () => ids.filter(id => system.port.run(id).status === 'IN_PROGRESS')
-    return { system, ids, runs, fail, open }
+    await system.pass(20_000)
   }
-
-  test('Port has every result within 80 s, even if the relay restarts every 40 s', async () => {
-    const { system, runs, fail, open } = await startMany(40)
-    fail(runs)
-    for (let restarts = 0; restarts < 2; restarts++) {
-      await system.pass(40_000)
-      system.restart()
-    }
-    expect(open()).toEqual([])
-  })
-
-  test('reading the logs of some runs does not delay the results of other runs', async () => {
-    const { system, ids, runs, fail, open } = await startMany(10)
-    fail(runs.slice(0, 5))
-    await system.pass(20_000)
-    fail(runs.slice(5))
-    await system.pass(20_000)
-    expect(open()).toEqual([])
-    for (const id of ids) expect(lines(system, id).join()).toContain('Job "build"')
-  })
+  expect(ids.filter(id => system.port.run(id).status === 'IN_PROGRESS')).toEqual([])
+  for (const id of ids) expect(lines(system, id).join()).toContain('Job "build"')
 })
