@@ -13,7 +13,7 @@ export function checkRun(runId: string | null, state: RunState, githubRunId: str
   if (state.synchronized) {
     return silent(
       "is synchronous: Port uses the response to its webhook as the result, so this job isn't reported. To report the job, " +
-        'turn the Port action\'s "Synchronous" setting off.',
+        'set "synchronized": false in the Port action or in the node.',
     )
   }
   if (state.finished) {

@@ -24,6 +24,8 @@ export interface Invocation {
   /** Whether the run id comes from the signed body or only from the unsigned `RUN_ID` header. */
   runIdFrom: 'body' | 'header' | null
   kind: RunKind
+  /** Of a node run, the run of its Port workflow (`wfr_…`). */
+  workflowRunId?: string
   action: string | null
   /** `CREATE`, `DAY-2`, or `DELETE`. Legacy bodies may have other values. */
   operation: string | null
@@ -109,6 +111,9 @@ export function runKind(id: unknown): RunKind {
   if (/^(r|run)_[A-Za-z0-9_-]+$/.test(id)) return 'action_run'
   return /^wfnr_[A-Za-z0-9_-]+$/.test(id) ? 'node_run' : 'none'
 }
+
+export const isWorkflowRunId = (id: unknown): id is string =>
+  typeof id === 'string' && /^wfr_[A-Za-z0-9_-]{1,100}$/.test(id)
 
 export function contextRunId(context: unknown): string | null {
   if (!isObject(context)) return null

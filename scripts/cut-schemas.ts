@@ -48,10 +48,12 @@ const ROUTES: Record<string, string[]> = {
     'POST /v1/blueprints/{blueprint_identifier}/entities',
     'PATCH /v1/workflows/nodes/runs/{node_run_identifier}',
     'POST /v1/workflows/nodes/runs/{node_run_identifier}/logs',
+    'GET /v1/workflows/runs/{identifier}',
   ],
 }
 
-// Port describes node runs of an unreleased version. These are the bodies that Port's own agent sends.
+// Port describes node runs of an unreleased version. These are the bodies that Port's own agent and executor send:
+// https://github.com/port-labs/ocean/pull/3918
 const NODE_RUN_PATCH = {
   type: 'object',
   properties: {
@@ -60,6 +62,7 @@ const NODE_RUN_PATCH = {
     output: { type: 'object' },
     links: { type: 'array', items: { type: 'string' } },
     externalRunId: { type: 'string' },
+    statusLabel: { type: 'string' },
   },
   additionalProperties: false,
 }
@@ -134,6 +137,13 @@ const CONNECTION = object(
   },
   ['sourceIdentifier', 'targetIdentifier'],
 )
+
+/** Adds the status of a workflow that a user is canceling: https://docs.port.io/workflows/runs/ */
+function correctWorkflowRun({ responses }: Json): void {
+  const { 200: response } = responses as { 200: { properties: { workflowRun: Json } } }
+  const { status } = response.properties.workflowRun.properties as { status: { enum: string[] } }
+  status.enum.push('CANCELLING')
+}
 
 type Node = { anyOf: Json[] }
 type Trigger = { properties: { userInputs: Json } }
@@ -259,6 +269,7 @@ for (const route of [...wanted, ...definitions]) {
   const cut: Json = { ...(described && cutRoute(described, api, seen)), ...CORRECTIONS[route] }
   if (route === 'POST /v1/workflows')
     correctWorkflow(cut.request as Json, (routes['POST /v1/actions'] as Json).request as Json)
+  if (route === 'GET /v1/workflows/runs/{identifier}') correctWorkflowRun(cut)
   routes[route] = cut
 }
 const bodyOf = (route: string) => {

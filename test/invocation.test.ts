@@ -108,7 +108,7 @@ const PART: Record<string, object> = {
   'change-log-run': { runId: null, kind: 'none', action: 'Create' },
   'node-run': {
     ...{ runId: 'wfnr_Zy98Xw76Vu54Ts32', runIdFrom: 'body', kind: 'node_run' },
-    inputs: { service: 'payments-api', environment: 'staging' },
+    ...{ workflowRunId: 'wfr_Ab12Cd34Ef56Gh78', inputs: { service: 'payments-api', environment: 'staging' } },
   },
   'node-run-agent': { runId: 'wfnr_abc123', kind: 'node_run', inputs: {} },
   'node-run-body-agent': {
@@ -222,6 +222,11 @@ const BODIES: Row[] = [
     'a flat body with port_context is never read as a legacy body',
     { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 }, port_context: OF_R1 },
     { inputs: { context: { environment: 'x' }, payload: { entity: { identifier: 'x' }, size: 1 } } },
+  ],
+  [
+    'the ID of a workflow run is read from the body that generate writes',
+    { run: { id: 'wfnr_1' }, inputs: { v: 1 }, workflowRun: { identifier: 'wfr_1' } },
+    { runId: 'wfnr_1', workflowRunId: 'wfr_1', inputs: { v: 1 } },
   ],
   [
     'values of a wrong type are inputs',

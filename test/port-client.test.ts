@@ -98,21 +98,33 @@ describe('an action run', () => {
 })
 
 describe('a node run', () => {
-  test('gets the link, label, and summary in its output, and finishes with a result', async () => {
-    const { port, client } = await openPort()
+  test.each([
+    ['gets its label', false],
+    ['gets its label in its output if Port refuses the field, which is tried once', true],
+  ])('%s, and finishes with a result', async (_, refusesNodeLabel) => {
+    const { port, client } = await openPort({ refusesNodeLabel })
     const { id } = port.createNodeRun()
     const run = client.run(id)
     const link = ['https://github.com/acme/shop/actions/runs/42']
     const logs = [info('one'), { level: 'ERROR' as const, message: 'two' }]
     await run.update({ statusLabel: 'Running', link, externalRunId: '42' })
     await run.log(logs)
-    await run.update({ conclusion: 'cancelled', summary: 'Stopped', link, externalRunId: '42' })
+    const end = { statusLabel: 'Canceled', summary: 'Stopped', link, externalRunId: '42' }
+    await run.update({ conclusion: 'cancelled', ...end })
     const output = { workflowRunUrl: link[0], workflowRunId: 42 }
-    const both = { links: link, externalRunId: '42' }
-    expect(port.requests.slice(1).map(({ body }) => body)).toEqual([
-      { status: 'IN_PROGRESS', output: { ...output, statusLabel: 'Running' }, ...both },
+    const body = (statusLabel: string, isField: boolean, more: object = {}) => ({
+      output: { ...output, ...(!isField && { statusLabel }), ...more },
+      ...{ links: link, externalRunId: '42', ...(isField && { statusLabel }) },
+    })
+    const sent = [true, ...(refusesNodeLabel ? [false] : [])]
+    expect(port.requests.slice(1).map(request => request.body)).toEqual([
+      ...sent.map(isField => ({ status: 'IN_PROGRESS', ...body('Running', isField) })),
       { logs },
-      { status: 'COMPLETED', result: 'CANCELLED', output: { ...output, summary: 'Stopped' }, ...both },
+      {
+        status: 'COMPLETED',
+        result: 'CANCELLED',
+        ...body('Canceled', !refusesNodeLabel, { summary: 'Stopped' }),
+      },
     ])
   })
 

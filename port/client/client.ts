@@ -166,21 +166,40 @@ export function createPortClient(options: PortClientOptions) {
     }
   }
 
-  function nodeRun(id: string): PortRun {
+  /** Whether Port accepts `statusLabel` of a node run. */
+  let nodesHaveLabel = true
+
+  /** @param workflowRunId without it, the node run is read from a route that Port doesn't document */
+  function nodeRun(id: string, workflowRunId?: string): PortRun {
     const path = `/v1/workflows/nodes/runs/${encodeURIComponent(id)}`
+    const read = workflowRunId ? `/v1/workflows/runs/${encodeURIComponent(workflowRunId)}` : path
+
+    /** Sends the label in the output if Port refuses the field, which it has since September 2026. */
+    async function patch(update: RunUpdate) {
+      const hasLabel = nodesHaveLabel
+      try {
+        await call('PATCH', path, id, nodeRunBody(update, hasLabel))
+      } catch (error) {
+        const isRefused = error instanceof PortError && error.kind === 'refused' && !error.ofToken
+        if (!hasLabel || update.statusLabel === undefined || !isRefused) throw error
+        await call('PATCH', path, id, nodeRunBody(update, false))
+        nodesHaveLabel = false
+      }
+    }
+
     return {
       id,
       kind: 'node_run',
       async read() {
         if (!options.readNodeRuns) return UNREAD
         try {
-          return readNodeRun(await call('GET', path, id))
+          return readNodeRun(await call('GET', read, id), id)
         } catch (error) {
           if (error instanceof PortError && [404, 405].includes(error.status ?? 0)) return UNREAD
           throw error
         }
       },
-      update: update => sendUpdate(update, each => call('PATCH', path, id, nodeRunBody(each))),
+      update: update => sendUpdate(update, patch),
       async log(lines) {
         const logs = lines.map(({ level, message }) => ({ level, message }))
         await call('POST', `${path}/logs`, id, { logs })
@@ -189,7 +208,8 @@ export function createPortClient(options: PortClientOptions) {
   }
 
   return {
-    run: (id: string) => (runKind(id) === 'node_run' ? nodeRun(id) : actionRun(id)),
+    run: (id: string, workflowRunId?: string) =>
+      runKind(id) === 'node_run' ? nodeRun(id, workflowRunId) : actionRun(id),
     /** In milliseconds since 1970. Until then, every call throws and sends no request. */
     pausedUntil: pause.until,
     /** Gets a token. */

@@ -113,7 +113,7 @@ export function readPortError(call: Call, response: Response, now: number): Port
     }
     // The code for a finished run is documented only for logs and entities, so the message is checked too.
     if (code === 'run_synchronized_error') {
-      const cure = 'turn the action\'s "Synchronous" setting off to report the job.'
+      const cure = 'set "synchronized": false in the Port action or in the node to report the job.'
       return error(
         'synchronized',
         `${run} is synchronous, so Port uses the response to its webhook as the result; ${cure}`,

@@ -94,16 +94,16 @@ export function actionRunBody(update: RunUpdate): JsonObject {
 const RESULT = { success: 'SUCCESS', failure: 'FAILED', cancelled: 'CANCELLED' } as const
 
 /**
- * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no label or summary, so `output` contains
- * both. Port replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run
- * id again.
+ * Returns the body for `PATCH /v1/workflows/nodes/runs/{id}`. Node runs have no summary, so `output` contains it. Port
+ * replaces `output` with each call, so a conclusion must include the outputs, the link, and the external run id again.
+ * @param hasLabel false if Port refuses `statusLabel`, which then is in `output`
  */
-export function nodeRunBody(update: RunUpdate): JsonObject {
+export function nodeRunBody(update: RunUpdate, hasLabel: boolean): JsonObject {
   const { conclusion, statusLabel, link, summary, externalRunId } = update
   const output: JsonObject = {
     ...(link?.[0] && { workflowRunUrl: link[0] }),
     ...(externalRunId !== undefined && { workflowRunId: number(externalRunId) }),
-    ...(statusLabel !== undefined && { statusLabel }),
+    ...(!hasLabel && statusLabel !== undefined && { statusLabel }),
     ...(summary !== undefined && { summary }),
     ...update.output,
   }
@@ -111,6 +111,7 @@ export function nodeRunBody(update: RunUpdate): JsonObject {
     status: conclusion ? 'COMPLETED' : 'IN_PROGRESS',
     ...(conclusion && { result: RESULT[conclusion] }),
     ...(Object.keys(output).length > 0 && { output }),
+    ...(hasLabel && statusLabel !== undefined && { statusLabel }),
     ...(link && { links: link }),
     ...(externalRunId !== undefined && { externalRunId }),
   }
@@ -153,6 +154,8 @@ const STATUS: Record<string, RunState['status']> = {
   SUCCESS: 'success',
   FAILURE: 'failure',
   DECLINED: 'cancelled',
+  FAILED: 'failure',
+  CANCELLED: 'cancelled',
 }
 
 /** Port provides no endpoint for such a run. */
@@ -165,16 +168,29 @@ export const UNREAD: RunState = {
   body: null,
 }
 
-/** Not documented: the status is in `nodeRun`, in `run`, or at the top level; its workflow's is in `workflowRun`. */
-export function readNodeRun(response: Json): RunState {
+/** How long Port may take to finish a synchronous node after it sent the webhook, including the relay's response. */
+const SYNCHRONOUS_MS = 5_000
+
+/**
+ * Reads `GET /v1/workflows/runs/{id}`. The route of a node run isn't documented: the status is in `nodeRun`, in `run`, or
+ * at the top level; its workflow's is in `workflowRun`.
+ */
+export function readNodeRun(response: Json, id: string): RunState {
   if (!isObject(response)) return UNREAD
-  const run = [response.nodeRun, response.workflowNodeRun, response.run].find(isObject) ?? response
-  const parent = [run.workflowRun, response.workflowRun].find(isObject) ?? {}
+  const { workflowRun } = response
+  const nodeRuns = isObject(workflowRun) ? [workflowRun.nodeRuns].flat().filter(isObject) : []
+  const listed = nodeRuns.find(({ identifier }) => identifier === id)
+  const run = [listed, response.nodeRun, response.workflowNodeRun, response.run].find(isObject) ?? response
+  const parent = [run.workflowRun, workflowRun].find(isObject) ?? {}
   const states = [run.status, parent.status].map(String)
+  const status = STATUS[String(run.result)] ?? 'unknown'
+  const tookMs = Date.parse(String(run.completedAt)) - Date.parse(String(run.createdAt))
   return {
     ...UNREAD,
+    status,
     finished: states.includes('COMPLETED') || typeof run.endedAt === 'string',
     cancelling: states.includes('CANCELLING'),
+    synchronized: status === 'success' && tookMs < SYNCHRONOUS_MS,
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
-import { contextRunId, isObject, runKind } from '../types.ts'
+import { contextRunId, isObject, isWorkflowRunId, runKind } from '../types.ts'
 import { type Asked, readShape, SHAPES, unwrapAgent } from './shapes.ts'
 import {
   assign,
@@ -24,6 +24,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
   const inBody = isObject(whole) ? findRunId(whole) : null
   const inHeader = runKind(runIdHeader) === 'none' ? null : (runIdHeader ?? null)
   const runId = inBody ?? inHeader
+  const workflowRunId = isObject(whole) ? findWorkflowRunId(whole) : undefined
   const { inputs: given, entered, own, contexts, ...asked } = readBody(body)
   const inputs: JsonObject = {}
   for (const fields of given)
@@ -34,6 +35,7 @@ export function readInvocation(sent: unknown, runIdHeader?: string | null): Invo
     runId,
     runIdFrom: inBody ? 'body' : inHeader ? 'header' : null,
     kind: runKind(runId),
+    ...(workflowRunId && runKind(runId) === 'node_run' && { workflowRunId }),
     forWorkflow: forWorkflow(
       { ...contextsOf(ofAuthor, body), ...contexts },
       { inputs: given, entered, own, runId },
@@ -66,6 +68,13 @@ function findRunId(body: JsonObject): string | null {
   const found = candidates.find(id => runKind(id) !== 'none')
   return typeof found === 'string' ? found : null
 }
+
+/** From the body that `generate` writes, or from Port's own context of a node. */
+const findWorkflowRunId = ({ workflowRun, context, port_context }: JsonObject) =>
+  [
+    object(workflowRun).identifier,
+    ...[context, port_context, object(port_context).context].map(each => object(each).workflowRunId),
+  ].find(isWorkflowRunId)
 
 function forWorkflow(
   contexts: ForWorkflow,

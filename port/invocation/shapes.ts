@@ -1,5 +1,5 @@
 import type { ForWorkflow, Invocation, Json, JsonObject } from '../types.ts'
-import { contextRunId, isObject, runKind, texts } from '../types.ts'
+import { contextRunId, isObject, isWorkflowRunId, runKind, texts } from '../types.ts'
 import {
   type Fields,
   field,
@@ -39,6 +39,8 @@ interface Shape {
   read(body: JsonObject, taken: JsonObject): Partial<Asked>
 }
 
+const isWorkflowRun = (value: Json | undefined) => isWorkflowRunId(object(value).identifier)
+
 /** An action's or automation's full or recommended context. If `inputs` isn't an object, it becomes an input. */
 const CONTEXT: Shape = {
   known: {
@@ -48,6 +50,7 @@ const CONTEXT: Shape = {
     entity: isEntity,
     event: isAny,
     trigger: isObjectOrNull,
+    workflowRun: isWorkflowRun,
   },
   matches(body) {
     const { run, action, trigger, inputs } = body
@@ -198,6 +201,7 @@ const FLAT: Known = {
   port_context: isObject,
   context: isRunContext,
   workflowNodeRun: isObject,
+  workflowRun: isWorkflowRun,
   trigger: hasBy,
 }
 const PORT_CONTEXT: Known = {

@@ -1,6 +1,6 @@
 import { type PortClient, PortError, type PortRun } from '../../port/client/client.ts'
 import { UNREAD } from '../../port/client/messages.ts'
-import { type JsonObject, type RunState, runKind } from '../../port/types.ts'
+import { type Invocation, type JsonObject, type RunState, runKind } from '../../port/types.ts'
 import type { Delivery, EntityMessage, Message } from '../delivery/delivery.ts'
 import { type Policy, timeoutEnd } from '../delivery/events.ts'
 import type { PortFailure } from '../delivery/outbox-policy.ts'
@@ -15,10 +15,15 @@ export const NO_PORT_RUN: RunState = { ...UNREAD, status: 'in_progress' }
 export type PortAccess = ReturnType<typeof createPortAccess>
 
 /** Decides for which deliveries the relay uses Port. @param client null if PORT_CLIENT_ID isn't set */
-export function createPortAccess(client: PortClient | null) {
+export function createPortAccess(client: PortClient | null, store: Pick<Store, 'invocation'>) {
   /** Whether the delivery has a run in Port and the relay has Port's credentials. */
   const canReport = ({ runId, kind }: Pick<Delivery, 'runId' | 'kind'>) =>
     runId !== null && kind !== 'none' && client !== null
+  /** Read only if needed, because an invocation can be large. */
+  const workflowRunOf = async ({ id, kind }: Delivery) =>
+    kind === 'node_run'
+      ? (JSON.parse((await store.invocation(id)) ?? '{}') as Invocation).workflowRunId
+      : undefined
   return {
     canReport,
     client,
@@ -29,7 +34,7 @@ export function createPortAccess(client: PortClient | null) {
       const { runId } = delivery
       if (!client || runId === null || !canReport(delivery)) return NO_PORT_RUN
       try {
-        return await client.run(runId).read()
+        return await client.run(runId, await workflowRunOf(delivery)).read()
       } catch (error) {
         if (error instanceof PortError && error.kind === 'unknown_run') return NO_PORT_RUN
         // A retry wouldn't help, and the result still has to be sent to Port.
@@ -159,8 +164,9 @@ async function sendPage(page: OutboxPage, deps: OutboxDeps, stopping: AbortSigna
     if (!message.unlessStarted) return false
     if (page.reported) return true
     if (store.clock() - createdAt < LATE_MS) return false
+    // Port shows no external run id of a node run, so treat the label about the dispatch as outdated.
+    if (run.kind === 'node_run') return true
     const state = await run.read()
-    // A node run's status is unknown, so treat the label about the dispatch as outdated.
     return state.finished || state.externalRunId !== null || state.status === 'unknown'
   }
 }

@@ -51,7 +51,7 @@ type EngineDeps = Omit<ApplyDeps, 'canReport'> &
 export function createEngine(deps: EngineDeps) {
   const { store, github, client, findOwners, policy } = deps
   const { clock } = store
-  const port = createPortAccess(client)
+  const port = createPortAccess(client, store)
   const apply = createApplyEvent({ ...deps, canReport: port.canReport })
   const clockOffset = () => github.clockOffset() ?? 0
   const budget = (requests: number) => createRequestBudget(requests, MINUTE_MS, clock)

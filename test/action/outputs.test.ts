@@ -81,8 +81,8 @@ test.each(['directly', 'through a relay that is killed in between'])(
       image: { tags: ['1.4', '***'], size: 3, pull: true },
       build: { digest: 'sha256:1', note: '***' },
     }
-    expect(node).toMatchObject({ status: 'COMPLETED', result: 'SUCCESS' })
-    expect(node.output).toMatchObject({ ...own, statusLabel: 'Succeeded', workflowRunId: GITHUB_RUN_ID })
+    expect(node).toMatchObject({ status: 'COMPLETED', statusLabel: 'Succeeded', result: 'SUCCESS' })
+    expect(node.output).toMatchObject({ ...own, workflowRunId: GITHUB_RUN_ID })
     expect(node.output).not.toHaveProperty('broken')
     const patches = port.requests
       .filter(({ method, path }) => method === 'PATCH' && path.includes(node.id))
@@ -108,8 +108,8 @@ test('through the relay, outputs of two jobs are merged, and the relay sends the
   const { node, running } = await runNode(system, TWO_JOBS)
   await running
   await until(() => node.finishedAt !== undefined, 'Port shows the result')
-  expect(node).toMatchObject({ status: 'COMPLETED', result: 'FAILED' })
-  expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod', statusLabel: 'Failed' })
+  expect(node).toMatchObject({ status: 'COMPLETED', statusLabel: 'Failed', result: 'FAILED' })
+  expect(node.output).toMatchObject({ digest: 'sha256:1', env: 'prod' })
   expect(node.output).not.toHaveProperty('large')
   // One output exceeds 64 KB after redaction. The other one exceeds it together with the first job's outputs.
   for (const name of ['grows', 'large']) {

@@ -298,7 +298,7 @@ test.each([
     if (!shown) run.synchronized = true
     const { main, post, reported } = await runJob(system, {}, payloadFor(run.id))
     expect([...main, ...post]).toEqual([
-      expect.stringMatching(/^::notice::.* is synchronous.*"Synchronous" setting off/),
+      expect.stringMatching(/^::notice::.* is synchronous.*"synchronized": false/),
     ])
     expect(reported).toHaveLength(refused)
   },

@@ -577,22 +577,30 @@ describe("doctor compares a workflow's inputs", () => {
     ])
   })
 
-  test('with the inputs of recent deliveries, even while a relay uses the database file', async () => {
+  test('with the inputs of recent deliveries, and finds synchronous nodes, even while a relay uses the database file', async () => {
     const database = `sqlite:${join(folder, 'deliveries.db')}`
     const env = { ...clean, ...ALLOWED, RELAY_DATABASE: database }
     const running = await startRelay(env)
     const inputs = { enviroment: 'prod' }
     try {
-      for (const workflow of ['guide.yml', 'carried.yml']) {
-        const { status } = await send(`http://127.0.0.1:${running.port}`, {
+      const webhook = (workflow: string, more: object) =>
+        send(`http://127.0.0.1:${running.port}`, {
           path: `/webhook/acme/scaled?workflow=${workflow}`,
-          body: { run: { id: `r_${workflow.slice(0, 5)}` }, action: { identifier: 'scale' }, inputs },
+          body: { run: { id: `r_${workflow.slice(0, 5)}` }, action: { identifier: 'scale' }, ...more },
           secret: port.clientSecret,
         })
-        expect(status).toBe(202)
+      for (const workflow of ['guide.yml', 'carried.yml'])
+        expect((await webhook(workflow, { inputs })).status).toBe(202)
+      const nodes = Array.from({ length: 2 }, () => port.createNodeRun())
+      for (const { id, workflowRunId } of nodes) {
+        const workflowRun = { identifier: workflowRunId }
+        await webhook('carried.yml', { run: { id }, workflowRun, inputs })
       }
+      const finishedAt = new Date().toISOString()
+      Object.assign(nodes[0]!, { status: 'COMPLETED', result: 'SUCCESS', finishedAt })
       const found = (await findings(env)).filter(({ check }) => check === 'deliveries')
       expect(shown(found)).toEqual([
+        `warning: Port finished ${nodes[0]!.id} within seconds of the webhook, before anything ran on GitHub: set "synchronized": false in the node of the Port workflow, because its default is true.`,
         expect.stringMatching(
           /^problem: the last delivery of scale: Workflow guide\.yml in acme\/scaled doesn't declare the input "enviroment" \(closest declared input: "environment"\)/,
         ),

@@ -234,7 +234,11 @@ test('--format workflow prints a Port workflow, with an approval before the webh
   const types = workflow.nodes.map(({ config }: { config: JsonObject }) => config.type)
   expect(types).toEqual(['SELF_SERVE_TRIGGER', 'INPUT', 'WEBHOOK'])
   expect(workflow.nodes[0].config.userInputs).toMatchObject({ required: ['tag'], order: ['tag'] })
-  expect(workflow.nodes[2].config.url).toBe('https://r.acme.example/webhook?workflow=release.yml')
+  expect(workflow.nodes[2].config).toMatchObject({
+    url: 'https://r.acme.example/webhook?workflow=release.yml',
+    synchronized: false,
+    body: { workflowRun: { identifier: '{{ .workflowRun.identifier }}' } },
+  })
   expect(workflow.connections).toEqual([
     { sourceIdentifier: 'trigger', targetIdentifier: 'approval' },
     { sourceIdentifier: 'approval', targetIdentifier: 'github', sourceOutletIdentifier: 'approve' },

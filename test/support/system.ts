@@ -191,9 +191,14 @@ export async function startSystem(options: SystemOptions = {}) {
 
   /** Persists a delivery of `deploy`, with a run in Port. */
   async function accept(runId: string, repository = 'acme/shop', more: Partial<NewDelivery> = {}) {
-    if (runId.startsWith('wfnr_')) port.createNodeRun({ id: runId })
-    else port.createRun({ id: runId })
-    const body = { run: { id: runId }, action: { identifier: 'deploy' }, inputs: { a: 1 } }
+    const isNode = runId.startsWith('wfnr_')
+    const { workflowRunId } = isNode ? port.createNodeRun({ id: runId }) : { workflowRunId: undefined }
+    if (!isNode) port.createRun({ id: runId })
+    const about = {
+      action: { identifier: 'deploy' },
+      ...(isNode && { workflowRun: { identifier: workflowRunId } }),
+    }
+    const body = { run: { id: runId }, inputs: { a: 1 }, ...about }
     const invocation = readInvocation(body, undefined)
     const { kind, action } = invocation
     const id = `d_${++accepted}`

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { readInvocation } from '../../port/invocation/invocation.ts'
 import { until } from '../../tools/simulator/http-server.ts'
+import type { PortNodeRun } from '../../tools/simulator/port/state.ts'
 import { RUN, START_TIMEOUT, type System, startSystem, startWithRun } from '../support/system.ts'
 
 const TITLE = `deploy ${RUN}`
@@ -127,37 +129,61 @@ test('a user who finishes the run in Port cancels the workflow run if the action
 
 describe('a node run', () => {
   const NODE_RUN = 'wfnr_A1b2C3d4E5f6G7h8'
-  /** Makes Port respond with this body to requests for the node run. Port's API reference doesn't list this route. */
-  const responseWith = (system: System, body: object) =>
-    system.port.fail({
+  /** Port's route of a node run isn't documented, so only this test serves it. */
+  const serveNodeRun = ({ port }: System) =>
+    port.fail({
       match: ({ method, path }) => method === 'GET' && path === `/v1/workflows/nodes/runs/${NODE_RUN}`,
-      ...{ status: 200, body: { ok: true, ...body }, times: Number.POSITIVE_INFINITY },
+      get body() {
+        const { status, result, isCancelling } = port.nodeRun(NODE_RUN)
+        const workflowRun = { status: isCancelling ? 'CANCELLING' : 'IN_PROGRESS' }
+        return { ok: true, nodeRun: { status, result, workflowRun } }
+      },
+      ...{ status: 200, times: Number.POSITIVE_INFINITY },
     })
 
-  async function runningNode() {
+  async function runningNode(hasWorkflowRun = true) {
     const system = await open()
-    const id = await system.dispatch(NODE_RUN)
-    const endResponse = responseWith(system, { nodeRun: { status: 'IN_PROGRESS' } })
-    system.run(`deploy ${NODE_RUN}`, { status: 'in_progress' })
+    if (!hasWorkflowRun) serveNodeRun(system)
+    const invocation = JSON.stringify(readInvocation({ run: { id: NODE_RUN }, inputs: {} }))
+    const id = await system.dispatch(NODE_RUN, 'acme/shop', hasWorkflowRun ? {} : { invocation })
+    const run = system.run(`deploy ${NODE_RUN}`, { status: 'in_progress' })
     await system.pass(60_000)
     expect(asked(system)).toEqual([])
     expect(await system.delivery(id)).toMatchObject({ state: 'running' })
-    endResponse()
-    return { system, id }
+    const reads = system.port.requests.filter(({ method }) => method === 'GET').map(({ path }) => path)
+    expect(new Set(reads.map(path => /wfn?r/.exec(path)?.[0]))).toEqual(
+      new Set([hasWorkflowRun ? 'wfr' : 'wfnr']),
+    )
+    return { system, id, run, node: system.port.nodeRun(NODE_RUN) }
   }
+  /** @param ms how long the node took in Port */
+  const finishInPort = (node: PortNodeRun, ms: number) =>
+    Object.assign(node, {
+      ...{ status: 'COMPLETED', result: 'SUCCESS', finishedAt: node.createdAt },
+      createdAt: new Date(Date.parse(node.createdAt) - ms).toISOString(),
+    })
 
-  test('cancels its workflow run and finishes as CANCELLED while its Port workflow is being canceled', async () => {
-    const { system, id } = await runningNode()
-    responseWith(system, { nodeRun: { status: 'IN_PROGRESS', workflowRun: { status: 'CANCELLING' } } })
+  test.each([
+    ['whose body has the ID of the workflow run', true],
+    ['whose body lacks the ID of the workflow run', false],
+  ])('%s is canceled with its Port workflow', async (_, hasWorkflowRun) => {
+    const { system, id, node } = await runningNode(hasWorkflowRun)
+    node.isCancelling = true
     await system.pass(120_000)
     await expectRequests(system, id, ['cancel'])
-    expect(system.port.nodeRun(NODE_RUN)).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
+    expect(node).toMatchObject({ status: 'COMPLETED', result: 'CANCELLED' })
   })
 
-  test('that finished in Port cancels nothing if the action reports directly, because it may have finished it', async () => {
-    const { system, id } = await runningNode()
-    responseWith(system, { nodeRun: { status: 'COMPLETED' } })
+  test.each([
+    ['cancels nothing if the action reports directly', { reports: false }, [], 'finished'],
+    ['cancels its workflow run if the action reports through the relay', {}, ['cancel'], 'cancelled'],
+    ['cancels nothing if the node is synchronous', { ms: 400 }, [], 'running'],
+  ])('that finished in Port %s', async (_, given: { reports?: boolean; ms?: number }, requests, state) => {
+    const { reports = true, ms = 60_000 } = given
+    const { system, id, run, node } = await runningNode()
+    if (reports) await system.bind(id, run.id)
+    finishInPort(node, ms)
     await system.pass(120_000)
-    await expectRequests(system, id, [], 'finished')
+    await expectRequests(system, id, requests, state)
   })
 })

@@ -123,6 +123,7 @@ function webhook(action: PortAction, github: JsonObject, entity: string | null):
     body: {
       ...(Object.keys(github).length > 0 && { github }),
       run: { id: '{{ .workflowNodeRun.identifier }}' },
+      workflowRun: { identifier: '{{ .workflowRun.identifier }}' },
       action: { identifier, ...given({ blueprint }), encryptedProperties: encrypted },
       inputs: entity ? `{{ .outputs.trigger | del(.${entity}) }}` : '{{ .outputs.trigger }}',
       ...(entity && { entity: `{{ .outputs.trigger.${entity} }}` }),

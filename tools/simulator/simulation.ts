@@ -131,9 +131,10 @@ export function readPort(port: PortApi, { run_id: id, port: about }: JsonObject)
   const isUpdated = port.requests.some(({ method, path }) => method !== 'GET' && path.includes(id))
   const common = { id, isUpdated, ...readEntities(port) }
   if ((about as JsonObject).kind === 'node_run') {
-    const { status, result, links, logs, output } = port.nodeRun(id)
+    const { status, result, statusLabel, links, logs, output } = port.nodeRun(id)
     const log = logs.flatMap(({ message }) => message.split('\n'))
-    return { ...common, kind: 'node_run', isOpen: status !== 'COMPLETED', status, result, links, log, output }
+    const isOpen = status !== 'COMPLETED'
+    return { ...common, kind: 'node_run', isOpen, status, result, statusLabel, links, log, output }
   }
   const { status, statusLabel, link, summary, logs } = port.run(id)
   const log = logs.flatMap(({ message }) => message.split('\n'))

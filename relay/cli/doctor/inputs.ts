@@ -1,4 +1,6 @@
+import { createPortClient } from '../../../port/client/client.ts'
 import { readInvocation } from '../../../port/invocation/invocation.ts'
+import { object } from '../../../port/invocation/values.ts'
 import { packClientPayload } from '../../../port/payload.ts'
 import { parseJson } from '../../../port/text.ts'
 import { type Invocation, isObject, type Json, type JsonObject } from '../../../port/types.ts'
@@ -7,6 +9,7 @@ import { renderBody } from '../../../tools/generate/render-body.ts'
 import { bodyOfGitHub, readStart } from '../../../tools/migrate/port-action.ts'
 import { STALLED_MS } from '../../admin/alerts.ts'
 import type { Config } from '../../config/config.ts'
+import type { Delivery } from '../../delivery/delivery.ts'
 import { describeStalled } from '../../delivery/waiting.ts'
 import type { Target } from '../../github/client.ts'
 import { createCredential } from '../../github/credentials.ts'
@@ -16,12 +19,22 @@ import { type Offer, offerInputs, readWorkflowInputs, withContexts } from '../..
 import { type Dispatched, namesOf, undeclaredSentence } from '../../github/workflow-refusal.ts'
 import { openStoreForCommand } from '../../store/open.ts'
 import { targetOf } from '../send-request.ts'
-import { type Check, type CheckDeps, type Finding, type Findings, ok, problem, warning } from './check.ts'
+import {
+  type Check,
+  type CheckDeps,
+  type Finding,
+  type Findings,
+  ok,
+  problem,
+  TIMEOUT_MS,
+  warning,
+} from './check.ts'
 import { refusal } from './repositories.ts'
 
-/** Maximum number of deliveries to read, of workflows to compare, and of bytes in an invocation. */
+/** Maximum number of deliveries to read, of workflows and nodes to check, and of bytes in an invocation. */
 const RECENT = 200
 const MAX_COMPARED = 20
+const MAX_NODES = 10
 const MAX_INVOCATION = 64 * 1024
 
 interface Sent {
@@ -32,7 +45,7 @@ interface Sent {
   optional: string[]
 }
 
-/** Checks whether queues are stalled, and whether the workflows of recent deliveries declare the inputs that were sent. */
+/** Checks stalled queues, and for recent deliveries: synchronous nodes, and inputs that the workflow doesn't declare. */
 export const recentDeliveries: Check = {
   name: 'deliveries',
   async run(deps) {
@@ -47,7 +60,8 @@ export const recentDeliveries: Check = {
         if (workflow !== null) latest.set(JSON.stringify([repository, workflow, ref, action]), delivery)
       }
       const compared = [...latest.values()].slice(-MAX_COMPARED)
-      const ids = compared.map(({ id }) => id)
+      const nodes = found.filter(({ kind }) => kind === 'node_run').slice(0, MAX_NODES)
+      const ids = [...compared, ...nodes].map(({ id }) => id)
       const texts = await store.invocations(ids, MAX_INVOCATION)
       const sent = compared.flatMap(({ id, repository, workflow, ref, action }): Sent[] => {
         const invocation = parseJson(texts.get(id) ?? '') as unknown as Invocation | undefined
@@ -58,11 +72,45 @@ export const recentDeliveries: Check = {
       })
       const { scope } = createRateLimitPauses(deps.config.github.auth, deps.clock)
       const stalled = await store.stalled(deps.clock() - STALLED_MS, MAX_COMPARED, scope)
-      return [...stalled.map(each => problem(describeStalled(each))), ...(await compareAll(sent, deps))]
+      return [
+        ...stalled.map(each => problem(describeStalled(each))),
+        await checkNodes(nodes, texts, deps),
+        ...(await compareAll(sent, deps)),
+      ]
     } finally {
       await store.close()
     }
   },
+}
+
+/** Finds node runs that finished with the relay's response to the webhook, before anything ran. */
+async function checkNodes(
+  nodes: Pick<Delivery, 'id' | 'runId'>[],
+  texts: Map<string, string>,
+  { config, clock, fetch }: CheckDeps,
+): Promise<Finding | false> {
+  const { apiUrl, clientId, secrets } = config.port
+  if (clientId === null) return false
+  const client = createPortClient({
+    ...{ apiUrl, clientId, clientSecret: secrets[0], clock, timeoutMs: TIMEOUT_MS, readNodeRuns: true },
+    fetch: (url, init) => fetch(url, { ...init, redirect: 'manual' }),
+  })
+  const found: string[] = []
+  for (const { id, runId } of nodes) {
+    const { workflowRunId } = object(parseJson(texts.get(id) ?? '')) as Partial<Invocation>
+    // If Port can't be read, the Port check reports the reason.
+    const run = await client
+      .run(String(runId), workflowRunId)
+      .read()
+      .catch(() => null)
+    if (run?.synchronized) found.push(`${runId}`)
+  }
+  return (
+    found.length > 0 &&
+    warning(
+      `Port finished ${found.join(', ')} within seconds of the webhook, before anything ran on GitHub: set "synchronized": false in the node of the Port workflow, because its default is true.`,
+    )
+  )
 }
 
 export const portActionCheck = (file: string): Check => ({

@@ -4,7 +4,7 @@ import { openRouteSchemas } from '../route-schemas.ts'
 import { definitionRoutes } from './definition-routes.ts'
 import { entityRoutes, searchRoutes } from './entity-routes.ts'
 import { type PortPage, pageRoutes } from './page.ts'
-import { newRunRoutes, nodeRunRoutes, runRoutes } from './run-routes.ts'
+import { newRunRoutes, nodeRunRoutes, runRoutes, workflowRunRoutes } from './run-routes.ts'
 import {
   currentToken,
   failureResponse,
@@ -65,6 +65,7 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
   app.route('/v1/workflows', definitionRoutes('workflow', state, schemas))
   app.route('/v1/entities', searchRoutes(state))
   app.route('/v1/workflows/nodes/runs', nodeRunRoutes(state, schemas))
+  app.route('/v1/workflows/runs', workflowRunRoutes(state, schemas))
   app.route('/v1/blueprints', entityRoutes(state, schemas))
   app.all('*', () => refuse('routeNotFound'))
 
@@ -91,8 +92,11 @@ export async function startPortApi(options: PortApiOptions = {}): Promise<PortWi
       return created
     },
     createNodeRun: run => {
-      const id = run?.id ?? `wfnr_${randomId()}`
-      const created: PortNodeRun = { id, status: 'IN_PROGRESS', output: {}, links: [], logs: [] }
+      const { id = `wfnr_${randomId()}`, workflowRunId = `wfr_${randomId()}` } = run ?? {}
+      const created: PortNodeRun = {
+        ...{ id, workflowRunId, status: 'IN_PROGRESS', output: {}, links: [], logs: [] },
+        createdAt: new Date().toISOString(),
+      }
       state.nodeRuns.set(id, created)
       return created
     },

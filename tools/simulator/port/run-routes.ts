@@ -10,6 +10,7 @@ import {
   randomId,
   refuse,
   shownRun,
+  shownWorkflowRun,
   updateRun,
 } from './state.ts'
 
@@ -118,7 +119,20 @@ export function runRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeSer
   return app
 }
 
+const WORKFLOW_RUN = '/v1/workflows/runs/{identifier}'
 const NODE_RUN = '/v1/workflows/nodes/runs/{node_run_identifier}'
+
+/** The route that reads the run of a Port workflow with its node runs. */
+export function workflowRunRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
+  return new Hono<FakeServerEnv>().get('/:id', c => {
+    const id = c.req.param('id')
+    const nodes = [...state.nodeRuns.values()].filter(({ workflowRunId }) => workflowRunId === id)
+    if (nodes.length === 0) return refuse('workflowRunNotFound')
+    const body = { ok: true, workflowRun: shownWorkflowRun(id, nodes, state) }
+    schemas.response(`GET ${WORKFLOW_RUN}`, 200, body)
+    return Response.json(body)
+  })
+}
 
 /** The routes that update node runs of Port workflows, and add log lines to them. */
 export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<FakeServerEnv> {
@@ -132,6 +146,8 @@ export function nodeRunRoutes(state: PortState, schemas: RouteSchemas): Hono<Fak
     if (!run) return refuse('nodeRunNotFound')
     if (run.finishedAt) return refuse('runExhausted')
     const patch = body as Partial<PortNodeRun>
+    if (state.refusesNodeLabel && patch.statusLabel !== undefined)
+      return refuse('invalidRequest', 'statusLabel')
     // A call without `output` clears the output, because `output` has the default {}.
     Object.assign(run, patch, { output: patch.output ?? {} })
     if (run.status === 'COMPLETED') run.finishedAt = new Date().toISOString()

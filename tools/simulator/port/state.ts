@@ -14,6 +14,7 @@ export type PortState = {
   nodeRuns: Map<string, PortNodeRun>
   /** Actions and workflows by identifier, as Port returns them. */
   definitions: Record<DefinitionKind, Map<string, JsonObject>>
+  refusesNodeLabel: boolean
   entities: PortEntity[]
   /** Undefined until a blueprint is declared; until then, every blueprint is known. */
   blueprints?: Map<string, Record<string, unknown>>
@@ -27,6 +28,7 @@ export function newPortState(options: PortApiOptions): PortState {
     runs: new Map(),
     nodeRuns: new Map(),
     definitions: { action: new Map(), workflow: new Map() },
+    refusesNodeLabel: options.refusesNodeLabel ?? false,
     entities: [],
     blueprints: options.blueprints && new Map(Object.entries(options.blueprints)),
   }
@@ -75,6 +77,21 @@ export function newRun({ payload, ...given }: NewPortRun): PortRun {
       ...payload,
     },
     logs: [],
+  }
+}
+
+/** Returns the run of a workflow in the API's format. */
+export function shownWorkflowRun(identifier: string, nodes: PortNodeRun[], state: PortState) {
+  const isDone = nodes.every(node => node.finishedAt)
+  const { createdAt } = nodes[0]!
+  return {
+    ...{ identifier, createdAt, updatedAt: createdAt, createdBy: `${state.clientId}@clients` },
+    status: isDone ? 'COMPLETED' : nodes.some(node => node.isCancelling) ? 'CANCELLING' : 'IN_PROGRESS',
+    ...{ result: isDone ? nodes.at(-1)!.result : null, variables: {}, workflowVersionId: 1 },
+    nodeRuns: nodes.map(({ id, status, result = null, output, createdAt, finishedAt = null }) => ({
+      ...{ identifier: id, status, result, output, createdAt, updatedAt: finishedAt ?? createdAt },
+      ...{ completedAt: finishedAt, nodeConfigType: 'WEBHOOK', nodeRunLogs: [] },
+    })),
   }
 }
 
@@ -136,6 +153,11 @@ export type PortRun = {
 /** A node run of a Port workflow. */
 export type PortNodeRun = {
   id: string
+  workflowRunId: string
+  /** Whether a user is canceling the workflow. */
+  isCancelling?: boolean
+  statusLabel?: string
+  createdAt: string
   status: 'IN_PROGRESS' | 'COMPLETED'
   result?: 'SUCCESS' | 'FAILED' | 'CANCELLED'
   output: Record<string, unknown>
@@ -167,6 +189,8 @@ export type PortApiOptions = {
   clientSecret?: string
   /** The token lifetime (seconds); default: 10,800. */
   expiresIn?: number
+  /** Whether Port refuses `statusLabel` of a node run, as before September 2026. */
+  refusesNodeLabel?: boolean
   /** Known blueprints by identifier, each with its properties' JSON Schema. Without this option, all are known. */
   blueprints?: Record<string, Record<string, unknown>>
 }
@@ -178,7 +202,7 @@ export type PortApi = FakeServer & {
   /** The lifetime of new tokens, in seconds. */
   expiresIn: number
   createRun(run?: NewPortRun): PortRun
-  createNodeRun(run?: { id?: string }): PortNodeRun
+  createNodeRun(run?: Partial<Pick<PortNodeRun, 'id' | 'workflowRunId'>>): PortNodeRun
   /** Returns the run's live state. Throws an error if the id is unknown. */
   run(id: string): PortRun
   nodeRun(id: string): PortNodeRun
@@ -200,6 +224,7 @@ export type PortApi = FakeServer & {
 /** Error responses of Port's API. */
 const REFUSALS = {
   invalidRequest: [422, 'invalid_request', 'The data provided does not match the route schema'],
+  workflowRunNotFound: [404, 'not_found', 'The workflow run with the provided identifier was not found'],
   runNotFound: [404, 'not_found', 'The action run with the provided identifier was not found'],
   nodeRunNotFound: [404, 'not_found', 'The workflow node run with the provided identifier was not found'],
   entityNotFound: [404, 'not_found', 'The entity with the provided identifier was not found'],
