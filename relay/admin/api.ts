@@ -5,7 +5,7 @@ import { parseJson } from '../../port/text.ts'
 import { isObject } from '../../port/types.ts'
 import type { Delivery, HistoryEntry } from '../delivery/delivery.ts'
 import { boundRun } from '../delivery/match.ts'
-import { blockerOf } from '../delivery/waiting.ts'
+import { blockerOf, waitsFor } from '../delivery/waiting.ts'
 import { Problem, refuseOthers } from '../http/problem.ts'
 import { MOST_LISTED, type Refusal, type Refusals } from '../http/refusals.ts'
 import type { Store } from '../store/store.ts'
@@ -149,7 +149,7 @@ function showDelivery(d: Delivery, blocker: Delivery | null = null) {
     github_run_id: run?.id ?? null,
     evidence: run?.evidence ?? null,
     attempts: d.attempts,
-    waiting_for: d.waitingFor,
+    waiting_for: waitsFor(d),
     blocked_by: blocker && { delivery: blocker.id, run_id: blocker.runId },
     cancel_requested_at: isoOrNull(d.cancelRequestedAt),
     received_at: iso(d.receivedAt),

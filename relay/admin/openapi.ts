@@ -37,7 +37,10 @@ const delivery = {
     description: 'how the relay knows that the workflow run belongs to the delivery',
   },
   attempts: described('dispatch attempts since the delivery was queued', whole),
-  waiting_for: described('environments for which the workflow run needs approval', orNull(text)),
+  waiting_for: described(
+    'what the workflow run waits for: `an approval: ENVIRONMENTS`, `a runner`, or `its concurrency group`',
+    orNull(text),
+  ),
   blocked_by: described(
     'the earlier delivery of the repository that this delivery waits for',
     orNull(object({ delivery: text, run_id: orNull(text) })),

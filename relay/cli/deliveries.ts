@@ -94,7 +94,7 @@ export function table(rows: ShownDelivery[], color: Call['color']): string[] {
 function whyWaiting(delivery: ShownDelivery): string {
   const { state, attempts, waiting_for, blocked_by, cancel_requested_at, due_at } = delivery
   if (cancel_requested_at !== null && state !== 'cancelled') return 'is being canceled'
-  if (waiting_for !== null) return `waits for an approval: ${waiting_for}`
+  if (waiting_for !== null) return `waits for ${waiting_for}`
   if (state !== 'queued') return ''
   if (blocked_by !== null) return `waits for an earlier run: ${blocked_by.run_id ?? blocked_by.delivery}`
   return attempts === 0 || due_at === null

@@ -16,8 +16,11 @@ export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'not_started' | 'un
 
 export const OUTCOMES: readonly Outcome[] = ['succeeded', 'failed', 'cancelled', 'not_started', 'unknown']
 
-/** Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, or the dispatch rate. */
-export type WaitCause = 'queue' | PauseCause | 'error' | 'rate'
+/**
+ * Cause of a wait: an earlier delivery, a pause of the credential, GitHub's error, or the dispatch rate; on GitHub, a runner
+ * or a concurrency group.
+ */
+export type WaitCause = 'queue' | PauseCause | 'error' | 'rate' | 'runner' | 'concurrency'
 
 /** What a queued delivery waits for. `until` is null while the relay searches for the workflow run. */
 export type Wait =

@@ -47,7 +47,8 @@ export type DeliveryEvent =
   /** After a lost response, there is no evidence of a run. `readAt` is when the read of the list started. */
   | { type: 'runNotFound'; list: RunList; readAt: number; reason: string }
   /** Current state of the delivery's workflow runs. `pollAt` is when to poll again. `webhook`: GitHub sent it. */
-  | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true }
+  /** `wait`: what the runs wait for on GitHub, read only if Port doesn't show it yet. */
+  | { type: 'runsSeen'; runs: DeliveryRun[]; pollAt: number; webhook?: true; wait?: Wait }
   /** The action sent a report, authenticated with OIDC. */
   | { type: 'runReported'; run: DeliveryRun }
   | { type: 'jobFinished'; runId: number; job: FinishedJob }

@@ -2,17 +2,26 @@ import { describeLeftOut, mergeOutputs } from '../../port/client/messages.ts'
 import { duration } from '../../port/text.ts'
 import type { Json, JsonObject } from '../../port/types.ts'
 import { decide } from './decide.ts'
-import type { Change, Delivery, DeliveryRun, Message, Reported, Transition } from './delivery.ts'
+import type {
+  Change,
+  Delivery,
+  DeliveryRun,
+  HistoryEntry,
+  Message,
+  Reported,
+  Transition,
+} from './delivery.ts'
 import type { Context, Event, FinishedJob } from './events.ts'
 import { boundRun, FIRST_POLL_MS, mergeRuns } from './match.ts'
-import { QUICK_READS_MS } from './observation.ts'
+import { isFinished, QUICK_READS_MS } from './observation.ts'
 import { CANCELLED, finish, nothingListens, outcomeInPort, outcomeOf } from './outcome.ts'
 import { addReport } from './reported.ts'
+import { showWait, waitOnGitHub } from './waiting.ts'
 
 /** Records the polled workflow runs, and binds new runs to the delivery. */
 export function see(
   delivery: Delivery,
-  { runs: seen, pollAt, webhook }: Event<'runsSeen'>,
+  { runs: seen, pollAt, webhook, wait }: Event<'runsSeen'>,
   { now }: Context,
 ): Transition {
   const runs = mergeRuns(delivery.runs, seen)
@@ -21,7 +30,20 @@ export function see(
     ...(webhook && { runWebhook: true }),
   }
   const first = runs[delivery.runs.length]
-  if (!first) return { change, messages: [], history: null }
+  if (!first && wait) {
+    const shown = showWait(delivery, wait, now)
+    const history: HistoryEntry = { type: 'waitingNotified', details: { cause: wait.cause } }
+    return { change: { ...change, ...shown.change }, messages: shown.messages, history }
+  }
+  if (!first) {
+    const isOver = ['runner', 'concurrency'].includes(delivery.shownCause) && waitOnGitHub(runs) === null
+    return {
+      change: { ...change, ...(isOver && { shownCause: '' }) },
+      messages:
+        isOver && !isFinished(runs) ? [{ update: { statusLabel: 'Running' }, unlessStarted: true }] : [],
+      history: null,
+    }
+  }
   return {
     change: { ...change, ...bound(delivery, now) },
     messages: linkTo(first, runs),

@@ -30,7 +30,7 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
     timeline: d =>
       d.cause === 'queue'
         ? timelineText('Waits for an earlier delivery of the repository', 'wait', text(d.blocked_by))
-        : timelineText('Waits for GitHub', 'wait', text(d.reason), until(d.until)),
+        : timelineText(WAITS[String(d.cause)] ?? 'Waits for GitHub', 'wait', text(d.reason), until(d.until)),
   },
   dispatchAccepted: {
     log: 'GitHub accepted the dispatch',
@@ -152,6 +152,11 @@ export const HISTORY: { [T in HistoryType]: Texts } = {
       )
     },
   },
+}
+
+const WAITS: Record<string, string> = {
+  runner: 'Waits for a runner',
+  concurrency: 'Waits in its concurrency group',
 }
 
 const EVIDENCE: Record<string, string> = {

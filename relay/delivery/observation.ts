@@ -2,10 +2,11 @@ import type { RunState } from '../../port/types.ts'
 import type { Snapshot } from '../github/run-cache.ts'
 import type { WorkflowRun } from '../github/runs.ts'
 import type { Listeners } from '../github/workflow-files.ts'
-import type { Delivery, DeliveryRun } from './delivery.ts'
+import type { Delivery, DeliveryRun, Wait } from './delivery.ts'
 import { type DeliveryEvent, type JobsFound, type NoRun, type Policy, timeoutEnd } from './events.ts'
 import { decisiveRuns, followsPort } from './match.ts'
 import { resultOfJobs } from './reported.ts'
+import { NOTIFY_AFTER_MS, waitOnGitHub } from './waiting.ts'
 
 /** Results so far of polling a delivery. Times are milliseconds since 1970, by the store's clock. */
 export interface Observation {
@@ -26,6 +27,8 @@ export interface Observation {
   /** Disabled workflows and the number of workflows. Read only if no workflow listens to the dispatch. */
   workflows: { disabled: string[]; workflows: number | null } | 'not read'
   listeners: Listeners | 'not read'
+  /** What the runs wait for on GitHub. Read only if Port doesn't show it yet. */
+  wait: Wait | 'not read'
   approvals: 'due' | 'not due' | 'read'
   /** Whether this poll has already tried, without effect, to cancel the runs. */
   cancelTried: boolean
@@ -35,6 +38,7 @@ export interface Observation {
 export type PollStep =
   | { do: 'read Port' | 'read approvals' | 'read listeners' | 'read workflows' }
   | { do: 'read jobs'; run: DeliveryRun }
+  | { do: 'read wait'; run: DeliveryRun; cause: 'runner' | 'concurrency' }
   | { do: 'cancel runs'; runs: DeliveryRun[]; pollAt: number }
   | { do: 'apply'; event: DeliveryEvent }
 
@@ -118,8 +122,13 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
   if (isApprovalDue && seen.approvals !== 'read') return { do: 'read approvals' }
 
   switch (verdict.kind) {
-    case 'poll again':
-      return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt })
+    case 'poll again': {
+      const cause = waitOnGitHub(runs)
+      const isNew = cause !== null && delivery.shownCause !== cause && canShow(delivery, seen)
+      if (isNew && seen.wait === 'not read') return { do: 'read wait', run: open[0] as DeliveryRun, cause }
+      const wait = isNew && seen.wait !== 'not read' && { wait: seen.wait }
+      return findListener(delivery, seen, pollAt) ?? apply({ type: 'runsSeen', runs, pollAt, ...wait })
+    }
     case 'canceled in Port':
       return apply({ type: 'cancelRequested', by: 'port' })
     case 'run finished':
@@ -132,6 +141,9 @@ export function nextStep(delivery: Delivery, seen: Observation, policy: Policy):
     }
   }
 }
+
+const canShow = (delivery: Delivery, { now, canReport }: Observation) =>
+  canReport && now >= startedAt(delivery) + NOTIFY_AFTER_MS
 
 const apply = (event: DeliveryEvent): PollStep => ({ do: 'apply', event })
 

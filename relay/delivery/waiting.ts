@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../port/types.ts'
 import type { RateLimitPause } from '../github/rate-limit-pause.ts'
-import type { Change, Delivery, Message, Stalled, Transition, Wait } from './delivery.ts'
+import type { Change, Delivery, DeliveryRun, Message, Stalled, Transition, Wait } from './delivery.ts'
 import type { Context, Event } from './events.ts'
 import { clockTime } from './outcome.ts'
 
@@ -21,6 +21,23 @@ export function waitOf(delivery: Delivery, pause: RateLimitPause | null, blocker
   if (awaitingResponseSince !== null) return { cause: 'error', reason: reason ?? UNRECORDED, until: null }
   if (reason !== null) return { cause: 'error', reason, until: dueAt }
   return { cause: 'rate', reason: OTHERS_FIRST, until: null }
+}
+
+/** Returns what runs wait for on GitHub before their first job starts, or after their last. Null if a job is in progress. */
+export function waitOnGitHub(runs: readonly DeliveryRun[]): 'runner' | 'concurrency' | null {
+  const open = runs.filter(run => !run.past && run.status !== 'completed')
+  if (open.length === 0 || !open.every(({ status }) => QUEUED.includes(status))) return null
+  return open.every(({ status }) => status === 'pending') ? 'concurrency' : 'runner'
+}
+
+const QUEUED = ['requested', 'queued', 'pending']
+
+/** Returns what the workflow run of a delivery waits for, as the end of "waits for …". */
+export function waitsFor({ state, waitingFor, runs }: Delivery): string | null {
+  if (state !== 'running') return null
+  if (waitingFor !== null) return `an approval: ${waitingFor}`
+  const cause = waitOnGitHub(runs)
+  return cause && { runner: 'a runner', concurrency: 'its concurrency group' }[cause]
 }
 
 export const UNRECORDED = "GitHub's response wasn't recorded"
@@ -47,6 +64,17 @@ function describeWait({ repository }: Delivery, wait: Wait): { label: string; cl
     }
     case 'rate':
       return { label: 'Waits for other dispatches', clause: `Waits for other dispatches: ${reason}` }
+    case 'runner':
+      return {
+        label: `Waiting for a runner${reason && `: ${reason}`}`,
+        clause: `Waiting for a runner${reason && ` with the labels ${reason}`}: GitHub has queued the workflow run, and no runner has picked up its jobs`,
+      }
+    case 'concurrency':
+      return {
+        label: 'Waiting in its concurrency group',
+        clause:
+          'Waiting in its concurrency group: another workflow run of the group is in progress on GitHub',
+      }
     case 'error': {
       const next = until === null ? 'searching for the workflow run' : `next attempt at ${time}`
       return { label: 'Waits for GitHub', clause: `Waits for GitHub: ${reason}; ${next}` }

@@ -11,6 +11,8 @@ export interface Job {
   /** Milliseconds since 1970 by GitHub's clock; null if the job didn't start or finish. */
   startedAt: number | null
   finishedAt: number | null
+  /** Labels of the runner that a queued job waits for. */
+  awaitedLabels?: string[]
   steps: { name: string; number: number; conclusion: string | null; finishedAt: number | null }[]
 }
 
@@ -33,6 +35,9 @@ export function createJobReader(credential: Credential) {
         const jobs = data.jobs.map(job => ({
           id: job.id,
           name: cleanText(job.name),
+          ...(job.status === 'queued' && {
+            awaitedLabels: (job.labels ?? []).map(label => cleanText(label)),
+          }),
           conclusion: job.conclusion,
           startedAt: timeOf(job.started_at),
           finishedAt: timeOf(job.completed_at),

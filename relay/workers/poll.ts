@@ -13,7 +13,7 @@ import type { Store } from '../store/store.ts'
 import type { ApplyEvent } from './apply.ts'
 import type { FindRuns } from './find-runs.ts'
 import { NO_PORT_RUN, type PortAccess } from './outbox.ts'
-import { cancelRuns, findFailedJobs, readApprovals } from './run-details.ts'
+import { cancelRuns, findFailedJobs, readApprovals, readWait } from './run-details.ts'
 
 export interface PollDeps {
   store: Pick<Store, 'clock'>
@@ -63,7 +63,7 @@ export function createPoll(deps: PollDeps) {
     let seen: Observation = {
       found: await findRuns(delivery, { maxAge, externalRunId: null, quick }),
       ...{ canReport, port: canReport ? 'not read' : NO_PORT_RUN, jobs: 'not read', workflows: 'not read' },
-      ...{ listeners: 'not read', approvals: 'not due', cancelTried: false },
+      ...{ listeners: 'not read', wait: 'not read', approvals: 'not due', cancelTried: false },
       ...{ now: 0, portDue: false, portFreeAt: 0, finishedSince: null, clockOffset: 0 },
     }
     for (;;) {
@@ -115,6 +115,8 @@ export function createPoll(deps: PollDeps) {
           const jobs = await findFailedJobs(repository, step.run, isReported, { github, budget: details })
           return { jobs: jobs ?? details.freeAt() }
         }
+        case 'read wait':
+          return { wait: await readWait(repository, step, { github, budget: details }) }
         case 'read listeners':
           return { listeners: await findListeners(repository, eventType ?? '') }
         case 'read workflows':

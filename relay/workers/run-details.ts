@@ -1,6 +1,6 @@
 import { type Annotation, annotationLines } from '../../port/annotations.ts'
 import type { LogLine } from '../../port/types.ts'
-import type { Delivery, DeliveryRun } from '../delivery/delivery.ts'
+import type { Delivery, DeliveryRun, Wait } from '../delivery/delivery.ts'
 import type { DeliveryEvent, JobsFound } from '../delivery/events.ts'
 import { failedStep } from '../delivery/outcome.ts'
 import type { GitHub } from '../github/client.ts'
@@ -90,6 +90,17 @@ function describe(job: Job): string {
   return step
     ? `Job "${job.name}": ${how} at step ${step.number} "${step.name}".`
     : `Job "${job.name}": ${how}${job.started ? '' : ', before a runner picked it up'}.`
+}
+
+/** Returns what a queued run waits for. A job of the run can wait for another cause than the run's status says. */
+export async function readWait(
+  repository: string,
+  { run, cause }: { run: DeliveryRun; cause: 'runner' | 'concurrency' },
+  { github, budget }: { github: Pick<JobReader, 'jobs'>; budget: RequestBudget },
+): Promise<Wait> {
+  const found = budget.take() ? await github.jobs(repository, run.id, run.attempt).catch(() => null) : null
+  const labels = (found?.jobs ?? []).flatMap(job => job.awaitedLabels ?? [])
+  return { cause, reason: [...new Set(labels)].join(', '), until: null }
 }
 
 /** @returns null if GitHub doesn't return the approvals, for example because the permission is missing */

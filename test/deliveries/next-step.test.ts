@@ -47,7 +47,7 @@ function poll(after: number, { runs = [{}], delivery, snapshot, of, run, ...seen
     },
     ...{ now, port: { ...port, properties: null, body: null, ...run }, portDue: false, portFreeAt: 0 },
     ...{ finishedSince: null, clockOffset: 0, canReport: true, jobs: 'not read', workflows: 'not read' },
-    ...{ listeners: 'found', approvals: 'not due', cancelTried: false, ...seen },
+    ...{ listeners: 'found', wait: 'not read', approvals: 'not due', cancelTried: false, ...seen },
   }
   const step = nextStep(subject, observation, POLICY)
   if (step.do !== 'apply') return step.do
@@ -177,7 +177,11 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [30 * SECOND, { ...NONE, listeners: 'not read' }, 'read listeners'],
   [30 * SECOND - 1, { ...NONE, listeners: 'not read' }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'none' }, 'listenerMissing'],
-  [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { workflow: 'a.yml' } }, 'later'],
+  [
+    30 * SECOND,
+    { ...NONE, listeners: 'not read', wait: 'not read', delivery: { workflow: 'a.yml' } },
+    'later',
+  ],
   [30 * SECOND, { ...NONE, listeners: 'not read', of: candidates('queued') }, 'later'],
   [30 * SECOND, { ...NONE, listeners: 'not read', delivery: { reason: 'none' } }, 'later'],
 ]

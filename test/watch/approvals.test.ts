@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { waitsFor } from '../../relay/delivery/waiting.ts'
 import { RUN, type System, type SystemOptions, startSystem, startWithRun } from '../support/system.ts'
 
 const APPROVED = { environment: 'production', state: 'approved', user: 'ada', comment: 'Go!' } as const
@@ -25,6 +26,7 @@ test('Port shows the reviewers of the waiting run once, then the approver and th
   // Approvals are read every five minutes, with two requests each.
   expect(system.github.requests.filter(isReview).length).toBeLessThanOrEqual(8)
   system.github.review(run.id, APPROVED)
+  system.github.setRun(run.id, { status: 'in_progress' })
   await system.pass(60_000)
   const approvals = lines(system).filter(line => line.includes('approved'))
   expect(approvals).toEqual(['production was approved by ada: Go!'])
@@ -147,4 +149,27 @@ test.each([
   await system.pass(5 * MINUTE)
   expect([warnings(system), system.port.run(RUN).status]).toEqual([[], 'IN_PROGRESS'])
   expect(reads(system)).toBeLessThanOrEqual(1)
+})
+
+test('Port shows that a workflow run waits for a runner with labels, or in a concurrency group, and when it goes on', async () => {
+  const { system, id, run } = await startWithRun({}, { status: 'queued' })
+  const gpu = { name: 'train', status: 'queued' as const, runner_name: null, labels: ['self-hosted', 'gpu'] }
+  system.github.setJobs(run.id, 1, [gpu])
+  await system.pass(25_000)
+  expect(label(system)).not.toContain('runner')
+  await system.pass(30_000)
+  expect(label(system)).toBe('Waiting for a runner: self-hosted, gpu')
+  system.github.setRun(run.id, { status: 'pending' })
+  system.github.setJobs(run.id, 1, [{ ...gpu, status: 'pending' }])
+  await system.pass(30_000)
+  expect(label(system)).toBe('Waiting in its concurrency group')
+  system.github.setRun(run.id, { status: 'in_progress' })
+  await system.pass(30_000)
+  expect(label(system)).toBe('Running')
+  expect(lines(system).filter(line => line.includes('Waiting'))).toEqual([
+    expect.stringMatching(/^Waiting for a runner with the labels self-hosted, gpu: GitHub has queued .*\./),
+    expect.stringMatching(/^Waiting in its concurrency group: another workflow run .*\./),
+  ])
+  expect(waitsFor(await system.delivery(id))).toBeNull()
+  expect(system.github.requests.filter(({ path }) => /\/jobs\b/.test(path))).toHaveLength(2)
 })

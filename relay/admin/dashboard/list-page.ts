@@ -1,6 +1,6 @@
 import { html } from 'hono/html'
 import { type Delivery, OPEN_STATES, OUTCOMES, type Outcome } from '../../delivery/delivery.ts'
-import { blockerOf } from '../../delivery/waiting.ts'
+import { blockerOf, waitsFor } from '../../delivery/waiting.ts'
 import type { Hour } from '../../store/store.ts'
 import { FILTERS, type GivenFilter, isBulk } from '../filter.ts'
 import type { Session } from '../sessions.ts'
@@ -139,6 +139,7 @@ ${reason(d, now, blocker)}
 
 export function reason(delivery: Delivery, now: number, blocker: Delivery | null) {
   const { state, outcome, reason, ...d } = delivery
+  const waiting = waitsFor(delivery)
   if (outcome) return reason !== null && html`<p class="reason">${reason}</p>`
   const next = d.dueAt !== null && d.dueAt - now >= 1000 ? `in ${span(d.dueAt - now)}` : 'now'
   const waits = {
@@ -146,14 +147,16 @@ export function reason(delivery: Delivery, now: number, blocker: Delivery | null
       ? html`Waits for an earlier run of ${d.repository}: <a href="/deliveries/${encodeURIComponent(blocker.id)}">${blocker.runId ?? blocker.id}</a>.`
       : `${d.awaitingResponseSince !== null ? 'Searching for the workflow run' : `Next attempt ${next}`}${reason ? `: ${reason}` : ''}.`,
     dispatched: reason ?? 'Waits for its workflow run.',
-    running: d.waitingFor && `Waits for an approval: ${d.waitingFor}.`,
+    running: waiting && `Waits for ${waiting}.`,
   }
   const text = waits[state as keyof typeof waits]
   return text && html`<p class="reason">${text}</p>`
 }
 
-export const badge = ({ state, outcome, waitingFor, cancelRequestedAt }: Delivery) =>
-  html`<span class="state ${outcome || state}">${words(outcome || state)}${waitingFor !== null && state === 'running' && ', waiting'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
+export const badge = (delivery: Delivery) => {
+  const { state, outcome, cancelRequestedAt } = delivery
+  return html`<span class="state ${outcome || state}">${words(outcome || state)}${waitsFor(delivery) !== null && ', waiting'}${cancelRequestedAt !== null && !outcome && ', being canceled'}</span>`
+}
 
 const HOURS = 24
 const NOTHING = { accepted: 0, succeeded: 0, failed: 0, cancelled: 0, not_started: 0, unknown: 0 }

@@ -60,6 +60,7 @@ export function setJobs(
       started_at: seconds(),
       completed_at: null,
       runner_name: 'GitHub Actions 12',
+      labels: ['ubuntu-latest'],
       ...job,
       steps: (job.steps ?? []).map((step, index) => ({
         number: index + 1,

@@ -105,7 +105,6 @@ export function shower(state: GitHubState, schemas: RouteSchemas) {
       url: self,
       html_url: `${state.serverUrl}/${where.fullName}/actions/runs/${of.id}/job/${from.id}`,
       check_run_url: `${repositoryUrl(where)}/check-runs/${from.id}`,
-      labels: ['ubuntu-latest'],
       created_at: of.createdAt,
     })
   }

@@ -147,6 +147,7 @@ export type GitHubJob = {
   started_at: string
   completed_at: string | null
   runner_name: string | null
+  labels: string[]
   steps: GitHubStep[]
 }
 
