@@ -71,7 +71,7 @@ const ENDED = { runs: [ended('success')] }
 const FAILED = { runs: [ended('failure')] }
 const GONE = { gone: new Set([7]) }
 const of404 = (evidence: DeliveryRun['evidence'], more: Scene = {}): Scene => ({
-  ...{ runs: [{ evidence, status: 'queued' }], snapshot: GONE },
+  ...{ runs: [{ evidence, status: 'in_progress' }], snapshot: GONE },
   ...more,
 })
 const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
@@ -88,7 +88,9 @@ const CANCEL = { cancelRequestedAt: BEGIN }
 
 /** Columns: how long after the dispatch, what the poll sees, and the next step. `later`: another poll. */
 const STEPS: [after: number, seen: Scene, step: string][] = [
-  [3 * START, QUEUED, 'later'],
+  [29 * SECOND, QUEUED, 'later'],
+  [30 * SECOND, QUEUED, 'read wait'],
+  [3 * START, { ...QUEUED, delivery: { shownCause: 'runner' } }, 'later'],
   [20 * SECOND, {}, 'later'],
   [DAY, {}, 'runTimedOut: too long'],
   [DAY, { runs: [{ status: 'unknown' }] }, 'runTimedOut: end not seen'],
