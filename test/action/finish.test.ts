@@ -1,13 +1,5 @@
-import {
-  appendFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { progressFolder } from '../../action/progress/process.ts'
 import { markAt, readBytes } from '../../action/runner/files.ts'
@@ -109,16 +101,6 @@ test('with fail-on-report-error, the job and the Port run fail if Port rejects t
 
 const LOST = "… 1 line may be missing here: Port's response to it was lost."
 
-test('if the response to the log was lost, the warning does not claim that Port rejected the log', async () => {
-  const { port, run, job } = await startJob()
-  port.fail({ match: ({ path }) => path.endsWith('/logs'), cut: 'after' })
-  expect((await job.post()).slice(1)).toEqual([
-    expect.stringMatching(/^::warning::Port may not have received all of the log: /),
-  ])
-  expect(linesOf(run).slice(1)).toEqual([expect.stringMatching(/^✓ Job deploy/), LOST])
-  expect(run.status).toBe('SUCCESS')
-})
-
 test('secrets in messages from Port and in the summary are redacted before the texts are truncated', async () => {
   const system = await startSystem()
   const { port, run } = system
@@ -134,25 +116,6 @@ test('secrets in messages from Port and in the summary are redacted before the t
   for (const text of [printed.at(-1)!, ...linesOf(run), run.summary!]) expect(text).not.toContain('clear-')
   expect(printed.at(-1)).toContain(`${'x'.repeat(290)} *** is no)`)
   expect(run.summary).toContain(`${'x'.repeat(110)} ***`)
-})
-
-test('a step that empties $RUNNER_TEMP, with the event in it, does not prevent the report', async () => {
-  const system = await startSystem()
-  const inputs = { password: encryptWith(system.port.clientSecret, SECRET), note: 'from the payload' }
-  const payload = payloadFor(system.run.id, inputs, { encrypted: ['password'] })
-  const job = openRunner({ ...system, payload }, { 'github-token': '' })
-  await job.run('main')
-  const [state, { files }] = [job.state(), job.saved()]
-  for (const name of readdirSync(job.folder)) rmSync(join(job.folder, name), { recursive: true })
-  mkdirSync(dirname(files.log))
-  writeFileSync(files.log, `::add-mask::las\n${SECRET} 10%\r${SECRET} 100%\r\r\nlast\n`)
-  expect((await job.run('post', state)).slice(1)).toEqual([])
-  // Of a line that a progress bar rewrites, Port gets the last text.
-  expect(linesOf(system.run).slice(1)).toEqual(['*** 100%', 'last', expect.stringMatching(/^✓ Job deploy/)])
-  expect(system.run).toMatchObject({
-    status: 'SUCCESS',
-    summary: expect.stringMatching(/password \| \(secret\).*\n.*note +\| from the payload/),
-  })
 })
 
 test('a lost response while the job runs causes a warning and a replacement line', async () => {
@@ -198,21 +161,6 @@ test('post does nothing without a saved state, and an invalid state causes only 
   expect(process.exitCode).toBe(0)
 })
 
-test('post detects that the Port run has finished since main ran, or that Port has no such run', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { 'github-token': '' })
-  system.port.fail({ status: 503, headers: { 'retry-after': '60' } })
-  expect(await job.run('main')).toEqual([
-    expect.stringMatching(/^::warning::Reporting to Port failed: .* 503/),
-  ])
-  system.port.endRun(system.run.id, 'SUCCESS')
-  expect((await job.post()).at(-1)).toMatch(/^::notice::Port's run .* has already finished/)
-  const unknown = JSON.stringify({ ...job.saved(), runId: 'r_nobody' })
-  expect(await job.run('post', { STATE_report: unknown })).toContainEqual(
-    expect.stringMatching(/^::warning::Reporting to Port failed: .* Port has no run r_nobody/),
-  )
-})
-
 test('if Port is down for a whole job, main and post warn once each, and the job succeeds', async () => {
   const system = await startSystem()
   await system.port.failures.down()
@@ -249,22 +197,6 @@ test("with report: workflow, post sends no conclusion, only the author's summary
   expect(await plain.post()).toContainEqual(expect.stringContaining(`::warning::${warning}`))
   expect(node.output).toMatchObject({ URL: 'https://a.example' })
   expect(JSON.stringify(node.logs)).toContain(warning)
-})
-
-test("post uses main's Port token, and requests a new token if main's token has expired or was revoked", async () => {
-  const { port, job } = await startJob({ report: 'workflow' })
-  const { portToken, ...state } = job.saved()
-  expect(job.masks()).toContain(portToken!.value)
-  for (const [changes, requested] of [
-    [{}, 0],
-    [{ expiresAt: Date.now() - 1 }, 1],
-    [{ value: 'revoked' }, 1],
-  ] as const) {
-    port.clearRequests()
-    const STATE_report = JSON.stringify({ ...state, portToken: { ...portToken, ...changes } })
-    expect((await job.run('post', { STATE_report })).slice(1)).toEqual([])
-    expect(port.requests.filter(({ path }) => path === '/v1/auth/access_token')).toHaveLength(requested)
-  }
 })
 
 test.each<[('log' | 'entities' | 'run')[]]>([[['log', 'entities', 'run']], [['log']]])(
@@ -370,16 +302,6 @@ test('if the relay accepts no more lines, one warning counts the omitted lines, 
     ),
   ])
   expect(reportsTo(relay).at(-1)).toMatchObject({ update: { conclusion: 'success' } })
-})
-
-test('after the delivery has finished, one notice states that nothing more is sent, and the job succeeds', async () => {
-  const relay = await openFakeRelay({ password: SECRET })
-  const job = await openJob(relay, { 'fail-on-report-error': 'true', summary: 'Done.' })
-  await job.run('main')
-  relay.fail({ status: 410, body: { status: 410, detail: 'It has ended.' }, times: Number.POSITIVE_INFINITY })
-  const notice = /^::notice::No further updates are sent to Port: the relay responded with 410 .*It has ended/
-  expect((await job.post()).slice(1)).toEqual([expect.stringMatching(notice)])
-  expect(process.exitCode).not.toBe(1)
 })
 
 /** Runs a job that finishes with these entities. Returns its output and the lines about entities in Port's log. */

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
-import { waitForStop } from '../../action/progress/follow.ts'
-import { isAlive, NOTHING_SENT, progressFolder, stopProgress } from '../../action/progress/process.ts'
+import { afterEach, expect, test, vi } from 'vitest'
+import { progressFolder } from '../../action/progress/process.ts'
 import { readLinesFrom } from '../../action/remaining.ts'
 import { markAt, nextMark, readLogFile, START, splitLines } from '../../action/runner/files.ts'
 import { createMasks, createRedact } from '../../action/secrets/redact.ts'
@@ -50,12 +48,6 @@ test('a rewritten log is sent from its start, by the progress reporter and by po
   expect(texts(readLogFile(path, 7))).toEqual(['third'])
 })
 
-test('removes a zero byte from UTF-8 without losing the lines after it', () => {
-  const bytes = Buffer.from('first\nsome\0thing\nodd\0\n3\0\nline4\n')
-  expect(texts(splitLines(bytes, { rest: false }))).toEqual(['first', 'something', 'odd', '3', 'line4'])
-  expect(texts(splitLines(Buffer.from('a\0b'), { rest: true }))).toEqual(['ab'])
-})
-
 test('sends no fragment of a secret that spans two read ranges', () => {
   const secret = 'hunter2-TOP-secret'
   const redact = createRedact([secret])
@@ -92,24 +84,6 @@ test.each(['上传完成\r\n部署上海\r\nlast\r\n', 'deployed to 上海\r\n\n
     }
   },
 )
-
-test("post eventually stops waiting for another process that has reused the progress reporter's pid, without killing it", async () => {
-  const path = openLog()
-  const folder = progressFolder(path)
-  const innocent = spawn('sleep', ['60'])
-  onTestFinished(() => void innocent.kill('SIGKILL'))
-  folder.open(innocent.pid!)
-  folder.setSent({ offset: 7, before: '', lost: 2 })
-  let now = 0
-  const sleep = async (ms: number) => {
-    now += ms
-  }
-  const time = { clock: () => now, sleep }
-  expect(await stopProgress(path, time)).toMatchObject({ log: { offset: 7, lost: 2 } })
-  expect(isAlive(innocent.pid!)).toBe(true)
-  expect(existsSync(folder.path)).toBe(false)
-  expect(await stopProgress(path, time)).toMatchObject({ log: NOTHING_SENT })
-})
 
 test('a mask that an omitted line sets also applies to the lines that are sent', () => {
   const filler = `${'x'.repeat(99)}\n`.repeat(20_000)
@@ -164,15 +138,6 @@ test('a value is masked before a label or entity that contains the value is sent
   expect([labels, entities]).toEqual([['at ***'], ['***']])
   // After a refusal, only post sends the log.
   expect(lines.filter(text => text === 'one')).toHaveLength(1)
-})
-
-test('sending stops when the run finishes', async () => {
-  const { logFile, folder } = openFolder()
-  writeFileSync(logFile, 'one\n')
-  const log = vi.fn(() => Promise.reject(new PortError('finished', 'Over.')))
-  await follow(jobFor(await startSystem(), logFile, { github: null }), { log }, sleeps => sleeps === 9)
-  expect(log).toHaveBeenCalledTimes(1)
-  expect(folder.sent()).toEqual(NOTHING_SENT)
 })
 
 test('sends at most thirty log requests per minute to Port, even if a step writes faster', async () => {
@@ -266,35 +231,4 @@ test("the progress reporter gets its keys only through standard input, and inher
   for (const secret of hidden) expect(JSON.stringify(env)).not.toContain(secret)
   expect(cwd).toBe('/')
   expect(progressFolder(job.files.log).pid()).toBeGreaterThan(0)
-})
-
-test('if the progress reporter fails to start, only live updates are missing', async () => {
-  const system = await startSystem()
-  const job = openRunner(system, { live: 'true', 'github-token': '' })
-  process.execPath = '/nowhere/node'
-  expect(await job.run('main')).toEqual([])
-  process.execPath = execPath
-  expect(progressFolder(job.saved().files.log).pid()).toBe(0)
-  await job.post()
-  expect(system.run.status).toBe('SUCCESS')
-})
-
-test('the progress reporter runs for at most five days', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout'] })
-  let stopped = false
-  const folder = { stopped: () => stopped }
-  const first = waitForStop(folder, process.pid)
-  vi.advanceTimersByTime(5 * 24 * 3_600_000 - 1)
-  expect(first.stopping.signal.aborted).toBe(false)
-  vi.advanceTimersByTime(1)
-  expect(first.stopping.signal.aborted).toBe(true)
-  first.close()
-
-  vi.useFakeTimers({ toFake: ['setInterval'] })
-  const second = waitForStop(folder, 0)
-  stopped = true
-  expect(second.stopping.signal.aborted).toBe(false)
-  vi.advanceTimersByTime(100)
-  expect(second.stopping.signal.aborted).toBe(true)
-  second.close()
 })

@@ -175,26 +175,3 @@ test('shows no values for secrets and omitted inputs, and counts the rows beyond
   expect(summary).not.toContain('cipher')
   expect(summary).toContain('\n\n… and 3 more.\n\n[Workflow run]')
 })
-
-test('shows the result and its reason above the tables, and a long value does not widen the tables', () => {
-  const results: Parameters<typeof summarize>[0]['results'] = [
-    { level: 'ERROR', message: '✗ Job build: failure' },
-    { level: 'INFO', message: '✓ Job report (*, <b>): success after 1 s' },
-  ]
-  const problems = ['Port said "a_b" & `c` of top_secret_.']
-  const text = summaryOf({ plan: 'P'.repeat(500), size: 'L' }, { results, problems })
-  expect(text.split('\n')).toEqual([
-    '✗ Job build: failure',
-    '',
-    '✓ Job report (\\*, &lt;b>): success after 1 s',
-    '',
-    'Port said "a_b" & \\`c\\` of \\*\\*\\*.',
-    '',
-    `| Input | Value${' '.repeat(35)} |`,
-    `| ----- | ${'-'.repeat(40)} |`,
-    `| plan  | ${'P'.repeat(120)}… |`,
-    `| size  | L${' '.repeat(39)} |`,
-    '',
-    '[Workflow run](https://g/1)',
-  ])
-})

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { rerunWorkflow } from '../../tools/simulator/runner/workflow.ts'
-import { openRunner, seeAlso } from './open-runner.ts'
+import { openRunner } from './open-runner.ts'
 import { action, ownSteps, payloadFor, repositoryWith, startSystem, workflow } from './play.ts'
 import { transcript } from './transcript.ts'
 
@@ -147,24 +147,6 @@ jobs:
   expect(system.run.status).toBe('SUCCESS')
 })
 
-const ON_DISPATCH = 'workflow_dispatch: { inputs: { payload: { type: string } } }'
-
-test('a workflow can pass its output "payload" to the input "payload" of the next workflow, and the next workflow finishes the Port run', async () => {
-  const system = await startSystem()
-  const first = await system.simulate({ with: { report: 'off' } })
-  const payload = first.jobs[0]!.steps.find(step => step.id === 'port')!.outputs.payload!
-  expect(system.run.status).toBe('IN_PROGRESS')
-  system.port.clearRequests()
-  system.github.clearRequests()
-  const second = await system.simulate({
-    runId: 16_000_000_043,
-    yaml: workflow(action({ payload: '${{ inputs.payload }}' }), ON_DISPATCH),
-    event: { name: 'workflow_dispatch', payload: { inputs: { payload } } },
-  })
-  await expect(transcript(second, system)).toMatchFileSnapshot('transcripts/handed-on.yml')
-  expect(system.run).toMatchObject({ status: 'SUCCESS', externalRunId: '16000000043' })
-})
-
 test('using the action twice in a job sets the outputs twice, but reports once', async () => {
   const system = await startSystem()
   const simulated = await system.simulate({
@@ -192,16 +174,4 @@ test("inputs that the action's second step ignores cause a warning, because only
   const more = { INPUT_NEEDS: '{"build":{"result":"failure"}}', INPUT_SUMMARY: 'Done.' }
   expect(await job.run('main', more)).toEqual([warning('needs, summary')])
   expect(system.port.requests).toHaveLength(asked)
-})
-
-test('a client id without a secret, or any other invalid input, makes main fail immediately', async () => {
-  const system = await startSystem()
-  const wrong = { report: 'jobs', 'on-duplicate': 'stop', needs: 'build', 'port-client-secret': '' }
-  expect(await openRunner(system, wrong).run('main')).toEqual([
-    '::error::report must be auto, job, workflow, updates or off, not "jobs".%0Aneeds must be ${{ toJSON(needs) }}.%0A' +
-      'on-duplicate must be fail or continue, not "stop".%0Aport-client-id is set, but port-client-secret is empty: ' +
-      `check the name of its secret or variable.${seeAlso('inputs')}`,
-  ])
-  expect(process.exitCode).toBe(1)
-  expect(system.port.requests).toEqual([])
 })

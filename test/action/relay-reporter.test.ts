@@ -62,20 +62,6 @@ test('the action authenticates once, with an OIDC token for this relay, and mask
   expect(reporter.access()).toMatchObject({ idToken: null, token: 'report-token' })
 })
 
-test("outputs that the relay already has aren't sent again", async () => {
-  const relay = await createRelay()
-  const reporter = relay.report({ token: 'report-token', idToken: null })
-  const output = (b: number) => ({ a: { text: 'same' }, b })
-  await reporter.update({ statusLabel: '1', output: output(1) })
-  await reporter.update({ statusLabel: '2', output: output(1) })
-  await reporter.update({ statusLabel: '3', output: output(2) })
-  expect(messagesTo(relay).map(({ reports }) => reports[0]!.update)).toEqual([
-    { statusLabel: '1', output: output(1) },
-    { statusLabel: '2' },
-    { statusLabel: '3', output: { b: 2 } },
-  ])
-})
-
 test('simultaneous reports share one message; if they are too large for one message, they are split in order', async () => {
   const relay = await createRelay()
   const reporter = relay.report({ token: 'report-token', idToken: null }, { finishing: true })
@@ -121,9 +107,13 @@ test('a message whose response was lost is sent again with the same number once 
   expect(relay.waits).toEqual([1_000, 7_000])
 })
 
-test.each([400, 410, 413, 422])(
+test.each([
+  [400, 'refused'],
+  [410, 'finished'],
+  [413, 'refused'],
+])(
   'if the relay refuses a report with %i, the other reports of the message are still sent',
-  async status => {
+  async (status, kind) => {
     const relay = await createRelay()
     const reporter = relay.report({ token: 'report-token' })
     relay.fail({ match: contains('"bad"'), status, times: Number.POSITIVE_INFINITY })
@@ -132,27 +122,19 @@ test.each([400, 410, 413, 422])(
       reporter.deleteEntity('service', 'bad'),
       reporter.update({ conclusion: 'failure' }),
     ])
-    expect(results).toMatchObject([
-      { status: 'fulfilled' },
-      { reason: { kind: status === 410 ? 'finished' : 'refused', status } },
-      { status: 'fulfilled' },
-    ])
+    const fulfilled = { status: 'fulfilled' }
+    expect(results).toMatchObject([fulfilled, { reason: { kind, status } }, fulfilled])
     expect(messagesTo(relay).map(({ reports }) => reports.length)).toEqual([3, 1, 1, 1])
   },
 )
 
-test.each([400, 413])(
-  'if the relay refuses the summary with %i, the conclusion is sent without the summary',
-  async status => {
-    const relay = await createRelay()
-    const reporter = relay.report({ token: 'report-token' })
-    relay.fail({ match: contains('"summary"'), status, times: Number.POSITIVE_INFINITY })
-    await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
-    expect(messagesTo(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
-    // Only a conclusion is resent in a shorter form.
-    await expect(reporter.update({ statusLabel: 'a', summary: 'x' })).rejects.toMatchObject({ status })
-  },
-)
+test('if the relay refuses the summary, the conclusion is sent without the summary', async () => {
+  const relay = await createRelay()
+  const reporter = relay.report({ token: 'report-token' })
+  relay.fail({ match: contains('"summary"'), status: 413, times: Number.POSITIVE_INFINITY })
+  await reporter.update({ conclusion: 'failure', statusLabel: 'Failed', summary: 'x'.repeat(300_000) })
+  expect(messagesTo(relay).at(-1)!.reports).toEqual([{ update: { conclusion: 'failure' } }])
+})
 
 test('without an OIDC token nothing is reported, and the error names the missing permission', async () => {
   const relay = await createRelay()
@@ -174,49 +156,30 @@ test('without an OIDC token nothing is reported, and the error names the missing
   await expect(reporter.read()).rejects.toThrow(hint)
 })
 
-test.each<[number, Record<string, string>, JsonObject | string]>([
-  [429, { 'retry-after': '3' }, {}],
-  // Responses from a proxy.
-  [200, {}, '<html>Please log in</html>'],
-  [302, { location: 'https://proxy.test/login' }, ''],
+/** Columns: the request, the response of a proxy, and the error. */
+test.each<[string, JsonObject | string, string]>([
+  [
+    '/idtoken',
+    '<html>Please log in</html>',
+    'GitHub responded with 200 to the request for an OIDC token, but',
+  ],
+  ['/report/start', { token: 't' }, "didn't come from the relay: check RELAY_PUBLIC_URL of the relay"],
+  ['/report/inputs', '<html>Please log in</html>', "didn't come from the relay: check RELAY_PUBLIC_URL"],
+  ['/report', { delivery: 'd_1', number: 7 }, "didn't come from the relay: check RELAY_PUBLIC_URL"],
 ])(
-  'retries a token request that gets %i instead of a token, and the error names no missing permission',
-  async (status, headers, body) => {
+  'if a proxy responds to a request to %s (%j), the request is retried; the error names the cause',
+  async (path, body, message) => {
     const relay = await createRelay()
-    const match = ({ path }: { path: string }) => path.startsWith('/idtoken')
-    const failure = { match, status, headers, body }
-    relay.fail(failure)
-    await expect(relay.report().start()).resolves.toMatchObject({ duplicate: false })
-    expect(relay.waits).toEqual([headers['retry-after'] ? 3_000 : 1_000])
-
-    relay.fail({ ...failure, times: Number.POSITIVE_INFINITY })
-    await expect(relay.report().start()).rejects.toMatchObject({
-      kind: 'unreachable',
-      status,
-      message: `GitHub responded with ${status} to the request for an OIDC token, but without a token: GitHub has an incident, or a proxy responded.`,
-    })
-  },
-)
-
-test.each([
-  ['/report/start', { token: 't' }],
-  ['/report/inputs', '<html>Please log in</html>'],
-  ['/report', { delivery: 'd_1', number: 7 }],
-])(
-  'if the response to POST %s is not from the relay (%j), the request is retried; the error names the cause',
-  async (path, body) => {
-    const relay = await createRelay()
-    const token = path === '/report/start' ? null : 'report-token'
     const ask = () => {
-      const reporter = relay.report({ token })
+      const reporter = relay.report(
+        ['/report/inputs', '/report'].includes(path) ? { token: 'report-token' } : {},
+      )
       return path === '/report' ? reporter.log([line('a')]) : reporter.inputs()
     }
-    const match = (each: { path: string }) => each.path === path
+    const match = (each: { path: string }) => each.path.split('?')[0] === path
     const there = relay.fail({ match, status: 200, body, times: Number.POSITIVE_INFINITY })
-    await expect(ask()).rejects.toMatchObject({
-      kind: 'unreachable',
-      message: `the response 200 to POST ${relay.origin}${path} didn't come from the relay: check RELAY_PUBLIC_URL of the relay, and the proxy in front of the relay.`,
-    })
+    const error = { kind: 'unreachable', message: expect.stringContaining(message) }
+    await expect(ask()).rejects.toMatchObject(error)
     expect(relay.waits).toEqual([1_000, 2_000, 4_000, 8_000])
     there()
     await expect(ask()).resolves.not.toThrow()
@@ -269,16 +232,6 @@ test.each<[number, 'unreachable' | 'credentials' | 'refused' | 'finished', boole
     expect(error).not.toBeInstanceOf(QuotaError)
   },
 )
-
-test('the error for a redirect names the variable to correct', async () => {
-  const relay = await createRelay()
-  const headers = { location: 'https://relay.acme.example:8443/report?x=1', 'content-type': 'text/html' }
-  relay.fail({ status: 301, headers })
-  const report = relay.report({ token: 'report-token' }, { budgetMs: 0 }).log([line('a')])
-  await expect(report).rejects.toMatchObject({ kind: 'unreachable', status: 301 })
-  const sentence = 'it redirects to https://relay.acme.example:8443. RELAY_PUBLIC_URL must'
-  await expect(report).rejects.toThrow(sentence)
-})
 
 test('all requests share one waiting-time budget, and only a conclusion can exceed the budget', async () => {
   const relay = await createRelay()

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs'
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createStepLister } from '../../action/runner/jobs.ts'
-import { createFetch, readWorkflow, type Workflow } from '../../action/runner/runner.ts'
+import { createFetch, type Workflow } from '../../action/runner/runner.ts'
 import type { Fault } from '../../tools/simulator/http-server.ts'
 import { useNock } from '../support/nock.ts'
 import { openRunner, seeAlso } from './open-runner.ts'
@@ -44,16 +44,6 @@ test.each<[string, () => void, string]>([
   await expect(openLister()()).rejects.toThrow(
     `GitHub's API at github.acme.example didn't respond as expected: ${reason}.`,
   )
-})
-
-test('an untrusted certificate of Port immediately causes a warning that names the setting to change', async () => {
-  nock.enableNetConnect('127.0.0.1')
-  const error = Object.assign(new Error('x'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' })
-  nock('https://port.acme.example').post('/v1/auth/access_token').replyWithError(error)
-  const job = openRunner(await startSystem(), { 'port-api-url': 'https://port.acme.example' })
-  const warning =
-    /^::warning::.* at https:\/\/port\.acme\.example: its certificate isn't trusted \(SELF_SIGNED_CERT_IN_CHAIN\); .* set NODE_EXTRA_CA_CERTS/
-  expect(await job.run('main')).toEqual([expect.stringMatching(warning)])
 })
 
 /** Returns the names of the steps that are recognized as the author's. */
@@ -233,23 +223,4 @@ test.each<[string, Fault, string]>([
       `/repos/${REPOSITORY}/actions/runs/16000000042/attempts/1/jobs${reason}${seeAlso('steps')}`,
   ])
   expect(system.run.status).toBe('SUCCESS')
-})
-
-test('an action used by path recognizes only its own step', async () => {
-  const system = await startSystem()
-  showJob(system, ['Set up job', 'Run ./tools', 'Run ./path/to/action', 'Build'])
-  const workspace = '/home/runner/work/shop/shop'
-  const job = openRunner(system, {}, { GITHUB_ACTION_REPOSITORY: '', GITHUB_WORKSPACE: workspace })
-  const [, script] = process.argv
-  onTestFinished(() => {
-    process.argv[1] = script!
-  })
-  process.argv[1] = `${workspace}/path/to/action/action/dist/post/index.js`
-  await job.run('main')
-  expect(await job.post()).toEqual([
-    expect.stringMatching(/^::warning::This action isn't the first step of its job: "Run \.\/tools" ran/),
-  ])
-  expect(stepsOf(system)).toEqual(['✓ Run ./tools (7 s)', '✓ Build (7 s)'])
-  const own = (folder: string) => readWorkflow(process.env, `${folder}/action/dist/post/index.js`).action
-  expect([own(workspace), own('/elsewhere')]).toEqual(['./', './'])
 })

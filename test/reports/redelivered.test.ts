@@ -187,8 +187,7 @@ test('a run without secrets in its environment reports everything, gets its decr
 `
   system.github.clearRequests()
   const run = await runDispatched(system, dispatch, job)
-  const through = { relay: balancer, issuer: system.issuer }
-  const shown = transcript(run, system, { through })
+  const shown = transcript(run, { relay: balancer, issuer: system.issuer, github: system.github })
   await expect(shown).toMatchFileSnapshot('../action/transcripts/through-relay.yml')
   await until(() => portRun!.status === 'SUCCESS', 'Port shows the result')
   const page = `${system.github.serverUrl}/${REPOSITORY}/actions/runs/${GITHUB_RUN_ID}/attempts/1`
