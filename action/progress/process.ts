@@ -13,7 +13,7 @@ interface Sent extends LogMark {
   lost: number
 }
 
-export const NOTHING_SENT: Sent = { ...START, lost: 0 }
+const NOTHING_SENT: Sent = { ...START, lost: 0 }
 
 export interface EntitiesSent extends LogMark {
   /** The number of entities of the current document that are already processed. */
