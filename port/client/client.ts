@@ -219,6 +219,8 @@ export function createPortClient(options: PortClientOptions) {
     /** Checks the credentials with a request, even if there is a valid token. */
     check: () => observed(tokens.renew),
     token: tokens.current,
+    /** Sends any other request of Port's API. */
+    request: (method: string, path: string, body?: JsonObject) => call(method, path, null, body),
     /** Creates or updates the entity. @param runId an action run in progress to link the entity to */
     async upsertEntity(blueprint: string, entity: JsonObject, runId: string | null) {
       const path = `/v1/blueprints/${encodeURIComponent(blueprint)}/entities?upsert=true&merge=true`

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { parseArgs, styleText } from 'node:util'
 import { nearestName } from '../config/values.ts'
 
@@ -27,6 +28,8 @@ export interface Call<O extends Options = Options> {
   /** Prints to stderr what isn't part of the data. */
   note: (line: string) => void
   color: (color: Color, text: string) => string
+  /** Asks for a confirmation. Undefined if the input isn't a terminal. */
+  ask?: ((question: string) => Promise<boolean>) | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -69,11 +72,26 @@ export function defineCommand<const O extends Options>(command: Command<O>): Com
   return command as unknown as Command
 }
 
-type Output = Pick<Call, 'print' | 'note' | 'color' | 'signal'>
+type Output = Pick<Call, 'print' | 'note' | 'color' | 'ask' | 'signal'>
 const CONSOLE: Output = {
   print: line => console.log(line),
   note: line => console.error(line),
   color: (color, text) => styleText(color, text, { stream: process.stdout }),
+  ...(process.stdin.isTTY && { ask }),
+}
+
+/** @returns whether the user confirms; false if the input ends, such as by Ctrl-C */
+function ask(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  return new Promise(resolve => {
+    lines.once('line', line => {
+      resolve(/^\s*y(es)?\s*$/i.test(line))
+      lines.close()
+    })
+    lines.once('close', () => resolve(false))
+    lines.setPrompt(`${question} [y/N] `)
+    lines.prompt()
+  })
 }
 
 /** @returns the exit code: 2 for invalid arguments, 1 for other failures, which print one sentence to stderr */

@@ -1,10 +1,9 @@
 import { writeFileSync } from 'node:fs'
-import { basename } from 'node:path'
 import { trimEnd } from '../../port/text.ts'
 import { toPortWorkflow } from '../../tools/generate/port-workflow.ts'
-import { toAction } from '../../tools/generate/to-action.ts'
 import { isRepository } from '../config/routes.ts'
-import { defineCommand, flag, readInput, text, UsageError } from './command.ts'
+import { applyFiles, generateFile } from './apply.ts'
+import { defineCommand, flag, text, UsageError } from './command.ts'
 
 export const FORMAT_OPTION = text(
   'FORMAT',
@@ -14,7 +13,7 @@ export const FORMAT_OPTION = text(
 export const generate = defineCommand({
   name: 'generate',
   summary: 'Generates the Port action, or the Port workflow, that starts a GitHub workflow.',
-  positionals: ['FILE'],
+  positionals: ['FILE…'],
   options: {
     format: FORMAT_OPTION,
     approval: flag('the run waits for an approval in Port'),
@@ -24,16 +23,19 @@ export const generate = defineCommand({
     identifier: text('NAME', "the action's identifier"),
     blueprint: text('NAME', "the action's blueprint"),
     operation: text('NAME', 'CREATE, DAY-2 or DELETE'),
+    check: flag('compare the definitions in Port with the files; exit code 1 if they differ'),
+    apply: flag('create or update the definitions in Port'),
+    yes: flag('with --apply, write without asking'),
     output: text('PATH', 'write to this new file instead of stdout'),
-    json: flag('print JSON: file, format, content and notes'),
+    json: flag('print JSON: file, format, content and notes; or what --check and --apply found and did'),
   },
-  details: 'FILE is a workflow of GitHub Actions; - is stdin.',
-  async run({ env, values, positionals: [file], print, note }) {
+  details: `FILE is a workflow of GitHub Actions; - is stdin. --check and --apply accept several files and folders, and skip
+workflows that Port can't start. They need PORT_CLIENT_ID and PORT_CLIENT_SECRET. Without --format, they keep what
+Port has, an action or a workflow.`,
+  async run({ env, values, positionals: files, print, note, ask }) {
+    const [file] = files
     if (!file) throw new UsageError('Specify a workflow file: generate FILE.')
-    const format = formatOf(values.format)
-    const given = readInput(file).toString()
-    const source = given.replace(/^\ufeff/, '')
-    const { action, notes } = toAction(source, file === '-' ? 'workflow.yml' : basename(file), {
+    const options = {
       event: oneOf('event', ['workflow_dispatch', 'repository_dispatch'] as const, values.event),
       operation: oneOf('operation', ['CREATE', 'DAY-2', 'DELETE'] as const, values.operation),
       relay: relayOf(values.relay ?? (env.RELAY_PUBLIC_URL || undefined)),
@@ -41,13 +43,20 @@ export const generate = defineCommand({
       identifier: values.identifier,
       blueprint: values.blueprint,
       approval: values.approval,
-    })
+    }
+    const { check = false, apply = false, yes = false, json = false } = values
+    if (check && apply) throw new UsageError('Choose --check or --apply.')
+    const format = values.format === undefined ? undefined : formatOf(values.format)
+    if (check || apply)
+      return applyFiles({ env, print, note, ask, paths: files, format, check, yes, json }, options)
+    if (files.length > 1) throw new UsageError('Several files need --check or --apply.')
+    const { action, notes } = generateFile(file, options)
     const made = format === 'workflow' ? toPortWorkflow(action) : { workflow: action, notes: [] }
     const content = `${JSON.stringify(made.workflow, null, 2)}\n`
     notes.push(...made.notes)
     if (values.output !== undefined) write(values.output, content)
     const name = `${action.identifier.replace(/[^\w.-]+/g, '_')}.json`
-    if (values.json) return void print(JSON.stringify({ file: name, format, content, notes }))
+    if (json) return void print(JSON.stringify({ file: name, format: format ?? 'action', content, notes }))
     for (const sentence of notes) note(sentence)
     print(values.output === undefined ? content.trimEnd() : `Written: ${values.output}`)
   },

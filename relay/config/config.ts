@@ -112,12 +112,7 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
   const problems: string[] = []
   const { values, unread } = readSecrets(env, SECRETS, readFile, problems)
   const parsed = variables.safeParse(values)
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map(issue => ({ ...issue, name: String(issue.path[0]) }))
-    problems.push(
-      ...issues.filter(({ name }) => !unread.includes(name)).map(({ name, message }) => `${name} ${message}`),
-    )
-  }
+  problems.push(...issuesOf(parsed.error, unread))
   // Check rules that combine variables even if a variable is invalid, so that all problems are reported together.
   problems.push(...contradictions(values), ...proxyProblems(env), ...unknownNames(env))
   const routes = values.RELAY_ROUTES ? readRoutes(values.RELAY_ROUTES, readFile, problems) : []
@@ -169,6 +164,27 @@ export function readConfig(env: Env, readFile = (path: string) => readFileSync(p
     logLevel: v.LOG_LEVEL,
   }
 }
+
+/** What a command needs that calls Port only. @throws ConfigError that lists every problem at once */
+export function readPortConfig(env: Env, readFile = (path: string) => readFileSync(path, 'utf8')) {
+  const problems: string[] = []
+  const { values, unread } = readSecrets(env, ['PORT_CLIENT_SECRET'], readFile, problems)
+  const parsed = variables
+    .pick({ PORT_CLIENT_ID: true, PORT_CLIENT_SECRET: true, PORT_API_URL: true })
+    .safeParse(values)
+  const clientId = parsed.data?.PORT_CLIENT_ID ?? values.PORT_CLIENT_ID
+  if (!clientId) problems.push("PORT_CLIENT_ID is required: set it to your Port organization's client ID")
+  problems.push(...issuesOf(parsed.error, unread), ...proxyProblems(env))
+  if (!parsed.success || !clientId || problems.length > 0) throw new ConfigError(problems)
+  const { PORT_API_URL: apiUrl, PORT_CLIENT_SECRET: clientSecret } = parsed.data
+  return { apiUrl, clientId, clientSecret }
+}
+
+const issuesOf = (error: z.ZodError | undefined, unread: string[]) =>
+  (error?.issues ?? [])
+    .map(({ path, message }) => ({ name: String(path[0]), message }))
+    .filter(({ name }) => !unread.includes(name))
+    .map(({ name, message }) => `${name} ${message}`)
 
 function contradictions(env: Env): string[] {
   const app = env.GITHUB_APP_ID || env.GITHUB_APP_PRIVATE_KEY

@@ -6,6 +6,7 @@ export async function run(
   args: string[] = [],
   env: Env = {},
   signal?: AbortSignal,
+  ask?: (question: string) => Promise<boolean>,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const [out, err]: string[][] = [[], []]
   const code = await runCommand(command, env, args, {
@@ -13,6 +14,7 @@ export async function run(
     note: line => void err!.push(line),
     color: (_, text) => text,
     signal,
+    ask,
   })
   return { code, stdout: out!.join('\n'), stderr: err!.join('\n') }
 }

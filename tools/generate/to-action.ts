@@ -4,6 +4,7 @@ import { isObject, type Json } from '../../port/types.ts'
 import { OFFERED_INPUTS } from '../../relay/github/workflow-inputs.ts'
 import { eventTypes } from '../../relay/github/workflow-triggers.ts'
 import { EXAMPLE_RELAY, invocationMethod, placeholderNotes, type Start } from './invocation-method.ts'
+import type { Said } from './merge.ts'
 import type { PortAction, Property } from './port-action.ts'
 import { readWorkflow, type WorkflowFile } from './read-workflow.ts'
 
@@ -17,12 +18,15 @@ export interface ToActionOptions {
   approval?: boolean | undefined
 }
 
+/** No event of the workflow can be sent by Port. */
+export class NotStartable extends Error {}
+
 /** Returns the Port action that starts a workflow, and what to check. @throws Error if Port can't start the workflow */
 export function toAction(
   yaml: string,
   file: string,
   options: ToActionOptions = {},
-): { action: PortAction; notes: string[] } {
+): { action: PortAction; said: Said; notes: string[] } {
   const workflow = readWorkflow(yaml, file)
   const event = chooseEvent(workflow, file, options.event)
   const listed = event === 'repository_dispatch' ? eventTypes(workflow.on) : null
@@ -52,7 +56,12 @@ export function toAction(
     invocationMethod: invocationMethod(relay, { event, name, repository: options.repository ?? null }),
     requiredApproval: options.approval ?? false,
   }
-  return { action, notes: notes(workflow, event, file, action) }
+  const isComplete = event === 'workflow_dispatch'
+  const declared = isComplete ? Object.entries(workflow.inputs) : []
+  const optional = declared
+    .filter(([, input]) => String(object(input).required) === 'false')
+    .map(([name]) => name)
+  return { action, said: { isComplete, optional }, notes: notes(workflow, event, file, action) }
 }
 
 function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event']): Start['event'] {
@@ -62,7 +71,7 @@ function chooseEvent(workflow: WorkflowFile, file: string, wanted?: Start['event
   if (wanted && !possible.includes(wanted)) throw new Error(`${file} has no trigger ${wanted}.`)
   const event = wanted ?? possible[0]
   if (event) return event
-  throw new Error(
+  throw new NotStartable(
     `${file} is started by ${Object.keys(workflow.on).join(', ')}: add workflow_dispatch or repository_dispatch, so that Port can start it.`,
   )
 }

@@ -1,0 +1,128 @@
+import { readdirSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { createPortClient } from '../../port/client/client.ts'
+import { apply, type Format, type Plan, plan } from '../../tools/generate/apply.ts'
+import { NotStartable, type ToActionOptions, toAction } from '../../tools/generate/to-action.ts'
+import { readPortConfig } from '../config/config.ts'
+import { type Call, readInput, UsageError } from './command.ts'
+
+type Result = 'created' | 'updated' | 'unchanged' | 'differs' | 'refused' | 'skipped'
+interface Outcome {
+  file: string
+  result: Result
+  /** Why the file was refused or skipped. */
+  message?: string
+  plan?: Plan
+}
+
+/** @throws Error if Port can't start the workflow */
+export function generateFile(file: string, options: ToActionOptions) {
+  const yaml = readInput(file)
+    .toString()
+    .replace(/^\ufeff/, '')
+  return toAction(yaml, file === '-' ? 'workflow.yml' : basename(file), options)
+}
+
+interface ApplyCall extends Pick<Call, 'env' | 'print' | 'note' | 'ask'> {
+  paths: string[]
+  /** Undefined: what Port has, or else an action. */
+  format: Format | undefined
+  check: boolean
+  yes: boolean
+  json: boolean
+}
+
+/** `generate --check` and `generate --apply`. @returns the exit code: 1 if a definition in Port doesn't fit its file */
+export async function applyFiles(call: ApplyCall, options: ToActionOptions): Promise<number> {
+  const { env, paths, format, check, yes, json, ask, note } = call
+  if (!options.relay)
+    throw new UsageError("--check and --apply need the relay's address: --relay URL, or RELAY_PUBLIC_URL.")
+  if (!check && !yes && !ask)
+    throw new UsageError("--apply asks before it writes: add --yes, because this isn't a terminal.")
+  const config = readPortConfig(env)
+  const port = createPortClient(config)
+  const print = json ? () => {} : call.print
+  const outcomes = await planAll(port, paths, format, options)
+  for (const { file, result, message, plan: planned } of outcomes) {
+    if (result === 'refused') note(`${file}: ${message}`)
+    for (const sentence of planned?.notes ?? []) note(`${file}: ${sentence}`)
+    if (!planned) continue
+    print(`${file}: ${planned.format} ${planned.identifier}${result === 'unchanged' ? '' : ' differs'}`)
+    for (const line of planned.differences) print(`  ${line}`)
+  }
+  const changes = outcomes.filter(({ result }) => result === 'differs')
+  const question = `Write ${changes.length} of these definitions to Port (${new URL(config.apiUrl).host})?`
+  if (!check && changes.length > 0 && (yes || (await ask?.(question))))
+    for (const outcome of changes) {
+      try {
+        await apply(port, outcome.plan!)
+        outcome.result = outcome.plan!.found ? 'updated' : 'created'
+      } catch (error) {
+        Object.assign(outcome, refused(error))
+        note(`${outcome.file}: ${outcome.message}`)
+      }
+    }
+  if (json) call.print(JSON.stringify(outcomes.map(shown)))
+  const counts = [...Map.groupBy(outcomes, ({ result }) => result)].map(
+    ([result, all]) => `${all.length} ${result}`,
+  )
+  print(
+    `${outcomes.length} ${outcomes.length === 1 ? 'file' : 'files'}: ${counts.join(', ') || 'none is a workflow'}.`,
+  )
+  return outcomes.some(({ result }) => result === 'differs' || result === 'refused') ? 1 : 0
+}
+
+async function planAll(
+  port: Parameters<typeof plan>[0],
+  paths: string[],
+  format: Format | undefined,
+  options: ToActionOptions,
+): Promise<Outcome[]> {
+  const files = [...new Set(paths.flatMap(filesIn))]
+  const isMany = files.length > 1 || files[0] !== paths[0]
+  const generated = files.map(file => {
+    try {
+      return { file, ...generateFile(file, options) }
+    } catch (error) {
+      const isSkipped = isMany && error instanceof NotStartable
+      return { file, ...refused(error), ...(isSkipped && { result: 'skipped' as const }) }
+    }
+  })
+  const outcomes: Outcome[] = []
+  for (const each of generated) {
+    const { file } = each
+    if ('result' in each) {
+      outcomes.push(each)
+      continue
+    }
+    const { identifier } = each.action
+    const other = generated.find(
+      another => another.file !== file && 'action' in another && another.action.identifier === identifier,
+    )
+    try {
+      if (other)
+        throw new Error(
+          `${other.file} has the same identifier, ${identifier}: pass one of the files, with --identifier.`,
+        )
+      const planned = await plan(port, each, format)
+      const result = planned.differences.length === 0 ? 'unchanged' : 'differs'
+      outcomes.push({ file, result, plan: { ...planned, notes: [...each.notes, ...planned.notes] } })
+    } catch (error) {
+      outcomes.push({ file, ...refused(error) })
+    }
+  }
+  return outcomes
+}
+
+const refused = (error: unknown) => ({ result: 'refused' as const, message: (error as Error).message })
+
+function filesIn(path: string): string[] {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path]
+  const names = readdirSync(path).filter(name => /\.ya?ml$/.test(name))
+  return names.sort().map(name => join(path, name))
+}
+
+function shown({ file, result, message, plan: planned }: Outcome) {
+  const { format, identifier, differences, notes } = planned ?? {}
+  return { file, result, format, identifier, differences, notes, message }
+}

@@ -1,0 +1,168 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import type { JsonObject } from '../../port/types.ts'
+import { generate } from '../../relay/cli/generate.ts'
+import { startPortApi } from '../../tools/simulator/port/port.ts'
+import { temporaryFolder } from '../support/relay.ts'
+import { run } from '../support/run-command.ts'
+
+type Form = { properties: Record<string, JsonObject>; required: string[]; order: string[] }
+type Action = JsonObject & { trigger: { userInputs: Form }; invocationMethod: JsonObject }
+type Node = JsonObject & { identifier: string; config: JsonObject & { userInputs: Form; body: JsonObject } }
+type PortWorkflow = JsonObject & { nodes: Node[]; connections: JsonObject[] }
+
+/** A folder with workflows, and a fake Port that refuses what doesn't match Port's schema. */
+async function openFolder(workflows: Record<string, string>) {
+  const port = await startPortApi()
+  onTestFinished(() => port.close())
+  const folder = join(temporaryFolder(), 'workflows')
+  mkdirSync(folder)
+  const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }\n'
+  const write = (name: string, on: string) => writeFileSync(join(folder, name), `on: ${on}\n${jobs}`)
+  for (const [name, on] of Object.entries(workflows)) write(name, on)
+  const env = {
+    ...{ PORT_API_URL: port.url, PORT_CLIENT_ID: port.clientId, PORT_CLIENT_SECRET: port.clientSecret },
+    ...{ RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' },
+  }
+  const call = async (args: string, ask?: () => Promise<boolean>) => {
+    const paths = args.split(' ').map(each => (/\.yml$|^\.$/.test(each) ? join(folder, each) : each))
+    port.clearRequests()
+    const { stdout, stderr, code } = await run(generate, paths, env, undefined, ask)
+    const sent = port.requests.filter(({ method, path }) => method !== 'GET' && !path.endsWith('token'))
+    return {
+      ...{ code, stdout: stdout.replaceAll(`${folder}/`, ''), stderr: stderr.replaceAll(`${folder}/`, '') },
+      written: sent.map(({ method, path, status }) => `${method} ${path} ${status}`),
+    }
+  }
+  const action = (name: string) => port.definitions.action.get(name) as Action
+  const portWorkflow = (name: string) => port.definitions.workflow.get(name) as PortWorkflow
+  return { port, write, call, env, action, portWorkflow }
+}
+
+const manual = (inputs: string) => `{ workflow_dispatch: { inputs: { ${inputs} } } }`
+
+test('--apply creates what is missing, and --check fails until then', async () => {
+  const { call, portWorkflow } = await openFolder({
+    ...{ 'ci.yml': 'push', 'deploy.yml': '{ repository_dispatch: { types: [deploy_service] } }' },
+    'release.yml': manual('tag: { required: true }'),
+  })
+  const missing = await call('. --check')
+  expect([missing.code, missing.written]).toEqual([1, []])
+  expect(missing.stdout.split('\n')).toEqual([
+    'deploy.yml: action deploy_service differs',
+    '  + action deploy_service, with the inputs (none)',
+    'release.yml: action release differs',
+    '  + action release, with the inputs tag',
+    '3 files: 1 skipped, 2 differs.',
+  ])
+  expect(await call('release.yml --apply --yes --format workflow')).toMatchObject({
+    ...{
+      code: 0,
+      written: ['POST /v1/workflows 201'],
+      stdout: expect.stringContaining('1 file: 1 created.'),
+    },
+  })
+  expect(portWorkflow('release').nodes[1]!.config).toMatchObject({
+    ...{ synchronized: false, url: 'https://r.acme.example/webhook/acme/shop?workflow=release.yml' },
+  })
+  // Without --format, a workflow in Port stays one.
+  const applied = await call('. --apply --yes --json')
+  expect(JSON.parse(applied.stdout)).toMatchObject([
+    { file: 'ci.yml', result: 'skipped' },
+    { file: 'deploy.yml', result: 'created', format: 'action', identifier: 'deploy_service' },
+    { file: 'release.yml', result: 'unchanged', format: 'workflow', differences: [] },
+  ])
+  expect([applied.code, applied.written]).toEqual([0, ['POST /v1/actions 201']])
+  for (const args of ['. --check', '. --apply --yes'])
+    expect(await call(args)).toMatchObject({ code: 0, written: [], stdout: /: 1 skipped, 2 unchanged\.$/ })
+})
+
+test('--apply changes what the file says, asks before it writes, and keeps what users made in Port', async () => {
+  const { port, call, write, action, portWorkflow } = await openFolder({
+    'release.yml': manual('tag: {}, old: {}'),
+  })
+  const ofWorkflow = 'release.yml --apply --yes --format workflow --identifier release_flow'
+  await call('release.yml --apply --yes --approval')
+  await call(ofWorkflow)
+  const query = { jqQuery: '.user.email' }
+  Object.assign(action('release'), { title: 'Ours', requiredApproval: { type: 'ANY' } })
+  action('release').trigger.userInputs.properties.tag!.default = query
+  const slack = {
+    identifier: 'slack',
+    variables: {},
+    config: { type: 'WEBHOOK', url: 'https://slack.example' },
+  }
+  portWorkflow('release_flow').nodes.push(slack as unknown as Node)
+  portWorkflow('release_flow').nodes[1]!.config.body.mine = 1
+  portWorkflow('release_flow').connections.push({ sourceIdentifier: 'github', targetIdentifier: 'slack' })
+  write('release.yml', manual('tag: { default: v1 }, count: { type: number, required: true }'))
+
+  const questions: string[] = []
+  const answer =
+    (yes: boolean) =>
+    async (question = '') => {
+      questions.push(question)
+      return yes
+    }
+  expect(await call('release.yml --apply', answer(false))).toMatchObject({ code: 1, written: [] })
+  expect(questions).toEqual([`Write 1 of these definitions to Port (${new URL(port.url).host})?`])
+  const applied = await call('release.yml --apply', answer(true))
+  expect([applied.code, applied.written]).toEqual([0, ['PUT /v1/actions/release 200']])
+  expect(applied.stdout.split('\n')).toEqual([
+    'release.yml: action release differs',
+    '  - trigger.userInputs.properties.old: {"type":"string","title":"Old"}',
+    '  + trigger.userInputs.properties.count: {"type":"number","title":"Count"}',
+    '  ~ trigger.userInputs.required: [] → ["count"]',
+    '  ~ trigger.userInputs.order: ["tag","old"] → ["tag","count"]',
+    '1 file: 1 updated.',
+  ])
+  expect(action('release')).toMatchObject({
+    ...{ title: 'Ours', requiredApproval: { type: 'ANY' } },
+    trigger: { userInputs: { properties: { tag: { default: query } } } },
+  })
+  const flow = await call(ofWorkflow)
+  expect([flow.code, flow.written]).toEqual([0, ['PUT /v1/workflows/release_flow 200']])
+  // The entity isn't an input of the file, so it isn't added to a form.
+  expect((await call(`${ofWorkflow} --operation DAY-2 --blueprint service`)).written).toEqual([])
+  const { nodes, version, connections } = portWorkflow('release_flow')
+  expect([nodes[2], nodes[1]!.config.body.mine, version, connections.length]).toEqual([slack, 1, 2, 2])
+  expect(nodes[0]!.config.userInputs.properties).toMatchObject({ tag: { default: 'v1' }, count: {} })
+})
+
+test('writes nothing that it must not, and says why', async () => {
+  const { port, call, action, env } = await openFolder({
+    'a.yml': '{ repository_dispatch: { types: [deploy] } }',
+    'b.yml': '{ repository_dispatch: { types: [deploy] } }',
+    'c.yml': manual('tag: {}'),
+  })
+  const conflict = await call('. --apply --yes')
+  expect(conflict).toMatchObject({ code: 1, written: ['POST /v1/actions 201'] })
+  expect(conflict.stderr).toContain(
+    'a.yml: b.yml has the same identifier, deploy: pass one of the files, with --identifier.',
+  )
+  const refusals = {
+    'c.yml --apply --yes --format workflow':
+      'c.yml: Port has the action c: pass --format action to change it, or choose another --identifier.',
+    'c.yml --apply --yes --identifier a*b':
+      '422 to POST /v1/actions (invalid_request: The data provided does not match the route schema: /identifier must match pattern',
+    'c.yml --apply': "--apply asks before it writes: add --yes, because this isn't a terminal.",
+    'c.yml --apply --check': 'Choose --check or --apply.',
+    'a.yml c.yml': 'Several files need --check or --apply.',
+  }
+  for (const [args, message] of Object.entries(refusals))
+    expect((await call(args)).stderr, args).toContain(message)
+  action('c').trigger.userInputs.properties = {}
+  const changed = await call('c.yml --apply', async () => {
+    action('c').title = 'Changed in the meantime'
+    return true
+  })
+  expect(changed).toMatchObject({ code: 1, written: [] })
+  expect(changed.stderr).toContain('c.yml: The action c has just changed in Port: run the command again.')
+  expect([...port.definitions.action.keys(), ...port.definitions.workflow.keys()]).toEqual(['c'])
+
+  const without = async (name: string) =>
+    (await run(generate, ['c.yml', '--check'], { ...env, [name]: '' })).stderr
+  expect(await without('RELAY_PUBLIC_URL')).toContain("--check and --apply need the relay's address")
+  expect(await without('PORT_CLIENT_ID')).toContain('PORT_CLIENT_ID is required')
+})

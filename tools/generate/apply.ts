@@ -1,0 +1,92 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { PortClient } from '../../port/client/client.ts'
+import { PortError } from '../../port/client/errors.ts'
+import { object } from '../../port/invocation/values.ts'
+import type { JsonObject } from '../../port/types.ts'
+import { merge, type Said } from './merge.ts'
+import { formOf, type PortAction, readPortActions } from './port-action.ts'
+import { toPortWorkflow } from './port-workflow.ts'
+
+export type Format = 'action' | 'workflow'
+
+/** What has to change in Port, so that it fits a workflow file. */
+export interface Plan {
+  format: Format
+  identifier: string
+  /** As Port returned it; null if it has to be created. */
+  found: JsonObject | null
+  definition: JsonObject
+  differences: string[]
+  notes: string[]
+}
+
+type Port = Pick<PortClient, 'request'>
+
+/** The keys of Port's request schemas. Port refuses others that it returns, such as the date of a change. */
+const KEYS: Record<Format, string[]> = {
+  action: [
+    ...['identifier', 'title', 'icon', 'description', 'trigger', 'invocationMethod', 'requiredApproval'],
+    ...['approvalNotification', 'publish', 'allowAnyoneToViewRuns'],
+  ],
+  workflow: [
+    ...['identifier', 'title', 'icon', 'description', 'category', 'allowAnyoneToViewRuns', 'nodes'],
+    'connections',
+  ],
+}
+
+/** @param format undefined: what Port has, or else an action. @throws Error if the definition in Port can't be changed */
+export async function plan(
+  port: Port,
+  { action, said }: { action: PortAction; said: Said },
+  format: Format | undefined,
+): Promise<Plan> {
+  const created = { action, ...toPortWorkflow(action) }
+  const found = {
+    action: await read(port, 'action', action.identifier),
+    workflow: await read(port, 'workflow', String(created.workflow.identifier)),
+  }
+  const chosen = format ?? (found.workflow && !found.action ? 'workflow' : 'action')
+  const other = chosen === 'action' ? 'workflow' : 'action'
+  const identifier = String(created[chosen].identifier)
+  const all = { format: chosen, identifier, found: found[chosen] }
+  if (all.found) {
+    // The input for the entity isn't an input of the workflow file.
+    const trigger = { ...action.trigger, operation: 'CREATE' }
+    const generated = chosen === 'action' ? action : toPortWorkflow({ ...action, trigger }).workflow
+    return { ...all, ...merge(definitionOf(chosen, all.found), generated, said) }
+  }
+  if (found[other])
+    throw new Error(
+      `Port has the ${other} ${identifier}: pass --format ${other} to change it, or choose another --identifier.`,
+    )
+  const inputs = Object.keys(formOf(action).properties).join(', ')
+  const differences = [`+ ${chosen} ${identifier}, with the inputs ${inputs || '(none)'}`]
+  return { ...all, definition: created[chosen], differences, notes: chosen === 'action' ? [] : created.notes }
+}
+
+/** Creates or updates the definition. @throws Error if it changed in Port after the plan was made */
+export async function apply(port: Port, { format, identifier, found, definition }: Plan): Promise<void> {
+  if (!found) return void (await port.request('POST', `/v1/${format}s`, definition))
+  if (!isDeepStrictEqual(await read(port, format, identifier), found))
+    throw new Error(`The ${format} ${identifier} has just changed in Port: run the command again.`)
+  await port.request('PUT', pathOf(format, identifier), definition)
+}
+
+const pathOf = (format: Format, identifier: string) => `/v1/${format}s/${encodeURIComponent(identifier)}`
+
+async function read(port: Port, format: Format, identifier: string): Promise<JsonObject | null> {
+  try {
+    return object(object(await port.request('GET', pathOf(format, identifier)))[format])
+  } catch (error) {
+    if (error instanceof PortError && error.kind === 'refused' && error.status === 404) return null
+    throw error
+  }
+}
+
+/** Returns what Port accepts of a definition that it returned. */
+function definitionOf(format: Format, found: JsonObject): JsonObject {
+  const given = format === 'action' ? readPortActions(JSON.stringify(found))[0]! : found
+  return Object.fromEntries(
+    Object.entries(given).filter(([key, value]) => KEYS[format].includes(key) && value !== null),
+  )
+}
