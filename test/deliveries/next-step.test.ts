@@ -78,6 +78,9 @@ const REFUSED = { access: 'forbidden' as const, refusedFor: MINUTE }
 const candidates = (...statuses: string[]) =>
   ({ candidates: statuses.map((status, id) => ({ id, status })) }) as unknown as Scene['of']
 const READ = { jobs: { jobs: [], lines: [] } }
+/** GitHub shows that the run finished this long after the dispatch. */
+const seenAt = (after: number) =>
+  ({ snapshot: { runs: new Map([[7, { updatedAt: BEGIN + after }]]) } }) as unknown as Scene
 const UNREAD: Scene = { port: 'unread', ...ENDED }
 const NODE = { kind: 'node_run' as const }
 const REPORTED = { evidence: 'report' as const, reportsConclusion: true }
@@ -118,6 +121,7 @@ const STEPS: [after: number, seen: Scene, step: string][] = [
   [2 * MINUTE, { ...FAILED, ...READ }, 'runFinished failure of 7'],
   [2 * MINUTE, { ...FAILED, jobs: BEGIN + 130 * SECOND }, 'later'],
   [2 * MINUTE, { ...FAILED, jobs: BEGIN + 3 * MINUTE }, 'runFinished failure of 7'],
+  [2 * MINUTE, { ...FAILED, jobs: BEGIN + 130 * SECOND, ...seenAt(MINUTE) }, 'runFinished failure of 7'],
   [
     2 * MINUTE,
     { runs: [ended('neutral'), ended('failure', { id: 8 })], ...READ },

@@ -133,8 +133,7 @@ test('ignores the variables that Kubernetes sets for a Service named relay', () 
   const env = {
     RELAY_SERVICE_HOST: '10.0.0.11',
     RELAY_SERVICE_PORT_HTTP: '8080',
-    RELAY_PORT: 'tcp://10.0.0.11:8080',
-    RELAY_PORT_8080_TCP_ADDR: '10.0.0.11',
+    RELAY_PORT: 'tcp://10.0.0.11',
   }
   expect(read(env)).toEqual(readConfig(LEAST))
 })
@@ -165,180 +164,134 @@ test.each([
 })
 
 describe('each configuration error names the variable:', () => {
-  const url = 'must be an http(s) URL'
-  const header = 'must be plain ASCII on one line without spaces around it, because it is sent in a header'
-  const duration = 'must be a duration such as 30s, 10m, 24h or 30d'
-  const short = 'must have at least 16 characters'
-  const empty = 'is an empty list: add an entry, or remove the variable'
-  const unknown = "isn't known: did you mean"
+  const duration = 'must be a duration such as 30s'
+  const local = 'http:// is allowed only for this machine'
+  const noUser = 'without a user name'
+  /** Columns: the variable, a part of the problem, and values that cause it. */
   const values: [name: string, problem: string, ...values: string[]][] = [
-    [
-      'PORT_CLIENT_SECRET',
-      "is required: set it to your Port organization's client secret, which signs Port's webhooks",
-      '',
-    ],
-    [
-      'GITHUB_TOKEN',
-      'is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY, so that the relay can authenticate to GitHub',
-      '',
-    ],
-    ['GITHUB_TOKEN', header, ' ghp_x', 'ghp_x ', 'ghp_x\nghp_y', '“ghp_x”', 'ghp_\u0000'],
-    ['RELAY_ADMIN_TOKEN', header, 'schlüssel-0123456789'],
-    ['RELAY_ADMIN_TOKEN', short, 'short'],
-    ['RELAY_VIEW_TOKEN', short, 'short'],
-    ['RELAY_ALERT_URL', 'must be an http(s) URL without a user name or password', 'x/T', 'https://u:p@x/T'],
-    ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL: set both', KEY.toString('base64')],
-    ['PORT_API_URL', url, 'api.port.io'],
-    ['PORT_API_URL', 'must not end with /v1, because the relay adds it', 'https://api.port.io/v1/'],
-    ['GITHUB_API_URL', url, 'ftp://x'],
-    ['GITHUB_OIDC_ISSUER', url, 'x'],
-    ['RELAY_PUBLIC_URL', url, 'x'],
+    ['PORT_CLIENT_SECRET', "is required: set it to your Port organization's client secret", ''],
+    ['GITHUB_TOKEN', 'is required, or GITHUB_APP_ID with GITHUB_APP_PRIVATE_KEY', ''],
+    ['GITHUB_TOKEN', 'must be plain ASCII', ' ghp_x', 'ghp_x ', 'ghp_x\nghp_y', '“ghp_x”', 'ghp_\u0000'],
+    ['RELAY_ADMIN_TOKEN', 'must be plain ASCII', 'schlüssel-0123456789'],
+    ['RELAY_ADMIN_TOKEN', 'must have at least 16 characters', 'short'],
+    ['RELAY_VIEW_TOKEN', 'must have at least 16 characters', 'short'],
+    ['RELAY_ALERT_URL', noUser, 'x/T', 'https://u:p@x/T'],
+    ['RELAY_ALERT_SECRET', 'needs RELAY_ALERT_URL', KEY.toString('base64')],
+    ['PORT_API_URL', 'must be an http(s) URL', 'api.port.io'],
+    ['PORT_API_URL', 'must not end with /v1', 'https://api.port.io/v1/'],
+    ['GITHUB_API_URL', 'must be an http(s) URL', 'ftp://x'],
+    ['GITHUB_OIDC_ISSUER', 'must be an http(s) URL', 'x'],
+    ['RELAY_PUBLIC_URL', 'must be an http(s) URL', 'x'],
     [
       'RELAY_PUBLIC_URL',
-      'must be a base URL without a user name, password, query, or fragment',
-      ...['https://u:p@relay.example', 'https://relay.example/?a=1', 'https://relay.example/#a'],
+      noUser,
+      'https://u:p@relay.example',
+      'https://relay.example/?a=1',
+      'https://x.example/#a',
     ],
-    [
-      'RELAY_PUBLIC_URL',
-      'must be https://, because actions send their OIDC token there; http:// is allowed only for this machine, such as http://localhost:8080',
-      ...[
-        'relay.example',
-        '10.0.0.1:8080',
-        '0.0.0.0',
-        '127.0.0.1.relay.example',
-        'localhost.relay.example',
-      ].map(host => `http://${host}`),
-    ],
+    ['RELAY_PUBLIC_URL', local, 'http://relay.example', 'http://10.0.0.1:8080', 'http://0.0.0.0'],
+    ['RELAY_PUBLIC_URL', local, 'http://127.0.0.1.relay.example', 'http://localhost.relay.example'],
     ['RELAY_REPOSITORY', 'must be owner/name', 'shop', 'acme/shop.git'],
     ['RELAY_ROUTES:', "/none.yml can't be read (ENOENT)", '/none.yml'],
     ['RELAY_DATABASE', 'must be sqlite:PATH or postgres://…', 'mysql://x', 'sqlite:', 'sqlite:  '],
     [
       'RELAY_DATABASE',
-      'must be the path of a file, because an in-memory database is lost when the relay stops',
-      ...['sqlite::memory:', 'sqlite:file::memory:?cache=shared'],
+      'an in-memory database is lost',
+      'sqlite::memory:',
+      'sqlite:file::memory:?cache=shared',
     ],
-    ['PORT_PREVIOUS_SECRETS', empty, ' ,\n,'],
+    ['PORT_PREVIOUS_SECRETS', 'is an empty list', ' ,\n,'],
     [
       'PORT_PREVIOUS_SECRETS',
-      'must contain only secrets, without white space, colon, or #, but entry 2 has one',
-      ...['one,their-client-id:secret', 'one,# a comment', 'one,#secret'],
+      'but entry 2 has one',
+      'one,their-client-id:secret',
+      'one,# a comment',
+      'one,#secret',
     ],
-    ['RELAY_ALLOWED_REPOSITORIES', empty, ' ,\n,'],
-    ['RELAY_REPORT_BLUEPRINTS', 'only excludes names: add a glob that includes names, such as *', '!_*'],
-    [
-      'RELAY_REPORT_BLUEPRINTS',
-      `"a[" isn't a glob: Missing closing: "]" - use "\\\\]" to match literal characters`,
-      'service, a[',
-    ],
-    ['RELAY_REPOSITORIES', `${unknown} RELAY_REPOSITORY?`, ''],
-    ['RELAY_ADMIN_TOKENFILE', `${unknown} RELAY_ADMIN_TOKEN_FILE?`, 'x'],
-    ['RELAY_SOMETHING_ELSE_ALTOGETHER', "isn't known: remove it, or correct its name", 'x'],
+    ['RELAY_ALLOWED_REPOSITORIES', 'is an empty list', ' ,\n,'],
+    ['RELAY_REPORT_BLUEPRINTS', 'only excludes names', '!_*'],
+    ['RELAY_REPORT_BLUEPRINTS', `"a[" isn't a glob: `, 'service, a['],
+    ['RELAY_REPOSITORIES', "isn't known: did you mean RELAY_REPOSITORY?", ''],
+    ['RELAY_ADMIN_TOKENFILE', "isn't known: did you mean RELAY_ADMIN_TOKEN_FILE?", 'x'],
+    ['RELAY_SOMETHING_ELSE_ALTOGETHER', "isn't known: remove it", 'x'],
     ['RELAY_START_TIMEOUT', duration, '10'],
     ['RELAY_RUN_TIMEOUT', duration, 'soon'],
     ['RELAY_TOLERANCE', duration, '0s'],
     ['RELAY_RETENTION', duration, '1 year'],
-    [
-      'RELAY_RUN_TIMEOUT',
-      'must be at most 3650d, which is ten years',
-      ...['3651d', '99999999d', '9999999999999999999999ms'],
-    ],
-    ['RELAY_MAX_BODY', 'must be a size such as 512kb or 1mb', '-1mb'],
+    ['RELAY_RUN_TIMEOUT', 'must be at most 3650d', '3651d', '99999999d', '9999999999999999999999ms'],
+    ['RELAY_MAX_BODY', 'must be a size such as 512kb', '-1mb'],
     ['RELAY_DISPATCH_RATE', 'must be a whole number of dispatches a minute, or 0', '1.5'],
-    ['RELAY_TRUSTED_PROXIES', 'must be the number of proxies in front of the relay, 0 to 10', 'yes'],
+    ['RELAY_TRUSTED_PROXIES', 'must be the number of proxies', 'yes'],
     ...['HTTPS_PROXY', 'http_proxy'].map((name): (typeof values)[0] => [
-      name,
-      'must be an http(s) URL, such as http://proxy.example.com:3128; in a user name or password, write % as %25',
-      ...['proxy.example.com:3128', 'ftp://proxy.example.com', 'http://user:hunter2@[bad', 'http://'],
-      ...['https://user:hunter%zz@proxy.example.com', 'http://proxy.example.com/path'],
-      'http://proxy.example.com?a=1',
+      ...([name, 'must be an http(s) URL', 'proxy.example.com:3128', 'ftp://proxy.example.com'] as const),
+      ...['http://user:hunter2@[bad', 'http://', 'https://user:hunter%zz@proxy.example.com'],
+      ...['http://proxy.example.com/path', 'http://proxy.example.com?a=1'],
     ]),
-    ['PORT', 'must be a port number, 0 to 65535', '65536'],
-    [
-      'OTEL_EXPORTER_OTLP_HEADERS',
-      'must be name=value, separated by commas; in a value, write % as %25 and a comma as %2C',
-      'Bearer 100%',
-    ],
+    ['PORT', 'must be a port number', '65536'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'must be name=value', 'Bearer 100%'],
     ['LOG_LEVEL', 'must be one of fatal, error, warn, info, debug, trace, silent', 'loud'],
   ]
   test.each(values)('%s %s: %j', (name, problem, ...given) => {
-    for (const value of given)
-      expect(problems({ ...LEAST, [name.replace(':', '')]: value }), value).toEqual([`${name} ${problem}`])
+    for (const value of given) {
+      const [found, ...more] = problems({ ...LEAST, [name.replace(':', '')]: value })
+      expect(more, value).toEqual([])
+      expect(found, value).toMatch(new RegExp(`^${name} `))
+      expect(found, value).toContain(problem)
+      expect(found, value).not.toContain('hunter')
+    }
   })
 
   const app = { GITHUB_TOKEN: '', GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: PKCS1 }
-  const cure =
-    'paste the .pem file that GitHub generated for the App, or set GITHUB_APP_PRIVATE_KEY_FILE to its path'
-  const keyOf = (kind: string) =>
-    generateKeyPairSync(kind as 'ec', { namedCurve: 'P-256' })
-      .privateKey.export({ type: 'pkcs8', format: 'pem' })
-      .toString()
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+  const ecKey = ec.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const same = 'sixteen characters'
   test.each<[string, Env]>([
-    [
-      'GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set: keep one',
-      { ...app, GITHUB_TOKEN: 't' },
-    ],
-    ['GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID: set both', { ...app, GITHUB_APP_ID: '' }],
-    ['GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY: set both', { ...app, GITHUB_APP_PRIVATE_KEY: '' }],
-    [
-      `GITHUB_APP_PRIVATE_KEY isn't a private key in PEM format: ${cure}`,
-      { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' },
-    ],
-    ...['ec', 'ed25519'].map((kind): [string, Env] => [
-      `GITHUB_APP_PRIVATE_KEY isn't an RSA key, which an App requires: ${cure}`,
-      { ...app, GITHUB_APP_PRIVATE_KEY: keyOf(kind) },
-    ]),
+    ['GITHUB_TOKEN and GITHUB_APP_ID/GITHUB_APP_PRIVATE_KEY are both set', { ...app, GITHUB_TOKEN: 't' }],
+    ['GITHUB_APP_PRIVATE_KEY needs GITHUB_APP_ID', { ...app, GITHUB_APP_ID: '' }],
+    ['GITHUB_APP_ID needs GITHUB_APP_PRIVATE_KEY', { ...app, GITHUB_APP_PRIVATE_KEY: '' }],
+    ["GITHUB_APP_PRIVATE_KEY isn't a private key in PEM", { ...app, GITHUB_APP_PRIVATE_KEY: 'not a key' }],
+    ["GITHUB_APP_PRIVATE_KEY isn't an RSA key", { ...app, GITHUB_APP_PRIVATE_KEY: ecKey }],
     ["GITHUB_APP_ID must be the App's id or client id", { ...app, GITHUB_APP_ID: 'my-app' }],
     [
-      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop, which is set in RELAY_REPOSITORY or RELAY_ROUTES: add the repository to the list",
+      "RELAY_ALLOWED_REPOSITORIES doesn't match acme/shop",
       { RELAY_REPOSITORY: 'acme/shop', RELAY_ALLOWED_REPOSITORIES: 'acme/other' },
     ],
     [
-      'RELAY_ALERT_SECRET must be whsec_ followed by 24 to 64 bytes in base64, such as from openssl rand -base64 32',
+      'RELAY_ALERT_SECRET must be whsec_ followed by 24 to 64 bytes',
       { RELAY_ALERT_URL: 'https://hooks.example/T0', RELAY_ALERT_SECRET: 'whsec_dG9vIHNob3J0' },
     ],
     [
-      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same, so users with read-only access could change deliveries: set different values',
-      { RELAY_VIEW_TOKEN: 'sixteen characters', RELAY_ADMIN_TOKEN: 'sixteen characters' },
+      'RELAY_VIEW_TOKEN and RELAY_ADMIN_TOKEN are the same',
+      { RELAY_VIEW_TOKEN: same, RELAY_ADMIN_TOKEN: same },
     ],
   ])('%s', (problem, env) => {
-    expect(problems({ ...LEAST, ...env })).toEqual([problem])
+    expect(problems({ ...LEAST, ...env })).toEqual([expect.stringContaining(problem)])
   })
 
-  const anyRef = 'a repository_dispatch always runs on the default branch'
-  const file =
-    'workflow must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow'
-  const routeRows: [route: string, problem: string][] = [
-    [
-      '{ repository: a/b, event_type: x, workflow: ci.yml }',
-      'event_type and workflow exclude each other: keep one',
-    ],
-    ['{ repository: a/b, ref: main }', `ref needs workflow: ${anyRef}`],
-    ['{ repository: a/b, workflow: .github/workflows/ci.yml }', file],
+  test.each([
+    ['{ repository: a/b, event_type: x, workflow: ci.yml }', 'event_type and workflow exclude each other'],
+    ['{ repository: a/b, ref: main }', 'ref needs workflow'],
+    ['{ repository: a/b, workflow: .github/workflows/ci.yml }', 'workflow must be the name of a file'],
     ['{ repository: a/b, workflow: ci.yml, ref: "a b" }', 'ref must be the name of a branch or tag'],
     ['repository: shop', 'repository must be owner/name'],
     ['{ repository: a/b, event_type: "" }', 'event_type '],
-    ['{ repository: a/b, event_type: "  " }', 'event_type '],
-    [
-      '{ repository: a/b, event_type: "a\\nb" }',
-      'event_type must be 1 to 100 characters on one line, and not blank',
-    ],
+    ['{ repository: a/b, event_type: "a\\nb" }', 'event_type must be 1 to 100 characters on one line'],
     ['{ repository: a/b, match: { action: "" } }', 'match action must not be empty'],
     ['{ repository: a/b, match: { action: "a[" } }', "match action isn't a glob: "],
     ['{ repository: a/b, match: { action: "{deploy,!x}" } }', 'match action has a "!" within braces'],
     ['{ repository: a/b, match: { actoin: x } }', 'match '],
-  ]
-  test.each([
-    ['{', /^RELAY_ROUTES: r isn't YAML: .* at line 1, column 2$/],
-    ['a: 1', /^RELAY_ROUTES: r must be a list of routes, each with a repository and an optional match$/],
-  ])('RELAY_ROUTES with the file %j', (r, problem) => {
-    const found = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
-    expect(found).toEqual([expect.stringMatching(problem)])
-  })
-  test.each(routeRows)('RELAY_ROUTES with the second route %j', (route, start) => {
+  ])('RELAY_ROUTES with the second route %j', (route, start) => {
     const r = `- { repository: a/b }\n- ${route}`
     const [problem, ...more] = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
     expect(more).toEqual([])
     expect(problem).toContain(`RELAY_ROUTES: r, route 2 ${start}`)
+  })
+  test.each([
+    ['{', /^RELAY_ROUTES: r isn't YAML: .* at line 1, column 2$/],
+    ['a: 1', /^RELAY_ROUTES: r must be a list of routes/],
+  ])('RELAY_ROUTES with the file %j', (r, problem) => {
+    const found = problems({ ...LEAST, RELAY_ROUTES: 'r' }, { r })
+    expect(found).toEqual([expect.stringMatching(problem)])
   })
 })
 
@@ -356,9 +309,6 @@ test('reports all problems together, one per line, without any secret', () => {
   expect(problems(env)).toHaveLength(8)
   expect(() => readConfig(env)).toThrow(/^The configuration has 8 problems:\n( {2}- [A-Z_]+ .+\n?){8}$/)
   expect(problems(env).join()).not.toMatch(/secret\b(?!, which)|pass@/)
-  expect(() => readConfig({ ...LEAST, PORT: 'x' })).toThrow(
-    'The configuration has a problem:\n  - PORT must be',
-  )
 })
 
 describe('a secret from a file', () => {

@@ -37,24 +37,6 @@ async function openAccepting(options: Parameters<typeof openReceiving>[0] = {}) 
   return { relay: await openReceiving({ ...options, store: { accept } }), accepted }
 }
 
-const KNOWN = 'event_type, workflow, ref, wait'
-test.each([
-  ['?event_typ=deploy', `has the unknown parameter "event_typ": use only ${KNOWN}`],
-  ['?event_type=deploy&Wait=dispatch', `has the unknown parameter "Wait": use only ${KNOWN}`],
-  ['?__proto__=x', `has the unknown parameter "__proto__": use only ${KNOWN}`],
-  ['?event_type=a&event_type=b', 'has the parameter event_type 2 times: keep one'],
-  ['?wait=true', 'has wait="true": the only valid value is "dispatch"'],
-])('a webhook URL with %s is refused with 422 and an error message', async (query, fault) => {
-  const relay = await openReceiving()
-  for (const path of ['/webhook', '/webhook/acme/shop']) {
-    const response = await relay.post({ path: path + query, body: context() })
-    expect([response.status, response.body.detail]).toEqual([422, `The webhook URL ${fault}.`])
-  }
-  expect(await relay.written()).toEqual([])
-  const unsigned = await relay.post({ path: `/webhook${query}`, secret: 'wrong' })
-  expect(unsigned.status).toBe(401)
-})
-
 describe('an accepted webhook', () => {
   test('is persisted, and the 202 response describes the delivery', async () => {
     const relay = await openReceiving()
@@ -124,96 +106,93 @@ describe('a repeated delivery', () => {
     const first = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect(first.status).toBe(202)
     const replayed = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_2' } })
-    const detail =
-      'A webhook with this signature was received for another run, so this run isn\'t started. Only the RUN_ID header, which isn\'t signed, distinguishes the two webhooks. Add "port_context": { "runId": "{{ .run.id }}" } to the body of the Port action.'
-    expect(replayed).toMatchObject({ status: 409, body: { detail } })
+    const detail = /^A webhook with this signature was received for another run, .* Add "port_context": /
+    expect(replayed).toMatchObject({ status: 409, body: { detail: expect.stringMatching(detail) } })
     const again = await relay.post({ body: { a: 1 }, timestamp, headers: { RUN_ID: 'r_1' } })
     expect([again.status, again.body]).toEqual([200, { ...first.body, duplicate: true }])
     expect(await relay.written()).toHaveLength(1)
   })
-
-  test('uses the run ID from a RUN_ID header that a proxy duplicated', async () => {
-    const relay = await openReceiving()
-    const twice = await relay.post({ body: { a: 1 }, headers: { RUN_ID: 'r_1, r_1' } })
-    expect(twice.body).toMatchObject({ run_id: 'r_1' })
-    const two = await relay.post({ body: { a: 2 }, headers: { RUN_ID: 'r_1, r_2' } })
-    expect(two.body).not.toMatchObject({ run_id: 'r_1' })
-    expect((await relay.post({ body: context() })).body).toMatchObject({ duplicate: true })
-  })
 })
 
 describe('a webhook is refused', () => {
-  const notJson = 'The body isn\'t JSON in UTF-8: check the "body" of the Port action\'s invocation method.'
-  const wrongType =
-    'The body must be application/json in UTF-8: remove the Content-Type header from the Port action, or set it to application/json.'
-  const unsigned =
-    "The signature doesn't match: PORT_CLIENT_SECRET or PORT_PREVIOUS_SECRETS must contain the client secret of the Port organization that sends the webhook, and no proxy may change the body."
-  const notTime = 'x-port-timestamp must be a number of seconds or milliseconds since 1970.'
-  const missing = (name: string) =>
-    `The header ${name} is missing: the relay accepts only Port's webhooks, and a proxy in between must pass this header.`
-  const infinite = (at: string) =>
-    `The number${at} is larger than 1.8e308, the largest number that JSON parsers can represent: send the number as text.`
-  const notEventType = (shown: string) =>
-    `${shown} can't be an event type: it must be 1 to 100 characters on one line, and not blank.`
-  const tooDeep = "The body is nested more than 90 levels deep: GitHub doesn't accept deeper JSON."
-  const forbidden = "acme/other isn't in RELAY_ALLOWED_REPOSITORIES: add it there to allow dispatches to it."
-  const compressed = 'The body must not be compressed: Port signs it as plain JSON.'
   const nested = (levels: number) => Buffer.from(`${'['.repeat(levels)}"]["${']'.repeat(levels)}`)
   const keys = (count: number) => ({
     port_payload: Object.fromEntries(Array.from({ length: count / 2 }, (_, n) => [n, ':'])),
     port_context: Object.fromEntries(Array.from({ length: count / 2 - 2 }, (_, n) => [n, '":'])),
   })
   const header = (name: string, value: string | null): Webhook => ({ headers: { [name]: value } })
-  const [long, shown] = ['x'.repeat(101), `"${'x'.repeat(60)}…"`]
-  const bom = Buffer.from([0xef, 0xbb, 0xbf])
+  const headers = (name: string, ...values: (string | null)[]) => values.map(value => header(name, value))
+  const bodies = (...texts: string[]): Webhook[] => texts.map(text => ({ body: Buffer.from(text) }))
+  const paths = (...all: string[]): Webhook[] => all.map(path => ({ path, body: context() }))
+  const repositories = (...all: unknown[]): Webhook[] =>
+    all.map(repository => ({ body: { v: 1, github: { repository } } }))
+  const long = 'x'.repeat(101)
+  const isLong = `"${'x'.repeat(60)}…" can't be an event type`
 
-  type Row = [status: number, detail: string, ...webhooks: Webhook[]]
-  const notRepository = (repository: string): Row => [
-    ...([422, `${JSON.stringify(repository)} isn't a repository: it must be owner/name.`] as const),
-    { body: { github: { repository } } },
-  ]
-  const rows: Row[] = [
-    [400, notJson, ...['not json', '{"a":1'].map(text => ({ body: Buffer.from(text) }))],
-    [400, notJson, { body: Buffer.from([0x22, 0xff, 0x22]) }, { body: bom }],
-    [400, tooDeep, { body: nested(91) }],
-    [400, infinite(' at "replicas"'), { body: Buffer.from('{"inputs":{"replicas":1e400}}') }],
-    [400, infinite(' at "1"'), { body: Buffer.from('{"a": [1, -1.5E+0309]}') }],
-    [400, infinite(' at "a"'), { body: Buffer.from(`{"a":\n${'9'.repeat(310)}}`) }],
-    [400, infinite(' at "a"'), { body: Buffer.from(`{"a":1${'0'.repeat(250)}e+99}`) }],
-    [400, infinite(''), { body: Buffer.from('1e999') }],
-    [401, missing('x-port-timestamp'), ...[null, '', ' '].map(value => header('x-port-timestamp', value))],
-    [401, missing('x-port-signature'), ...[null, ''].map(value => header('x-port-signature', value))],
-    [401, notTime, ...['yesterday', '-1', '1e9', '1713277889.5', '0x1'].map(timestamp => ({ timestamp }))],
-    [401, notTime, { timestamp: '9'.repeat(16) }],
-    [401, unsigned, { secret: 'wrong' }],
-    [401, unsigned, ...['nonsense', sign('1', '{}')].map(value => header('x-port-signature', value))],
-    [403, forbidden, { path: '/webhook/acme/other' }],
-    ...['/', '/webhook/', '/webhook/acme', '/webhook/acme/shop/more', '/hook'].map(
-      (path): Row => [404, "There is nothing at this address: Port's webhooks go to /webhook.", { path }],
-    ),
+  /** Columns: the status, a part of the message, and webhooks. */
+  const rows: [status: number, detail: string, ...webhooks: Webhook[]][] = [
+    [400, "The body isn't JSON in UTF-8", ...bodies('not json', '{"a":1')],
     [
-      ...([415, wrongType] as const),
-      ...['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-16']
-        .concat(['application/json; a=b; charset=latin1', 'json', 'application/jsonx'])
-        .concat(['multipart/form-data; boundary=application/json'])
-        .map(type => header('content-type', type)),
+      400,
+      "The body isn't JSON in UTF-8",
+      ...['"\xff"', '\xef\xbb\xbf'].map(raw => ({ body: Buffer.from(raw, 'latin1') })),
     ],
-    [415, compressed, header('content-encoding', 'gzip')],
-    [422, 'The body has more than 20000 keys: send fewer, or encode a part as text.', { body: keys(20_002) }],
-    ...['shop', 'acme/', '/shop', 'acme/shop/x', '../shop', 'acme/..', 'acme/sh op'].map(notRepository),
-    ...['-acme/shop', 'ac.me/shop', 'acme/other\n', ' ', 'acme/secret.GIT'].map(notRepository),
+    [400, 'nested more than 90 levels deep', { body: nested(91) }],
+    [400, 'The number at "replicas" is larger than 1.8e308', ...bodies('{"inputs":{"replicas":1e400}}')],
+    [400, 'The number at "1" is', ...bodies('{"a": [1, -1.5E+0309]}')],
+    [400, 'The number at "a" is', ...bodies(`{"a":\n${'9'.repeat(310)}}`, `{"a":1${'0'.repeat(250)}e+99}`)],
+    [400, 'The number is larger', ...bodies('1e999')],
+    [401, 'The header x-port-timestamp is missing', ...headers('x-port-timestamp', null, '', ' ')],
+    [401, 'The header x-port-signature is missing', ...headers('x-port-signature', null, '')],
     [
-      422,
-      `${notEventType(shown)} Change the action's identifier, or add ?event_type= to the webhook URL.`,
-      { body: context({ action: { identifier: long } }) },
+      ...([401, 'x-port-timestamp must be a number of seconds or milliseconds since 1970'] as const),
+      ...['yesterday', '-1', '1e9', '1713277889.5', '0x1', '9'.repeat(16)].map(timestamp => ({ timestamp })),
     ],
+    [401, "The signature doesn't match: PORT_CLIENT_SECRET", { secret: 'wrong' }],
+    [401, "The signature doesn't match", ...headers('x-port-signature', 'nonsense', sign('1', '{}'))],
+    [401, "The signature doesn't match", { path: '/webhook?wait=true', secret: 'wrong' }],
+    [403, "acme/other isn't in RELAY_ALLOWED_REPOSITORIES", { path: '/webhook/acme/other' }],
+    [404, 'There is nothing at this address', ...paths('/', '/webhook/', '/webhook/acme', '/hook')],
+    [404, 'There is nothing at this address', ...paths('/webhook/acme/shop/more')],
+    [415, 'must be application/json', ...headers('content-type', 'text/plain', 'json', 'application/jsonx')],
+    [415, 'must be application/json', header('content-type', 'application/json; a=b; charset=latin1')],
+    [
+      415,
+      'must be application/json',
+      header('content-type', 'multipart/form-data; boundary=application/json'),
+    ],
+    [415, 'The body must not be compressed', header('content-encoding', 'gzip')],
+    [422, 'The body has more than 20000 keys', { body: keys(20_002) }],
     [
       422,
-      notEventType(shown),
-      { path: `/webhook?event_type=${long}` },
-      { body: { github: { event_type: long } } },
+      "isn't a repository",
+      ...repositories('shop', 'acme/', '/shop', 'acme/shop/x', '../shop', 'acme/..'),
     ],
-    [422, notEventType('"a\\nb"'), { path: '/webhook?event_type=a%0Ab' }],
+    [
+      422,
+      "isn't a repository",
+      ...repositories('acme/sh op', '-acme/shop', 'ac.me/shop', 'acme/other\n', ' '),
+    ],
+    [422, `"acme/secret.GIT" isn't a repository`, ...repositories('acme/secret.GIT')],
+    [
+      422,
+      '"github.repository" in the body must be a string',
+      ...repositories(['acme/x'], 7, false, { name: 'a/b' }),
+    ],
+    [422, '"github.event_type" in the body must be a string', { body: { github: { event_type: 5 } } }],
+    [422, '"github.reportWorkflowStatus" in', { body: { github: { reportWorkflowStatus: 'no' } } }],
+    [422, `${isLong}: it must be 1 to 100 characters`, { body: context({ action: { identifier: long } }) }],
+    [422, isLong, { path: `/webhook?event_type=${long}` }, { body: { github: { event_type: long } } }],
+    [422, `"a\\nb" can't be an event type`, ...paths('/webhook?event_type=a%0Ab')],
+    [
+      422,
+      'has the unknown parameter "event_typ"',
+      ...paths('/webhook?event_typ=a', '/webhook/acme/shop?event_typ=a'),
+    ],
+    [422, 'has the unknown parameter "Wait"', ...paths('/webhook?event_type=deploy&Wait=dispatch')],
+    [422, 'has the unknown parameter "__proto__"', ...paths('/webhook?__proto__=x')],
+    [422, 'has the parameter event_type 2 times', ...paths('/webhook?event_type=a&event_type=b')],
+    [422, 'has wait="true"', ...paths('/webhook?wait=true')],
   ]
 
   test('with a status and an actionable message', async () => {
@@ -221,7 +200,8 @@ describe('a webhook is refused', () => {
     for (const [status, detail, ...webhooks] of rows) {
       for (const webhook of webhooks) {
         const reason = JSON.stringify(webhook).slice(0, 200)
-        expect(await refused(relay, await relay.post(webhook)), reason).toEqual([status, detail])
+        const refusal = [status, expect.stringContaining(detail)]
+        expect(await refused(relay, await relay.post(webhook)), reason).toEqual(refusal)
       }
     }
   })
@@ -248,8 +228,7 @@ describe('a webhook is refused', () => {
   test('with 401 if its timestamp (in seconds or milliseconds) is outside RELAY_TOLERANCE', async () => {
     const now = 1_713_277_889_000
     const relay = await openReceiving({ clock: () => now })
-    const detail = (word: string) =>
-      `The webhook is ${word} than RELAY_TOLERANCE allows (300 s): check this server's clock.`
+    const detail = (word: string) => expect.stringContaining(`is ${word} than RELAY_TOLERANCE allows (300 s)`)
     const send = (timestamp: number) => relay.post({ timestamp: String(timestamp) })
     for (const [at, word] of [
       [now / 1000 - 301, 'older'],
@@ -270,12 +249,9 @@ describe('a webhook is refused', () => {
 
   test.each(['GET', 'OPTIONS'])('with 405 if the method is %s', async method => {
     const relay = await openReceiving()
-    const detail =
-      'Webhooks from Port must use POST, PUT, PATCH, or DELETE: select one of these methods in the Port action or node.'
     for (const path of ['/webhook', '/webhook/acme/shop']) {
       const response = await relay.request(path, { method })
       expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST, PUT, PATCH, DELETE'])
-      expect(await response.json()).toMatchObject({ detail })
     }
   })
 
@@ -284,34 +260,28 @@ describe('a webhook is refused', () => {
     const body = (length: number) => Buffer.from(JSON.stringify('x'.repeat(length - 2)))
     expect((await relay.post({ body: body(100) })).status).toBe(202)
     await relay.written()
-    const expected = [413, 'The body is larger than RELAY_MAX_BODY allows (100 bytes).']
+    const expected = [413, expect.stringContaining('larger than RELAY_MAX_BODY allows (100 bytes)')]
     expect(await refused(relay, await relay.post({ body: body(101) }))).toEqual(expected)
     const declared = await relay.post({ body: body(50), headers: { 'content-length': '101' } })
     expect(await refused(relay, declared)).toEqual(expected)
   })
 
   const full = new Error('disk full')
-  const unpersisted = "a delivery couldn't be persisted, or the database's response was lost"
   test.each([
     [
       full,
       '10',
-      "The relay's database (RELAY_DATABASE) doesn't accept writes; this delivery may not have been accepted. Send the webhook again: if the delivery was accepted, the response reports a duplicate.",
-      [{ message: unpersisted, fields: { err: full } }],
+      'may not have been accepted. Send the webhook again',
+      [expect.objectContaining({ fields: { err: full } })],
     ],
-    [
-      new StoreBusy(),
-      '1',
-      "Too many deliveries are waiting to be persisted; this delivery wasn't accepted. Send the webhook again shortly.",
-      [],
-    ],
+    [new StoreBusy(), '1', "wasn't accepted. Send the webhook again shortly", []],
   ])(
     'with 503 if it cannot be persisted, and the log shows the reason: %s',
-    async (error, retryAfter, detail, logged) => {
+    async (error, after, detail, logged) => {
       const relay = await openReceiving({ store: { accept: () => Promise.reject(error) } })
       const response = await relay.post()
-      expect(response.headers.get('retry-after')).toBe(retryAfter)
-      expect(await refused(relay, response)).toEqual([503, detail])
+      expect(response.headers.get('retry-after')).toBe(after)
+      expect(await refused(relay, response)).toEqual([503, expect.stringContaining(detail)])
       const refusal = expect.objectContaining({ message: 'a Port webhook is refused' })
       expect(relay.logged).toEqual([...logged, refusal])
     },
@@ -368,9 +338,9 @@ describe('the target of a delivery', () => {
   repository: acme/second
 - repository: acme/rest
 `
-  const open = (env: Record<string, string> = {}) =>
+  const open = () =>
     openReceiving({
-      env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*', ...env },
+      env: { RELAY_ROUTES: 'routes.yml', RELAY_ALLOWED_REPOSITORIES: 'acme/*' },
       files: { 'routes.yml': routes },
     })
   const target = async (relay: Receiving, webhook: Parameters<Receiving['post']>[0]) => {
@@ -378,20 +348,26 @@ describe('the target of a delivery', () => {
     return status === 202 ? `${body.repository} ${body.event_type}` : status
   }
 
-  test('comes from the signed body, or else the URL, the first matching route, or RELAY_REPOSITORY', async () => {
-    const relay = await open()
-    const path = '/webhook/acme/url?event_type=from_url'
-    const github = { repository: 'acme/body', event_type: 'from_body' }
-    const of = (id: string, more: object = {}) => context({ run: { id }, ...more })
-    expect(await target(relay, { path, body: of('r_1', { github }) })).toBe('acme/body from_body')
-    expect(await target(relay, { path, body: of('r_2') })).toBe('acme/url from_url')
-    expect(await target(relay, { body: of('r_3') })).toBe('acme/first from_route')
-    const day2 = { trigger: { operation: 'DAY-2' } }
-    expect(await target(relay, { body: of('r_4', day2) })).toBe('acme/second deploy_service')
-    const other = { action: { identifier: 'scaffold', blueprint: 'cluster' } }
-    expect(await target(relay, { body: of('r_5', other) })).toBe('acme/rest scaffold')
-    expect(await target(relay, { body: { any: 1 } })).toBe('acme/rest port_action')
-  })
+  const inBody = { repository: 'acme/body', event_type: 'from_body' }
+  const inUrl = '/webhook/acme/url?event_type=from_url'
+  const ofCluster = { action: { identifier: 'scaffold', blueprint: 'cluster' } }
+  test.each<[path: string, body: object, target: string]>([
+    [inUrl, context({ github: inBody }), 'acme/body from_body'],
+    [inUrl, context(), 'acme/url from_url'],
+    ['/webhook', context(), 'acme/first from_route'],
+    ['/webhook', context({ trigger: { operation: 'DAY-2' } }), 'acme/second deploy_service'],
+    ['/webhook', context(ofCluster), 'acme/rest scaffold'],
+    ['/webhook', { any: 1 }, 'acme/rest port_action'],
+    // Body and URL can each contain half of the target.
+    ['/webhook?event_type=from_url', { github: { repository: 'acme/body' } }, 'acme/body from_url'],
+    ['/webhook/acme/url', { github: { event_type: 'from_body' } }, 'acme/url from_body'],
+    ['/webhook', context({ github: { event_type: 'x' } }), 'acme/first x'],
+    // Null and an empty string count as not set.
+    ['/webhook', { github: { repository: null, event_type: '' } }, 'acme/rest port_action'],
+  ])(
+    'comes from the signed body, or else the URL, the first matching route, or RELAY_REPOSITORY: %s with %j goes to %s',
+    async (path, body, expected) => expect(await target(await open(), { path, body })).toBe(expected),
+  )
 
   test.each([
     ['deploy*', 'deploy/eu', 'acme/routed'],
@@ -404,15 +380,6 @@ describe('the target of a delivery', () => {
     const relay = await openReceiving({ env: { RELAY_ROUTES: 'r' }, files })
     const body = context({ action: { identifier } })
     expect(await target(relay, { body })).toBe(`${repository} ${identifier}`)
-  })
-
-  test('combines body and URL if each contains half of the target', async () => {
-    const relay = await open()
-    const body = { github: { repository: 'acme/body' } }
-    expect(await target(relay, { path: '/webhook?event_type=from_url', body })).toBe('acme/body from_url')
-    const type = { github: { event_type: 'from_body' } }
-    expect(await target(relay, { path: '/webhook/acme/url', body: type })).toBe('acme/url from_body')
-    expect(await target(relay, { body: context({ github: { event_type: 'x' } }) })).toBe('acme/first x')
   })
 
   describe('can be a workflow and a ref:', () => {
@@ -460,31 +427,27 @@ describe('the target of a delivery', () => {
       },
     )
 
-    const exclusive = 'event_type and workflow exclude each other: keep one.'
-    const needs = 'ref needs workflow: a repository_dispatch always runs on the default branch.'
-    const file =
-      "can't be a workflow: it must be the name of a file in .github/workflows, such as deploy.yml, or the id of a workflow."
-    const ref = "can't be a ref: it must be the name of a branch or tag."
-    const text =
-      '"github.workflow" in the body must be a string: correct or remove it in the "body" of the Port action.'
+    const isNo = { workflow: "can't be a workflow", ref: "can't be a ref" }
     test.each([
-      ['', { event_type: 'go', workflow: 'ci.yml' }, exclusive],
-      ['?event_type=go&workflow=ci.yml', undefined, exclusive],
-      ['?ref=main', undefined, needs],
-      ['', { event_type: 'go', ref: 'main' }, needs],
-      ['?workflow=ci', undefined, `"ci" ${file}`],
-      ['?workflow=../x.yml', undefined, `"../x.yml" ${file}`],
-      ['', { workflow: '.github/workflows/ci.yml' }, `".github/workflows/ci.yml" ${file}`],
-      ['', { workflow: 1.5 }, text],
-      ['?workflow=ci.yml&ref=a..b', undefined, `"a..b" ${ref}`],
-      ['?workflow=ci.yml', { ref: 'a b' }, `"a b" ${ref}`],
-      ['?workflow=ci.yml', { ref: '-f' }, `"-f" ${ref}`],
-      ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${ref}`],
+      ['', { event_type: 'go', workflow: 'ci.yml' }, 'event_type and workflow exclude each other'],
+      ['?event_type=go&workflow=ci.yml', undefined, 'event_type and workflow exclude each other'],
+      ['?ref=main', undefined, 'ref needs workflow'],
+      ['', { event_type: 'go', ref: 'main' }, 'ref needs workflow'],
+      ['?workflow=ci', undefined, `"ci" ${isNo.workflow}`],
+      ['?workflow=../x.yml', undefined, `"../x.yml" ${isNo.workflow}`],
+      ['', { workflow: '.github/workflows/ci.yml' }, isNo.workflow],
+      ['', { workflow: 1.5 }, '"github.workflow" in the body must be a string'],
+      ['?workflow=ci.yml&ref=a..b', undefined, `"a..b" ${isNo.ref}`],
+      ['?workflow=ci.yml', { ref: 'a b' }, `"a b" ${isNo.ref}`],
+      ['?workflow=ci.yml', { ref: '-f' }, `"-f" ${isNo.ref}`],
+      ['?workflow=ci.yml', { ref: 'x'.repeat(251) }, `"${'x'.repeat(60)}…" ${isNo.ref}`],
     ])('/webhook%s with %j is refused with 422: %s', async (path, github, detail) => {
       const { relay, accepted } = await openWorkflows()
-      const body = { v: 1, ...(github && { github }) }
-      const response = await relay.post({ path: `/webhook${path}`, body })
-      expect([response.status, response.body.detail]).toEqual([422, detail])
+      const response = await relay.post({
+        path: `/webhook${path}`,
+        body: { v: 1, ...(github && { github }) },
+      })
+      expect([response.status, response.body.detail]).toEqual([422, expect.stringContaining(detail)])
       expect(accepted).toEqual([])
     })
   })
@@ -516,7 +479,7 @@ describe('the log', () => {
       throw err
     }
     const relay = await openReceiving({ clock })
-    const detail = 'Something failed inside the relay; its log shows the error. Nothing was accepted.'
+    const detail = expect.stringContaining('Nothing was accepted')
     expect(await refused(relay, await relay.post())).toEqual([500, detail])
     expect(relay.logged).toEqual([
       { message: 'a request failed', fields: { err } },

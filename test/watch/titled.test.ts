@@ -50,17 +50,20 @@ test('after a restart, a bound run behind 600 newer runs is polled with at most 
   expect(system.port.run(RUN)).toMatchObject({ status: 'SUCCESS', externalRunId: String(run.id) })
 })
 
-test('if list requests get 502, the relay reads a bound run by its ID', async () => {
-  const { system, id, run } = await startWithRun(LONG, RUNNING)
-  await system.pass(30_000)
-  system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
-  system.restart()
-  await system.pass(HOUR)
-  system.end(run, 'success')
-  await system.pass(180_000)
-  expect((await system.delivery(id)).state).toBe('finished')
-  expect(system.port.run(RUN).status).toBe('SUCCESS')
-})
+test.each(['that is bound', 'that Port names'])(
+  'if list requests get 502, the relay reads a run %s by its ID',
+  async how => {
+    const { system, run } = await startWithRun(LONG, RUNNING)
+    if (how === 'that is bound') await system.pass(30_000)
+    else system.port.run(RUN).externalRunId = String(run.id)
+    system.github.fail({ ...ALWAYS, match: isList, status: 502, body: { message: 'Bad Gateway' } })
+    system.restart()
+    await system.pass(HOUR)
+    system.end(run, 'success')
+    await system.pass(180_000)
+    expect(system.port.run(RUN).status).toBe('SUCCESS')
+  },
+)
 
 test('persists the result from a GitHub webhook, so a restarted relay needs no request to GitHub', async () => {
   const { system, id, run } = await startWithRun({ actions: 'none', runTimeout: 24 * HOUR }, RUNNING)

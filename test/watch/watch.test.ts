@@ -117,6 +117,19 @@ describe('without run-name,', () => {
       expect(await system.history(ids[n]!)).toContain('runUnidentified')
     }
   })
+
+  test('two deliveries of one event type bind no run, even with 100 deliveries of other types between them', async () => {
+    const system = await startSystem({ startTimeout: 600_000 })
+    const id = await system.dispatch(RUN)
+    for (let number = 0; number <= 100; number++) {
+      const eventType = number === 100 ? 'deploy' : `other-${number}`
+      const other = await system.accept(`r_${number}`, 'acme/shop', { eventType })
+      await system.engine().apply(await system.delivery(other), { type: 'attemptStarted' })
+    }
+    system.run('deploy', { status: 'in_progress' })
+    await system.pass(20_000)
+    expect(await system.runs(id)).toEqual([])
+  })
 })
 
 test("the relay sends the result of a node run, although Port's API does not return node runs", async () => {
