@@ -50,6 +50,12 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
       ...given,
     })
     for (const [ms, event] of events) {
+      if ('attemptedAt' in event) {
+        const { attempts, ...delivery } = (await store.get(id))!
+        const times = { firstAttemptAt: now, attemptedAt: now, awaitingResponseSince: now }
+        const change = { attempts: attempts + 1, ...times }
+        await store.apply(delivery, { change, messages: [], history: null }, now)
+      }
       now += ms
       const delivery = (await store.get(id))!
       const { attemptedAt } = delivery
@@ -62,10 +68,7 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
     ...{ id, attempt: 1, evidence: 'title', past: false, status, conclusion: null },
     url: `https://github.com/acme/shop/actions/runs/${id}`,
   })
-  const accepted: [number, DeliveryEvent][] = [
-    [120, { type: 'attemptStarted' }],
-    [400, { type: 'dispatchAccepted', attemptedAt: 0, run: null }],
-  ]
+  const accepted: [number, DeliveryEvent][] = [[400, { type: 'dispatchAccepted', attemptedAt: 0, run: null }]]
   const bound = (id: number): [number, DeliveryEvent][] => [
     ...accepted,
     [4000, { type: 'runsSeen', runs: [run(id)], pollAt: 4_000_000_000_000 }],
@@ -111,11 +114,9 @@ export async function placeDay(path: string): Promise<{ approval: string; failed
       ref: 'main',
     },
     [
-      [80, { type: 'attemptStarted' }],
       [700, deferred],
-      [1100, { type: 'attemptStarted' }],
       [
-        500,
+        1600,
         {
           ...{ type: 'dispatchAccepted', attemptedAt: 0 },
           run: { id: 16_400_000_000, url: 'https://github.com/acme/shop/actions/runs/16400000000' },

@@ -188,8 +188,6 @@ export interface Transition {
   history: HistoryEntry | null
   /** Moves the delivery to the end of its repository's queue and drops its waiting messages. */
   requeue?: boolean
-  /** Whether the relay that claimed the delivery keeps its lease. */
-  keepLease?: boolean
   /** When to export the delivery's trace, if tracing is on; milliseconds since 1970. */
   traceAt?: number
 }

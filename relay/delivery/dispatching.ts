@@ -3,21 +3,6 @@ import type { Context, Event } from './events.ts'
 import { FIRST_POLL_MS } from './match.ts'
 import { actionsPage, attempted, describeDispatch } from './outcome.ts'
 
-/** Records the attempt before the dispatch is sent, so that a relay can search for the run after a crash. */
-export function start(delivery: Delivery, _: Event<'attemptStarted'>, { now }: Context): Transition {
-  return {
-    change: {
-      attempts: delivery.attempts + 1,
-      firstAttemptAt: delivery.firstAttemptAt ?? now,
-      attemptedAt: now,
-      awaitingResponseSince: now,
-    },
-    messages: [],
-    history: null,
-    keepLease: true,
-  }
-}
-
 export function accept(
   delivery: Delivery,
   event: Event<'dispatchAccepted'>,

@@ -31,7 +31,6 @@ export type NoRun =
 
 /** Events of a delivery. Times are milliseconds since 1970; reasons are shown to users. */
 export type DeliveryEvent =
-  | { type: 'attemptStarted' }
   /** `run` is the workflow run in GitHub's response to a `workflow_dispatch`. */
   | ({ type: 'dispatchAccepted'; run: { id: number; url: string } | null } & OfAttempt)
   | ({ type: 'dispatchRejected'; reason: string } & OfAttempt)

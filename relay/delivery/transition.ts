@@ -16,7 +16,6 @@ const BOUND: readonly State[] = ['running', 'finished', 'failed', 'cancelled']
 
 /** The handler of each state. In other states, the event is ignored. */
 const TABLE: { [T in EventType]: Partial<Record<State, Handler<T>>> } = {
-  attemptStarted: { queued: dispatching.start },
   dispatchAccepted: {
     ...inAll(['dispatched', ...BOUND], dispatching.noteAccepted),
     queued: dispatching.accept,

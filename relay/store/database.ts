@@ -15,7 +15,7 @@ export interface Backend {
   run(statements: Statement[]): Promise<Row[][]>
   /**
    * Runs a statement that claims work, and resolves without waiting for the disk, because a claim lost in a crash has
-   * no effect. The claim reaches the disk no later than the next durable change, such as a recorded attempt.
+   * no effect. The claim reaches the disk no later than the next durable change.
    */
   claim(statement: Statement): Promise<Row[]>
   /**

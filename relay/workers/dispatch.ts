@@ -64,28 +64,24 @@ export const DISPATCH_LEASE_MS = REQUESTS_MS + 25_000
 const PATIENCE_MS = 600_000
 /** Maximum age of the list of runs when searching for a run after a lost response. */
 const FRESH_MS = 1_000
-/** A dispatch isn't idempotent, so the attempt is persisted first. After a crash, a relay searches for the run. */
 export function createDispatch(deps: DispatchDeps) {
   const { store, github, pauses, apply, publicUrl, traced, onAttempt, rate } = deps
 
   return async (claimed: Claimed, stopping: AbortSignal): Promise<void> => {
-    const { repository } = claimed
-    if (claimed.awaitingResponseSince !== null) {
+    const { repository, attemptedAt } = claimed
+    if (!claimed.isAttempt) {
       await findLostRun(claimed, deps)
       return
     }
+    const record = (event: DeliveryEvent) => apply(claimed, event, { patienceMs: PATIENCE_MS, stopping })
     const paused = pauses.find(repository)
     if (paused) {
       const { pausedUntil: until, reason, cause } = paused
-      const { attemptedAt } = claimed
-      await apply(claimed, { type: 'dispatchDeferred', attemptedAt, cause, reason, until })
+      await record({ type: 'dispatchDeferred', attemptedAt, cause, reason, until })
       return
     }
     // Before the first await, so that the next claim takes it into account.
     rate.take()
-    const started = await apply(claimed, { type: 'attemptStarted' }, { strict: true })
-    if (started.outcome !== 'applied') return
-    const { attemptedAt } = started.delivery
     const invocation = JSON.parse(claimed.invocation) as Invocation
     const payload = packClientPayload(invocation, {
       ...{ delivery: claimed.id, relay: publicUrl },
@@ -97,8 +93,6 @@ export function createDispatch(deps: DispatchDeps) {
     if (outcome.kind === 'deferred' && (cause === 'credential' || cause === 'installation')) {
       pauses.pause(repository, store.clock() + CREDENTIAL_RETRY_MS, outcome.reason, cause)
     }
-    const record = (event: DeliveryEvent) =>
-      apply(started.delivery, event, { patienceMs: PATIENCE_MS, stopping })
     const { kind, ...details } = outcome
     const event = { type: EVENTS[kind], attemptedAt, ...details } as DeliveryEvent
     const recorded = await record(event)

@@ -228,10 +228,7 @@ test('the list shows user and time, and the filters are in the URL, with and wit
 })
 
 const RUN = aRun(42, { status: 'completed', conclusion: 'success' })
-const dispatched: DeliveryEvent[] = [
-  { type: 'attemptStarted' },
-  { type: 'dispatchAccepted', attemptedAt: 0, run: null },
-]
+const dispatched: DeliveryEvent[] = [{ type: 'dispatchAccepted', attemptedAt: 0, run: null }]
 const NOTHING: NoRun = { why: 'nothing listens', disabled: [], workflows: 1 }
 const LATE: DeliveryEvent = { type: 'startTimedOut', cause: NOTHING }
 const bound: DeliveryEvent[] = [...dispatched, { type: 'runsSeen', runs: [RUN], pollAt: 4_000_000_000_000 }]
@@ -325,7 +322,7 @@ test('the dashboard explains the effect and asks for confirmation before it rede
     { runId: 'r_4', action: 'four', events: running(42) },
     {
       runId: 'r_5',
-      events: [dispatched[0]!, { type: 'responseLost', attemptedAt: 0, reason: 'no response' }],
+      events: [{ type: 'responseLost', attemptedAt: 0, reason: 'no response' }],
     },
   ])
   port.createRun({ id: 'r_1', status: 'FAILURE' })
@@ -434,7 +431,7 @@ test("hostile values in every field are shown as text, and only the dashboard's 
     },
     {
       ...{ runId: 'r_1', eventType: null, workflow: HOSTILE, ref: HOSTILE, action: HOSTILE },
-      events: [{ type: 'attemptStarted' }, { type: 'dispatchRejected', attemptedAt: 0, reason: HOSTILE }],
+      events: [{ type: 'dispatchRejected', attemptedAt: 0, reason: HOSTILE }],
     },
   ])
   const { page, errors } = await signedIn()

@@ -30,7 +30,7 @@ const inPort =
   id => [...running(id), { type: 'finishedInPort', conclusion, runs: [{ ...RUN, id, conclusion: ofRun }] }]
 const withoutRun = (cause: NoRun): Events => {
   const type = cause.why === 'unidentified' ? 'runUnidentified' : 'startTimedOut'
-  return id => [...running(id).slice(0, 2), { type, cause }]
+  return id => [...running(id).slice(0, 1), { type, cause }]
 }
 const gaveUp =
   (type: 'runTimedOut' | 'runDeleted', cause: NoRun): Events =>
@@ -39,7 +39,7 @@ const CANCEL: DeliveryEvent = { type: 'cancelRequested', by: 'port' }
 
 /** Every way that a delivery can finish, by outcome. */
 const WAYS: Record<(typeof OUTCOMES)[number] | 'open', Events[]> = {
-  open: [() => [], id => running(id).slice(0, 2), running, id => [...running(id), CANCEL]],
+  open: [() => [], id => running(id).slice(0, 1), running, id => [...running(id), CANCEL]],
   succeeded: [
     ...['success', 'neutral'].map(each => concluded(each)),
     ...[reported('success'), inPort('success'), inPort('unknown', 'success')],

@@ -4,7 +4,7 @@ import type { DeliveryEvent } from '../../relay/delivery/events.ts'
 import { openStore } from '../../relay/store/open.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import type { GitHubApi } from '../../tools/simulator/github/github.ts'
-import { type Address, aDelivery, aRun } from '../store/place.ts'
+import { type Address, aDelivery, aRun, attempt } from '../store/place.ts'
 import { openRelayHere, relayEnv, temporaryFolder } from '../support/relay.ts'
 import { startServices } from '../support/services.ts'
 
@@ -19,7 +19,6 @@ const POLICY = {
 
 /** The events of a delivery whose dispatch GitHub rejects. */
 export const REJECTED: DeliveryEvent[] = [
-  { type: 'attemptStarted' },
   {
     ...{ type: 'dispatchRejected', attemptedAt: 0, response: { status: 404, requestId: 'C0DE:1F' } },
     reason: 'GitHub rejected the dispatch: no such repository.',
@@ -28,7 +27,6 @@ export const REJECTED: DeliveryEvent[] = [
 
 /** Returns the events of a delivery that is bound to an unfinished workflow run. */
 export const running = (runId: number): DeliveryEvent[] => [
-  { type: 'attemptStarted' },
   { type: 'dispatchAccepted', attemptedAt: 0, run: null },
   {
     type: 'runsSeen',
@@ -63,6 +61,7 @@ export async function placeDeliveries(database: string | Address, placed: Placed
     const { id } = await store.accept(aDelivery({ receivedAt: store.clock(), ...given }))
     ids.push(id)
     for (const event of events) {
+      if ('attemptedAt' in event) await attempt(store, id, store.clock())
       const delivery = (await store.get(id))!
       const { attemptedAt } = delivery
       const { outcome } = await apply(delivery, 'attemptedAt' in event ? { ...event, attemptedAt } : event)

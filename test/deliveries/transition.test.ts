@@ -54,7 +54,6 @@ const attemptedAt = NOW - 1_000
 const LIMIT = { cause: 'limit', reason: 'a limit', until: NOW + MINUTE } as const
 const cause: NoRun = { why: 'deleted' }
 const EVENTS: { [T in EventType]: Extract<DeliveryEvent, { type: T }> } = {
-  attemptStarted: { type: 'attemptStarted' },
   dispatchAccepted: { type: 'dispatchAccepted', attemptedAt, run: null },
   dispatchRejected: { type: 'dispatchRejected', attemptedAt, reason: "GitHub can't find acme/shop." },
   dispatchDeferred: { ...LIMIT, type: 'dispatchDeferred', attemptedAt },
@@ -108,7 +107,6 @@ const CANCEL_DUE = 'cancelRequestedAt cancelSentAt cancelForced dueAt · 0'
  * messages to Port. An omitted state: nothing.
  */
 const TABLE: { [T in EventType]: { [S in State]?: string } } = {
-  attemptStarted: { queued: 'attempts firstAttemptAt attemptedAt awaitingResponseSince · 0' },
   dispatchAccepted: {
     queued: 'state=dispatched dispatchedAt awaitingResponseSince dueAt · 2',
     ...{ dispatched: NOTED, running: NOTED, finished: NOTED, failed: NOTED, cancelled: NOTED },
@@ -192,9 +190,7 @@ describe('a dispatch', () => {
     const failed = inState('failed', { attempts: 8 })
     const redelivered = transition(failed, { type: 'redelivered' }, NOW, POLICY)
     const queued = { ...failed, ...redelivered?.change } as Delivery
-    const started = transition(queued, { type: 'attemptStarted' }, NOW, POLICY)
-    const underWay = { ...queued, ...started?.change } as Delivery
-    expect(underWay.attempts).toBe(1)
+    const underWay = { ...queued, attempts: queued.attempts + 1, attemptedAt: NOW }
     expect(transition(underWay, { ...deferred, attemptedAt: NOW }, NOW, POLICY)?.change.dueAt).toBe(
       NOW + 1_000,
     )

@@ -11,6 +11,7 @@ import { openStore } from '../../relay/store/open.ts'
 import type { Store } from '../../relay/store/store.ts'
 import { createApplyEvent } from '../../relay/workers/apply.ts'
 import { createFindByTitle, createFindOwners } from '../../relay/workers/find-runs.ts'
+import { attempt } from '../store/place.ts'
 import { temporaryFolder } from '../support/relay.ts'
 
 const SECRET = "It's a Secret to Everybody"
@@ -61,7 +62,7 @@ async function open(options: { secret?: string | null; store?: Partial<Store> } 
         ...{ kind: 'action_run', action: null, invocation: '{}', receivedAt: 1 },
         ...{ repository: 'acme/shop', eventType: 'deploy', workflow: null, ref: null },
       })
-      await apply((await store.get(id))!, { type: 'attemptStarted' })
+      await attempt(store, id, store.clock())
       const delivery = (await store.get(id))!
       await apply(delivery, { type: 'dispatchAccepted', attemptedAt: delivery.attemptedAt, run: null })
       await store.apply((await store.get(id))!, { change: { dueAt: 9e15 }, messages: [], history: null }, 2)

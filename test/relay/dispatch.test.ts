@@ -17,9 +17,7 @@ const WORKFLOW = {
 }
 /** Simulates a relay that dies right after it has recorded its attempt. */
 async function dieInDispatch(relay: System): Promise<void> {
-  const [claimed] = await relay.store.claimQueued(relay.now(), 1, 1, 'owner:')
-  const started = await relay.engine().apply(claimed!, { type: 'attemptStarted' }, { strict: true })
-  expect(started.outcome).toBe('applied')
+  expect(await relay.store.claimQueued(relay.now(), 1, 1, 'owner:')).toMatchObject([{ isAttempt: true }])
 }
 const sentTo = ({ port }: Pick<System, 'port'>, id: string) =>
   port.requests

@@ -51,7 +51,6 @@ test('a report is refused if the delivery is redelivered in the meantime, and th
   const apply = createApplyEvent({ store, policy, canReport: () => true, onTransition() {}, log })
   const { id } = await store.accept(aDelivery())
   const now = async () => (await store.get(id))!
-  await apply(await now(), { type: 'attemptStarted' })
   await apply(await now(), { type: 'runReported', run: aRun(GITHUB_RUN_ID, { evidence: 'report' }) })
   await apply(await now(), { type: 'runDeleted', cause: { why: 'deleted' } })
   const overtaken: typeof store.get = async given => {

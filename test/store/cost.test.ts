@@ -30,16 +30,16 @@ type Counts = typeof NOTHING
 const COSTS: Record<'sqlite' | 'postgres', Record<string, Partial<Counts>>> = {
   sqlite: {
     webhook: { statements: 1, rows: 1, commits: 1, threads: 1, wakes: 1 },
-    dispatch: { statements: 8, rows: 7, commits: 2, claims: 1, threads: 3, wakes: 2, github: 1 },
+    dispatch: { statements: 7, rows: 6, commits: 2, threads: 2, wakes: 1, github: 1 },
     messages: { statements: 5, rows: 5, commits: 2, claims: 1, threads: 3, port: 2 },
-    run: { statements: 55, rows: 31, commits: 17, claims: 18, threads: 35, wakes: 6, github: 4, port: 7 },
+    run: { statements: 55, rows: 31, commits: 22, claims: 13, threads: 35, wakes: 6, github: 4, port: 7 },
     sixteen: { statements: 16, rows: 16, commits: 1, threads: 1, wakes: 1 },
   },
   postgres: {
     webhook: { statements: 1, rows: 1, commits: 1, wakes: 1 },
-    dispatch: { statements: 9, rows: 7, commits: 2, claims: 1, wakes: 2, github: 1 },
+    dispatch: { statements: 7, rows: 6, commits: 2, wakes: 1, github: 1 },
     messages: { statements: 6, rows: 5, commits: 2, claims: 1, port: 2 },
-    run: { statements: 76, rows: 31, commits: 18, claims: 18, wakes: 6, github: 4, port: 7 },
+    run: { statements: 71, rows: 31, commits: 23, claims: 13, wakes: 6, github: 4, port: 7 },
     sixteen: { statements: 1, rows: 16, commits: 1, wakes: 1 },
   },
 }

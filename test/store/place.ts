@@ -134,6 +134,13 @@ export async function applyTo(
   return store.apply(await get(store, id), aTransition(transition), now, receipt)
 }
 
+/** Records an attempt, as a claim for a dispatch does. */
+export async function attempt(store: Store, id: string, now = 1000): Promise<void> {
+  const { attempts } = await get(store, id)
+  const times = { firstAttemptAt: now, attemptedAt: now, awaitingResponseSince: now }
+  await applyTo(store, id, { change: { attempts: attempts + 1, ...times } }, now)
+}
+
 /** Creates a delivery that GitHub accepted at 1000. Its next poll is due at 5000. */
 export async function aDispatched(store: Store, given: Partial<NewDelivery> = {}): Promise<string> {
   const { id } = await store.accept(aDelivery(given))

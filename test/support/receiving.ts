@@ -71,7 +71,7 @@ async function takeAll(store: Store): Promise<Claimed[]> {
   const found: Claimed[] = []
   const finished: Transition = { change: { state: 'finished', dueAt: null }, messages: [], history: null }
   for (;;) {
-    const claimed = await store.claimQueued(Number.MAX_SAFE_INTEGER / 2, 1, 1000, 'owner:')
+    const claimed = await store.claimQueued(2 ** 52, 1, 1000, 'owner:')
     if (claimed.length === 0) return found
     found.push(...claimed)
     for (const each of claimed) await store.apply(each, finished, 0)

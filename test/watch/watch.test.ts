@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { attempt } from '../store/place.ts'
 import {
   iso,
   RUN,
@@ -124,7 +125,7 @@ describe('without run-name,', () => {
     for (let number = 0; number <= 100; number++) {
       const eventType = number === 100 ? 'deploy' : `other-${number}`
       const other = await system.accept(`r_${number}`, 'acme/shop', { eventType })
-      await system.engine().apply(await system.delivery(other), { type: 'attemptStarted' })
+      await attempt(system.store, other, system.now())
     }
     system.run('deploy', { status: 'in_progress' })
     await system.pass(20_000)

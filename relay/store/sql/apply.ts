@@ -60,14 +60,13 @@ function apply(sql: Dialect, applied: Applied): { statements: Statement[]; decis
 }
 
 function update(sql: Dialect, { delivery, changeId, transition, now, receipt }: Applied): Statement {
-  const { change, history, requeue, keepLease, traceAt } = transition
+  const { change, history, requeue, traceAt } = transition
   const params: Statement['params'] = [delivery.id, changeId, delivery.version]
   const parameter = (value: string | number | null) => `?${params.push(value)}`
   const set = ['change_id = ?2']
   const fields = Object.entries(change)
   if (fields.length > 0) {
-    set.push('version = version + 1', `updated_at = ${parameter(now)}`)
-    if (!keepLease) set.push('lease_until = 0')
+    set.push('version = version + 1', 'lease_until = 0', `updated_at = ${parameter(now)}`)
   }
   for (const [field, value] of fields) {
     if (field === 'runs') continue
@@ -149,7 +148,7 @@ function keepReceipt(mark: Mark, { sender, number }: ReportReceipt): Statement {
   }
 }
 
-/** Returns the kinds of work that a transition can make due. Recording an attempt makes no work due. */
+/** Returns the kinds of work that a transition can make due. */
 function workOf({ change, messages, requeue }: Transition) {
   const steps = change.state !== undefined || change.dueAt !== undefined || requeue
   return [

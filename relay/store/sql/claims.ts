@@ -11,7 +11,12 @@ import {
 } from '../database.ts'
 
 /** A queued delivery that was claimed for dispatch, with its invocation as JSON text. */
-export type Claimed = Delivery & { invocation: string; leaseUntil: number }
+export type Claimed = Delivery & {
+  invocation: string
+  leaseUntil: number
+  /** Whether the claim recorded an attempt. If not, the response to an earlier attempt is missing. */
+  isAttempt: boolean
+}
 
 /** Waiting work. Times are milliseconds since 1970; null if nothing is due or waiting. */
 export interface Backlog {
@@ -53,6 +58,11 @@ const isPaused = (sql: Dialect, scope: string, now: string, of: string) => `
     WHERE ${isOfScope(sql, scope, of)} AND rate_limit_pauses.paused_until > ${now})`
 
 const CLAIM = 'UPDATE deliveries SET version = version + 1, lease_until = ?2'
+const CLAIM_ATTEMPT = `${CLAIM},
+  attempts = attempts + CASE WHEN awaiting_response_since IS NULL THEN 1 ELSE 0 END,
+  attempted_at = CASE WHEN awaiting_response_since IS NULL THEN ?1 ELSE attempted_at END,
+  first_attempt_at = coalesce(first_attempt_at, ?1),
+  awaiting_response_since = coalesce(awaiting_response_since, ?1)`
 
 /** Maximum for counts, to limit the cost of counting. */
 export const MOST_COUNTED = 10_000
@@ -76,6 +86,8 @@ export function claims(db: Backend) {
     /**
      * Claims each repository's oldest queued delivery if it's due and its credential isn't paused. To keep the order,
      * the repository waits for it. Ordered by last dispatch, so that a long queue doesn't delay other repositories.
+     * The claim records an attempt on disk, because a dispatch isn't idempotent: after a crash, a relay searches for the
+     * workflow run first.
      * @param scope scope of rate-limit pauses, or the prefix to which a repository's owner is appended
      */
     async claimQueued(now: number, leaseMs: number, limit: number, scope: string): Promise<Claimed[]> {
@@ -87,8 +99,9 @@ export function claims(db: Backend) {
           SELECT max(attempted_at) FROM deliveries attempted
           WHERE attempted.repository = head.repository AND attempted.attempted_at IS NOT NULL
         ) NULLS FIRST, head.due_at, head.seq LIMIT ?3 ${skipLocked.replace('UPDATE', 'UPDATE OF head')}`
-      const sql = `${CLAIM} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
-      const claimed = await claim<Claimed>(sql, now, now + leaseMs, limit, scope)
+      const sql = `${CLAIM_ATTEMPT} WHERE ${among('seq', due)} RETURNING ${columns(dialect)}, ${named('invocation', 'leaseUntil')}`
+      const claimed = await deliveriesOf<Claimed>(db, sql, now, now + leaseMs, limit, scope)
+      for (const each of claimed) each.isAttempt = each.attemptedAt === now
       return claimed.sort((a, b) => a.seq - b.seq)
     },
     /** Finds deliveries whose wait Port doesn't show yet; none while many messages wait, because results come first. */

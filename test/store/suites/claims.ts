@@ -45,16 +45,17 @@ export function claimTests(place: Place): void {
     expect(await store.apply(second!, aTransition({ change: { state: 'failed' } }), 1500)).toBe(true)
   })
 
-  test('a change releases the lease unless the transition keeps it', async () => {
+  test('a claim for a dispatch records an attempt, unless the response to an earlier one is missing', async () => {
     const store = await place.emptied()
     await acceptAll(store, {})
-    const [claimed] = await claim(store, 1000)
-    const started = aTransition({ change: { attempts: 1, attemptedAt: 1000 }, keepLease: true })
-    expect(await store.apply(claimed!, started, 1000)).toBe(true)
-    expect(await claim(store, 1001)).toEqual([])
-    const next = { ...claimed!, version: claimed!.version + 1 }
-    expect(await store.apply(next, aTransition({ change: { dueAt: 1000 } }), 1001)).toBe(true)
-    expect(await claim(store, 1001)).toHaveLength(1)
+    const first = { attempts: 1, firstAttemptAt: 1000, attemptedAt: 1000, awaitingResponseSince: 1000 }
+    expect(await claim(store, 1000)).toMatchObject([{ ...first, isAttempt: true }])
+    const [again] = await claim(store, 1500)
+    expect(again).toMatchObject({ ...first, isAttempt: false })
+    // The change releases the lease.
+    await store.apply(again!, aTransition({ change: { awaitingResponseSince: null } }), 1501)
+    const second = { attempts: 2, firstAttemptAt: 1000, attemptedAt: 1502, awaitingResponseSince: 1502 }
+    expect(await claim(store, 1502)).toMatchObject([{ ...second, isAttempt: true }])
   })
 
   test('dispatched and running deliveries are claimed when they are due', async () => {
