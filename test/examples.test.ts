@@ -7,7 +7,7 @@ import type { JsonObject } from '../port/types.ts'
 import { fitInputs, offeredNames, offerInputs } from '../relay/github/workflow-inputs.ts'
 import { createTargets } from '../relay/intake/target.ts'
 import { startGitHubApi } from '../tools/simulator/github/github.ts'
-import { checkWorkflow } from '../tools/simulator/runner/read-workflow.ts'
+import { parseWorkflow } from '../tools/simulator/runner/parser.ts'
 import { runWorkflow } from '../tools/simulator/runner/workflow.ts'
 import {
   definition,
@@ -29,7 +29,7 @@ const definitions = globSync('examples/*/port-action*.json', { cwd: root }).sort
 
 describe.each([...workflows, ...globSync('.github/workflows/*.yml', { cwd: root })])('%s', file => {
   test("passes GitHub's own parser", async () => {
-    expect(await checkWorkflow(join(root, file))).toEqual({ errors: [] })
+    expect((await parseWorkflow(basename(file), text(file))).errors).toEqual([])
   })
 
   test('declares the permissions of each job, and passes no event data to a shell', () => {

@@ -289,8 +289,10 @@ function pollAfter(age: number): number {
 
 /** `Build image (3/7)`; null if none of the author's steps is running. */
 function describeRunning(steps: ListedStep[], redact: Redact): string | null {
-  // GitHub shows a new step as running late.
-  const index = steps.findIndex(step => step.status !== 'completed')
+  const started = steps.findLastIndex(({ status }) => status === 'completed' || status === 'in_progress')
+  // GitHub shows a new step as running late. Earlier steps can run in the background.
+  const next = steps[started]?.status === 'in_progress' ? started : started + 1
+  const index = next < steps.length ? next : steps.findLastIndex(({ status }) => status === 'in_progress')
   if (index < 0) return null
   const name = redact(steps[index]!.name)
   const short = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1).toWellFormed()}…` : name

@@ -11,7 +11,7 @@ import { linesOf, startSystem } from './play.ts'
 import { transcript } from './transcript.ts'
 
 describe.concurrent('while the job runs', () => {
-  test('Port shows the running step, and each new line once', async ({ expect, onTestFinished }) => {
+  test('Port shows the last running step, and each new line once', async ({ expect, onTestFinished }) => {
     const system = await startSystem({}, onTestFinished)
     // Each step waits until Port has its label and line, so that the transcript is always the same.
     const pauses = mkdtempSync(join(tmpdir(), 'gates-'))
@@ -23,8 +23,9 @@ describe.concurrent('while the job runs', () => {
     echo "${name} begins" >> "$PORT_LOG"
     until test -e ${pauses}/${index}; do sleep 0.1; done`,
     )
-    const playing = system.simulate({ steps: steps.join('') })
-    for (const [index, label] of ['Build image (1/2)', 'Roll out (2/2)'].entries()) {
+    const server = `\n- { name: Serve, background: true, run: 'until test -e ${pauses}/1; do sleep 0.1; done' }`
+    const playing = system.simulate({ steps: server + steps.join('') })
+    for (const [index, label] of ['Build image (2/3)', 'Roll out (3/3)'].entries()) {
       const isShown = () => system.run.statusLabel === label && linesOf(system.run).length > index + 1
       await until(isShown, `Port shows "${label}" and its line`)
       writeFileSync(join(pauses, String(index)), '')

@@ -297,16 +297,26 @@ const ALIASES = workflow([LOGGED])
   .replace('type: string', 'type: &t string')
   .replace('type: string', 'type: *t')
 const FLOW = `on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [${JSON.stringify(LOGGED)}] } }`
+const FLOW_GROUP = workflow([{ parallel: [] }]).replace('[]', `[${JSON.stringify(LOGGED)}]`)
 test.each([
   ["a file that isn't YAML", 'on: [', "The file isn't YAML"],
   ['a file that is not a workflow', 'a: b', "The file isn't a workflow"],
   ['aliases', ALIASES, 'YAML aliases'],
   ['a job in flow style', FLOW, 'in flow style'],
+  ['a parallel group in flow style', FLOW_GROUP, 'in flow style'],
   ['an invalid workflow', workflow([LOGGED], { top: { nonsense: 1 } }), "GitHub's parser rejects it"],
 ])('keeps %s unchanged', async (_, text, message) => {
   const result = (await migrateFiles(new Map([['a.yml', text]]), OPTIONS)).get('a.yml')!
   expect({ text: result.text, refused: result.refused }).toEqual({ text, refused: true })
   expect(remarksOf(result)).toEqual([expect.stringMatching(`^\\d+: .*${message}.* stays as it is`)])
+})
+
+test('converts steps in a parallel group, so that none of them finishes the Port run early', async () => {
+  const group = [{ run: 'true' }, patch({ status: 'SUCCESS', summary: '${{ inputs.name }}' })]
+  const steps = [{ run: 'true', background: true }, { parallel: group }, { run: 'exit 3' }]
+  const { text } = await migrateOne(workflow(steps))
+  const after = await playWorkflows({ files: { 'a.yml': text }, inputs: { name: 'All is well' } })
+  expect(after).toMatchObject({ status: 'FAILURE', summary: 'All is well' })
 })
 
 test('also keeps the callers of a workflow that cannot be migrated unchanged', async () => {

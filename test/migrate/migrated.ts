@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
-import { checkWorkflow, migrateFiles } from '../../tools/migrate/files.ts'
+import { migrateFiles } from '../../tools/migrate/files.ts'
 import type { Migrated, MigrateOptions } from '../../tools/migrate/read-workflow.ts'
+import { parseWorkflow } from '../../tools/simulator/runner/parser.ts'
 
 export const OPTIONS: MigrateOptions = { action: 'org/port-webhook-action@v1', keepLogs: false }
 
@@ -13,8 +14,8 @@ export async function migrateAll(
   const results = await migrateFiles(files, { ...OPTIONS, ...options })
   const after = new Map([...results].map(([name, { text }]) => [name, text]))
   for (const [name, text] of after) {
-    expect(await checkWorkflow(name, files.get(name)!, files)).toEqual([])
-    expect(await checkWorkflow(name, text, after)).toEqual([])
+    expect((await parseWorkflow(name, files.get(name)!, files)).errors).toEqual([])
+    expect((await parseWorkflow(name, text, after)).errors).toEqual([])
   }
   for (const [name, { text }] of await migrateFiles(after, { ...OPTIONS, ...options }))
     expect(text).toBe(after.get(name))

@@ -79,6 +79,39 @@ describe('a run step', () => {
   })
 })
 
+it('runs steps in parallel: background, wait, wait-all, cancel, and parallel', async () => {
+  const meet = (own: string, other: string) =>
+    `touch ${own}; for i in $(seq 200); do [ -e ${other} ] && exit 0; sleep 0.05; done; exit 1`
+  const { job, step } = await simulateSteps(
+    `- { name: Start server, id: server, background: true, run: "echo port=80 >> $GITHUB_OUTPUT; ${meet('up', 'tested')}" }
+- { name: Start monitor, id: monitor, background: true, run: sleep 600 }
+- { name: Test, run: "echo [\${{ steps.server.outputs.port }}]; ${meet('tested', 'up')}" }
+- wait: server
+- { name: Show, run: "echo \${{ steps.server.outputs.port }}" }
+- parallel:
+  - { name: Build a, run: "${meet('a', 'b')}" }
+  - { name: Build b, run: "${meet('b', 'a')}" }
+- cancel: monitor
+- { name: Broken, background: true, run: exit 3 }
+- { name: Goes on, run: echo }
+- wait-all:
+- { name: Not after a failure, run: echo }`,
+  )
+  expect(job.steps.map(({ name, conclusion }) => `${name}: ${conclusion}`).slice(1, -1)).toEqual([
+    ...[
+      'Start server: success',
+      'Start monitor: cancelled',
+      'Test: success',
+      'Wait: success',
+      'Show: success',
+    ],
+    ...['Build a: success', 'Build b: success', 'Parallel group: success', 'Cancel: success'],
+    ...['Broken: failure', 'Goes on: success', 'Wait for all: failure', 'Not after a failure: skipped'],
+  ])
+  expect([step('Test').stdout, step('Show').stdout]).toEqual(['[]\n', '80\n'])
+  expect(job.conclusion).toBe('failure')
+})
+
 it('masks secrets and ::add-mask:: values, also line by line, and omits outputs that contain a secret', async () => {
   const { job, step } = await simulateSteps(
     `- run: |

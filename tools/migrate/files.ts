@@ -1,5 +1,4 @@
-import { basename } from 'node:path'
-import { loadParser } from '../simulator/runner/parser.ts'
+import { parseWorkflow } from '../simulator/runner/parser.ts'
 import type { Migrated, MigrateOptions } from './read-workflow.ts'
 import { migrateWorkflow } from './workflow.ts'
 
@@ -42,28 +41,9 @@ function migrateAll(files: Files, options: MigrateOptions, refused: Map<string, 
 }
 
 async function check(name: string, before: Files, after: Files): Promise<string | null> {
-  const errors = await checkWorkflow(name, after.get(name)!, after)
+  const { errors } = await parseWorkflow(name, after.get(name)!, after)
   if (errors.length === 0) return null
-  const old = await checkWorkflow(name, before.get(name)!, before)
+  const { errors: old } = await parseWorkflow(name, before.get(name)!, before)
   const [what, said] = old.length > 0 ? ['rejects it', old] : ['would reject the result', errors]
   return `GitHub's parser ${what}: ${said.join('; ')}.`
-}
-
-/** Returns the messages of GitHub's parser, which loads slowly. Calls of workflows not in `others` aren't checked. */
-export async function checkWorkflow(
-  name: string,
-  content: string,
-  others: ReadonlyMap<string, string> = new Map(),
-): Promise<string[]> {
-  const parser = await loadParser()
-  const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
-  const getFileContent = async ({ path }: { path: string }) => {
-    const called = others.get(basename(path))
-    if (called === undefined) throw new Error('unknown')
-    return { name: basename(path), content: called }
-  }
-  const depth = { fetchReusableWorkflowDepth: 1 }
-  if (value) await parser.convertWorkflowTemplate(context, value, { getFileContent }, depth)
-  const messages = context.errors.getErrors().map(error => error.message)
-  return messages.filter(message => !message.includes('Unable to find reusable workflow'))
 }

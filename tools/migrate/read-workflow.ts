@@ -92,12 +92,17 @@ export function readWorkflow(
 
 function readJob(map: yaml.Mapping, edits: yaml.TextEdits, called: ReadonlyMap<string, Migrated>): Job {
   const list = yaml.nodeAt(map, 'steps')
-  if ((yaml.isFlow(map) || yaml.isFlow(list)) && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
+  const groups = yaml.listItems(list).map(step => yaml.nodeAt(step.map, 'parallel'))
+  const isFlow = [map, list, ...groups].some(yaml.isFlow)
+  if (isFlow && /port-github-action|\.\/\.github/.test(textOf(map, edits)))
     throw new Problem(
       'A job is in flow style: write its keys and steps on separate lines.',
       yaml.startOf(map),
     )
-  const steps = yaml.listItems(list).map(each => ({ ...each, reports: null }))
+  const steps = yaml
+    .listItems(list)
+    .flatMap((step, index) => (groups[index] ? yaml.listItems(groups[index]) : [step]))
+    .map(step => ({ ...step, reports: null }))
   const calls = called.get(
     /^\.\/\.github\/workflows\/([^/]+)$/.exec(yaml.textAt(map, 'uses') ?? '')?.[1] ?? '',
   )

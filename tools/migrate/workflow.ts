@@ -120,8 +120,9 @@ function insertAction(job: Job, { edits, events, finishes }: Workflow, action: s
     ...(byOthers ? ['  if: ${{ github.event.inputs.port || github.event.client_payload.port }}'] : []),
     ...(inputs.length > 0 ? ['  with:', ...inputs.map(line => `    ${line}`)] : []),
   ]
-  const key = yaml.pairOf(job.map, 'steps')!.key
-  edits.insertLines(edits.nextLine(yaml.startOf(key)), edits.columnOf(job.steps[0]!.dash), lines)
+  const { key, value } = yaml.pairOf(job.map, 'steps')!
+  const [first] = yaml.listItems(value)
+  edits.insertLines(edits.nextLine(yaml.startOf(key)), edits.columnOf(first!.dash), lines)
 }
 
 type Permissions = Map<string, string>

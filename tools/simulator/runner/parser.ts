@@ -1,4 +1,6 @@
 import { registerHooks } from 'node:module'
+import { basename } from 'node:path'
+import type { WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
 import type { StringDefinition } from '@actions/workflow-parser/templates/schema/string-definition'
 import { parseDocument, visit } from 'yaml'
 
@@ -20,16 +22,50 @@ export async function loadParser() {
       },
     })
   }
-  const [workflow, schema, action, template] = await Promise.all([
-    import('@actions/workflow-parser'),
-    import('@actions/workflow-parser/workflows/workflow-schema'),
-    import('@actions/workflow-parser/actions/action-parser'),
-    import('@actions/workflow-parser/actions/action-template'),
-  ])
+  const [workflow, schema, action, template, { TemplateContext, TemplateValidationErrors }, features] =
+    await Promise.all([
+      import('@actions/workflow-parser'),
+      import('@actions/workflow-parser/workflows/workflow-schema'),
+      import('@actions/workflow-parser/actions/action-parser'),
+      import('@actions/workflow-parser/actions/action-template'),
+      import('@actions/workflow-parser/templates/template-context'),
+      import('@actions/expressions/features'),
+    ])
   // Fixes a bug in package 0.3.61, which rejects "on: repository_dispatch": this constant is "branch_protection_rule".
   const { definitions } = schema.getWorkflowSchema()
   ;(definitions['repository-dispatch-string'] as StringDefinition).constant = 'repository_dispatch'
-  return { ...workflow, parseAction: action.parseAction, convertAction: template.convertActionTemplate }
+  const trace = new workflow.NoOperationTraceWriter()
+  return {
+    ...{ ...workflow, trace, parseAction: action.parseAction, convertAction: template.convertActionTemplate },
+    /** A workflow's steps can run in parallel, unlike those of a composite action. */
+    featureFlags: new features.FeatureFlags({ allowBackgroundSteps: true }),
+    createContext: () =>
+      new TemplateContext(new TemplateValidationErrors(), schema.getWorkflowSchema(), trace),
+  }
+}
+
+/**
+ * Parses a workflow with GitHub's parser. Returns its messages, or none if the workflow is valid.
+ * @param others by file name, the workflows that it can call; without them, calls aren't checked
+ */
+export async function parseWorkflow(name: string, content: string, others?: ReadonlyMap<string, string>) {
+  const { featureFlags, createContext, ...parser } = await loadParser()
+  const context = createContext()
+  context.state.featureFlags = featureFlags
+  const { value } = parser.parseWorkflow({ name, content }, context)
+  const getFileContent = async ({ path }: { path: string }) => {
+    const called = others?.get(basename(path))
+    if (called === undefined) throw new Error('unknown')
+    return { name: basename(path), content: called }
+  }
+  const converted: WorkflowTemplate | undefined =
+    value &&
+    (await parser.convertWorkflowTemplate(context, value, others && { getFileContent }, {
+      ...{ featureFlags, fetchReusableWorkflowDepth: others ? 1 : 0 },
+    }))
+  const messages = context.errors.getErrors().map(error => error.message)
+  const errors = messages.filter(message => !message.includes('Unable to find reusable workflow'))
+  return { root: value, converted, errors }
 }
 
 /**

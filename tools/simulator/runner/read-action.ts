@@ -84,7 +84,7 @@ async function read(directory: string, name: string, content: string): Promise<A
 async function parseAction(content: string) {
   const parser = await loadParser()
   const file = { name: 'action.yml', content }
-  const { context, value } = parser.parseAction(file, new parser.NoOperationTraceWriter())
+  const { context, value } = parser.parseAction(file, parser.trace)
   const converted = value && parser.convertAction(context, value)
   return { value, converted, errors: context.errors.getErrors().map(error => error.message) }
 }

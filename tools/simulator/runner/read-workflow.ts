@@ -1,7 +1,5 @@
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
-import type { Step, WorkflowTemplate } from '@actions/workflow-parser/model/workflow-template'
-import { loadParser, onOneLine } from './parser.ts'
+import type { Step } from '@actions/workflow-parser/model/workflow-template'
+import { onOneLine, parseWorkflow } from './parser.ts'
 import { Expression, Place, refuse, refuseOtherKeys, type Template, toTemplate } from './template.ts'
 
 type Mapping = { [key: string]: Template }
@@ -20,6 +18,9 @@ export type WorkflowStep = {
   workingDirectory: Template
   continueOnError: Template
   timeoutMinutes: Template
+  background: boolean
+  /** Waits for these steps, or cancels these steps, which run in the background. Null: waits for all such steps. */
+  control: { kind: 'wait' | 'cancel'; steps: WorkflowStep[] | null } | null
 }
 
 export type WorkflowJob = {
@@ -60,19 +61,12 @@ const jobKeys = (
   'container defaults steps uses with secrets'
 ).split(' ')
 const jobKeysLeftOut = ['environment', 'services']
-const stepKeys =
-  'name id if continue-on-error timeout-minutes uses with env run working-directory shell'.split(' ')
+const stepKeys = (
+  'name id if continue-on-error timeout-minutes uses with env run working-directory shell ' +
+  'background wait wait-all cancel parallel'
+).split(' ')
 
 const mapping = (value: Template | undefined) => (value ?? {}) as Mapping
-
-/** Parses a workflow with GitHub's parser. Returns its messages, or none if the workflow is valid. */
-export async function parseWorkflow(name: string, content: string) {
-  const parser = await loadParser()
-  const { context, value } = parser.parseWorkflow({ name, content }, new parser.NoOperationTraceWriter())
-  const converted: WorkflowTemplate | undefined =
-    value && (await parser.convertWorkflowTemplate(context, value, undefined))
-  return { root: value, converted, errors: context.errors.getErrors().map(error => error.message) }
-}
 
 /**
  * Reads a workflow for the simulator.
@@ -131,15 +125,19 @@ export async function readWorkflow(
   }
 }
 
-/** Combines the parser's steps, which have generated ids and completed conditions, with the author's text. */
+/**
+ * Combines the parser's steps, which have generated ids and completed conditions, with the author's text. A `parallel`
+ * group becomes steps in the background and a step that waits for them, as on GitHub.
+ */
 export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: string): WorkflowStep[] {
-  return converted.map((step, index) => {
+  const read: WorkflowStep[] = []
+  for (const [index, step] of converted.entries()) {
     const own = mapping(raw[index])
     refuseOtherKeys(own, stepKeys, `${at}, step ${index + 1}`)
-    return {
+    const plain: WorkflowStep = {
       id: step.id,
       named: own.id !== undefined,
-      if: condition(step.if?.expression ?? 'success()', own.if, place.inside(index)),
+      if: condition(('if' in step && step.if?.expression) || 'success()', own.if, place.inside(index)),
       uses: (own.uses as string | undefined) ?? null,
       run: own.run ?? null,
       name: own.name ?? null,
@@ -149,8 +147,29 @@ export function readSteps(converted: Step[], raw: Mapping[], place: Place, at: s
       workingDirectory: own['working-directory'] ?? null,
       continueOnError: own['continue-on-error'] ?? false,
       timeoutMinutes: own['timeout-minutes'] ?? null,
+      background: own.background === true,
+      control: null,
     }
-  })
+    const controls = (kind: 'wait' | 'cancel', steps: WorkflowStep[] | null) =>
+      read.push({ ...plain, name: own.name ?? step.name!.toString(), control: { kind, steps } })
+    const named = (ids: Template | undefined) =>
+      [ids ?? []].flat().flatMap(id => read.find(each => each.named && each.id === id) ?? [])
+    if ('parallel' in step) {
+      const group = readSteps(
+        step.parallel,
+        own.parallel as Mapping[],
+        place.inside(index).inside('parallel'),
+        at,
+      )
+      const background = group.map(each => ({ ...each, background: true }))
+      read.push(...background)
+      controls('wait', background)
+    } else if ('wait' in step) controls('wait', named(own.wait))
+    else if ('wait-all' in step) controls('wait', null)
+    else if ('cancel' in step) controls('cancel', named(own.cancel))
+    else read.push(plain)
+  }
+  return read
 }
 
 /** An `if:`, as completed by the parser and as written by the author. */
@@ -172,10 +191,4 @@ function runDefaults(defaults: Template | undefined, at: string): Mapping {
   const run = mapping(mapping(defaults).run)
   refuseOtherKeys(run, ['shell', 'working-directory'], `defaults.run of ${at}`)
   return run
-}
-
-/** Lints a workflow file with GitHub's parser. Returns messages with line and column, or none if the file is valid. */
-export async function checkWorkflow(file: string): Promise<{ errors: string[] }> {
-  const { errors } = await parseWorkflow(basename(file), await readFile(file, 'utf8'))
-  return { errors }
 }

@@ -24,18 +24,31 @@ type Attempt = {
   onLine: (line: string) => void
 }
 
+type Plan = {
+  step: WorkflowStep
+  record: SimulatedStep
+  condition: WorkflowStep['if'] | string
+  work: Work
+  /** Aborted if another step cancels this step. */
+  cancel?: AbortSignal
+}
+
+/** Runs one step, and makes its results available to later steps. */
+export async function playStep(state: JobState, scope: Scope, plan: Plan): Promise<void> {
+  const share = await startStep(state, scope, plan)
+  share()
+}
+
 /**
  * Runs one step: condition, process, files for the runner, outcome, and conclusion.
  *
  * When the run is canceled, stops the step only if its condition is no longer true, as the runner does.
+ *
+ * @returns a function that makes the step's results available to later steps
  */
-export async function playStep(
-  state: JobState,
-  scope: Scope,
-  plan: { step: WorkflowStep; record: SimulatedStep; condition: WorkflowStep['if'] | string; work: Work },
-): Promise<void> {
+export async function startStep(state: JobState, scope: Scope, plan: Plan): Promise<() => void> {
   const { step, record, condition } = plan
-  if (state.ended.aborted || scope.stop?.aborted) return
+  if (state.ended.aborted || scope.stop?.aborted) return () => {}
   const log = createStepLog(record, state.masker, state.run.options.onLeftOut)
   const notify = () => {
     state.run.publish()
@@ -62,17 +75,21 @@ export async function playStep(
   }
   const conclusion = goesOn ? 'success' : outcome
   completeRecord(record, outcome, conclusion)
-  if (conclusion === 'failure') scope.failed = true
-  if (step.named && record.kind !== 'post' && record.kind !== 'pre') {
-    scope.steps[step.id] = { outputs: record.outputs, outcome, conclusion }
-  }
   notify()
+  return () => {
+    Object.assign(state.addedEnv, record.env)
+    state.addedPath.push(...record.path)
+    if (conclusion === 'failure') scope.failed = true
+    if (step.named && record.kind !== 'post' && record.kind !== 'pre') {
+      scope.steps[step.id] = { outputs: record.outputs, outcome, conclusion }
+    }
+  }
 }
 
 async function attempt(
   state: JobState,
   scope: Scope,
-  { step, work }: { step: WorkflowStep; work: Work },
+  { step, work, cancel }: Plan,
   given: Pick<Attempt, 'env' | 'contexts' | 'record' | 'log'>,
   holds: () => boolean,
 ): Promise<StepResult> {
@@ -82,11 +99,13 @@ async function attempt(
     if (!holds()) stop.abort('cancelled')
   }
   const stopBecauseAround = () => stop.abort('timeout')
+  const stopBecauseOther = () => stop.abort('cancelled')
   const minutes = step.timeoutMinutes === null ? null : Number(evaluate(step.timeoutMinutes, contexts))
   const timeout = minutes === null ? undefined : setTimeout(() => stop.abort('timeout'), minutes * 60_000)
   const cancelHere = state.run.options.cancelAt === record.name
   state.cancelled.addEventListener('abort', stopBecauseCancelled, { once: true })
   scope.stop?.addEventListener('abort', stopBecauseAround, { once: true })
+  cancel?.addEventListener('abort', stopBecauseOther, { once: true })
   try {
     const files = await createFileCommands(state.temp)
     const onLine = (line: string) => {
@@ -99,8 +118,6 @@ async function attempt(
     Object.assign(record.outputs, composite)
     for (const warning of warnings) log.annotate('error', warning)
     for (const problem of problems) log.annotate('error', problem)
-    Object.assign(state.addedEnv, record.env)
-    state.addedPath.push(...record.path)
     if (state.ended.aborted || stop.signal.reason === 'cancelled') {
       log.annotate('error', 'The operation was canceled.')
       return 'cancelled'

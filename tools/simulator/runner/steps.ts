@@ -5,7 +5,7 @@ import { type JobState, type RunState, type Scope, stepContexts } from './job-st
 import { type Action, readAction } from './read-action.ts'
 import type { WorkflowStep } from './read-workflow.ts'
 import { createStepRecord, stepName } from './records.ts'
-import { playStep, type Work } from './step.ts'
+import { playStep, startStep, type Work } from './step.ts'
 import { actionInputs, nodeWork, scriptWork } from './step-work.ts'
 import { refuse } from './template.ts'
 import type { SimulatedStep } from './types.ts'
@@ -36,7 +36,7 @@ export async function prepareSteps(
   return prepared
 }
 
-/** Runs the `pre` steps, then the steps, in order. */
+/** Runs the `pre` steps, then the steps, in order, and waits for steps in the background. */
 export async function simulateSteps(state: JobState, scope: Scope, prepared: Prepared[]): Promise<void> {
   for (const { step, action, record, pre } of prepared) {
     if (pre === null || action?.runs.using !== 'node24') continue
@@ -44,13 +44,54 @@ export async function simulateSteps(state: JobState, scope: Scope, prepared: Pre
     await playStep(state, scope, { step, record: pre, condition: action.runs.preIf, work })
     if (pre.outcome !== 'skipped') registerPost(state, scope, step, action, [pre, record])
   }
+  const background: Background = new Map()
   for (const { step, action, record, pre } of prepared) {
-    await playStep(state, scope, {
-      step,
-      record,
-      condition: step.if,
-      work: mainWork(state, scope, step, action, record, pre),
-    })
+    const { control } = step
+    const work = control
+      ? controlWork(control, background)
+      : mainWork(state, scope, step, action, record, pre)
+    const plan = { step, record, condition: control ? 'always()' : step.if, work }
+    if (step.background) {
+      const cancel = new AbortController()
+      const done = startStep(state, scope, { ...plan, cancel: cancel.signal })
+      // The step that waits for it gets the error.
+      done.catch(() => {})
+      background.set(step, { record, cancel, done })
+    } else await playStep(state, scope, plan)
+  }
+  await finishSteps(background, null)
+}
+
+/** The steps in the background that no step has waited for. */
+type Background = Map<
+  WorkflowStep,
+  { record: SimulatedStep; cancel: AbortController; done: Promise<() => void> }
+>
+
+/** @returns the records of the steps, whose results are then available to later steps */
+async function finishSteps(background: Background, steps: WorkflowStep[] | null): Promise<SimulatedStep[]> {
+  const records: SimulatedStep[] = []
+  for (const step of steps ?? [...background.keys()]) {
+    const running = background.get(step)
+    if (!running) continue
+    background.delete(step)
+    const share = await running.done
+    share()
+    records.push(running.record)
+  }
+  return records
+}
+
+/**
+ * Waits for steps in the background, or cancels these steps. Fails if one of them has failed, unless it is canceled.
+ * Source: BackgroundStepCoordinator.cs of actions/runner.
+ */
+function controlWork({ kind, steps }: NonNullable<WorkflowStep['control']>, background: Background): Work {
+  return async ({ onLine }) => {
+    if (kind === 'cancel') for (const step of steps ?? []) background.get(step)?.cancel.abort()
+    const records = await finishSteps(background, steps)
+    for (const { name, conclusion } of records) onLine(`  ${name}: ${conclusion}`)
+    return kind === 'wait' && records.some(({ conclusion }) => conclusion === 'failure') ? 1 : 0
   }
 }
 
