@@ -1,12 +1,12 @@
 import { afterAll, expect, test } from 'vitest'
 import { newDatabase } from '../support/shared-postgres.ts'
-import { shortFaults } from './faults.ts'
+import { faultsIn } from './faults.ts'
 import { print, type Verdict } from './verdict.ts'
 
 const verdicts: Verdict[] = []
 afterAll(() => print(verdicts))
 
-test.concurrent.each(shortFaults(newDatabase))(
+test.concurrent.each(faultsIn('short', newDatabase))(
   '%s: no delivery is lost, dispatched twice, or reordered',
   async (name, run, allowed) => {
     const verdict = await run(name)

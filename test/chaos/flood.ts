@@ -27,8 +27,6 @@ export const FLOODS = {
   pipelined: ['closed'],
   /** Requests for encrypted inputs. */
   inputs: [200, 429],
-  /** Unsigned GitHub webhooks. */
-  unsigned: [401],
   /** Signed 1 MB webhooks with many keys. */
   keys: [202, 422],
   /** Slow and unauthenticated senders of endless bodies, on every route that accepts a body. */
@@ -127,7 +125,7 @@ async function aim(system: System, name: FloodName): Promise<Target> {
   const inputs = Object.fromEntries(secrets.map(each => [each, encryptWith(SECRET, each)]))
   const action = { identifier: 'deploy', encryptedProperties: secrets }
   const more = name === 'inputs' ? { action, inputs } : {}
-  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, unsigned: 0, keys: 0, bodies: 0 }[name]
+  const count = { starts: DELIVERIES, inputs: 1, pipelined: 0, keys: 0, bodies: 0 }[name]
   const deliveries: Target['deliveries'] = []
   for (let n = 0; n < count; n++)
     deliveries.push(await startDelivery(system, name === 'starts' ? RUNS : 1, { more, isSeen: n % 2 === 0 }))
@@ -175,7 +173,6 @@ await runAttacker<Target>(import.meta.url, async (target, signal) => {
         const body = JSON.stringify({ delivery: deliveries[0]?.delivery })
         if ((await post('/report/inputs', body, reportToken)) !== 200) await sleep(10)
       }),
-    unsigned: () => repeat(20, () => post('/github', '{}')),
     keys: () =>
       repeat(2, async n => {
         const body = Buffer.from(bodies[n % 2]?.replaceAll('r_N', `r_${n}`) ?? '')

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../../tools/simulator/http-server.ts'
 import { encryptWith } from '../action/encrypt.ts'
-import { REPOSITORY } from '../reports/open-stage.ts'
 import { temporaryFolder } from '../support/relay.ts'
 import { newDatabase } from '../support/shared-postgres.ts'
 import { CLEAR, openSearched, type Searched } from './leaks.ts'
@@ -81,14 +80,6 @@ async function failure({ deliver, simulate }: Searched) {
   expect(delivered.portRun).toMatchObject({ status: 'FAILURE', summary: expect.stringContaining('(secret)') })
 }
 
-/** Runs a job that leaves the result to the relay. The relay also sends the last lines of the job's log. */
-async function failureOfTheRelay({ deliver, simulate }: Searched) {
-  const delivered = await deliver()
-  await simulate(delivered, workflow({ report: 'workflow', live: 'false', end: 'exit 1' }))
-  await finished(delivered.portRun)
-  expect(logOf(delivered.portRun)).toContain('the last words: [masked] [masked]')
-}
-
 async function killed({ deliver, simulate }: Searched) {
   const delivered = await deliver()
   const lost = new AbortController()
@@ -101,23 +92,6 @@ async function killed({ deliver, simulate }: Searched) {
   await finished(delivered.portRun)
   expect(delivered.portRun.status).toBe('FAILURE')
   expect(logOf(delivered.portRun)).toContain('the last words: [masked] [masked]')
-}
-
-async function redelivered({ deliver, simulate, api, system }: Searched) {
-  const delivered = await deliver()
-  const displayTitle = `deploy_service ${delivered.portRun.id}`
-  const cancelled = { status: 'completed', conclusion: 'cancelled' } as const
-  system.github.createRun({ repository: REPOSITORY, displayTitle, ...cancelled })
-  await finished(delivered.portRun)
-  const before = system.github.dispatches.length
-  expect((await api(`/${delivered.id}/redeliver`, 'POST')).status).toBe(202)
-  const again = () =>
-    system.github.dispatches.slice(before).find(each => each.clientPayload.run_id === delivered.portRun.id)
-  const dispatch = await until(again, 'the delivery is dispatched again')
-  const { steps } = await simulate({ ...delivered, dispatch: dispatch! }, workflow({ live: 'false' }))
-  expect(steps['Run ./']!.annotations).toMatchObject([
-    { level: 'notice', message: expect.stringContaining('already finished') },
-  ])
 }
 
 async function wrongKeys({ deliver, simulate }: Searched) {
@@ -178,9 +152,7 @@ test("no secret or decrypted input appears on GitHub, in Port, or in the relay's
   const [delivered] = await Promise.all([
     success(searched),
     failure(searched),
-    failureOfTheRelay(searched),
     killed(searched),
-    redelivered(searched),
     wrongKeys(searched),
     refused(searched),
   ])

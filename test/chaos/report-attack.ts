@@ -1,4 +1,3 @@
-import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../tools/simulator/http-server.ts'
 import type { PortRun } from '../../tools/simulator/port/port.ts'
@@ -13,17 +12,9 @@ import { AUDIENCE, GITHUB_SECRET, MEASURED, REPOSITORY, type System, withSystem 
 const ENDLESS = Number.POSITIVE_INFINITY
 const LARGE = { parallel: 16, lines: 30, width: 7_940, count: ENDLESS, isPortDown: false }
 export const ATTACKS = {
-  'small lines': { parallel: 100, lines: 500, width: 1, count: ENDLESS, isPortDown: false },
-  'large reports': { ...LARGE, count: 2_000, isPortDown: true },
+  'small lines': { parallel: 100, lines: 500, width: 1, count: 20, isPortDown: false },
+  'large reports': { ...LARGE, count: 150, isPortDown: true },
 } satisfies Record<string, Attack>
-
-/** Attacks by the workflows of one author, with the number of deliveries. */
-export const AUTHORS = {
-  'slow reports of two deliveries': [2, { ...LARGE, parallel: 340, bytesPerSecond: 44 }],
-  'slow reports of three deliveries': [3, { ...LARGE, parallel: 340, bytesPerSecond: 30 }],
-  'reports at the minimum rate': [3, { ...LARGE, parallel: 340, bytesPerSecond: 10_000 }],
-  'large reports at once': [3, { ...LARGE, parallel: 100 }],
-} satisfies Record<string, [deliveries: number, attack: Attack]>
 
 interface Attack {
   /** Concurrent reports. */
@@ -35,8 +26,6 @@ interface Attack {
   /** The number of reports. */
   count: number
   isPortDown: boolean
-  /** How fast each body is sent. Default: at once. */
-  bytesPerSecond?: number
 }
 
 type Target = { url: string; runs: { token: string; delivery: string }[]; attack: Attack }
@@ -75,8 +64,7 @@ export function attackWithReports(options: { database: string; seconds: number; 
       if ((await relay.stop()) !== 0) throw new Error(`The relay didn't stop: ${relay.printed()}`)
       await relay.start()
       const second = await honestSenders(half)
-      // If `count` limits the reports, all of them are sent, however long that takes.
-      if (attack.count === Number.POSITIVE_INFINITY) attacker.stop()
+      // All reports are sent, however long that takes.
       const { responses, numbers } = await attacker.result()
 
       await port.start()
@@ -97,14 +85,15 @@ export function attackWithReports(options: { database: string; seconds: number; 
   })
 }
 
-/** Lets deliveries of one author report as much as possible alongside reports and a job of another repository. */
-export async function attackAsAuthor(seconds: number, [deliveries, attack]: [number, Attack]) {
+/** Lets three deliveries of one author report as much as possible alongside reports and a job of another repository. */
+export async function attackAsAuthor(seconds: number) {
+  const attack = { ...LARGE, parallel: 100 }
   const system = await startSystem({ RELAY_ALLOWED_REPOSITORIES: 'acme/*' }, startRelay)
   const { url, github } = system
   const repository = 'acme/author'
   const own = { repository, repositoryId: github.addRepository(repository).id }
   const runs: Target['runs'] = []
-  for (let n = 1; n <= deliveries; n++) {
+  for (let n = 1; n <= 3; n++) {
     const { id } = await system.deliver({ body: { github: { repository } } })
     const started = await system.start(id, { ...own, runId: GITHUB_RUN_ID + n })
     runs.push({ delivery: id, token: String(started.body.token) })
@@ -196,8 +185,6 @@ await runAttacker<Target>(import.meta.url, async ({ url, runs, attack }, signal)
   let next = 1
   const post = (token: string, body: string): Promise<number | 'none'> => {
     const headers = { authorization: `Bearer ${token}` }
-    if (attack.bytesPerSecond)
-      return postSlowly(`${url}/report`, headers, body, attack.bytesPerSecond, signal)
     return fetch(`${url}/report`, { method: 'POST', headers, body }).then(
       async response => {
         await response.text()
@@ -224,25 +211,6 @@ await runAttacker<Target>(import.meta.url, async ({ url, runs, attack }, signal)
   await Promise.all(runs.flatMap(run => times(attack.parallel, n => sendReports(`sender-${n}`, run))))
   return { responses, numbers } satisfies Attacked
 })
-
-async function postSlowly(url: string, headers: object, body: string, rate: number, signal: AbortSignal) {
-  const options = {
-    method: 'POST',
-    agent: false,
-    headers: { ...headers, 'content-length': body.length },
-    signal,
-  }
-  const sending = request(url, options)
-  let status: number | 'none' | undefined
-  sending.on('response', response => (status = response.resume().statusCode))
-  sending.on('close', () => (status ??= 'none')).on('error', () => {})
-  for (let n = 0; status === undefined && n < body.length; n += rate / 2) {
-    sending.write(body.slice(n, n + rate / 2))
-    await sleep(500)
-  }
-  sending.destroy()
-  return status ?? 'none'
-}
 
 /** The text that identifies a line in Port's log. */
 function nameOf(number: number, line: number): string {

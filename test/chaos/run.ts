@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { TEST_ENV } from '../support/environment.ts'
 import { createDatabase, startPostgres } from '../support/postgres.ts'
-import { type Allowed, completeFaults } from './faults.ts'
+import { type Allowed, faultsIn } from './faults.ts'
 import { brokenBy, fuzz, growth } from './fuzz.ts'
 import { withSystem } from './system.ts'
 import { print, type Verdict } from './verdict.ts'
@@ -33,7 +33,7 @@ Object.assign(process.env, TEST_ENV)
 // Kills the relays and PostgreSQL.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const faults = new Map<string, () => Promise<Result>>()
-for (const [name, run, allowed = {}] of completeFaults(() => createDatabase(url))) {
+for (const [name, run, allowed = {}] of faultsIn('complete', () => createDatabase(url))) {
   faults.set(name, async () => ({ row: { ...(await run(name)), allowed } }))
 }
 // Last, because fuzzing can use both cores while the others wait for the leases of killed relays to expire.

@@ -79,51 +79,62 @@ describe('memory for bodies', () => {
     for (let n = 0; n < 50; n++) await setImmediate()
     await sleep(ms)
   }
-  const from = (address: string) => ({ 'x-forwarded-for': `1.1.1.1, ${address}` })
 
-  test('is reclaimed from the body that has been arriving longest; its sender gets 503 with Retry-After', async () => {
-    const memory = open()
-    const first = memory.send(40)
-    await arrived()
-    const second = memory.send(40)
-    await arrived()
-    const third = memory.send(50)
-    const { status, headers } = await first.answer
+  type Sent = [bytes: number, sender?: string]
+  const [ONE, MANY] = ['10.0.0.2', '10.0.0.1']
+  /** Columns: the number of trusted proxies, the bodies in the order of their arrival, and the body that is dropped. */
+  test.each<[string, number, Sent[], dropped: number]>([
+    ['the body that has been arriving longest', 0, [[40], [40], [50]], 0],
+    [
+      'the sender of the most bytes',
+      1,
+      [
+        [1, ONE],
+        [40, MANY],
+        [40, MANY],
+        [30, '10.9.9.9'],
+      ],
+      1,
+    ],
+    ['the same address at other ports', 1, [[1, `${ONE}:1`], [40, `${MANY}:1`], [40, `${MANY}:2`], [30]], 1],
+    [
+      'another /64 network of IPv6',
+      1,
+      [[1, '2001:db8:0:2::1'], [40, '2001:db8::1'], [40, '2001:db8::2'], [30]],
+      1,
+    ],
+    [
+      'one /64 network of IPv6',
+      1,
+      [
+        [10, '2001:db8::1'],
+        [80, '2001:db8:0:0:ffff::2'],
+        [20, '2001:db8::1'],
+      ],
+      0,
+    ],
+    [
+      'one sender if no proxy is trusted',
+      0,
+      [
+        [10, ONE],
+        [80, MANY],
+        [20, MANY],
+      ],
+      0,
+    ],
+  ])('is reclaimed from %s; the sender gets 503 with Retry-After', async (_, proxies, bodies, dropped) => {
+    const memory = open(proxies)
+    const sent: ReturnType<typeof memory.send>[] = []
+    for (const [bytes, sender] of bodies) {
+      sent.push(memory.send(bytes, sender ? { 'x-forwarded-for': `1.1.1.1, ${sender}` } : {}))
+      await arrived(40)
+    }
+    const { status, headers } = await sent[dropped]!.answer
     expect([status, headers.get('retry-after'), headers.get('connection')]).toEqual([503, '1', 'close'])
-    for (const each of [second, third]) each.end()
-    expect(await (await second.answer).text()).toBe('40')
-    expect(await (await third.answer).text()).toBe('50')
-  })
-
-  test.each([
-    ['10.0.0.1', '10.0.0.2'],
-    ['10.0.0.1:50001', '10.0.0.2:50001'],
-    ['2001:db8:0:1::1', '2001:db8:0:2::1'],
-  ])('is reclaimed from the sender of the most bytes (%s), not an earlier sender (%s)', async (many, one) => {
-    const memory = open(1)
-    const patient = memory.send(1, from(one))
-    await arrived()
-    const greedy = [memory.send(40, from(many)), memory.send(40, from(many))]
-    await arrived(60)
-    const next = memory.send(30, from('10.9.9.9'))
-    expect((await greedy[0]!.answer).status).toBe(503)
-    for (const each of [patient, greedy[1]!, next]) each.end()
-    expect((await patient.answer).status).toBe(200)
-  })
-
-  test.each([
-    ['without trusted proxies, even if X-Forwarded-For differs', 0, '10.0.0.1', '10.0.0.2'],
-    ['in one /64 network of IPv6', 1, '2001:db8::1', '2001:db8:0:0:ffff::2'],
-  ])('is counted per sender, and two addresses count as one sender %s', async (_, trustedProxies, a, b) => {
-    const memory = open(trustedProxies)
-    const first = memory.send(10, from(a))
-    await arrived()
-    const second = memory.send(80, from(b))
-    await arrived()
-    const third = memory.send(20, from(b))
-    expect((await first.answer).status).toBe(503)
-    for (const each of [second, third]) each.end()
-    expect((await second.answer).status).toBe(200)
+    for (const { end } of sent) end()
+    const others = await Promise.all(sent.filter((_, n) => n !== dropped).map(each => each.answer))
+    expect(others.map(response => response.status)).toEqual(others.map(() => 200))
   })
 
   test('is never reclaimed from a verified sender, but is also limited for verified senders', async () => {
