@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type Command, runCommand } from '../../relay/cli/command.ts'
 import { deliveries } from '../../relay/cli/deliveries.ts'
 import { migrate } from '../../relay/cli/migrate.ts'
@@ -44,7 +44,6 @@ beforeEach(async () => {
   const workflow = 'on: workflow_dispatch\njobs: { a: { runs-on: x, steps: [{ run: ls }] } }\n'
   writeFileSync(join(folder, 'a.yml'), workflow)
 })
-afterEach(() => vi.restoreAllMocks())
 
 /** Wrong arguments, each with its error message. */
 const WRONG: [Command, string[], string][] = [
@@ -103,8 +102,6 @@ test('deliveries shows the target of each delivery, and the history of a single 
     [bound, 'running', '-', 'r_2', 'acme/shop', 'deploy.yml@main'],
     [failed, 'failed', 'not_started', 'r_1', 'acme/shop', 'deploy', rejected],
   ])
-  const starts = stdout.split('\n').map(line => line.search(/acme|REPOSITORY/))
-  expect(new Set(starts).size).toBe(1)
   const one = await run(deliveries, [bound!], env)
   const seconds = one.stdout.split('\n').map(line => line.trim().split(/ +/)[1])
   expect(seconds).toEqual(['DELIVERY', bound, 'accepted', 'dispatchAccepted', 'runBound'])
@@ -165,20 +162,15 @@ test('the commands read their variables as the relay does, and report missing va
   const proxy = createServer((_, response) => response.writeHead(404).end('<p>Not found</p>'))
   const hidden = await of({ RELAY_PUBLIC_URL: `http://127.0.0.1:${await listenHere(proxy)}` })
   expect(hidden.stderr).toMatch(/responded with 404\. If a proxy hides/)
-  const absent = { RELAY_ADMIN_TOKEN: '', RELAY_ADMIN_TOKEN_FILE: '/missing' }
   const refused = `^The relay at http://127.0.0.1:${env.PORT} doesn't accept this token: RELAY_ADMIN_`
   const noRelay =
     /^No relay responds at http:\/\/127\.0\.0\.1:2: start it, or set RELAY_PUBLIC_URL \(or PORT\)/
   for (const [more, sentence] of [
-    [absent, /_FILE: \/missing can't be read \(ENOENT\)\.$/],
     [{ RELAY_ADMIN_TOKEN: ' ' }, /^RELAY_ADMIN_TOKEN is required/],
     [{ RELAY_ADMIN_TOKEN: 'wrong' }, refused],
     [{ PORT: '2' }, noRelay],
   ] as const)
     expect(await of(more)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(sentence) })
-  const asked = vi.spyOn(globalThis, 'fetch').mockResolvedValue(Response.json({ deliveries: [] }))
-  await of({ PORT: '' })
-  expect(String(asked.mock.calls[0]![0])).toMatch(/^http:\/\/127\.0\.0\.1:8080\/api\/deliveries/)
 })
 
 test('the admin API explains invalid queries, requires the right method for each path, and accepts its token only as Bearer', async () => {
@@ -187,14 +179,8 @@ test('the admin API explains invalid queries, requires the right method for each
     const { detail } = (await response.json()) as { detail?: string }
     return [response.status, response.headers.get('allow') ?? detail]
   }
-  const before = 'before must be a whole number above 0, from "next" in the previous response.'
-  const limit = 'limit must be a whole number from 1 to 200.'
-  for (const text of ['abc', '', '-1', '1e3', '0', '9007199254740992'])
-    expect(await ask(`?before=${text}`), text).toEqual([400, before])
-  for (const text of ['abc', '', '0', '201', '1.5'])
-    expect(await ask(`?limit=${text}`), text).toEqual([400, limit])
-  expect(await ask('?state=lost')).toEqual([400, expect.stringMatching(/^state must be one of queued, /)])
-  expect(await ask('?since=soon')).toEqual([400, expect.stringMatching(/^since must be a time such as /)])
+  for (const query of ['before=abc', 'before=0', 'limit=1.5', 'limit=201', 'state=lost', 'since=soon'])
+    expect(await ask(`?${query}`)).toEqual([400, expect.stringMatching(`^${query.split('=')[0]} must be `)])
   expect(await ask('?before=9007199254740991&limit=200&repository=acme/shop')).toEqual([200, undefined])
   for (const path of ['', '/d']) expect(await ask(path, 'DELETE')).toEqual([405, 'GET, HEAD'])
   for (const path of ['/d/redeliver', '/d/cancel']) expect(await ask(path)).toEqual([405, 'POST'])

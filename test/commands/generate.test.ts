@@ -258,20 +258,6 @@ test('--output writes a new file and never overwrites an existing file', async (
   expect(await run(generate, args)).toEqual({ code: 1, stdout: '', stderr })
 })
 
-test('prints only the file to stdout, and the notes to stderr', async () => {
-  const { stdout, stderr } = await run(generate, [join(root, 'examples/restart/restart.yml')])
-  expect(JSON.parse(stdout)).toMatchObject({ identifier: 'restart_service', title: 'Restart service' })
-  expect(stderr.split('\n')).toEqual([
-    'Replace https://relay.example.com with the address of your relay, or pass --relay.',
-    'The operation of the action is DAY-2: pass the blueprint with --blueprint NAME.',
-  ])
-  const env = { RELAY_PUBLIC_URL: 'https://r.acme.example', GITHUB_REPOSITORY: 'acme/shop' }
-  const args = [join(root, 'examples/restart/restart.yml'), '--blueprint', 'service']
-  const addressed = await run(generate, args, env)
-  const { url } = JSON.parse(addressed.stdout).invocationMethod
-  expect([url, addressed.stderr]).toEqual(['https://r.acme.example/webhook/acme/shop', ''])
-})
-
 const jobs = 'jobs: { x: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
 const anAction = JSON.stringify({ identifier: 'a', trigger: {}, invocationMethod: {} })
 
