@@ -3,7 +3,7 @@ import type { JsonObject } from '../port/types.ts'
 /** One invocation of a Port action, and the expected result of the Port run. */
 export interface Act {
   title: string
-  /** The Port action's definition, a file in `examples/`. */
+  /** The definition of the Port action or the Port workflow, a file in `examples/`. */
   action: string
   /** What the user entered in Port. */
   inputs: JsonObject
@@ -61,7 +61,16 @@ export const acts: Act[] = [
     reports: ['deployment 1.4.2, of service shop, environment staging'],
   },
   {
-    title: 'Act three: a step fails, and Port shows which step and why',
+    title: 'Act three: a Port workflow, whose next node uses an output of the workflow run on GitHub',
+    action: 'preview/port-workflow.json',
+    inputs: { pull_request: 7 },
+    status: 'SUCCESS',
+    label: 'Succeeded',
+    log: ['✓ Create the environment', '✓ Job preview: success'],
+    reports: ['environment Preview of pull request 7, with url https://pr-7.shop.example'],
+  },
+  {
+    title: 'Act four: a step fails, and Port shows which step and why',
     action: DEPLOY,
     inputs: { service: 'shop', version: 'latest', environment: 'production', replicas: 2 },
     status: 'FAILURE',
@@ -74,20 +83,21 @@ export const acts: Act[] = [
     ],
   },
   {
-    title: 'Act four: an existing workflow on the branch “release”; GitHub’s response identifies its run',
+    title: 'Act five: an existing workflow on the branch “release”; GitHub’s response identifies its run',
     ...RELEASE,
     status: 'SUCCESS',
     label: 'Succeeded',
   },
   {
-    title: 'Act five: a user cancels the run in Port, and its workflow run on GitHub is canceled',
+    title: 'Act six: a user cancels the run in Port, and its workflow run on GitHub is canceled',
     ...RELEASE,
     isCancelled: true,
     status: 'FAILURE',
     label: 'Canceled',
   },
   {
-    title: 'Act six: the webhook URL in Port has a typo, so no workflow listens, and Port shows the problem',
+    title:
+      'Act seven: the webhook URL in Port has a typo, so no workflow listens, and Port shows the problem',
     action: DEPLOY,
     inputs: { service: 'shop', version: '1.4.2', environment: 'staging', replicas: 2 },
     query: { event_type: 'deploy_servise' },

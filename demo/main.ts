@@ -53,10 +53,11 @@ async function simulate(): Promise<boolean> {
       `  relay   ${system.relay.url}  relay/main.ts, process ${system.relay.pid}, SQLite in ${system.folder}`,
       `  GitHub  ${system.github.url}  a fake of GitHub's API, with the repository ${REPOSITORY}`,
       `  runner  ${system.workflows.deploy}, ${system.workflows.report},`,
-      `          and ${system.workflows.release}, with the built action, action/dist`,
+      `          ${system.workflows.preview}, and ${system.workflows.release},`,
+      '          with the built action, action/dist',
       oidc
         ? '          No workflow has Port credentials: all report through the relay, authenticated by OIDC'
-        : '          They report directly to Port with the client secret. Act two reports through the relay by OIDC',
+        : '          They report directly to Port with the client secret. Acts two and three report through the relay by OIDC',
     ])
     for (const act of acts) {
       problems.push(...(await runAct(act, system, timeline, interrupted.signal)))
@@ -79,7 +80,7 @@ async function simulate(): Promise<boolean> {
 async function keepOpen(system: System): Promise<void> {
   await system.restartRelay({})
   const { port, relay, adminToken } = system
-  const buttons = acts.filter(act => !act.query || act.query.ref)
+  const buttons = acts.filter(act => !act.action.endsWith('workflow.json') && (!act.query || act.query.ref))
   // Keep the first act of each action.
   const byAction = new Map(buttons.toReversed().map(act => [act.action, act]))
   port.openPage({

@@ -23,7 +23,7 @@ export interface System {
   adminToken: string
   repositoryId: number
   /** Paths of the repository's workflows, relative to the project's root. */
-  workflows: { deploy: string; report: string; release: string }
+  workflows: { deploy: string; report: string; preview: string; release: string }
   /** GITHUB_WEBHOOK_SECRET */
   webhookSecret: string
   /** Deliveries with a bound workflow run. */
@@ -54,11 +54,12 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
   const workflows = {
     deploy: `examples/${oidc ? 'deploy-oidc' : 'deploy'}/deploy.yml`,
     report: 'examples/report-deployment/deploy.yml',
+    preview: 'examples/preview/preview.yml',
     release: `examples/existing-workflow/${oidc ? 'release-reporting' : 'release'}.yml`,
   }
   const read = async (file: string) => parse(await readFile(join(import.meta.dirname, '..', file), 'utf8'))
-  const [deploy, release, report] = await Promise.all(
-    [workflows.deploy, workflows.release, workflows.report].map(read),
+  const [deploy, release, report, preview] = await Promise.all(
+    [workflows.deploy, workflows.release, workflows.report, workflows.preview].map(read),
   )
   const [webhookSecret, adminToken] = [1, 2].map(() => randomBytes(24).toString('hex')) as [string, string]
   const folder = await mkdtemp(join(tmpdir(), 'port-webhook-demo-'))
@@ -71,18 +72,12 @@ export async function startSystem({ oidc, settings, onLog, entry }: SystemOption
   const { id: repositoryId } = github.addRepository(REPOSITORY, {
     refs: ['release'],
     workflows: [
-      {
-        path: '.github/workflows/deploy.yml',
-        name: deploy.name,
-        eventTypes: deploy.on.repository_dispatch.types,
-        runName: ({ action, run_id }) => `${action} ${run_id}`,
-      },
-      {
-        path: '.github/workflows/deploy-and-report.yml',
-        name: report.name,
-        eventTypes: report.on.repository_dispatch.types,
-        runName: ({ action, run_id }) => `${action} ${run_id}`,
-      },
+      ...Object.entries({ deploy, 'deploy-and-report': report, preview }).map(([file, workflow]) => ({
+        path: `.github/workflows/${file}.yml`,
+        name: workflow.name,
+        eventTypes: workflow.on.repository_dispatch.types,
+        runName: ({ action, run_id }: Record<string, unknown>) => `${action} ${run_id}`,
+      })),
       {
         path: '.github/workflows/release.yml',
         name: release.name,

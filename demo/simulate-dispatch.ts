@@ -98,8 +98,10 @@ export function simulateDispatch(
       const id = String(clientPayload.run_id)
       note(id, `accepts repository_dispatch “${eventType}” for ${REPOSITORY}`, at)
       start({
-        ...{ id, name: 'deploy.yml', ref: 'refs/heads/main' },
-        file: eventType === 'deploy' ? workflows.report : workflows.deploy,
+        ...{ id, ref: 'refs/heads/main' },
+        ...(eventType === 'create_preview'
+          ? { name: 'preview.yml', file: workflows.preview }
+          : { name: 'deploy.yml', file: eventType === 'deploy' ? workflows.report : workflows.deploy }),
         event: {
           name: 'repository_dispatch',
           payload: { event_type: eventType, client_payload: clientPayload },

@@ -38,7 +38,7 @@ export function createTimeline(stream: NodeJS.WriteStream): Timeline {
       const [first, ...more] = what.split('\n')
       const mark = /^✗/.test(what) ? style('red', first!) : /^✓/.test(what) ? style('green', first!) : first
       line(
-        `${style('dim', time)}  ${style(COLOUR[who], who.padEnd(6))}  ${style('dim', id.padEnd(18))}  ${mark}`,
+        `${style('dim', time)}  ${style(COLOUR[who], who.padEnd(6))}  ${style('dim', id.slice(0, 18).padEnd(18))}  ${mark}`,
       )
       for (const text of more) line(`${' '.repeat(38)}${text}`)
     }

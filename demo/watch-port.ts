@@ -1,4 +1,5 @@
-import type { JsonObject } from '../port/types.ts'
+import { object } from '../port/invocation/values.ts'
+import { type JsonObject, runKind } from '../port/types.ts'
 import type { PortApi } from '../tools/simulator/port/port.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -7,7 +8,7 @@ const OFTEN_MS = 20
 /** Adds each message that Port receives about a run to the timeline, until the returned function is called. */
 export function watchPort(port: PortApi, runId: string, timeline: Timeline): () => void {
   let seen = port.requests.length
-  const path = `/v1/actions/runs/${runId}`
+  const path = `/v1/${runKind(runId) === 'node_run' ? 'workflows/nodes' : 'actions'}/runs/${runId}`
   const poll = (respondedOnly: boolean) => {
     for (const { at, method, path: asked, body, status } of port.requests.slice(seen)) {
       if (status === undefined && respondedOnly) return
@@ -25,14 +26,22 @@ export function watchPort(port: PortApi, runId: string, timeline: Timeline): () 
   }
 }
 
-const log = ({ message }: JsonObject) => `adds to the log of the run:\n${withoutOrigin(String(message))}`
+function log({ message, logs }: JsonObject): string {
+  const lines = Array.isArray(logs) ? logs.map(each => object(each).message) : [message]
+  return `adds to the log of the run:\n${withoutOrigin(lines.join('\n'))}`
+}
 
-function change({ status, statusLabel, link, summary }: JsonObject): string {
+/** Of an action run, `status` is the result. A node run has both. */
+function change({ status, result, statusLabel, link, links, summary, output }: JsonObject): string {
   const label = statusLabel ? `“${statusLabel}”` : ''
+  const end = result ?? (status === 'IN_PROGRESS' ? undefined : status)
+  const all = link ?? links
+  const names = Object.keys(object(output)).filter(name => name !== 'summary')
   const parts = [
-    status ? `${status === 'SUCCESS' ? '✓' : '✗'} ends the run as ${status} ${label}` : `shows ${label}`,
-    link && `link ${withoutOrigin([link].flat().join(' '))}`,
-    summary && 'with a summary',
+    end ? `${end === 'SUCCESS' ? '✓' : '✗'} ends the run as ${end} ${label}` : `shows ${label}`,
+    end && names.length > 0 && `outputs ${names.join(', ')}`,
+    all && `link ${withoutOrigin([all].flat().join(' '))}`,
+    (summary ?? object(output).summary) && 'with a summary',
   ]
   return parts.filter(Boolean).join(', ')
 }

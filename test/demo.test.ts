@@ -72,6 +72,9 @@ const STORY = [
   'runner: ✓ Run org/port-webhook-action@v1',
   'runner: ✓ Roll out',
   expect.stringMatching(/^Port: ✓ ends the run as SUCCESS “Succeeded”, (link \S+, )?with a summary$/),
+  // A Port workflow.
+  'GitHub: accepts repository_dispatch “create_preview” for acme/shop',
+  'Port: ✓ runs the next node, which reads the outputs:',
   'runner: ✗ Find the release: failure, exit code 1',
   expect.stringMatching(/^Port: ✗ ends the run as FAILURE “Failed”, (link \S+, )?with a summary$/),
   // An existing workflow on a branch.
@@ -95,7 +98,7 @@ const STORY = [
 const OIDC = /^relay: verifies GitHub's OIDC token of run \d+, accepts its reports$/
 
 describe.concurrent('the demo', { timeout: 180_000 }, () => {
-  test('simulates a successful deployment, a failed deployment, a workflow on a branch, a cancellation, and an event without a listener', async context => {
+  test('simulates successful deployments, a Port workflow, a failed deployment, a workflow on a branch, a cancellation, and an event without a listener', async context => {
     let page = ''
     /** A user clicks "Deploy" in the browser. */
     const click = async (output: string) => {
@@ -113,20 +116,23 @@ describe.concurrent('the demo', { timeout: 180_000 }, () => {
     const args = ['--oidc', '--open']
     const { exitCode, lines, output, relays, left } = await demo(context, args, 'the token is', click)
     expect(page).toMatch(/&lt;2&gt; is up in staging.*<b>service<\/b> shop.*<li>Roll out: success/s)
-    expect(output).toContain('6 of 6 runs ended in Port as expected.')
+    expect(output).toContain('7 of 7 runs ended in Port as expected.')
     expect(exitCode).toBe(0)
     expect(story(lines)).toEqual(expect.arrayContaining(STORY))
     expect(output).toContain('runner  examples/deploy-oidc/deploy.yml,')
-    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(5)
+    expect(story(lines).filter(line => OIDC.test(line))).toHaveLength(6)
     const direct = ['title', 'report']
     // The click started the last run.
-    const ofActs = [...direct, ...direct, ...direct, 'response', 'report', 'response']
+    const ofActs = [...direct, ...direct, ...direct, ...direct, 'response', 'report', 'response']
     expect(evidences(lines)).toEqual([...ofActs, ...direct])
     expect(lines.map(line => line.trim())).toEqual(
       expect.arrayContaining([
         'Status  SUCCESS · Succeeded',
         'Status  FAILURE · Failed',
         'Entity  deployment 1.4.2, of service shop, environment staging',
+        expect.stringMatching(
+          /^Entity {2}environment Preview of pull request 7, with url https:\/\/pr-7\.shop\.example/,
+        ),
         'Status  FAILURE · Canceled',
         'Status  FAILURE · Not started',
         'There is no release "latest": a version looks like 1.4.2',

@@ -37,15 +37,21 @@ interface WebhookResponse {
  *
  * @param run a run whose `properties` are the inputs
  * @param relay the relay's origin; overrides the origin in the definition
- * @param path overrides the path in the definition
  */
 export async function sendWebhook(
-  { identifier, trigger, invocationMethod }: PortAction,
+  action: PortAction,
   run: PortRun,
-  { relay, path = pathOf(invocationMethod), secret }: { relay: string; path?: string; secret: string },
+  { relay, secret }: { relay: string; secret: string },
 ): Promise<WebhookResponse> {
+  const { url, method, body } = action.invocationMethod
+  const { pathname, search } = new URL(url)
+  return postSigned(relay + pathname + search, method, renderBody(body, contextOf(action, run)), secret)
+}
+
+/** Returns the values that Port documents for expressions in an action. */
+export function contextOf({ identifier, trigger }: PortAction, run: PortRun): JsonObject {
   const blueprint = trigger.blueprintIdentifier ?? null
-  const context: JsonObject = {
+  return {
     inputs: withEntities(run.properties as JsonObject, trigger.userInputs.properties),
     trigger: {
       by: { user: { email: 'ada@acme.example', firstName: 'Ada', lastName: 'Lovelace' } },
@@ -56,7 +62,6 @@ export async function sendWebhook(
     action: { identifier, blueprint, encryptedProperties: [] },
     run: { id: run.id },
   }
-  return postSigned(relay + path, invocationMethod.method, renderBody(invocationMethod.body, context), secret)
 }
 
 const entityOf = (identifier: string, blueprint: string | null): JsonObject => ({
@@ -89,9 +94,4 @@ export async function postSigned(
   }
   const response = await fetch(url, { method, headers, body })
   return { status: response.status, body: (await response.json()) as JsonObject }
-}
-
-function pathOf({ url }: { url: string }): string {
-  const { pathname, search } = new URL(url)
-  return pathname + search
 }
