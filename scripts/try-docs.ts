@@ -191,6 +191,7 @@ async function tryBlock(
   if (!/^npm ci/m.test(commands)) symlinkSync(join(clone, 'node_modules'), join(place, 'node_modules'))
   let script = commands
     .replaceAll('https://relay.example.com', relayUrl)
+    .replaceAll(/--apply$/gm, '--apply --yes')
     .replaceAll(/^export \w+=….*\n/gm, '')
   if (/\bID\b|[\da-f]{8}-[\da-f]{4}-/.test(script)) {
     const id = await failedDelivery()

@@ -20,6 +20,9 @@ export interface Plan {
   notes: string[]
 }
 
+/** @see https://docs.port.io/workflows/build-workflows/self-service-trigger/ */
+const ONLY_ADMINS = 'Until you set the permissions of its trigger in Port, only admins can run the workflow.'
+
 type Port = Pick<PortClient, 'request'>
 
 /** The keys of Port's request schemas. Port refuses others that it returns, such as the date of a change. */
@@ -61,7 +64,8 @@ export async function plan(
     )
   const inputs = Object.keys(formOf(action).properties).join(', ')
   const differences = [`+ ${chosen} ${identifier}, with the inputs ${inputs || '(none)'}`]
-  return { ...all, definition: created[chosen], differences, notes: chosen === 'action' ? [] : created.notes }
+  const notes = chosen === 'action' ? [] : [...created.notes, ONLY_ADMINS]
+  return { ...all, definition: created[chosen], differences, notes }
 }
 
 /** Creates or updates the definition. @throws Error if it changed in Port after the plan was made */
